@@ -1,0 +1,29 @@
+#!/bin/bash
+# check_layers ROOT: prints every include that goes against the arrows; exit status 1 if there is one.
+#   tools -> core/{train,model,data,conformance} -> core/runtime -> core/{passes,graph} -> core/ops -> core/base -> include
+# Backends and plugins see include/m3bsr and their own folder, the command line include/m3bsr and its own.
+set -u
+cd "$1" || exit 2
+find include core backends plugins tools -name '*.[ch]' 2>/dev/null | sort | xargs -r awk '
+BEGIN {
+    level["base"] = 0; level["ops"] = 1; level["graph"] = level["passes"] = 2; level["runtime"] = 3
+    level["train"] = level["model"] = level["data"] = level["conformance"] = 4
+}
+function refuse(why) { printf "%s:%d: includes \"%s\": %s\n", FILENAME, FNR, header, why; bad = 1 }
+/^[ \t]*#[ \t]*include[ \t]*"/ {
+    split($0, quoted, "\""); header = quoted[2]
+    split(FILENAME, own, "/"); parts = split(header, to, "/")
+    if (header ~ /\.\./) { refuse("paths go down from the root, without .."); next }
+    if (to[1] == "m3bsr") next
+    if (own[1] == "include") refuse("a public header includes public headers alone")
+    else if (own[1] == "core") {
+        if (parts == 1) next
+        if (to[1] != "core" || !(to[2] in level)) refuse("core includes core/ and m3bsr/ alone")
+        else if (!(own[2] in level)) refuse("core/" own[2] " has no place in the layers")
+        else if (level[to[2]] > level[own[2]]) refuse("core/" own[2] " lies below core/" to[2])
+    } else if (own[1] == "tools") {
+        if (parts > 1 && to[1] != "tools") refuse("the command line uses the public interface alone")
+    } else if (to[1] ~ /^(core|tools|tests)$/) refuse("a plugin uses include/m3bsr and its own folder alone")
+    else if (to[1] ~ /^(backends|plugins)$/ && index(header, own[1] "/" own[2] "/") != 1) refuse("a plugin includes no other plugin")
+}
+END { exit bad }'
