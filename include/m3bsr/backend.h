@@ -1,0 +1,155 @@
+/* backend: the table that a backend plugin fills. A backend lists devices, opens one, makes buffers, says which nodes
+ * it can run, compiles a whole program once and replays it. `reference` is the smallest complete example.
+ *
+ * Threads: an opened device is used by one thread at a time; different devices in parallel. Exceptions: `supports` may
+ * be called from any thread, and `wait` is the only call allowed while another thread uses the device.
+ * Order: one in-order queue per device with a rising 64-bit value. Each submit and transfer returns its value; work of
+ * a higher value starts after the lower ones as far as memory can tell. The first failure sticks to the device:
+ * every later wait and submit returns it. */
+#ifndef M3BSR_BACKEND_H
+#define M3BSR_BACKEND_H
+
+#include "m3bsr/op.h"
+#include "m3bsr/plugin.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct m3_backend m3_backend;         /**< one opened plugin of one engine */
+typedef struct m3_device_impl m3_device_impl; /**< one opened device */
+typedef struct m3_buffer m3_buffer;           /**< device memory */
+typedef struct m3_exec_impl m3_exec_impl;     /**< one compiled program */
+
+/** `auto` takes the first non-empty class in this order. Unknown values rank last. */
+typedef enum m3_device_class {
+    M3_DEVICE_DISCRETE = 0,
+    M3_DEVICE_INTEGRATED = 1,
+    M3_DEVICE_CPU = 2,
+    M3_DEVICE_SOFTWARE = 3, /**< a GPU interface on a CPU */
+    M3_DEVICE_REFERENCE = 4 /**< correct, not fast: never chosen by auto */
+} m3_device_class;
+
+typedef struct m3_device_info {
+    uint32_t size;
+    m3_device_class device_class;
+    char name[128];     /**< the device */
+    char driver[128];   /**< driver or instruction set and its version */
+    char features[256]; /**< what is used, separated by blanks */
+} m3_device_info;
+
+typedef struct m3_device_limits {
+    uint32_t size;
+    uint32_t offset_alignment; /**< bytes, a power of two: of a tensor's place */
+    uint64_t largest_buffer;   /**< bytes */
+    uint64_t largest_binding;  /**< bytes a kernel can see of a buffer */
+    uint64_t memory_total;     /**< bytes, 0 when unknown */
+    uint64_t memory_free;      /**< bytes, 0 when unknown */
+    uint32_t map_alignment;    /**< bytes */
+    bool unified;              /**< device memory is host memory */
+    bool coherent;             /**< mapped memory needs no flush */
+} m3_device_limits;
+
+/** Declared use of a buffer. Unknown bits are refused. */
+enum {
+    M3_BUFFER_DEVICE = 1u << 0,   /**< kernels read and write it */
+    M3_BUFFER_UPLOAD = 1u << 1,   /**< target of upload */
+    M3_BUFFER_DOWNLOAD = 1u << 2, /**< source of download */
+    M3_BUFFER_MAPPABLE = 1u << 3  /**< buffer_map works */
+};
+
+enum { M3_MAP_READ = 1u << 0, M3_MAP_WRITE = 1u << 1 };
+
+/** What a segment of a program holds. Unknown values are treated as M3_SEGMENT_SCRATCH. */
+typedef enum m3_segment_role {
+    M3_SEGMENT_INPUT = 0,    /**< uploaded before a run */
+    M3_SEGMENT_OUTPUT = 1,   /**< downloaded after a run */
+    M3_SEGMENT_CONSTANT = 2, /**< uploaded once, before the first run */
+    M3_SEGMENT_STORE = 3,    /**< parameters and states, shared by programs */
+    M3_SEGMENT_SCRATCH = 4   /**< temporaries; content is lost between runs */
+} m3_segment_role;
+
+typedef struct m3_segment {
+    m3_segment_role role;
+    uint64_t bytes;
+} m3_segment;
+
+#define M3_NO_SEGMENT 0xffffffffu
+
+/** Where a tensor lies: bytes into a segment, a multiple of offset_alignment. */
+typedef struct m3_place {
+    uint32_t segment; /**< M3_NO_SEGMENT: not on this device */
+    uint64_t offset;
+} m3_place;
+
+/** An ordered list of nodes with places. Borrowed for the call to program_compile only, except nodes, tensors and
+ * constants' data, which outlive the executable. Aliases (M3_OP_ALIAS) do not occur: their places coincide.
+ * Places of different tensors overlap in scratch as lifetimes allow, and where an op may work in place. */
+typedef struct m3_program {
+    uint32_t size;
+    const char *name;
+    uint32_t node_count;
+    const m3_node *const *nodes;
+    uint32_t tensor_count;
+    const m3_place *places; /**< [tensor_count], by tensor id */
+    uint32_t segment_count;
+    const m3_segment *segments;
+} m3_program;
+
+typedef struct m3_backend_api {
+    uint32_t size;
+
+    /** Required. Once per engine. No device is a success that lists nothing and logs why. */
+    m3_status (*open)(const m3_host *host, m3_backend **backend, m3_error *err);
+    void (*close)(m3_backend *backend);
+    /** Required. Fills up to `capacity` infos (each with its size set by the caller); count: how many there are. */
+    m3_status (*list)(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err);
+
+    /** Required. options: m3_option; an unknown key or a bad value is M3_ERR_INVALID with the known keys. */
+    m3_status (*device_open)(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
+                             m3_error *err);
+    void (*device_close)(m3_device_impl *device); /**< waits for its work first */
+    m3_status (*limits)(m3_device_impl *device, m3_device_limits *limits, m3_error *err);
+
+    /** Required. M3_ERR_MEMORY says how much was asked and how much there is. bytes >= 1. */
+    m3_status (*buffer_create)(m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_buffer **buffer,
+                               m3_error *err);
+    void (*buffer_free)(m3_device_impl *device, m3_buffer *buffer);
+    /** Optional (NULL: no buffer is mappable). Does not wait. Mapping invalidates, unmapping flushes. */
+    m3_status (*buffer_map)(m3_device_impl *device, m3_buffer *buffer, uint32_t access, uint64_t offset, uint64_t bytes,
+                            void **pointer, m3_error *err);
+    void (*buffer_unmap)(m3_device_impl *device, m3_buffer *buffer);
+    /** Required. Queue a copy; host memory must stay until `value` is reached. Range is checked. */
+    m3_status (*upload)(m3_device_impl *device, m3_buffer *to, uint64_t offset, const void *from, uint64_t bytes,
+                        uint64_t *value, m3_error *err);
+    m3_status (*download)(m3_device_impl *device, m3_buffer *from, uint64_t offset, void *to, uint64_t bytes,
+                          uint64_t *value, m3_error *err);
+
+    /** Required. M3_OK, or M3_ERR_UNSUPPORTED with the reason (dtype, shape, attribute, memory, missing capability,
+     * with the figure). Any thread. */
+    m3_status (*supports)(m3_device_impl *device, const m3_node *node, m3_error *why);
+
+    /** Required. Compile; buffers[i] holds segment i (at least its bytes) and outlives the executable. All memory that
+     * runs need is made here: a run allocates nothing. */
+    m3_status (*compile)(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                         m3_exec_impl **exec, m3_error *err);
+    void (*exec_free)(m3_device_impl *device, m3_exec_impl *exec);
+    /** Required. Queue one run. */
+    m3_status (*submit)(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err);
+    /** Required. Until the queue has reached `value`; timeout 0 asks, UINT64_MAX waits for ever. */
+    m3_status (*wait)(m3_device_impl *device, uint64_t value, uint64_t timeout_ns, m3_error *err);
+
+    /** Optional. With profiling on, a run keeps times; node_times fills node_count durations of the last run. */
+    m3_status (*profile)(m3_device_impl *device, m3_exec_impl *exec, bool on, m3_error *err);
+    m3_status (*node_times)(m3_device_impl *device, m3_exec_impl *exec, uint64_t *time_ns, uint32_t node_count,
+                            m3_error *err);
+    /** Optional. Bytes of buffers and of everything else that the device holds now. */
+    uint64_t (*memory_used)(m3_device_impl *device);
+    /** Optional. Measure the device's peak of fused multiply-adds, about 0.2 s. */
+    m3_status (*measure_peak)(m3_device_impl *device, double *gflops, m3_error *err);
+} m3_backend_api;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,536 @@
+/* builder: formulas as graphs. The builder keeps its first error and then does nothing, so a formula reads as a
+ * formula and its caller asks once (m3_builder_status). Every call goes through the builder's own table, so a plugin
+ * that uses these functions has no undefined symbol of ours.
+ *
+ * Ownership: the graph owns every tensor; a NULL tensor means that an error is kept already. Threads: one builder is
+ * used by one thread. Shapes: "..." stands for any leading axes; [(G,) M, K] for an optional group axis. */
+#ifndef M3BSR_BUILDER_H
+#define M3BSR_BUILDER_H
+
+#include <float.h>
+#include <string.h>
+
+#include "m3bsr/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The table behind a builder. Since ABI 1.0; members are appended, see M3_HAS. */
+typedef struct m3_builder_api {
+    uint32_t size;
+    /** Append a node. attrs: op->attr_count entries in the op's order. out receives out_count tensors (NULLs on
+     * failure). Checks shapes by the op's rule; the error names op, scope and what is wrong. */
+    void (*emit)(m3_builder *b, const char *op, m3_tensor *const *in, uint32_t in_count, const m3_attr *attr,
+                 uint32_t attr_count, m3_tensor **out, uint32_t out_count);
+    /** A constant; data (row-major) is copied. */
+    m3_tensor *(*constant)(m3_builder *b, m3_dtype dtype, const m3_shape *shape, const void *data);
+    /** A trained parameter named scope + "." + name, shape [(G,) shape...] when the builder is grouped.
+     * Asked twice for the same name and shape, it returns the same tensor. */
+    m3_tensor *(*parameter)(m3_builder *b, const char *name, const m3_shape *shape, m3_init init);
+    /** Enter and leave a name scope; scopes nest and join with '.'. */
+    void (*push)(m3_builder *b, const char *scope);
+    void (*pop)(m3_builder *b);
+    /** Keep an error of the caller's own. */
+    void (*fail)(m3_builder *b, m3_status code, const char *message);
+    /** M3_OK, or the code of the kept error, whose text is copied to err. */
+    m3_status (*status)(const m3_builder *b, m3_error *err);
+    /** x with dropout at the rate of the model, a draw of its own; x itself outside training or at rate 0. */
+    m3_tensor *(*dropout)(m3_builder *b, m3_tensor *x);
+    /** G when parameters made now are grouped, else 0. */
+    uint32_t (*group)(const m3_builder *b);
+} m3_builder_api;
+
+/** The visible head of a builder. */
+struct m3_builder {
+    const m3_builder_api *api;
+};
+
+/* Attributes. */
+
+static inline m3_attr m3_attr_int(int64_t value)
+{
+    m3_attr a;
+    memset(&a, 0, sizeof a);
+    a.count = 1;
+    a.i[0] = value;
+    return a;
+}
+
+static inline m3_attr m3_attr_float(double value)
+{
+    m3_attr a;
+    memset(&a, 0, sizeof a);
+    a.f = value;
+    return a;
+}
+
+static inline m3_attr m3_attr_ints(const int64_t *values, uint32_t count)
+{
+    m3_attr a;
+    memset(&a, 0, sizeof a);
+    a.count = count;
+    for (uint32_t i = 0; i < count && i < M3_MAX_RANK; i++) a.i[i] = values[i];
+    return a;
+}
+
+static inline m3_attr m3_attr_shape(const m3_shape *shape)
+{
+    m3_attr a;
+    memset(&a, 0, sizeof a);
+    a.count = shape->rank;
+    for (uint32_t i = 0; i < shape->rank; i++) a.i[i] = (int64_t)shape->dim[i];
+    return a;
+}
+
+/* Emission. */
+
+static inline m3_tensor *m3_emit(m3_builder *b, const char *op, m3_tensor *const *in, uint32_t in_count,
+                                 const m3_attr *attr, uint32_t attr_count)
+{
+    m3_tensor *out = NULL;
+    b->api->emit(b, op, in, in_count, attr, attr_count, &out, 1);
+    return out;
+}
+
+static inline m3_tensor *m3_emit1(m3_builder *b, const char *op, m3_tensor *x)
+{
+    return m3_emit(b, op, &x, 1, NULL, 0);
+}
+
+static inline m3_tensor *m3_emit2(m3_builder *b, const char *op, m3_tensor *x, m3_tensor *y)
+{
+    m3_tensor *in[2] = {x, y};
+    return m3_emit(b, op, in, 2, NULL, 0);
+}
+
+static inline m3_status m3_builder_status(const m3_builder *b, m3_error *err)
+{
+    return b->api->status(b, err);
+}
+
+static inline void m3_push(m3_builder *b, const char *scope)
+{
+    b->api->push(b, scope);
+}
+
+static inline void m3_pop(m3_builder *b)
+{
+    b->api->pop(b);
+}
+
+static inline m3_tensor *m3_dropout(m3_builder *b, m3_tensor *x)
+{
+    return b->api->dropout(b, x);
+}
+
+/* Leaves. */
+
+static inline m3_tensor *m3_constant(m3_builder *b, m3_dtype dtype, const m3_shape *shape, const void *data)
+{
+    return b->api->constant(b, dtype, shape, data);
+}
+
+/** A rank-0 f32 constant. */
+static inline m3_tensor *m3_scalar(m3_builder *b, float value)
+{
+    m3_shape shape;
+    memset(&shape, 0, sizeof shape);
+    return m3_constant(b, M3_F32, &shape, &value);
+}
+
+/** A rank-0 constant of the float type of `like`, so that a formula also builds in double precision. */
+static inline m3_tensor *m3_scalar_like(m3_builder *b, const m3_tensor *like, double value)
+{
+    m3_shape shape;
+    memset(&shape, 0, sizeof shape);
+    if (like != NULL && like->dtype == M3_F64) return m3_constant(b, M3_F64, &shape, &value);
+    float f = (float)value;
+    return m3_constant(b, M3_F32, &shape, &f);
+}
+
+static inline m3_tensor *m3_scalar_i32(m3_builder *b, int32_t value)
+{
+    m3_shape shape;
+    memset(&shape, 0, sizeof shape);
+    return m3_constant(b, M3_I32, &shape, &value);
+}
+
+static inline m3_tensor *m3_parameter(m3_builder *b, const char *name, const m3_shape *shape, m3_init init)
+{
+    return b->api->parameter(b, name, shape, init);
+}
+
+static inline m3_shape m3_shape_of(uint32_t rank, const uint64_t *dim)
+{
+    m3_shape shape;
+    memset(&shape, 0, sizeof shape);
+    shape.rank = rank;
+    for (uint32_t i = 0; i < rank && i < M3_MAX_RANK; i++) shape.dim[i] = dim[i];
+    return shape;
+}
+
+/** M3_SHAPE(3, 5): a shape written in place. In C alone: C++ has no compound literals. */
+#define M3_SHAPE(...)                                                                                                  \
+    m3_shape_of((uint32_t)(sizeof((uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t)), (const uint64_t[]){__VA_ARGS__})
+
+/* Elementwise; binary ones broadcast as NumPy does and want equal types. */
+
+#define M3_UNARY_(function, op)                                                                                        \
+    static inline m3_tensor *function(m3_builder *b, m3_tensor *x)                                                     \
+    {                                                                                                                  \
+        return m3_emit1(b, op, x);                                                                                     \
+    }
+#define M3_BINARY_(function, op)                                                                                       \
+    static inline m3_tensor *function(m3_builder *b, m3_tensor *x, m3_tensor *y)                                       \
+    {                                                                                                                  \
+        return m3_emit2(b, op, x, y);                                                                                  \
+    }
+M3_UNARY_(m3_neg, "neg")         /* -x */
+M3_UNARY_(m3_abs, "abs")         /* |x| */
+M3_UNARY_(m3_exp, "exp")         /* e^x */
+M3_UNARY_(m3_log, "log")         /* natural logarithm */
+M3_UNARY_(m3_sqrt, "sqrt")       /* square root */
+M3_UNARY_(m3_sin, "sin")         /* radians */
+M3_UNARY_(m3_cos, "cos")         /* radians */
+M3_UNARY_(m3_tanh, "tanh")       /* hyperbolic tangent */
+M3_UNARY_(m3_sigmoid, "sigmoid") /* 1 / (1 + e^-x) */
+M3_UNARY_(m3_floor, "floor")     /* largest integer <= x */
+M3_UNARY_(m3_not, "not")         /* bool */
+M3_UNARY_(m3_relu, "relu")       /* fused: max(x, 0) */
+M3_UNARY_(m3_silu, "silu")       /* fused: x sigmoid(x) */
+M3_BINARY_(m3_add, "add")
+M3_BINARY_(m3_sub, "sub")
+M3_BINARY_(m3_mul, "mul")
+M3_BINARY_(m3_div, "div")
+M3_BINARY_(m3_max, "max")               /* NaN if either is NaN */
+M3_BINARY_(m3_min, "min")               /* NaN if either is NaN */
+M3_BINARY_(m3_equal, "equal")           /* bool */
+M3_BINARY_(m3_less, "less")             /* x < y, bool */
+M3_BINARY_(m3_less_equal, "less_equal") /* x <= y, bool */
+M3_BINARY_(m3_and, "and")               /* bool */
+M3_BINARY_(m3_or, "or")                 /* bool */
+M3_BINARY_(m3_relu_grad, "relu_grad")   /* fused: (y, dy) -> dy where y > 0, else 0; equal shapes */
+#undef M3_UNARY_
+#undef M3_BINARY_
+
+/** x where cond, else y; all three broadcast. Selects: a value not taken may be NaN. */
+static inline m3_tensor *m3_where(m3_builder *b, m3_tensor *cond, m3_tensor *x, m3_tensor *y)
+{
+    m3_tensor *in[3] = {cond, x, y};
+    return m3_emit(b, "where", in, 3, NULL, 0);
+}
+
+/** To another type: float to integer truncates towards zero; to bool is x != 0. */
+static inline m3_tensor *m3_cast(m3_builder *b, m3_tensor *x, m3_dtype dtype)
+{
+    if (x != NULL && x->dtype == dtype) return x;
+    m3_attr attr = m3_attr_int((int64_t)dtype);
+    return m3_emit(b, "cast", &x, 1, &attr, 1);
+}
+
+/* Movement. */
+
+/** The same elements in order under another shape of equal count. Costs nothing. */
+static inline m3_tensor *m3_reshape(m3_builder *b, m3_tensor *x, m3_shape shape)
+{
+    if (x != NULL && m3_shape_equal(&x->shape, &shape)) return x;
+    m3_attr attr = m3_attr_shape(&shape);
+    return m3_emit(b, "reshape", &x, 1, &attr, 1);
+}
+
+/** out axis i is x's axis perm[i]; perm has x's rank. */
+static inline m3_tensor *m3_transpose(m3_builder *b, m3_tensor *x, const int64_t *perm, uint32_t rank)
+{
+    m3_attr attr = m3_attr_ints(perm, rank);
+    return m3_emit(b, "transpose", &x, 1, &attr, 1);
+}
+
+/** Repeat along axes that are 1 or missing. */
+static inline m3_tensor *m3_broadcast(m3_builder *b, m3_tensor *x, m3_shape shape)
+{
+    if (x != NULL && m3_shape_equal(&x->shape, &shape)) return x;
+    m3_attr attr = m3_attr_shape(&shape);
+    return m3_emit(b, "broadcast", &x, 1, &attr, 1);
+}
+
+/** Elements [start, start + count) of one axis; axis < 0 counts from the last (-1). The axis stays. */
+static inline m3_tensor *m3_slice(m3_builder *b, m3_tensor *x, int axis, uint64_t start, uint64_t count)
+{
+    if (x == NULL) return NULL;
+    uint32_t at = (uint32_t)(axis < 0 ? axis + (int)x->shape.rank : axis);
+    if (at >= x->shape.rank) {
+        b->api->fail(b, M3_ERR_INVALID, "m3_slice: the axis is outside the tensor's rank");
+        return NULL;
+    }
+    if (start == 0 && count == x->shape.dim[at]) return x;
+    m3_shape size = x->shape;
+    m3_attr attr[2];
+    attr[0] = m3_attr_shape(&size);
+    for (uint32_t i = 0; i < size.rank; i++) attr[0].i[i] = 0;
+    attr[0].i[at] = (int64_t)start;
+    size.dim[at] = count;
+    attr[1] = m3_attr_shape(&size);
+    return m3_emit(b, "slice", &x, 1, attr, 2);
+}
+
+/** Zeros before and after along one axis, to `total` elements with x starting at `before`. */
+static inline m3_tensor *m3_pad(m3_builder *b, m3_tensor *x, int axis, uint64_t before, uint64_t total)
+{
+    if (x == NULL) return NULL;
+    uint32_t at = (uint32_t)(axis < 0 ? axis + (int)x->shape.rank : axis);
+    if (at >= x->shape.rank || before + x->shape.dim[at] > total) {
+        b->api->fail(b, M3_ERR_INVALID, "m3_pad: the axis or the total does not fit the tensor");
+        return NULL;
+    }
+    m3_shape size = x->shape;
+    m3_attr attr[2];
+    attr[0] = m3_attr_shape(&size);
+    for (uint32_t i = 0; i < size.rank; i++) attr[0].i[i] = 0;
+    attr[0].i[at] = (int64_t)before;
+    size.dim[at] = total;
+    attr[1] = m3_attr_shape(&size);
+    return m3_emit(b, "pad", &x, 1, attr, 2);
+}
+
+/** Join along an axis >= 0; the other extents and the types are equal. */
+static inline m3_tensor *m3_concat(m3_builder *b, m3_tensor *const *x, uint32_t count, int axis)
+{
+    if (count == 1) return x[0];
+    m3_attr attr = m3_attr_int(axis);
+    return m3_emit(b, "concat", x, count, &attr, 1);
+}
+
+/* Reductions. */
+
+enum { M3_DROP = 0, M3_KEEP = 1 };
+
+static inline m3_tensor *m3_reduce_(m3_builder *b, const char *op, m3_tensor *x, int axis, int keep)
+{
+    if (x == NULL) return NULL;
+    m3_attr attr[2];
+    attr[0] = m3_attr_int(axis < 0 ? axis + (int)x->shape.rank : axis);
+    attr[1] = m3_attr_int(keep);
+    return m3_emit(b, op, &x, 1, attr, 2);
+}
+
+/** Sum over one axis (axis < 0 from the last); M3_KEEP leaves extent 1. */
+static inline m3_tensor *m3_reduce_sum(m3_builder *b, m3_tensor *x, int axis, int keep)
+{
+    return m3_reduce_(b, "reduce_sum", x, axis, keep);
+}
+
+/** Maximum over one axis; -infinity over an empty one. */
+static inline m3_tensor *m3_reduce_max(m3_builder *b, m3_tensor *x, int axis, int keep)
+{
+    return m3_reduce_(b, "reduce_max", x, axis, keep);
+}
+
+/** Sum of all elements, rank 0. */
+static inline m3_tensor *m3_sum_all(m3_builder *b, m3_tensor *x)
+{
+    if (x == NULL) return NULL;
+    uint64_t count = m3_tensor_count(x);
+    m3_tensor *flat = m3_reshape(b, x, m3_shape_of(1, &count));
+    return m3_reduce_sum(b, flat, 0, M3_DROP);
+}
+
+/** Undo a broadcast: sum dy over the axes along which an x of this shape was repeated. */
+static inline m3_tensor *m3_sum_to(m3_builder *b, m3_tensor *dy, const m3_shape *shape)
+{
+    if (dy == NULL || m3_shape_equal(&dy->shape, shape)) return dy;
+    uint32_t rank = dy->shape.rank, lead = rank - shape->rank;
+    for (uint32_t i = 0; dy != NULL && i < rank; i++) {
+        uint64_t want = i < lead ? 1 : shape->dim[i - lead];
+        if (dy->shape.dim[i] != want) dy = m3_reduce_sum(b, dy, (int)i, M3_KEEP);
+    }
+    return dy == NULL ? NULL : m3_reshape(b, dy, *shape);
+}
+
+/* Products. */
+
+/** a [..., M, K] x b [..., K, N] -> [..., M, N]; transpose_a: a is [..., K, M]; transpose_b: b is [..., N, K].
+ * Leading axes broadcast. */
+static inline m3_tensor *m3_matmul(m3_builder *b, m3_tensor *x, m3_tensor *y, bool transpose_a, bool transpose_b)
+{
+    m3_tensor *in[2] = {x, y};
+    m3_attr attr[2];
+    attr[0] = m3_attr_int(transpose_a);
+    attr[1] = m3_attr_int(transpose_b);
+    return m3_emit(b, "matmul", in, 2, attr, 2);
+}
+
+typedef enum m3_activation {
+    M3_ACT_NONE = 0,
+    M3_ACT_RELU = 1,
+    M3_ACT_SILU = 2,
+    M3_ACT_SIGMOID = 3,
+    M3_ACT_TANH = 4
+} m3_activation;
+
+/** The fused product under m3_linear: y = gate( act(x w + bias + residual) ).
+ *   x [(G,) M, K], or [(G,) K, M] when transpose_a;  w [(G,) K, N], or [(G,) N, K] when transpose_b
+ *   bias [(G,) N] or NULL;  residual [(G,) M, N] or NULL;  gate [(G,) M, N] or NULL: y = 0 where gate <= 0
+ * All with G or all without. Inputs: x, w, bias, residual, gate. Attributes: transpose_a, transpose_b, activation. */
+static inline m3_tensor *m3_linear_node(m3_builder *b, m3_tensor *const in[5], bool transpose_a, bool transpose_b,
+                                        m3_activation activation)
+{
+    m3_attr attr[3];
+    attr[0] = m3_attr_int(transpose_a);
+    attr[1] = m3_attr_int(transpose_b);
+    attr[2] = m3_attr_int(activation);
+    return m3_emit(b, "linear", in, 5, attr, 3);
+}
+
+/** y = act(x Wt + c), PyTorch's layout: x [..., K] with W [N, K], c [N]; or grouped x [G, ..., K] with W [G, N, K],
+ * c [G, N]. c may be NULL. -> [..., N] */
+static inline m3_tensor *m3_linear_act(m3_builder *b, m3_tensor *x, m3_tensor *w, m3_tensor *c,
+                                       m3_activation activation)
+{
+    if (x == NULL || w == NULL) return NULL;
+    if (x->shape.rank < 1 || w->shape.rank < 2 || w->shape.rank > 3 ||
+        (w->shape.rank == 3 && (x->shape.rank < 2 || x->shape.dim[0] != w->shape.dim[0]))) {
+        b->api->fail(b, M3_ERR_INVALID, "m3_linear: x [..., K] wants W [N, K]; x [G, ..., K] wants W [G, N, K]");
+        return NULL;
+    }
+    m3_shape out = x->shape;
+    uint64_t k = out.dim[out.rank - 1], n = w->shape.dim[w->shape.rank - 2], rows = 1;
+    for (uint32_t i = w->shape.rank - 2; i + 1 < out.rank; i++) rows *= out.dim[i];
+    uint64_t dim[3] = {out.dim[0], rows, k};
+    m3_shape flat = w->shape.rank == 3 ? m3_shape_of(3, dim) : m3_shape_of(2, dim + 1);
+    m3_tensor *in[5] = {m3_reshape(b, x, flat), w, c, NULL, NULL};
+    m3_tensor *y = m3_linear_node(b, in, false, true, activation);
+    out.dim[out.rank - 1] = n;
+    return y == NULL ? NULL : m3_reshape(b, y, out);
+}
+
+static inline m3_tensor *m3_linear(m3_builder *b, m3_tensor *x, m3_tensor *w, m3_tensor *c)
+{
+    return m3_linear_act(b, x, w, c, M3_ACT_NONE);
+}
+
+/* Rows. */
+
+/** table [N, ...], ids i32 [...] -> [ids..., ...]: row ids[i]; ids outside 0..N-1, and `skip`, give zeros (skip < 0:
+ * none). In the gradient such ids contribute nothing: skip 0 keeps the padding item still. */
+static inline m3_tensor *m3_gather(m3_builder *b, m3_tensor *table, m3_tensor *ids, int64_t skip)
+{
+    m3_tensor *in[2] = {table, ids};
+    m3_attr attr = m3_attr_int(skip);
+    return m3_emit(b, "gather", in, 2, &attr, 1);
+}
+
+/** ids i32 [R], rows [R, d...] -> [count, d...]: the sum of the rows of each id in their order, zeros elsewhere.
+ * ids outside 0..count-1, and skip, contribute nothing. */
+static inline m3_tensor *m3_scatter_add(m3_builder *b, m3_tensor *ids, m3_tensor *rows, uint64_t count, int64_t skip)
+{
+    m3_tensor *in[2] = {ids, rows};
+    m3_attr attr[2];
+    attr[0] = m3_attr_int((int64_t)count);
+    attr[1] = m3_attr_int(skip);
+    return m3_emit(b, "scatter_add", in, 2, attr, 2);
+}
+
+/** Sum rows that share an id, in their order: ids i32 [R], rows [R, d] -> ids' [R] (distinct, rising, then -1 to the
+ * end), rows' [R, d] (zeros behind the last distinct id). Negative ids and `skip` are left out. */
+static inline void m3_group_rows(m3_builder *b, m3_tensor *ids, m3_tensor *rows, int64_t skip, m3_tensor *out[2])
+{
+    m3_tensor *in[2] = {ids, rows};
+    m3_attr attr = m3_attr_int(skip);
+    b->api->emit(b, "group_rows", in, 2, &attr, 1, out, 2);
+}
+
+/** The k largest of the last axis, falling; equal values in rising index order; NaN counts as -infinity.
+ * x [..., L] -> out[0] [..., k], out[1] i32 [..., k] */
+static inline void m3_top_k(m3_builder *b, m3_tensor *x, uint64_t k, m3_tensor *out[2])
+{
+    m3_attr attr = m3_attr_int((int64_t)k);
+    b->api->emit(b, "top_k", &x, 1, &attr, 1, out, 2);
+}
+
+/** i32 shape with the index along one axis (axis >= 0). */
+static inline m3_tensor *m3_iota(m3_builder *b, m3_shape shape, int axis)
+{
+    m3_attr attr[2];
+    attr[0] = m3_attr_shape(&shape);
+    attr[1] = m3_attr_int(axis);
+    return m3_emit(b, "iota", NULL, 0, attr, 2);
+}
+
+/* Blocks of networks (fused; every one decomposes into the above). */
+
+/** y = (x - mean) / sqrt(var + eps) * gamma + beta over the last axis. gamma, beta [d]; or grouped [G, d] with x
+ * [G, ..., d]. */
+static inline m3_tensor *m3_layer_norm(m3_builder *b, m3_tensor *x, m3_tensor *gamma, m3_tensor *beta, double eps)
+{
+    m3_tensor *in[3] = {x, gamma, beta};
+    m3_attr attr = m3_attr_float(eps);
+    return m3_emit(b, "layer_norm", in, 3, &attr, 1);
+}
+
+/** Probabilities over the valid entries of the last axis; a row with none gives zeros, never NaN.
+ * x [..., L], mask bool broadcastable to x. */
+static inline m3_tensor *m3_masked_softmax(m3_builder *b, m3_tensor *x, m3_tensor *mask)
+{
+    return m3_emit2(b, "masked_softmax", x, mask);
+}
+
+/** Multi-head attention without its projections (MODEL.md 4): heads lie side by side in the last axis.
+ * q [..., Lq, d], k and v [..., Lk, d], mask bool [..., Lk] -> [..., Lq, d]; scale 1/sqrt(d/heads).
+ * A query with no valid key gives 0. */
+static inline m3_tensor *m3_attention(m3_builder *b, m3_tensor *q, m3_tensor *k, m3_tensor *v, m3_tensor *mask,
+                                      uint32_t heads)
+{
+    m3_tensor *in[4] = {q, k, v, mask};
+    m3_attr attr = m3_attr_int(heads);
+    return m3_emit(b, "attention", in, 4, &attr, 1);
+}
+
+/** One GRU step (PyTorch's gates r, z, n): xi [..., 3d] = input projection, hh [..., 3d] = hidden projection,
+ * h [..., d], mask bool [...]; where the mask is false h stays. -> h' [..., d] */
+static inline m3_tensor *m3_gru_cell(m3_builder *b, m3_tensor *xi, m3_tensor *hh, m3_tensor *h, m3_tensor *mask)
+{
+    m3_tensor *in[4] = {xi, hh, h, mask};
+    return m3_emit(b, "gru_cell", in, 4, NULL, 0);
+}
+
+/** -log softmax(logits)[target]: logits [n, C], target i32 [n] in 0..C-1 -> [n]. A target outside gives 0. */
+static inline m3_tensor *m3_softmax_cross_entropy(m3_builder *b, m3_tensor *logits, m3_tensor *target)
+{
+    return m3_emit2(b, "softmax_cross_entropy", logits, target);
+}
+
+/* Draws: Philox4x32-10. rng is u32 [3] = {seed low, seed high, step}; site tells the draws of a step apart. */
+
+/** u32 bits: element e is word e mod 4 of philox(counter {e/4 low 32 bits, site, step, e/4 high bits}, key seed). */
+static inline m3_tensor *m3_philox(m3_builder *b, m3_tensor *rng, m3_shape shape, uint32_t site)
+{
+    m3_attr attr[2];
+    attr[0] = m3_attr_shape(&shape);
+    attr[1] = m3_attr_int(site);
+    return m3_emit(b, "philox", &rng, 1, attr, 2);
+}
+
+/** f32 in [0, 1): (bits >> 8) * 2^-24. */
+static inline m3_tensor *m3_random_uniform(m3_builder *b, m3_tensor *rng, m3_shape shape, uint32_t site)
+{
+    m3_attr attr[2];
+    attr[0] = m3_attr_shape(&shape);
+    attr[1] = m3_attr_int(site);
+    return m3_emit(b, "random_uniform", &rng, 1, attr, 2);
+}
+
+/** f32 standard normal by Box-Muller: with pair p = e/2 of consecutive uniforms (u, v),
+ * r = sqrt(-2 log(1 - u)), e even: r cos(2 pi v), e odd: r sin(2 pi v). */
+static inline m3_tensor *m3_random_normal(m3_builder *b, m3_tensor *rng, m3_shape shape, uint32_t site)
+{
+    m3_attr attr[2];
+    attr[0] = m3_attr_shape(&shape);
+    attr[1] = m3_attr_int(site);
+    return m3_emit(b, "random_normal", &rng, 1, attr, 2);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,147 @@
+/* model: M3BSR's configuration, and the graphs that a configuration stands for: inference, a training step, and the
+ * two halves of a step with accumulated gradients. MODEL.md has the equations; sections are quoted from there.
+ * Threads: functions touch only what they are given; an engine is used by one thread at a time. */
+#ifndef M3BSR_MODEL_H
+#define M3BSR_MODEL_H
+
+#include "m3bsr/graph.h"
+#include "m3bsr/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Configuration ---- */
+
+enum {
+    M3_MAX_BEHAVIORS = 16,
+    M3_MAX_MODALITIES = 16,
+    M3_MAX_MODEL_OPTIONS = 32,
+    M3_CONFIG_NAME = 48, /**< bytes of a name, its NUL included */
+    M3_CONFIG_TEXT = 128 /**< bytes of an option's value, its NUL included */
+};
+
+/** An option of an encoder or expert plugin that the model itself does not read. */
+typedef struct m3_model_option {
+    char key[M3_CONFIG_NAME], value[M3_CONFIG_TEXT];
+} m3_model_option;
+
+/** A configuration is a plain value: copy it with =, nothing to free. Fill it with m3_model_defaults() and
+ * m3_model_set(); the members are for reading. Names are the keys. */
+typedef struct m3_model_config {
+    uint32_t size;
+    int32_t behaviors, length, items, width, heads, expert_layers, ffn_mult;
+    int32_t modality_count, modalities[M3_MAX_MODALITIES]; /**< key "modalities": the dimensions D_k */
+    char encoder[M3_CONFIG_NAME], expert[M3_CONFIG_NAME];
+    int32_t diffusion_steps, infer_start, infer_steps;
+    double beta_start, beta_end;
+    char objective[M3_CONFIG_NAME], router[M3_CONFIG_NAME], loss[M3_CONFIG_NAME], lazy[M3_CONFIG_NAME];
+    double temperature;
+    bool modality_denoise, behavior_denoise;
+    double w_modality, w_behavior, w_contrast;
+    double dropout, dropout_encoder;
+    int32_t batch, negatives;
+    double lr, beta1, beta2, adam_eps, weight_decay, clip;
+    int32_t option_count;
+    m3_model_option options[M3_MAX_MODEL_OPTIONS];
+} m3_model_config;
+
+/** Type of a key's value. Lists are written "[7, 5]". New types may be appended. */
+typedef enum m3_key_type {
+    M3_KEY_INT = 0,
+    M3_KEY_FLOAT = 1,
+    M3_KEY_BOOL = 2, /**< true, false */
+    M3_KEY_TEXT = 3,
+    M3_KEY_INTS = 4
+} m3_key_type;
+
+typedef struct m3_model_key {
+    uint32_t size;
+    const char *name;
+    m3_key_type type;
+    double min, max;      /**< numbers and entries of lists: inclusive */
+    const char *choices;  /**< texts: the allowed ones, joined by '|'; NULL: any */
+    const char *fallback; /**< the default, as text */
+    const char *help;     /**< one line */
+} m3_model_key;
+
+/** All keys in a fixed order, as m3_model_key. Static memory. */
+M3_API m3_span m3_model_keys(void);
+/** NULL when the model has no key of this name. */
+M3_API const m3_model_key *m3_model_find_key(const char *name);
+
+M3_API void m3_model_defaults(m3_model_config *config);
+/** Set a key from text. The range is checked here, what concerns several keys in m3_model_check().
+ * Returns M3_ERR_INVALID: no such key, not of the key's type, or out of range. */
+M3_API m3_status m3_model_set(m3_model_config *config, const char *key, const char *value, m3_error *err);
+/** Set an option that the encoder or the expert declares beyond the model's keys; the last setting counts.
+ * Returns M3_ERR_INVALID: too many options or too long. */
+M3_API m3_status m3_model_set_option(m3_model_config *config, const char *key, const char *value, m3_error *err);
+/** The value of a key as text that m3_model_set() reads back to the same value. */
+M3_API m3_status m3_model_get(const m3_model_config *config, const char *key, char *text, size_t bytes, m3_error *err);
+/** Do the keys fit together, are the encoder and the expert there, and do they know the options and their values? */
+M3_API m3_status m3_model_check(m3_engine *engine, const m3_model_config *config, m3_error *err);
+/** Are the rows of the item table updated lazily? Key "lazy": on, off, or auto, which is on for the sampled loss.
+ *
+ * The lazy rule: a step updates row i of item.weight and of its two moments only when its batch used item i (in a
+ * history, as target or as negative). Other rows stay as they are: their moments do not decay and they see no weight
+ * decay until they are used again. The bias corrections follow the step number, not the row's own count of updates.
+ * The gradient norm is the same as in the dense rule. A step with accumulated gradients is always dense. */
+M3_API bool m3_model_is_lazy(const m3_model_config *config);
+
+/* ---- Graphs ----
+ * Parameters have PyTorch's names (section 3). Features are states "features0" ... f32 [N+1, D_k] with a zero row 0,
+ * to be written into the store before an executable is made. */
+
+/** What a graph publishes beside what it always does. Layouts and meaning are those of section 13. */
+enum {
+    M3_PUBLISH_USER = 1u << 0,           /**< "user" f32 [n, d] */
+    M3_PUBLISH_SCORES = 1u << 1,         /**< "scores" f32 [n, N]: item j's is at j - 1 */
+    M3_PUBLISH_GATE = 1u << 2,           /**< "gate" f32 [n, G+1] */
+    M3_PUBLISH_AFTER_MODALITY = 1u << 3, /**< "after_modality" f32 [B, M, n, L, d] */
+    M3_PUBLISH_AFTER_BEHAVIOR = 1u << 4, /**< "after_behavior" f32 [B, M, n, L, d] */
+    M3_PUBLISH_SPECIFIC = 1u << 5,       /**< "specific" f32 [G, n, d] */
+    M3_PUBLISH_COMMON = 1u << 6,         /**< "common" f32 [G, n, d] */
+    M3_PUBLISH_GRADIENTS = 1u << 7       /**< training: "grad.NAME" of every parameter, before clipping */
+};
+
+typedef struct m3_build_options {
+    uint32_t size;
+    uint32_t batch;             /**< n; 0: the configuration's */
+    uint32_t publish;           /**< M3_PUBLISH bits; unknown ones are ignored */
+    const char *const *no_pass; /**< names of passes to leave out, ended by NULL; NULL: none */
+    bool given_draws;           /**< training: draws are inputs, see m3_model_build_train() */
+    bool accumulate;            /**< training: add gradients up instead of a step, see m3_model_build_apply() */
+} m3_build_options;
+
+/** Inference (sections 4 to 10 without noise): input "ids" i32 [B, n, L], histories left-padded with 0. A row of
+ * zeros is a user without history.
+ * @param options  publish says the outputs; at least one.
+ * @param graph    The caller's on success, NULL on failure. */
+M3_API m3_status m3_model_build_infer(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                                      m3_graph **graph, m3_error *err);
+
+/** The whole training step: draws, forward, losses, backward, clipping by global norm, AdamW (section 11).
+ * Inputs: "ids" i32 [B, n, L]; "target" i32 [n]; "negatives" i32 [n, negatives] for the sampled loss; "rng" u32 [3] =
+ *   {seed low, seed high, step}; "step" f32 [3] = {lr, 1 - beta1^t, 1 - beta2^t} for the t-th step, t = 1, 2, …;
+ *   "valid" f32 [] the number of rows that count. Rows from there on are padding: ids, target and negatives all 0;
+ *   they contribute to no loss. With given_draws, instead of rng: "t_modality", "t_behavior" i32 [n],
+ *   "noise_modality" f32 [K, B, n, L, d], "noise_behavior" f32 [B-1, M, n, L, d], and no dropout. An executable may
+ *   lack inputs that the configuration does not use.
+ * Outputs, f32 []: "loss", "loss_recommend", "loss_modality", "loss_behavior", "loss_contrast", "grad_norm" (before
+ *   clipping), and what publish says.
+ * States: "adam.m.NAME", "adam.v.NAME".
+ * With accumulate: no step and no "grad_norm"; the gradients are added to the states "accum.NAME". */
+M3_API m3_status m3_model_build_train(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                                      m3_graph **graph, m3_error *err);
+
+/** The second half of a step with accumulated gradients, over the same store: mean over the k accumulated batches,
+ * clipping, AdamW, and the sums back to zero.
+ * Inputs: "count" f32 [] = k; "step" as in m3_model_build_train(). Output: "grad_norm" of the mean. */
+M3_API m3_status m3_model_build_apply(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                                      m3_graph **graph, m3_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
