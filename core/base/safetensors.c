@@ -1,0 +1,423 @@
+/* safetensors: reading with every bound checked, and writing in one pass over the tensors. */
+#include "core/base/safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+
+enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
+static const uint64_t largest_header = UINT64_C(100) << 20; /* as the format's own reader */
+
+typedef struct place {
+    m3_safetensors_entry entry;
+    uint64_t begin, end; /* bytes of the file's data */
+} place;
+
+struct m3_safetensors {
+    char *path;
+    int fd;
+    uint64_t data_offset, data_bytes;
+    json_t *header; /* holds the names and notes */
+    place *places;
+    uint32_t count;
+};
+
+static const struct {
+    const char *name;
+    m3_dtype dtype;
+} types[] = {{"F32", M3_F32},   {"I32", M3_I32}, {"U32", M3_U32},   {"U8", M3_U8},
+             {"BOOL", M3_BOOL}, {"F16", M3_F16}, {"BF16", M3_BF16}, {"F64", M3_F64}};
+enum { TYPES = sizeof types / sizeof types[0] };
+
+/* ---- Reading ---- */
+
+static m3_status read_at(const m3_safetensors *file, uint64_t offset, void *to, uint64_t bytes, m3_error *err)
+{
+    char *at = to;
+    while (bytes > 0) {
+        ssize_t got = pread(file->fd, at, bytes < (1U << 30) ? (size_t)bytes : (size_t)1 << 30, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return M3_FAIL(err, M3_ERR_IO, file->path, "cannot be read: %s", strerror(errno));
+        if (got == 0)
+            return M3_FAIL(err, M3_ERR_IO, file->path, "ends at byte %llu, %llu bytes too early; it has been cut short",
+                           (unsigned long long)offset, (unsigned long long)bytes);
+        at += got;
+        offset += (uint64_t)got;
+        bytes -= (uint64_t)got;
+    }
+    return M3_OK;
+}
+
+static m3_status load_header(m3_safetensors *file, m3_error *err)
+{
+    m3_status st;
+    struct stat info;
+    unsigned char length_bytes[LENGTH_BYTES];
+    uint64_t length = 0;
+    char *text = NULL;
+    json_error_t wrong;
+    if (fstat(file->fd, &info) != 0) return M3_FAIL(err, M3_ERR_IO, file->path, "%s", strerror(errno));
+    uint64_t size = S_ISREG(info.st_mode) && info.st_size > 0 ? (uint64_t)info.st_size : 0;
+    if (size < LENGTH_BYTES)
+        return M3_FAIL(err, M3_ERR_INVALID, file->path, "has %llu bytes; a safetensors file has at least %d",
+                       (unsigned long long)size, LENGTH_BYTES);
+    if ((st = read_at(file, 0, length_bytes, LENGTH_BYTES, err)) != M3_OK) return st;
+    for (int i = LENGTH_BYTES; i-- > 0;) length = length << 8 | length_bytes[i];
+    if (length > size - LENGTH_BYTES || length > largest_header)
+        return M3_FAIL(err, M3_ERR_INVALID, file->path,
+                       "says that its header has %llu bytes, and has %llu; it is damaged or no safetensors file",
+                       (unsigned long long)length, (unsigned long long)(size - LENGTH_BYTES));
+    if ((text = m3_calloc((size_t)length, 1)) == NULL) return M3_FAIL_MEMORY(err, file->path, length);
+    if ((st = read_at(file, LENGTH_BYTES, text, length, err)) != M3_OK) goto done;
+    file->data_offset = LENGTH_BYTES + length;
+    file->data_bytes = size - file->data_offset;
+    file->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &wrong);
+    if (!json_is_object(file->header))
+        st = M3_FAIL(err, M3_ERR_INVALID, file->path, "its header is no JSON object: %s",
+                     file->header == NULL ? wrong.text : "another value");
+done:
+    m3_free(text);
+    return st;
+}
+
+static bool whole_number(const json_t *value, uint64_t *number)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 0) return false;
+    *number = (uint64_t)json_integer_value(value);
+    return true;
+}
+
+static m3_status parse_shape(const m3_safetensors *file, const char *name, const json_t *shape, place *p, m3_error *err)
+{
+    uint64_t count = 1;
+    if (!json_is_array(shape) || json_array_size(shape) > M3_MAX_RANK)
+        return M3_FAIL(err, M3_ERR_INVALID, name, "in %s: its shape is no list of at most %d numbers", file->path,
+                       M3_MAX_RANK);
+    p->entry.shape.rank = (uint32_t)json_array_size(shape);
+    for (uint32_t i = 0; i < p->entry.shape.rank; i++) {
+        uint64_t dim = 0;
+        if (!whole_number(json_array_get(shape, i), &dim) || (dim != 0 && count > (UINT64_C(1) << 56) / dim))
+            return M3_FAIL(err, M3_ERR_INVALID, name, "in %s: axis %u of its shape is no number or too large",
+                           file->path, i);
+        p->entry.shape.dim[i] = dim;
+        count *= dim;
+    }
+    return M3_OK;
+}
+
+static m3_status parse_entry(const m3_safetensors *file, const char *name, const json_t *value, place *p, m3_error *err)
+{
+    const char *type = json_string_value(json_object_get(value, "dtype"));
+    const json_t *places = json_object_get(value, "data_offsets");
+    uint32_t t = 0;
+    while (t < TYPES && (type == NULL || strcmp(types[t].name, type) != 0)) t++;
+    if (t == TYPES)
+        return M3_FAIL(err, M3_ERR_INVALID, name, "in %s: type %s; known are F32 F16 BF16 F64 I32 U32 U8 BOOL",
+                       file->path, type != NULL ? type : "is missing");
+    p->entry.name = name;
+    p->entry.dtype = types[t].dtype;
+    m3_status st = parse_shape(file, name, json_object_get(value, "shape"), p, err);
+    if (st != M3_OK) return st;
+    if (json_array_size(places) != 2 || !whole_number(json_array_get(places, 0), &p->begin) ||
+        !whole_number(json_array_get(places, 1), &p->end) || p->begin > p->end || p->end > file->data_bytes)
+        return M3_FAIL(err, M3_ERR_INVALID, name, "in %s: its data_offsets are not two rising numbers up to %llu",
+                       file->path, (unsigned long long)file->data_bytes);
+    uint64_t bytes = m3_shape_count(&p->entry.shape) * m3_dtype_bytes(p->entry.dtype);
+    if (p->end - p->begin != bytes)
+        return M3_FAIL(err, M3_ERR_INVALID, name, "in %s: has %llu bytes; %s %s takes %llu", file->path,
+                       (unsigned long long)(p->end - p->begin), type,
+                       m3_shape_text(&p->entry.shape, (char[128]){0}, 128), (unsigned long long)bytes);
+    return M3_OK;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+    const place *x = a, *y = b;
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end); /* empty tensors first */
+}
+
+/* The format allows neither holes nor overlaps. */
+static m3_status check_places(const m3_safetensors *file, m3_error *err)
+{
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < file->count; i++) {
+        const place *p = &file->places[i];
+        if (p->begin != at)
+            return M3_FAIL(err, M3_ERR_INVALID, p->entry.name,
+                           "in %s: begins at byte %llu of the data; the tensor before ends at %llu", file->path,
+                           (unsigned long long)p->begin, (unsigned long long)at);
+        at = p->end;
+    }
+    if (at != file->data_bytes)
+        return M3_FAIL(err, M3_ERR_INVALID, file->path, "has %llu bytes of data; its tensors have %llu",
+                       (unsigned long long)file->data_bytes, (unsigned long long)at);
+    return M3_OK;
+}
+
+static m3_status parse_header(m3_safetensors *file, m3_error *err)
+{
+    const char *name;
+    json_t *value;
+    file->places = m3_calloc(json_object_size(file->header), sizeof *file->places);
+    if (file->places == NULL)
+        return M3_FAIL_MEMORY(err, file->path, json_object_size(file->header) * sizeof *file->places);
+    json_object_foreach(file->header, name, value)
+    {
+        if (strcmp(name, "__metadata__") == 0) continue;
+        m3_status st = parse_entry(file, name, value, &file->places[file->count], err);
+        if (st != M3_OK) return st;
+        file->count++;
+    }
+    qsort(file->places, file->count, sizeof *file->places, by_begin);
+    return check_places(file, err);
+}
+
+m3_status m3_safetensors_open(const char *path, m3_safetensors **out, m3_error *err)
+{
+    m3_status st;
+    m3_safetensors *file = m3_calloc(1, sizeof *file);
+    *out = NULL;
+    if (file == NULL) return M3_FAIL_MEMORY(err, path, sizeof *file);
+    file->fd = -1;
+    if ((file->path = m3_strdup(path)) == NULL) {
+        st = M3_FAIL_MEMORY(err, path, strlen(path) + 1);
+        goto done;
+    }
+    if ((file->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
+        /* Another path mends what is wrong with this one; the rest is the system's. */
+        const bool mendable =
+            errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG;
+        st = M3_FAIL(err, mendable ? M3_ERR_INVALID : M3_ERR_IO, path, "cannot be opened: %s", strerror(errno));
+        goto done;
+    }
+    if ((st = load_header(file, err)) != M3_OK) goto done;
+    if ((st = parse_header(file, err)) != M3_OK) goto done;
+    *out = file;
+    file = NULL; /* the caller owns it now */
+done:
+    m3_safetensors_close(file);
+    return st;
+}
+
+void m3_safetensors_close(m3_safetensors *file)
+{
+    if (file == NULL) return;
+    if (file->fd >= 0) (void)close(file->fd);
+    json_decref(file->header);
+    m3_free(file->places);
+    m3_free(file->path);
+    m3_free(file);
+}
+
+uint32_t m3_safetensors_count(const m3_safetensors *file)
+{
+    return file->count;
+}
+
+const m3_safetensors_entry *m3_safetensors_at(const m3_safetensors *file, uint32_t index)
+{
+    return &file->places[index].entry;
+}
+
+bool m3_safetensors_find(const m3_safetensors *file, const char *name, uint32_t *index)
+{
+    for (uint32_t i = 0; i < file->count; i++) {
+        if (strcmp(file->places[i].entry.name, name) != 0) continue;
+        *index = i;
+        return true;
+    }
+    return false;
+}
+
+const char *m3_safetensors_meta(const m3_safetensors *file, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
+}
+
+m3_status m3_safetensors_read(const m3_safetensors *file, uint32_t index, void *data, uint64_t bytes, m3_error *err)
+{
+    const place *p = &file->places[index];
+    if (p->end - p->begin != bytes)
+        return M3_FAIL(err, M3_ERR_INVALID, p->entry.name, "in %s: has %llu bytes; %llu were asked", file->path,
+                       (unsigned long long)(p->end - p->begin), (unsigned long long)bytes);
+    return read_at(file, file->data_offset + p->begin, data, bytes, err);
+}
+
+static float from_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000U) << 16, exponent = (h >> 10) & 31U, mantissa = h & 0x3ffU, bits;
+    float value;
+    if (exponent == 0) { /* zero or denormal: mantissa 2^-24 */
+        value = (float)mantissa * 0x1p-24F;
+        return sign != 0 ? -value : value;
+    }
+    bits = sign | (exponent == 31 ? 0x7f800000U : (exponent + 112) << 23) | mantissa << 13;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static float from_bf16(uint16_t h)
+{
+    uint32_t bits = (uint32_t)h << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void widen(m3_dtype dtype, const void *from, float *to, uint64_t count)
+{
+    const uint16_t *half = from;
+    const double *wide = from;
+    for (uint64_t i = 0; i < count; i++)
+        to[i] = dtype == M3_F64 ? (float)wide[i] : dtype == M3_F16 ? from_f16(half[i]) : from_bf16(half[i]);
+}
+
+m3_status m3_safetensors_read_f32(const m3_safetensors *file, uint32_t index, float *data, uint64_t count,
+                                  m3_error *err)
+{
+    const m3_safetensors_entry *entry = &file->places[index].entry;
+    uint64_t bytes = m3_shape_count(&entry->shape) * m3_dtype_bytes(entry->dtype);
+    if (!m3_dtype_is_float(entry->dtype) || m3_shape_count(&entry->shape) != count)
+        return M3_FAIL(err, M3_ERR_INVALID, entry->name, "in %s: is %s %s; %llu floating numbers are wanted",
+                       file->path, m3_dtype_name(entry->dtype), m3_shape_text(&entry->shape, (char[128]){0}, 128),
+                       (unsigned long long)count);
+    if (entry->dtype == M3_F32) return m3_safetensors_read(file, index, data, bytes, err);
+    void *raw = m3_calloc((size_t)bytes, 1);
+    if (raw == NULL) return M3_FAIL_MEMORY(err, entry->name, bytes);
+    m3_status st = m3_safetensors_read(file, index, raw, bytes, err);
+    if (st == M3_OK) widen(entry->dtype, raw, data, count);
+    m3_free(raw);
+    return st;
+}
+
+/* ---- Writing ---- */
+
+static json_t *describe(const m3_safetensors_entry *entry, uint64_t begin, uint64_t end)
+{
+    uint32_t t = 0;
+    while (t < TYPES && types[t].dtype != entry->dtype) t++;
+    json_t *shape = json_array();
+    for (uint32_t i = 0; i < entry->shape.rank; i++)
+        json_array_append_new(shape, json_integer((json_int_t)entry->shape.dim[i]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", t < TYPES ? types[t].name : "?", "shape", shape, "data_offsets",
+                     (json_int_t)begin, (json_int_t)end);
+}
+
+static m3_status make_header(const char *path, const m3_safetensors_entry *entries, uint32_t count,
+                             const m3_safetensors_note *notes, uint32_t note_count, char **text, m3_error *err)
+{
+    m3_status st = M3_OK;
+    uint64_t at = 0;
+    json_t *header = json_object(), *meta = json_object();
+    bool made = header != NULL && meta != NULL;
+    for (uint32_t i = 0; i < note_count; i++)
+        made = made && json_object_set_new(meta, notes[i].key, json_string(notes[i].value)) == 0;
+    if (note_count != 0) made = made && json_object_set(header, "__metadata__", meta) == 0;
+    for (uint32_t i = 0; i < count && made; i++) {
+        uint64_t bytes = m3_shape_count(&entries[i].shape) * m3_dtype_bytes(entries[i].dtype);
+        if (json_object_get(header, entries[i].name) != NULL) {
+            st = M3_FAIL(err, M3_ERR_INVALID, entries[i].name, "would be twice in %s; names are unique", path);
+            goto done;
+        }
+        made = json_object_set_new(header, entries[i].name, describe(&entries[i], at, at + bytes)) == 0;
+        at += bytes;
+    }
+    *text = made ? json_dumps(header, JSON_COMPACT) : NULL;
+    if (*text == NULL)
+        st = M3_FAIL(err, M3_ERR_MEMORY, path, "its header could not be made: a text is not UTF-8, or no memory");
+done:
+    json_decref(header);
+    json_decref(meta);
+    return st;
+}
+
+/* The header is padded with blanks, so that the data is aligned. */
+static bool put_header(FILE *to, const char *text)
+{
+    size_t length = strlen(text), padded = (length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    for (size_t i = 0; i < LENGTH_BYTES; i++)
+        if (fputc((int)(padded >> (8 * i) & 0xffU), to) == EOF) return false;
+    return fprintf(to, "%-*s", (int)padded, text) == (int)padded;
+}
+
+static m3_status put_tensors(const char *path, FILE *to, const m3_safetensors_entry *entries, uint32_t count,
+                             m3_safetensors_fill fill, void *user, m3_error *err)
+{
+    m3_status st = M3_OK;
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t bytes = m3_shape_count(&entries[i].shape) * m3_dtype_bytes(entries[i].dtype);
+        if (bytes > largest) largest = bytes;
+    }
+    void *block = m3_calloc((size_t)largest, 1);
+    if (block == NULL) return M3_FAIL_MEMORY(err, path, largest);
+    for (uint32_t i = 0; i < count && st == M3_OK; i++) {
+        size_t bytes = (size_t)m3_shape_count(&entries[i].shape) * m3_dtype_bytes(entries[i].dtype);
+        st = fill(user, i, block, bytes, err);
+        if (st == M3_OK && fwrite(block, 1, bytes, to) != bytes)
+            st = M3_FAIL(err, M3_ERR_IO, path, "could not be written: %s; the file of that name is as it was",
+                         strerror(errno));
+    }
+    m3_free(block);
+    return st;
+}
+
+static void sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? m3_strdup(".") : m3_strfmt("%.*s", (int)(slash - path) + 1, path);
+    int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd); /* some file systems cannot; the rename itself has happened */
+        (void)close(fd);
+    }
+    m3_free(folder);
+}
+
+m3_status m3_safetensors_write(const char *path, const m3_safetensors_entry *entries, uint32_t count,
+                               const m3_safetensors_note *notes, uint32_t note_count, m3_safetensors_fill fill,
+                               void *user, m3_error *err)
+{
+    m3_status st;
+    char *header = NULL, *temporary = NULL;
+    FILE *to = NULL;
+    bool made = false;
+    if ((st = make_header(path, entries, count, notes, note_count, &header, err)) != M3_OK) goto done;
+    if ((temporary = m3_strfmt("%s.tmp.%ld", path, (long)getpid())) == NULL) {
+        st = M3_FAIL_MEMORY(err, path, strlen(path) + 32);
+        goto done;
+    }
+    if ((to = fopen(temporary, "wbe")) == NULL) {
+        st = M3_FAIL(err, M3_ERR_IO, path, "cannot write beside it: %s", strerror(errno));
+        goto done;
+    }
+    made = true;
+    if (!put_header(to, header)) {
+        st = M3_FAIL(err, M3_ERR_IO, path, "could not be written: %s", strerror(errno));
+        goto done;
+    }
+    if ((st = put_tensors(path, to, entries, count, fill, user, err)) != M3_OK) goto done;
+    bool synced = fflush(to) == 0 && fsync(fileno(to)) == 0;
+    synced = fclose(to) == 0 && synced;
+    to = NULL;
+    if (!synced || rename(temporary, path) != 0) {
+        st = M3_FAIL(err, M3_ERR_IO, path, "could not be put in place: %s; the file of that name is as it was",
+                     strerror(errno));
+        goto done;
+    }
+    made = false;
+    sync_folder(path);
+done:
+    if (to != NULL) (void)fclose(to);
+    if (made) (void)unlink(temporary);
+    m3_free(temporary);
+    free(header); /* jansson's */
+    return st;
+}

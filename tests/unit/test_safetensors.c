@@ -1,0 +1,220 @@
+/* safetensors: what is written is read back; what is damaged is refused with its reason; a failed write leaves the old
+ * file whole.   Labels: errors */
+#include "core/base/safetensors.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char path[256];
+
+static void put(const char *header, uint64_t length, size_t data_bytes)
+{
+    FILE *to = fopen(path, "wb");
+    assert_non_null(to);
+    for (int i = 0; i < 8; i++) (void)fputc((int)(length >> (8 * i) & 0xff), to);
+    (void)fputs(header, to);
+    for (size_t i = 0; i < data_bytes; i++) (void)fputc((int)i, to);
+    assert_int_equal(fclose(to), 0);
+}
+
+/* length 0: the header's own. */
+static const struct row {
+    const char *name, *header;
+    uint64_t length;
+    size_t data_bytes;
+    const char *says; /* "" is a legal file */
+} rows[] = {
+    {"no tensors are a legal file", "{}", 0, 0, ""},
+    {"a tensor without elements is legal", "{\"a\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}", 0, 0,
+     ""},
+    {"a scalar is legal", "{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 0, 4, ""},
+    {"a header beyond the file is refused", "{}", 1000, 0, "says that its header has 1000 bytes"},
+    {"a header of 2^63 bytes is refused", "{}", UINT64_C(1) << 63, 0, "damaged or no safetensors file"},
+    {"a header that is no JSON is refused", "{\"a\":", 0, 0, "no JSON object"},
+    {"a header that is a list is refused", "[1]", 0, 0, "no JSON object"},
+    {"a name that is there twice is refused", "{\"a\":1,\"a\":1}", 0, 0, "duplicate object key"},
+    {"an unknown type is refused", "{\"a\":{\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]}}", 0, 4,
+     "type F31"},
+    {"an entry that is a number is refused", "{\"a\":7}", 0, 0, "type is missing"},
+    {"a negative extent is refused", "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 0, 4,
+     "axis 0 of its shape is no number"},
+    {"a shape whose product overflows is refused",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4],\"data_offsets\":[0,4]}}", 0, 4,
+     "axis 1 of its shape is no number or too large"},
+    {"too many axes are refused", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 0, 4,
+     "no list of at most 6 numbers"},
+    {"data beyond the file is refused", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 0, 4,
+     "not two rising numbers up to 4"},
+    {"falling offsets are refused", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 0, 4,
+     "not two rising numbers"},
+    {"a size that is not the shape's is refused", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 0,
+     4, "has 4 bytes; F32 [2] takes 8"},
+    {"overlapping tensors are refused",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+     "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+     0, 4, "begins at byte 0 of the data; the tensor before ends at 4"},
+    {"a hole between tensors is refused", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 0, 8,
+     "begins at byte 4"},
+    {"bytes behind the last tensor are refused", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 0,
+     9, "has 9 bytes of data; its tensors have 4"},
+};
+enum { ROWS = sizeof rows / sizeof rows[0] };
+
+static void opens(void **state)
+{
+    const struct row *row = *state;
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    put(row->header, row->length != 0 ? row->length : strlen(row->header), row->data_bytes);
+    m3_status st = m3_safetensors_open(path, &file, &err);
+    assert_int_equal(st, row->says[0] == 0 ? M3_OK : M3_ERR_INVALID);
+    if (strstr(err.message, row->says) == NULL) fail_msg("'%s' does not say '%s'", err.message, row->says);
+    assert_true((file != NULL) == (st == M3_OK));
+    m3_safetensors_close(file);
+}
+
+static void a_file_shorter_than_its_length_is_refused(void **state)
+{
+    (void)state;
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    FILE *to = fopen(path, "wb");
+    assert_non_null(to);
+    (void)fputs("abc", to);
+    assert_int_equal(fclose(to), 0);
+    assert_int_equal(m3_safetensors_open(path, &file, &err), M3_ERR_INVALID);
+    assert_non_null(strstr(err.message, "has 3 bytes"));
+}
+
+static void a_missing_file_is_named(void **state)
+{
+    (void)state;
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    assert_int_equal(m3_safetensors_open("/nowhere/at.all", &file, &err), M3_ERR_INVALID);
+    assert_string_equal(err.subject, "/nowhere/at.all");
+}
+
+static const float values[2][3] = {{1.0F, -2.5F, 3e-20F}, {7.0F, 8.0F, 9.0F}};
+static const m3_safetensors_entry entries[] = {
+    {"weight", M3_F32, {.rank = 2, .dim = {2, 3}}},
+    {"ids", M3_I32, {.rank = 1, .dim = {3}}},
+    {"nothing", M3_F32, {.rank = 1, .dim = {0}}},
+    {"half", M3_F16, {.rank = 1, .dim = {4}}},
+    {"wide", M3_F64, {.rank = 0}},
+    {"brain", M3_BF16, {.rank = 1, .dim = {1}}},
+};
+static const int32_t ids[] = {-1, 0, INT32_MAX};
+static const uint16_t halves[] = {0x3c00, 0xc100, 0x0001, 0x7c00}; /* 1, -2.5, 2^-24, infinity */
+static const double wide = -1.5;
+static const uint16_t brain = 0x3fc0; /* 1.5 */
+
+static m3_status fill(void *user, uint32_t index, void *data, uint64_t bytes, m3_error *err)
+{
+    const void *from[] = {values, ids, NULL, halves, &wide, &brain};
+    if (user != NULL && index == 1) return M3_FAIL(err, M3_ERR_DEVICE_LOST, "device", "went away");
+    if (bytes != 0) memcpy(data, from[index], bytes);
+    return M3_OK;
+}
+
+static void what_is_written_is_read_back(void **state)
+{
+    (void)state;
+    const m3_safetensors_note note = {"format", "test \"quoted\" é"};
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    uint32_t at = 0;
+    float got[6];
+    int32_t got_ids[3];
+    assert_int_equal(m3_safetensors_write(path, entries, 6, &note, 1, fill, NULL, &err), M3_OK);
+    assert_int_equal(m3_safetensors_open(path, &file, &err), M3_OK);
+    assert_int_equal(m3_safetensors_count(file), 6);
+    assert_string_equal(m3_safetensors_meta(file, "format"), note.value);
+    assert_null(m3_safetensors_meta(file, "other"));
+    assert_false(m3_safetensors_find(file, "weigh", &at));
+
+    assert_true(m3_safetensors_find(file, "weight", &at));
+    assert_true(m3_shape_equal(&m3_safetensors_at(file, at)->shape, &entries[0].shape));
+    assert_int_equal(m3_safetensors_read_f32(file, at, got, 6, &err), M3_OK);
+    assert_memory_equal(got, values, sizeof values);
+    assert_int_equal(m3_safetensors_read(file, at, got, 20, &err), M3_ERR_INVALID);
+
+    assert_true(m3_safetensors_find(file, "ids", &at));
+    assert_int_equal(m3_safetensors_read(file, at, got_ids, sizeof got_ids, &err), M3_OK);
+    assert_memory_equal(got_ids, ids, sizeof ids);
+    assert_int_equal(m3_safetensors_read_f32(file, at, got, 3, &err), M3_ERR_INVALID);
+
+    assert_true(m3_safetensors_find(file, "half", &at));
+    assert_int_equal(m3_safetensors_read_f32(file, at, got, 4, NULL), M3_OK);
+    assert_true(got[0] == 1.0F && got[1] == -2.5F && got[2] == 0x1p-24F && isinf(got[3]));
+    assert_true(m3_safetensors_find(file, "wide", &at));
+    assert_int_equal(m3_safetensors_read_f32(file, at, got, 1, NULL), M3_OK);
+    assert_true(got[0] == -1.5F);
+    assert_true(m3_safetensors_find(file, "brain", &at));
+    assert_int_equal(m3_safetensors_read_f32(file, at, got, 1, NULL), M3_OK);
+    assert_true(got[0] == 1.5F);
+    m3_safetensors_close(file);
+}
+
+static void a_failed_write_leaves_the_old_file(void **state)
+{
+    (void)state;
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    int broken = 1;
+    assert_int_equal(m3_safetensors_write(path, entries, 6, NULL, 0, fill, NULL, &err), M3_OK);
+    assert_int_equal(m3_safetensors_write(path, entries, 2, NULL, 0, fill, &broken, &err), M3_ERR_DEVICE_LOST);
+    assert_int_equal(m3_safetensors_open(path, &file, NULL), M3_OK);
+    assert_int_equal(m3_safetensors_count(file), 6);
+    m3_safetensors_close(file);
+}
+
+static void a_name_may_not_be_written_twice(void **state)
+{
+    (void)state;
+    const m3_safetensors_entry twice[] = {entries[2], entries[2]};
+    m3_error err = {0};
+    assert_int_equal(m3_safetensors_write(path, twice, 2, NULL, 0, fill, NULL, &err), M3_ERR_INVALID);
+    assert_non_null(strstr(err.message, "would be twice"));
+}
+
+static void a_file_cut_short_while_open_is_an_error(void **state)
+{
+    (void)state;
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    uint32_t at = 0;
+    float got = 0;
+    assert_int_equal(m3_safetensors_write(path, entries, 6, NULL, 0, fill, NULL, &err), M3_OK);
+    assert_int_equal(m3_safetensors_open(path, &file, &err), M3_OK);
+    assert_int_equal(truncate(path, 64), 0);
+    assert_true(m3_safetensors_find(file, "wide", &at));
+    assert_int_equal(m3_safetensors_read_f32(file, at, &got, 1, &err), M3_ERR_IO);
+    assert_non_null(strstr(err.message, "cut short"));
+    m3_safetensors_close(file);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[ROWS + 6];
+    size_t count = 0;
+    const char *folder = getenv("TMPDIR");
+    (void)snprintf(path, sizeof path, "%s/m3bsr-test-%ld.safetensors", folder != NULL ? folder : "/tmp",
+                   (long)getpid());
+    for (; count < ROWS; count++)
+        tests[count] = (struct CMUnitTest){rows[count].name, opens, NULL, NULL, (void *)&rows[count]};
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_file_shorter_than_its_length_is_refused);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_missing_file_is_named);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(what_is_written_is_read_back);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_failed_write_leaves_the_old_file);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_name_may_not_be_written_twice);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_file_cut_short_while_open_is_an_error);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)unlink(path);
+    return failed;
+}
