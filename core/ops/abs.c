@@ -1,0 +1,34 @@
+/* abs: y = |x|, f32, f64 or i32 of any shape. The least i32 stays what it is.  dx = sign(x) dy, 0 at 0 */
+#include "core/ops/elementwise.h"
+
+#include <math.h>
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_unary(node, M3_TYPES_FLOAT | M3_TYPES_I32, out, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *x = node->in[0], *zero = m3_scalar_like(b, x, 0.0);
+    m3_tensor *falling = m3_where(b, m3_less(b, x, zero), m3_neg(b, dy[0]), zero);
+    dx[0] = m3_where(b, m3_less(b, zero, x), dy[0], falling);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_unary(node, in, out, fabs);
+}
+
+const m3_op m3_op_abs = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "abs",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};

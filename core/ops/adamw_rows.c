@@ -1,0 +1,64 @@
+/* adamw_rows: one AdamW step (adam.h) over the rows of a table that a batch touched; the lazy rule: the other rows,
+ * their moments and their decay stand still.
+ *   step f32 [3], scale f32, p, m, v [N, d...], ids i32 [R] distinct, rows [R, d...] their gradients  ->  p', m', v'
+ * An id outside 0 .. N-1, as group_rows puts behind the last, updates nothing. Output c replaces input 2 + c. */
+#include "core/ops/adam.h"
+
+enum { TABLE = 2, IDS = 5, ROWS = 6, STATES = 3 };
+
+static int32_t update_of(const m3_node *node, uint32_t output)
+{
+    (void)node;
+    return output < STATES ? (int32_t)(TABLE + output) : -1;
+}
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *p = node->in[TABLE], *m = node->in[TABLE + 1], *v = node->in[TABLE + 2];
+    const m3_tensor *ids = node->in[IDS];
+    m3_status st;
+    if ((st = m3_adam_check(node, err)) != M3_OK) return st;
+    if ((st = m3_want_float(node, p, "p", 1, err)) != M3_OK) return st;
+    if ((st = m3_want(node, m, "m", p->dtype, p->shape, "p", err)) != M3_OK) return st;
+    if ((st = m3_want(node, v, "v", p->dtype, p->shape, "p", err)) != M3_OK) return st;
+    if (ids->dtype != M3_I32 || ids->shape.rank != 1)
+        return M3_FAIL_NODE(err, node, "ids is %s %s; give i32 with one axis", M3_TENSOR_TEXT(ids));
+    m3_shape rows = p->shape;
+    rows.dim[0] = ids->shape.dim[0];
+    if ((st = m3_want(node, node->in[ROWS], "rows", p->dtype, rows, "a row of p for each id", err)) != M3_OK) return st;
+    for (uint32_t c = 0; c < STATES; c++) out[c] = m3_desc_of(p->dtype, p->shape);
+    return M3_OK;
+}
+
+static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
+{
+    m3_tensor *ids = node->in[IDS], *state[STATES], *next[STATES] = {NULL, NULL, NULL};
+    for (uint32_t c = 0; c < STATES; c++) state[c] = m3_gather(b, node->in[TABLE + c], ids, -1);
+    m3_adam_update(b, node, state, node->in[ROWS], next);
+    for (uint32_t c = 0; c < STATES; c++) {
+        m3_tensor *in[3] = {node->in[TABLE + c], ids, next[c]};
+        y[c] = m3_emit(b, "scatter_rows", in, 3, NULL, 0);
+    }
+}
+
+static uint64_t flops(const m3_node *node)
+{
+    const m3_tensor *p = node->in[TABLE], *rows = node->in[ROWS];
+    /* ids are distinct, so those beyond the table's rows update nothing */
+    return M3_ADAM_FLOPS * (rows->shape.dim[0] < p->shape.dim[0] ? m3_tensor_count(rows) : m3_tensor_count(p));
+}
+
+const m3_op m3_op_adamw_rows = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "adamw_rows",
+    .flags = M3_OP_UPDATES,
+    .min_inputs = 7,
+    .max_inputs = 7,
+    .outputs = STATES,
+    .attrs = m3_adam_attrs,
+    .attr_count = M3_ADAM_ATTRS,
+    .infer = infer,
+    .decompose = decompose,
+    .flops = flops,
+    .update_of = update_of,
+};

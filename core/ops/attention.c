@@ -1,0 +1,56 @@
+/* attention: multi-head attention without its projections (MODEL.md 4); per head of width w = d / heads
+ *   y = softmax over valid keys(q kT / sqrt(w)) v
+ *   q [..., Lq, d], k, v [..., Lk, d], mask bool [..., Lk]  ->  y [..., Lq, d]; heads lie side by side in d
+ * A query with no valid key gives 0; masked keys and values may be anything, NaN included. */
+#include <math.h>
+
+#include "core/ops/heads.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    m3_status st = m3_heads_check(node, err);
+    if (st == M3_OK) *out = m3_desc_of(node->in[0]->dtype, node->in[0]->shape);
+    return st;
+}
+
+/* The probabilities are computed again from q and k: keeping them costs Lq Lk numbers a head. */
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *in[5] = {node->in[0], node->in[1], node->in[2], node->in[3], dy[0]};
+    b->api->emit(b, "attention_grad", in, 5, node->attr, 1, dx, 3);
+}
+
+static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
+{
+    m3_tensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *mask = node->in[3];
+    m3_heads h = m3_heads_of(node);
+    m3_tensor *scale = m3_scalar_like(b, q, 1.0 / sqrt((double)h.width));
+    m3_tensor *qh = m3_heads_split(b, m3_mul(b, q, scale), &h);
+    m3_tensor *kh = m3_heads_split(b, k, &h);
+    m3_tensor *vh = m3_heads_split(b, m3_heads_valid(b, v, mask), &h);
+    m3_tensor *p = m3_heads_probabilities(b, qh, kh, mask, &h);
+    y[0] = m3_heads_merge(b, m3_matmul(b, p, vh, false, false), &q->shape);
+}
+
+/* Two products; scale and softmax. */
+static uint64_t flops(const m3_node *node)
+{
+    m3_heads h = m3_heads_of(node);
+    return h.rows * h.heads * h.queries * h.keys * (4 * h.width + 6);
+}
+
+static const m3_attr_desc attrs[] = {{"heads", M3_ATTR_INT}};
+
+const m3_op m3_op_attention = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "attention",
+    .min_inputs = 4,
+    .max_inputs = 4,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .decompose = decompose,
+    .flops = flops,
+};

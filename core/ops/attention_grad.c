@@ -1,0 +1,59 @@
+/* attention_grad: gradients of attention; per head, p = softmax over valid keys(c q kT), c = 1 / sqrt(w), y = p v
+ *   dv = pT dy,  dp = dy vT,  ds = p (dp - sum_j p_j dp_j),  dq = c ds k,  dk = c dsT q
+ *   q, dy [..., Lq, d], k, v [..., Lk, d], mask bool [..., Lk]  ->  dq like q, dk and dv like k
+ * Masked keys and values get 0, and a query with no valid key gets 0. */
+#include <math.h>
+
+#include "core/ops/heads.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *q = node->in[0], *k = node->in[1];
+    m3_status st;
+    if ((st = m3_heads_check(node, err)) != M3_OK) return st;
+    if ((st = m3_want(node, node->in[4], "dy", q->dtype, q->shape, "q", err)) != M3_OK) return st;
+    out[0] = m3_desc_of(q->dtype, q->shape);
+    out[1] = out[2] = m3_desc_of(k->dtype, k->shape);
+    return M3_OK;
+}
+
+static void decompose(m3_builder *b, const m3_node *node, m3_tensor **out)
+{
+    m3_tensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *mask = node->in[3];
+    m3_heads h = m3_heads_of(node);
+    m3_tensor *c = m3_scalar_like(b, q, 1.0 / sqrt((double)h.width));
+    m3_tensor *qh = m3_heads_split(b, m3_mul(b, q, c), &h); /* carries c into the scores and into dk */
+    m3_tensor *kh = m3_heads_split(b, m3_heads_valid(b, k, mask), &h);
+    m3_tensor *vh = m3_heads_split(b, m3_heads_valid(b, v, mask), &h);
+    m3_tensor *dyh = m3_heads_split(b, node->in[4], &h);
+    m3_tensor *p = m3_heads_probabilities(b, qh, kh, mask, &h);
+    m3_tensor *dp = m3_matmul(b, dyh, vh, false, true);
+    m3_tensor *dot = m3_reduce_sum(b, m3_mul(b, p, dp), -1, M3_KEEP);
+    m3_tensor *ds = m3_mul(b, p, m3_sub(b, dp, dot));
+    m3_tensor *dq = m3_mul(b, m3_matmul(b, ds, kh, false, false), c);
+    out[0] = m3_heads_merge(b, dq, &q->shape);
+    out[1] = m3_heads_merge(b, m3_matmul(b, ds, qh, true, false), &k->shape);
+    out[2] = m3_heads_merge(b, m3_matmul(b, p, dyh, true, false), &v->shape);
+}
+
+/* Five products; scale, softmax and four more a score. */
+static uint64_t flops(const m3_node *node)
+{
+    m3_heads h = m3_heads_of(node);
+    return h.rows * h.heads * h.queries * h.keys * (10 * h.width + 10);
+}
+
+static const m3_attr_desc attrs[] = {{"heads", M3_ATTR_INT}};
+
+const m3_op m3_op_attention_grad = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "attention_grad",
+    .min_inputs = 5,
+    .max_inputs = 5,
+    .outputs = 3,
+    .attrs = attrs,
+    .attr_count = 1,
+    .infer = infer,
+    .decompose = decompose,
+    .flops = flops,
+};

@@ -1,0 +1,47 @@
+/* broadcast: x repeated along axes where it has extent 1 or none; any type.
+ *   dx = dy summed over the axes that repeated */
+#include "core/ops/elementwise.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *x = node->in[0];
+    m3_status st = m3_check_attr_shape(node, 0, &out->shape, err);
+    if (st != M3_OK) return st;
+    out->dtype = x->dtype;
+    if (!m3_shape_broadcasts_to(&x->shape, &out->shape))
+        return M3_FAIL_NODE(err, node,
+                            "x %s does not broadcast to %s; make extents equal or 1, aligned at the last axis",
+                            M3_SHAPE_TEXT(&x->shape), M3_SHAPE_TEXT(&out->shape));
+    return M3_OK;
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    dx[0] = m3_sum_to(b, dy[0], &node->in[0]->shape);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    uint64_t count = m3_tensor_count(node->out[0]);
+    m3_walk walk = m3_walk_over(&node->out[0]->shape);
+    m3_walk_add(&walk, &node->in[0]->shape);
+    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk)) out[0][i] = in[0][walk.index[0]];
+    return M3_OK;
+}
+
+static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}};
+
+const m3_op m3_op_broadcast = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "broadcast",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+    .flops = m3_flops_none,
+};

@@ -1,0 +1,71 @@
+/* cast: x as another type.
+ *   float to integer   towards zero; beyond the range the nearest end of it, NaN gives 0
+ *   integer to integer the low bits, as C converts
+ *   anything to bool   x != 0 (NaN is not 0); bool gives 0 and 1
+ *   to a float         the nearest value
+ * dx = dy as x's type where both are floats; otherwise no gradient passes. */
+#include "core/ops/rules.h"
+
+#include <math.h>
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    m3_status st = m3_check_type(node, 0, M3_TYPES_ANY, err);
+    if (st == M3_OK) st = m3_check_attr(node, 0, M3_F32, M3_F64, err);
+    if (st != M3_OK) return st;
+    *out = (m3_tensor_desc){(m3_dtype)node->attr[0].i[0], node->in[0]->shape};
+    return M3_OK;
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_dtype from = node->in[0]->dtype;
+    if (m3_dtype_is_float(from) && m3_dtype_is_float(node->out[0]->dtype)) dx[0] = m3_cast(b, dy[0], from);
+}
+
+static double clamp(double x, double least, double most)
+{
+    if (isnan(x)) return 0.0;
+    x = trunc(x);
+    return x < least ? least : x > most ? most : x;
+}
+
+static double convert(double x, m3_dtype from, m3_dtype to)
+{
+    bool whole = !m3_dtype_is_float(from);
+    switch (to) {
+    case M3_I32: return whole ? (double)(int32_t)(uint32_t)(int64_t)x : clamp(x, INT32_MIN, INT32_MAX);
+    case M3_U32: return whole ? (double)(uint32_t)(int64_t)x : clamp(x, 0, UINT32_MAX);
+    case M3_U8: return whole ? (double)(uint8_t)(int64_t)x : clamp(x, 0, UINT8_MAX);
+    case M3_BOOL: return x != 0.0 ? 1.0 : 0.0;
+    case M3_F32:
+    case M3_F16:
+    case M3_BF16:
+    case M3_F64: break; /* whoever stores the result rounds it */
+    }
+    return x;
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    uint64_t count = m3_tensor_count(node->out[0]);
+    m3_dtype from = node->in[0]->dtype, to = node->out[0]->dtype;
+    for (uint64_t i = 0; i < count; i++) out[0][i] = convert(in[0][i], from, to);
+    return M3_OK;
+}
+
+static const m3_attr_desc attrs[] = {{"dtype", M3_ATTR_INT}};
+
+const m3_op m3_op_cast = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "cast",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};

@@ -1,0 +1,52 @@
+/* dropout: y = x / (1 - rate) where uniform(rng, site) >= rate, else 0.   x [...], rng u32 [3] -> y [...]
+ * The draw depends on rng, site and element alone, so the gradient is the same op on dy: no mask is kept. */
+#include "core/ops/draw.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *x = node->in[0];
+    m3_status st;
+    if ((st = m3_want_float(node, x, "x", 0, err)) != M3_OK) return st;
+    if ((st = m3_want_rng(node, node->in[1], err)) != M3_OK) return st;
+    if ((st = m3_want_share(node, 0, err)) != M3_OK) return st;
+    if ((st = m3_check_attr(node, 1, 0, UINT32_MAX, err)) != M3_OK) return st;
+    *out = m3_desc_of(x->dtype, x->shape);
+    return M3_OK;
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *in[2] = {dy[0], node->in[1]};
+    dx[0] = m3_emit(b, "dropout", in, 2, node->attr, 2);
+}
+
+static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
+{
+    m3_tensor *x = node->in[0];
+    double rate = node->attr[0].f;
+    m3_tensor *uniform = m3_random_uniform(b, node->in[1], x->shape, (uint32_t)node->attr[1].i[0]);
+    m3_tensor *keep = m3_less_equal(b, m3_scalar(b, (float)rate), uniform);
+    y[0] = m3_where(b, keep, m3_mul(b, x, m3_scalar_like(b, x, 1.0 / (1.0 - rate))), m3_zero_like(b, x));
+}
+
+static uint64_t flops(const m3_node *node)
+{
+    return 2 * m3_tensor_count(node->out[0]);
+}
+
+static const m3_attr_desc attrs[] = {{"rate", M3_ATTR_FLOAT}, {"site", M3_ATTR_INT}};
+
+const m3_op m3_op_dropout = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "dropout",
+    .flags = M3_OP_INPLACE | M3_OP_DRAWS,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 2,
+    .infer = infer,
+    .gradient = gradient,
+    .decompose = decompose,
+    .flops = flops,
+};

@@ -1,0 +1,27 @@
+/* floor: y = the largest whole number <= x, f32 or f64 of any shape. Flat almost everywhere: no gradient passes. */
+#include "core/ops/elementwise.h"
+
+#include <math.h>
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_unary(node, M3_TYPES_FLOAT, out, err);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_unary(node, in, out, floor);
+}
+
+const m3_op m3_op_floor = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "floor",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .infer = infer,
+    .evaluate = evaluate,
+    .zero_gradient = true,
+};

@@ -1,0 +1,57 @@
+/* gather: y[i...] = table[ids[i...]], a row of zeros where the id is outside 0 .. N-1 or is `skip` (negative: none).
+ *   table [N, d...] of any type, ids i32 [...] -> y [ids..., d...]
+ *   dtable = the rows of dy added up by id; what gave zeros contributes nothing */
+#include "core/ops/rows.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    m3_status st;
+    const m3_shape *table = &node->in[0]->shape, *ids = &node->in[1]->shape;
+    if ((st = m3_check_rank(node, 0, 1, M3_MAX_RANK, err)) != M3_OK) return st;
+    if ((st = m3_check_type(node, 1, M3_TYPES_I32, err)) != M3_OK) return st;
+    if ((st = m3_check_attr(node, 0, INT32_MIN, INT32_MAX, err)) != M3_OK) return st;
+    if (ids->rank + table->rank - 1 > M3_MAX_RANK)
+        return M3_FAIL_NODE(err, node, "rows of table %s by ids %s have more than %d axes; flatten the ids",
+                            M3_SHAPE_TEXT(table), M3_SHAPE_TEXT(ids), M3_MAX_RANK);
+    *out = (m3_tensor_desc){node->in[0]->dtype, *ids};
+    for (uint32_t i = 1; i < table->rank; i++) out->shape.dim[out->shape.rank++] = table->dim[i];
+    return m3_check_count(node, &out->shape, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *table = node->in[0];
+    uint64_t count = m3_tensor_count(node->in[1]);
+    m3_shape rows = table->shape;
+    rows.dim[0] = count;
+    m3_tensor *ids = m3_reshape(b, node->in[1], M3_SHAPE(count));
+    dx[0] = m3_scatter_add(b, ids, m3_reshape(b, dy[0], rows), table->shape.dim[0], node->attr[0].i[0]);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    const m3_shape *table = &node->in[0]->shape;
+    uint64_t count = m3_tensor_count(node->in[1]), size = m3_row_elements(table);
+    memset(out[0], 0, count * size * sizeof *out[0]);
+    for (uint64_t i = 0; i < count; i++)
+        if (m3_row_named(in[1][i], table->dim[0], node->attr[0].i[0]))
+            memcpy(out[0] + i * size, in[0] + (uint64_t)in[1][i] * size, size * sizeof *out[0]);
+    return M3_OK;
+}
+
+static const m3_attr_desc attrs[] = {{"skip", M3_ATTR_INT}};
+
+const m3_op m3_op_gather = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "gather",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+    .flops = m3_flops_none,
+};

@@ -1,0 +1,51 @@
+/* layer_norm: y = (x - mean) / sqrt(var + eps) gamma + beta, mean and variance over the last axis.
+ *   x [..., d], gamma, beta [d]; or grouped x [G, ..., d], gamma, beta [G, d]  ->  y like x */
+#include "core/ops/norm.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *x = node->in[0], *gamma = node->in[1], *beta = node->in[2];
+    m3_status st;
+    if ((st = m3_norm_check(node, err)) != M3_OK) return st;
+    if ((st = m3_want(node, beta, "beta", x->dtype, gamma->shape, "gamma", err)) != M3_OK) return st;
+    *out = m3_desc_of(x->dtype, x->shape);
+    return M3_OK;
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *in[3] = {node->in[0], node->in[1], dy[0]};
+    b->api->emit(b, "layer_norm_grad", in, 3, node->attr, 1, dx, 3);
+}
+
+static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
+{
+    m3_tensor *x = node->in[0], *gamma = node->in[1], *beta = node->in[2], *deviation = NULL;
+    m3_tensor *rows = m3_reshape(b, x, m3_norm_shape(x, gamma));
+    m3_tensor *normal = m3_norm_rows(b, rows, node->attr[0].f, &deviation);
+    m3_tensor *scaled = m3_mul(b, normal, m3_norm_vector(b, gamma));
+    y[0] = m3_reshape(b, m3_add(b, scaled, m3_norm_vector(b, beta)), x->shape);
+}
+
+/* Sum, subtract, square, sum, scale by the deviation, by gamma, add beta. */
+static uint64_t flops(const m3_node *node)
+{
+    return 7 * m3_tensor_count(node->in[0]);
+}
+
+static const m3_attr_desc attrs[] = {{"eps", M3_ATTR_FLOAT}};
+
+const m3_op m3_op_layer_norm = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "layer_norm",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .decompose = decompose,
+    .flops = flops,
+};

@@ -1,0 +1,29 @@
+/* less_equal: z = (x <= y), bool; x and y broadcast and have one type of f32, f64, i32, u32. False with NaN. */
+#include "core/ops/elementwise.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_compare(node, M3_TYPES_NUMBER, out, err);
+}
+
+static double not_above(double x, double y)
+{
+    return x <= y ? 1.0 : 0.0;
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_binary(node, in, out, not_above);
+}
+
+const m3_op m3_op_less_equal = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "less_equal",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .infer = infer,
+    .evaluate = evaluate,
+    .zero_gradient = true,
+};

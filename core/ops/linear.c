@@ -1,0 +1,142 @@
+/* linear: y = gate(act(x w + bias + residual)), a matrix product and what can ride on its end.
+ *   x [(G,) M, K] ([(G,) K, M] when transpose_a), w [(G,) K, N] ([(G,) N, K] when transpose_b)
+ *   bias [(G,) N], residual [(G,) M, N], gate [(G,) M, N]: each may be absent  ->  y [(G,) M, N]
+ *   act: none, relu, silu, sigmoid, tanh;  gate: y where gate > 0, else 0
+ * Both operands have transpose flags, so the gradient needs no transposed copy of anything. */
+#include "core/ops/fused.h"
+
+enum { BIAS = 2, RESIDUAL = 3, GATE = 4 };
+
+typedef struct sizes {
+    bool grouped;
+    uint64_t groups, m, n, k, w_groups, w_k;
+} sizes;
+
+static sizes sizes_of(const m3_node *node)
+{
+    const m3_tensor *x = node->in[0], *w = node->in[1];
+    bool transpose_a = node->attr[0].i[0] != 0, transpose_b = node->attr[1].i[0] != 0;
+    sizes s = {.grouped = x->shape.rank == 3, .groups = 1, .w_groups = 1};
+    if (s.grouped) s.groups = x->shape.dim[0], s.w_groups = w->shape.dim[0];
+    s.m = m3_extent_back(x, transpose_a ? 1 : 2);
+    s.k = m3_extent_back(x, transpose_a ? 2 : 1);
+    s.n = m3_extent_back(w, transpose_b ? 2 : 1);
+    s.w_k = m3_extent_back(w, transpose_b ? 1 : 2);
+    return s;
+}
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *x = node->in[0], *w = node->in[1];
+    const m3_tensor *bias = m3_optional_input(node, BIAS), *residual = m3_optional_input(node, RESIDUAL);
+    const m3_tensor *gate = m3_optional_input(node, GATE);
+    m3_status st;
+    if ((st = m3_want_float(node, x, "x", 2, err)) != M3_OK) return st;
+    if ((st = m3_check_attr(node, 0, 0, 1, err)) != M3_OK) return st;
+    if ((st = m3_check_attr(node, 1, 0, 1, err)) != M3_OK) return st;
+    if ((st = m3_check_attr(node, 2, M3_ACT_NONE, M3_ACT_TANH, err)) != M3_OK) return st;
+    if (x->shape.rank > 3 || w->shape.rank != x->shape.rank || w->dtype != x->dtype)
+        return M3_FAIL_NODE(err, node,
+                            "x is %s %s and w %s %s; give both 2 axes, or 3 with the group first, in one type",
+                            M3_TENSOR_TEXT(x), M3_TENSOR_TEXT(w));
+    sizes s = sizes_of(node);
+    if (s.w_groups != s.groups)
+        return M3_FAIL_NODE(err, node, "x has %llu groups and w %llu; give as many", (unsigned long long)s.groups,
+                            (unsigned long long)s.w_groups);
+    if (s.w_k != s.k)
+        return M3_FAIL_NODE(err, node, "x %s%s has %llu columns and w %s%s has %llu rows; give as many, or transpose",
+                            M3_SHAPE_TEXT(&x->shape), node->attr[0].i[0] != 0 ? " transposed" : "",
+                            (unsigned long long)s.k, M3_SHAPE_TEXT(&w->shape),
+                            node->attr[1].i[0] != 0 ? " transposed" : "", (unsigned long long)s.w_k);
+    m3_shape y = s.grouped ? M3_SHAPE(s.groups, s.m, s.n) : M3_SHAPE(s.m, s.n);
+    m3_shape row = s.grouped ? M3_SHAPE(s.groups, s.n) : M3_SHAPE(s.n);
+    if (bias && (st = m3_want(node, bias, "bias", x->dtype, row, "the product", err)) != M3_OK) return st;
+    if (residual && (st = m3_want(node, residual, "residual", x->dtype, y, "the product", err)) != M3_OK) return st;
+    if (gate && (st = m3_want(node, gate, "gate", x->dtype, y, "the product", err)) != M3_OK) return st;
+    *out = m3_desc_of(x->dtype, y);
+    return M3_OK;
+}
+
+static m3_tensor *product(m3_builder *b, m3_tensor *x, m3_tensor *w, bool transpose_a, bool transpose_b)
+{
+    m3_tensor *in[5] = {x, w, NULL, NULL, NULL};
+    return m3_linear_node(b, in, transpose_a, transpose_b, M3_ACT_NONE);
+}
+
+/* dz = dy act'(z) for z = x w + bias + residual. Most activations know their slope from y; a closed gate makes both
+ * dy and y zero, so that a gated y serves too. */
+static m3_tensor *through_activation(m3_builder *b, const m3_node *node, m3_tensor *dy)
+{
+    m3_tensor *y = node->out[0];
+    switch ((m3_activation)node->attr[2].i[0]) {
+    case M3_ACT_RELU: return m3_relu_grad(b, y, dy);
+    case M3_ACT_SIGMOID: return m3_mul(b, dy, m3_mul(b, y, m3_one_minus(b, y)));
+    case M3_ACT_TANH: return m3_mul(b, dy, m3_one_minus(b, m3_mul(b, y, y)));
+    case M3_ACT_SILU: { /* y does not tell z: it falls before it rises */
+        m3_tensor *in[5] = {node->in[0], node->in[1], m3_optional_input(node, BIAS), m3_optional_input(node, RESIDUAL),
+                            NULL};
+        m3_tensor *z = m3_linear_node(b, in, node->attr[0].i[0] != 0, node->attr[1].i[0] != 0, M3_ACT_NONE);
+        m3_tensor *s = m3_sigmoid(b, z);
+        return m3_mul(b, dy, m3_add(b, s, m3_mul(b, m3_mul(b, z, s), m3_one_minus(b, s))));
+    }
+    case M3_ACT_NONE: break;
+    }
+    return dy;
+}
+
+/* dx = dz wT and dw = xT dz, each in the layout of what it is the gradient of. */
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *x = node->in[0], *w = node->in[1], *gate = m3_optional_input(node, GATE);
+    bool transpose_a = node->attr[0].i[0] != 0, transpose_b = node->attr[1].i[0] != 0;
+    m3_tensor *open = gate != NULL ? m3_relu_grad(b, gate, dy[0]) : dy[0];
+    m3_tensor *dz = through_activation(b, node, open);
+    dx[0] = transpose_a ? product(b, w, dz, transpose_b, true) : product(b, dz, w, false, !transpose_b);
+    dx[1] = transpose_b ? product(b, dz, x, true, transpose_a) : product(b, x, dz, !transpose_a, false);
+    if (m3_optional_input(node, BIAS) != NULL) dx[BIAS] = m3_reduce_sum(b, dz, -2, M3_DROP);
+    if (m3_optional_input(node, RESIDUAL) != NULL) dx[RESIDUAL] = dz;
+}
+
+static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
+{
+    m3_tensor *bias = m3_optional_input(node, BIAS), *residual = m3_optional_input(node, RESIDUAL);
+    m3_tensor *gate = m3_optional_input(node, GATE);
+    sizes s = sizes_of(node);
+    m3_tensor *z = m3_matmul(b, node->in[0], node->in[1], node->attr[0].i[0] != 0, node->attr[1].i[0] != 0);
+    if (bias != NULL) z = m3_add(b, z, s.grouped ? m3_reshape(b, bias, M3_SHAPE(s.groups, 1, s.n)) : bias);
+    if (residual != NULL) z = m3_add(b, z, residual);
+    switch ((m3_activation)node->attr[2].i[0]) {
+    case M3_ACT_RELU: z = m3_relu(b, z); break;
+    case M3_ACT_SILU: z = m3_silu(b, z); break;
+    case M3_ACT_SIGMOID: z = m3_sigmoid(b, z); break;
+    case M3_ACT_TANH: z = m3_tanh(b, z); break;
+    case M3_ACT_NONE: break;
+    }
+    y[0] = gate != NULL ? m3_relu_grad(b, gate, z) : z;
+}
+
+static uint64_t flops(const m3_node *node)
+{
+    sizes s = sizes_of(node);
+    uint64_t each = 2 * s.k;
+    for (uint32_t i = BIAS; i <= GATE; i++) each += m3_optional_input(node, i) != NULL;
+    each += node->attr[2].i[0] != M3_ACT_NONE;
+    return s.groups * s.m * s.n * each;
+}
+
+static const m3_attr_desc attrs[] = {
+    {"transpose_a", M3_ATTR_INT}, {"transpose_b", M3_ATTR_INT}, {"activation", M3_ATTR_INT}};
+
+const m3_op m3_op_linear = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "linear",
+    .min_inputs = 2,
+    .max_inputs = 5,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 3,
+    .infer = infer,
+    .gradient = gradient,
+    .decompose = decompose,
+    .flops = flops,
+};

@@ -1,0 +1,32 @@
+/* log: y = ln x, f32 or f64 of any shape; -infinity at 0, NaN below.  dx = dy / x */
+#include "core/ops/elementwise.h"
+
+#include <math.h>
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_unary(node, M3_TYPES_FLOAT, out, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    dx[0] = m3_div(b, dy[0], node->in[0]);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_unary(node, in, out, log);
+}
+
+const m3_op m3_op_log = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "log",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};

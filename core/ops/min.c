@@ -1,0 +1,47 @@
+/* min: z = the smaller of x and y, f32, f64, i32 or u32; x and y broadcast. NaN if either is NaN.
+ *   dz goes to the smaller one, at a tie to x */
+#include "core/ops/elementwise.h"
+
+#include <math.h>
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_binary(node, M3_TYPES_NUMBER, out, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *x = node->in[0], *y = node->in[1], *zero = m3_scalar_like(b, dy[0], 0.0);
+    m3_tensor *first = m3_less_equal(b, x, y);
+    dx[0] = m3_sum_to(b, m3_where(b, first, dy[0], zero), &x->shape);
+    dx[1] = m3_sum_to(b, m3_where(b, first, zero, dy[0]), &y->shape);
+}
+
+static double real(double x, double y)
+{
+    if (isnan(x) || isnan(y)) return NAN;
+    return x <= y ? x : y;
+}
+
+static int64_t whole(int64_t x, int64_t y)
+{
+    return x <= y ? x : y;
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_arithmetic(node, in, out, real, whole);
+}
+
+const m3_op m3_op_min = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "min",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};

@@ -1,0 +1,30 @@
+/* or: z = x or y, bool; x and y broadcast. */
+#include "core/ops/elementwise.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_compare(node, M3_TYPES_BOOL, out, err);
+}
+
+static double any(double x, double y)
+{
+    return x != 0.0 || y != 0.0 ? 1.0 : 0.0;
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_binary(node, in, out, any);
+}
+
+const m3_op m3_op_or = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "or",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .infer = infer,
+    .evaluate = evaluate,
+    .zero_gradient = true,
+};

@@ -1,0 +1,42 @@
+/* reduce_max: y = the largest x along one axis, NaN if one is NaN; over an empty axis -infinity, or the least i32.
+ * f32, f64 or i32.
+ *   dx = dy / c where x = y, else 0; c = how many x are equal to y */
+#include "core/ops/reduce.h"
+
+#include <math.h>
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *x = node->in[0];
+    int axis = (int)node->attr[0].i[0];
+    m3_tensor *largest = m3_equal(b, x, m3_reduce_kept(b, node, node->out[0]));
+    m3_tensor *count = m3_reduce_sum(b, m3_cast(b, largest, x->dtype), axis, M3_KEEP);
+    m3_tensor *share = m3_div(b, m3_reduce_kept(b, node, dy[0]), count);
+    dx[0] = m3_where(b, largest, share, m3_scalar_like(b, x, 0.0));
+}
+
+static double larger(double most, double x)
+{
+    if (isnan(most) || isnan(x)) return NAN;
+    return most >= x ? most : x;
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_reduce(node, in[0], out[0], node->in[0]->dtype == M3_I32 ? INT32_MIN : -INFINITY, larger);
+}
+
+const m3_op m3_op_reduce_max = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "reduce_max",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .attrs = m3_reduce_attrs,
+    .attr_count = 2,
+    .infer = m3_infer_reduce,
+    .gradient = gradient,
+    .evaluate = evaluate,
+    .flops = m3_flops_input,
+};

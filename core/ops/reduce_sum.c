@@ -1,0 +1,39 @@
+/* reduce_sum: y = sum of x over one axis, first to last; 0 over an empty one. f32, f64 or i32 (wraps).
+ *   dx = dy repeated along the axis */
+#include "core/ops/elementwise.h"
+#include "core/ops/reduce.h"
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    dx[0] = m3_broadcast(b, m3_reduce_kept(b, node, dy[0]), node->in[0]->shape);
+}
+
+static double plus(double sum, double x)
+{
+    return sum + x;
+}
+
+static double plus_i32(double sum, double x)
+{
+    return m3_wrap((int64_t)sum + (int64_t)x, M3_I32);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_reduce(node, in[0], out[0], 0.0, node->in[0]->dtype == M3_I32 ? plus_i32 : plus);
+}
+
+const m3_op m3_op_reduce_sum = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "reduce_sum",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .attrs = m3_reduce_attrs,
+    .attr_count = 2,
+    .infer = m3_infer_reduce,
+    .gradient = gradient,
+    .evaluate = evaluate,
+    .flops = m3_flops_input,
+};

@@ -1,0 +1,37 @@
+/* relu_grad: dx = dy where y > 0, else 0.   y, dy [...] -> dx [...]
+ * The gradient of relu, and the gate of linear: dy is selected, so what lies under a closed gate may be NaN. */
+#include "core/ops/fused.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *y = node->in[0], *dy = node->in[1];
+    m3_status st;
+    if ((st = m3_want_float(node, y, "y", 0, err)) != M3_OK) return st;
+    if ((st = m3_want(node, dy, "dy", y->dtype, y->shape, "y", err)) != M3_OK) return st;
+    *out = m3_desc_of(y->dtype, y->shape);
+    return M3_OK;
+}
+
+/* Linear in dy; the derivative by y is 0 wherever it exists. */
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    dx[1] = m3_relu_grad(b, node->in[0], dy[0]);
+}
+
+static void decompose(m3_builder *b, const m3_node *node, m3_tensor **dx)
+{
+    m3_tensor *y = node->in[0], *dy = node->in[1], *zero = m3_zero_like(b, y);
+    dx[0] = m3_where(b, m3_less(b, zero, y), dy, zero);
+}
+
+const m3_op m3_op_relu_grad = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "relu_grad",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .decompose = decompose,
+};

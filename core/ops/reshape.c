@@ -1,0 +1,45 @@
+/* reshape: the same elements in order under another shape of equal count; any type.
+ *   dx = dy under x's shape */
+#include "core/ops/rules.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *x = node->in[0];
+    m3_status st = m3_check_attr_shape(node, 0, &out->shape, err);
+    if (st != M3_OK) return st;
+    out->dtype = x->dtype;
+    if (m3_shape_count(&out->shape) != m3_tensor_count(x))
+        return M3_FAIL_NODE(err, node, "x is %s and the shape is %s; give a shape of %llu elements",
+                            M3_SHAPE_TEXT(&x->shape), M3_SHAPE_TEXT(&out->shape),
+                            (unsigned long long)m3_tensor_count(x));
+    return M3_OK;
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    dx[0] = m3_reshape(b, dy[0], node->in[0]->shape);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    memcpy(out[0], in[0], m3_tensor_count(node->out[0]) * sizeof *out[0]);
+    return M3_OK;
+}
+
+static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}};
+
+const m3_op m3_op_reshape = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "reshape",
+    .flags = M3_OP_ALIAS,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+    .flops = m3_flops_none,
+};

@@ -1,0 +1,60 @@
+/* scatter_add: y[j] = sum of rows[i] over all i with ids[i] = j, i rising; zeros where there is none.
+ *   ids i32 [R], rows [R, d...] f32, f64 or i32 -> y [count, d...]
+ * Ids outside 0 .. count-1, and `skip` (negative: none), contribute nothing.
+ *   drows = dy gathered by ids */
+#include "core/ops/elementwise.h"
+#include "core/ops/rows.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    m3_status st;
+    if ((st = m3_check_ids_rows(node, 0, err)) != M3_OK) return st;
+    if ((st = m3_check_type(node, 1, M3_TYPES_FLOAT | M3_TYPES_I32, err)) != M3_OK) return st;
+    if ((st = m3_check_attr(node, 0, 0, INT32_MAX, err)) != M3_OK) return st;
+    if ((st = m3_check_attr(node, 1, INT32_MIN, INT32_MAX, err)) != M3_OK) return st;
+    *out = (m3_tensor_desc){node->in[1]->dtype, node->in[1]->shape};
+    out->shape.dim[0] = (uint64_t)node->attr[0].i[0];
+    return m3_check_count(node, &out->shape, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    dx[1] = m3_gather(b, dy[0], node->in[0], node->attr[1].i[0]);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    const m3_tensor *y = node->out[0];
+    uint64_t count = node->in[0]->shape.dim[0], size = m3_row_elements(&y->shape);
+    memset(out[0], 0, m3_tensor_count(y) * sizeof *out[0]);
+    for (uint64_t i = 0; i < count; i++) {
+        if (!m3_row_named(in[0][i], y->shape.dim[0], node->attr[1].i[0])) continue;
+        double *to = out[0] + (uint64_t)in[0][i] * size;
+        const double *row = in[1] + i * size;
+        for (uint64_t k = 0; k < size; k++)
+            to[k] = y->dtype == M3_I32 ? m3_wrap((int64_t)to[k] + (int64_t)row[k], M3_I32) : to[k] + row[k];
+    }
+    return M3_OK;
+}
+
+static uint64_t flops(const m3_node *node)
+{
+    return m3_tensor_count(node->in[1]);
+}
+
+static const m3_attr_desc attrs[] = {{"count", M3_ATTR_INT}, {"skip", M3_ATTR_INT}};
+
+const m3_op m3_op_scatter_add = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "scatter_add",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 2,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+    .flops = flops,
+};

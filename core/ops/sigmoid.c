@@ -1,0 +1,39 @@
+/* sigmoid: y = 1 / (1 + e^-x), f32 or f64 of any shape.  dx = y (1 - y) dy */
+#include "core/ops/elementwise.h"
+
+#include <math.h>
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_unary(node, M3_TYPES_FLOAT, out, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *y = node->out[0];
+    m3_tensor *slope = m3_mul(b, y, m3_sub(b, m3_scalar_like(b, y, 1.0), y));
+    dx[0] = m3_mul(b, dy[0], slope);
+}
+
+static double sigmoid(double x)
+{
+    return 1.0 / (1.0 + exp(-x));
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_unary(node, in, out, sigmoid);
+}
+
+const m3_op m3_op_sigmoid = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "sigmoid",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};

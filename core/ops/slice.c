@@ -1,0 +1,60 @@
+/* slice: y[i, j, ...] = x[start[0] + i, start[1] + j, ...], y of shape `size`; any type.
+ *   dx = dy padded with zeros to x's shape */
+#include "core/ops/elementwise.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    const m3_tensor *x = node->in[0];
+    const m3_attr *start = &node->attr[0];
+    m3_status st = m3_check_attr_shape(node, 1, &out->shape, err);
+    if (st != M3_OK) return st;
+    out->dtype = x->dtype;
+    if (start->count != x->shape.rank || out->shape.rank != x->shape.rank)
+        return M3_FAIL_NODE(err, node, "start has %u entries, size has %u and x is %s; give one for each axis",
+                            start->count, out->shape.rank, M3_SHAPE_TEXT(&x->shape));
+    for (uint32_t i = 0; i < x->shape.rank; i++) {
+        uint64_t dim = x->shape.dim[i], size = out->shape.dim[i];
+        if (start->i[i] < 0 || size > dim || (uint64_t)start->i[i] > dim - size)
+            return M3_FAIL_NODE(
+                err, node, "axis %u: %llu elements from %lld do not lie within x %s; start + size may be %llu", i,
+                (unsigned long long)size, (long long)start->i[i], M3_SHAPE_TEXT(&x->shape), (unsigned long long)dim);
+    }
+    return M3_OK;
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_attr attr[2] = {node->attr[0], m3_attr_shape(&node->in[0]->shape)};
+    dx[0] = m3_emit(b, "pad", dy, 1, attr, 2);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    uint64_t count = m3_tensor_count(node->out[0]), first = 0, stride[M3_MAX_RANK];
+    m3_strides(&node->in[0]->shape, stride);
+    m3_walk walk = m3_walk_over(&node->out[0]->shape);
+    walk.arrays = 1;
+    for (uint32_t i = 0; i < walk.rank; i++) {
+        walk.stride[0][i] = stride[i];
+        first += (uint64_t)node->attr[0].i[i] * stride[i];
+    }
+    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk)) out[0][i] = in[0][first + walk.index[0]];
+    return M3_OK;
+}
+
+static const m3_attr_desc attrs[] = {{"start", M3_ATTR_INTS}, {"size", M3_ATTR_INTS}};
+
+const m3_op m3_op_slice = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "slice",
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .attrs = attrs,
+    .attr_count = 2,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+    .flops = m3_flops_none,
+};

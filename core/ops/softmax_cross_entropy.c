@@ -1,0 +1,44 @@
+/* softmax_cross_entropy: y_i = log sum_j exp(x_ij) - x_it, t = target_i; 0 where the target is no class.
+ *   logits x [n, C], target i32 [n]  ->  y [n] */
+#include "core/ops/cross_entropy.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    m3_status st = m3_cross_entropy_check(node, err);
+    if (st == M3_OK) *out = m3_desc_of(node->in[0]->dtype, node->in[1]->shape);
+    return st;
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *in[3] = {node->in[0], node->in[1], dy[0]};
+    dx[0] = m3_emit(b, "softmax_cross_entropy_grad", in, 3, NULL, 0);
+}
+
+/* The target's logit is selected and summed with zeros: exact, and without an index that could pass 2^31. */
+static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
+{
+    m3_tensor *x = node->in[0], *zero = m3_zero_like(b, x);
+    m3_tensor *shifted = m3_cross_entropy_shift(b, x);
+    m3_tensor *total = m3_log(b, m3_reduce_sum(b, m3_exp(b, shifted), -1, M3_DROP));
+    m3_tensor *mine = m3_reduce_sum(b, m3_where(b, m3_cross_entropy_hit(b, node), shifted, zero), -1, M3_DROP);
+    y[0] = m3_where(b, m3_cross_entropy_counts(b, node), m3_sub(b, total, mine), zero);
+}
+
+/* Maximum, subtract, exp, sum. */
+static uint64_t flops(const m3_node *node)
+{
+    return 4 * m3_tensor_count(node->in[0]);
+}
+
+const m3_op m3_op_softmax_cross_entropy = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "softmax_cross_entropy",
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .decompose = decompose,
+    .flops = flops,
+};

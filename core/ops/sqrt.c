@@ -1,0 +1,33 @@
+/* sqrt: y = square root of x, f32 or f64 of any shape; NaN below 0.  dx = dy / (2 y), infinite at 0 */
+#include "core/ops/elementwise.h"
+
+#include <math.h>
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_unary(node, M3_TYPES_FLOAT, out, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *y = node->out[0];
+    dx[0] = m3_div(b, m3_mul(b, dy[0], m3_scalar_like(b, y, 0.5)), y);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_unary(node, in, out, sqrt);
+}
+
+const m3_op m3_op_sqrt = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "sqrt",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};

@@ -1,0 +1,42 @@
+/* sub: z = x - y, f32, f64, i32 or u32; x and y broadcast. Integers wrap.
+ *   dx = dz, dy = -dz, summed over the axes that repeated */
+#include "core/ops/elementwise.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_binary(node, M3_TYPES_NUMBER, out, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    dx[0] = m3_sum_to(b, dy[0], &node->in[0]->shape);
+    dx[1] = m3_neg(b, m3_sum_to(b, dy[0], &node->in[1]->shape));
+}
+
+static double real(double x, double y)
+{
+    return x - y;
+}
+
+static int64_t whole(int64_t x, int64_t y)
+{
+    return x - y;
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_arithmetic(node, in, out, real, whole);
+}
+
+const m3_op m3_op_sub = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "sub",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};

@@ -1,0 +1,50 @@
+/* where: y = x1 where the condition holds, else x2; cond bool, x1 and x2 of one type; all three broadcast.
+ * It selects: what is not taken may be NaN.
+ *   dx1 = dy where cond, else 0; dx2 the other way round; summed over the axes that repeated */
+#include "core/ops/elementwise.h"
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    m3_status st;
+    const m3_tensor *cond = node->in[0], *x = node->in[1], *y = node->in[2];
+    m3_shape both;
+    if ((st = m3_check_type(node, 0, M3_TYPES_BOOL, err)) != M3_OK) return st;
+    if (x->dtype != y->dtype)
+        return M3_FAIL_NODE(err, node, "the choices are %s and %s; give equal types, or cast one",
+                            m3_dtype_name(x->dtype), m3_dtype_name(y->dtype));
+    out->dtype = x->dtype;
+    if (!m3_shape_merge(&x->shape, &y->shape, &both) || !m3_shape_merge(&cond->shape, &both, &out->shape))
+        return M3_FAIL_NODE(err, node, "cond %s, %s and %s do not broadcast; make extents equal or 1",
+                            M3_SHAPE_TEXT(&cond->shape), M3_SHAPE_TEXT(&x->shape), M3_SHAPE_TEXT(&y->shape));
+    return m3_check_count(node, &out->shape, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *cond = node->in[0], *zero = m3_scalar_like(b, dy[0], 0.0);
+    dx[1] = m3_sum_to(b, m3_where(b, cond, dy[0], zero), &node->in[1]->shape);
+    dx[2] = m3_sum_to(b, m3_where(b, cond, zero, dy[0]), &node->in[2]->shape);
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    uint64_t count = m3_tensor_count(node->out[0]);
+    m3_walk walk = m3_walk_over(&node->out[0]->shape);
+    for (uint32_t k = 0; k < 3; k++) m3_walk_add(&walk, &node->in[k]->shape);
+    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk))
+        out[0][i] = in[0][walk.index[0]] != 0.0 ? in[1][walk.index[1]] : in[2][walk.index[2]];
+    return M3_OK;
+}
+
+const m3_op m3_op_where = {
+    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .name = "where",
+    .flags = M3_OP_INPLACE,
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};
