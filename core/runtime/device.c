@@ -1,0 +1,239 @@
+/* device: listing, choosing and opening the devices of all backends. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/runtime/engine.h"
+
+m3_status m3_engine_open_backend(m3_engine *engine, m3_plugin_entry *entry, m3_error *err)
+{
+    if (entry->opened != NULL) return M3_OK;
+    m3_status st = entry->backend.open(&engine->host, &entry->opened, err);
+    if (st != M3_OK) entry->opened = NULL;
+    return st;
+}
+
+static m3_device_info empty_info(void)
+{
+    return (m3_device_info){.size = M3_STRUCT_SIZE(m3_device_info, features)};
+}
+
+/* All devices of one backend, in memory that the caller frees. */
+static m3_status list_backend(m3_engine *engine, m3_plugin_entry *entry, m3_device_info **infos, uint32_t *count,
+                              m3_error *err)
+{
+    uint32_t there = 0;
+    m3_status st;
+    *infos = NULL;
+    *count = 0;
+    if ((st = m3_engine_open_backend(engine, entry, err)) != M3_OK) return st;
+    if ((st = entry->backend.list(entry->opened, NULL, 0, count, err)) != M3_OK) return st;
+    *infos = m3_calloc(*count, sizeof **infos);
+    if (*infos == NULL) return M3_FAIL_MEMORY(err, entry->plugin->name, *count * sizeof **infos);
+    for (uint32_t i = 0; i < *count; i++) (*infos)[i] = empty_info();
+    st = entry->backend.list(entry->opened, *infos, *count, &there, err);
+    if (there < *count) *count = there;
+    return st;
+}
+
+/* Every device as "cpu:0" with its info. A backend that cannot be opened has no devices, and says why. */
+static m3_status list_all(m3_engine *engine, m3_device_entry **entries, uint32_t *count, m3_error *err)
+{
+    m3_plugin_entry *entry;
+    m3_status st = M3_OK;
+    *entries = NULL;
+    *count = 0;
+    for (uint32_t i = 0; (entry = m3_registry_at(&engine->registry, M3_PLUGIN_BACKEND, i)) != NULL; i++) {
+        m3_device_info *infos = NULL;
+        uint32_t some = 0;
+        m3_error why = {0};
+        st = list_backend(engine, entry, &infos, &some, &why);
+        if (st == M3_ERR_MEMORY) {
+            m3_free(infos);
+            return M3_FAIL(err, st, entry->plugin->name, "%s", why.message);
+        }
+        if (st != M3_OK) {
+            m3_engine_log(engine, M3_LOG_WARN, "backend %s lists no device: %s", entry->plugin->name, why.message);
+            some = 0;
+        }
+        m3_device_entry *grown = m3_realloc(*entries, *count + some, sizeof **entries);
+        if (grown == NULL) {
+            m3_free(infos);
+            return M3_FAIL_MEMORY(err, "devices", (*count + some) * sizeof **entries);
+        }
+        *entries = grown;
+        for (uint32_t k = 0; k < some; k++) {
+            m3_device_entry *device = &grown[(*count)++];
+            (void)snprintf(device->name, sizeof device->name, "%.50s:%u", entry->plugin->name, k);
+            device->info = infos[k];
+        }
+        m3_free(infos);
+    }
+    return M3_OK;
+}
+
+m3_status m3_engine_devices(m3_engine *engine, m3_device_entry *entries, uint32_t capacity, uint32_t *count,
+                            m3_error *err)
+{
+    m3_device_entry *all = NULL;
+    m3_status st = list_all(engine, &all, count, err);
+    for (uint32_t i = 0; st == M3_OK && i < *count && i < capacity; i++) entries[i] = all[i];
+    m3_free(all);
+    return st;
+}
+
+static m3_status fail_unknown(m3_engine *engine, const char *name, m3_error *err)
+{
+    m3_device_entry *all = NULL;
+    uint32_t count = 0;
+    char there[512] = "none";
+    size_t at = 0;
+    m3_status st = list_all(engine, &all, &count, err);
+    for (uint32_t i = 0; i < count && at < sizeof there; i++)
+        at += (size_t)snprintf(there + at, sizeof there - at, "%s%s (%s)", i != 0 ? ", " : "", all[i].name,
+                               all[i].info.name);
+    m3_free(all);
+    if (st != M3_OK) return st;
+    return M3_FAIL(err, M3_ERR_INVALID, name, "there is no device '%s'; there are: %s", name, there);
+}
+
+static m3_status open_index(m3_engine *engine, m3_plugin_entry *entry, uint32_t index, const m3_device_info *info,
+                            m3_span options, m3_device **device, m3_error *err)
+{
+    m3_status st = M3_ERR_INTERNAL;
+    m3_device *made = m3_calloc(1, sizeof *made);
+    if (made == NULL) return M3_FAIL_MEMORY(err, "device", sizeof *made);
+    made->engine = engine;
+    made->api = &entry->backend;
+    made->info = *info;
+    (void)snprintf(made->name, sizeof made->name, "%.50s:%u", entry->plugin->name, index);
+    if ((st = made->api->device_open(entry->opened, index, options, &made->impl, err)) != M3_OK) goto done;
+    if ((st = m3_device_get_limits(made, &made->limits, err)) != M3_OK) goto done;
+    *device = made;
+    made = NULL;
+done:
+    m3_device_close(made);
+    return st;
+}
+
+/* "cpu" or "cpu:0". */
+static m3_status open_named(m3_engine *engine, const char *name, m3_span options, m3_device **device, m3_error *err)
+{
+    char backend[64];
+    m3_device_info *infos = NULL;
+    uint32_t count = 0;
+    size_t length = strcspn(name, ":");
+    const char *digits = name[length] == ':' ? name + length + 1 : "0";
+    unsigned long index = strtoul(digits, NULL, 10);
+    if (length >= sizeof backend || digits[0] == 0 || digits[strspn(digits, "0123456789")] != 0)
+        return fail_unknown(engine, name, err);
+    (void)snprintf(backend, sizeof backend, "%.*s", (int)length, name);
+    m3_plugin_entry *entry = m3_registry_find(&engine->registry, M3_PLUGIN_BACKEND, backend);
+    if (entry == NULL) return fail_unknown(engine, name, err);
+    m3_status st = list_backend(engine, entry, &infos, &count, err);
+    if (st == M3_OK && index >= count)
+        st = fail_unknown(engine, name, err);
+    else if (st == M3_OK)
+        st = open_index(engine, entry, (uint32_t)index, &infos[index], options, device, err);
+    m3_free(infos);
+    return st;
+}
+
+/* Classes beyond the known ones rank last; the reference is not for work. */
+static unsigned rank(m3_device_class class)
+{
+    unsigned value = (unsigned)class;
+    return value == M3_DEVICE_REFERENCE ? UINT32_MAX : value;
+}
+
+/* The best class first. A device that does not open gives way to the next one, with a warning; a wrong option is the
+ * caller's to mend. */
+static m3_status open_best(m3_engine *engine, m3_span options, m3_device **device, m3_error *err)
+{
+    m3_device_entry *all = NULL;
+    uint32_t count = 0;
+    m3_error why = {0};
+    m3_status st = list_all(engine, &all, &count, err);
+    while (st == M3_OK && *device == NULL) {
+        uint32_t best = count;
+        for (uint32_t i = 0; i < count; i++)
+            if (all[i].name[0] != 0 && rank(all[i].info.device_class) != UINT32_MAX &&
+                (best == count || rank(all[i].info.device_class) < rank(all[best].info.device_class)))
+                best = i;
+        if (best == count) {
+            st = why.code != M3_OK
+                     ? M3_FAIL(err, why.code, "auto", "no device could be opened; the last: %s", why.message)
+                     : M3_FAIL(err, M3_ERR_UNSUPPORTED, "auto",
+                               "no backend offers a device; see `m3bsr plugins`, or name one "
+                               "(the reference device is never chosen by itself)");
+            break;
+        }
+        why = (m3_error){0};
+        m3_status opened = open_named(engine, all[best].name, options, device, &why);
+        if (opened == M3_ERR_INVALID || opened == M3_ERR_MEMORY) {
+            st = opened;
+            if (err != NULL && err->code == M3_OK) *err = why;
+        } else if (opened != M3_OK) {
+            m3_engine_log(engine, M3_LOG_WARN, "device %s does not open: %s", all[best].name, why.message);
+        }
+        all[best].name[0] = 0; /* tried */
+    }
+    m3_free(all);
+    return st;
+}
+
+m3_status m3_device_open(m3_engine *engine, const char *name, m3_span options, m3_device **device, m3_error *err)
+{
+    *device = NULL;
+    m3_status st = strcmp(name, "auto") == 0 ? open_best(engine, options, device, err)
+                                             : open_named(engine, name, options, device, err);
+    if (st == M3_OK)
+        m3_engine_log(engine, M3_LOG_INFO, "device %s: %s (%s)", (*device)->name, (*device)->info.name,
+                      (*device)->info.driver);
+    return st;
+}
+
+void m3_device_close(m3_device *device)
+{
+    if (device == NULL) return;
+    if (device->impl != NULL) device->api->device_close(device->impl);
+    m3_free(device);
+}
+
+const char *m3_device_name(const m3_device *device)
+{
+    return device->name;
+}
+
+const m3_device_info *m3_device_get_info(const m3_device *device)
+{
+    return &device->info;
+}
+
+m3_status m3_device_get_limits(m3_device *device, m3_device_limits *limits, m3_error *err)
+{
+    *limits = (m3_device_limits){.size = M3_STRUCT_SIZE(m3_device_limits, coherent)};
+    return device->api->limits(device->impl, limits, err);
+}
+
+uint64_t m3_device_memory_used(m3_device *device)
+{
+    return device->api->memory_used != NULL ? device->api->memory_used(device->impl) : 0;
+}
+
+m3_status m3_device_measure_peak(m3_device *device, double *gflops, m3_error *err)
+{
+    *gflops = 0.0;
+    if (device->api->measure_peak != NULL) return device->api->measure_peak(device->impl, gflops, err);
+    return M3_FAIL(err, M3_ERR_UNSUPPORTED, device->name, "this backend does not measure its peak");
+}
+
+m3_status m3_device_supports(m3_device *device, const m3_node *node, m3_error *why)
+{
+    return device->api->supports(device->impl, node, why);
+}
+
+m3_engine *m3_device_engine(m3_device *device)
+{
+    return device->engine;
+}

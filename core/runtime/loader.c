@@ -1,0 +1,334 @@
+/* loader: from folders to checked plugins. A file is taken through a column of steps; each is one check with one
+ * sentence, and the first that fails is the reason why the file is skipped. */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+
+#include "core/base/alloc.h"
+#include "core/ops/op.h"
+#include "core/runtime/engine.h"
+
+typedef struct search {
+    m3_engine *engine;
+    bool allow_writable;
+} search;
+
+/* Steps. Each fails with why->message. */
+
+static m3_status check_absolute(const char *path, m3_error *why)
+{
+    if (path[0] == '/') return M3_OK;
+    return M3_FAIL(why, M3_ERR_INVALID, path, "'%s' is not an absolute path; write it in full", path);
+}
+
+static m3_status check_writable(const search *s, const char *path, const struct stat *info, m3_error *why)
+{
+    if (s->allow_writable || (info->st_mode & (S_IWGRP | S_IWOTH)) == 0) return M3_OK;
+    return M3_FAIL(why, M3_ERR_INVALID, path,
+                   "'%s' can be written by others (mode %03o); remove that right (chmod go-w) or allow such folders",
+                   path, (unsigned)(info->st_mode & 0777));
+}
+
+static m3_status open_file(const search *s, const char *path, const m3_plugin **plugin, m3_error *why)
+{
+    struct stat info;
+    m3_plugin_query_fn query = NULL;
+    if (stat(path, &info) != 0) return M3_FAIL(why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
+    m3_status st = check_writable(s, path, &info, why);
+    if (st != M3_OK) return st;
+    void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays loaded: drivers rarely survive an unload */
+    if (object == NULL) return M3_FAIL(why, M3_ERR_IO, path, "it cannot be loaded: %s", dlerror());
+    void *symbol = dlsym(object, M3_PLUGIN_SYMBOL);
+    if (symbol == NULL)
+        return M3_FAIL(why, M3_ERR_ABI, path, "it has no symbol %s; export it with M3_API", M3_PLUGIN_SYMBOL);
+    memcpy(&query, &symbol, sizeof query);
+    *plugin = query();
+    return M3_OK;
+}
+
+static m3_status check_descriptor(const char *path, const m3_plugin *plugin, m3_error *why)
+{
+    if (plugin->size < M3_STRUCT_SIZE(m3_plugin, table))
+        return M3_FAIL(why, M3_ERR_ABI, path, "its descriptor has %u bytes, at least %u are needed", plugin->size,
+                       M3_STRUCT_SIZE(m3_plugin, table));
+    if (plugin->magic != M3_PLUGIN_MAGIC)
+        return M3_FAIL(why, M3_ERR_ABI, path, "its magic is 0x%08x instead of 0x%08x: it is no m3bsr plugin",
+                       plugin->magic, M3_PLUGIN_MAGIC);
+    if (plugin->abi_major != M3_ABI_MAJOR)
+        return M3_FAIL(why, M3_ERR_ABI, path, "it was made for interface %u.%u, this library has %d.%d; rebuild it",
+                       plugin->abi_major, plugin->abi_minor, M3_ABI_MAJOR, M3_ABI_MINOR);
+    if (plugin->host_minor > M3_ABI_MINOR)
+        return M3_FAIL(why, M3_ERR_ABI, path,
+                       "it needs a library with interface %u.%u or later, this one has %d.%d; use a newer m3bsr",
+                       plugin->abi_major, plugin->host_minor, M3_ABI_MAJOR, M3_ABI_MINOR);
+    if (m3_plugin_kind_name(plugin->kind)[0] == 0)
+        return M3_FAIL(why, M3_ERR_ABI, path, "its kind %d is unknown; known are backend, encoder and expert",
+                       (int)plugin->kind);
+    if (plugin->name == NULL || plugin->name[0] == 0)
+        return M3_FAIL(why, M3_ERR_ABI, path, "it has no name; give it one of a-z, 0-9, _ and -");
+    if (plugin->name[strspn(plugin->name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != 0)
+        return M3_FAIL(why, M3_ERR_ABI, path, "its name '%s' has other characters than a-z, 0-9, _ and -",
+                       plugin->name);
+    if (plugin->table == NULL) return M3_FAIL(why, M3_ERR_ABI, path, "it has no table of functions");
+    return M3_OK;
+}
+
+static m3_status check_unique(const m3_registry *registry, const m3_plugin_entry *entry, m3_error *why)
+{
+    const m3_plugin_entry *first = m3_registry_find(registry, entry->plugin->kind, entry->plugin->name);
+    if (first == NULL || first == entry) return M3_OK;
+    return M3_FAIL(why, M3_ERR_INVALID, entry->path, "a %s named '%s' is loaded already, from '%s'",
+                   m3_plugin_kind_name(entry->plugin->kind), entry->plugin->name, first->path);
+}
+
+/* Copy what the plugin's table reaches into our layout; the rest is zero. */
+static void copy_table(void *to, size_t size, const void *table)
+{
+    uint32_t reaches = *(const uint32_t *)table;
+    memset(to, 0, size);
+    memcpy(to, table, reaches < size ? reaches : size);
+}
+
+typedef struct required {
+    size_t offset;
+    const char *name;
+} required;
+#define REQUIRED(member)                                                                                               \
+    {                                                                                                                  \
+        offsetof(m3_backend_api, member), #member                                                                      \
+    }
+static const required backend_functions[] = {
+    REQUIRED(open),     REQUIRED(close),         REQUIRED(list),        REQUIRED(device_open), REQUIRED(device_close),
+    REQUIRED(limits),   REQUIRED(buffer_create), REQUIRED(buffer_free), REQUIRED(upload),      REQUIRED(download),
+    REQUIRED(supports), REQUIRED(compile),       REQUIRED(exec_free),   REQUIRED(submit),      REQUIRED(wait)};
+
+static m3_status check_backend(m3_plugin_entry *entry, m3_error *why)
+{
+    copy_table(&entry->backend, sizeof entry->backend, entry->plugin->table);
+    for (size_t i = 0; i < sizeof backend_functions / sizeof backend_functions[0]; i++) {
+        void (*function)(void) = NULL;
+        memcpy(&function, (const unsigned char *)&entry->backend + backend_functions[i].offset, sizeof function);
+        if (function == NULL)
+            return M3_FAIL(why, M3_ERR_ABI, entry->path, "its table of %u bytes lacks the required function %s",
+                           entry->backend.size, backend_functions[i].name);
+    }
+    return M3_OK;
+}
+
+static m3_status check_option(const m3_plugin_entry *entry, const m3_option_desc *option, m3_error *why)
+{
+    if (option->size < M3_STRUCT_SIZE(m3_option_desc, help))
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "an option's description has %u bytes, at least %u are needed",
+                       option->size, M3_STRUCT_SIZE(m3_option_desc, help));
+    if (option->key == NULL || option->fallback == NULL || option->help == NULL)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its option '%s' lacks its key, its default or its help",
+                       option->key != NULL ? option->key : "");
+    if (option->type < M3_OPTION_INT || option->type > M3_OPTION_TEXT)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its option '%s' has the unknown type %d", option->key,
+                       (int)option->type);
+    return M3_OK;
+}
+
+static m3_status check_op(const m3_registry *registry, const m3_plugin_entry *entry, const m3_op *op, m3_error *why)
+{
+    size_t prefix = strlen(entry->plugin->name);
+    if (op->size < M3_STRUCT_SIZE(m3_op, zero_gradient))
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "a custom op has %u bytes, at least %u are needed", op->size,
+                       M3_STRUCT_SIZE(m3_op, zero_gradient));
+    if (op->name == NULL || strncmp(op->name, entry->plugin->name, prefix) != 0 || op->name[prefix] != '.' ||
+        op->name[prefix + 1] == 0)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its custom op '%s' is not named '%s.NAME'",
+                       op->name != NULL ? op->name : "", entry->plugin->name);
+    if (m3_op_find(op->name) != NULL || m3_registry_op(registry, op->name) != NULL)
+        return M3_FAIL(why, M3_ERR_INVALID, entry->path, "its custom op '%s' is there already", op->name);
+    if (op->infer == NULL)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its custom op '%s' lacks the required function infer", op->name);
+    if (op->decompose == NULL && op->evaluate == NULL)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its custom op '%s' has neither decompose nor evaluate", op->name);
+    return M3_OK;
+}
+
+static m3_status check_module(const m3_registry *registry, m3_plugin_entry *entry, m3_error *why)
+{
+    m3_status st = M3_OK;
+    copy_table(&entry->module, sizeof entry->module, entry->plugin->table);
+    const m3_module_api *module = &entry->module;
+    if (module->build == NULL)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its table of %u bytes lacks the required function build",
+                       module->size);
+    for (uint32_t i = 0; i < module->options.count && st == M3_OK; i++)
+        st = check_option(entry, m3_span_at(module->options, i), why);
+    if (st != M3_OK || module->ops.count == 0) return st;
+    entry->ops = m3_calloc(module->ops.count, sizeof(m3_op));
+    if (entry->ops == NULL) return M3_FAIL_MEMORY(why, entry->path, module->ops.count * sizeof(m3_op));
+    for (uint32_t i = 0; i < module->ops.count && st == M3_OK; i++) {
+        const m3_op *op = m3_span_at(module->ops, i);
+        if ((st = check_op(registry, entry, op, why)) == M3_OK)
+            copy_table(&entry->ops[entry->op_count++], sizeof(m3_op), op);
+    }
+    return st;
+}
+
+static m3_status load(const search *s, m3_plugin_entry *entry, m3_error *why)
+{
+    const m3_registry *registry = &s->engine->registry;
+    const m3_plugin *plugin = NULL;
+    m3_status st;
+    if ((st = open_file(s, entry->path, &plugin, why)) != M3_OK) return st;
+    if (plugin == NULL)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "%s() returned NULL; return a constant descriptor",
+                       M3_PLUGIN_SYMBOL);
+    if ((st = check_descriptor(entry->path, plugin, why)) != M3_OK) return st;
+    entry->plugin = plugin;
+    if ((st = check_unique(registry, entry, why)) != M3_OK) return st;
+    if (plugin->kind == M3_PLUGIN_BACKEND) return check_backend(entry, why);
+    return check_module(registry, entry, why);
+}
+
+/* The search. Only memory is an error here; all else becomes an entry's reason. */
+
+static m3_status skip(const search *s, m3_plugin_entry *entry, m3_log_level level, const m3_error *why, m3_error *err)
+{
+    if (why->code == M3_ERR_MEMORY) return M3_FAIL(err, M3_ERR_MEMORY, entry->path, "%s", why->message);
+    entry->reason = m3_strdup(why->message);
+    if (entry->reason == NULL) return M3_FAIL_MEMORY(err, entry->path, strlen(why->message));
+    m3_engine_log(s->engine, level, "plugin %s skipped: %s", entry->path, entry->reason);
+    return M3_OK;
+}
+
+static m3_status visit_file(const search *s, const char *path, m3_error *err)
+{
+    m3_error why = {0};
+    m3_plugin_entry *entry = m3_registry_add(&s->engine->registry, path);
+    if (entry == NULL) return M3_FAIL_MEMORY(err, path, sizeof *entry);
+    m3_status st = load(s, entry, &why);
+    if (st != M3_OK) return skip(s, entry, st == M3_ERR_INVALID ? M3_LOG_INFO : M3_LOG_WARN, &why, err);
+    m3_engine_log(s->engine, M3_LOG_DEBUG, "plugin %s: %s %s %s", path, m3_plugin_kind_name(entry->plugin->kind),
+                  entry->plugin->name, entry->plugin->version != NULL ? entry->plugin->version : "");
+    return M3_OK;
+}
+
+static int is_object(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return length > 3 && strcmp(entry->d_name + length - 3, ".so") == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static m3_status visit_files(const search *s, const char *folder, m3_error *err)
+{
+    struct dirent **names = NULL;
+    m3_status st = M3_OK;
+    int count = scandir(folder, &names, is_object, by_name);
+    for (int i = 0; i < count; i++) {
+        if (st == M3_OK) {
+            char *path = m3_strfmt("%s/%s", folder, names[i]->d_name);
+            st = path != NULL ? visit_file(s, path, err) : M3_FAIL_MEMORY(err, folder, strlen(folder));
+            m3_free(path);
+        }
+        free(names[i]); /* scandir's own memory */
+    }
+    free(names);
+    return st;
+}
+
+/* Remember a folder; *first is false when it was searched before. */
+static m3_status first_time(m3_registry *registry, const char *path, bool *first, m3_error *err)
+{
+    char *real = realpath(path, NULL);
+    *first = real != NULL;
+    for (uint32_t i = 0; i < registry->folder_count && *first; i++)
+        if (strcmp(registry->folders[i], real) == 0) *first = false;
+    m3_status st = M3_OK;
+    if (*first && registry->folder_count == registry->folder_capacity) {
+        uint32_t capacity = registry->folder_capacity + 8;
+        void *grown = m3_realloc(registry->folders, capacity, sizeof(char *));
+        if (grown == NULL) st = M3_FAIL_MEMORY(err, path, capacity * sizeof(char *));
+        if (grown != NULL) registry->folders = grown, registry->folder_capacity = capacity;
+    }
+    if (*first && st == M3_OK) {
+        char *copy = m3_strdup(real);
+        if (copy == NULL) st = M3_FAIL_MEMORY(err, path, strlen(real));
+        if (copy != NULL) registry->folders[registry->folder_count++] = copy;
+    }
+    free(real); /* realpath's own memory */
+    return st;
+}
+
+/* A folder or a file. One that was asked for and is not there is worth a warning, a default one is not. */
+static m3_status visit(const search *s, const char *path, bool asked, m3_error *err)
+{
+    m3_error why = {0};
+    struct stat info;
+    m3_log_level level = M3_LOG_WARN;
+    bool first = false;
+    m3_status st = check_absolute(path, &why);
+    if (st == M3_OK && stat(path, &info) != 0) {
+        st = M3_FAIL(&why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
+        if (!asked) level = M3_LOG_DEBUG;
+    }
+    if (st == M3_OK && !S_ISDIR(info.st_mode)) return visit_file(s, path, err);
+    if (st == M3_OK) st = check_writable(s, path, &info, &why);
+    if (st != M3_OK) {
+        m3_plugin_entry *entry = m3_registry_add(&s->engine->registry, path);
+        if (entry == NULL) return M3_FAIL_MEMORY(err, path, sizeof *entry);
+        return skip(s, entry, level, &why, err);
+    }
+    if ((st = first_time(&s->engine->registry, path, &first, err)) != M3_OK || !first) return st;
+    return visit_files(s, path, err);
+}
+
+static m3_status visit_list(const search *s, const char *list, m3_error *err)
+{
+    m3_status st = M3_OK;
+    while (*list != 0 && st == M3_OK) {
+        size_t length = strcspn(list, ":");
+        if (length > 0) {
+            char *path = m3_strfmt("%.*s", (int)length, list);
+            st = path != NULL ? visit(s, path, true, err) : M3_FAIL_MEMORY(err, "plugin path", length);
+            m3_free(path);
+        }
+        list += length + (list[length] == ':');
+    }
+    return st;
+}
+
+/* The plugins beside the library, wherever it was put. */
+static m3_status visit_neighbours(const search *s, m3_error *err)
+{
+    Dl_info info;
+    static const char anchor = 0; /* any address inside the library */
+    if (dladdr(&anchor, &info) == 0 || info.dli_fname == NULL) return M3_OK;
+    char *real = realpath(info.dli_fname, NULL);
+    if (real == NULL) return M3_OK;
+    char *slash = strrchr(real, '/');
+    if (slash != NULL) *slash = 0;
+    char *path = m3_strfmt("%s/m3bsr/plugins", real);
+    free(real); /* realpath's own memory */
+    m3_status st = path != NULL ? visit(s, path, false, err) : M3_FAIL_MEMORY(err, "plugin path", 0);
+    m3_free(path);
+    return st;
+}
+
+m3_status m3_engine_load(m3_engine *engine, const char *plugin_path, bool allow_writable, m3_error *err)
+{
+    const search s = {engine, allow_writable};
+    const char *list = plugin_path != NULL ? plugin_path : getenv("M3BSR_PLUGIN_PATH");
+    m3_status st = M3_OK;
+    if (list != NULL && getauxval(AT_SECURE) != 0) {
+        m3_engine_log(engine, M3_LOG_WARN, "the plugin path is ignored under elevated privileges");
+        list = NULL;
+    }
+    if (list != NULL) st = visit_list(&s, list, err);
+    if (st == M3_OK) st = visit_neighbours(&s, err);
+    if (st == M3_OK) st = visit(&s, M3BSR_PLUGIN_DIR, false, err);
+    return st;
+}

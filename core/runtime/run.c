@@ -1,0 +1,124 @@
+/* run: one block of inputs up, the parts in order with their transfers, one block of outputs down. Allocates nothing.
+ * A device's queue keeps its own order; between devices, and before the host reads, the run waits. */
+#include <string.h>
+
+#include "core/runtime/executable.h"
+
+static m3_status upload(m3_lane *lane, const m3_place *place, const void *from, uint64_t bytes, m3_error *err)
+{
+    const m3_device *device = lane->device;
+    return device->api->upload(device->impl, lane->buffers[place->segment], place->offset, from, bytes, &lane->value,
+                               err);
+}
+
+static m3_status download(m3_lane *lane, const m3_place *place, void *to, uint64_t bytes, m3_error *err)
+{
+    const m3_device *device = lane->device;
+    return device->api->download(device->impl, lane->buffers[place->segment], place->offset, to, bytes, &lane->value,
+                                 err);
+}
+
+static m3_status wait(const m3_lane *lane, m3_error *err)
+{
+    return lane->device->api->wait(lane->device->impl, lane->value, UINT64_MAX, err);
+}
+
+static m3_status transfer(m3_executable *e, uint32_t index, m3_error *err)
+{
+    const m3_transfer *t = &e->schedule.transfers[index];
+    m3_lane *to = &e->lanes[t->to];
+    const m3_place *target = &to->plan.places[t->tensor->id];
+    const uint64_t bytes = m3_tensor_bytes(t->tensor);
+    m3_status st;
+    if (bytes == 0) return M3_OK;
+    if (t->from == M3_NONE)
+        return upload(to, target, e->input + e->lanes[0].plan.places[t->tensor->id].offset, bytes, err);
+    m3_lane *from = &e->lanes[t->from];
+    if ((st = download(from, &from->plan.places[t->tensor->id], e->staging[index], bytes, err)) != M3_OK) return st;
+    if ((st = wait(from, err)) != M3_OK) return st;
+    return upload(to, target, e->staging[index], bytes, err);
+}
+
+static m3_status run_part(m3_executable *e, uint32_t index, m3_error *err)
+{
+    const m3_part *part = &e->schedule.parts[index];
+    m3_lane *lane = &e->lanes[part->device];
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < part->transfer_count && st == M3_OK; i++) st = transfer(e, part->transfer + i, err);
+    if (st != M3_OK) return st;
+    return lane->device->api->submit(lane->device->impl, e->execs[index], &lane->value, err);
+}
+
+static m3_status read_times(m3_executable *e, m3_error *err)
+{
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < e->schedule.part_count && st == M3_OK; i++) {
+        const m3_part *part = &e->schedule.parts[i];
+        const m3_device *device = e->devices[part->device];
+        st = device->api->node_times(device->impl, e->execs[i], e->times + part->first, part->count, err);
+    }
+    return st;
+}
+
+m3_status m3_executable_run(m3_executable *executable, m3_error *err)
+{
+    m3_executable *e = executable;
+    const m3_plan *plan = &e->lanes[0].plan;
+    const m3_place input = {plan->input, 0}, output = {plan->output, 0};
+    m3_status st = M3_OK;
+    if (plan->input_bytes > 0) st = upload(&e->lanes[0], &input, e->input, plan->input_bytes, err);
+    for (uint32_t i = 0; i < e->schedule.part_count && st == M3_OK; i++) st = run_part(e, i, err);
+    if (st == M3_OK && plan->output_bytes > 0) st = download(&e->lanes[0], &output, e->output, plan->output_bytes, err);
+    /* After a failure too: nothing may still be reading or writing host memory when this returns. */
+    for (uint32_t i = 0; i < e->device_count; i++) {
+        m3_status waited = wait(&e->lanes[i], st == M3_OK ? err : NULL);
+        if (st == M3_OK) st = waited;
+    }
+    if (st == M3_OK && e->profiling) st = read_times(e, err);
+    return st;
+}
+
+m3_status m3_executable_profile(m3_executable *executable, bool on, m3_error *err)
+{
+    m3_executable *e = executable;
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < e->schedule.part_count && st == M3_OK; i++) {
+        const m3_device *device = e->devices[e->schedule.parts[i].device];
+        if (device->api->profile == NULL || device->api->node_times == NULL)
+            return M3_FAIL(err, M3_ERR_UNSUPPORTED, device->name, "this backend keeps no times");
+        st = device->api->profile(device->impl, e->execs[i], on, err);
+    }
+    e->profiling = st == M3_OK && on;
+    if (!e->profiling) memset(e->times, 0, e->schedule.step_count * sizeof *e->times);
+    return st;
+}
+
+/* Inputs and outputs. */
+
+static void *slot(unsigned char *block, const m3_plan *plan, const m3_tensor *x, uint64_t *bytes)
+{
+    if (bytes != NULL) *bytes = x != NULL ? m3_tensor_bytes(x) : 0;
+    return x != NULL ? block + plan->places[x->id].offset : NULL;
+}
+
+void *m3_executable_input(m3_executable *executable, const char *name, uint64_t *bytes)
+{
+    const m3_tensor *x = m3_graph_find(executable->graph, name);
+    if (x != NULL && x->kind != M3_INPUT) x = NULL;
+    return slot(executable->input, &executable->lanes[0].plan, x, bytes);
+}
+
+const m3_tensor *m3_executable_output_tensor(const m3_executable *executable, const char *name)
+{
+    const char *other = NULL;
+    for (uint32_t i = 0; i < m3_graph_output_count(executable->graph); i++) {
+        (void)m3_graph_output_at(executable->graph, i, &other);
+        if (strcmp(other, name) == 0) return executable->schedule.outputs[i];
+    }
+    return NULL;
+}
+
+const void *m3_executable_output(m3_executable *executable, const char *name, uint64_t *bytes)
+{
+    return slot(executable->output, &executable->lanes[0].plan, m3_executable_output_tensor(executable, name), bytes);
+}

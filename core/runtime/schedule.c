@@ -1,0 +1,271 @@
+/* schedule: aliases, updates and outputs become places to share and nodes `copy`.
+ *
+ * Order of the steps:  copies of leaves  |  the graph's nodes  |  copies into states and outputs
+ *   An update writes `value` straight into the state's place when nothing reads the old value afterwards (its own node
+ *   may, where it works in place); else a copy at the end does. Copies of leaves that somebody overwrites come first,
+ *   so every read of the graph sees the old value. */
+#include "core/runtime/schedule.h"
+
+#include <string.h>
+
+#include "core/base/alloc.h"
+
+typedef struct maker {
+    m3_schedule *s;
+    const m3_schedule_options *options;
+    uint32_t node_count;   /* of the graph before copies */
+    uint32_t *last_reader; /* by root: the last node that reads it, or M3_NONE */
+    bool *overwritten;     /* by tensor id: a state that an update changes */
+    m3_tensor **front;     /* outputs of copies before and behind the nodes */
+    m3_tensor **tail;
+    uint32_t front_count, tail_count;
+} maker;
+
+static const m3_tensor *tensor_at(const m3_schedule *s, uint32_t id)
+{
+    return m3_graph_tensor(s->graph, id);
+}
+
+/* Aliases. */
+
+/* Are the elements of a slice in one piece? Extents of 1, then one cut axis, then whole axes. */
+static bool contiguous_slice(const m3_node *node, uint64_t *elements)
+{
+    const m3_shape *x = &node->in[0]->shape, *y = &node->out[0]->shape;
+    uint64_t stride = 1, at = 0;
+    bool cut = false; /* an axis to the right is not whole */
+    for (uint32_t i = x->rank; i-- > 0;) {
+        if (cut && y->dim[i] != 1) return false;
+        if (y->dim[i] != x->dim[i]) cut = true;
+        at += (uint64_t)node->attr[0].i[i] * stride;
+        stride *= x->dim[i];
+    }
+    *elements = at;
+    return true;
+}
+
+static bool is_alias(const maker *m, const m3_node *node, uint64_t *bytes)
+{
+    const m3_schedule *s = m->s;
+    uint64_t elements = 0;
+    *bytes = 0;
+    if ((node->op->flags & M3_OP_ALIAS) != 0) return true;
+    if (strcmp(node->op->name, "slice") != 0 || !contiguous_slice(node, &elements)) return false;
+    const m3_tensor *x = node->in[0];
+    *bytes = elements * m3_dtype_bytes(x->dtype);
+    return (s->shift[x->id] + *bytes) % s->devices[s->home[x->id]]->limits.offset_alignment == 0;
+}
+
+static void note_leaves(m3_schedule *s)
+{
+    for (uint32_t i = 0; i < s->tensor_count; i++) {
+        s->root[i] = i;
+        s->into[i] = M3_NONE;
+    }
+}
+
+/* Give each node its device, and each tensor its root. */
+static m3_status assign(maker *m, m3_error *err)
+{
+    m3_schedule *s = m->s;
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < m->node_count && st == M3_OK; i++) {
+        const m3_node *node = m3_graph_node(s->graph, i);
+        uint64_t bytes = 0;
+        if (is_alias(m, node, &bytes)) {
+            uint32_t x = node->in[0]->id, y = node->out[0]->id;
+            s->root[y] = s->root[x];
+            s->shift[y] = s->shift[x] + bytes;
+            s->home[y] = s->home[x];
+            continue;
+        }
+        m3_step step = {node, 0, NULL};
+        if ((st = m3_partition_assign(s, node, m->options->strict, &step.device, &step.reason, err)) != M3_OK) break;
+        s->steps[s->step_count++] = step;
+        for (uint32_t j = 0; j < node->out_count; j++) s->home[node->out[j]->id] = step.device;
+        for (uint32_t j = 0; j < node->in_count; j++)
+            if (node->in[j] != NULL) m->last_reader[s->root[node->in[j]->id]] = i;
+    }
+    return st;
+}
+
+bool m3_schedule_in_place(const m3_schedule *s, const m3_node *node, uint32_t device, uint32_t out, uint32_t under)
+{
+    const m3_tensor *y = node->out[out];
+    const bool elementwise = (node->op->flags & M3_OP_INPLACE) != 0;
+    int32_t only = -1;
+    if ((node->op->flags & M3_OP_UPDATES) != 0 && node->op->update_of != NULL) only = node->op->update_of(node, out);
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        const m3_tensor *x = node->in[i];
+        if (x == NULL || m3_schedule_root(s, x, device) != under) continue;
+        if (!elementwise && (int64_t)i != only) return false;
+        if (m3_schedule_shift(s, x, device) != 0 || x->dtype != y->dtype || !m3_shape_equal(&x->shape, &y->shape))
+            return false;
+    }
+    return true;
+}
+
+/* Copies. */
+
+static m3_status copy(maker *m, m3_tensor *x, bool front, m3_tensor **y, m3_error *err)
+{
+    m3_builder *b = m3_graph_builder(m->s->graph);
+    *y = m3_emit1(b, "copy", x);
+    m3_status st = m3_builder_status(b, err);
+    if (st != M3_OK) return st;
+    m3_schedule *s = m->s;
+    const uint32_t id = (*y)->id;
+    s->root[id] = id;
+    s->into[id] = M3_NONE;
+    if (front)
+        m->front[m->front_count++] = *y;
+    else
+        m->tail[m->tail_count++] = *y;
+    return m3_device_supports(s->devices[0], (*y)->producer, err); /* states and outputs lie on the chosen device */
+}
+
+/* Does x fill all of its root? */
+static bool covers(const m3_schedule *s, const m3_tensor *x)
+{
+    return s->shift[x->id] == 0 && m3_tensor_bytes(tensor_at(s, s->root[x->id])) == m3_tensor_bytes(x);
+}
+
+/* May the value be computed in the place of the state? */
+static bool fits(const maker *m, const m3_tensor *state, const m3_tensor *value)
+{
+    const m3_schedule *s = m->s;
+    const m3_tensor *root = tensor_at(s, s->root[value->id]);
+    if (root->kind != M3_TEMPORARY || s->home[root->id] != 0) return false;
+    if (!covers(s, value) || s->into[root->id] != M3_NONE) return false;
+    const m3_node *node = root->producer;
+    const uint32_t last = m->last_reader[state->id];
+    if (last == M3_NONE || last < node->id) return true;
+    return last == node->id && m3_schedule_in_place(s, node, 0, root->output, state->id);
+}
+
+static m3_status settle_update(maker *m, m3_tensor *state, m3_tensor *value, m3_error *err)
+{
+    m3_schedule *s = m->s;
+    m3_status st = M3_OK;
+    if (fits(m, state, value)) {
+        s->into[s->root[value->id]] = state->id;
+        return M3_OK;
+    }
+    if (m->overwritten[s->root[value->id]]) st = copy(m, value, true, &value, err);
+    if (st == M3_OK) st = copy(m, value, false, &value, err);
+    if (st == M3_OK) s->into[value->id] = state->id;
+    return st;
+}
+
+static m3_status settle_updates(maker *m, m3_error *err)
+{
+    m3_schedule *s = m->s;
+    m3_tensor *value = NULL;
+    m3_status st = M3_OK;
+    const uint32_t count = m3_graph_update_count(s->graph);
+    for (uint32_t i = 0; i < count; i++) {
+        const m3_tensor *state = m3_graph_update_at(s->graph, i, &value);
+        m->overwritten[state->id] = s->root[value->id] != state->id || s->shift[value->id] != 0;
+    }
+    for (uint32_t i = 0; i < count && st == M3_OK; i++) {
+        m3_tensor *state = m3_graph_update_at(s->graph, i, &value);
+        if (m->overwritten[state->id]) st = settle_update(m, state, value, err);
+    }
+    return st;
+}
+
+/* An output is computed in the output block when nothing else claims its bytes, else copied there. */
+static m3_status settle_output(maker *m, uint32_t index, m3_error *err)
+{
+    m3_schedule *s = m->s;
+    m3_tensor *x = m3_graph_output_at(s->graph, index, NULL), *y = x;
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < index; i++)
+        if (m3_graph_output_at(s->graph, i, NULL) == x) {
+            s->outputs[index] = s->outputs[i];
+            return M3_OK;
+        }
+    const m3_tensor *root = tensor_at(s, s->root[x->id]);
+    if (root->kind != M3_TEMPORARY)
+        st = copy(m, x, true, &y, err);
+    else if (s->home[x->id] != 0 || s->into[root->id] != M3_NONE || !covers(s, x))
+        st = copy(m, x, false, &y, err);
+    if (st != M3_OK) return st;
+    s->output[s->root[y->id]] = true;
+    s->outputs[index] = y;
+    return M3_OK;
+}
+
+/* The graph's nodes are in steps already; put the copies around them. */
+static void arrange(maker *m)
+{
+    m3_schedule *s = m->s;
+    memmove(s->steps + m->front_count, s->steps, s->step_count * sizeof *s->steps);
+    s->step_count += m->front_count;
+    for (uint32_t i = 0; i < m->front_count; i++) s->steps[i] = (m3_step){m->front[i]->producer, 0, NULL};
+    for (uint32_t i = 0; i < m->tail_count; i++) s->steps[s->step_count++] = (m3_step){m->tail[i]->producer, 0, NULL};
+    s->tensor_count = m3_graph_tensor_count(s->graph);
+}
+
+static m3_status allocate(maker *m, m3_error *err)
+{
+    m3_schedule *s = m->s;
+    const size_t copies = (size_t)m3_graph_output_count(s->graph) + 2 * (size_t)m3_graph_update_count(s->graph);
+    const size_t tensors = s->tensor_count + copies;
+    s->steps = m3_calloc(m->node_count + copies, sizeof *s->steps);
+    s->root = m3_calloc(tensors, sizeof *s->root);
+    s->shift = m3_calloc(tensors, sizeof *s->shift);
+    s->home = m3_calloc(tensors, sizeof *s->home);
+    s->into = m3_calloc(tensors, sizeof *s->into);
+    s->output = m3_calloc(tensors, sizeof *s->output);
+    s->outputs = m3_calloc(m3_graph_output_count(s->graph), sizeof *s->outputs);
+    m->last_reader = m3_calloc(tensors, sizeof *m->last_reader);
+    m->overwritten = m3_calloc(tensors, sizeof *m->overwritten);
+    m->front = m3_calloc(copies, sizeof *m->front);
+    m->tail = m3_calloc(copies, sizeof *m->tail);
+    if (s->steps == NULL || s->root == NULL || s->shift == NULL || s->home == NULL || s->into == NULL ||
+        s->output == NULL || s->outputs == NULL || m->last_reader == NULL || m->overwritten == NULL ||
+        m->front == NULL || m->tail == NULL)
+        return M3_FAIL_MEMORY(err, "schedule", tensors * sizeof *s->shift);
+    for (size_t i = 0; i < tensors; i++) m->last_reader[i] = M3_NONE;
+    return M3_OK;
+}
+
+m3_status m3_schedule_make(m3_schedule *s, m3_graph *graph, const m3_schedule_options *options, m3_error *err)
+{
+    maker m = {.s = s, .options = options, .node_count = m3_graph_node_count(graph)};
+    m3_status st;
+    *s = (m3_schedule){.graph = graph,
+                       .devices = options->devices,
+                       .device_count = options->device_count,
+                       .tensor_count = m3_graph_tensor_count(graph)};
+    if ((st = allocate(&m, err)) != M3_OK) goto done;
+    note_leaves(s);
+    if ((st = assign(&m, err)) != M3_OK) goto done;
+    if ((st = settle_updates(&m, err)) != M3_OK) goto done;
+    for (uint32_t i = 0; i < m3_graph_output_count(graph) && st == M3_OK; i++) st = settle_output(&m, i, err);
+    if (st != M3_OK) goto done;
+    arrange(&m);
+    st = m3_partition_cut(s, err);
+done:
+    m3_free(m.last_reader);
+    m3_free(m.overwritten);
+    m3_free(m.front);
+    m3_free(m.tail);
+    return st; /* the caller calls m3_schedule_fini either way */
+}
+
+void m3_schedule_fini(m3_schedule *s)
+{
+    for (uint32_t i = 0; i < s->step_count; i++) m3_free(s->steps[i].reason);
+    m3_free(s->steps);
+    m3_free(s->parts);
+    m3_free(s->transfers);
+    m3_free(s->root);
+    m3_free(s->shift);
+    m3_free(s->home);
+    m3_free(s->into);
+    m3_free(s->output);
+    m3_free(s->outputs);
+    memset(s, 0, sizeof *s);
+}

@@ -1,0 +1,47 @@
+/* store: where named parameters and states lie, as executables see it.
+ * A chunk is one device buffer. Chunks never move and never shrink, so that a compiled program keeps its places. */
+#ifndef M3_CORE_RUNTIME_STORE_H
+#define M3_CORE_RUNTIME_STORE_H
+
+#include "core/runtime/engine.h"
+
+typedef struct m3_stored {
+    char *name;
+    m3_tensor_kind kind;
+    m3_dtype dtype;
+    m3_shape shape;
+    uint32_t chunk;
+    uint64_t offset; /* bytes into the chunk */
+} m3_stored;
+
+typedef struct m3_chunk {
+    m3_buffer *buffer;
+    uint64_t bytes, used;
+} m3_chunk;
+
+struct m3_store {
+    m3_device *device;
+    uint64_t seed;
+    m3_stored *entries; /* in the order of making */
+    uint32_t count, capacity;
+    m3_chunk *chunks;
+    uint32_t chunk_count, chunk_capacity;
+};
+
+/** The entry of a name, or NULL. Borrowed until the next entry is made. */
+const m3_stored *m3_store_get(const m3_store *store, const char *name);
+
+/** Make those of `tensors` (parameters and states) that are not there, with their initial values, in as few chunks as
+ * the device allows. M3_ERR_INVALID when one is there with another type or shape. Waits. */
+m3_status m3_store_declare(m3_store *store, const m3_tensor *const *tensors, uint32_t count, m3_error *err);
+
+/** Bytes of all chunks. */
+uint64_t m3_store_bytes(const m3_store *store);
+
+/** Initial values of elements [first, first + count) of a tensor, in its type: a pure function of seed, name and
+ * element, so the same on every device and in every order of declaration (init.c). row: elements of one row of axis 0.
+ * M3_ERR_UNSUPPORTED for values other than 0 of a type that is storage only. */
+m3_status m3_init_fill(const m3_tensor *tensor, uint64_t seed, uint64_t first, uint64_t count, void *data,
+                       m3_error *err);
+
+#endif

@@ -1,0 +1,19 @@
+/* wrong_magic: its first number is not ours. */
+#include "odd.h"
+
+static const m3_module_api api = ODD_API;
+
+static const m3_plugin plugin = {.size = M3_STRUCT_SIZE(m3_plugin, table),
+                                 .magic = 0x12345678u,
+                                 .abi_major = M3_ABI_MAJOR,
+                                 .kind = M3_PLUGIN_EXPERT,
+                                 .name = "wrong_magic",
+                                 .abi_minor = M3_ABI_MINOR,
+                                 .version = "0.1",
+                                 .build = "test",
+                                 .table = &api};
+
+M3_API const m3_plugin *m3_plugin_query(void)
+{
+    return &plugin;
+}
