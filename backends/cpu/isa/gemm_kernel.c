@@ -1,0 +1,272 @@
+/* gemm_kernel: the parts of the matrix product that depend on the set of instructions.
+ *   tile    C[m,n] = act(start + bias + sum_k a_k b_k^T), gated: an outer product a step, all sums in registers
+ *   finish  long activations and the gate behind them, on a tile that is still in the first cache
+ *   pack    rows or columns into panels that a tile reads from front to back
+ * Each tile height has a function of its own, so edges cost what they compute. */
+#include "isa/vec.h"
+#include "machine.h"
+
+/* The tallest tile whose sums, one step of B and one element of A fit the registers: 32 of avx512, 16 of the others. */
+#if CPU_VW == 16
+#define MR 14
+#elif CPU_VW == 8
+#define MR 6
+#else
+#define MR 4
+#endif
+#define NR (2 * CPU_VW)
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void store_row(float *c, vf x, size_t n)
+{
+    if (n == CPU_VW)
+        v_store(c, x);
+    else
+        v_store_n(c, n, x);
+}
+
+INLINE vf load_row(const float *c, size_t n)
+{
+    return n == CPU_VW ? v_load(c) : v_load_n(c, n);
+}
+
+/* What this tile writes and later ones read comes while this one computes. Not a function of its own: compilers take
+ * one that only asks for one that does nothing. */
+INLINE void ask_ahead(const cpu_tile *t, size_t stage)
+{
+    const float *c = t->c + stage * t->c_row;
+    for (size_t j = 0; j < t->n; j += 16) __builtin_prefetch(c + j, 1);
+    __builtin_prefetch(c + t->n - 1, 1);
+    for (const cpu_ahead *ahead = t->ahead; ahead < t->ahead + 3; ahead++) {
+        if (ahead->rows == 0) continue;
+        const float *row = ahead->data + stage * ahead->stage;
+        for (size_t i = 0; i < ahead->rows; i++, row += ahead->row)
+            for (size_t j = 0; j < ahead->floats; j += 16) __builtin_prefetch(row + j, 0, 2);
+    }
+}
+
+INLINE vf gated(vf x, vf gate)
+{
+    return v_select(v_gt(gate, v_zero()), x, v_zero());
+}
+
+/* What is done to the sums before they leave the registers. first is the width of all vectors but the last. */
+INLINE void finish_rows(const cpu_tile *t, vf sum[MR][2], const int rows, const int vectors, size_t first, size_t last)
+{
+    if (t->start != NULL) {
+        CPU_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const float *start = t->start + (size_t)i * t->start_row;
+            sum[i][0] += load_row(start, first);
+            if (vectors == 2) sum[i][1] += load_row(start + CPU_VW, last);
+        }
+    }
+    if (t->bias != NULL) {
+        vf b0 = load_row(t->bias, first), b1 = vectors == 2 ? load_row(t->bias + CPU_VW, last) : v_zero();
+        CPU_UNROLL
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] += b0;
+            sum[i][1] += b1;
+        }
+    }
+    if (t->act == CPU_ACT_RELU) {
+        CPU_UNROLL
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] = v_relu(sum[i][0]);
+            sum[i][1] = v_relu(sum[i][1]);
+        }
+    }
+    if (t->gate != NULL) {
+        CPU_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const float *gate = t->gate + (size_t)i * t->gate_row;
+            sum[i][0] = gated(sum[i][0], load_row(gate, first));
+            if (vectors == 2) sum[i][1] = gated(sum[i][1], load_row(gate + CPU_VW, last));
+        }
+    }
+}
+
+/* rows and vectors are constants where this is used, and every loop over them unrolls. */
+INLINE void tile_rows(const cpu_tile *t, const int rows, const int vectors)
+{
+    vf sum[MR][2];
+    const size_t a_row = t->a_row, last = t->n - (size_t)(vectors - 1) * CPU_VW;
+    const size_t steps = t->k < CPU_LONG_SUM ? t->k : (t->k + (size_t)rows - 1) / (size_t)rows;
+    const float *upper = t->a, *lower = t->a + MR / 2 * a_row, *b = t->b; /* two bases, for shorter addresses */
+    CPU_UNROLL
+    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = v_zero();
+    for (size_t k = 0, stage = 0; k < t->k; stage++) {
+        if (t->k >= CPU_LONG_SUM) ask_ahead(t, stage);
+        const size_t end = k + steps < t->k ? k + steps : t->k;
+        for (; k < end; k++) {
+            vf b0 = v_load(b), b1 = vectors == 2 ? v_load(b + CPU_VW) : v_zero();
+            CPU_UNROLL
+            for (int i = 0; i < rows; i++) {
+                vf a = v_set1(i < MR / 2 ? upper[(size_t)i * a_row] : lower[(size_t)(i - MR / 2) * a_row]);
+                sum[i][0] = v_fma(a, b0, sum[i][0]);
+                if (vectors == 2) sum[i][1] = v_fma(a, b1, sum[i][1]);
+            }
+            upper += t->a_step;
+            lower += t->a_step;
+            b += t->b_step;
+        }
+    }
+    const size_t first = vectors == 2 ? CPU_VW : last;
+    finish_rows(t, sum, rows, vectors, first, last);
+    CPU_UNROLL
+    for (int i = 0; i < rows; i++) {
+        float *c = t->c + (size_t)i * t->c_row;
+        store_row(c, sum[i][0], first);
+        if (vectors == 2) store_row(c + CPU_VW, sum[i][1], last);
+    }
+}
+
+#define TILE(rows)                                                                                                     \
+    static void tile_##rows##_1(const cpu_tile *t)                                                                     \
+    {                                                                                                                  \
+        tile_rows(t, rows, 1);                                                                                         \
+    }                                                                                                                  \
+    static void tile_##rows##_2(const cpu_tile *t)                                                                     \
+    {                                                                                                                  \
+        tile_rows(t, rows, 2);                                                                                         \
+    }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+#if MR > 4
+TILE(5)
+TILE(6)
+#endif
+#if MR > 6
+TILE(7)
+TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+TILE(13)
+TILE(14)
+#endif
+
+#define ROW(rows) [rows - 1] = {tile_##rows##_1, tile_##rows##_2}
+static void (*const tiles[MR][2])(const cpu_tile *) = {
+    ROW(1), ROW(2), ROW(3), ROW(4),
+#if MR > 4
+    ROW(5), ROW(6),
+#endif
+#if MR > 6
+    ROW(7), ROW(8), ROW(9), ROW(10), ROW(11), ROW(12), ROW(13), ROW(14),
+#endif
+};
+
+static void tile(const cpu_tile *t)
+{
+    tiles[t->m - 1][t->n > CPU_VW](t);
+}
+
+/* act is a constant where this is used. */
+INLINE void finish_as(const cpu_tile *t, const cpu_activation act)
+{
+    for (size_t i = 0; i < t->m; i++) {
+        for (size_t j = 0; j < t->n; j += CPU_VW) {
+            const size_t count = t->n - j < CPU_VW ? t->n - j : CPU_VW;
+            float *c = t->c + i * t->c_row + j;
+            vf x = load_row(c, count);
+            x = act == CPU_ACT_SILU ? v_silu(x) : act == CPU_ACT_SIGMOID ? v_sigmoid(x) : v_tanh(x);
+            if (t->gate != NULL) x = gated(x, load_row(t->gate + i * t->gate_row + j, count));
+            store_row(c, x, count);
+        }
+    }
+}
+
+static void finish(const cpu_tile *t)
+{
+    switch (t->act) {
+    case CPU_ACT_SILU: finish_as(t, CPU_ACT_SILU); break;
+    case CPU_ACT_SIGMOID: finish_as(t, CPU_ACT_SIGMOID); break;
+    case CPU_ACT_TANH: finish_as(t, CPU_ACT_TANH); break;
+    case CPU_ACT_NONE:
+    case CPU_ACT_RELU: break;
+    }
+}
+
+/* One row of a panel: have <= width floats, then zeros. */
+INLINE void pack_row(float *out, size_t width, const float *src, size_t have)
+{
+    for (size_t i = 0; i < width; i += CPU_VW) {
+        size_t room = width - i < CPU_VW ? width - i : CPU_VW, take = i < have ? have - i : 0;
+        store_row(out + i, load_row(src + i, take < room ? take : room), room);
+    }
+}
+
+/* All panels advance together, so that memory is read along its rows. */
+static void pack_copy(float *panel, size_t pitch, size_t width, const float *src, size_t stride, size_t count, size_t k)
+{
+    const size_t full = count / width, rest = count % width, part = width % CPU_VW;
+    for (; k > 0; k--, src += stride, panel += width) {
+        const float *in = src;
+        float *out = panel;
+        for (size_t j = 0; j < full; j++, in += width, out += pitch) {
+            size_t i = 0;
+            for (; i + CPU_VW <= width; i += CPU_VW) v_store(out + i, v_load(in + i));
+            if (part > 0) v_store_n(out + i, part, v_load_n(in + i, part));
+        }
+        if (rest > 0) pack_row(out, width, in, rest);
+    }
+}
+
+static void pack_panel_transposed(float *panel, size_t width, const float *src, size_t stride, size_t count, size_t k)
+{
+    for (size_t i = 0; i < width; i += CPU_VW) {
+        size_t have = i < count ? count - i : 0, room = width - i;
+        if (have > CPU_VW) have = CPU_VW;
+        if (room > CPU_VW) room = CPU_VW;
+        for (size_t l = 0; l < k; l += CPU_VW) {
+            size_t steps = k - l < CPU_VW ? k - l : CPU_VW;
+            vf r[CPU_VW];
+            for (size_t row = 0; row < CPU_VW; row++)
+                r[row] = row < have ? load_row(src + (i + row) * stride + l, steps) : v_zero();
+            v_transpose(r);
+            for (size_t step = 0; step < steps; step++) store_row(panel + (l + step) * width + i, r[step], room);
+        }
+    }
+}
+
+static void pack_transpose(float *panel, size_t pitch, size_t width, const float *src, size_t stride, size_t count,
+                           size_t k)
+{
+    for (size_t j = 0; j < count; j += width, panel += pitch)
+        pack_panel_transposed(panel, width, src + j * stride, stride, count - j < width ? count - j : width, k);
+}
+
+/* Enough chains for two units of a latency of 5; the factors keep the values finite. */
+static float spin(uint64_t rounds)
+{
+    enum { CHAINS = 12 };
+    const vf scale = v_set1(0.5f), shift = v_set1(1.0f);
+    vf x[CHAINS], sum = v_zero();
+    CPU_UNROLL
+    for (int i = 0; i < CHAINS; i++) x[i] = v_set1((float)i);
+    for (; rounds > 0; rounds--) {
+        CPU_UNROLL
+        for (int i = 0; i < CHAINS; i++) x[i] = v_fma(x[i], scale, shift);
+    }
+    CPU_UNROLL
+    for (int i = 0; i < CHAINS; i++) sum += x[i];
+    return v_sum(sum);
+}
+
+void CPU_FN(cpu_gemm_kernels)(cpu_gemm_kernels *kernels)
+{
+    *kernels = (cpu_gemm_kernels){.vector = CPU_VW,
+                                  .mr = MR,
+                                  .nr = NR,
+                                  .tile = tile,
+                                  .finish = finish,
+                                  .pack_copy = pack_copy,
+                                  .pack_transpose = pack_transpose,
+                                  .spin = spin,
+                                  .spin_flops = 12 * 2 * CPU_VW};
+}

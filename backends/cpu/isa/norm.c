@@ -1,0 +1,105 @@
+/* norm: layer_norm and its gradient, a row after another; see ops/norm.h.
+ *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
+ *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
+ * A row is walked three times, from the first cache after the first time. */
+#include "ops/norm.h"
+
+#include "isa/row.h"
+
+enum { PARTS = 4 }; /* sums side by side, since one would wait for itself */
+
+typedef struct moments {
+    vf mean, inverse; /* 1 / s */
+} moments;
+
+INLINE moments moments_of(const cpu_norm *n, const float *x)
+{
+    const size_t d = n->width;
+    vf sum[PARTS] = {{0}}, square[PARTS] = {{0}};
+    size_t j = 0;
+    for (; j + PARTS * CPU_VW <= d; j += PARTS * CPU_VW) {
+        CPU_UNROLL
+        for (size_t k = 0; k < PARTS; k++) sum[k] += v_load(x + j + k * CPU_VW);
+    }
+    for (; j < d; j += CPU_VW) sum[0] += v_load_part(x + j, d - j);
+    const vf mean = v_set1(v_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) / (float)d);
+    for (j = 0; j + PARTS * CPU_VW <= d; j += PARTS * CPU_VW) {
+        CPU_UNROLL
+        for (size_t k = 0; k < PARTS; k++) {
+            vf centred = v_load(x + j + k * CPU_VW) - mean;
+            square[k] = v_fma(centred, centred, square[k]);
+        }
+    }
+    for (; j < d; j += CPU_VW) {
+        vf centred = v_first_or(v_load_part(x + j, d - j) - mean, d - j, v_zero());
+        square[0] = v_fma(centred, centred, square[0]);
+    }
+    float variance = v_sum((square[0] + square[1]) + (square[2] + square[3])) / (float)d;
+    return (moments){mean, v_set1(1.0f / sqrtf(variance + n->eps))};
+}
+
+static void forward(const cpu_norm *n, const float *beta, float *y)
+{
+    const size_t d = n->width;
+    for (size_t i = 0; i < n->rows; i++) {
+        const float *x = n->x + i * d;
+        float *to = y + i * d;
+        const moments m = moments_of(n, x);
+        size_t j = 0;
+        for (; j + CPU_VW <= d; j += CPU_VW)
+            v_store(to + j, v_fma((v_load(x + j) - m.mean) * m.inverse, v_load(n->gamma + j), v_load(beta + j)));
+        if (j < d) {
+            vf normal = (v_load_n(x + j, d - j) - m.mean) * m.inverse;
+            v_store_n(to + j, d - j, v_fma(normal, v_load_n(n->gamma + j, d - j), v_load_n(beta + j, d - j)));
+        }
+    }
+}
+
+/* What a row's dx needs: the sums of e and of e n. */
+typedef struct along {
+    vf e, en;
+} along;
+
+/* Vector j of a row, `left` elements before its end: adds to dgamma, dbeta and the sums along the row. */
+INLINE void add_to_sums(const cpu_norm *n, const float *x, const float *dy, moments m, size_t j, size_t left,
+                        float *sums, along *a)
+{
+    vf g = v_load_part(dy + j, left), normal = (v_load_part(x + j, left) - m.mean) * m.inverse;
+    vf e = g * v_load_part(n->gamma + j, left);
+    float *dgamma = sums + j, *dbeta = sums + n->width + j;
+    a->e += e;
+    a->en = v_fma(e, normal, a->en);
+    v_store_part(dgamma, left, v_fma(g, normal, v_load_part(dgamma, left)));
+    v_store_part(dbeta, left, v_load_part(dbeta, left) + g);
+}
+
+INLINE void put_dx(const cpu_norm *n, const float *x, const float *dy, moments m, size_t j, size_t left, along mean,
+                   float *dx)
+{
+    vf normal = (v_load_part(x + j, left) - m.mean) * m.inverse;
+    vf e = v_load_part(dy + j, left) * v_load_part(n->gamma + j, left);
+    v_store_part(dx + j, left, (e - mean.e - normal * mean.en) * m.inverse);
+}
+
+static void backward(const cpu_norm *n, const float *dy, float *dx, float *sums)
+{
+    const size_t d = n->width, whole = d / CPU_VW * CPU_VW;
+    memset(sums, 0, 2 * d * sizeof *sums);
+    for (size_t i = 0; i < n->rows; i++, dy += d, dx += d) {
+        const float *x = n->x + i * d;
+        const moments m = moments_of(n, x);
+        along sum[2] = {{{0}, {0}}, {{0}, {0}}};
+        size_t j = 0;
+        for (; j + 2 * CPU_VW <= d; j += 2 * CPU_VW) {
+            add_to_sums(n, x, dy, m, j, CPU_VW, sums, &sum[0]);
+            add_to_sums(n, x, dy, m, j + CPU_VW, CPU_VW, sums, &sum[1]);
+        }
+        for (; j < d; j += CPU_VW) add_to_sums(n, x, dy, m, j, d - j, sums, &sum[0]);
+        const along mean = {v_set1(v_sum(sum[0].e + sum[1].e) / (float)d),
+                            v_set1(v_sum(sum[0].en + sum[1].en) / (float)d)};
+        for (j = 0; j < whole; j += CPU_VW) put_dx(n, x, dy, m, j, CPU_VW, mean, dx);
+        if (j < d) put_dx(n, x, dy, m, j, d - j, mean, dx);
+    }
+}
+
+const cpu_norm_kernels CPU_FN(cpu_norm_kernels) = {forward, backward};

@@ -1,0 +1,51 @@
+/* optim: AdamW's update and sums of squares; see ops/optim.h. */
+#include "ops/optim.h"
+
+#include "isa/row.h"
+
+INLINE void update(const cpu_adam *a, const cpu_adam_state *s, size_t at, const float *g, size_t left)
+{
+    vf grad = v_load_part(g, left) * v_set1(a->scale);
+    vf m = v_fma(v_load_part(s->in[1] + at, left), v_set1(a->beta1), grad * v_set1(a->rest1));
+    vf v = v_fma(v_load_part(s->in[2] + at, left), v_set1(a->beta2), grad * grad * v_set1(a->rest2));
+    vf way = v_set1(a->rate) * m / (v_sqrt(v * v_set1(a->spread)) + v_set1(a->eps));
+    vf p = v_load_part(s->in[0] + at, left) * v_set1(a->keep) - way;
+    v_store_part(s->out[0] + at, left, p);
+    v_store_part(s->out[1] + at, left, m);
+    v_store_part(s->out[2] + at, left, v);
+}
+
+static void adam(const cpu_adam *a, const cpu_adam_state *s, size_t at, const float *g, size_t n)
+{
+    const cpu_adam_state state = *s; /* copies, which no store changes */
+    const cpu_adam step = *a;
+    size_t i = 0;
+    for (; i + CPU_VW <= n; i += CPU_VW) update(&step, &state, at + i, g + i, CPU_VW);
+    if (i < n) update(&step, &state, at + i, g + i, n - i);
+}
+
+/* In double precision: squares of floats neither overflow there nor lose what is small beside the sum. */
+static double squares(const float *x, size_t n)
+{
+    enum { LANES = CPU_VW / 2, PARTS = 4 /* side by side, since one would wait for itself */ };
+    typedef float narrow __attribute__((vector_size(LANES * sizeof(float))));
+    typedef double wide __attribute__((vector_size(LANES * sizeof(double))));
+    wide sum[PARTS] = {{0}};
+    double total = 0;
+    size_t i = 0;
+    for (; i + PARTS * LANES <= n; i += PARTS * LANES) {
+        CPU_UNROLL
+        for (size_t k = 0; k < PARTS; k++) {
+            narrow now;
+            memcpy(&now, x + i + k * LANES, sizeof now);
+            wide exact = __builtin_convertvector(now, wide);
+            sum[k] += exact * exact;
+        }
+    }
+    for (; i < n; i++) total += (double)x[i] * (double)x[i];
+    sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    for (int lane = 0; lane < LANES; lane++) total += sum[0][lane];
+    return total;
+}
+
+const cpu_optim_kernels CPU_FN(cpu_optim_kernels) = {adam, squares};

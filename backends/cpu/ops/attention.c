@@ -1,0 +1,94 @@
+/* attention and attention_grad: q [rows, queries, heads, width], k and v [rows, keys, heads, width], mask [rows, keys].
+ * A unit of work is a row and a head, whose matrices stay in the first cache. */
+#include "ops/attention.h"
+
+#include <math.h>
+
+typedef struct attention_args {
+    const cpu_attention_kernels *kernels;
+    cpu_head head; /* row 0, head 0 */
+    size_t rows, heads, scratch_bytes;
+    const float *dy;
+    float *out[3]; /* y; or dq, dk, dv */
+} attention_args;
+
+/* Of a unit: its head, and where its queries and keys lie. */
+static cpu_head head_of(const attention_args *a, size_t unit, size_t *query_at, size_t *key_at)
+{
+    const size_t row = unit / a->heads, column = unit % a->heads * a->head.width;
+    cpu_head h = a->head;
+    *query_at = row * h.queries * h.stride + column;
+    *key_at = row * h.keys * h.stride + column;
+    h.q += *query_at;
+    h.k += *key_at;
+    h.v += *key_at;
+    h.mask += row * h.keys;
+    return h;
+}
+
+typedef struct heads {
+    const attention_args *args;
+    const cpu_run *cpu;
+} heads;
+
+static void run_heads(const void *args, size_t begin, size_t end, uint32_t worker)
+{
+    const heads *all = args;
+    const attention_args *a = all->args;
+    void *scratch = cpu_worker_scratch(all->cpu, a->scratch_bytes, worker);
+    for (size_t unit = begin; unit < end; unit++) {
+        size_t query_at, key_at;
+        const cpu_head h = head_of(a, unit, &query_at, &key_at);
+        if (a->dy == NULL)
+            a->kernels->forward(&h, a->out[0] + query_at, scratch);
+        else
+            a->kernels->backward(&h, a->dy + query_at, a->out[0] + query_at, a->out[1] + key_at, a->out[2] + key_at,
+                                 scratch);
+    }
+}
+
+static void run(const void *args, const cpu_run *cpu)
+{
+    const attention_args *a = args;
+    const heads all = {a, cpu};
+    cpu_for(cpu, a->rows * a->heads, a->head.queries * (1 + a->head.keys * a->head.width), run_heads, &all);
+}
+
+static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    const m3_node *node = at->node;
+    const m3_tensor *q = node->in[0], *k = node->in[1];
+    attention_args *a = cpu_step_args(at, step, run, sizeof *a, err);
+    if (a == NULL) return M3_ERR_MEMORY;
+    a->kernels = CPU_CHOOSE(at->machine->isa, cpu_attention_kernels);
+    a->heads = (size_t)node->attr[0].i[0];
+    a->rows = 1;
+    for (uint32_t i = 0; i + 2 < q->shape.rank; i++) a->rows *= (size_t)q->shape.dim[i];
+    cpu_head *h = &a->head;
+    h->queries = (size_t)q->shape.dim[q->shape.rank - 2];
+    h->keys = (size_t)k->shape.dim[k->shape.rank - 2];
+    h->stride = cpu_last(q);
+    h->width = h->stride / a->heads;
+    h->scale = (float)(1.0 / sqrt((double)h->width));
+    h->q = at->in[0];
+    h->k = at->in[1];
+    h->v = at->in[2];
+    h->mask = at->in[3];
+    a->dy = node->in_count == 5 ? at->in[4] : NULL;
+    for (uint32_t i = 0; i < node->out_count; i++) a->out[i] = at->out[i];
+    a->scratch_bytes = a->kernels->scratch(h);
+    step->scratch_bytes = cpu_align(a->scratch_bytes) * at->threads;
+    return M3_OK;
+}
+
+/* Keys are counted in 32 bits. */
+static m3_status few_keys(const m3_node *node, m3_error *why)
+{
+    const m3_tensor *k = node->in[1];
+    uint64_t keys = k->shape.dim[k->shape.rank - 2];
+    if (keys <= UINT32_MAX) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "%llu keys; the cpu backend has room for 2^32 - 1",
+                   (unsigned long long)keys);
+}
+
+const cpu_op cpu_attention_ops[] = {{"attention", few_keys, prepare}, {"attention_grad", few_keys, prepare}, {0}};

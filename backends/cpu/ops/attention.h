@@ -1,0 +1,24 @@
+/* attention: kernels of attention and its gradient for one row and head: matrices whose rows lie `stride` apart, of
+ * which the head has `width` columns. */
+#ifndef CPU_OPS_ATTENTION_H
+#define CPU_OPS_ATTENTION_H
+
+#include "step.h"
+
+typedef struct cpu_head {
+    size_t queries, keys, width, stride;
+    float scale;
+    const float *q, *k, *v;
+    const uint8_t *mask; /* [keys] */
+} cpu_head;
+
+typedef struct cpu_attention_kernels {
+    /* Bytes of scratch that a head needs, forwards and backwards; extents matter, pointers do not. */
+    size_t (*scratch)(const cpu_head *h);
+    void (*forward)(const cpu_head *h, float *y, void *scratch);
+    void (*backward)(const cpu_head *h, const float *dy, float *dq, float *dk, float *dv, void *scratch);
+} cpu_attention_kernels;
+
+CPU_DECLARE_KERNELS(cpu_attention_kernels);
+
+#endif

@@ -1,0 +1,41 @@
+/* dropout: whether an element is kept follows from seed, step, site and element alone, so any range can be filled by
+ * itself. */
+#include "ops/dropout.h"
+
+typedef struct dropout_args {
+    const cpu_dropout_kernels *kernels;
+    cpu_dropout dropout;
+    size_t count;
+} dropout_args;
+
+static void fill_units(const void *args, size_t begin, size_t end, uint32_t worker)
+{
+    (void)worker;
+    const dropout_args *a = args;
+    const size_t last = end * CPU_DRAW_UNIT;
+    a->kernels->fill(&a->dropout, begin * CPU_DRAW_UNIT, last < a->count ? last : a->count);
+}
+
+static void run(const void *args, const cpu_run *cpu)
+{
+    const dropout_args *a = args;
+    cpu_for(cpu, (a->count + CPU_DRAW_UNIT - 1) / CPU_DRAW_UNIT, 4 * CPU_DRAW_UNIT, fill_units, a);
+}
+
+static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    const double rate = at->node->attr[0].f;
+    dropout_args *a = cpu_step_args(at, step, run, sizeof *a, err);
+    if (a == NULL) return M3_ERR_MEMORY;
+    a->kernels = CPU_CHOOSE(at->machine->isa, cpu_dropout_kernels);
+    a->dropout = (cpu_dropout){.rng = at->in[1],
+                               .x = at->in[0],
+                               .y = at->out[0],
+                               .site = (uint32_t)at->node->attr[1].i[0],
+                               .rate = (float)rate,
+                               .factor = (float)(1.0 / (1.0 - rate))};
+    a->count = (size_t)m3_tensor_count(at->node->out[0]);
+    return M3_OK;
+}
+
+const cpu_op cpu_dropout_ops[] = {{"dropout", NULL, prepare}, {0}};

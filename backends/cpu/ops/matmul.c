@@ -1,0 +1,115 @@
+/* matmul and linear: products of matrices through gemm.h.
+ *   matmul  y = a b, leading axes broadcast     linear  y = gate(act(x w + bias + residual)), one leading axis or none
+ * The leading axes of a matmul are joined as those of an elementwise op are; gemm takes the last two that remain, and
+ * products that remain outside them run one after another. */
+#include "gemm.h"
+#include "m3bsr/builder.h"
+#include "ops/elementwise.h"
+
+typedef struct product_args {
+    cpu_gemm gemm;
+    cpu_axes outer;                /* operands a, b, in matrices; joined leading axes but the last two */
+    size_t count;                  /* of products outside gemm's own batch */
+    size_t a_size, b_size, c_size; /* floats of a matrix of a and b, and of what one run of gemm writes */
+} product_args;
+
+static void run(const void *args, const cpu_run *cpu)
+{
+    const product_args *p = args;
+    if (p->c_size == 0) return;
+    for (size_t i = 0; i < p->count; i++) {
+        cpu_gemm gemm = p->gemm;
+        size_t rest = i;
+        for (uint32_t k = p->outer.rank; k-- > 0; rest /= p->outer.dim[k]) {
+            size_t at = rest % p->outer.dim[k];
+            gemm.a.data += at * p->outer.stride[0][k] * p->a_size;
+            gemm.b.data += at * p->outer.stride[1][k] * p->b_size;
+        }
+        gemm.c += i * p->c_size;
+        cpu_gemm_run(cpu->machine, &gemm, cpu->pool, cpu->scratch);
+    }
+}
+
+/* Extents of a product, from factors that may lie transposed. */
+static void set_matrices(cpu_gemm *gemm, const cpu_node *at)
+{
+    const m3_node *node = at->node;
+    const m3_shape *a = &node->in[0]->shape, *b = &node->in[1]->shape;
+    const bool ta = node->attr[0].i[0] != 0, tb = node->attr[1].i[0] != 0;
+    gemm->m = (size_t)a->dim[a->rank - (ta ? 1 : 2)];
+    gemm->k = (size_t)a->dim[a->rank - (ta ? 2 : 1)];
+    gemm->n = (size_t)b->dim[b->rank - (tb ? 2 : 1)];
+    gemm->a = (cpu_operand){.data = at->in[0], .row = ta ? gemm->m : gemm->k, .transposed = ta};
+    gemm->b = (cpu_operand){.data = at->in[1], .row = tb ? gemm->k : gemm->n, .transposed = tb};
+    gemm->c = at->out[0];
+    gemm->c_row = gemm->n;
+    gemm->batch[0] = gemm->batch[1] = 1;
+}
+
+static m3_shape leading(const m3_shape *shape)
+{
+    m3_shape lead = *shape;
+    lead.rank -= 2;
+    return lead;
+}
+
+static m3_status prepare_matmul(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    const m3_node *node = at->node;
+    product_args *p = cpu_step_args(at, step, run, sizeof *p, err);
+    if (p == NULL) return M3_ERR_MEMORY;
+    cpu_gemm *gemm = &p->gemm;
+    set_matrices(gemm, at);
+    const m3_shape a = leading(&node->in[0]->shape), b = leading(&node->in[1]->shape);
+    const m3_shape c = leading(&node->out[0]->shape), *operand[2] = {&a, &b};
+    p->outer = cpu_axes_of(&c, operand, 2);
+    p->a_size = gemm->m * gemm->k;
+    p->b_size = gemm->k * gemm->n;
+    p->c_size = gemm->m * gemm->n;
+    for (int i = 1; i >= 0 && p->outer.rank > 0; i--) {
+        uint32_t last = --p->outer.rank;
+        gemm->batch[i] = p->outer.dim[last];
+        gemm->a.batch[i] = p->outer.stride[0][last] * p->a_size;
+        gemm->b.batch[i] = p->outer.stride[1][last] * p->b_size;
+        gemm->c_batch[i] = p->c_size;
+        p->c_size *= gemm->batch[i];
+    }
+    p->count = 1;
+    for (uint32_t i = 0; i < p->outer.rank; i++) p->count *= p->outer.dim[i];
+    cpu_gemm_merge_batch(gemm);
+    step->scratch_bytes = cpu_gemm_scratch(at->machine, gemm, at->threads);
+    return M3_OK;
+}
+
+static m3_status prepare_linear(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    static const cpu_activation act[] = {[M3_ACT_NONE] = CPU_ACT_NONE,
+                                         [M3_ACT_RELU] = CPU_ACT_RELU,
+                                         [M3_ACT_SILU] = CPU_ACT_SILU,
+                                         [M3_ACT_SIGMOID] = CPU_ACT_SIGMOID,
+                                         [M3_ACT_TANH] = CPU_ACT_TANH};
+    const m3_node *node = at->node;
+    product_args *p = cpu_step_args(at, step, run, sizeof *p, err);
+    if (p == NULL) return M3_ERR_MEMORY;
+    cpu_gemm *gemm = &p->gemm;
+    set_matrices(gemm, at);
+    const void *extra[3] = {NULL, NULL, NULL};
+    for (uint32_t i = 2; i < node->in_count; i++) extra[i - 2] = at->in[i];
+    gemm->bias.data = extra[0];
+    gemm->residual = (cpu_operand){.data = extra[1], .row = gemm->n};
+    gemm->gate = (cpu_operand){.data = extra[2], .row = gemm->n};
+    gemm->act = act[node->attr[2].i[0]];
+    if (node->in[0]->shape.rank == 3) {
+        gemm->batch[1] = (size_t)node->in[0]->shape.dim[0];
+        gemm->a.batch[1] = gemm->m * gemm->k;
+        gemm->b.batch[1] = gemm->k * gemm->n;
+        gemm->c_batch[1] = gemm->residual.batch[1] = gemm->gate.batch[1] = gemm->m * gemm->n;
+        gemm->bias.batch[1] = gemm->n;
+    }
+    p->count = 1;
+    p->c_size = gemm->batch[1] * gemm->m * gemm->n;
+    step->scratch_bytes = cpu_gemm_scratch(at->machine, gemm, at->threads);
+    return M3_OK;
+}
+
+const cpu_op cpu_matmul_ops[] = {{"matmul", NULL, prepare_matmul}, {"linear", NULL, prepare_linear}, {0}};

@@ -1,0 +1,22 @@
+/* norm: kernels of layer_norm and its gradient over rows that share gamma and beta. */
+#ifndef CPU_OPS_NORM_H
+#define CPU_OPS_NORM_H
+
+#include "step.h"
+
+typedef struct cpu_norm {
+    size_t rows, width;
+    float eps;
+    const float *x, *gamma; /* [rows, width], [width] */
+} cpu_norm;
+
+typedef struct cpu_norm_kernels {
+    /* y may be x, or, of a single row, gamma or beta */
+    void (*forward)(const cpu_norm *n, const float *beta, float *y);
+    /* sums [2, width]: dgamma and dbeta of these rows; written, not added to */
+    void (*backward)(const cpu_norm *n, const float *dy, float *dx, float *sums);
+} cpu_norm_kernels;
+
+CPU_DECLARE_KERNELS(cpu_norm_kernels);
+
+#endif

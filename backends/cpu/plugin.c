@@ -1,0 +1,61 @@
+/* plugin: the symbol that the host looks for, and the table behind it. */
+#include "cpu.h"
+
+static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
+{
+    m3_backend *b = *backend = host->allocate(host->user, 1, sizeof *b);
+    if (b == NULL) return M3_FAIL_MEMORY(err, "cpu", sizeof *b);
+    b->host = host;
+    pthread_mutex_init(&b->parallel, NULL);
+    return M3_OK;
+}
+
+static void close_backend(m3_backend *backend)
+{
+    if (backend == NULL) return;
+    pthread_mutex_destroy(&backend->parallel);
+    backend->host->release(backend->host->user, backend);
+}
+
+static const m3_backend_api api = {
+    .size = M3_STRUCT_SIZE(m3_backend_api, measure_peak),
+    .open = open_backend,
+    .close = close_backend,
+    .list = cpu_list,
+    .device_open = cpu_device_open,
+    .device_close = cpu_device_close,
+    .limits = cpu_limits,
+    .buffer_create = cpu_buffer_create,
+    .buffer_free = cpu_buffer_free,
+    .buffer_map = cpu_buffer_map,
+    .buffer_unmap = cpu_buffer_unmap,
+    .upload = cpu_upload,
+    .download = cpu_download,
+    .supports = cpu_supports,
+    .compile = cpu_compile,
+    .exec_free = cpu_exec_free,
+    .submit = cpu_submit,
+    .wait = cpu_wait,
+    .profile = cpu_profile,
+    .node_times = cpu_node_times,
+    .memory_used = cpu_memory_used,
+    .measure_peak = cpu_peak,
+};
+
+static const m3_plugin plugin = {
+    .size = M3_STRUCT_SIZE(m3_plugin, table),
+    .magic = M3_PLUGIN_MAGIC,
+    .abi_major = M3_ABI_MAJOR,
+    .abi_minor = M3_ABI_MINOR,
+    .host_minor = 0,
+    .kind = M3_PLUGIN_BACKEND,
+    .name = "cpu",
+    .version = "1.0",
+    .build = __VERSION__,
+    .table = &api,
+};
+
+M3_API const m3_plugin *m3_plugin_query(void)
+{
+    return &plugin;
+}
