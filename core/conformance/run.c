@@ -1,0 +1,239 @@
+/* run: run a case on a device and compare it with the double-precision reference. */
+#include "core/conformance/run.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/conformance/values.h"
+
+m3_status m3_case_exec_init(m3_case_exec *exec, m3_device *device, const m3_graph *graph, m3_error *err)
+{
+    const m3_compile_options options = {
+        .size = M3_STRUCT_SIZE(m3_compile_options, fallbacks), .name = "case", .strict = true};
+    m3_status st = m3_store_create(device, 0, &exec->store, err);
+    return st != M3_OK ? st : m3_executable_create(device, exec->store, graph, &options, &exec->executable, err);
+}
+
+void m3_case_exec_fini(m3_case_exec *exec)
+{
+    m3_executable_free(exec->executable);
+    m3_store_free(exec->store);
+    *exec = (m3_case_exec){0};
+}
+
+void m3_case_exec_write(m3_case_exec *exec, const char *name, const m3_tensor *x, const double *value)
+{
+    uint64_t bytes = 0;
+    void *to = m3_executable_input(exec->executable, name, &bytes);
+    if (to != NULL && bytes == m3_tensor_bytes(x)) m3_values_encode(x->dtype, value, m3_tensor_count(x), to);
+}
+
+m3_status m3_case_exec_read(m3_case_exec *exec, const char *name, const m3_tensor *x, double *value, m3_error *err)
+{
+    uint64_t bytes = 0;
+    const void *from = m3_executable_output(exec->executable, name, &bytes);
+    if (from == NULL || bytes != m3_tensor_bytes(x))
+        return M3_FAIL(err, M3_ERR_INTERNAL, name, "the executable gives %llu bytes of this output, not %llu",
+                       (unsigned long long)bytes, (unsigned long long)m3_tensor_bytes(x));
+    m3_values_decode(x->dtype, from, m3_tensor_count(x), value);
+    return M3_OK;
+}
+
+void m3_case_result_error(m3_case_result *result, const char *where, const m3_error *err)
+{
+    result->verdict = err->code == M3_ERR_UNSUPPORTED ? M3_VERDICT_LACKS : M3_VERDICT_FAIL;
+    (void)snprintf(result->text, sizeof result->text, "%s: %.500s [%.150s]", where, err->message, err->subject);
+}
+
+uint64_t m3_case_seed(const m3_case *c, uint64_t seed)
+{
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+    for (const char *at = c->name; *at != 0; at++) hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+    return hash ^ seed;
+}
+
+m3_status m3_case_values(const m3_case *c, const m3_case_graph *built, uint64_t seed, double *value[M3_NOTATION_ARRAYS],
+                         m3_error *err)
+{
+    uint64_t total = 1, at = 0;
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < built->in_count; i++) total += m3_shape_count(&built->in[i].shape);
+    double *all = value[0] = m3_calloc(total, sizeof *all);
+    if (all == NULL) return M3_FAIL_MEMORY(err, c->op, total * sizeof *all);
+    for (uint32_t i = 0; i < built->in_count && st == M3_OK; i++) {
+        value[i] = all + at;
+        if (built->in[i].absent) continue;
+        st = m3_values_fill(&built->in[i], m3_case_seed(c, seed), i, value[i], err);
+        at += m3_shape_count(&built->in[i].shape);
+    }
+    return st;
+}
+
+/* What the outputs of one form on one device are. */
+typedef struct outcome {
+    uint32_t count;
+    m3_dtype dtype[M3_CASE_OUTPUTS];
+    uint64_t elements[M3_CASE_OUTPUTS];
+    double *value[M3_CASE_OUTPUTS], *again; /* value[0] owns all; again: all of a second run */
+    uint64_t total;
+    bool native;
+} outcome;
+
+static m3_status outcome_init(outcome *o, const m3_case_graph *built, m3_error *err)
+{
+    if (built->out_count > M3_CASE_OUTPUTS)
+        return M3_FAIL(err, M3_ERR_INVALID, built->node->op->name, "a case may have %d outputs", M3_CASE_OUTPUTS);
+    o->count = built->out_count;
+    for (uint32_t k = 0; k < o->count; k++) {
+        o->dtype[k] = built->node->out[k]->dtype;
+        o->elements[k] = m3_tensor_count(built->node->out[k]);
+        o->total += o->elements[k];
+    }
+    double *all = m3_calloc(2 * o->total + 1, sizeof *all);
+    if (all == NULL) return M3_FAIL_MEMORY(err, built->node->op->name, 2 * o->total * sizeof *all);
+    o->again = all + o->total;
+    for (uint32_t k = 0; k < o->count; all += o->elements[k++]) o->value[k] = all;
+    return M3_OK;
+}
+
+static void outcome_fini(outcome *o)
+{
+    m3_free(o->value[0]);
+    *o = (outcome){0};
+}
+
+static m3_status read_outputs(m3_case_exec *exec, const m3_case_graph *built, double *to, m3_error *err)
+{
+    char name[32];
+    m3_status st = M3_OK;
+    for (uint32_t k = 0; k < built->out_count && st == M3_OK; k++) {
+        (void)snprintf(name, sizeof name, "out%u", k);
+        st = m3_case_exec_read(exec, name, built->node->out[k], to, err);
+        to += m3_tensor_count(built->node->out[k]);
+    }
+    return st;
+}
+
+static void write_inputs(m3_case_exec *exec, const m3_case_graph *built, double *const *value)
+{
+    char name[32];
+    const double one = 1.0;
+    for (uint32_t i = 0; i < built->in_count; i++) {
+        if (built->in[i].absent) continue;
+        (void)snprintf(name, sizeof name, "in%u", i);
+        m3_case_exec_write(exec, name, built->x[i], value[i]);
+        (void)snprintf(name, sizeof name, "in_one_%s", m3_dtype_name(built->x[i]->dtype));
+        const m3_tensor *neutral = m3_graph_find(built->graph, name);
+        if (neutral != NULL) m3_case_exec_write(exec, name, neutral, &one);
+    }
+}
+
+/* Build, compile, and run twice. */
+static m3_status outcome_run(outcome *o, m3_device *device, const m3_op_lookup *lookup, const m3_case *c,
+                             m3_case_form form, uint64_t seed, m3_error *err)
+{
+    m3_case_graph built = {0};
+    m3_case_exec exec = {0};
+    m3_error why = {0};
+    double *value[M3_NOTATION_ARRAYS] = {NULL};
+    m3_status st;
+    if ((st = m3_case_build(c, lookup, form, &built, err)) != M3_OK) goto done;
+    if ((st = outcome_init(o, &built, err)) != M3_OK) goto done;
+    if ((st = m3_case_values(c, &built, seed, value, err)) != M3_OK) goto done;
+    o->native = m3_device_supports(device, built.node, &why) == M3_OK;
+    if ((st = m3_case_exec_init(&exec, device, built.graph, err)) != M3_OK) goto done;
+    write_inputs(&exec, &built, value);
+    if ((st = m3_executable_run(exec.executable, err)) != M3_OK) goto done;
+    if ((st = read_outputs(&exec, &built, o->value[0], err)) != M3_OK) goto done;
+    if ((st = m3_executable_run(exec.executable, err)) != M3_OK) goto done;
+    st = read_outputs(&exec, &built, o->again, err);
+done:
+    m3_case_exec_fini(&exec);
+    m3_free(value[0]);
+    m3_case_graph_free(&built);
+    return st;
+}
+
+/* The wanted value as the output's type holds it: what f32 cannot hold is infinite there too. */
+static double as_stored(double want, m3_dtype dtype)
+{
+    return dtype == M3_F32 ? (double)(float)want : want;
+}
+
+static double allowed(const m3_bound *bound, m3_dtype dtype, double want, double largest)
+{
+    if (!m3_dtype_is_float(dtype)) return 0.0;
+    return bound->absolute + bound->per_element * fabs(want) + bound->per_tensor * largest;
+}
+
+/* The error as a share of what is allowed. */
+static double error_share(double have, double want, double limit)
+{
+    if (isnan(want)) return isnan(have) ? 0.0 : INFINITY;
+    if (have == want) return 0.0;
+    double error = fabs(have - want);
+    if (!isfinite(error)) return INFINITY; /* one infinite or NaN, or infinities of two signs */
+    return limit > 0.0 ? error / limit : INFINITY;
+}
+
+static void compare_output(const outcome *have, const outcome *want, uint32_t k, const m3_case *c, const char *form,
+                           m3_case_result *result)
+{
+    double largest = 0.0;
+    for (uint64_t i = 0; i < want->elements[k]; i++) {
+        double size = fabs(as_stored(want->value[k][i], have->dtype[k]));
+        if (isfinite(size) && size > largest) largest = size;
+    }
+    for (uint64_t i = 0; i < want->elements[k]; i++) {
+        double r = as_stored(want->value[k][i], have->dtype[k]), a = have->value[k][i];
+        double limit = allowed(c->bound, have->dtype[k], r, largest);
+        double share = error_share(a, r, limit);
+        if (share > result->share) result->share = share;
+        if (share <= 1.0 || result->verdict == M3_VERDICT_FAIL) continue;
+        result->verdict = M3_VERDICT_FAIL;
+        (void)snprintf(result->text, sizeof result->text, "%s: out%u[%llu] is %.9g, wanted %.9g within %.3g (%s)", form,
+                       k, (unsigned long long)i, a, r, limit, c->bound->reason);
+    }
+}
+
+static void compare(const outcome *have, const outcome *want, const m3_case *c, const char *form,
+                    m3_case_result *result)
+{
+    for (uint32_t k = 0; k < have->count; k++) compare_output(have, want, k, c, form, result);
+    if (have->total != 0 && memcmp(have->value[0], have->again, have->total * sizeof *have->again) != 0 &&
+        result->verdict == M3_VERDICT_PASS) {
+        result->verdict = M3_VERDICT_FAIL;
+        (void)snprintf(result->text, sizeof result->text, "%s: a second run gives other bits", form);
+    }
+}
+
+void m3_case_run(m3_device *device, m3_device *reference, const m3_op_lookup *lookup, const m3_case *c, uint64_t seed,
+                 m3_case_result *result)
+{
+    static const struct form {
+        m3_case_form form;
+        const char *name;
+    } forms[] = {{M3_CASE_PLAIN, "as it is"}, {M3_CASE_INPLACE, "over temporaries"}};
+    *result = (m3_case_result){.verdict = M3_VERDICT_PASS};
+    if ((c->layers & M3_CASE_OPS) == 0) {
+        result->verdict = M3_VERDICT_SKIP;
+        return;
+    }
+    m3_error err = {0};
+    outcome want = {0};
+    if (outcome_run(&want, reference, lookup, c, M3_CASE_DOUBLE, seed, &err) != M3_OK) {
+        m3_case_result_error(result, "the reference", &err);
+        result->verdict = M3_VERDICT_FAIL;
+    }
+    for (size_t f = 0; f < sizeof forms / sizeof forms[0] && result->verdict == M3_VERDICT_PASS; f++) {
+        outcome have = {0};
+        if (outcome_run(&have, device, lookup, c, forms[f].form, seed, &err) != M3_OK)
+            m3_case_result_error(result, forms[f].name, &err);
+        else
+            compare(&have, &want, c, forms[f].name, result);
+        if (f == 0) result->native = have.native;
+        outcome_fini(&have);
+    }
+    outcome_fini(&want);
+}

@@ -1,0 +1,112 @@
+/* ops: the case list on every backend of the build, and the gradients of all ops on the reference.
+ * A test is one op on one device, or the gradients of one op; it reports every case of it that does not hold. */
+#include "core/base/alloc.h"
+#include "core/conformance/cases.h"
+#include "core/ops/op.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { DEVICES = 8, SEED = 20250812 };
+
+static struct {
+    m3_engine *engine;
+    m3_device *reference;
+    m3_device *device[DEVICES];
+    uint32_t count;
+} with;
+
+typedef struct subject {
+    m3_device *device; /* NULL: the gradients */
+    const m3_op *op;
+    char name[128];
+} subject;
+
+static void holds(void **state)
+{
+    const subject *s = *state;
+    uint32_t run = 0, bad = 0;
+    for (uint32_t i = 0; i < m3_case_count(); i++) {
+        m3_case c;
+        m3_case_result result;
+        assert_int_equal(m3_case_at(i, &c, NULL), M3_OK);
+        if (strcmp(c.op, s->op->name) != 0) continue;
+        if (s->device == NULL)
+            m3_case_run_gradient(with.reference, NULL, &c, SEED, &result);
+        else
+            m3_case_run(s->device, with.reference, NULL, &c, SEED, &result);
+        if (result.verdict == M3_VERDICT_SKIP) continue;
+        run++;
+        if (result.verdict == M3_VERDICT_PASS) continue;
+        bad++;
+        print_error("%s %s: %s\n", c.name, result.verdict == M3_VERDICT_LACKS ? "lacks" : "fails", result.text);
+    }
+    assert_true(run > 0);
+    assert_int_equal(bad, 0);
+}
+
+static void open_devices(void)
+{
+    m3_error err = {0};
+    m3_device_entry entries[DEVICES];
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
+                                     .threads = 2,
+                                     .log_level = M3_LOG_WARN,
+                                     .allow_writable_folder = true};
+    for (uint32_t i = 0; i < DEVICES; i++) entries[i].info = (m3_device_info){0};
+    if (m3_engine_create(&config, &with.engine, &err) != M3_OK ||
+        m3_engine_devices(with.engine, entries, DEVICES, &with.count, &err) != M3_OK ||
+        m3_device_open(with.engine, "reference", (m3_span){0}, &with.reference, &err) != M3_OK) {
+        print_error("%s: %s\n", err.subject, err.message);
+        exit(EXIT_FAILURE);
+    }
+    if (with.count > DEVICES) with.count = DEVICES;
+    for (uint32_t i = 0; i < with.count; i++) {
+        if (m3_device_open(with.engine, entries[i].name, (m3_span){0}, &with.device[i], &err) == M3_OK) continue;
+        print_error("%s: %s\n", entries[i].name, err.message);
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void close_devices(void)
+{
+    for (uint32_t i = 0; i < with.count; i++) m3_device_close(with.device[i]);
+    m3_device_close(with.reference);
+    m3_engine_free(with.engine);
+}
+
+static void add(struct CMUnitTest *test, subject *s, m3_device *device, const m3_op *op)
+{
+    s->device = device;
+    s->op = op;
+    if (device != NULL)
+        (void)snprintf(s->name, sizeof s->name, "%s runs %s", m3_device_name(device), op->name);
+    else
+        (void)snprintf(s->name, sizeof s->name, "the gradient of %s is its slope", op->name);
+    *test = (struct CMUnitTest){s->name, holds, NULL, NULL, s};
+}
+
+int main(void)
+{
+    open_devices();
+    uint32_t ops = m3_op_count(), most = ops * (with.count + 1), count = 0;
+    struct CMUnitTest *tests = m3_calloc(most, sizeof *tests);
+    subject *subjects = m3_calloc(most, sizeof *subjects);
+    if (tests == NULL || subjects == NULL) return EXIT_FAILURE;
+    for (uint32_t d = 0; d < with.count; d++)
+        for (uint32_t o = 0; o < ops; o++, count++) add(&tests[count], &subjects[count], with.device[d], m3_op_at(o));
+    for (uint32_t o = 0; o < ops; o++)
+        if (m3_op_at(o)->gradient != NULL) {
+            add(&tests[count], &subjects[count], NULL, m3_op_at(o));
+            count++;
+        }
+    int failed = _cmocka_run_group_tests("ops", tests, count, NULL, NULL);
+    m3_free(subjects);
+    m3_free(tests);
+    close_devices();
+    return failed;
+}
