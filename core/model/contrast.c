@@ -1,0 +1,61 @@
+/* contrast: common interests of a user attract one another and repel the specific ones (MODEL.md 9).
+ *   P(v) = w / sqrt(|w|^2 + 1e-12), w = proj2 ReLU proj1 v;  a_ij = P(c_i) P(c_j) / theta,  s_ik = P(c_i) P(s_k) /
+ * theta L = mean over users and pairs i != j of  log(e^a_ij + sum_k e^s_ik) - a_ij,  all of them non-empty written as
+ * logarithms of sums, so that a small theta neither overflows nor underflows. */
+#include "core/model/model.h"
+
+/* P of [G, n, d], by user: [n, G, d]. */
+static m3_tensor *directions(m3_model *m, m3_tensor *v)
+{
+    static const int64_t by_user[] = {1, 0, 2};
+    m3_builder *b = m->b;
+    m3_tensor *w = m3_block_linear(b, "proj1", v, m->d, M3_ACT_RELU);
+    w = m3_block_linear(b, "proj2", w, m->d, M3_ACT_NONE);
+    m3_tensor *square = m3_reduce_sum(b, m3_mul(b, w, w), -1, M3_KEEP);
+    w = m3_div(b, w, m3_sqrt(b, m3_add(b, square, m3_scalar(b, 1e-12F))));
+    return m3_transpose(b, w, by_user, 3);
+}
+
+/* log sum_k e^s_ik over the non-empty k: s [n, G, G], here f32 [n, 1, G] -> [n, G, 1]. Finite for a user without
+ * any, too: cosines over theta are at least -1/theta, and a sum over one non-empty k at its maximum is 1. */
+static m3_tensor *log_sum(m3_model *m, m3_tensor *s, m3_tensor *here)
+{
+    m3_builder *b = m->b;
+    m3_tensor *least = m3_scalar(b, (float)(-1.0 / m->c->temperature)), *none = m3_scalar(b, 0.0F);
+    m3_tensor *top = m3_reduce_max(b, m3_where(b, m3_less(b, none, here), s, least), -1, M3_KEEP);
+    m3_tensor *below = m3_min(b, m3_sub(b, s, top), none); /* an empty k may lie above: it is not summed */
+    m3_tensor *sum = m3_reduce_sum(b, m3_mul(b, m3_exp(b, below), here), -1, M3_KEEP);
+    return m3_add(b, top, m3_log(b, m3_max(b, sum, m3_scalar(b, 0.5F))));
+}
+
+/* 1 for i != j, [G, G]. */
+static m3_tensor *off_diagonal(m3_model *m)
+{
+    m3_builder *b = m->b;
+    m3_tensor *row = m3_iota(b, M3_SHAPE(m->G, m->G), 0), *column = m3_iota(b, M3_SHAPE(m->G, m->G), 1);
+    return m3_cast(b, m3_not(b, m3_equal(b, row, column)), M3_F32);
+}
+
+m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f)
+{
+    m3_builder *b = m->b;
+    m3_push(b, "contrast");
+    m3_tensor *c = directions(m, f->common), *s = directions(m, f->specific);
+    m3_tensor *scale = m3_scalar(b, (float)(1.0 / m->c->temperature));
+    m3_tensor *common = m3_mul(b, m3_matmul(b, c, c, false, true), scale);   /* a, [n, G, G] */
+    m3_tensor *specific = m3_mul(b, m3_matmul(b, c, s, false, true), scale); /* s, [n, G, G] */
+
+    static const int64_t by_user[] = {1, 0};
+    m3_tensor *present = m3_transpose(b, f->present, by_user, 2); /* [n, G] */
+    m3_tensor *here_i = m3_reshape(b, present, M3_SHAPE(m->n, m->G, 1));
+    m3_tensor *here_j = m3_reshape(b, present, M3_SHAPE(m->n, 1, m->G));
+
+    m3_tensor *repelled = log_sum(m, specific, here_j);
+    m3_tensor *top = m3_max(b, common, repelled); /* its derivative cancels, so a tie does no harm */
+    m3_tensor *both = m3_add(b, m3_exp(b, m3_sub(b, common, top)), m3_exp(b, m3_sub(b, repelled, top)));
+    m3_tensor *term = m3_add(b, m3_sub(b, top, common), m3_log(b, both));
+    m3_tensor *pair = m3_mul(b, m3_mul(b, here_i, here_j), off_diagonal(m));
+    m3_tensor *loss = m3_model_mean(m, m3_sum_all(b, m3_mul(b, term, pair)), m3_sum_all(b, pair), 1.0F);
+    m3_pop(b);
+    return loss;
+}

@@ -1,0 +1,99 @@
+/* model: what the builders of the model's parts share. A part reads the letters, the batch and the builder from here
+ * and gives tensors; nothing is kept besides. Letters as in MODEL.md 1; n, L, d also stand in shapes.
+ *
+ * Layouts inside: a modality is [B, n, L, d], so that what is shared over behaviors is one product; a behavior is
+ * [M, n, L, d], so that what is shared over modalities is one; all sequences are [G, n, L, d] with g = b M + m. */
+#ifndef M3_CORE_MODEL_MODEL_H
+#define M3_CORE_MODEL_MODEL_H
+
+#include "m3bsr/blocks.h"
+#include "m3bsr/model.h"
+
+/** An encoder or expert with its options resolved. */
+typedef struct m3_module {
+    const m3_module_api *api;
+    m3_module_args args;
+    m3_option *options; /* [args.options.count] */
+    char (*values)[M3_CONFIG_TEXT];
+} m3_module;
+
+/** Find a plugin and fill its options: model keys, then the configuration's options, then the plugin's defaults.
+ * Starts as {0}; ends with m3_module_fini, which takes a zeroed one. */
+m3_status m3_module_init(m3_module *module, m3_engine *engine, m3_plugin_kind kind, const m3_model_config *config,
+                         m3_error *err);
+void m3_module_fini(m3_module *module);
+/** Every option of the configuration is one that a module declares. */
+m3_status m3_modules_check_options(const m3_model_config *config, const m3_module *encoder, const m3_module *expert,
+                                   m3_error *err);
+
+typedef struct m3_model {
+    const m3_model_config *c;
+    const char *const *no_pass;
+    m3_module encoder, expert;
+    m3_builder *b;
+    uint64_t B, n, L, K, M, G, N, d;
+    bool train, given_draws;
+    double *alpha_bar; /* [T+1]: alpha_bar[0] = 1 */
+    m3_tensor *ids;    /* i32 [B, n, L] */
+    m3_tensor *mask;   /* bool [B, n, L] */
+    m3_tensor *valid;  /* f32 [B, n, L, 1]: the mask as 0 and 1 */
+    m3_tensor *rng;    /* u32 [3], NULL where nothing is drawn */
+} m3_model;
+
+/** Numbers that tell the draws of a step apart. They never change: a resumed run draws the same again. */
+enum {
+    M3_SITE_T_MODALITY = 0,
+    M3_SITE_T_BEHAVIOR = 1,
+    M3_SITE_NOISE_MODALITY = 0x100, /* + k */
+    M3_SITE_NOISE_BEHAVIOR = 0x200, /* + b */
+    M3_SITE_DROPOUT_ENCODER = 0x1000,
+    M3_SITE_DROPOUT_EXPERTS = 0x2000
+};
+
+/** Everything that the forward pass gives. NULL where the builder keeps an error. */
+typedef struct m3_forward {
+    m3_tensor *after_modality, *after_behavior; /* [G, n, L, d] */
+    m3_tensor *specific, *common;               /* [G, n, d] */
+    m3_tensor *present;                         /* f32 [G, n]: 1 where the sequence is not empty */
+    m3_tensor *gate, *user;                     /* [n, G+1], [n, d] */
+    m3_tensor *loss_modality, *loss_behavior;   /* rank 0, NULL at inference or where there is nothing to denoise */
+} m3_forward;
+
+/** x at `index` of axis 0, without that axis. */
+m3_tensor *m3_model_at(m3_model *m, m3_tensor *x, uint64_t index);
+/** x / y with y at least `least`: a mean over what may be nothing. */
+m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float least);
+
+/** Section 4: modality `index` of all behaviors, [B, n, L, d]. */
+m3_tensor *m3_model_encode(m3_model *m, uint64_t index);
+/** Section 5.2: x[1 .. K] in place. *loss stays NULL at inference. */
+void m3_model_denoise_modalities(m3_model *m, m3_tensor **x, m3_tensor **loss);
+/** Section 5.3: rows[B-2 .. 0] in place, each [M, n, L, d]. */
+void m3_model_denoise_behaviors(m3_model *m, m3_tensor **rows, m3_tensor **loss);
+/** Section 7: [G, n, d]. */
+m3_tensor *m3_model_specific(m3_model *m, m3_tensor *z, m3_tensor *mask);
+/** Section 8: [G, n, d]. */
+m3_tensor *m3_model_common(m3_model *m, m3_tensor *const *rows, m3_tensor *mask);
+/** Section 10. */
+void m3_model_route(m3_model *m, m3_forward *f);
+/** Sections 4 to 10. */
+void m3_model_forward(m3_model *m, m3_forward *f);
+
+/** Section 10: user · E_j for j = 1 .. N, [n, N]. */
+m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user);
+/** Section 9, rank 0. */
+m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f);
+/** Section 11: publish the losses as outputs. */
+void m3_model_losses(m3_model *m, const m3_forward *f);
+
+/** item.weight [N+1, d]. */
+m3_tensor *m3_model_items(m3_model *m);
+
+/** Check the configuration and start a graph with ids and mask. Ends with m3_model_end, which takes a zeroed one. */
+m3_status m3_model_begin(m3_model *m, m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                         bool train, m3_graph **graph, m3_error *err);
+void m3_model_end(m3_model *m);
+/** Publish what the bits ask for. */
+void m3_model_publish(m3_model *m, const m3_forward *f, uint32_t publish);
+
+#endif

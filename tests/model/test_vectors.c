@@ -1,0 +1,198 @@
+/* vectors: the model's answers of every small vector file, on each backend of the project, with all passes and with
+ * each one left out; and a check that finds what is wrong with a file. */
+#include "core/base/safetensors.h"
+#include "m3bsr/conformance.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char *const files[] = {"base", "decay", "gru",     "id-only", "mlp-encoder", "no-denoise",
+                                    "one",  "pool",  "sampled", "sigmoid", "three",       "x0"};
+static const char *const backends[] = {"reference", "cpu"};
+enum { FILES = sizeof files / sizeof files[0], BACKENDS = sizeof backends / sizeof backends[0], PASSES = 16 };
+
+typedef struct row {
+    char name[96];
+    const char *file, *backend, *without; /* a pass, or NULL */
+} row;
+
+static m3_engine *engine;
+
+static void complain(void *user, const m3_vector_failure *f)
+{
+    (void)user;
+    print_error("%s[%llu] = %.9g, want %.9g, off by %.3g, allowed %.3g; %llu elements\n", f->tensor,
+                (unsigned long long)f->index, f->got, f->want, f->error, f->bound, (unsigned long long)f->count);
+}
+
+static void answers(void **state)
+{
+    const row *r = *state;
+    const char *no_pass[] = {r->without, NULL};
+    const m3_vector_options options = {.size = M3_STRUCT_SIZE(m3_vector_options, user),
+                                       .no_pass = r->without != NULL ? no_pass : NULL,
+                                       .strict = true,
+                                       .failed = complain};
+    char path[512];
+    m3_device *device = NULL;
+    m3_vector_report report;
+    m3_error err = {0};
+    (void)snprintf(path, sizeof path, "%s/tests/vectors/%s.safetensors", M3BSR_SOURCE_DIR, r->file);
+    if (m3_device_open(engine, r->backend, (m3_span){0}, &device, &err) != M3_OK)
+        fail_msg("%s: %s", err.subject, err.message);
+    m3_status st = m3_conformance_vectors(device, path, &options, &report, &err);
+    m3_device_close(device);
+    if (st != M3_OK) fail_msg("%s: %s", err.subject, err.message);
+    for (uint32_t g = 0; g < M3_VECTOR_GROUPS; g++) {
+        assert_int_equal(report.groups[g].failed, 0);
+        assert_true(report.groups[g].tensors > 0);
+        assert_true(report.groups[g].share <= 1.0);
+    }
+    assert_true(report.passed);
+}
+
+/* A vector file with one change: its tensors lie in `from`, one is left out, renamed or altered. */
+typedef struct change {
+    const char *name, *tensor, *rename; /* rename NULL: left out; equal to tensor: its first number is
+                                           raised by 1; else: once more under that name */
+    const char *config;                 /* replaces the configuration unless NULL */
+    const char *says;                   /* "": the check runs and finds exactly one failure */
+} change;
+
+static const change changes[] = {
+    {"a missing answer is an error", "grad.router.gate.bias", NULL, NULL, "is missing"},
+    {"a missing parameter is an error", "param.item.weight", NULL, NULL, "is missing"},
+    {"a missing input is an error", "input.noise_behavior", NULL, NULL, "is missing"},
+    {"an answer that nobody computes is an error", "infer.user", "infer.users", NULL, "has no such tensor"},
+    {"a parameter of another model is an error", "param.item.weight", "param.items", NULL, "has no such tensor"},
+    {"an unknown key is an error", "", NULL, "{\"train_steps\": 1, \"witdh\": 8}", "neither a key of the model"},
+    {"a key out of range is an error", "", NULL, "{\"train_steps\": 1, \"heads\": 0}", "give a whole number from 1"},
+    {"a configuration without train_steps is an error", "", NULL, "{}", "has no train_steps"},
+    {"a configuration of another size is an error", "", NULL, "{\"train_steps\": 1, \"width\": 16}", "wants ["},
+    {"a wrong answer is found", "after.contrast.proj1.bias", "after.contrast.proj1.bias", NULL, ""},
+    {"a wrong loss is found", "train.loss_contrast", "train.loss_contrast", NULL, ""},
+};
+
+typedef struct copy {
+    const m3_safetensors *from;
+    uint32_t index[1024]; /* in `from`, by entry */
+    uint32_t raise;       /* entry whose first number is raised */
+} copy;
+
+static m3_status copy_tensor(void *user, uint32_t index, void *data, uint64_t bytes, m3_error *err)
+{
+    const copy *c = user;
+    m3_status st = m3_safetensors_read(c->from, c->index[index], data, bytes, err);
+    if (st == M3_OK && index == c->raise) *(float *)data += 1.0F;
+    return st;
+}
+
+static void write_changed(const m3_safetensors *from, const change *ch, const char *path)
+{
+    static m3_safetensors_entry entries[1024];
+    static copy c;
+    const m3_safetensors_note notes[] = {
+        {"format", "m3bsr-vectors"},
+        {"version", "1"},
+        {"config", ch->config != NULL ? ch->config : m3_safetensors_meta(from, "config")}};
+    uint32_t count = 0;
+    m3_error err = {0};
+    c.from = from;
+    c.raise = UINT32_MAX;
+    for (uint32_t i = 0; i < m3_safetensors_count(from); i++) {
+        m3_safetensors_entry entry = *m3_safetensors_at(from, i);
+        bool changed = strcmp(entry.name, ch->tensor) == 0;
+        if (changed && ch->rename == NULL) continue;
+        if (changed && strcmp(ch->rename, ch->tensor) == 0) c.raise = count;
+        c.index[count] = i;
+        entries[count++] = entry;
+        if (!changed || c.raise != UINT32_MAX) continue;
+        entry.name = ch->rename;
+        c.index[count] = i;
+        entries[count++] = entry;
+    }
+    if (m3_safetensors_write(path, entries, count, notes, 3, copy_tensor, &c, &err) != M3_OK)
+        fail_msg("%s: %s", err.subject, err.message);
+}
+
+static void count_failures(void *user, const m3_vector_failure *f)
+{
+    const change *ch = user;
+    assert_string_equal(f->tensor, ch->tensor);
+    assert_int_equal(f->index, 0);
+    assert_int_equal(f->count, 1);
+    assert_true(f->want - f->got > 0.99 && f->want - f->got < 1.01);
+}
+
+static void finds(void **state)
+{
+    const change *ch = *state;
+    const m3_vector_options options = {
+        .size = M3_STRUCT_SIZE(m3_vector_options, user), .failed = count_failures, .user = (void *)ch};
+    const char *folder = getenv("TMPDIR");
+    char path[256];
+    m3_safetensors *from = NULL;
+    m3_device *device = NULL;
+    m3_vector_report report;
+    m3_error err = {0};
+    (void)snprintf(path, sizeof path, "%s/m3bsr-vectors-%ld.safetensors", folder != NULL ? folder : "/tmp",
+                   (long)getpid());
+    assert_int_equal(m3_safetensors_open(M3BSR_SOURCE_DIR "/tests/vectors/base.safetensors", &from, &err), M3_OK);
+    write_changed(from, ch, path);
+    m3_safetensors_close(from);
+    assert_int_equal(m3_device_open(engine, "reference", (m3_span){0}, &device, &err), M3_OK);
+    m3_status st = m3_conformance_vectors(device, path, &options, &report, &err);
+    m3_device_close(device);
+    (void)unlink(path);
+    assert_int_equal(st, ch->says[0] == 0 ? M3_OK : M3_ERR_INVALID);
+    if (strstr(err.message, ch->says) == NULL) fail_msg("'%s' does not say '%s'", err.message, ch->says);
+    assert_false(report.passed);
+    uint32_t failed = 0;
+    for (uint32_t g = 0; g < M3_VECTOR_GROUPS; g++) failed += report.groups[g].failed;
+    assert_int_equal(failed, st == M3_OK ? 1 : 0);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
+                                     .threads = 2,
+                                     .log_level = M3_LOG_ERROR,
+                                     .allow_writable_folder = true};
+    return m3_engine_create(&config, &engine, NULL) == M3_OK ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    m3_engine_free(engine);
+    return 0;
+}
+
+int main(void)
+{
+    static row rows[FILES * BACKENDS * PASSES];
+    enum { CHANGES = sizeof changes / sizeof changes[0] };
+    static struct CMUnitTest tests[FILES * BACKENDS * PASSES + CHANGES];
+    size_t count = 0, passes = 0;
+    const char *const *names = m3_pass_names();
+    while (names[passes] != NULL && passes + 1 < PASSES) passes++;
+    for (size_t at = 0; at < FILES * BACKENDS * (passes + 1); at++) {
+        size_t pass = at % (passes + 1), pair = at / (passes + 1);
+        row *r = &rows[count];
+        r->file = files[pair / BACKENDS];
+        r->backend = backends[pair % BACKENDS];
+        r->without = pass == 0 ? NULL : names[pass - 1];
+        (void)snprintf(r->name, sizeof r->name, "%s on %s%s%s", r->file, r->backend, pass == 0 ? "" : " without ",
+                       pass == 0 ? "" : r->without);
+        tests[count++] = (struct CMUnitTest){r->name, answers, NULL, NULL, r};
+    }
+    for (size_t i = 0; i < CHANGES; i++)
+        tests[count++] = (struct CMUnitTest){changes[i].name, finds, NULL, NULL, (void *)&changes[i]};
+    return _cmocka_run_group_tests("vectors", tests, count, start, stop);
+}
