@@ -1,0 +1,83 @@
+/* drops: the counts of a report, and their words. */
+#include "core/data/drops.h"
+
+enum { EXAMPLES = 3 };
+
+static const struct {
+    const char *name, *meaning;
+} reasons[] = {
+    [M3_DROP_FIELDS] = {"fields", "have a wrong number of fields or broken quotes"},
+    [M3_DROP_ID] = {"id", "have an id that is empty, too long or has control characters"},
+    [M3_DROP_NUMBER] = {"number", "have no number where one is needed"},
+    [M3_DROP_ENCODING] = {"encoding", "are not UTF-8"},
+    [M3_DROP_DUPLICATE_EVENT] = {"duplicate_event", "repeat an earlier event"},
+    [M3_DROP_DUPLICATE_ITEM] = {"duplicate_item", "repeat an item of the items file"},
+    [M3_DROP_DUPLICATE_FEATURE] = {"duplicate_feature", "repeat an item of a feature matrix"},
+    [M3_DROP_NOT_FINITE] = {"not_finite", "are feature rows with NaN or infinity"},
+    [M3_DROP_BEHAVIOR] = {"behavior", "have a behavior that was not asked for, or none"},
+    [M3_DROP_CORE] = {"core", "are events that the k-core filter removed"},
+    [M3_DROP_UNUSED_ITEM] = {"unused_item", "are items without events"},
+    [M3_DROP_UNUSED_FEATURE] = {"unused_feature", "are feature rows of items without events"},
+    [M3_DROP_UNKNOWN_ITEM] = {"unknown_item", "have an item that the set does not know"},
+    [M3_DROP_UNKNOWN_BEHAVIOR] = {"unknown_behavior", "have a behavior that the set does not know"},
+};
+
+const char *m3_drop_name(uint32_t reason)
+{
+    return reason < sizeof reasons / sizeof reasons[0] ? reasons[reason].name : NULL;
+}
+
+const char *m3_drop_meaning(uint32_t reason)
+{
+    return reason < sizeof reasons / sizeof reasons[0] ? reasons[reason].meaning : NULL;
+}
+
+m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64_t line, m3_error *err,
+                       const char *format, ...)
+{
+    drops->report->dropped[reason]++;
+    if (!drops->strict && (drops->log == NULL || (drops->said[reason] > EXAMPLES && !drops->say_all))) return M3_OK;
+    char text[512], subject[M3_ERROR_SUBJECT];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (drops->strict) {
+        (void)snprintf(subject, sizeof subject, "%s:%llu", path, (unsigned long long)line);
+        return m3_error_set(err, M3_ERR_INVALID, path, line > INT32_MAX ? INT32_MAX : (int)line, subject,
+                            "%s; mend it, or leave out strict to drop it", text);
+    }
+    if (drops->said[reason]++ < EXAMPLES || drops->say_all)
+        m3_drops_say(drops, M3_LOG_WARN, "%s:%llu: %s; dropped", path, (unsigned long long)line, text);
+    else
+        m3_drops_say(drops, M3_LOG_WARN, "%s:%llu: one more of these; the rest is only counted", path,
+                     (unsigned long long)line);
+    return M3_OK;
+}
+
+void m3_drops_count(m3_drops *drops, m3_drop reason)
+{
+    drops->report->dropped[reason]++;
+}
+
+void m3_drops_say(const m3_drops *drops, m3_log_level level, const char *format, ...)
+{
+    if (drops->log == NULL) return;
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    drops->log(drops->log_user, level, line);
+}
+
+void m3_drops_summary(const m3_import_report *report, char *text, size_t size)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < M3_DROP_REASONS && used < size; i++) {
+        if (report->dropped[i] == 0 || m3_drop_meaning(i) == NULL) continue;
+        used += (size_t)snprintf(text + used, size - used, "%s%llu %s", used == 0 ? "" : ", ",
+                                 (unsigned long long)report->dropped[i], m3_drop_meaning(i));
+    }
+    if (used == 0) (void)snprintf(text, size, "nothing was dropped");
+}

@@ -1,0 +1,26 @@
+/* drops: what a reading leaves out, counted by reason, and the first few said with file and line. */
+#ifndef M3_CORE_DATA_DROPS_H
+#define M3_CORE_DATA_DROPS_H
+
+#include "m3bsr/data.h"
+
+typedef struct m3_drops {
+    m3_import_report *report; /**< never NULL */
+    bool strict, say_all;
+    m3_log_fn log; /**< may be NULL */
+    void *log_user;
+    uint64_t said[M3_DROP_REASONS];
+} m3_drops;
+
+/** Count something left out for a defect and say it, as "PATH:LINE: text".
+ * Returns M3_OK, or in strict mode M3_ERR_INVALID with that text. */
+M3_PRINTF(6, 7)
+m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64_t line, m3_error *err,
+                       const char *format, ...);
+/** Count something left out because the options ask for it. */
+void m3_drops_count(m3_drops *drops, m3_drop reason);
+M3_PRINTF(3, 4) void m3_drops_say(const m3_drops *drops, m3_log_level level, const char *format, ...);
+/** "12 rows have ..., 3 rows repeat ...", cut to size; "nothing was dropped" when all counts are 0. */
+void m3_drops_summary(const m3_import_report *report, char *text, size_t size);
+
+#endif

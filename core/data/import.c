@@ -1,0 +1,250 @@
+/* import: from source files to one data set file; core/data/import.h has the steps. */
+#include "core/data/import.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+
+enum { DEFAULT_MAX_LENGTH = 20, MOST_MAX_LENGTH = 1 << 16 };
+
+struct import {
+    m3_import_options options;
+    m3_import_report report;
+    m3_drops drops;
+    m3_import_files files;
+    m3_rows rows;
+    m3_behavior_choice behaviors;
+    m3_import_items items;
+    m3_feature_rows *features; /* [files.feature_count] */
+    uint32_t *users;           /* old numbers by rising id */
+    m3_set_content content;
+};
+
+static m3_status number_users(struct import *im, m3_error *err)
+{
+    m3_status st = M3_OK;
+    m3_rows *rows = &im->rows;
+    uint32_t *number = NULL, count;
+    bool *keep = m3_calloc(rows->users.count, sizeof *keep);
+    if (keep == NULL) return M3_FAIL_MEMORY(err, "users", rows->users.count * sizeof *keep);
+    for (size_t i = 0; i < rows->count; i++) keep[rows->events[i].user] = true;
+    if ((st = m3_names_sort(&rows->users, keep, &im->users, &count, err)) != M3_OK) goto done;
+    if ((number = m3_calloc(rows->users.count, sizeof *number)) == NULL) {
+        st = M3_FAIL_MEMORY(err, "users", rows->users.count * sizeof *number);
+        goto done;
+    }
+    for (uint32_t u = 0; u < count; u++) number[im->users[u]] = u;
+    for (size_t i = 0; i < rows->count; i++) {
+        rows->events[i].user = number[rows->events[i].user];
+        rows->events[i].item = im->items.number[rows->events[i].item];
+    }
+    im->content.meta.users = count;
+done:
+    m3_free(number);
+    m3_free(keep);
+    return st;
+}
+
+static m3_status fill_events(struct import *im, m3_error *err)
+{
+    m3_set_content *c = &im->content;
+    const m3_rows *rows = &im->rows;
+    size_t users = c->meta.users;
+    uint64_t at[M3_MOST_BEHAVIORS] = {0};
+    for (size_t i = 0; i < rows->count; i++) at[rows->events[i].behavior]++;
+    if ((c->events = m3_calloc(c->meta.behaviors, sizeof *c->events)) == NULL)
+        return M3_FAIL_MEMORY(err, "events", c->meta.behaviors * sizeof *c->events);
+    for (uint32_t b = 0; b < c->meta.behaviors; b++) {
+        m3_event_lists *lists = &c->events[b];
+        lists->starts = m3_calloc(users + 1, sizeof *lists->starts);
+        lists->items = m3_calloc(at[b], sizeof *lists->items);
+        lists->times = m3_calloc(at[b], sizeof *lists->times);
+        if (lists->starts == NULL || lists->items == NULL || lists->times == NULL)
+            return M3_FAIL_MEMORY(err, "events", at[b] * sizeof *lists->times);
+        at[b] = 0;
+    }
+    size_t next = 0;
+    for (size_t u = 0; u < users; u++) {
+        for (; next < rows->count && rows->events[next].user == u; next++) {
+            const m3_event *event = &rows->events[next];
+            m3_event_lists *lists = &c->events[event->behavior];
+            lists->items[at[event->behavior]] = event->item;
+            lists->times[at[event->behavior]++] = event->time;
+        }
+        for (uint32_t b = 0; b < c->meta.behaviors; b++) c->events[b].starts[u + 1] = at[b];
+    }
+    return M3_OK;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x == y ? 0 : x < y ? -1 : 1;
+}
+
+static m3_status fill_touched(struct import *im, m3_error *err)
+{
+    m3_set_content *c = &im->content;
+    const m3_rows *rows = &im->rows;
+    size_t users = c->meta.users, items = (size_t)c->meta.items + 1;
+    uint32_t *seen = m3_calloc(items, sizeof *seen); /* last user with the item, + 1 */
+    c->touched_starts = m3_calloc(users + 1, sizeof *c->touched_starts);
+    c->touched_items = m3_calloc(rows->count, sizeof *c->touched_items);
+    if (seen == NULL || c->touched_starts == NULL || c->touched_items == NULL) {
+        m3_free(seen);
+        return M3_FAIL_MEMORY(err, "events", rows->count * sizeof *c->touched_items);
+    }
+    size_t next = 0, at = 0;
+    for (uint32_t u = 0; u < users; u++) {
+        size_t from = at;
+        for (; next < rows->count && rows->events[next].user == u; next++) {
+            uint32_t item = rows->events[next].item;
+            if (seen[item] == u + 1) continue;
+            seen[item] = u + 1;
+            c->touched_items[at++] = item;
+        }
+        qsort(c->touched_items + from, at - from, sizeof *c->touched_items, by_number);
+        c->touched_starts[u + 1] = at;
+    }
+    m3_free(seen);
+    return M3_OK;
+}
+
+static const char *text_of(const m3_names *texts, uint32_t number)
+{
+    return number == 0 ? "" : m3_names_at(texts, number - 1);
+}
+
+static m3_status fill_names(struct import *im, m3_error *err)
+{
+    m3_set_content *c = &im->content;
+    const m3_import_items *items = &im->items;
+    size_t users = c->meta.users, rows = (size_t)c->meta.items + 1;
+    c->user_ids = m3_calloc(users, sizeof *c->user_ids);
+    c->item_ids = m3_calloc(rows, sizeof *c->item_ids);
+    c->titles = m3_calloc(rows, sizeof *c->titles);
+    c->categories = m3_calloc(rows, sizeof *c->categories);
+    if (c->user_ids == NULL || c->item_ids == NULL || c->titles == NULL || c->categories == NULL)
+        return M3_FAIL_MEMORY(err, "names", (users + 3 * rows) * sizeof *c->titles);
+    for (size_t u = 0; u < users; u++) c->user_ids[u] = m3_names_at(&im->rows.users, im->users[u]);
+    c->item_ids[0] = c->titles[0] = c->categories[0] = "";
+    for (size_t n = 1; n < rows; n++) {
+        uint32_t old = items->order[n - 1];
+        c->item_ids[n] = m3_names_at(&im->rows.items, old);
+        c->titles[n] = text_of(&items->texts, items->of[old].title);
+        c->categories[n] = text_of(&items->texts, items->of[old].category);
+    }
+    c->behavior_names = im->behaviors.names;
+    return M3_OK;
+}
+
+static m3_status read_features(struct import *im, m3_error *err)
+{
+    uint32_t count = im->files.feature_count;
+    if ((im->features = m3_calloc(count, sizeof *im->features)) == NULL)
+        return M3_FAIL_MEMORY(err, "features", count * sizeof *im->features);
+    for (uint32_t k = 0; k < count; k++) {
+        m3_status st = m3_feature_rows_read(&im->features[k], &im->files.features[k], &im->rows, &im->items,
+                                            im->options.reading.item_column, &im->drops, err);
+        if (st != M3_OK) return st;
+    }
+    im->content.features = im->features;
+    im->content.meta.modalities = count;
+    return M3_OK;
+}
+
+static m3_status check_options(struct import *im, const m3_import_options *options, m3_error *err)
+{
+    if (!M3_HAS(options, m3_import_options, reading))
+        return M3_FAIL(err, M3_ERR_INVALID, "options", "start with M3_IMPORT_OPTIONS_INIT: size is %u", options->size);
+    im->options = *options;
+    im->options.reading = m3_reading_resolve(&options->reading);
+    im->drops = (m3_drops){.report = &im->report,
+                           .strict = im->options.reading.strict,
+                           .say_all = im->options.reading.say_all,
+                           .log = im->options.reading.log,
+                           .log_user = im->options.reading.log_user};
+    if (im->options.max_length == 0) im->options.max_length = DEFAULT_MAX_LENGTH;
+    if (im->options.max_length > MOST_MAX_LENGTH)
+        return M3_FAIL(err, M3_ERR_INVALID, "max_length", "is %u; at most %d", im->options.max_length, MOST_MAX_LENGTH);
+    return M3_OK;
+}
+
+static m3_status run(struct import *im, const char *out_path, m3_error *err)
+{
+    m3_status st;
+    m3_rows *rows = &im->rows;
+    const m3_reading *reading = &im->options.reading;
+    if ((st = m3_import_files_find(&im->files, &im->options, &im->drops, err)) != M3_OK) return st;
+    if ((st = m3_rows_read(rows, im->files.interactions, reading, "interaction", &im->drops, err)) != M3_OK) return st;
+    if (im->report.rows == 0) return M3_FAIL(err, M3_ERR_INVALID, im->files.interactions, "has a header but no rows");
+    if ((st = m3_import_select(rows, &im->options, &im->behaviors, &im->drops, err)) != M3_OK) return st;
+    st = m3_import_items_read(&im->items, rows, im->files.items, reading, im->options.keep_items, &im->drops, err);
+    if (st != M3_OK || (st = read_features(im, err)) != M3_OK || (st = number_users(im, err)) != M3_OK) return st;
+    qsort(rows->events, rows->count, sizeof *rows->events, m3_event_by_time);
+    im->report.events = rows->count;
+    m3_set_meta *meta = &im->content.meta;
+    meta->items = im->items.count;
+    meta->behaviors = im->behaviors.count;
+    meta->target = im->behaviors.target;
+    meta->max_length = im->options.max_length;
+    meta->report = im->report;
+    if ((st = fill_events(im, err)) != M3_OK) return st;
+    if ((st = fill_touched(im, err)) != M3_OK) return st;
+    if ((st = fill_names(im, err)) != M3_OK) return st;
+    return m3_set_write(&im->content, out_path, err);
+}
+
+static void say_summary(const struct import *im)
+{
+    char dropped[768];
+    const m3_import_report *report = &im->report;
+    m3_drops_summary(report, dropped, sizeof dropped);
+    m3_drops_say(&im->drops, M3_LOG_INFO, "%llu events of %u users and %u items kept from %llu rows; %s",
+                 (unsigned long long)report->events, im->content.meta.users, im->content.meta.items,
+                 (unsigned long long)report->rows, dropped);
+    if (report->out_of_order > 0)
+        m3_drops_say(&im->drops, M3_LOG_INFO, "%llu rows were earlier than the row before of their user; sorted",
+                     (unsigned long long)report->out_of_order);
+    m3_drops_say(&im->drops, M3_LOG_INFO, "target: '%s'", im->behaviors.names[im->behaviors.target]);
+}
+
+static void free_import(struct import *im)
+{
+    m3_set_content *c = &im->content;
+    for (uint32_t b = 0; c->events != NULL && b < c->meta.behaviors; b++) {
+        m3_free(c->events[b].starts);
+        m3_free(c->events[b].items);
+        m3_free(c->events[b].times);
+    }
+    m3_free(c->events);
+    m3_free(c->touched_starts);
+    m3_free(c->touched_items);
+    m3_free(c->user_ids);
+    m3_free(c->item_ids);
+    m3_free(c->titles);
+    m3_free(c->categories);
+    for (uint32_t k = 0; im->features != NULL && k < im->files.feature_count; k++)
+        m3_feature_rows_fini(&im->features[k]);
+    m3_free(im->features);
+    m3_free(im->users);
+    m3_import_items_fini(&im->items);
+    m3_rows_fini(&im->rows);
+    m3_import_files_fini(&im->files);
+    m3_free(im);
+}
+
+m3_status m3_data_import(const m3_import_options *options, const char *out_path, m3_import_report *report,
+                         m3_error *err)
+{
+    if (report != NULL) *report = (m3_import_report){0};
+    struct import *im = m3_calloc(1, sizeof *im);
+    if (im == NULL) return M3_FAIL_MEMORY(err, out_path, sizeof *im);
+    m3_status st = check_options(im, options, err);
+    if (st == M3_OK) st = run(im, out_path, err);
+    if (st == M3_OK) say_summary(im);
+    if (report != NULL) *report = im->report;
+    free_import(im);
+    return st;
+}

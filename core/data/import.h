@@ -1,0 +1,69 @@
+/* import: the steps of m3_data_import(), one file each.
+ *   find files -> rows -> select (behaviors, k-core) -> item texts -> feature rows -> assemble -> write */
+#ifndef M3_CORE_DATA_IMPORT_H
+#define M3_CORE_DATA_IMPORT_H
+
+#include "core/data/drops.h"
+#include "core/data/rows.h"
+#include "core/data/set_write.h"
+
+/* ---- import_files: what there is to read ---- */
+
+typedef struct m3_feature_file {
+    char *name, *path, *ids;
+} m3_feature_file;
+
+/** Starts as {0}. */
+typedef struct m3_import_files {
+    char *interactions;
+    char *items; /**< may be NULL */
+    m3_feature_file *features;
+    uint32_t feature_count;
+} m3_import_files;
+
+m3_status m3_import_files_find(m3_import_files *files, const m3_import_options *options, m3_drops *drops,
+                               m3_error *err);
+void m3_import_files_fini(m3_import_files *files);
+
+/* ---- import_select: which events stay ---- */
+
+typedef struct m3_behavior_choice {
+    uint32_t count, target;
+    const char *names[M3_MOST_BEHAVIORS]; /**< shallow to deep; borrowed from rows and options */
+} m3_behavior_choice;
+
+/** Order the behaviors, renumber the events by it, drop those of other behaviors, and apply the k-core filter. */
+m3_status m3_import_select(m3_rows *rows, const m3_import_options *options, m3_behavior_choice *choice, m3_drops *drops,
+                           m3_error *err);
+
+/* ---- import_items: texts, and the numbers that items get ---- */
+
+typedef struct m3_item_text {
+    uint32_t title, category; /**< numbers in texts, + 1; 0: none */
+    bool listed;              /**< has a row in the items file */
+} m3_item_text;
+
+/** Starts as {0}. */
+typedef struct m3_import_items {
+    m3_names texts;
+    m3_item_text *of; /**< [room] by item of the rows */
+    uint32_t room;
+    bool *keep;       /**< [rows->items.count] */
+    uint32_t *order;  /**< [count] old numbers by rising id: item number n is order[n - 1] */
+    uint32_t count;   /**< N */
+    uint32_t *number; /**< [rows->items.count] 1..N, 0: left out */
+} m3_import_items;
+
+/** Read the items file, if any, decide which items stay and number them. Adds items to rows when they are kept. */
+m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const char *path, const m3_reading *reading,
+                               bool keep_all, m3_drops *drops, m3_error *err);
+void m3_import_items_fini(m3_import_items *items);
+
+/* ---- import_features ---- */
+
+/** Open a matrix and find each item's row. @param features  Starts as {0}; m3_feature_rows_fini() ends it. */
+m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,
+                               const m3_import_items *items, const char *item_column, m3_drops *drops, m3_error *err);
+void m3_feature_rows_fini(m3_feature_rows *features);
+
+#endif

@@ -1,0 +1,118 @@
+/* import_features: line r of an id list names the item of row r; the matrix stays mapped until the set is written. */
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/data/import.h"
+
+struct ids {
+    m3_mapping_file file;
+    size_t at;
+};
+
+static bool next_id(struct ids *ids, m3_field *id)
+{
+    size_t left = ids->file.size - ids->at;
+    if (left == 0) return false;
+    const char *from = ids->file.bytes + ids->at, *end = memchr(from, '\n', left);
+    size_t size = end == NULL ? left : (size_t)(end - from);
+    ids->at += size + (end != NULL);
+    if (size > 0 && from[size - 1] == '\r') size--;
+    *id = (m3_field){from, size};
+    return true;
+}
+
+/* As many lines as rows; one more is a header if it has the item column's name. */
+static m3_status check_count(struct ids *ids, const m3_feature_file *file, uint64_t rows, const char *item_column,
+                             uint64_t *line, m3_error *err)
+{
+    if (ids->file.size >= 3 && memcmp(ids->file.bytes, "\xEF\xBB\xBF", 3) == 0) ids->at = 3;
+    struct ids start = *ids;
+    m3_field id, first = {"", 0};
+    uint64_t count = 0;
+    while (next_id(ids, &id))
+        if (count++ == 0) first = id;
+    *ids = start;
+    *line = 1;
+    if (count == rows) return M3_OK;
+    if (count == rows + 1 && m3_field_is(first, item_column)) {
+        (void)next_id(ids, &id);
+        *line = 2;
+        return M3_OK;
+    }
+    return M3_FAIL(err, M3_ERR_INVALID, file->ids, "has %llu lines but %s has %llu rows; they must be as many",
+                   (unsigned long long)count, file->path, (unsigned long long)rows);
+}
+
+static m3_status take_row(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,
+                          const m3_import_items *items, m3_field id, uint64_t line, uint64_t row, float *scratch,
+                          m3_drops *drops, m3_error *err)
+{
+    if (id.size == 0 || m3_field_has_control(id))
+        return m3_drops_add(drops, M3_DROP_ID, file->ids, line, err,
+                            "the item's id is empty or has control characters");
+    if (!m3_field_is_utf8(id))
+        return m3_drops_add(drops, M3_DROP_ENCODING, file->ids, line, err, "the id is not UTF-8");
+    uint32_t old, number = 0;
+    if (m3_names_find(&rows->items, id.text, id.size, &old)) number = items->number[old];
+    if (number == 0) {
+        m3_drops_count(drops, M3_DROP_UNUSED_FEATURE);
+        return M3_OK;
+    }
+    if (features->row_of[number] != 0)
+        return m3_drops_add(drops, M3_DROP_DUPLICATE_FEATURE, file->ids, line, err,
+                            "item '%.*s' has row %llu of %s already, which stays", M3_FIELD_ARGS(id),
+                            (unsigned long long)features->row_of[number], file->path);
+    if (!m3_matrix_row(&features->matrix, row, scratch))
+        return m3_drops_add(drops, M3_DROP_NOT_FINITE, file->ids, line, err,
+                            "row %llu of %s, item '%.*s', has NaN, infinity or a number beyond float32",
+                            (unsigned long long)row + 1, file->path, M3_FIELD_ARGS(id));
+    features->row_of[number] = row + 1;
+    features->covered++;
+    return M3_OK;
+}
+
+m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,
+                               const m3_import_items *items, const char *item_column, m3_drops *drops, m3_error *err)
+{
+    m3_status st;
+    struct ids ids = {0};
+    float *scratch = NULL;
+    uint64_t first_line;
+    if ((features->name = m3_strdup(file->name)) == NULL) {
+        st = M3_FAIL_MEMORY(err, file->name, strlen(file->name));
+        goto done;
+    }
+    if ((st = m3_matrix_open(&features->matrix, file->path, file->name, err)) != M3_OK) goto done;
+    if ((st = m3_file_map(file->ids, &ids.file, err)) != M3_OK) goto done;
+    if ((st = check_count(&ids, file, features->matrix.rows, item_column, &first_line, err)) != M3_OK) goto done;
+    features->row_of = m3_calloc((size_t)items->count + 1, sizeof *features->row_of);
+    scratch = m3_calloc(features->matrix.width, sizeof *scratch);
+    if (features->row_of == NULL || scratch == NULL) {
+        st = M3_FAIL_MEMORY(err, file->path, items->count * sizeof *features->row_of);
+        goto done;
+    }
+    m3_field id;
+    for (uint64_t row = 0; next_id(&ids, &id); row++) {
+        st = take_row(features, file, rows, items, id, first_line + row, row, scratch, drops, err);
+        if (st != M3_OK) goto done;
+    }
+    if (features->covered == 0)
+        st = M3_FAIL(err, M3_ERR_INVALID, file->path,
+                     "none of its %llu rows can be used; are the ids in %s those of the interactions?",
+                     (unsigned long long)features->matrix.rows, file->ids);
+    else if (features->covered < items->count)
+        m3_drops_say(drops, M3_LOG_WARN, "modality '%s': %u of %u items have no features and get zeros", file->name,
+                     items->count - features->covered, items->count);
+done:
+    m3_file_unmap(&ids.file);
+    m3_free(scratch);
+    return st;
+}
+
+void m3_feature_rows_fini(m3_feature_rows *features)
+{
+    m3_matrix_close(&features->matrix);
+    m3_free(features->name);
+    m3_free(features->row_of);
+    *features = (m3_feature_rows){0};
+}

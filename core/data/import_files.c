@@ -1,0 +1,262 @@
+/* import_files: interactions, items and feature files of a source directory, or as the options name them. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/data/import.h"
+#include "core/data/outfile.h"
+
+struct listing {
+    char **names; /* sorted */
+    size_t count, room;
+};
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void free_listing(struct listing *list)
+{
+    for (size_t i = 0; i < list->count; i++) m3_free(list->names[i]);
+    m3_free(list->names);
+}
+
+static m3_status list_directory(struct listing *list, const char *path, m3_error *err)
+{
+    m3_status st = M3_OK;
+    DIR *directory = opendir(path);
+    if (directory == NULL) return M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
+    for (const struct dirent *entry; st == M3_OK && (entry = readdir(directory)) != NULL;) {
+        if (list->count == list->room) {
+            size_t room = list->room == 0 ? 16 : list->room * 2;
+            char **names = m3_realloc(list->names, room, sizeof *names);
+            if (names == NULL) {
+                st = M3_FAIL_MEMORY(err, path, room * sizeof *names);
+                break;
+            }
+            list->names = names;
+            list->room = room;
+        }
+        char *name = m3_strdup(entry->d_name);
+        if (name == NULL)
+            st = M3_FAIL_MEMORY(err, path, strlen(entry->d_name));
+        else
+            list->names[list->count++] = name;
+    }
+    (void)closedir(directory);
+    if (list->count > 0) qsort(list->names, list->count, sizeof *list->names, by_text);
+    return st;
+}
+
+static bool has_ending(const char *name, const char *ending)
+{
+    size_t size = strlen(name), ending_size = strlen(ending);
+    return size > ending_size && strcasecmp(name + size - ending_size, ending) == 0;
+}
+
+static char *joined(const char *directory, const char *name)
+{
+    size_t size = strlen(directory);
+    return m3_strfmt("%s%s%s", directory, size > 0 && directory[size - 1] == '/' ? "" : "/", name);
+}
+
+/* STEM.tsv, STEM.csv or STEM + atomic ending, else the only file of that ending. *found stays NULL when there is none.
+ */
+static m3_status find_table(const struct listing *list, const char *directory, const char *stem, const char *atomic,
+                            char **found, m3_error *err)
+{
+    const char *const endings[] = {".tsv", ".csv", atomic};
+    const char *by_stem = NULL, *by_ending = NULL;
+    size_t stem_size = strlen(stem), others = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *name = list->names[i];
+        if (has_ending(name, atomic)) {
+            by_ending = name;
+            others++;
+        }
+        for (size_t e = 0; e < 3 && strncmp(name, stem, stem_size) == 0; e++) {
+            if (strcmp(name + stem_size, endings[e]) != 0) continue;
+            if (by_stem != NULL)
+                return M3_FAIL(err, M3_ERR_INVALID, directory, "has both %s and %s; say which with --%s", by_stem, name,
+                               stem);
+            by_stem = name;
+        }
+    }
+    if (by_stem == NULL && others > 1)
+        return M3_FAIL(err, M3_ERR_INVALID, directory, "has %zu files *%s; say which with --%s", others, atomic, stem);
+    const char *name = by_stem != NULL ? by_stem : by_ending;
+    if (name == NULL) return M3_OK;
+    *found = joined(directory, name);
+    return *found != NULL ? M3_OK : M3_FAIL_MEMORY(err, directory, strlen(name));
+}
+
+/* PATH without its ending + .ids.txt, or ids.txt beside it. */
+static m3_status find_ids(m3_feature_file *file, m3_error *err)
+{
+    const char *slash = strrchr(file->path, '/'), *dot = strrchr(file->path, '.');
+    int directory = slash == NULL ? 0 : (int)(slash - file->path) + 1;
+    int stem = dot == NULL || (slash != NULL && dot < slash) ? (int)strlen(file->path) : (int)(dot - file->path);
+    file->ids = m3_strfmt("%.*s.ids.txt", stem, file->path);
+    if (file->ids == NULL) return M3_FAIL_MEMORY(err, file->path, strlen(file->path));
+    if (access(file->ids, F_OK) == 0) return M3_OK;
+    char *shared = m3_strfmt("%.*sids.txt", directory, file->path);
+    if (shared == NULL) return M3_FAIL_MEMORY(err, file->path, strlen(file->path));
+    if (access(shared, F_OK) != 0) {
+        m3_status st = M3_FAIL(err, M3_ERR_INVALID, file->path,
+                               "has no id list: neither %s nor %s is there; line r of it names the item of row r",
+                               file->ids, shared);
+        m3_free(shared);
+        return st;
+    }
+    m3_free(file->ids);
+    file->ids = shared;
+    return M3_OK;
+}
+
+static m3_status add_feature(m3_import_files *files, char *name, char *path, const char *ids, m3_error *err)
+{
+    m3_status st = M3_OK;
+    if (name == NULL || path == NULL) {
+        st = M3_FAIL_MEMORY(err, "features", 0);
+        goto done;
+    }
+    if (!m3_field_is_utf8((m3_field){name, strlen(name)})) {
+        st = M3_FAIL(err, M3_ERR_INVALID, path, "gives a modality a name that is not UTF-8; rename the file");
+        goto done;
+    }
+    m3_feature_file *features = m3_realloc(files->features, files->feature_count + 1, sizeof *features);
+    if (features == NULL) {
+        st = M3_FAIL_MEMORY(err, "features", (files->feature_count + 1) * sizeof *features);
+        goto done;
+    }
+    files->features = features;
+    for (uint32_t i = 0; i < files->feature_count; i++)
+        if (strcmp(features[i].name, name) == 0) {
+            st = M3_FAIL(err, M3_ERR_INVALID, name, "is the name of two modalities: %s and %s", features[i].path, path);
+            goto done;
+        }
+    m3_feature_file *file = &features[files->feature_count++];
+    *file = (m3_feature_file){.name = name, .path = path};
+    name = path = NULL; /* the list owns them now */
+    if (ids == NULL) return find_ids(file, err);
+    if ((file->ids = m3_strdup(ids)) == NULL) st = M3_FAIL_MEMORY(err, ids, strlen(ids));
+done:
+    m3_free(name);
+    m3_free(path);
+    return st;
+}
+
+static bool is_wanted(const m3_import_options *options, const char *name)
+{
+    if (options->modality_count == 0) return true;
+    for (uint32_t i = 0; i < options->modality_count; i++)
+        if (strcmp(options->modalities[i], name) == 0) return true;
+    return false;
+}
+
+static m3_status find_features(m3_import_files *files, const m3_import_options *options, const struct listing *list,
+                               m3_error *err)
+{
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < options->feature_count && st == M3_OK; i++) {
+        const m3_feature_source *source = &options->features[i];
+        if (is_wanted(options, source->name))
+            st = add_feature(files, m3_strdup(source->name), m3_strdup(source->path), source->ids, err);
+    }
+    if (options->feature_count > 0) return st;
+    for (size_t i = 0; i < list->count && st == M3_OK; i++) {
+        const char *name = list->names[i];
+        if (!has_ending(name, ".npy") && !has_ending(name, ".safetensors")) continue;
+        char *stem = m3_strfmt("%.*s", (int)(strrchr(name, '.') - name), name);
+        if (stem != NULL && !is_wanted(options, stem)) {
+            m3_free(stem);
+            continue;
+        }
+        st = add_feature(files, stem, joined(options->source, name), NULL, err);
+    }
+    return st;
+}
+
+/* Put the features into the order of options->modalities. */
+static m3_status order_features(m3_import_files *files, const m3_import_options *options, m3_error *err)
+{
+    for (uint32_t i = 0; i < options->modality_count; i++) {
+        uint32_t at = i;
+        while (at < files->feature_count && strcmp(files->features[at].name, options->modalities[i]) != 0) at++;
+        if (at >= files->feature_count)
+            return M3_FAIL(err, M3_ERR_INVALID, options->modalities[i],
+                           "is asked for as a modality, once more or without a file; a modality NAME is NAME.npy or "
+                           "NAME.safetensors in the source");
+        m3_feature_file file = files->features[at];
+        files->features[at] = files->features[i];
+        files->features[i] = file;
+    }
+    return M3_OK;
+}
+
+static m3_status find_all(m3_import_files *files, const m3_import_options *options, struct listing *list, m3_error *err)
+{
+    m3_status st = M3_OK;
+    struct stat info;
+    const char *source = options->source, *interactions = options->interactions;
+    bool directory = false;
+    if (source == NULL && interactions == NULL)
+        return M3_FAIL(err, M3_ERR_INVALID, "source", "give a directory or an interactions file");
+    if (source != NULL) {
+        if (stat(source, &info) != 0)
+            return M3_FAIL(err, m3_path_status(errno), source, "cannot be opened: %s", strerror(errno));
+        directory = S_ISDIR(info.st_mode);
+        if (!directory && interactions == NULL) interactions = source;
+    }
+    if (directory && (st = list_directory(list, source, err)) != M3_OK) return st;
+    if (interactions != NULL) {
+        if ((files->interactions = m3_strdup(interactions)) == NULL) return M3_FAIL_MEMORY(err, interactions, 0);
+    } else {
+        st = find_table(list, source, "interactions", ".inter", &files->interactions, err);
+        if (st == M3_OK && files->interactions == NULL)
+            st = M3_FAIL(err, M3_ERR_INVALID, source,
+                         "has no interactions.tsv, interactions.csv or *.inter; name the file with --interactions");
+        if (st != M3_OK) return st;
+    }
+    if (options->items != NULL) {
+        if ((files->items = m3_strdup(options->items)) == NULL) return M3_FAIL_MEMORY(err, options->items, 0);
+    } else if ((st = find_table(list, source, "items", ".item", &files->items, err)) != M3_OK) {
+        return st;
+    }
+    if (options->no_features) return M3_OK;
+    if ((st = find_features(files, options, list, err)) != M3_OK) return st;
+    return order_features(files, options, err);
+}
+
+m3_status m3_import_files_find(m3_import_files *files, const m3_import_options *options, m3_drops *drops, m3_error *err)
+{
+    struct listing list = {0};
+    m3_status st = find_all(files, options, &list, err);
+    free_listing(&list);
+    if (st != M3_OK) return st;
+    m3_drops_say(drops, M3_LOG_INFO, "interactions: %s", files->interactions);
+    m3_drops_say(drops, M3_LOG_INFO, "items: %s", files->items != NULL ? files->items : "none");
+    for (uint32_t i = 0; i < files->feature_count; i++)
+        m3_drops_say(drops, M3_LOG_INFO, "modality %u, '%s': %s with ids %s", i + 1, files->features[i].name,
+                     files->features[i].path, files->features[i].ids);
+    return M3_OK;
+}
+
+void m3_import_files_fini(m3_import_files *files)
+{
+    for (uint32_t i = 0; i < files->feature_count; i++) {
+        m3_free(files->features[i].name);
+        m3_free(files->features[i].path);
+        m3_free(files->features[i].ids);
+    }
+    m3_free(files->features);
+    m3_free(files->interactions);
+    m3_free(files->items);
+    *files = (m3_import_files){0};
+}

@@ -1,0 +1,226 @@
+/* matrix: the two headers, and little-endian numbers at any alignment.
+ *   .npy          "\x93NUMPY" major minor, u16 or u32 length, Python dict with descr, fortran_order, shape
+ *   .safetensors  u64 length, JSON {name: {dtype, shape, data_offsets}} */
+#include "core/data/matrix.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <jansson.h>
+
+static const size_t sizes[] = {[M3_NUMBER_F16] = 2, [M3_NUMBER_BF16] = 2, [M3_NUMBER_F32] = 4, [M3_NUMBER_F64] = 8};
+
+static m3_status check_extent(const m3_matrix *matrix, const char *path, uint64_t bytes, m3_error *err)
+{
+    if (matrix->width == 0 || matrix->width > M3_SET_MOST_WIDTH)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "has rows of %u numbers; 1 to %d are possible", matrix->width,
+                       M3_SET_MOST_WIDTH);
+    uint64_t row = (uint64_t)matrix->width * sizes[matrix->kind];
+    if (matrix->rows > bytes / row || matrix->rows * row != bytes)
+        return M3_FAIL(
+            err, M3_ERR_INVALID, path,
+            "is damaged: its header tells of [%llu, %u] numbers of %zu bytes, but %llu bytes of numbers are there",
+            (unsigned long long)matrix->rows, matrix->width, sizes[matrix->kind], (unsigned long long)bytes);
+    return M3_OK;
+}
+
+/* The text behind 'key': of a Python dict, or NULL. */
+static const char *npy_value(const char *header, const char *key)
+{
+    const char *at = strstr(header, key);
+    if (at == NULL) return NULL;
+    at += strlen(key);
+    at += strspn(at, " ");
+    if (*at != ':') return NULL;
+    at++;
+    return at + strspn(at, " ");
+}
+
+static m3_status parse_npy_dict(m3_matrix *matrix, const char *header, const char *path, m3_error *err)
+{
+    static const struct {
+        const char *text;
+        m3_number_kind kind;
+    } kinds[] = {{"'<f2'", M3_NUMBER_F16}, {"'<f4'", M3_NUMBER_F32}, {"'<f8'", M3_NUMBER_F64}};
+    const char *descr = npy_value(header, "'descr'"), *order = npy_value(header, "'fortran_order'"),
+               *shape = npy_value(header, "'shape'");
+    if (descr == NULL || order == NULL || shape == NULL || *shape != '(')
+        return M3_FAIL(err, M3_ERR_INVALID, path, "has a damaged header: no descr, fortran_order or shape");
+    size_t i = 0, count = sizeof kinds / sizeof kinds[0];
+    while (i < count && strncmp(descr, kinds[i].text, strlen(kinds[i].text)) != 0) i++;
+    if (i == count)
+        return M3_FAIL(err, M3_ERR_INVALID, path,
+                       "holds %.*s; give little-endian float16, float32 or float64 ('<f2', '<f4', '<f8')",
+                       (int)strcspn(descr, ","), descr);
+    matrix->kind = kinds[i].kind;
+    matrix->by_columns = strncmp(order, "True", 4) == 0;
+    unsigned long long dims[2] = {0, 0};
+    size_t rank = 0;
+    for (const char *at = shape + 1; *at >= '0' && *at <= '9'; rank++) {
+        char *end;
+        unsigned long long dim = strtoull(at, &end, 10);
+        if (rank < 2) dims[rank] = dim;
+        at = end + strspn(end, " ");
+        if (*at == ',') at += 1 + strspn(at + 1, " ");
+    }
+    if (rank != 2)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "has shape %.*s; give [rows, D]", (int)strcspn(shape, ")") + 1,
+                       shape);
+    matrix->rows = dims[0];
+    matrix->width = dims[1] > UINT32_MAX ? UINT32_MAX : (uint32_t)dims[1];
+    return M3_OK;
+}
+
+static m3_status open_npy(m3_matrix *matrix, const char *path, m3_error *err)
+{
+    const unsigned char *bytes = (const unsigned char *)matrix->file.bytes;
+    size_t size = matrix->file.size, start = 0, length = 0;
+    if (size >= 12 && memcmp(bytes, "\x93NUMPY", 6) == 0) {
+        length = (size_t)bytes[8] | (size_t)bytes[9] << 8;
+        start = 10;
+        if (bytes[6] >= 2) {
+            length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
+            start = 12;
+        }
+    }
+    if (start == 0) return M3_FAIL(err, M3_ERR_INVALID, path, "is no .npy file: it does not begin with \\x93NUMPY");
+    char header[4096];
+    if (length > size - start || length >= sizeof header)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "is damaged: a header of %zu bytes in a file of %zu", length, size);
+    memcpy(header, bytes + start, length);
+    header[length] = '\0';
+    m3_status st = parse_npy_dict(matrix, header, path, err);
+    if (st != M3_OK) return st;
+    matrix->data = matrix->file.bytes + start + length;
+    return check_extent(matrix, path, size - start - length, err);
+}
+
+/* The tensor to take: the only one, or the one with the name. */
+static json_t *choose_tensor(json_t *header, const char *name, const char *path, m3_error *err)
+{
+    json_t *named = json_object_get(header, name), *only = NULL, *value;
+    const char *key;
+    size_t tensors = 0;
+    json_object_foreach(header, key, value)
+    {
+        if (strcmp(key, "__metadata__") == 0) continue;
+        only = value;
+        tensors++;
+    }
+    if (named != NULL) return named;
+    if (tensors == 1) return only;
+    (void)M3_FAIL(err, M3_ERR_INVALID, path, "has %zu tensors and none is named '%s'", tensors, name);
+    return NULL;
+}
+
+static m3_status take_tensor(m3_matrix *matrix, const json_t *tensor, const char *path, size_t start, m3_error *err)
+{
+    static const struct {
+        const char *text;
+        m3_number_kind kind;
+    } kinds[] = {{"F16", M3_NUMBER_F16}, {"BF16", M3_NUMBER_BF16}, {"F32", M3_NUMBER_F32}, {"F64", M3_NUMBER_F64}};
+    const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
+    const json_t *shape = json_object_get(tensor, "shape"), *offsets = json_object_get(tensor, "data_offsets");
+    if (dtype == NULL || json_array_size(offsets) != 2)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "has a damaged header: no dtype or data_offsets");
+    size_t i = 0, count = sizeof kinds / sizeof kinds[0];
+    while (i < count && strcmp(dtype, kinds[i].text) != 0) i++;
+    if (i == count) return M3_FAIL(err, M3_ERR_INVALID, path, "holds %s; give F16, BF16, F32 or F64", dtype);
+    matrix->kind = kinds[i].kind;
+    if (json_array_size(shape) != 2)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "has a tensor of rank %zu; give [rows, D]", json_array_size(shape));
+    json_int_t rows = json_integer_value(json_array_get(shape, 0)),
+               width = json_integer_value(json_array_get(shape, 1));
+    json_int_t from = json_integer_value(json_array_get(offsets, 0)),
+               to = json_integer_value(json_array_get(offsets, 1));
+    if (rows < 0 || width < 0 || from < 0 || to < from || (uint64_t)to > matrix->file.size - start)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "is damaged: bytes %lld to %lld of a file of %zu", (long long)from,
+                       (long long)to, matrix->file.size);
+    matrix->rows = (uint64_t)rows;
+    matrix->width = width > (json_int_t)UINT32_MAX ? UINT32_MAX : (uint32_t)width;
+    matrix->data = matrix->file.bytes + start + from;
+    return check_extent(matrix, path, (uint64_t)(to - from), err);
+}
+
+static m3_status open_safetensors(m3_matrix *matrix, const char *path, const char *name, m3_error *err)
+{
+    const unsigned char *bytes = (const unsigned char *)matrix->file.bytes;
+    size_t size = matrix->file.size;
+    uint64_t length = 0;
+    for (size_t i = 0; i < 8 && size >= 8; i++) length |= (uint64_t)bytes[i] << (8 * i);
+    if (size < 8 || length > size - 8)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "is no safetensors file: a header of %llu bytes in a file of %zu",
+                       (unsigned long long)length, size);
+    json_error_t reason;
+    json_t *header = json_loadb(matrix->file.bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &reason);
+    if (!json_is_object(header)) {
+        json_decref(header);
+        return M3_FAIL(err, M3_ERR_INVALID, path, "has a damaged header: %s",
+                       header == NULL ? reason.text : "no object");
+    }
+    const json_t *tensor = choose_tensor(header, name, path, err);
+    m3_status st = tensor == NULL ? M3_ERR_INVALID : take_tensor(matrix, tensor, path, 8 + (size_t)length, err);
+    json_decref(header);
+    return st;
+}
+
+m3_status m3_matrix_open(m3_matrix *matrix, const char *path, const char *name, m3_error *err)
+{
+    *matrix = (m3_matrix){0};
+    m3_status st = m3_file_map(path, &matrix->file, err);
+    if (st != M3_OK) return st;
+    const char *dot = strrchr(path, '.');
+    bool safetensors = dot != NULL && strcasecmp(dot, ".safetensors") == 0;
+    st = safetensors ? open_safetensors(matrix, path, name, err) : open_npy(matrix, path, err);
+    if (st != M3_OK) m3_matrix_close(matrix);
+    return st;
+}
+
+void m3_matrix_close(m3_matrix *matrix)
+{
+    m3_file_unmap(&matrix->file);
+    *matrix = (m3_matrix){0};
+}
+
+static float from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* 1 sign, 5 exponent, 10 fraction bits. */
+static float from_half(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = (half >> 10) & 31u, fraction = half & 1023u;
+    if (exponent == 31) return from_bits(sign | 0x7f800000u | fraction << 13);
+    if (exponent == 0) return (sign != 0 ? -1.0f : 1.0f) * ldexpf((float)fraction, -24);
+    return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+static float number_at(const m3_matrix *matrix, uint64_t index)
+{
+    const char *at = matrix->data + index * sizes[matrix->kind];
+    uint16_t half;
+    float single;
+    double wide;
+    switch (matrix->kind) {
+    case M3_NUMBER_F16: memcpy(&half, at, sizeof half); return from_half(half);
+    case M3_NUMBER_BF16: memcpy(&half, at, sizeof half); return from_bits((uint32_t)half << 16);
+    case M3_NUMBER_F32: memcpy(&single, at, sizeof single); return single;
+    case M3_NUMBER_F64: memcpy(&wide, at, sizeof wide); return fabs(wide) <= (double)3.40282347e38f ? (float)wide : NAN;
+    }
+    return NAN;
+}
+
+bool m3_matrix_row(const m3_matrix *matrix, uint64_t row, float *out)
+{
+    bool finite = true;
+    for (uint32_t i = 0; i < matrix->width; i++) {
+        out[i] = number_at(matrix, matrix->by_columns ? i * matrix->rows + row : row * matrix->width + i);
+        finite = finite && isfinite(out[i]);
+    }
+    return finite;
+}

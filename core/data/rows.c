@@ -1,0 +1,355 @@
+/* rows: one pass over an interactions file.
+ *   row (user, item, behavior, time, numbers) -> one event for its behavior and each derived one that holds */
+#include "core/data/rows.h"
+
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "core/base/alloc.h"
+#include "core/data/table.h"
+
+static const uint32_t NO_COLUMN = UINT32_MAX;
+static const int64_t NEVER = INT64_MIN;
+
+enum compare { ALWAYS, AT_LEAST, ABOVE, AT_MOST, BELOW, EQUAL, UNEQUAL };
+
+struct rule {
+    uint32_t behavior, column;
+    enum compare compare;
+    double number;
+};
+
+struct reader {
+    m3_rows *rows;
+    m3_drops *drops;
+    m3_table *table;
+    uint32_t user, item, behavior, time; /* columns */
+    struct rule *rules;
+    uint32_t rule_count;
+    uint32_t sole; /* behavior of every row, or NO_COLUMN */
+};
+
+m3_reading m3_reading_resolve(const m3_reading *reading)
+{
+    m3_reading r = reading != NULL ? *reading : (m3_reading){0};
+    if (r.user_column == NULL) r.user_column = "user_id";
+    if (r.item_column == NULL) r.item_column = "item_id";
+    if (r.behavior_column == NULL) r.behavior_column = "behavior";
+    if (r.time_column == NULL) r.time_column = "timestamp";
+    if (r.title_column == NULL) r.title_column = "title";
+    if (r.category_column == NULL) r.category_column = "category";
+    return r;
+}
+
+static bool holds(const struct rule *rule, double value)
+{
+    switch (rule->compare) {
+    case ALWAYS: return true;
+    case AT_LEAST: return value >= rule->number;
+    case ABOVE: return value > rule->number;
+    case AT_MOST: return value <= rule->number;
+    case BELOW: return value < rule->number;
+    case EQUAL: return value == rule->number;
+    case UNEQUAL: return value != rule->number;
+    }
+    return false;
+}
+
+static m3_status find_behavior(m3_rows *rows, m3_field name, uint32_t *number, const m3_table *table, m3_error *err)
+{
+    m3_status st = m3_names_add(&rows->behaviors, name.text, name.size, number, NULL, err);
+    if (st == M3_OK && rows->behaviors.count > M3_MOST_BEHAVIORS)
+        return M3_FAIL(err, M3_ERR_INVALID, m3_table_path(table),
+                       "has more than %d behaviors, '%.*s' among them; name the right column with --behavior-column",
+                       M3_MOST_BEHAVIORS, M3_FIELD_ARGS(name));
+    return st;
+}
+
+/* "NAME=COLUMN>=NUMBER" or "NAME=*" */
+static m3_status parse_rule(struct reader *r, const char *text, struct rule *rule, m3_error *err)
+{
+    static const struct {
+        const char *sign;
+        enum compare compare;
+    } signs[] = {{">=", AT_LEAST}, {"<=", AT_MOST}, {"==", EQUAL}, {"!=", UNEQUAL},
+                 {">", ABOVE},     {"<", BELOW},    {"=", EQUAL}};
+    m3_status st;
+    const char *column = strchr(text, '=');
+    m3_field name = {text, column != NULL ? (size_t)(column - text) : 0};
+    if (name.size == 0 || name.size > M3_ID_BYTES || !m3_field_is_utf8(name) || m3_field_has_control(name)) goto bad;
+    column++;
+    if ((st = find_behavior(r->rows, name, &rule->behavior, r->table, err)) != M3_OK) return st;
+    rule->column = NO_COLUMN;
+    rule->compare = ALWAYS;
+    if (strcmp(column, "*") == 0) return M3_OK;
+    size_t size = strcspn(column, "<>=!");
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        size_t width = strlen(signs[i].sign);
+        if (size == 0 || strncmp(column + size, signs[i].sign, width) != 0) continue;
+        const char *number = column + size + width;
+        if (!m3_field_number((m3_field){number, strlen(number)}, &rule->number)) goto bad;
+        rule->compare = signs[i].compare;
+        char *column_name = m3_strfmt("%.*s", (int)size, column);
+        if (column_name == NULL) return M3_FAIL_MEMORY(err, text, size + 1);
+        st = m3_table_need(r->table, column_name, "--derive", &rule->column, err);
+        m3_free(column_name);
+        return st;
+    }
+bad:
+    return M3_FAIL(err, M3_ERR_INVALID, "derive",
+                   "'%s' is no rule; give BEHAVIOR=COLUMN>=NUMBER (or >, <=, <, ==, !=), or BEHAVIOR=*", text);
+}
+
+static m3_status say_columns(const struct reader *r, const m3_reading *reading, m3_error *err)
+{
+    char list[512];
+    uint32_t *used = m3_calloc((size_t)r->rule_count + 4, sizeof *used);
+    if (used == NULL) return M3_FAIL_MEMORY(err, "derive", (r->rule_count + 4) * sizeof *used);
+    used[0] = r->user;
+    used[1] = r->item;
+    used[2] = r->behavior;
+    used[3] = r->time;
+    for (uint32_t i = 0; i < r->rule_count; i++) used[i + 4] = r->rules[i].column;
+    m3_table_list(r->table, used, r->rule_count + 4, list, sizeof list);
+    m3_free(used);
+    if (list[0] != '\0') m3_drops_say(r->drops, M3_LOG_INFO, "%s: columns not used: %s", m3_table_path(r->table), list);
+    if (r->sole != NO_COLUMN && reading->behavior_column[0] != '\0')
+        m3_drops_say(r->drops, M3_LOG_INFO, "%s: no column '%s', so every row is one event of the behavior '%s'",
+                     m3_table_path(r->table), reading->behavior_column, m3_names_at(&r->rows->behaviors, r->sole));
+    return M3_OK;
+}
+
+static m3_status bind_columns(struct reader *r, const m3_reading *reading, const char *sole_behavior, m3_error *err)
+{
+    m3_status st;
+    r->behavior = r->sole = NO_COLUMN;
+    if ((st = m3_table_need(r->table, reading->user_column, "--user-column", &r->user, err)) != M3_OK ||
+        (st = m3_table_need(r->table, reading->item_column, "--item-column", &r->item, err)) != M3_OK ||
+        (st = m3_table_need(r->table, reading->time_column, "--time-column", &r->time, err)) != M3_OK)
+        return st;
+    bool named = reading->behavior_column[0] != '\0' && strcmp(reading->behavior_column, "behavior") != 0;
+    bool found = m3_table_find(r->table, reading->behavior_column, &r->behavior);
+    if (!found && (named || (reading->derive_count == 0 && sole_behavior == NULL)))
+        return m3_table_need(r->table, reading->behavior_column, "--behavior-column or derive it with --derive",
+                             &r->behavior, err);
+    r->rules = m3_calloc(reading->derive_count, sizeof *r->rules);
+    if (r->rules == NULL) return M3_FAIL_MEMORY(err, "derive", reading->derive_count * sizeof *r->rules);
+    for (; r->rule_count < reading->derive_count; r->rule_count++)
+        if ((st = parse_rule(r, reading->derive[r->rule_count], &r->rules[r->rule_count], err)) != M3_OK) return st;
+    if (!found && r->rule_count == 0) {
+        m3_field name = {sole_behavior, strlen(sole_behavior)};
+        if ((st = find_behavior(r->rows, name, &r->sole, r->table, err)) != M3_OK) return st;
+    }
+    return say_columns(r, reading, err);
+}
+
+static size_t event_slot(const m3_rows *rows, const m3_event *event)
+{
+    struct {
+        int64_t time;
+        uint32_t user, item, behavior, zero;
+    } key = {event->time, event->user, event->item, event->behavior, 0};
+    size_t mask = rows->slot_count - 1;
+    size_t at = (size_t)XXH3_64bits(&key, sizeof key) & mask;
+    for (; rows->slots[at] != 0; at = (at + 1) & mask) {
+        const m3_event *other = &rows->events[rows->slots[at] - 1];
+        if (other->time == event->time && other->user == event->user && other->item == event->item &&
+            other->behavior == event->behavior)
+            break;
+    }
+    return at;
+}
+
+static m3_status make_room(m3_rows *rows, m3_error *err)
+{
+    if (rows->count >= UINT32_MAX / 4)
+        return M3_FAIL(err, M3_ERR_RANGE, "interactions", "more than %u events", UINT32_MAX / 4);
+    if (rows->count == rows->room) {
+        size_t room = rows->room == 0 ? 256 : rows->room * 2;
+        m3_event *events = m3_realloc(rows->events, room, sizeof *events);
+        if (events == NULL) return M3_FAIL_MEMORY(err, "events", room * sizeof *events);
+        rows->events = events;
+        rows->room = room;
+    }
+    if (rows->count >= rows->slot_count / 2) {
+        size_t slot_count = rows->slot_count == 0 ? 512 : rows->slot_count * 2;
+        uint32_t *slots = m3_calloc(slot_count, sizeof *slots);
+        if (slots == NULL) return M3_FAIL_MEMORY(err, "events", slot_count * sizeof *slots);
+        m3_free(rows->slots);
+        rows->slots = slots;
+        rows->slot_count = slot_count;
+        for (size_t i = 0; i < rows->count; i++) rows->slots[event_slot(rows, &rows->events[i])] = (uint32_t)i + 1;
+    }
+    return M3_OK;
+}
+
+static m3_status add_event(struct reader *r, const m3_event *event, m3_error *err)
+{
+    m3_rows *rows = r->rows;
+    m3_status st = make_room(rows, err);
+    if (st != M3_OK) return st;
+    size_t slot = event_slot(rows, event);
+    uint32_t earlier = rows->slots[slot] == 0 ? 0 : rows->events[rows->slots[slot] - 1].line;
+    if (earlier == event->line) return M3_OK; /* a derived behavior that the behavior column names too */
+    if (earlier != 0)
+        return m3_drops_add(r->drops, M3_DROP_DUPLICATE_EVENT, m3_table_path(r->table), event->line, err,
+                            "the '%s' of user '%s' on item '%s' at %lld is already at line %u",
+                            m3_names_at(&rows->behaviors, event->behavior), m3_names_at(&rows->users, event->user),
+                            m3_names_at(&rows->items, event->item), (long long)event->time, earlier);
+    rows->events[rows->count] = *event;
+    rows->slots[slot] = (uint32_t)++rows->count;
+    return M3_OK;
+}
+
+/* Rows may come in any order over users, so each user has an own clock. */
+static m3_status note_order(struct reader *r, const m3_event *event, m3_error *err)
+{
+    m3_rows *rows = r->rows;
+    if (event->user >= rows->last_time_room) {
+        uint32_t room = rows->users.room;
+        int64_t *last = m3_realloc(rows->last_time, room, sizeof *last);
+        if (last == NULL) return M3_FAIL_MEMORY(err, "users", room * sizeof *last);
+        for (uint32_t i = rows->last_time_room; i < room; i++) last[i] = NEVER;
+        rows->last_time = last;
+        rows->last_time_room = room;
+    }
+    if (event->time < rows->last_time[event->user]) {
+        if (r->drops->report->out_of_order++ == 0)
+            m3_drops_say(r->drops, M3_LOG_INFO,
+                         "%s:%u: earlier than the row before of user '%s'; events are sorted by time, file order "
+                         "breaks ties",
+                         m3_table_path(r->table), event->line, m3_names_at(&rows->users, event->user));
+    }
+    rows->last_time[event->user] = event->time;
+    return M3_OK;
+}
+
+/* *good says whether the field can be an id; when not, the row has been dropped. */
+static m3_status check_id(struct reader *r, m3_field field, uint32_t column, uint64_t line, bool *good, m3_error *err)
+{
+    const char *path = m3_table_path(r->table), *name = m3_table_column(r->table, column);
+    *good = false;
+    if (field.size == 0) return m3_drops_add(r->drops, M3_DROP_ID, path, line, err, "%s is empty", name);
+    if (!m3_field_is_utf8(field))
+        return m3_drops_add(r->drops, M3_DROP_ENCODING, path, line, err, "%s is not UTF-8", name);
+    if (field.size > M3_ID_BYTES)
+        return m3_drops_add(r->drops, M3_DROP_ID, path, line, err, "%s has %zu bytes, the most is %d", name, field.size,
+                            M3_ID_BYTES);
+    if (m3_field_has_control(field))
+        return m3_drops_add(r->drops, M3_DROP_ID, path, line, err, "%s has a control character", name);
+    *good = true;
+    return M3_OK;
+}
+
+/* The behaviors of a row as numbers; *good is false when a derived column is no number and the row was dropped. */
+static m3_status row_behaviors(struct reader *r, const m3_row *row, uint32_t *behaviors, uint32_t *count, bool *good,
+                               m3_error *err)
+{
+    m3_status st;
+    *count = 0;
+    *good = true;
+    for (uint32_t i = 0; i < r->rule_count; i++) {
+        const struct rule *rule = &r->rules[i];
+        double value = 0;
+        if (rule->column != NO_COLUMN && !m3_field_number(row->fields[rule->column], &value)) {
+            *good = false;
+            return m3_drops_add(r->drops, M3_DROP_NUMBER, m3_table_path(r->table), row->line, err,
+                                "%s is '%.*s', not a number", m3_table_column(r->table, rule->column),
+                                M3_FIELD_ARGS(row->fields[rule->column]));
+        }
+        if (holds(rule, value)) behaviors[(*count)++] = rule->behavior;
+    }
+    if (r->sole != NO_COLUMN) behaviors[(*count)++] = r->sole;
+    if (r->behavior != NO_COLUMN) {
+        if ((st = check_id(r, row->fields[r->behavior], r->behavior, row->line, good, err)) != M3_OK || !*good)
+            return st;
+        if ((st = find_behavior(r->rows, row->fields[r->behavior], &behaviors[*count], r->table, err)) != M3_OK)
+            return st;
+        (*count)++;
+    }
+    if (*count == 0) {
+        *good = false;
+        m3_drops_count(r->drops, M3_DROP_BEHAVIOR);
+    }
+    return M3_OK;
+}
+
+static m3_status take_row(struct reader *r, const m3_row *row, uint32_t *behaviors, m3_error *err)
+{
+    m3_status st;
+    m3_rows *rows = r->rows;
+    const char *path = m3_table_path(r->table);
+    r->drops->report->rows++;
+    if (row->kind == M3_ROW_QUOTES)
+        return m3_drops_add(r->drops, M3_DROP_FIELDS, path, row->line, err,
+                            "the quotes do not pair up, or text follows a closing quote");
+    if (row->kind == M3_ROW_FIELDS)
+        return m3_drops_add(r->drops, M3_DROP_FIELDS, path, row->line, err, "has %u fields where the header has %u",
+                            row->count, m3_table_column_count(r->table));
+    bool good, cut = false;
+    m3_field user = row->fields[r->user], item = row->fields[r->item], time = row->fields[r->time];
+    if ((st = check_id(r, user, r->user, row->line, &good, err)) != M3_OK || !good) return st;
+    if ((st = check_id(r, item, r->item, row->line, &good, err)) != M3_OK || !good) return st;
+    m3_event event = {.line = row->line > UINT32_MAX ? UINT32_MAX : (uint32_t)row->line};
+    if (!m3_field_time(time, &event.time, &cut))
+        return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err, "%s is '%.*s', not a whole number",
+                            m3_table_column(r->table, r->time), M3_FIELD_ARGS(time));
+    uint32_t count;
+    if ((st = row_behaviors(r, row, behaviors, &count, &good, err)) != M3_OK || !good) return st;
+    if (cut) r->drops->report->fractional_times++;
+    if ((st = m3_names_add(&rows->users, user.text, user.size, &event.user, NULL, err)) != M3_OK) return st;
+    if ((st = m3_names_add(&rows->items, item.text, item.size, &event.item, NULL, err)) != M3_OK) return st;
+    if ((st = note_order(r, &event, err)) != M3_OK) return st;
+    for (uint32_t i = 0; i < count; i++) {
+        event.behavior = behaviors[i];
+        if ((st = add_event(r, &event, err)) != M3_OK) return st;
+    }
+    return M3_OK;
+}
+
+m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *reading, const char *sole_behavior,
+                       m3_drops *drops, m3_error *err)
+{
+    m3_status st;
+    struct reader r = {.rows = rows, .drops = drops};
+    uint32_t *behaviors = m3_calloc((size_t)reading->derive_count + 2, sizeof *behaviors);
+    if (behaviors == NULL) {
+        st = M3_FAIL_MEMORY(err, path, (reading->derive_count + 2) * sizeof *behaviors);
+        goto done;
+    }
+    if ((st = m3_table_open(path, &r.table, err)) != M3_OK) goto done;
+    if ((st = bind_columns(&r, reading, sole_behavior, err)) != M3_OK) goto done;
+    for (;;) {
+        m3_row row;
+        if ((st = m3_table_next(r.table, &row, err)) != M3_OK || row.kind == M3_ROW_END) break;
+        if ((st = take_row(&r, &row, behaviors, err)) != M3_OK) break;
+    }
+    if (st == M3_OK && drops->report->fractional_times > 0)
+        m3_drops_say(drops, M3_LOG_WARN, "%s: the fractions of %llu timestamps were cut off", path,
+                     (unsigned long long)drops->report->fractional_times);
+done:
+    m3_table_close(r.table);
+    m3_free(r.rules);
+    m3_free(behaviors);
+    return st;
+}
+
+void m3_rows_fini(m3_rows *rows)
+{
+    m3_names_fini(&rows->users);
+    m3_names_fini(&rows->items);
+    m3_names_fini(&rows->behaviors);
+    m3_free(rows->events);
+    m3_free(rows->slots);
+    m3_free(rows->last_time);
+    *rows = (m3_rows){0};
+}
+
+int m3_event_by_time(const void *a, const void *b)
+{
+    const m3_event *x = a, *y = b;
+    if (x->user != y->user) return x->user < y->user ? -1 : 1;
+    if (x->time != y->time) return x->time < y->time ? -1 : 1;
+    return x->line == y->line ? 0 : x->line < y->line ? -1 : 1;
+}

@@ -1,0 +1,39 @@
+/* rows: the interactions of a file as events, with names numbered as they come. */
+#ifndef M3_CORE_DATA_ROWS_H
+#define M3_CORE_DATA_ROWS_H
+
+#include "core/data/drops.h"
+#include "core/data/names.h"
+
+enum { M3_MOST_BEHAVIORS = 64 };
+
+typedef struct m3_event {
+    int64_t time;
+    uint32_t user, item, behavior; /**< numbers in the names of the table */
+    uint32_t line;                 /**< of the file; breaks ties of time */
+} m3_event;
+
+/** Starts as {0}; m3_rows_fini() ends it. */
+typedef struct m3_rows {
+    m3_names users, items, behaviors;
+    m3_event *events;
+    size_t count, room;
+    uint32_t *slots; /**< hash table over events, number + 1 */
+    size_t slot_count;
+    int64_t *last_time; /**< [last_time_room] by user */
+    uint32_t last_time_room;
+} m3_rows;
+
+/** The reading with every NULL name replaced by its default. */
+m3_reading m3_reading_resolve(const m3_reading *reading);
+
+/** Read an interactions file. @param sole_behavior  The behavior of every row when the file has no behavior column
+ * and nothing is derived; NULL: then the column is needed. */
+m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *reading, const char *sole_behavior,
+                       m3_drops *drops, m3_error *err);
+void m3_rows_fini(m3_rows *rows);
+
+/** By user, time, line: the order of a user's history. For qsort. */
+int m3_event_by_time(const void *a, const void *b);
+
+#endif

@@ -1,0 +1,190 @@
+/* set_write: sections are laid out first, so that the header is known before the first byte and only the checksum is
+ * put in afterwards. Feature rows stream through one row of memory. */
+#include "core/data/set_write.h"
+
+#include <string.h>
+
+#define XXH_STATIC_LINKING_ONLY
+#include <xxhash.h>
+
+#include "core/base/alloc.h"
+#include "core/data/outfile.h"
+
+/* What a section's bytes come from: one of the three. */
+struct part {
+    m3_set_section head;
+    const void *bytes;
+    const char **strings;
+    uint32_t string_count;
+    const m3_feature_rows *features;
+    uint8_t *owned; /* bytes that the writer made */
+};
+
+struct writer {
+    const m3_set_content *content;
+    struct part *parts;
+    uint32_t count;
+    const char **modality_names;
+    m3_outfile out;
+    XXH64_state_t hash;
+    uint64_t at;
+};
+
+static struct part *add_part(struct writer *w, enum m3_set_kind kind, uint32_t index, uint64_t bytes)
+{
+    struct part *part = &w->parts[w->count++];
+    part->head = (m3_set_section){.kind = kind, .index = index, .bytes = bytes};
+    return part;
+}
+
+static void add_bytes(struct writer *w, enum m3_set_kind kind, uint32_t index, const void *bytes, uint64_t count,
+                      size_t size)
+{
+    add_part(w, kind, index, count * size)->bytes = bytes;
+}
+
+static void add_strings(struct writer *w, enum m3_set_kind kind, const char **strings, uint32_t count)
+{
+    uint64_t bytes = ((uint64_t)count + 1) * sizeof(uint64_t);
+    for (uint32_t i = 0; i < count; i++) bytes += strlen(strings[i]) + 1;
+    struct part *part = add_part(w, kind, 0, bytes);
+    part->strings = strings;
+    part->string_count = count;
+}
+
+static m3_status add_features(struct writer *w, uint32_t k, m3_error *err)
+{
+    const m3_feature_rows *features = &w->content->features[k];
+    uint64_t rows = (uint64_t)w->content->meta.items + 1;
+    struct part *part = add_part(w, M3_SET_FEATURES, k, rows * features->matrix.width * sizeof(float));
+    part->head.width = features->matrix.width;
+    part->features = features;
+    struct part *present = add_part(w, M3_SET_PRESENT, k, rows);
+    present->bytes = present->owned = m3_calloc(rows, 1);
+    if (present->owned == NULL) return M3_FAIL_MEMORY(err, features->name, rows);
+    for (uint64_t i = 0; i < rows; i++) present->owned[i] = features->row_of[i] != 0;
+    return M3_OK;
+}
+
+static m3_status plan(struct writer *w, m3_error *err)
+{
+    const m3_set_content *c = w->content;
+    const m3_set_meta *meta = &c->meta;
+    size_t most = 10 + 3 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
+    w->parts = m3_calloc(most, sizeof *w->parts);
+    w->modality_names = m3_calloc(meta->modalities, sizeof *w->modality_names);
+    if (w->parts == NULL || w->modality_names == NULL) return M3_FAIL_MEMORY(err, "set", most * sizeof *w->parts);
+    for (uint32_t k = 0; k < meta->modalities; k++) w->modality_names[k] = c->features[k].name;
+    add_bytes(w, M3_SET_META, 0, meta, 1, sizeof *meta);
+    add_strings(w, M3_SET_USER_IDS, c->user_ids, meta->users);
+    add_strings(w, M3_SET_ITEM_IDS, c->item_ids, meta->items + 1);
+    add_strings(w, M3_SET_TITLES, c->titles, meta->items + 1);
+    add_strings(w, M3_SET_CATEGORIES, c->categories, meta->items + 1);
+    add_strings(w, M3_SET_BEHAVIOR_NAMES, c->behavior_names, meta->behaviors);
+    add_strings(w, M3_SET_MODALITY_NAMES, w->modality_names, meta->modalities);
+    uint64_t users = meta->users;
+    for (uint32_t b = 0; b < meta->behaviors; b++) {
+        const m3_event_lists *events = &c->events[b];
+        add_bytes(w, M3_SET_EVENT_STARTS, b, events->starts, users + 1, sizeof *events->starts);
+        add_bytes(w, M3_SET_EVENT_ITEMS, b, events->items, events->starts[users], sizeof *events->items);
+        add_bytes(w, M3_SET_EVENT_TIMES, b, events->times, events->starts[users], sizeof *events->times);
+    }
+    add_bytes(w, M3_SET_TOUCHED_STARTS, 0, c->touched_starts, users + 1, sizeof *c->touched_starts);
+    add_bytes(w, M3_SET_TOUCHED_ITEMS, 0, c->touched_items, c->touched_starts[users], sizeof *c->touched_items);
+    for (uint32_t k = 0; k < meta->modalities; k++) {
+        m3_status st = add_features(w, k, err);
+        if (st != M3_OK) return st;
+    }
+    return M3_OK;
+}
+
+static uint64_t aligned(uint64_t offset)
+{
+    return (offset + M3_SET_ALIGN - 1) / M3_SET_ALIGN * M3_SET_ALIGN;
+}
+
+/* A failed write shows when the file is committed. */
+static void emit(struct writer *w, const void *bytes, size_t size)
+{
+    if (size == 0) return;
+    (void)fwrite(bytes, 1, size, w->out.stream);
+    (void)XXH64_update(&w->hash, bytes, size);
+    w->at += size;
+}
+
+static void emit_strings(struct writer *w, const struct part *part)
+{
+    uint64_t start = 0;
+    for (uint32_t i = 0; i < part->string_count; i++) {
+        emit(w, &start, sizeof start);
+        start += strlen(part->strings[i]) + 1;
+    }
+    emit(w, &start, sizeof start);
+    for (uint32_t i = 0; i < part->string_count; i++) emit(w, part->strings[i], strlen(part->strings[i]) + 1);
+}
+
+static m3_status emit_features(struct writer *w, const m3_feature_rows *features, m3_error *err)
+{
+    uint32_t width = features->matrix.width;
+    float *row = m3_calloc(width, sizeof *row);
+    if (row == NULL) return M3_FAIL_MEMORY(err, features->name, width * sizeof *row);
+    for (uint64_t i = 0; i <= w->content->meta.items; i++) {
+        if (features->row_of[i] == 0)
+            memset(row, 0, width * sizeof *row);
+        else
+            (void)m3_matrix_row(&features->matrix, features->row_of[i] - 1, row); /* finite: import has looked */
+        emit(w, row, width * sizeof *row);
+    }
+    m3_free(row);
+    return M3_OK;
+}
+
+static m3_status emit_all(struct writer *w, m3_error *err)
+{
+    static const char zeros[M3_SET_ALIGN];
+    m3_set_header header = {.magic = M3_SET_MAGIC, .version = M3_SET_VERSION, .section_count = w->count};
+    uint64_t offset = sizeof header + w->count * sizeof(m3_set_section);
+    for (uint32_t i = 0; i < w->count; i++) {
+        offset = w->parts[i].head.offset = aligned(offset);
+        offset += w->parts[i].head.bytes;
+    }
+    header.file_bytes = offset;
+    (void)XXH64_reset(&w->hash, 0);
+    emit(w, &header, sizeof header);
+    for (uint32_t i = 0; i < w->count; i++) emit(w, &w->parts[i].head, sizeof w->parts[i].head);
+    for (uint32_t i = 0; i < w->count; i++) {
+        const struct part *part = &w->parts[i];
+        emit(w, zeros, (size_t)(part->head.offset - w->at));
+        m3_status st = M3_OK;
+        if (part->features != NULL)
+            st = emit_features(w, part->features, err);
+        else if (part->strings != NULL)
+            emit_strings(w, part);
+        else
+            emit(w, part->bytes, (size_t)part->head.bytes);
+        if (st != M3_OK) return st;
+    }
+    header.checksum = XXH64_digest(&w->hash);
+    (void)fseek(w->out.stream, 0, SEEK_SET);
+    (void)fwrite(&header, sizeof header, 1, w->out.stream);
+    return M3_OK;
+}
+
+m3_status m3_set_write(const m3_set_content *content, const char *path, m3_error *err)
+{
+    m3_status st;
+    struct writer *w = m3_calloc(1, sizeof *w);
+    if (w == NULL) return M3_FAIL_MEMORY(err, path, sizeof *w);
+    w->content = content;
+    if ((st = plan(w, err)) != M3_OK) goto done;
+    if ((st = m3_outfile_open(&w->out, path, err)) != M3_OK) goto done;
+    if ((st = emit_all(w, err)) != M3_OK) goto done;
+    st = m3_outfile_commit(&w->out, err);
+done:
+    m3_outfile_discard(&w->out);
+    for (uint32_t i = 0; i < w->count; i++) m3_free(w->parts[i].owned);
+    m3_free(w->parts);
+    m3_free(w->modality_names);
+    m3_free(w);
+    return st;
+}
