@@ -1,0 +1,265 @@
+/* checkpoint: a safetensors file with the parameters under their plain names, the optimiser's states ("adam.m.NAME",
+ * "adam.v.NAME"), and in its metadata every counter that a later step, the order of samples or the log depends on.
+ * Reals are written in hexadecimal, so that they come back with all their bits. Features are the set's and sums of
+ * accumulated gradients are zero between steps, so neither is saved. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/base/safetensors.h"
+#include "core/train/internal.h"
+
+static const char format_name[] = "m3bsr checkpoint 1";
+
+const char *const m3_loss_names[M3_LOSSES] = {"loss", "loss_recommend", "loss_modality", "loss_behavior",
+                                              "loss_contrast"};
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_saved(const m3_store_entry *entry)
+{
+    return !starts_with(entry->name, "features") && !starts_with(entry->name, "accum.");
+}
+
+/* ---- Notes: the position as texts ---- */
+
+enum { NOTE_TEXT = 40, NOTES = 12 + M3_LOSSES };
+
+typedef enum note_kind { U32, U64, REAL, TEXT } note_kind;
+
+typedef struct note {
+    const char *key;
+    note_kind kind;
+    size_t offset; /* in m3_position */
+} note;
+
+#define NOTE(kind, member)                                                                                             \
+    {                                                                                                                  \
+#member, kind, offsetof(m3_position, member)                                                                   \
+    }
+static const note notes[NOTES] = {
+    NOTE(U32, epoch),
+    NOTE(U64, batch),
+    NOTE(U64, draws),
+    NOTE(U64, steps),
+    NOTE(REAL, best),
+    NOTE(U32, best_epoch),
+    NOTE(U32, bad_epochs),
+    NOTE(U64, rows),
+    NOTE(U64, log_bytes),
+    NOTE(U64, seed),
+    NOTE(U64, data),
+    NOTE(TEXT, settings),
+    {"sum_loss", REAL, offsetof(m3_position, sums[0])},
+    {"sum_loss_recommend", REAL, offsetof(m3_position, sums[1])},
+    {"sum_loss_modality", REAL, offsetof(m3_position, sums[2])},
+    {"sum_loss_behavior", REAL, offsetof(m3_position, sums[3])},
+    {"sum_loss_contrast", REAL, offsetof(m3_position, sums[4])},
+};
+
+static void write_note(const note *n, const m3_position *position, char text[NOTE_TEXT])
+{
+    const void *at = (const char *)position + n->offset;
+    switch (n->kind) {
+    case U32: (void)snprintf(text, NOTE_TEXT, "%" PRIu32, *(const uint32_t *)at); break;
+    case U64: (void)snprintf(text, NOTE_TEXT, "%" PRIu64, *(const uint64_t *)at); break;
+    case REAL: (void)snprintf(text, NOTE_TEXT, "%a", *(const double *)at); break;
+    case TEXT: (void)snprintf(text, NOTE_TEXT, "%s", (const char *)at); break;
+    }
+}
+
+static bool read_note(const note *n, const char *text, m3_position *position)
+{
+    void *at = (char *)position + n->offset;
+    char *end = NULL;
+    if (n->kind == TEXT) {
+        (void)snprintf(at, sizeof position->settings, "%s", text);
+        return strlen(text) < sizeof position->settings;
+    }
+    uint64_t whole = n->kind == REAL ? 0 : strtoull(text, &end, 10);
+    if (n->kind == REAL)
+        *(double *)at = strtod(text, &end);
+    else if (n->kind == U64)
+        *(uint64_t *)at = whole;
+    else
+        *(uint32_t *)at = (uint32_t)whole;
+    return end != text && *end == 0 && (n->kind != U32 || whole <= UINT32_MAX);
+}
+
+static m3_status read_position(const m3_safetensors *file, const char *path, m3_position *position, m3_error *err)
+{
+    const char *format = m3_safetensors_meta(file, "format");
+    if (format == NULL || strcmp(format, format_name) != 0)
+        return M3_FAIL(err, M3_ERR_INVALID, path,
+                       "has the format '%s', not '%s': parameters can be used, but training cannot go on from it",
+                       format != NULL ? format : "of another tool", format_name);
+    for (int i = 0; i < NOTES; i++) {
+        const char *text = m3_safetensors_meta(file, notes[i].key);
+        if (text == NULL || !read_note(&notes[i], text, position))
+            return M3_FAIL(err, M3_ERR_INVALID, path, "its note '%s' is %s%s%s; the file is damaged", notes[i].key,
+                           text != NULL ? "'" : "missing", text != NULL ? text : "", text != NULL ? "'" : "");
+    }
+    return M3_OK;
+}
+
+/* ---- Saving ---- */
+
+typedef struct saving {
+    m3_store *store;
+    m3_safetensors_entry *entries;
+    uint32_t count;
+} saving;
+
+/* What follows "holds nan at 3, so ..." comes from `then`. */
+static m3_status check_finite(const char *name, const float *values, uint64_t count, const char *then, m3_error *err)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return M3_FAIL(err, M3_ERR_INVALID, name, "holds %s at %llu, %s",
+                           isnan(values[i]) ? "nan" : "infinity or a number beyond float32", (unsigned long long)i,
+                           then);
+    return M3_OK;
+}
+
+/* A checkpoint with NaN would take the place of the last good one. */
+static m3_status read_entry(void *user, uint32_t index, void *data, uint64_t bytes, m3_error *err)
+{
+    saving *s = user;
+    const m3_safetensors_entry *entry = &s->entries[index];
+    m3_status st = m3_store_read(s->store, entry->name, data, bytes, err);
+    if (st != M3_OK || entry->dtype != M3_F32) return st;
+    return check_finite(entry->name, data, bytes / sizeof(float), "so no checkpoint is written; lower lr, or clip more",
+                        err);
+}
+
+m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_position *position, m3_error *err)
+{
+    saving s = {.store = store};
+    char texts[NOTES][NOTE_TEXT];
+    m3_safetensors_note meta[NOTES + 1] = {{"format", format_name}};
+    uint32_t all = m3_store_count(store);
+    if ((s.entries = m3_calloc(all, sizeof *s.entries)) == NULL)
+        return M3_FAIL_MEMORY(err, path, all * sizeof *s.entries);
+    for (uint32_t i = 0; i < all; i++) {
+        m3_store_entry entry;
+        m3_store_at(store, i, &entry);
+        if (is_saved(&entry)) s.entries[s.count++] = (m3_safetensors_entry){entry.name, entry.dtype, entry.shape};
+    }
+    for (int i = 0; i < NOTES; i++) {
+        write_note(&notes[i], position, texts[i]);
+        meta[i + 1] = (m3_safetensors_note){notes[i].key, texts[i]};
+    }
+    m3_status st = m3_safetensors_write(path, s.entries, s.count, meta, NOTES + 1, read_entry, &s, err);
+    m3_free(s.entries);
+    return st;
+}
+
+/* ---- Loading ---- */
+
+static m3_status check_shape(const char *path, const char *name, const m3_shape *has, const m3_shape *wants,
+                             m3_error *err)
+{
+    char a[128], b[128];
+    if (m3_shape_equal(has, wants)) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, name,
+                   "is %s in %s, but %s in the model; use the settings that it was made with",
+                   m3_shape_text(has, a, sizeof a), path, m3_shape_text(wants, b, sizeof b));
+}
+
+static m3_status find(const m3_safetensors *file, const char *path, const char *name, const m3_shape *shape,
+                      uint32_t *index, m3_error *err)
+{
+    char text[128];
+    if (!m3_safetensors_find(file, name, index))
+        return M3_FAIL(err, M3_ERR_INVALID, name,
+                       "is not among the %u tensors of %s, but the model has it as %s; use the settings that the file "
+                       "was made with",
+                       m3_safetensors_count(file), path, m3_shape_text(shape, text, sizeof text));
+    return check_shape(path, name, &m3_safetensors_at(file, *index)->shape, shape, err);
+}
+
+static m3_status load_exactly(const m3_safetensors *file, const char *path, m3_store *store,
+                              const m3_store_entry *entry, m3_error *err)
+{
+    m3_status st;
+    uint32_t index = 0;
+    if ((st = find(file, path, entry->name, &entry->shape, &index, err)) != M3_OK) return st;
+    m3_dtype dtype = m3_safetensors_at(file, index)->dtype;
+    if (dtype != entry->dtype)
+        return M3_FAIL(err, M3_ERR_INVALID, entry->name,
+                       "is %s in %s, but %s in the model; training goes on from its own checkpoints alone",
+                       m3_dtype_name(dtype), path, m3_dtype_name(entry->dtype));
+    uint64_t bytes = m3_shape_count(&entry->shape) * m3_dtype_bytes(dtype);
+    void *data = m3_calloc(bytes, 1);
+    if (data == NULL) return M3_FAIL_MEMORY(err, entry->name, bytes);
+    st = m3_safetensors_read(file, index, data, bytes, err);
+    if (st == M3_OK) st = m3_store_write(store, entry->name, dtype, &entry->shape, data, err);
+    m3_free(data);
+    return st;
+}
+
+static m3_status refuse_unknown(const m3_safetensors *file, const char *path, const m3_store *store, m3_error *err)
+{
+    for (uint32_t i = 0; i < m3_safetensors_count(file); i++) {
+        const m3_safetensors_entry *has = m3_safetensors_at(file, i);
+        m3_store_entry entry;
+        if (!m3_store_find(store, has->name, &entry))
+            return M3_FAIL(err, M3_ERR_INVALID, has->name,
+                           "is in %s, but not in the model; use the settings that the file was made with", path);
+    }
+    return M3_OK;
+}
+
+m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_position *position, m3_error *err)
+{
+    m3_status st;
+    m3_safetensors *file = NULL;
+    if ((st = m3_safetensors_open(path, &file, err)) != M3_OK) goto done;
+    if ((st = read_position(file, path, position, err)) != M3_OK) goto done;
+    if (store == NULL) goto done;
+    if ((st = refuse_unknown(file, path, store, err)) != M3_OK) goto done;
+    for (uint32_t i = 0; i < m3_store_count(store); i++) {
+        m3_store_entry entry;
+        m3_store_at(store, i, &entry);
+        if (is_saved(&entry) && (st = load_exactly(file, path, store, &entry, err)) != M3_OK) goto done;
+    }
+done:
+    m3_safetensors_close(file);
+    return st;
+}
+
+static m3_status load_parameter(const m3_safetensors *file, const char *path, m3_store *store, const m3_tensor *p,
+                                m3_error *err)
+{
+    m3_status st;
+    uint32_t index = 0;
+    if ((st = find(file, path, p->name, &p->shape, &index, err)) != M3_OK) return st;
+    float *data = m3_calloc(m3_tensor_count(p), sizeof *data);
+    if (data == NULL) return M3_FAIL_MEMORY(err, p->name, m3_tensor_count(p) * sizeof *data);
+    st = m3_safetensors_read_f32(file, index, data, m3_tensor_count(p), err);
+    if (st == M3_OK)
+        st = check_finite(p->name, data, m3_tensor_count(p),
+                          "so the checkpoint can rank nothing; give one from before it diverged", err);
+    if (st == M3_OK) st = m3_store_write(store, p->name, M3_F32, &p->shape, data, err);
+    m3_free(data);
+    return st;
+}
+
+m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const m3_graph *graph, m3_error *err)
+{
+    m3_status st;
+    m3_safetensors *file = NULL;
+    if ((st = m3_safetensors_open(path, &file, err)) != M3_OK) goto done;
+    for (uint32_t i = 0; i < m3_graph_tensor_count(graph); i++) {
+        const m3_tensor *p = m3_graph_tensor(graph, i);
+        if (p->kind == M3_PARAMETER && (st = load_parameter(file, path, store, p, err)) != M3_OK) goto done;
+    }
+done:
+    m3_safetensors_close(file);
+    return st;
+}

@@ -1,0 +1,42 @@
+/* rank: scores of samples, the place of a sample's item among them, and metrics over places (MODEL.md 12). */
+#ifndef M3_CORE_TRAIN_RANK_H
+#define M3_CORE_TRAIN_RANK_H
+
+#include "m3bsr/train.h"
+
+/** The sizes of an inference executable: ids [B, n, L] -> scores [n, N]. */
+typedef struct m3_infer_shape {
+    int32_t *ids;
+    const float *scores;
+    uint32_t behaviors, batch, length, items;
+} m3_infer_shape;
+
+/** M3_ERR_INTERNAL when it has no such input or output. */
+m3_status m3_infer_shape_of(m3_executable *infer, m3_infer_shape *shape, m3_error *err);
+
+/** M3_ERR_INVALID when one of the first `rows` rows of scores has NaN or infinity. */
+m3_status m3_check_scores(const m3_infer_shape *shape, uint32_t rows, m3_error *err);
+
+/** Hears of sample `index`: scores [N], item j's is at j - 1. Borrowed for the call. */
+typedef void (*m3_scored_fn)(void *user, uint64_t index, const float *scores);
+
+/** Run inference over samples, each on the history before it, in batches. */
+m3_status m3_score_samples(m3_executable *infer, const m3_dataset *set, const m3_sample *samples, uint64_t count,
+                           m3_scored_fn scored, void *user, m3_error *err);
+
+/** The place of `item` from 1: one more than the other items, without `had`, that do not score less. So ties count
+ * against the model, and NaN does too, wherever it stands. */
+uint32_t m3_rank_full(const float *scores, uint32_t item_count, uint32_t item, m3_items had);
+
+/** ranks[i]: the place of sample i's item among all that its user has not had before.
+ * @param infer  ids [B, n, L] -> scores [n, N]. */
+m3_status m3_rank_samples(m3_executable *infer, const m3_dataset *set, const m3_split *split, const m3_sample *samples,
+                          uint64_t count, uint32_t *ranks, m3_error *err);
+
+/** Add a place to sums. With one right item, HR@k = [rank <= k], NDCG@k = HR@k / log2(rank + 1), MRR@k = HR@k / rank.
+ */
+void m3_metrics_add(m3_metrics *metrics, uint32_t rank);
+/** Sums to means; zeros stay zeros. */
+void m3_metrics_finish(m3_metrics *metrics);
+
+#endif

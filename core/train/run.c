@@ -1,0 +1,132 @@
+/* run: the directory of a training. log.jsonl gets a line at a time; a resumed run cuts it off where its checkpoint was
+ * made, so the log of an interrupted run equals that of an uninterrupted one in all but times. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/data/outfile.h"
+#include "core/train/internal.h"
+
+char *m3_run_path(const char *folder, const char *name)
+{
+    return m3_strfmt("%s/%s", folder, name);
+}
+
+static m3_status holds_run(const char *folder, bool *holds, m3_error *err)
+{
+    static const char *const names[] = {"settings.yaml", "log.jsonl", "last.safetensors", "best.safetensors"};
+    *holds = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *path = m3_run_path(folder, names[i]);
+        if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 32);
+        *holds = *holds || access(path, F_OK) == 0;
+        m3_free(path);
+    }
+    return M3_OK;
+}
+
+/* mkdir -p */
+static m3_status make_folder(const char *folder, m3_error *err)
+{
+    m3_status st = M3_OK;
+    struct stat info;
+    char *path = m3_strdup(folder);
+    if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 1);
+    for (char *at = path + 1; *path != 0 && *at != 0; at++) {
+        if (*at != '/') continue;
+        *at = 0;
+        (void)mkdir(path, 0777); /* the last one tells */
+        *at = '/';
+    }
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        st = M3_FAIL(err, m3_path_status(errno), folder, "cannot be made: %s", strerror(errno));
+    else if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        st = M3_FAIL(err, M3_ERR_INVALID, folder, "is no folder; give another place for the run");
+    m3_free(path);
+    return st;
+}
+
+m3_status m3_run_open(m3_run *run, const char *folder, bool resume, m3_error *err)
+{
+    m3_status st;
+    bool holds = false;
+    *run = (m3_run){0};
+    if (folder[0] == 0) return M3_FAIL(err, M3_ERR_INVALID, "run", "is empty; give the folder of the run");
+    if ((st = holds_run(folder, &holds, err)) != M3_OK) return st;
+    if (holds && !resume)
+        return M3_FAIL(err, M3_ERR_INVALID, folder, "holds a run; go on with --resume, or give another folder");
+    if (!holds && resume) return M3_FAIL(err, M3_ERR_INVALID, folder, "holds no run to go on with; leave out --resume");
+    if (!resume && (st = make_folder(folder, err)) != M3_OK) return st;
+    if ((run->folder = m3_strdup(folder)) == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 1);
+    return M3_OK;
+}
+
+m3_status m3_run_open_log(m3_run *run, uint64_t bytes, m3_error *err)
+{
+    m3_status st = M3_OK;
+    struct stat info;
+    int fd = -1;
+    char *path = m3_run_path(run->folder, "log.jsonl");
+    if (path == NULL) return M3_FAIL_MEMORY(err, run->folder, strlen(run->folder) + 16);
+    if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0 || fstat(fd, &info) != 0) {
+        st = M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
+        goto done;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        st = M3_FAIL(err, M3_ERR_INVALID, run->folder,
+                     "another training is writing there; wait, or give another folder");
+        goto done;
+    }
+    if ((uint64_t)info.st_size < bytes) {
+        st = M3_FAIL(err, M3_ERR_INVALID, path,
+                     "has %lld bytes, but its checkpoint was made at %llu; lines are missing, restore them",
+                     (long long)info.st_size, (unsigned long long)bytes);
+        goto done;
+    }
+    if (ftruncate(fd, (off_t)bytes) != 0 || lseek(fd, 0, SEEK_END) < 0 || (run->log = fdopen(fd, "ab")) == NULL)
+        st = M3_FAIL(err, M3_ERR_IO, path, "cannot be cut off at byte %llu: %s", (unsigned long long)bytes,
+                     strerror(errno));
+    else
+        fd = -1; /* the stream owns it now */
+done:
+    if (fd >= 0) (void)close(fd);
+    m3_free(path);
+    return st;
+}
+
+m3_status m3_run_log(m3_run *run, m3_error *err, const char *format, ...)
+{
+    va_list args;
+    json_error_t wrong;
+    va_start(args, format);
+    json_t *line = json_vpack_ex(&wrong, 0, format, args);
+    va_end(args);
+    if (line == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, "log.jsonl", "a line could not be made: %s", wrong.text);
+    bool written = json_dumpf(line, run->log, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 &&
+                   fputc('\n', run->log) != EOF && fflush(run->log) == 0;
+    json_decref(line);
+    if (!written) return M3_FAIL(err, M3_ERR_IO, run->folder, "log.jsonl could not be written: %s", strerror(errno));
+    return M3_OK;
+}
+
+m3_status m3_run_sync_log(m3_run *run, uint64_t *bytes, m3_error *err)
+{
+    off_t at = -1;
+    if (fflush(run->log) == 0 && fsync(fileno(run->log)) == 0) at = lseek(fileno(run->log), 0, SEEK_END);
+    if (at < 0) return M3_FAIL(err, M3_ERR_IO, run->folder, "log.jsonl could not be written: %s", strerror(errno));
+    *bytes = (uint64_t)at;
+    return M3_OK;
+}
+
+void m3_run_close(m3_run *run)
+{
+    if (run->log != NULL) (void)fclose(run->log);
+    m3_free(run->folder);
+    *run = (m3_run){0};
+}

@@ -1,0 +1,232 @@
+/* batch: order, negatives and padding are pure functions of seed, epoch and batch, and cover what they should. */
+#include "core/train/internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/data_source.h"
+
+enum { USERS = 13, ITEMS = 9, L = 3, N = 4, NEGATIVES = 5 };
+
+static data_source source;
+static m3_dataset *set;
+static m3_split *split;
+
+static m3_model_config config_of(const char *loss)
+{
+    m3_model_config c;
+    m3_model_defaults(&c);
+    c.behaviors = 2;
+    c.length = L;
+    c.items = ITEMS;
+    c.batch = N;
+    c.negatives = NEGATIVES;
+    (void)snprintf(c.loss, sizeof c.loss, "%s", loss);
+    return c;
+}
+
+static m3_feed *feed_of(const char *loss, uint64_t seed, bool keep_empty)
+{
+    m3_feed *feed = NULL;
+    m3_error err = {0};
+    const m3_model_config c = config_of(loss);
+    if (m3_feed_create(set, split, &c, seed, keep_empty, &feed, &err) != M3_OK) fail_msg("%s", err.message);
+    return feed;
+}
+
+/* Room for one batch, filled with what must be overwritten. */
+typedef struct room {
+    int32_t ids[2 * N * L], target[N], negatives[N * NEGATIVES];
+    uint32_t rng[3];
+    float valid;
+} room;
+
+static uint32_t fill(const m3_feed *feed, uint64_t index, uint32_t draw, room *r)
+{
+    memset(r, 0x77, sizeof *r);
+    const m3_batch to = {
+        .ids = r->ids, .target = r->target, .negatives = r->negatives, .rng = r->rng, .valid = &r->valid};
+    return m3_feed_fill(feed, index, draw, &to);
+}
+
+static void every_sample_once(void **state)
+{
+    (void)state;
+    m3_feed *feed = feed_of("full", 3, true);
+    uint64_t all;
+    const m3_sample *samples = m3_split_samples(split, M3_PART_TRAIN, &all);
+    char *seen = calloc(all, 1);
+    assert_int_equal(m3_feed_samples(feed), all);
+    for (uint32_t epoch = 0; epoch < 3; epoch++) {
+        memset(seen, 0, all);
+        m3_feed_shuffle(feed, epoch);
+        for (uint64_t i = 0; i < all; i++) seen[m3_feed_at(feed, i) - samples] = 1;
+        assert_null(memchr(seen, 0, all));
+    }
+    free(seen);
+    m3_feed_free(feed);
+}
+
+static void order_repeats(void **state)
+{
+    (void)state;
+    m3_feed *a = feed_of("full", 3, true), *b = feed_of("full", 3, true), *other = feed_of("full", 4, true);
+    uint64_t moved = 0, seeded = 0;
+    m3_feed_shuffle(a, 0);
+    m3_feed_shuffle(b, 7);
+    m3_feed_shuffle(other, 7);
+    for (uint64_t i = 0; i < m3_feed_samples(a); i++) {
+        moved += m3_feed_at(a, i) != m3_feed_at(b, i);
+        seeded += m3_feed_at(b, i) != m3_feed_at(other, i);
+    }
+    assert_true(moved > m3_feed_samples(a) / 2 && seeded > m3_feed_samples(a) / 2);
+    m3_feed_shuffle(a, 7); /* no matter which epochs came before */
+    for (uint64_t i = 0; i < m3_feed_samples(a); i++) assert_ptr_equal(m3_feed_at(a, i), m3_feed_at(b, i));
+    m3_feed_free(a);
+    m3_feed_free(b);
+    m3_feed_free(other);
+}
+
+static void skips_empty(void **state)
+{
+    (void)state;
+    m3_feed *feed = feed_of("full", 3, false), *all = feed_of("full", 3, true);
+    assert_int_equal(m3_feed_skipped(feed), USERS); /* each user's first */
+    assert_int_equal(m3_feed_samples(feed) + USERS, m3_feed_samples(all));
+    assert_int_equal(m3_feed_skipped(all), 0);
+    for (uint64_t i = 0; i < m3_feed_samples(feed); i++) assert_true(m3_feed_at(feed, i)->position > 0);
+    m3_feed_free(feed);
+    m3_feed_free(all);
+}
+
+static void fills_rows(void **state)
+{
+    (void)state;
+    m3_feed *feed = feed_of("sampled", UINT64_C(0x500000003), true);
+    room r;
+    m3_feed_shuffle(feed, 1);
+    assert_int_equal(fill(feed, 1, 17, &r), N);
+    assert_true(r.valid == (float)N);
+    assert_int_equal(r.rng[0], 3);
+    assert_int_equal(r.rng[1], 5);
+    assert_int_equal(r.rng[2], 17);
+    for (uint32_t i = 0; i < N; i++) {
+        const m3_sample *sample = m3_feed_at(feed, N + i);
+        int32_t want[2 * L];
+        m3_dataset_history(set, sample->user, sample->time, L, L, want);
+        assert_int_equal(r.target[i], sample->item);
+        for (uint32_t b = 0; b < 2; b++) assert_memory_equal(r.ids + (b * N + i) * L, want + b * L, L * sizeof *want);
+    }
+    m3_feed_free(feed);
+}
+
+static void pads_last(void **state)
+{
+    (void)state;
+    m3_feed *feed = feed_of("sampled", 3, true);
+    uint64_t count = m3_feed_samples(feed), batches = m3_feed_batches(feed);
+    uint32_t rest = (uint32_t)(count % N);
+    room r;
+    assert_true(rest != 0); /* or this test shows nothing */
+    assert_int_equal(fill(feed, batches - 1, 0, &r), rest);
+    assert_true(r.valid == (float)rest);
+    for (uint32_t i = rest; i < N; i++) {
+        assert_int_equal(r.target[i], 0);
+        for (uint32_t k = 0; k < NEGATIVES; k++) assert_int_equal(r.negatives[i * NEGATIVES + k], 0);
+        for (uint32_t l = 0; l < L; l++) assert_int_equal(r.ids[i * L + l] | r.ids[(N + i) * L + l], 0);
+    }
+    m3_feed_free(feed);
+}
+
+static bool touched(uint32_t user, uint32_t item)
+{
+    m3_items items = m3_dataset_touched(set, user);
+    for (uint32_t i = 0; i < items.count; i++)
+        if (items.items[i] == item) return true;
+    return false;
+}
+
+static void draws_negatives(void **state)
+{
+    (void)state;
+    m3_feed *feed = feed_of("sampled", 3, true);
+    room r, again, other;
+    uint32_t differ = 0;
+    for (uint64_t batch = 0; batch < m3_feed_batches(feed); batch++) {
+        uint32_t rows = fill(feed, batch, 5, &r);
+        (void)fill(feed, batch, 5, &again);
+        (void)fill(feed, batch, 6, &other);
+        assert_memory_equal(&r, &again, sizeof r);
+        differ += memcmp(r.negatives, other.negatives, sizeof r.negatives) != 0;
+        for (uint32_t i = 0; i < rows; i++)
+            for (uint32_t k = 0; k < NEGATIVES; k++) {
+                uint32_t item = (uint32_t)r.negatives[i * NEGATIVES + k];
+                const m3_sample *sample = m3_feed_at(feed, batch * N + i);
+                assert_in_range(item, 1, ITEMS);
+                assert_true(item != sample->item);
+                /* user 0 touched everything; then only the target is left out */
+                assert_true(sample->user == 0 || !touched(sample->user, item));
+            }
+    }
+    assert_int_equal(differ, m3_feed_batches(feed));
+    m3_feed_free(feed);
+}
+
+static void draws_uniformly(void **state)
+{
+    (void)state;
+    const uint32_t without[] = {1, 2, 5, 9};
+    const m3_items items = {.count = 4, .items = without};
+    uint32_t counts[ITEMS + 1] = {0};
+    for (uint64_t k = 0; k < 5; k++) counts[m3_draw_item(k, ITEMS, items)]++;
+    const uint32_t want[ITEMS + 1] = {0, 0, 0, 1, 1, 0, 1, 1, 1, 0};
+    assert_memory_equal(counts, want, sizeof want); /* each of the five that are left, once */
+    assert_int_equal(m3_draw_item(3, 4, (m3_items){.count = 0}), 4);
+    assert_int_equal(m3_draw_item(3, 2, (m3_items){.count = 2, .items = without}), 0);
+}
+
+/* User u goes through 3 + u % 4 items; user 0 through all. Views come before each buy. */
+static int start(void **state)
+{
+    (void)state;
+    char text[8192] = "user_id\titem_id\tbehavior\ttimestamp\n";
+    m3_error err = {0};
+    for (uint32_t u = 0; u < USERS; u++)
+        for (uint32_t i = 0; i < (u == 0 ? ITEMS : 3 + u % 4); i++) {
+            size_t at = strlen(text);
+            uint32_t item = (u + 2 * i) % ITEMS;
+            (void)snprintf(text + at, sizeof text - at, "%u\t%u\tview\t%u\n%u\t%u\tbuy\t%u\n", u, item, i, u, item, i);
+        }
+    data_source_make(&source);
+    data_source_write(&source, "interactions.tsv", text, 0);
+    if (data_source_import(&source, (m3_import_options){0}, NULL, &err) != M3_OK) return -1;
+    if (m3_dataset_open(data_source_path(&source, "set"), &set, &err) != M3_OK) return -1;
+    return m3_dataset_split(set, m3_dataset_target(set), &split, &err) == M3_OK ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    m3_split_free(split);
+    m3_dataset_close(set);
+    data_source_remove(&source);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"an epoch has every sample once", every_sample_once, NULL, NULL, NULL},
+        {"the order follows seed and epoch alone", order_repeats, NULL, NULL, NULL},
+        {"samples without history are skipped or kept", skips_empty, NULL, NULL, NULL},
+        {"rows hold history, target and draws", fills_rows, NULL, NULL, NULL},
+        {"the last batch is padded with zeros", pads_last, NULL, NULL, NULL},
+        {"negatives are items that the user never touched", draws_negatives, NULL, NULL, NULL},
+        {"every item that is left is drawn alike", draws_uniformly, NULL, NULL, NULL},
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
