@@ -1,0 +1,59 @@
+#!/bin/bash
+# m3bsr data from the outside: exit statuses, results on stdout, messages on stderr, JSON that parses.
+# Labels: errors
+set -u
+: "${M3BSR:?the tool to test}"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failures=0
+
+# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
+check() {
+    local name=$1 status=$2 pattern=$3 said got
+    shift 3
+    said=$("$@" 2>&1)
+    got=$?
+    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
+        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
+        failures=$((failures + 1))
+    fi
+}
+
+data="$M3BSR data"
+source=$folder/source
+check 'synth writes a source' 0 'the planted truth is in' \
+    $data synth --out "$source" --users 50 --items 60 --clusters 3 --modalities 2 --width 4
+check 'import prints statistics' 0 'sparsity' $data import "$source" --out "$folder/set"
+check 'import says what it guessed' 0 'give --behaviors to order them' $data import "$source" --out "$folder/set"
+check 'describe prints coverage' 0 '100.0 %' $data describe "$folder/set"
+check 'order and target are options' 0 'target      view' \
+    $data import "$source" --out "$folder/set2" --behaviors buy,view --no-features
+check 'a k-core that leaves nothing' 2 'no event is left' $data import "$source" --out "$folder/set3" --min-user 1000
+check 'a source that is not there' 2 'cannot be opened' $data import "$folder/nowhere" --out "$folder/set3"
+check 'a set that is not there' 2 'cannot be opened' $data describe "$folder/nowhere"
+check 'a file that is no set' 2 'is no data set' $data describe "$source/items.tsv"
+check 'no output' 2 'where to?' $data import "$source"
+check 'an unknown option' 2 'unrecognized option' $data import "$source" --outt "$folder/set3"
+check 'a number that is none' 2 "--min-user cannot be 'few'" $data import "$source" --out "$folder/set3" --min-user few
+check 'no subcommand' 2 'usage:' $data
+check 'help' 0 'usage:' $data --help
+check 'a folder that is not there' 2 'cannot be written' $data import "$source" --out "$folder/no/set"
+
+printf 'user_id\titem_id\tbehavior\ttimestamp\nu\ta\tview\t1\nu\tb\n' >"$folder/bad.tsv"
+check 'a dropped row is named' 0 'bad.tsv:3: has 2 fields' $data import "$folder/bad.tsv" --out "$folder/set3"
+check 'strict refuses it' 2 'bad.tsv:3' $data import "$folder/bad.tsv" --out "$folder/set4" --strict
+[ ! -e "$folder/set4" ] || { echo 'FAILED: a refused import left a file'; failures=$((failures + 1)); }
+
+printf 'userId,movieId,rating,timestamp\n1,10,4.5,5\n1,11,2,6\n2,10,5,7\n' >"$folder/ratings.csv"
+check 'ratings become behaviors' 0 'like' $data import "$folder/ratings.csv" --out "$folder/set5" --user-column userId \
+    --item-column movieId --derive 'rate=*' --derive 'like=rating>=4' --behaviors rate,like
+
+if [ -n "$(command -v python3)" ]; then
+    $data describe "$folder/set" --json 2>/dev/null | python3 -c '
+import json, sys
+d = json.load(sys.stdin)
+assert d["users"] == 50 and d["target"] == "buy" and [m["name"] for m in d["modalities"]] == ["image", "text"], d
+assert d["import"]["dropped"]["fields"] == 0 and sum(b["events"] for b in d["behaviors"]) == d["events"], d
+' || { echo 'FAILED: describe --json'; failures=$((failures + 1)); }
+fi
+[ "$failures" -eq 0 ]

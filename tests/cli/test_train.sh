@@ -1,0 +1,138 @@
+#!/bin/bash
+# The user's job from the outside: data, train, evaluate, recommend; an interrupted training goes on to the same bits;
+# damaged files end in a sentence.
+set -u
+: "${M3BSR:?the tool to test}"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+export XDG_CACHE_HOME=$folder/cache
+failures=0
+
+fail() {
+    printf 'FAILED: %s\n' "$1"
+    failures=$((failures + 1))
+}
+
+# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
+check() {
+    local name=$1 status=$2 pattern=$3 said got
+    shift 3
+    said=$("$@" 2>&1 </dev/null)
+    got=$?
+    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
+        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
+        failures=$((failures + 1))
+    fi
+}
+
+# tensors FILE: the bytes behind the header, which has times in it
+tensors() {
+    tail -c +$(($(od -An -t u8 -N 8 "$1") + 9)) "$1"
+}
+
+same() {
+    cmp <(tensors "$1") <(tensors "$2")
+}
+
+cd "$folder" || exit 1
+m=$M3BSR
+check 'a source' 0 'truth' "$m" data synth --out source --users 400 --items 150 --clusters 5 --width 8
+check 'a set' 0 'sparsity' "$m" data import source --out set
+printf '%s\n' 'data: set' 'width: 16' 'heads: 2' 'expert_layers: 1' 'length: 8' 'batch: 16' 'epochs: 4' 'lr: 0.003' \
+    'infer_start: 5' 'diffusion_steps: 20' >config.yaml
+
+check 'a training' 0 'best is epoch' "$m" train config.yaml --out whole
+for file in settings.yaml log.jsonl last.safetensors best.safetensors metrics.json report.html; do
+    [ -s "whole/$file" ] || fail "the run has no $file"
+done
+[ -z "$(find whole -name '*.tmp*')" ] || fail 'a temporary file was left'
+check 'a run is not overwritten' 2 '--resume' "$m" train config.yaml --out whole
+check 'without a terminal there is no bar' 0 'epoch 1' "$m" train config.yaml --out quiet --set epochs=1
+"$m" train config.yaml --out quieter --set epochs=1 -q 2>said >/dev/null
+[ ! -s said ] || fail '-q says something'
+# shellcheck disable=SC2016 # a carriage return moves the bar
+! grep -q $'\r' whole/log.jsonl said || fail 'a progress bar went to a file'
+
+# Stopped somewhere in the second epoch: as long as a run is under way its log grows line by line.
+"$m" train config.yaml --out parts >said 2>&1 &
+pid=$!
+for _ in $(seq 600); do
+    grep -qs '"event":"epoch"' parts/log.jsonl && break
+    kill -0 $pid 2>/dev/null || break
+    sleep 0.02
+done
+sleep 0.03
+kill -INT $pid
+wait $pid
+status=$?
+[ $status = 130 ] || fail "an interrupted training ends with status $status instead of 130: $(cat said)"
+grep -q -- '--resume' said || fail "an interrupted training does not say how to go on: $(cat said)"
+! same whole/last.safetensors parts/last.safetensors >/dev/null || fail 'nothing was left to resume'
+check 'other settings cannot be resumed' 2 'lr' "$m" train config.yaml --out parts --resume --set lr=0.1
+check 'resume' 0 'best is epoch' "$m" train config.yaml --out parts --resume
+same whole/last.safetensors parts/last.safetensors || fail 'a resumed training ends with other parameters'
+same whole/best.safetensors parts/best.safetensors || fail 'a resumed training has another best epoch'
+strip() { sed -E 's/"(seconds|samples_per_s|time|started|data|run|rate)":("[^"]*"|[-0-9.e+]*),?//g' "$1"; }
+cmp <(strip whole/log.jsonl | grep '"event":"epoch"') <(strip parts/log.jsonl | grep '"event":"epoch"') ||
+    fail 'a resumed training has another log'
+check 'a finished training has nothing to resume' 0 'epochs' "$m" train config.yaml --out parts --resume
+
+check 'evaluation has popularity beside' 0 'popularity' "$m" evaluate whole
+check 'evaluation of the validation split' 0 'valid: ' "$m" evaluate whole --split valid
+check 'evaluation of the last checkpoint' 0 'uni99' "$m" evaluate whole --checkpoint whole/last.safetensors
+check 'evaluation on another device' 0 'uni99' "$m" evaluate whole --backend reference
+[ "$("$m" evaluate whole --json)" = "$("$m" evaluate whole --json)" ] || fail 'two evaluations differ'
+
+# Recommendations: ids of the source, a rank each, and nothing that the user had.
+"$m" recommend whole --users u1,u2 --top 5 >items 2>said || fail "recommend: $(cat said)"
+[ "$(wc -l <items)" = 11 ] || fail "2 users with 5 items make 10 lines and a header: $(cat items)"
+while IFS=$'\t' read -r user rank item _; do
+    [ "$user" = user ] && continue
+    grep -q "^i[0-9]*$" <<<"$item" || fail "'$item' is no item of the source"
+    ! grep -q "^$user	$item	buy	" source/interactions.tsv || fail "$user had $item already (rank $rank)"
+done <items
+printf '\xef\xbb\xbfu3\r\n\nu4\n' >users
+check 'a byte order mark before the users' 0 'u3	1	' "$m" recommend whole --users @users --top 1
+check 'users from a file' 0 'u4	1	' "$m" recommend whole --users @users --top 1
+check 'a folder of users' 2 'Is a directory' "$m" recommend whole --users @.
+check 'an unknown user' 2 'nobody: is no user' "$m" recommend whole --users nobody
+check 'more than there is' 0 '	140	' "$m" recommend whole --users u1 --top 100000 --exclude none
+printf '%s\n' 'user_id	item_id	behavior	timestamp' 'new	i1	view	5' 'new	i2	buy	6' 'new	nothing	view	7' \
+    'cold	nothing	view	7' >history.tsv
+check 'an unseen user is served' 0 'new	1	' "$m" recommend whole --history history.tsv --top 3
+check 'an unseen item is told' 0 'nothing' "$m" recommend whole --history history.tsv --top 3
+check 'who has no history gets popular items' 0 'cold	3	' "$m" recommend whole --history history.tsv --users cold --top 3
+"$m" recommend whole --history history.tsv --users new --top 1000 --exclude touched 2>/dev/null >items
+! grep -qE '	i[12]	' items || fail 'items that were touched are recommended'
+check 'a history that is not there' 2 'nowhere.tsv' "$m" recommend whole --history nowhere.tsv
+check 'a user that the history lacks' 2 'is no user of history.tsv' "$m" recommend whole --history history.tsv --users u1
+
+# Damage.
+head -c 2000 whole/best.safetensors >cut.safetensors
+check 'a checkpoint that was cut short' 2 'cut.safetensors' "$m" evaluate whole --checkpoint cut.safetensors
+printf 'no checkpoint at all' >text.safetensors
+check 'a checkpoint that is none' 2 'text.safetensors' "$m" evaluate whole --checkpoint text.safetensors
+check 'a checkpoint that is not there' 2 'none.safetensors' "$m" evaluate whole --checkpoint none.safetensors
+cp whole/best.safetensors nan.safetensors
+printf '\x00\x00\xc0\x7f' | dd of=nan.safetensors bs=1 seek=$(($(od -An -t u8 -N 8 nan.safetensors) + 8)) conv=notrunc status=none
+check 'a checkpoint with NaN ranks nothing' 2 'holds nan at 0' "$m" evaluate whole --checkpoint nan.safetensors
+head -c 5000 set >cut.set
+check 'a set that was cut short' 2 'cut.set' "$m" evaluate whole --data cut.set
+cp set flipped.set
+printf '\x55' | dd of=flipped.set bs=1 seek=4096 conv=notrunc status=none
+check 'a set with another byte in it' 2 'flipped.set' "$m" evaluate whole --data flipped.set
+"$m" data synth --out source2 --users 50 --items 40 --clusters 3 --width 8 >/dev/null 2>&1
+"$m" data import source2 --out set2 >/dev/null 2>&1
+check 'a set of other items' 2 'items' "$m" evaluate whole --data set2
+# The best is saved before the last: a run that was killed between them goes on from the best.
+"$m" train config.yaml --out between --set epochs=1 >/dev/null 2>&1
+rm between/last.safetensors
+check 'resume from the best' 0 'best is epoch' "$m" train config.yaml --out between --resume --set epochs=4
+same whole/last.safetensors between/last.safetensors || fail 'a training resumed from its best ends with other parameters'
+cp -r parts broken
+head -c 3000 broken/last.safetensors >broken/short
+mv broken/short broken/last.safetensors
+check 'resuming from a damaged checkpoint' 2 'last.safetensors' "$m" train config.yaml --out broken --resume --set epochs=9
+check 'a loss that is no number stops' 2 'loss' "$m" train config.yaml --out burst --set lr=1000 --set clip=0
+
+[ "$failures" -eq 0 ]

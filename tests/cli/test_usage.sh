@@ -1,0 +1,95 @@
+#!/bin/bash
+# m3bsr from the outside: what is asked wrongly ends with status 2 and a sentence that says how to mend it.
+# Labels: errors
+set -u
+: "${M3BSR:?the tool to test}"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failures=0
+
+# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
+check() {
+    local name=$1 status=$2 pattern=$3 said got
+    shift 3
+    said=$("$@" 2>&1 </dev/null)
+    got=$?
+    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
+        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
+        failures=$((failures + 1))
+    fi
+}
+
+# config NAME LINE...: a file of settings
+config() {
+    local name=$1
+    shift
+    printf '%s\n' "$@" >"$folder/$name"
+}
+
+m=$M3BSR
+check 'no command' 2 'usage: m3bsr COMMAND' "$m"
+check 'an unknown command lists what there is' 2 'devices' "$m" trian
+check 'help' 0 'recommend' "$m" help
+check 'help on a command' 0 '--resume' "$m" help train
+check 'help on an unknown command' 2 "there is no command 'trian'" "$m" help trian
+check 'the version' 0 'plugin interface' "$m" --version
+for command in devices plugins data train evaluate recommend graph bench conformance; do
+    check "$command has help" 0 'usage: m3bsr' "$m" $command --help
+    check "$command refuses an unknown option" 2 "$([ $command = data ] && echo usage || echo unrecognized)" "$m" $command --no-such-option
+done
+
+check 'train without a configuration' 2 'usage: m3bsr train CONFIG --out RUN' "$m" train
+check 'train without a place' 2 'where to?' "$m" train "$folder/none.yaml"
+check 'one word too many' 2 "'b' is one argument too many" "$m" train a b --out "$folder/run"
+check 'a configuration that is not there' 2 'none.yaml' "$m" train "$folder/none.yaml" --out "$folder/run"
+config typo.yaml 'widht: 8'
+check 'an unknown key suggests the nearest' 2 "did you mean 'width'" "$m" graph "$folder/typo.yaml"
+check 'an unknown key has its place' 2 'typo.yaml:1' "$m" graph "$folder/typo.yaml"
+config range.yaml 'epochs: 3' 'heads: 0'
+check 'a value out of range has its place' 2 'range.yaml:2' "$m" graph "$folder/range.yaml"
+config broken.yaml 'width: [8'
+check 'a file that is no YAML' 2 'broken.yaml' "$m" graph "$folder/broken.yaml"
+config expert.yaml 'expert: mamba'
+check 'an unknown expert lists what is loaded' 2 'transformer' "$m" graph "$folder/expert.yaml"
+config no-data.yaml 'width: 8' 'heads: 1'
+check 'training without data' 2 'data: is not set' "$m" train "$folder/no-data.yaml" --out "$folder/run"
+config lost-data.yaml 'data: nowhere.set'
+check 'a data set that is not there' 2 'nowhere.set' "$m" train "$folder/lost-data.yaml" --out "$folder/run"
+check 'an assignment that is none' 2 'give key=value' "$m" graph --set width
+check 'an assignment to an unknown key' 2 "did you mean 'width'" "$m" graph --set widht=8
+check 'a seed that is no number' 2 "'x' is no whole number" "$m" graph --seed x
+
+check 'an unknown backend lists what there is' 2 'reference:0' "$m" graph --backend gpu
+check 'a device number that is not there' 2 'cpu:0' "$m" graph --backend cpu:7
+check 'an unknown option of a device' 2 'no such option' "$m" graph --backend reference --device-option colour=red
+check 'an option of a device without value' 2 'write KEY=VALUE' "$m" graph --backend cpu --device-option fast
+check 'an unknown pass lists what there is' 2 'dedupe' "$m" graph --no-pass magic
+check 'threads that are no number' 2 "--threads cannot be 'two'" "$m" graph --threads two
+check 'a graph of what is not there' 2 'give step or infer' "$m" graph --what train
+check 'a bench of what is not there' 2 'give step or infer' "$m" bench --what train
+
+check 'a run that is not there' 2 'settings.yaml' "$m" evaluate "$folder/nothing"
+check 'an unknown split' 2 'give valid or test' "$m" evaluate "$folder/nothing" --split train
+check 'recommending to nobody' 2 'for whom?' "$m" recommend "$folder/nothing"
+check 'a batch of nothing' 2 "--batch cannot be '0'" "$m" bench --batch 0
+check 'no repeats' 2 "--repeats cannot be '0'" "$m" bench --repeats 0
+check 'no item to recommend' 2 "--top cannot be '0'" "$m" recommend "$folder/nothing" --users a --top 0
+check 'an unknown exclusion' 2 'give target, touched or none' "$m" recommend "$folder/x" --users a --exclude all
+check 'an unknown format' 2 'give tsv or json' "$m" recommend "$folder/x" --users a --format xml
+
+check 'an unknown layer' 2 'ops gradients model' "$m" conformance --layer speed
+check 'layer model without files' 2 'which files?' "$m" conformance --layer model
+check 'no case matches' 2 'matches none' "$m" conformance --layer ops --cases 'nothing*'
+check 'a vector file that is not there' 2 'nowhere' "$m" conformance --layer model --vectors "$folder/nowhere"
+check 'a vector file that is none' 2 'typo.yaml' "$m" conformance --layer model --vectors "$folder/typo.yaml"
+check 'cases that hold' 0 '0 fail' "$m" conformance --backend cpu --layer ops --cases 'neg*'
+check 'a device that refuses an op falls back' 0 'because' "$m" graph --set width=8 --set heads=1 --set items=9 \
+    --backend reference --device-option refuse=exp
+check 'strict refuses to fall back' 3 'exp' "$m" graph --set width=8 --set heads=1 --set items=9 --strict \
+    --backend reference --device-option refuse=exp
+# shellcheck disable=SC2016 # the inner shell expands
+check 'a result that cannot be written' 3 'could not be written' bash -c '"$M3BSR" plugins >/dev/full'
+
+said=$("$m" graph --backend gpu 2>/dev/null)
+[ -z "$said" ] || { echo 'FAILED: an error went to standard output'; failures=$((failures + 1)); }
+[ "$failures" -eq 0 ]

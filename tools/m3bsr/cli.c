@@ -1,0 +1,300 @@
+/* cli: options by table, errors as sentences and exit statuses, the engine and devices that options ask for. */
+#include "tools/m3bsr/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPTION_FIRST = 256, OPTIONS_MOST = 48, DEVICES_MOST = 64 };
+
+int cli_report(const m3_error *err)
+{
+    (void)fflush(stdout); /* a result that is there comes before what went wrong after it */
+    const bool failed = err->code != M3_ERR_INTERRUPTED; /* being stopped is no error */
+    (void)fprintf(stderr, "%s%s%s%s", failed ? "error: " : "", err->subject, err->subject[0] != '\0' ? ": " : "",
+                  err->message);
+    if (failed && err->file[0] != '\0') (void)fprintf(stderr, "  [%s:%d]", err->file, (int)err->line);
+    (void)fputc('\n', stderr);
+    switch (err->code) {
+    case M3_OK: return CLI_DONE;
+    case M3_ERR_INVALID:
+    case M3_ERR_RANGE: return CLI_BAD_INPUT;
+    case M3_ERR_INTERRUPTED: return CLI_INTERRUPTED;
+    case M3_ERR_UNSUPPORTED:
+    case M3_ERR_MEMORY:
+    case M3_ERR_DEVICE_LOST:
+    case M3_ERR_TIMEOUT:
+    case M3_ERR_ABI:
+    case M3_ERR_IO:
+    case M3_ERR_INTERNAL: break;
+    }
+    return CLI_SYSTEM;
+}
+
+/* ---- Options ---- */
+
+bool cli_count(const char *text, uint32_t *number)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || value > UINT32_MAX) return false;
+    *number = (uint32_t)value;
+    return true;
+}
+
+static bool take(const cli_option *option, const char *text)
+{
+    cli_list *list;
+    switch (option->kind) {
+    case CLI_FLAG: *(bool *)option->to = true; return true;
+    case CLI_TEXT: *(const char **)option->to = text; return true;
+    case CLI_COUNT: return cli_count(text, option->to) && *(const uint32_t *)option->to > 0;
+    case CLI_LIST:
+        list = option->to;
+        if (list->count == CLI_MOST) return false;
+        list->at[list->count++] = text;
+        return true;
+    }
+    return false;
+}
+
+static uint32_t append(cli_option *all, uint32_t count, const cli_option *some, size_t some_count)
+{
+    for (size_t i = 0; i < some_count && count < OPTIONS_MOST; i++) all[count++] = some[i];
+    return count;
+}
+
+/* The command's own options, then those of its groups. */
+static uint32_t gather(cli *c, const cli_command *command, cli_option all[OPTIONS_MOST])
+{
+    const cli_option device[] = {
+        {"backend", CLI_TEXT, &c->backend, "NAME", "auto (default), or a device such as cpu or cpu:0"},
+        {"device-option", CLI_LIST, &c->device_option, "KEY=VALUE", "of the backend; may be repeated"},
+        {"threads", CLI_COUNT, &c->threads, "N", "default: as many as the process may use"},
+    };
+    const cli_option plugins[] = {
+        {"plugin-path", CLI_TEXT, &c->plugin_path, "A:B", "folders to search first, instead of M3BSR_PLUGIN_PATH"},
+    };
+    const cli_option model[] = {
+        {"set", CLI_LIST, &c->set, "KEY=VALUE", "over the configuration; may be repeated"},
+        {"seed", CLI_TEXT, &c->seed, "N", "the same as --set seed=N"},
+    };
+    const cli_option passes[] = {
+        {"no-pass", CLI_LIST, &c->no_pass, "NAME", "leave out a pass over the graph; may be repeated"},
+        {"strict", CLI_FLAG, &c->strict, NULL, "an operation that the device does not run is an error"},
+    };
+    const cli_option common[] = {
+        {"json", CLI_FLAG, &c->json, NULL, "the result as JSON"},
+    };
+    uint32_t count = append(all, 0, command->options, command->option_count);
+    if (command->groups & CLI_MODEL) count = append(all, count, model, sizeof model / sizeof *model);
+    if (command->groups & CLI_DEVICE) count = append(all, count, device, sizeof device / sizeof *device);
+    if (command->groups & (CLI_DEVICE | CLI_PLUGINS)) count = append(all, count, plugins, 1);
+    if (command->groups & CLI_PASSES) count = append(all, count, passes, sizeof passes / sizeof *passes);
+    return append(all, count, common, 1);
+}
+
+static void print_help(const cli_command *command, const cli_option *options, uint32_t count, FILE *to)
+{
+    const char *line = command->usage;
+    for (bool first = true; line != NULL; first = false) {
+        const char *end = strchr(line, '\n');
+        int length = end != NULL ? (int)(end - line) : (int)strlen(line);
+        (void)fprintf(to, "%s m3bsr %.*s\n", first ? "usage:" : "      ", length, line);
+        line = end != NULL ? end + 1 : NULL;
+    }
+    (void)fprintf(to, "\n%s\n\n", command->about);
+    for (uint32_t i = 0; i < count; i++) {
+        char left[64];
+        (void)snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].argument != NULL ? " " : "",
+                       options[i].argument != NULL ? options[i].argument : "");
+        (void)fprintf(to, "  %-26s %s\n", left, options[i].help);
+    }
+    (void)fprintf(to, "  %-26s %s\n  %-26s %s\n  %-26s %s\n", "-q", "errors only", "-v", "say more", "-h, --help",
+                  "this text");
+}
+
+static int check_words(const cli *c, const cli_command *command)
+{
+    if (c->count >= command->least && c->count <= command->most) return CLI_GO_ON;
+    if (c->count > command->most)
+        (void)fprintf(stderr, "error: '%s' is one argument too many\n", c->words[command->most]);
+    else
+        (void)fprintf(stderr, "error: something is missing\n");
+    (void)fprintf(stderr, "usage: m3bsr %.*s\n", (int)strcspn(command->usage, "\n"), command->usage);
+    return CLI_BAD_INPUT;
+}
+
+/* Names of passes are known before anything is built, so a slip is told at once. */
+static int check_passes(const cli *c)
+{
+    const char *const *known = m3_pass_names();
+    for (uint32_t i = 0; i < c->no_pass.count; i++) {
+        bool found = false;
+        for (size_t k = 0; known[k] != NULL; k++) found = found || strcmp(known[k], c->no_pass.at[i]) == 0;
+        if (found) continue;
+        (void)fprintf(stderr, "error: there is no pass '%s' to leave out; there are:", c->no_pass.at[i]);
+        for (size_t k = 0; known[k] != NULL; k++) (void)fprintf(stderr, " %s", known[k]);
+        (void)fputc('\n', stderr);
+        return CLI_BAD_INPUT;
+    }
+    return CLI_GO_ON;
+}
+
+int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
+{
+    cli_option options[OPTIONS_MOST];
+    struct option getopt_options[OPTIONS_MOST + 2] = {{0}};
+    uint32_t count = gather(c, command, options);
+    for (uint32_t i = 0; i < count; i++)
+        getopt_options[i] =
+            (struct option){options[i].name, options[i].kind == CLI_FLAG ? no_argument : required_argument, NULL,
+                            OPTION_FIRST + (int)i};
+    getopt_options[count] = (struct option){"help", no_argument, NULL, 'h'};
+
+    optind = 0; /* a second parse in one process: getopt starts anew */
+    for (int id; (id = getopt_long(argc, argv, "qvh", getopt_options, NULL)) != -1;) {
+        if (id == '?') return CLI_BAD_INPUT; /* getopt has spoken */
+        if (id == 'q') c->quiet = true;
+        if (id == 'v') c->verbose = true;
+        if (id == 'h') {
+            print_help(command, options, count, stdout);
+            return CLI_DONE;
+        }
+        if (id >= OPTION_FIRST && !take(&options[id - OPTION_FIRST], optarg)) {
+            (void)fprintf(stderr, "error: --%s cannot be '%s'\n", options[id - OPTION_FIRST].name, optarg);
+            return CLI_BAD_INPUT;
+        }
+    }
+    c->words = argv + optind;
+    c->count = argc - optind;
+    int status = check_words(c, command);
+    return status != CLI_GO_ON ? status : check_passes(c);
+}
+
+const char *const *cli_no_pass(const cli *c)
+{
+    return c->no_pass.at; /* ended by NULL: the list starts as zeros and has one more than it takes */
+}
+
+/* ---- Engine, device ---- */
+
+static void print_log(void *user, m3_log_level level, const char *line)
+{
+    (void)user;
+    (void)fprintf(stderr, "%s%s\n", level == M3_LOG_ERROR ? "error: " : level == M3_LOG_WARN ? "warning: " : "", line);
+}
+
+m3_status cli_open_engine(cli *c, m3_error *err)
+{
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = c->plugin_path,
+                                     .threads = c->threads,
+                                     .log = print_log,
+                                     .log_level = c->quiet     ? M3_LOG_ERROR
+                                                  : c->verbose ? M3_LOG_DEBUG
+                                                               : M3_LOG_WARN};
+    return m3_engine_create(&config, &c->engine, err);
+}
+
+/* --device-option KEY=VALUE, cut apart into `text`, which the options borrow. */
+static m3_status read_device_options(const cli *c, char **text, m3_option options[CLI_MOST], m3_error *err)
+{
+    size_t bytes = 1;
+    for (uint32_t i = 0; i < c->device_option.count; i++) bytes += strlen(c->device_option.at[i]) + 1;
+    char *at = *text = malloc(bytes);
+    if (at == NULL) return M3_FAIL_MEMORY(err, "device options", bytes);
+    for (uint32_t i = 0; i < c->device_option.count; i++) {
+        size_t length = strlen(c->device_option.at[i]) + 1;
+        memcpy(at, c->device_option.at[i], length);
+        char *equals = strchr(at, '=');
+        if (equals == NULL || equals == at)
+            return M3_FAIL(err, M3_ERR_INVALID, "--device-option", "cannot be '%s'; write KEY=VALUE", at);
+        *equals = '\0';
+        options[i] = (m3_option){at, equals + 1};
+        at += length;
+    }
+    return M3_OK;
+}
+
+/* What the device refuses goes to a fast processor if there is another, and last to the reference, which runs all. */
+static m3_status open_fallbacks(cli *c, m3_error *err)
+{
+    static const m3_device_class classes[2] = {M3_DEVICE_CPU, M3_DEVICE_REFERENCE};
+    m3_device_entry entries[DEVICES_MOST];
+    uint32_t count = 0, opened = 0;
+    for (uint32_t i = 0; i < DEVICES_MOST; i++)
+        entries[i].info = (m3_device_info){.size = M3_STRUCT_SIZE(m3_device_info, features)};
+    m3_status st = m3_engine_devices(c->engine, entries, DEVICES_MOST, &count, err);
+    for (size_t k = 0; st == M3_OK && k < 2; k++) {
+        for (uint32_t i = 0; i < count && i < DEVICES_MOST; i++) {
+            if (entries[i].info.device_class != classes[k]) continue;
+            if (strcmp(entries[i].name, m3_device_name(c->device)) == 0) continue;
+            if (m3_device_open(c->engine, entries[i].name, (m3_span){0}, &c->others[opened], NULL) == M3_OK) opened++;
+            break;
+        }
+    }
+    c->fallbacks = (m3_span){.count = opened, .stride = sizeof c->others[0], .data = c->others};
+    return st;
+}
+
+m3_status cli_open_device(cli *c, m3_error *err)
+{
+    m3_option options[CLI_MOST];
+    char *text = NULL;
+    m3_status st;
+    if ((st = cli_open_engine(c, err)) != M3_OK) goto done;
+    if ((st = read_device_options(c, &text, options, err)) != M3_OK) goto done;
+    const m3_span span = {.count = c->device_option.count, .stride = sizeof options[0], .data = options};
+    if ((st = m3_device_open(c->engine, c->backend != NULL ? c->backend : "auto", span, &c->device, err)) != M3_OK)
+        goto done;
+    if (!c->strict) st = open_fallbacks(c, err);
+done:
+    free(text);
+    return st;
+}
+
+void cli_close(cli *c)
+{
+    for (size_t i = 0; i < sizeof c->others / sizeof c->others[0]; i++) m3_device_close(c->others[i]);
+    m3_device_close(c->device);
+    m3_engine_free(c->engine);
+}
+
+m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m3_error *err)
+{
+    char seed[64];
+    m3_status st = path != NULL ? m3_settings_load(path, settings, err) : m3_settings_create(settings, err);
+    for (uint32_t i = 0; st == M3_OK && i < c->set.count; i++) st = m3_settings_set(*settings, c->set.at[i], err);
+    if (st != M3_OK || c->seed == NULL) return st;
+    (void)snprintf(seed, sizeof seed, "seed=%s", c->seed);
+    return m3_settings_set(*settings, seed, err);
+}
+
+/* ---- JSON on stdout ---- */
+
+void cli_json_text(const char *text)
+{
+    (void)putchar('"');
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            (void)printf("\\%c", c);
+        else if (c < 0x20)
+            (void)printf("\\u%04x", c);
+        else
+            (void)putchar(c);
+    }
+    (void)putchar('"');
+}
+
+void cli_json_number(double number)
+{
+    if (isfinite(number))
+        (void)printf("%.9g", number);
+    else
+        (void)fputs("null", stdout);
+}

@@ -1,0 +1,110 @@
+/* cli: what the commands of m3bsr share. Each command is one file cmd_NAME.c with one entry. */
+#ifndef M3_TOOLS_CLI_H
+#define M3_TOOLS_CLI_H
+
+#include "m3bsr/train.h"
+
+enum { CLI_DONE = 0, CLI_CHECK_FAILED = 1, CLI_BAD_INPUT = 2, CLI_SYSTEM = 3, CLI_INTERRUPTED = 130 };
+
+/** Print "error: SUBJECT: message  [file:line]" to stderr and return the exit status of the error's code
+ * (ARCHITECTURE 6: 2 bad usage or input, 3 device or system failure, 130 interrupted). */
+int cli_report(const m3_error *err);
+
+/* ---- Options ---- */
+
+enum { CLI_MOST = 64 };
+
+/** Texts of an option that may be repeated; at[count] is NULL. Starts as {0}. */
+typedef struct cli_list {
+    const char *at[CLI_MOST + 1];
+    uint32_t count;
+} cli_list;
+
+typedef enum cli_kind {
+    CLI_FLAG,  /**< bool: no argument */
+    CLI_TEXT,  /**< const char * */
+    CLI_COUNT, /**< uint32_t, 1 or more */
+    CLI_LIST   /**< cli_list */
+} cli_kind;
+
+typedef struct cli_option {
+    const char *name; /**< without the dashes */
+    cli_kind kind;
+    void *to;
+    const char *argument; /**< what help calls it, NULL for a flag */
+    const char *help;
+} cli_option;
+
+/** Groups of options that several commands have. */
+enum {
+    CLI_DEVICE = 1u << 0, /**< --backend --device-option --threads --plugin-path */
+    CLI_MODEL = 1u << 1,  /**< --set --seed */
+    CLI_PASSES = 1u << 2, /**< --no-pass --strict */
+    CLI_PLUGINS = 1u << 3 /**< --plugin-path alone */
+};
+
+/** One invocation: its options, and what they open. Starts as {0}, ends with cli_close(). */
+typedef struct cli {
+    const char *backend, *plugin_path, *seed;
+    uint32_t threads;
+    cli_list device_option, set, no_pass;
+    bool json, quiet, verbose, strict;
+    int count; /**< words that are no options */
+    char **words;
+    m3_engine *engine;
+    m3_device *device, *others[2];
+    m3_span fallbacks; /**< m3_device *: others that take what the device refuses; none with --strict */
+} cli;
+
+typedef struct cli_command {
+    const char *usage; /**< "train CONFIG --out RUN", lines joined by '\n' */
+    const char *about; /**< one sentence */
+    uint32_t groups;
+    const cli_option *options; /**< the command's own */
+    uint32_t option_count;
+    int least, most; /**< words */
+} cli_command;
+
+enum { CLI_GO_ON = -1 };
+
+/** Read the options and words of a command; argv[0] is its name. Returns CLI_GO_ON, or the exit status after help or
+ * a message. */
+int cli_parse(cli *c, const cli_command *command, int argc, char **argv);
+
+/** A whole number that fills all of the text. */
+bool cli_count(const char *text, uint32_t *number);
+
+/* ---- Engine, device ---- */
+
+/** Load the plugins. */
+m3_status cli_open_engine(cli *c, m3_error *err);
+/** Load the plugins and open the device of --backend, and the fallbacks. */
+m3_status cli_open_device(cli *c, m3_error *err);
+void cli_close(cli *c);
+/** The names given with --no-pass, ended by NULL. */
+const char *const *cli_no_pass(const cli *c);
+
+/** The settings of a file, or all defaults for NULL, with --set and --seed over them.
+ * @param settings  Yours, m3_settings_free(). */
+m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m3_error *err);
+
+/* ---- JSON on stdout ---- */
+
+/** A text in quotes. It must be UTF-8. */
+void cli_json_text(const char *text);
+/** A number; null for NaN and infinity, which JSON lacks. */
+void cli_json_number(double number);
+
+/** One entry a command; argv[0] is the command's own name. Returns the exit status. */
+int cmd_bench(int argc, char **argv);
+int cmd_conformance(int argc, char **argv);
+int cmd_data(int argc, char **argv);
+int cmd_devices(int argc, char **argv);
+int cmd_evaluate(int argc, char **argv);
+int cmd_graph(int argc, char **argv);
+int cmd_plugin(int argc, char **argv);
+int cmd_plugins(int argc, char **argv);
+int cmd_recommend(int argc, char **argv);
+int cmd_train(int argc, char **argv);
+
+#endif

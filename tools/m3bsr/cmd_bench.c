@@ -1,0 +1,118 @@
+/* bench: time a training step or an inference.
+ *   m3bsr bench [CONFIG] --what step|infer [--batch N] [--repeats N] [--per-op] */
+#include <math.h>
+#include <string.h>
+
+#include "tools/m3bsr/cli.h"
+
+static void print_ops(const m3_bench_result *r)
+{
+    (void)printf("\n%-24s %6s %10s %7s %10s %10s\n", "op", "nodes", "ms", "share", "GFLOP/s", "GB/s");
+    double total = 0;
+    for (uint32_t i = 0; i < r->op_count; i++) total += r->ops[i].seconds;
+    for (uint32_t i = 0; i < r->op_count; i++) {
+        const m3_bench_op *op = &r->ops[i];
+        (void)printf("%-24s %6u %10.3f %6.1f%% %10.2f %10.2f\n", op->name, op->nodes, 1e3 * op->seconds,
+                     total > 0 ? 100.0 * op->seconds / total : 0.0, op->gflops, op->gigabytes_per_s);
+    }
+}
+
+static void print_text(const cli *c, const char *what, uint32_t batch, const m3_bench_result *r)
+{
+    (void)printf("%s on %s, batch %u: median %.2f ms (lowest %.2f, highest %.2f; %u runs) = %.1f samples/s\n", what,
+                 m3_device_name(c->device), batch, 1e3 * r->median_s, 1e3 * r->lowest_s, 1e3 * r->highest_s, r->runs,
+                 r->samples_per_s);
+    (void)printf("  %.1f GFLOP a run, %.1f GFLOP/s", 1e-9 * (double)r->flops, r->gflops);
+    if (r->peak_gflops > 0) (void)printf(" = %.1f %% of %.1f measured", 100.0 * r->peak_share, r->peak_gflops);
+    if (!isnan(r->host_share)) (void)printf("; %.1f %% of the time outside of nodes", 100.0 * r->host_share);
+    (void)printf("\n  memory: %.1f MiB on the device, %.1f MiB peak of the process\n",
+                 (double)r->arena_bytes / (1 << 20), (double)r->rss_bytes / (1 << 20));
+}
+
+static void print_number(const char *key, double number)
+{
+    (void)printf(", \"%s\": ", key);
+    cli_json_number(number);
+}
+
+static void print_json(const cli *c, const char *what, uint32_t batch, const m3_bench_result *r)
+{
+    (void)printf("{\"what\": \"%s\", \"device\": ", what);
+    cli_json_text(m3_device_name(c->device));
+    (void)printf(", \"batch\": %u, \"runs\": %u", batch, r->runs);
+    print_number("median_s", r->median_s);
+    print_number("lowest_s", r->lowest_s);
+    print_number("highest_s", r->highest_s);
+    print_number("samples_per_s", r->samples_per_s);
+    print_number("gflops", r->gflops);
+    print_number("peak_gflops", r->peak_gflops);
+    print_number("peak_share", r->peak_share);
+    print_number("host_share", r->host_share);
+    (void)printf(", \"flops\": %llu, \"arena_bytes\": %llu, \"rss_bytes\": %llu", (unsigned long long)r->flops,
+                 (unsigned long long)r->arena_bytes, (unsigned long long)r->rss_bytes);
+    if (r->op_count > 0) (void)printf(", \"ops\": [");
+    for (uint32_t i = 0; i < r->op_count; i++) {
+        (void)printf("%s{\"op\": \"%s\", \"nodes\": %u", i == 0 ? "" : ", ", r->ops[i].name, r->ops[i].nodes);
+        print_number("seconds", r->ops[i].seconds);
+        print_number("gflops", r->ops[i].gflops);
+        print_number("gigabytes_per_s", r->ops[i].gigabytes_per_s);
+        (void)printf("}");
+    }
+    (void)printf("%s}\n", r->op_count > 0 ? "]" : "");
+}
+
+static m3_status time_it(cli *c, m3_bench_options *options, m3_settings **settings, m3_error *err)
+{
+    m3_status st;
+    m3_bench_result result = {.size = M3_STRUCT_SIZE(m3_bench_result, ops)};
+    const char *what = options->infer ? "infer" : "step";
+    uint32_t batch = options->batch;
+    if ((st = cli_settings(c, c->count > 0 ? c->words[0] : NULL, settings, err)) != M3_OK) return st;
+    if ((st = cli_open_device(c, err)) != M3_OK) return st;
+    options->no_pass = cli_no_pass(c);
+    options->strict = c->strict;
+    options->fallbacks = c->fallbacks;
+    if ((st = m3_bench(c->device, *settings, options, &result, err)) != M3_OK) return st;
+    if (batch == 0) (void)cli_count(m3_settings_get(*settings, "batch"), &batch);
+    if (c->json) {
+        print_json(c, what, batch, &result);
+    } else {
+        print_text(c, what, batch, &result);
+        if (options->per_op) print_ops(&result);
+    }
+    return M3_OK;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+    cli c = {0};
+    m3_error err = {0};
+    const char *what = "step";
+    m3_settings *settings = NULL;
+    m3_bench_options bench = {.size = M3_STRUCT_SIZE(m3_bench_options, fallbacks)};
+    const cli_option options[] = {
+        {"what", CLI_TEXT, &what, "NAME", "step (default): training; or infer: inference and top 10"},
+        {"batch", CLI_COUNT, &bench.batch, "N", "the same as --set batch=N"},
+        {"repeats", CLI_COUNT, &bench.repeats, "N", "runs; default: what fits about 10 s, at least 5"},
+        {"per-op", CLI_FLAG, &bench.per_op, NULL, "a table by op"},
+    };
+    const cli_command command = {
+        .usage = "bench [CONFIG] [--what step|infer] [options]",
+        .about = "Time the model of a configuration, its behaviors, items and modalities as written, on random full\n"
+                 "histories: median and spread, samples/s, GFLOP/s and their share of the measured peak, memory.",
+        .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .most = 1};
+    int status = cli_parse(&c, &command, argc, argv);
+    if (status != CLI_GO_ON) return status;
+    bench.infer = strcmp(what, "infer") == 0;
+    if (!bench.infer && strcmp(what, "step") != 0) {
+        (void)fprintf(stderr, "error: --what cannot be '%s'; give step or infer\n", what);
+        return CLI_BAD_INPUT;
+    }
+    m3_status st = time_it(&c, &bench, &settings, &err);
+    m3_settings_free(settings);
+    cli_close(&c);
+    return st == M3_OK ? CLI_DONE : cli_report(&err);
+}

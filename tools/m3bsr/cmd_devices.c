@@ -1,0 +1,90 @@
+/* devices: what can be given to --backend.
+ *   m3bsr devices [--json] */
+#include "tools/m3bsr/cli.h"
+
+enum { DEVICES_MOST = 64 };
+
+static const char *class_name(m3_device_class class)
+{
+    switch (class) {
+    case M3_DEVICE_DISCRETE: return "discrete";
+    case M3_DEVICE_INTEGRATED: return "integrated";
+    case M3_DEVICE_CPU: return "cpu";
+    case M3_DEVICE_SOFTWARE: return "software";
+    case M3_DEVICE_REFERENCE: return "reference";
+    }
+    return "other";
+}
+
+static void print_json(const m3_device_entry *e, const m3_device_limits *limits, const m3_error *why)
+{
+    (void)printf("{\"name\": ");
+    cli_json_text(e->name);
+    (void)printf(", \"class\": ");
+    cli_json_text(class_name(e->info.device_class));
+    (void)printf(", \"device\": ");
+    cli_json_text(e->info.name);
+    (void)printf(", \"driver\": ");
+    cli_json_text(e->info.driver);
+    (void)printf(", \"features\": ");
+    cli_json_text(e->info.features);
+    (void)printf(", \"memory_total\": %llu, \"memory_free\": %llu, \"largest_buffer\": %llu, \"error\": ",
+                 (unsigned long long)limits->memory_total, (unsigned long long)limits->memory_free,
+                 (unsigned long long)limits->largest_buffer);
+    if (why->code == M3_OK)
+        (void)printf("null}");
+    else {
+        cli_json_text(why->message);
+        (void)printf("}");
+    }
+}
+
+static void print_text(const m3_device_entry *e, const m3_device_limits *limits, const m3_error *why)
+{
+    (void)printf("%-14s %-11s %s\n", e->name, class_name(e->info.device_class), e->info.name);
+    (void)printf("%-14s %-11s driver    %s\n", "", "", e->info.driver);
+    if (e->info.features[0] != '\0') (void)printf("%-14s %-11s features  %s\n", "", "", e->info.features);
+    if (why->code != M3_OK)
+        (void)printf("%-14s %-11s does not open: %s\n", "", "", why->message);
+    else if (limits->memory_total > 0)
+        (void)printf("%-14s %-11s memory    %.1f GiB, %.1f free\n", "", "", (double)limits->memory_total / (1 << 30),
+                     (double)limits->memory_free / (1 << 30));
+}
+
+/* Opened as well: a device that is listed may still not work. */
+static void show(cli *c, const m3_device_entry *e, bool first)
+{
+    m3_device_limits limits = {.size = M3_STRUCT_SIZE(m3_device_limits, coherent)};
+    m3_error why = {0};
+    m3_device *device = NULL;
+    if (m3_device_open(c->engine, e->name, (m3_span){0}, &device, &why) == M3_OK)
+        (void)m3_device_get_limits(device, &limits, &why);
+    m3_device_close(device);
+    if (c->json) (void)printf("%s", first ? "" : ", ");
+    (c->json ? print_json : print_text)(e, &limits, &why);
+}
+
+int cmd_devices(int argc, char **argv)
+{
+    cli c = {0};
+    m3_error err = {0};
+    m3_device_entry entries[DEVICES_MOST];
+    uint32_t count = 0;
+    const cli_command command = {.usage = "devices [options]",
+                                 .about = "List the devices of all backends: what --backend takes.",
+                                 .groups = CLI_PLUGINS};
+    int status = cli_parse(&c, &command, argc, argv);
+    if (status != CLI_GO_ON) return status;
+    for (uint32_t i = 0; i < DEVICES_MOST; i++)
+        entries[i].info = (m3_device_info){.size = M3_STRUCT_SIZE(m3_device_info, features)};
+    m3_status st = cli_open_engine(&c, &err);
+    if (st == M3_OK) st = m3_engine_devices(c.engine, entries, DEVICES_MOST, &count, &err);
+    if (st == M3_OK) {
+        if (c.json) (void)printf("{\"devices\": [");
+        for (uint32_t i = 0; i < count && i < DEVICES_MOST; i++) show(&c, &entries[i], i == 0);
+        if (c.json) (void)printf("]}\n");
+        if (count == 0 && !c.quiet) (void)fprintf(stderr, "no device; see m3bsr plugins\n");
+    }
+    cli_close(&c);
+    return st == M3_OK ? CLI_DONE : cli_report(&err);
+}

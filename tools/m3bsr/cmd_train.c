@@ -1,0 +1,168 @@
+/* train: from a configuration to a run directory.
+ *   m3bsr train CONFIG --out RUN [--resume]
+ * Ctrl-C once: save and end with status 130. Twice: end at once; what was saved last stays. */
+#include <math.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/m3bsr/cli.h"
+
+/* The one variable that a signal can reach. */
+static volatile sig_atomic_t signals;
+static volatile int stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop = 1;
+    if (++signals > 1) _exit(CLI_INTERRUPTED);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    (void)sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+/* What stderr shows of a training. */
+typedef struct screen {
+    bool bar, quiet, drawn;
+    struct timespec last; /* when the bar was drawn */
+} screen;
+
+static const char *duration(double seconds, char text[32])
+{
+    if (!(seconds >= 0.0) || !isfinite(seconds)) return "?";
+    const unsigned long s = (unsigned long)(seconds + 0.5);
+    if (s >= 3600)
+        (void)snprintf(text, 32, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
+    else
+        (void)snprintf(text, 32, "%lu:%02lu", s / 60, s % 60);
+    return text;
+}
+
+/* "epoch 3/100 [#####.....]  52 %  loss 6.1234  812 samples/s  0:42 left" */
+static void draw_bar(const m3_progress *p)
+{
+    enum { WIDTH = 24 };
+    char bar[WIDTH + 1], left[32];
+    const uint64_t steps = p->epoch_steps > 0 ? p->epoch_steps : 1;
+    const uint64_t filled = p->step >= steps ? WIDTH : p->step * WIDTH / steps;
+    for (uint64_t i = 0; i < WIDTH; i++) bar[i] = i < filled ? '#' : '.';
+    bar[WIDTH] = '\0';
+    (void)fprintf(stderr, "\r\033[Kepoch %u/%u [%s] %3u %%  loss %.4f  %.0f samples/s  %s left", p->epoch, p->epochs,
+                  bar, (unsigned)(100 * p->step / steps), p->loss, p->samples_per_s, duration(p->seconds_left, left));
+    (void)fflush(stderr);
+}
+
+static void clear_bar(screen *s)
+{
+    if (s->drawn) (void)fputs("\r\033[K", stderr);
+    s->drawn = false;
+}
+
+/* Ten times a second is enough for a person and costs a fast step nothing. */
+static bool is_due(screen *s)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    const int64_t passed_ms = (now.tv_sec - s->last.tv_sec) * 1000 + (now.tv_nsec - s->last.tv_nsec) / 1000000;
+    if (passed_ms < 100) return false;
+    s->last = now;
+    return true;
+}
+
+static void on_progress(void *user, const m3_progress *p)
+{
+    screen *s = user;
+    if (s->quiet) return;
+    if (p->note != NULL) {
+        clear_bar(s);
+        (void)fprintf(stderr, "%s\n", p->note);
+    } else if (s->bar && is_due(s)) {
+        draw_bar(p);
+        s->drawn = true;
+    }
+}
+
+static void print_result(const cli *c, const char *run, const char *metric, const m3_train_result *r)
+{
+    char took[32];
+    if (c->json) {
+        (void)printf("{\"run\": ");
+        cli_json_text(run);
+        (void)printf(", \"epochs\": %u, \"steps\": %llu, \"best_epoch\": %u, \"metric\": ", r->epochs,
+                     (unsigned long long)r->steps, r->best_epoch);
+        cli_json_text(metric);
+        (void)printf(", \"best_metric\": ");
+        if (r->best_epoch > 0)
+            cli_json_number(r->best_metric);
+        else
+            (void)printf("null");
+        (void)printf(", \"early\": %s, \"seconds\": ", r->early ? "true" : "false");
+        cli_json_number(r->seconds);
+        (void)printf("}\n");
+        return;
+    }
+    (void)printf("%s: %u epochs, %llu steps in %s", run, r->epochs, (unsigned long long)r->steps,
+                 duration(r->seconds, took));
+    if (r->best_epoch > 0) (void)printf("; best is epoch %u, %s %.4f", r->best_epoch, metric, r->best_metric);
+    (void)printf("%s\n", r->early ? "; patience ran out" : "");
+}
+
+static m3_status train(cli *c, m3_train_options *options, const char *run, m3_settings **settings, m3_error *err)
+{
+    m3_status st;
+    m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
+    screen s = {.bar = isatty(STDERR_FILENO) == 1, .quiet = c->quiet};
+    if ((st = cli_settings(c, c->words[0], settings, err)) != M3_OK) return st;
+    if ((st = cli_open_device(c, err)) != M3_OK) return st;
+    options->no_pass = cli_no_pass(c);
+    options->strict = c->strict;
+    options->fallbacks = c->fallbacks;
+    options->stop = &stop;
+    options->progress = on_progress;
+    options->user = &s;
+    catch_signals();
+    st = m3_train(c->device, *settings, run, options, &result, err);
+    clear_bar(&s);
+    if (st == M3_OK) print_result(c, run, m3_settings_get(*settings, "metric"), &result);
+    return st;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    cli c = {0};
+    m3_error err = {0};
+    const char *run = NULL;
+    m3_settings *settings = NULL;
+    m3_train_options train_options = {.size = M3_STRUCT_SIZE(m3_train_options, stop_after)};
+    const cli_option options[] = {
+        {"out", CLI_TEXT, &run, "RUN", "the folder of the run; made when missing"},
+        {"resume", CLI_FLAG, &train_options.resume, NULL, "go on from the run's last checkpoint, bit for bit"},
+        {"profile", CLI_TEXT, &train_options.profile, "FILE", "write a Chrome trace of some steps"},
+    };
+    const cli_command command = {
+        .usage = "train CONFIG --out RUN [options]",
+        .about = "Train, and validate after each epoch by full ranking. Ctrl-C saves; --resume goes on. The keys of\n"
+                 "CONFIG are in m3bsr-config(5).",
+        .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
+        .options = options,
+        .option_count = sizeof options / sizeof options[0],
+        .least = 1,
+        .most = 1};
+    int status = cli_parse(&c, &command, argc, argv);
+    if (status != CLI_GO_ON) return status;
+    if (run == NULL) {
+        (void)fprintf(stderr, "error: where to? m3bsr train CONFIG --out RUN\n");
+        return CLI_BAD_INPUT;
+    }
+    m3_status st = train(&c, &train_options, run, &settings, &err);
+    m3_settings_free(settings);
+    cli_close(&c);
+    return st == M3_OK ? CLI_DONE : cli_report(&err);
+}

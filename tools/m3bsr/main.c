@@ -1,0 +1,89 @@
+/* m3bsr: the command line. It calls the public interface and nothing else.
+ *   m3bsr COMMAND ...    results on stdout, everything else on stderr
+ * Exit status: 0 done, 1 a check failed, 2 bad usage or input, 3 device or system failure, 130 interrupted. */
+#include <string.h>
+
+#include "m3bsr/version.h"
+#include "tools/m3bsr/cli.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *about;
+} commands[] = {
+    {"devices", cmd_devices, "list devices"},
+    {"plugins", cmd_plugins, "list plugins in the order of the search, and why one was skipped"},
+    {"plugin", cmd_plugin, "write the beginnings of a plugin"},
+    {"data", cmd_data, "import, describe or synthesise data"},
+    {"train", cmd_train, "train a model as a configuration says"},
+    {"evaluate", cmd_evaluate, "metrics of a run, popularity beside them"},
+    {"recommend", cmd_recommend, "the best items for users"},
+    {"graph", cmd_graph, "print the compiled graph"},
+    {"bench", cmd_bench, "time a training step or an inference"},
+    {"conformance", cmd_conformance, "check that a backend computes what it should"},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_help(FILE *to)
+{
+    (void)fprintf(to, "usage: m3bsr COMMAND [options]\n\n");
+    for (size_t i = 0; i < COMMANDS; i++) (void)fprintf(to, "  %-12s %s\n", commands[i].name, commands[i].about);
+    (void)fprintf(to, "  %-12s %s\n\nm3bsr --version says the version.\n", "help", "help on a command");
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0) return &commands[i];
+    return NULL;
+}
+
+static int unknown(const char *name)
+{
+    (void)fprintf(stderr, "error: there is no command '%s'; there are:", name);
+    for (size_t i = 0; i < COMMANDS; i++) (void)fprintf(stderr, " %s", commands[i].name);
+    (void)fputc('\n', stderr);
+    return CLI_BAD_INPUT;
+}
+
+static int help(const char *name)
+{
+    char option[] = "--help";
+    const struct command *command = name != NULL ? find(name) : NULL;
+    if (name != NULL && command == NULL) return unknown(name);
+    if (name == NULL) {
+        print_help(stdout);
+        return CLI_DONE;
+    }
+    char first[32];
+    (void)snprintf(first, sizeof first, "%s", command->name);
+    char *argv[] = {first, option, NULL};
+    return command->run(2, argv);
+}
+
+static int run(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--version") == 0) {
+        (void)printf("m3bsr %s (plugin interface %d.%d)\n", m3_version(), M3_ABI_MAJOR, M3_ABI_MINOR);
+        return CLI_DONE;
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return help(argc > 2 ? argv[2] : NULL);
+    if (argc < 2) {
+        print_help(stderr);
+        return CLI_BAD_INPUT;
+    }
+    const struct command *command = find(name);
+    return command != NULL ? command->run(argc - 1, argv + 1) : unknown(name);
+}
+
+int main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == CLI_DONE) {
+        (void)fprintf(stderr, "error: standard output could not be written\n");
+        status = CLI_SYSTEM;
+    }
+    return status;
+}
