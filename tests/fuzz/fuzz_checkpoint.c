@@ -1,0 +1,45 @@
+/* A checkpoint: of a run that goes on, and parameters that another tool may have written. */
+#include "tests/fuzz/fuzz.h"
+
+#include <string.h>
+
+#include "core/train/internal.h"
+
+static const m3_shape shape = {2, {2, 3}};
+
+static m3_store *new_store(void)
+{
+    static const char *const names[] = {"w", "adam.m.w", "adam.v.w", "features0"};
+    static const float zeros[6];
+    m3_store *store = NULL;
+    FUZZ_CHECK(m3_store_create(fuzz_device(), 1, &store, NULL) == M3_OK);
+    for (int i = 0; i < 4; i++) FUZZ_CHECK(m3_store_write(store, names[i], M3_F32, &shape, zeros, NULL) == M3_OK);
+    return store;
+}
+
+static m3_graph *new_graph(void)
+{
+    m3_graph *graph = NULL;
+    FUZZ_CHECK(m3_graph_create(NULL, &graph, NULL) == M3_OK);
+    (void)m3_graph_parameter(m3_graph_builder(graph), "w", shape, (m3_init){M3_INIT_CONSTANT, 0.0F, 0});
+    return graph;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    m3_store *store = new_store();
+    m3_graph *graph = new_graph();
+    m3_position position = {0}, alone = {0};
+    m3_error err = {0};
+    const char *path = fuzz_write("last.safetensors", data, size);
+    m3_status st = m3_checkpoint_load(path, store, &position, &err);
+    fuzz_check_error(st, &err);
+    FUZZ_CHECK(memchr(position.settings, 0, sizeof position.settings) != NULL);
+    if (st == M3_OK) FUZZ_CHECK(m3_checkpoint_load(path, NULL, &alone, NULL) == M3_OK);
+    FUZZ_CHECK(m3_store_count(store) == 4);
+    err = (m3_error){0};
+    fuzz_check_error(m3_checkpoint_load_parameters(path, store, graph, &err), &err);
+    m3_graph_free(graph);
+    m3_store_free(store);
+    return 0;
+}
