@@ -32,19 +32,24 @@ m3_status cpu_buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t usa
     if ((usage & ~(uint32_t)KNOWN_USES) != 0)
         return M3_FAIL(err, M3_ERR_INVALID, "buffer", "usage 0x%x has unknown bits 0x%x", usage,
                        usage & ~(uint32_t)KNOWN_USES);
+    m3_status st = cpu_take_memory(device, "buffer", bytes, err);
+    if (st != M3_OK) return st;
     m3_buffer *b = host->allocate(host->user, 1, sizeof *b);
-    if (b == NULL) return M3_FAIL_MEMORY(err, "buffer", sizeof *b);
+    if (b == NULL) {
+        cpu_give_memory(device, bytes);
+        return M3_FAIL_MEMORY(err, "buffer", sizeof *b);
+    }
     b->usage = usage;
     b->bytes = bytes;
     b->data = cpu_allocate(host, bytes, &b->block);
     if (b->data == NULL) {
         host->release(host->user, b);
+        cpu_give_memory(device, bytes);
         unsigned long long there = (unsigned long long)sysconf(_SC_AVPHYS_PAGES) * (unsigned long)sysconf(_SC_PAGESIZE);
         return M3_FAIL(err, M3_ERR_MEMORY, "buffer",
                        "%llu bytes were asked, %llu are free; free memory or use a smaller batch",
                        (unsigned long long)bytes, there);
     }
-    cpu_count_memory(device, (int64_t)bytes);
     *buffer = b;
     return M3_OK;
 }
@@ -53,7 +58,7 @@ void cpu_buffer_free(m3_device_impl *device, m3_buffer *buffer)
 {
     if (buffer == NULL) return;
     const m3_host *host = device->host;
-    cpu_count_memory(device, -(int64_t)buffer->bytes);
+    cpu_give_memory(device, buffer->bytes);
     host->release(host->user, buffer->block);
     host->release(host->user, buffer);
 }

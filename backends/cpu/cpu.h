@@ -20,6 +20,7 @@ struct m3_device_impl {
     char *refused;       /* option refuse: names joined by '+', or NULL */
     uint64_t fail_after; /* option fail_after: submits until the device is lost; UINT64_MAX: never */
     uint64_t submits;
+    uint64_t memory_most; /* option memory: bytes that may be held; UINT64_MAX: what the machine gives */
     bool flush;           /* of the step that runs: see flush.h */
     pthread_mutex_t lock; /* of what follows, which a waiting thread reads while another works */
     uint64_t value;       /* that the queue has reached */
@@ -53,8 +54,9 @@ m3_status cpu_limits(m3_device_impl *device, m3_device_limits *limits, m3_error 
 m3_status cpu_wait(m3_device_impl *device, uint64_t value, uint64_t timeout_ns, m3_error *err);
 uint64_t cpu_memory_used(m3_device_impl *device);
 m3_status cpu_peak(m3_device_impl *device, double *gflops, m3_error *err);
-/* Count bytes that the device holds from now on, or lets go (negative). */
-void cpu_count_memory(m3_device_impl *device, int64_t bytes);
+/* Count bytes that the device holds from now on, unless that is more than it may, or lets go. */
+m3_status cpu_take_memory(m3_device_impl *device, const char *what, uint64_t bytes, m3_error *err);
+void cpu_give_memory(m3_device_impl *device, uint64_t bytes);
 /* The failure that sticks to the device, if any; and the next value of its queue, once the work is done. */
 m3_status cpu_check(m3_device_impl *device, m3_error *err);
 m3_status cpu_stick(m3_device_impl *device, const m3_error *failure, m3_error *err);

@@ -44,6 +44,15 @@ m3_status cpu_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity
 
 /* Options. */
 
+static m3_status set_number(const m3_option *option, uint64_t *number, m3_error *err)
+{
+    char *end = NULL;
+    *number = strtoull(option->value, &end, 10);
+    if (option->value[0] >= '0' && option->value[0] <= '9' && *end == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' is no number; give a whole number of at least 0",
+                   option->value);
+}
+
 static m3_status set_option(m3_device_impl *device, const m3_option *option, const char **isa, m3_error *err)
 {
     const m3_host *host = device->host;
@@ -51,17 +60,12 @@ static m3_status set_option(m3_device_impl *device, const m3_option *option, con
         *isa = option->value;
         return M3_OK;
     }
-    if (strcmp(option->key, "fail_after") == 0) {
-        char *end = NULL;
-        device->fail_after = strtoull(option->value, &end, 10);
-        if (option->value[0] >= '0' && option->value[0] <= '9' && *end == 0) return M3_OK;
-        return M3_FAIL(err, M3_ERR_INVALID, "fail_after", "'%s' is no number; give a whole number of at least 0",
-                       option->value);
-    }
+    if (strcmp(option->key, "fail_after") == 0) return set_number(option, &device->fail_after, err);
+    if (strcmp(option->key, "memory") == 0) return set_number(option, &device->memory_most, err);
     if (strcmp(option->key, "refuse") != 0)
         return M3_FAIL(err, M3_ERR_INVALID, option->key,
                        "no such option of the cpu device; there are isa=portable|avx2|avx512, refuse=OP+OP (say no to "
-                       "these ops), fail_after=N (be lost after N submits)");
+                       "these ops), fail_after=N (be lost after N submits), memory=BYTES (hold no more)");
     size_t bytes = strlen(option->value) + 1;
     host->release(host->user, device->refused);
     device->refused = host->allocate(host->user, bytes, 1);
@@ -105,7 +109,7 @@ m3_status cpu_device_open(m3_backend *backend, uint32_t index, m3_span options, 
     if (d == NULL) return M3_FAIL_MEMORY(err, "cpu", sizeof *d);
     d->backend = backend;
     d->host = host;
-    d->fail_after = UINT64_MAX;
+    d->fail_after = d->memory_most = UINT64_MAX;
     d->pool = (cpu_pool){d, run_parallel, host->threads};
     pthread_mutex_init(&d->lock, NULL);
     m3_status st = M3_OK;
@@ -130,7 +134,7 @@ void cpu_device_close(m3_device_impl *device)
 
 m3_status cpu_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err)
 {
-    (void)device;
+    const uint64_t most = device->memory_most, used = cpu_memory_used(device);
     if (limits->size < M3_STRUCT_SIZE(m3_device_limits, coherent))
         return M3_FAIL(err, M3_ERR_ABI, "m3_device_limits", "its size is %u, wanted at least %u", limits->size,
                        M3_STRUCT_SIZE(m3_device_limits, coherent));
@@ -140,6 +144,8 @@ m3_status cpu_limits(m3_device_impl *device, m3_device_limits *limits, m3_error 
     limits->largest_binding = SIZE_MAX / 2;
     limits->memory_total = (uint64_t)sysconf(_SC_PHYS_PAGES) * page;
     limits->memory_free = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * page;
+    if (limits->memory_total > most) limits->memory_total = most;
+    if (most != UINT64_MAX && limits->memory_free > most - used) limits->memory_free = most - used;
     limits->map_alignment = 1;
     limits->unified = true;
     limits->coherent = true;
@@ -155,10 +161,22 @@ m3_status cpu_peak(m3_device_impl *device, double *gflops, m3_error *err)
 
 /* Memory. */
 
-void cpu_count_memory(m3_device_impl *device, int64_t bytes)
+m3_status cpu_take_memory(m3_device_impl *device, const char *what, uint64_t bytes, m3_error *err)
 {
     pthread_mutex_lock(&device->lock);
-    device->memory += (uint64_t)bytes;
+    const uint64_t used = device->memory, left = device->memory_most > used ? device->memory_most - used : 0;
+    if (bytes <= left) device->memory += bytes;
+    pthread_mutex_unlock(&device->lock);
+    if (bytes <= left) return M3_OK;
+    return M3_FAIL(err, M3_ERR_MEMORY, what,
+                   "%llu bytes were asked, %llu of %llu are left; use a smaller batch and raise accumulate",
+                   (unsigned long long)bytes, (unsigned long long)left, (unsigned long long)device->memory_most);
+}
+
+void cpu_give_memory(m3_device_impl *device, uint64_t bytes)
+{
+    pthread_mutex_lock(&device->lock);
+    device->memory -= bytes;
     pthread_mutex_unlock(&device->lock);
 }
 

@@ -187,8 +187,8 @@ m3_status cpu_compile(m3_device_impl *device, const m3_program *program, m3_buff
     made->count = program->node_count;
     made->bytes = nodes * (sizeof *made->steps + sizeof *made->time_ns);
     if ((st = prepare_all(device, program, buffers, made, err)) != M3_OK) goto done;
+    if ((st = cpu_take_memory(device, program->name, made->bytes, err)) != M3_OK) goto done;
     *exec = made;
-    cpu_count_memory(device, (int64_t)made->bytes);
     made = NULL;
 done:
     if (made != NULL) made->bytes = 0; /* not counted yet */
@@ -204,6 +204,6 @@ void cpu_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     host->release(host->user, exec->steps);
     host->release(host->user, exec->time_ns);
     host->release(host->user, exec->block);
-    cpu_count_memory(device, -(int64_t)exec->bytes);
+    cpu_give_memory(device, exec->bytes);
     host->release(host->user, exec);
 }

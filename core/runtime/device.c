@@ -228,6 +228,17 @@ m3_status m3_device_measure_peak(m3_device *device, double *gflops, m3_error *er
     return M3_FAIL(err, M3_ERR_UNSUPPORTED, device->name, "this backend does not measure its peak");
 }
 
+m3_status m3_device_tuning(m3_device *device, m3_tuning *tuning, m3_error *err)
+{
+    m3_tuning all = {.size = M3_STRUCT_SIZE(m3_tuning, path)};
+    if (device->api->tuning == NULL)
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, device->name,
+                       "this backend chooses nothing by measurement, so there is nothing to tune");
+    m3_status st = device->api->tuning(device->impl, &all, err);
+    if (st == M3_OK) m3_copy_out(tuning, &all, tuning->size, all.size);
+    return st;
+}
+
 m3_status m3_device_supports(m3_device *device, const m3_node *node, m3_error *why)
 {
     return device->api->supports(device->impl, node, why);

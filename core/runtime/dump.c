@@ -86,6 +86,18 @@ static void dump_transfers(const m3_executable *e, const m3_part *part, FILE *to
     }
 }
 
+/* What each device is asked in a run, where its backend tells. */
+static void dump_programs(const m3_executable *e, FILE *to)
+{
+    for (uint32_t i = 0; i < e->schedule.part_count; i++) {
+        const m3_device *device = e->devices[e->schedule.parts[i].device];
+        char text[256] = {0};
+        if (device->api->describe == NULL) continue;
+        device->api->describe(device->impl, e->execs[i], text, sizeof text);
+        (void)fprintf(to, "%s: a run of %u nodes: %s\n", device->name, e->schedule.parts[i].count, text);
+    }
+}
+
 void m3_executable_dump(const m3_executable *executable, FILE *to)
 {
     const m3_executable *e = executable;
@@ -106,6 +118,7 @@ void m3_executable_dump(const m3_executable *executable, FILE *to)
                       e->devices[i]->name, (unsigned long long)plan->scratch_bytes, plan->scratch_count,
                       (unsigned long long)plan->alive_bytes);
     }
+    dump_programs(e, to);
     (void)fprintf(to, "inputs %llu, outputs %llu, constants %llu, parameters and states %llu bytes\n",
                   (unsigned long long)stats.input_bytes, (unsigned long long)stats.output_bytes,
                   (unsigned long long)stats.constant_bytes, (unsigned long long)stats.store_bytes);

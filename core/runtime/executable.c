@@ -5,6 +5,7 @@
 
 #include "core/base/alloc.h"
 #include "core/passes/pass.h"
+#include "core/runtime/need.h"
 
 static bool supports(void *user, const m3_node *node)
 {
@@ -134,16 +135,23 @@ static m3_status compile(m3_executable *e, m3_error *err)
     return st;
 }
 
-static m3_status build(m3_executable *e, const m3_graph *graph, const m3_compile_options *options, m3_error *err)
+/* Everything up to memory. Without a store, parameters and states get no place. */
+static m3_status arrange(m3_executable *e, const m3_graph *graph, const m3_compile_options *options, m3_error *err)
 {
     const m3_pass_context context = {options->no_pass, supports, e->devices[0]};
     const m3_schedule_options how = {e->devices, e->device_count, options->strict};
     m3_status st;
     if ((st = m3_passes_run(graph, &context, &e->graph, err)) != M3_OK) return st;
     if ((st = m3_schedule_make(&e->schedule, e->graph, &how, err)) != M3_OK) return st;
-    if ((st = declare(e, err)) != M3_OK) return st;
+    if (e->store != NULL && (st = declare(e, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < e->device_count && st == M3_OK; i++)
         st = m3_plan_make(&e->lanes[i].plan, &e->schedule, i, i == 0 ? e->store : NULL, err);
+    return st;
+}
+
+static m3_status build(m3_executable *e, const m3_graph *graph, const m3_compile_options *options, m3_error *err)
+{
+    m3_status st = arrange(e, graph, options, err);
     for (uint32_t i = 0; i < e->device_count && st == M3_OK; i++) st = make_buffers(e, &e->lanes[i], err);
     for (uint32_t i = 0; i < e->device_count && st == M3_OK; i++) st = upload_constants(e, &e->lanes[i], err);
     if (st == M3_OK) st = make_host_memory(e, err);
@@ -186,6 +194,51 @@ m3_status m3_executable_create(m3_device *device, m3_store *store, const m3_grap
     }
     m3_executable_free(e);
     return st;
+}
+
+/* Stored tensors that are not counted yet. */
+static m3_status add_stored(const m3_executable *e, m3_need *need, m3_error *err)
+{
+    const uint32_t tensors = m3_graph_tensor_count(e->graph);
+    const uint64_t alignment = e->devices[0]->limits.offset_alignment;
+    char **grown = m3_realloc(need->stored, (size_t)need->stored_count + tensors + 1, sizeof *grown);
+    if (grown == NULL) return M3_FAIL_MEMORY(err, e->name, tensors * sizeof *grown);
+    need->stored = grown;
+    for (uint32_t i = 0; i < tensors; i++) {
+        const m3_tensor *x = m3_graph_tensor(e->graph, i);
+        bool known = x->kind != M3_PARAMETER && x->kind != M3_STATE;
+        for (uint32_t k = 0; k < need->stored_count && !known; k++) known = strcmp(need->stored[k], x->name) == 0;
+        if (known) continue;
+        if ((need->stored[need->stored_count] = m3_strdup(x->name)) == NULL)
+            return M3_FAIL_MEMORY(err, e->name, strlen(x->name) + 1);
+        need->stored_count++;
+        need->bytes += (m3_tensor_bytes(x) + alignment - 1) / alignment * alignment;
+    }
+    return M3_OK;
+}
+
+m3_status m3_executable_measure(m3_device *device, const m3_graph *graph, const m3_compile_options *options,
+                                m3_need *need, m3_error *err)
+{
+    m3_executable *e = m3_calloc(1, sizeof *e);
+    if (e == NULL) return M3_FAIL_MEMORY(err, "executable", sizeof *e);
+    m3_status st = M3_OK;
+    e->name = m3_strdup(options->name);
+    if (e->name == NULL) st = M3_FAIL_MEMORY(err, "executable", sizeof *e);
+    if (st == M3_OK) st = take_devices(e, device, options, err);
+    if (st == M3_OK) st = arrange(e, graph, options, err);
+    for (uint32_t i = 0; st == M3_OK && i < e->lanes[0].plan.segment_count; i++)
+        need->bytes += e->lanes[0].plan.segments[i].bytes;
+    if (st == M3_OK) st = add_stored(e, need, err);
+    m3_executable_free(e);
+    return st;
+}
+
+void m3_need_fini(m3_need *need)
+{
+    for (uint32_t i = 0; i < need->stored_count; i++) m3_free(need->stored[i]);
+    m3_free(need->stored);
+    *need = (m3_need){0};
 }
 
 void m3_executable_free(m3_executable *executable)

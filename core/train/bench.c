@@ -38,8 +38,9 @@ static double now(void)
 
 /* ---- Random inputs ---- */
 
-static m3_status write_features(bench *b, m3_error *err)
+static m3_status write_features(void *user, m3_store *store, m3_error *err)
 {
+    const bench *b = user;
     m3_status st = M3_OK;
     for (int32_t k = 0; st == M3_OK && k < b->config.modality_count; k++) {
         const uint64_t width = (uint64_t)b->config.modalities[k], rows = (uint64_t)b->config.items + 1;
@@ -53,7 +54,7 @@ static m3_status write_features(bench *b, m3_error *err)
             data[i] = ((float)(uint32_t)bits + (float)(uint32_t)(bits >> 32) - 0x1p32f) * (2.449490f * 0x1p-32f);
         }
         (void)snprintf(name, sizeof name, "features%d", (int)k);
-        st = m3_store_write(b->store, name, M3_F32, &shape, data, err);
+        st = m3_store_write(store, name, M3_F32, &shape, data, err);
         m3_free(data);
     }
     return st;
@@ -77,23 +78,27 @@ static void fill_inputs(bench *b)
 
 /* ---- Set-up ---- */
 
+static m3_programs_plan plan_of(bench *b)
+{
+    const uint32_t batch = (uint32_t)b->config.batch;
+    return (m3_programs_plan){.device = b->device,
+                              .config = &b->config,
+                              .batch = b->options.infer ? 0 : batch,
+                              .eval_batch = b->options.infer ? batch : 0,
+                              .no_pass = b->options.no_pass,
+                              .strict = b->options.strict,
+                              .fallbacks = b->options.fallbacks,
+                              .key = "batch",
+                              .fill = write_features,
+                              .user = b};
+}
+
 static m3_status compile(bench *b, m3_error *err)
 {
-    m3_status st;
-    m3_graph *graph = NULL;
-    m3_engine *engine = m3_device_engine(b->device);
-    const m3_build_options build = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
-                                    .publish = b->options.infer ? M3_PUBLISH_SCORES : 0u,
-                                    .no_pass = b->options.no_pass};
-    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, fallbacks),
-                                        .name = b->options.infer ? "infer" : "train",
-                                        .no_pass = b->options.no_pass,
-                                        .strict = b->options.strict,
-                                        .fallbacks = b->options.fallbacks};
-    st = b->options.infer ? m3_model_build_infer(engine, &b->config, &build, &graph, err)
-                          : m3_model_build_train(engine, &b->config, &build, &graph, err);
-    if (st == M3_OK) st = m3_executable_create(b->device, b->store, graph, &options, &b->executable, err);
-    m3_graph_free(graph);
+    m3_programs programs = {0};
+    const m3_programs_plan plan = plan_of(b);
+    m3_status st = m3_programs_make(&plan, b->store, &programs, err);
+    b->executable = programs.step != NULL ? programs.step : programs.infer; /* one of them alone was asked for */
     return st;
 }
 
@@ -114,7 +119,7 @@ static m3_status prepare(bench *b, m3_error *err)
     m3_status st;
     if ((st = m3_model_check(m3_device_engine(b->device), &b->config, err)) != M3_OK) return st;
     if ((st = m3_store_create(b->device, SEED, &b->store, err)) != M3_OK) return st;
-    if ((st = write_features(b, err)) != M3_OK) return st;
+    if ((st = write_features(b, b->store, err)) != M3_OK) return st;
     if ((st = compile(b, err)) != M3_OK) return st;
     b->batch = m3_batch_of(b->executable);
     b->step = m3_executable_input(b->executable, "step", NULL);
@@ -122,6 +127,14 @@ static m3_status prepare(bench *b, m3_error *err)
         .kind = "constant", .lr = b->config.lr, .beta1 = b->config.beta1, .beta2 = b->config.beta2, .total = 1};
     fill_inputs(b);
     return b->options.infer ? prepare_choice(b, err) : M3_OK;
+}
+
+static void explain(bench *b, m3_error *err)
+{
+    const m3_programs_plan plan = plan_of(b);
+    m3_store_free(b->store);
+    b->store = NULL;
+    if (b->executable == NULL) m3_programs_explain(&plan, err);
 }
 
 /* ---- Runs ---- */
@@ -289,7 +302,10 @@ m3_status m3_bench(m3_device *device, const m3_settings *settings, const m3_benc
         goto done;
     }
     if (b.options.batch != 0) b.config.batch = (int32_t)b.options.batch;
-    if ((st = prepare(&b, err)) != M3_OK) goto done;
+    if ((st = prepare(&b, err)) != M3_OK) {
+        explain(&b, err);
+        goto done;
+    }
     if (m3_device_measure_peak(device, &peak, &unsupported) != M3_OK) peak = 0;
     if ((st = time_runs(&b, &all, err)) != M3_OK) goto done;
     if ((st = profile(&b, &all, err)) != M3_OK) goto done;

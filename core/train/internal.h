@@ -4,7 +4,8 @@
  *   schedule.c         learning rate        checkpoint.c  parameters and all else that later steps depend on
  *   run.c              the directory        loop.c      m3_train
  *   trace.c report.c   what a person looks at afterwards
- *   rank.c evaluate.c recommend.c serve.c bench.c  after training (rank.h ranks for validation too) */
+ *   programs.c         executables of a model, and what fits into memory
+ *   rank.c evaluate.c recommend.c serve.c bench.c tune.c  after training (rank.h ranks for validation too) */
 #ifndef M3_CORE_TRAIN_INTERNAL_H
 #define M3_CORE_TRAIN_INTERNAL_H
 
@@ -101,6 +102,37 @@ const m3_sample *m3_feed_at(const m3_feed *feed, uint64_t i);
 /** Fill batch `index` of the epoch. draw: the number of this batch since training began, which keys its draws.
  * Returns the rows that count; those from there on are zero. */
 uint32_t m3_feed_fill(const m3_feed *feed, uint64_t index, uint32_t draw, const m3_batch *batch);
+
+/* ---- Executables (programs.c) ---- */
+
+/** What is compiled together over one store. */
+typedef struct m3_programs_plan {
+    m3_device *device;
+    const m3_model_config *config;
+    uint32_t batch;      /**< of a training step; 0: none */
+    uint64_t accumulate; /**< above 1: the step in two halves */
+    uint32_t eval_batch; /**< of inference; 0: none */
+    const char *const *no_pass;
+    bool strict;
+    m3_span fallbacks;
+    const char *key; /**< what its user calls the size that can be changed: "batch", "eval_batch" */
+    bool spread;     /**< its user can set accumulate as well */
+    m3_status (*fill)(void *user, m3_store *store, m3_error *err); /**< writes into the store before; NULL: nothing */
+    void *user;
+} m3_programs_plan;
+
+typedef struct m3_programs {
+    m3_executable *step;  /**< the whole step, or its accumulating half */
+    m3_executable *apply; /**< the other half, NULL unless gradients are accumulated */
+    m3_executable *infer; /**< publishes scores */
+} m3_programs;
+
+/** @param programs  All that the plan has, or none of it. */
+m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err);
+void m3_programs_free(m3_programs *programs);
+/** After making them, or filling their store, failed: if that was for want of device memory, add to the message which
+ * sizes would fit. What was made must have been freed. Slow: it plans and tries. */
+void m3_programs_explain(const m3_programs_plan *plan, m3_error *err);
 
 /* ---- Learning rate (schedule.c) ---- */
 

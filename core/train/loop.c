@@ -27,9 +27,7 @@ typedef struct trainer {
     m3_split *split;
     m3_feed *feed;
     m3_store *store;
-    m3_executable *step;  /* the whole step, or with apply its accumulating part */
-    m3_executable *apply; /* NULL unless gradients are accumulated */
-    m3_executable *infer;
+    m3_programs programs;
     m3_batch batch;
     m3_schedule schedule;
     m3_run run;
@@ -59,40 +57,29 @@ static double now(void)
 
 /* ---- Set-up ---- */
 
-static m3_status compile(trainer *tr, const char *name, m3_graph *graph, m3_executable **executable, m3_error *err)
+static m3_status write_features(void *user, m3_store *store, m3_error *err)
 {
-    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, fallbacks),
-                                        .name = name,
-                                        .no_pass = tr->options.no_pass,
-                                        .strict = tr->options.strict,
-                                        .fallbacks = tr->options.fallbacks};
-    m3_status st = m3_executable_create(tr->device, tr->store, graph, &options, executable, err);
-    m3_graph_free(graph);
-    return st;
+    const trainer *tr = user;
+    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
+    m3_status st = m3_settings_features(tr->settings, tr->set, modalities, &count, err);
+    return st != M3_OK ? st : m3_features_store(store, tr->set, modalities, count, err);
 }
 
-static m3_status compile_all(trainer *tr, m3_error *err)
+static m3_programs_plan plan_of(trainer *tr)
 {
-    m3_status st;
-    m3_graph *graph = NULL;
-    bool accumulate = tr->t.accumulate > 1;
-    m3_build_options options = {
-        .size = M3_STRUCT_SIZE(m3_build_options, accumulate), .no_pass = tr->options.no_pass, .accumulate = accumulate};
-    if ((st = m3_model_build_train(tr->engine, &tr->config, &options, &graph, err)) != M3_OK) return st;
-    if ((st = compile(tr, accumulate ? "accumulate" : "train", graph, &tr->step, err)) != M3_OK) return st;
-    if (accumulate) {
-        if ((st = m3_model_build_apply(tr->engine, &tr->config, &options, &graph, err)) != M3_OK) return st;
-        if ((st = compile(tr, "apply", graph, &tr->apply, err)) != M3_OK) return st;
-    }
-    tr->batch = m3_batch_of(tr->step);
-    if (tr->valid_count == 0) return M3_OK;
-    options = (m3_build_options){.size = options.size,
-                                 .no_pass = tr->options.no_pass,
-                                 .publish = M3_PUBLISH_SCORES,
-                                 .batch = (uint32_t)tr->t.eval_batch};
-    if (tr->valid_count < options.batch) options.batch = (uint32_t)tr->valid_count;
-    if ((st = m3_model_build_infer(tr->engine, &tr->config, &options, &graph, err)) != M3_OK) return st;
-    return compile(tr, "infer", graph, &tr->infer, err);
+    const uint64_t eval_batch = tr->valid_count < tr->t.eval_batch ? tr->valid_count : tr->t.eval_batch;
+    return (m3_programs_plan){.device = tr->device,
+                              .config = &tr->config,
+                              .batch = (uint32_t)tr->config.batch,
+                              .accumulate = tr->t.accumulate,
+                              .eval_batch = (uint32_t)eval_batch,
+                              .no_pass = tr->options.no_pass,
+                              .strict = tr->options.strict,
+                              .fallbacks = tr->options.fallbacks,
+                              .key = "batch",
+                              .spread = true,
+                              .fill = write_features,
+                              .user = tr};
 }
 
 static m3_status open_data(trainer *tr, m3_error *err)
@@ -124,12 +111,18 @@ static m3_status open_data(trainer *tr, m3_error *err)
 
 static m3_status make_store(trainer *tr, m3_error *err)
 {
-    m3_status st;
-    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
-    if ((st = m3_settings_features(tr->settings, tr->set, modalities, &count, err)) != M3_OK) return st;
-    if ((st = m3_store_create(tr->device, tr->t.seed, &tr->store, err)) != M3_OK) return st;
-    if ((st = m3_features_store(tr->store, tr->set, modalities, count, err)) != M3_OK) return st;
-    return compile_all(tr, err);
+    const m3_programs_plan plan = plan_of(tr);
+    m3_status st = m3_store_create(tr->device, tr->t.seed, &tr->store, err);
+    if (st == M3_OK) st = write_features(tr, tr->store, err);
+    if (st == M3_OK) st = m3_programs_make(&plan, tr->store, &tr->programs, err);
+    if (st == M3_OK) {
+        tr->batch = m3_batch_of(tr->programs.step);
+        return M3_OK;
+    }
+    m3_store_free(tr->store);
+    tr->store = NULL;
+    m3_programs_explain(&plan, err);
+    return st;
 }
 
 static m3_status check_settings(const trainer *tr, const char *hash, m3_error *err)
@@ -279,13 +272,13 @@ static m3_status run_batch(trainer *tr, double *loss, m3_error *err)
 {
     m3_status st;
     uint32_t rows = m3_feed_fill(tr->feed, tr->at.batch, (uint32_t)tr->at.draws, &tr->batch);
-    if ((st = m3_executable_run(tr->step, err)) != M3_OK) return st;
+    if ((st = m3_executable_run(tr->programs.step, err)) != M3_OK) return st;
     for (int i = M3_LOSSES; i-- > 0;) { /* the total last: a term says more */
-        double value = output(tr->step, m3_loss_names[i]);
+        double value = output(tr->programs.step, m3_loss_names[i]);
         if (!isfinite(value)) return fail_diverged(tr, m3_loss_names[i], value, err);
         tr->at.sums[i] += value * rows;
     }
-    *loss = output(tr->step, m3_loss_names[0]);
+    *loss = output(tr->programs.step, m3_loss_names[0]);
     tr->at.rows += rows;
     tr->epoch_rows += rows;
     tr->at.batch++;
@@ -301,10 +294,10 @@ static void fill_step(const trainer *tr, m3_executable *executable)
 
 static m3_status apply(trainer *tr, uint32_t parts, m3_error *err)
 {
-    float *count = m3_executable_input(tr->apply, "count", NULL);
+    float *count = m3_executable_input(tr->programs.apply, "count", NULL);
     if (count != NULL) *count = (float)parts;
-    fill_step(tr, tr->apply);
-    return m3_executable_run(tr->apply, err);
+    fill_step(tr, tr->programs.apply);
+    return m3_executable_run(tr->programs.apply, err);
 }
 
 static m3_status run_step(trainer *tr, m3_error *err)
@@ -313,13 +306,13 @@ static m3_status run_step(trainer *tr, m3_error *err)
     double sum = 0.0, loss = 0.0;
     uint64_t left = m3_feed_batches(tr->feed) - tr->at.batch;
     uint32_t parts = (uint32_t)(left < tr->t.accumulate ? left : tr->t.accumulate);
-    if (tr->apply == NULL) fill_step(tr, tr->step);
+    if (tr->programs.apply == NULL) fill_step(tr, tr->programs.step);
     for (uint32_t k = 0; k < parts; k++) {
         if ((st = run_batch(tr, &loss, err)) != M3_OK) return st;
         sum += loss;
     }
-    if (tr->apply != NULL && (st = apply(tr, parts, err)) != M3_OK) return st;
-    double norm = output(tr->apply != NULL ? tr->apply : tr->step, "grad_norm");
+    if (tr->programs.apply != NULL && (st = apply(tr, parts, err)) != M3_OK) return st;
+    double norm = output(tr->programs.apply != NULL ? tr->programs.apply : tr->programs.step, "grad_norm");
     if (!isfinite(norm)) return fail_diverged(tr, "grad_norm", norm, err);
     tr->recent[tr->recent_count++ % RECENT] = sum / parts;
     tr->at.steps++;
@@ -330,8 +323,8 @@ static m3_status run_step(trainer *tr, m3_error *err)
 /* The first step of a call is slow for other reasons, so the trace begins with the second. */
 static m3_status profile(trainer *tr, bool on, m3_error *err)
 {
-    m3_status st = m3_executable_profile(tr->step, on, err);
-    if (st == M3_OK && tr->apply != NULL) st = m3_executable_profile(tr->apply, on, err);
+    m3_status st = m3_executable_profile(tr->programs.step, on, err);
+    if (st == M3_OK && tr->programs.apply != NULL) st = m3_executable_profile(tr->programs.apply, on, err);
     return st;
 }
 
@@ -342,10 +335,12 @@ static m3_status traced_step(trainer *tr, m3_error *err)
     uint64_t begin = (uint64_t)((now() - tr->began) * 1e9);
     if (tr->done == 1 && (st = profile(tr, true, err)) != M3_OK) return st;
     if ((st = run_step(tr, err)) != M3_OK) return st;
-    if ((st = m3_trace_add(tr->trace, tr->apply != NULL ? "accumulate" : "train", begin, tr->step, err)) != M3_OK)
+    if ((st = m3_trace_add(tr->trace, tr->programs.apply != NULL ? "accumulate" : "train", begin, tr->programs.step,
+                           err)) != M3_OK)
         return st;
     begin = (uint64_t)((now() - tr->began) * 1e9);
-    if (tr->apply != NULL && (st = m3_trace_add(tr->trace, "apply", begin, tr->apply, err)) != M3_OK) return st;
+    if (tr->programs.apply != NULL && (st = m3_trace_add(tr->trace, "apply", begin, tr->programs.apply, err)) != M3_OK)
+        return st;
     if (tr->done <= TRACED_STEPS) return M3_OK;
     if ((st = profile(tr, false, err)) != M3_OK) return st;
     st = m3_trace_finish(tr->trace, err);
@@ -423,7 +418,7 @@ static m3_status validate(trainer *tr, bool *better, m3_error *err)
     tr->metrics = (m3_metrics){0};
     *better = false;
     if (tr->valid_count == 0) return M3_OK;
-    st = m3_rank_samples(tr->infer, tr->set, tr->split, tr->valid, tr->valid_count, tr->ranks, err);
+    st = m3_rank_samples(tr->programs.infer, tr->set, tr->split, tr->valid, tr->valid_count, tr->ranks, err);
     if (st != M3_OK) return st;
     for (uint64_t i = 0; i < tr->valid_count; i++) m3_metrics_add(&tr->metrics, tr->ranks[i]);
     m3_metrics_finish(&tr->metrics);
@@ -519,9 +514,7 @@ static void trainer_fini(trainer *tr)
 {
     m3_trace_free(tr->trace);
     m3_run_close(&tr->run);
-    m3_executable_free(tr->step);
-    m3_executable_free(tr->apply);
-    m3_executable_free(tr->infer);
+    m3_programs_free(&tr->programs);
     m3_store_free(tr->store);
     m3_feed_free(tr->feed);
     m3_split_free(tr->split);

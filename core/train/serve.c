@@ -91,16 +91,48 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     return order_by_popularity(served, err);
 }
 
+typedef struct loading {
+    const m3_served *served;
+    const m3_programs_plan *plan;
+    const char *path;
+} loading;
+
 /* Parameters are read by the names of the whole graph: a pass may have left out one that has no effect. */
-static m3_status load(m3_served *served, m3_device *device, const m3_graph *graph, const char *path, m3_error *err)
+static m3_status fill(void *user, m3_store *store, m3_error *err)
 {
     m3_status st;
+    const loading *l = user;
     uint32_t modalities[M3_MAX_MODALITIES], count = 0;
-    if ((st = m3_store_create(device, 0, &served->store, err)) != M3_OK) return st;
-    if ((st = m3_settings_features(served->settings, served->set, modalities, &count, err)) != M3_OK) return st;
-    if ((st = m3_features_store(served->store, served->set, modalities, count, err)) != M3_OK) return st;
-    if ((st = warn_of_other_data(served, m3_device_engine(device), path, err)) != M3_OK) return st;
-    return m3_checkpoint_load_parameters(path, served->store, graph, err);
+    m3_graph *graph = NULL;
+    const m3_build_options build = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
+                                    .batch = l->plan->eval_batch,
+                                    .publish = M3_PUBLISH_SCORES,
+                                    .no_pass = l->plan->no_pass};
+    if ((st = m3_settings_features(l->served->settings, l->served->set, modalities, &count, err)) != M3_OK) return st;
+    if ((st = m3_features_store(store, l->served->set, modalities, count, err)) != M3_OK) return st;
+    st = m3_model_build_infer(m3_device_engine(l->plan->device), l->plan->config, &build, &graph, err);
+    if (st == M3_OK) st = m3_checkpoint_load_parameters(l->path, store, graph, err);
+    m3_graph_free(graph);
+    return st;
+}
+
+static m3_status make(m3_served *served, const m3_programs_plan *plan, const char *path, m3_error *err)
+{
+    m3_status st;
+    loading l = {served, plan, path};
+    m3_programs programs = {0};
+    m3_programs_plan with = *plan;
+    if ((st = warn_of_other_data(served, m3_device_engine(plan->device), path, err)) != M3_OK) return st;
+    if ((st = m3_store_create(plan->device, 0, &served->store, err)) != M3_OK) return st;
+    if ((st = fill(&l, served->store, err)) == M3_OK) st = m3_programs_make(plan, served->store, &programs, err);
+    served->infer = programs.infer;
+    if (st == M3_OK) return m3_infer_shape_of(served->infer, &served->shape, err);
+    m3_store_free(served->store);
+    served->store = NULL;
+    with.fill = fill;
+    with.user = &l;
+    m3_programs_explain(&with, err);
+    return st;
 }
 
 m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *options, m3_served **out, m3_error *err)
@@ -108,7 +140,6 @@ m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *o
     m3_status st;
     m3_model_config config;
     m3_training training;
-    m3_graph *graph = NULL;
     char *path = NULL;
     m3_serve_options o = {0};
     m3_engine *engine = m3_device_engine(device);
@@ -119,24 +150,18 @@ m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *o
     if ((st = open_data(served, engine, run, o.data, &config, err)) != M3_OK) goto done;
     if ((st = choose_checkpoint(run, o.checkpoint, &path, err)) != M3_OK) goto done;
     m3_settings_training(served->settings, &training);
-    const m3_build_options build = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
-                                    .batch = (uint32_t)training.eval_batch,
-                                    .publish = M3_PUBLISH_SCORES,
-                                    .no_pass = o.no_pass};
-    if ((st = m3_model_build_infer(engine, &config, &build, &graph, err)) != M3_OK) goto done;
-    if ((st = load(served, device, graph, path, err)) != M3_OK) goto done;
-    const m3_compile_options compile = {.size = M3_STRUCT_SIZE(m3_compile_options, fallbacks),
-                                        .name = "infer",
-                                        .no_pass = o.no_pass,
-                                        .strict = o.strict,
-                                        .fallbacks = o.fallbacks};
-    if ((st = m3_executable_create(device, served->store, graph, &compile, &served->infer, err)) != M3_OK) goto done;
-    if ((st = m3_infer_shape_of(served->infer, &served->shape, err)) != M3_OK) goto done;
+    const m3_programs_plan plan = {.device = device,
+                                   .config = &config,
+                                   .eval_batch = (uint32_t)training.eval_batch,
+                                   .no_pass = o.no_pass,
+                                   .strict = o.strict,
+                                   .fallbacks = o.fallbacks,
+                                   .key = "eval_batch"};
+    if ((st = make(served, &plan, path, err)) != M3_OK) goto done;
     *out = served;
     served = NULL; /* the caller owns it now */
 done:
     m3_served_free(served);
-    m3_graph_free(graph);
     m3_free(path);
     return st;
 }

@@ -1,6 +1,8 @@
 /* trace: a file for chrome://tracing or Perfetto. A run tells how long each node took, not when it began, so nodes are
- * laid out one after the other from the beginning of their step. Times are microseconds. */
+ * laid out one after the other from the beginning of their step, or from the end of the step before where a device that
+ * works on several nodes at once makes that later. Times are microseconds. */
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@
 struct m3_trace {
     m3_outfile out;
     uint64_t events;
+    double end_us; /* of the run before */
 };
 
 m3_status m3_trace_create(const char *path, m3_trace **trace, m3_error *err)
@@ -64,13 +67,15 @@ m3_status m3_trace_add(m3_trace *trace, const char *name, uint64_t begin_ns, con
                        m3_error *err)
 {
     m3_status st;
-    double begin = (double)begin_ns * 1e-3, at = begin;
+    const double begin = fmax((double)begin_ns * 1e-3, trace->end_us);
+    double at = begin;
     for (uint32_t i = 0; i < m3_executable_node_count(executable); i++) {
         m3_executable_node node = {.size = M3_STRUCT_SIZE(m3_executable_node, time_ns)};
         m3_executable_node_at(executable, i, &node);
         if ((st = put_node(trace, &node, at, err)) != M3_OK) return st;
         at += (double)node.time_ns * 1e-3;
     }
+    trace->end_us = at;
     return put(trace,
                json_pack("{s:s, s:s, s:s, s:f, s:f, s:i, s:i}", "name", name, "cat", "run", "ph", "X", "ts", begin,
                          "dur", at - begin, "pid", 1, "tid", ROW_RUNS),

@@ -74,6 +74,14 @@ typedef struct m3_segment {
     uint64_t bytes;
 } m3_segment;
 
+/** What a device chooses by measurement. Since ABI 1.1. */
+typedef struct m3_tuning {
+    uint32_t size;
+    uint32_t classes;  /**< classes of shapes whose choice is known */
+    uint32_t measured; /**< of them since the device was opened */
+    char path[512];    /**< the file that keeps them, "" when none does */
+} m3_tuning;
+
 #define M3_NO_SEGMENT 0xffffffffu
 
 /** Where a tensor lies: bytes into a segment, a multiple of offset_alignment. */
@@ -147,6 +155,12 @@ typedef struct m3_backend_api {
     uint64_t (*memory_used)(m3_device_impl *device);
     /** Optional. Measure the device's peak of fused multiply-adds, about 0.2 s. */
     m3_status (*measure_peak)(m3_device_impl *device, double *gflops, m3_error *err);
+    /** Optional. Since ABI 1.1. What one run of a compiled program asks of the device, as a line for people:
+     * "618 dispatches, 240 barriers, 1 submission". Ends with NUL, cut to `bytes`, which is at least 1. */
+    void (*describe)(m3_device_impl *device, m3_exec_impl *exec, char *text, size_t bytes);
+    /** Optional. Since ABI 1.1. What is known by measurement. A backend that has this has the device option tune=yes:
+     * compile then measures what is not known yet, and keeps it for devices that are opened later. */
+    m3_status (*tuning)(m3_device_impl *device, m3_tuning *tuning, m3_error *err);
 } m3_backend_api;
 
 #ifdef __cplusplus

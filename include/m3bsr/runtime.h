@@ -77,6 +77,8 @@ M3_API const m3_device_info *m3_device_get_info(const m3_device *device);
 M3_API m3_status m3_device_get_limits(m3_device *device, m3_device_limits *limits, m3_error *err);
 M3_API uint64_t m3_device_memory_used(m3_device *device); /**< bytes; 0 when the backend does not tell */
 M3_API m3_status m3_device_measure_peak(m3_device *device, double *gflops, m3_error *err);
+/** What the device knows by measurement; M3_ERR_UNSUPPORTED when its backend measures nothing. */
+M3_API m3_status m3_device_tuning(m3_device *device, m3_tuning *tuning, m3_error *err);
 /** Whether the device runs this node; the reason in err when not. */
 M3_API m3_status m3_device_supports(m3_device *device, const m3_node *node, m3_error *why);
 M3_API m3_engine *m3_device_engine(m3_device *device);

@@ -196,6 +196,23 @@ typedef struct m3_bench_result {
 M3_API m3_status m3_bench(m3_device *device, const m3_settings *settings, const m3_bench_options *options,
                           m3_bench_result *result, m3_error *err);
 
+/* ---- Tuning ---- */
+
+typedef struct m3_tune_options {
+    uint32_t size;
+    uint32_t batch; /**< 0: the settings' */
+    const char *const *no_pass;
+    bool strict;
+    m3_span fallbacks;
+} m3_tune_options;
+
+/** Let a device that was opened with the option tune=yes measure what the training step and the inference of
+ * `settings` (their behaviors, items, modalities … as written) leave open.
+ * @param tuning  What is known afterwards.
+ * Returns M3_ERR_UNSUPPORTED: the device's backend measures nothing. */
+M3_API m3_status m3_tune(m3_device *device, const m3_settings *settings, const m3_tune_options *options,
+                         m3_tuning *tuning, m3_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -33,7 +33,7 @@ check 'help' 0 'recommend' "$m" help
 check 'help on a command' 0 '--resume' "$m" help train
 check 'help on an unknown command' 2 "there is no command 'trian'" "$m" help trian
 check 'the version' 0 'plugin interface' "$m" --version
-for command in devices plugins data train evaluate recommend graph bench conformance; do
+for command in devices plugins data train evaluate recommend graph bench tune conformance; do
     check "$command has help" 0 'usage: m3bsr' "$m" $command --help
     check "$command refuses an unknown option" 2 "$([ $command = data ] && echo usage || echo unrecognized)" "$m" $command --no-such-option
 done
@@ -67,6 +67,11 @@ check 'an unknown pass lists what there is' 2 'dedupe' "$m" graph --no-pass magi
 check 'threads that are no number' 2 "--threads cannot be 'two'" "$m" graph --threads two
 check 'a graph of what is not there' 2 'give step or infer' "$m" graph --what train
 check 'a bench of what is not there' 2 'give step or infer' "$m" bench --what train
+check 'tuning nobody' 2 'which device?' "$m" tune
+check 'tuning a backend without a choice' 2 'nothing to tune' "$m" tune --backend reference
+check 'tuning says the same whatever else is asked' 2 'nothing to tune' "$m" tune --backend cpu --device-option isa=portable
+check 'tuning a batch of nothing' 2 "--batch cannot be '0'" "$m" tune --backend cpu --batch 0
+check 'tuning for what is not there' 2 'none.yaml' "$m" tune "$folder/none.yaml" --backend cpu
 
 check 'a run that is not there' 2 'settings.yaml' "$m" evaluate "$folder/nothing"
 check 'an unknown split' 2 'give valid or test' "$m" evaluate "$folder/nothing" --split train

@@ -198,6 +198,8 @@ PIN(m3_backend_api, profile, 144);
 PIN(m3_backend_api, node_times, 152);
 PIN(m3_backend_api, memory_used, 160);
 PIN(m3_backend_api, measure_peak, 168);
+PIN(m3_backend_api, describe, 176);
+PIN(m3_backend_api, tuning, 184);
 
 /* Structs without a size lie in arrays and in other structs, so they never grow. */
 #if UINTPTR_MAX == UINT64_MAX

@@ -1,0 +1,206 @@
+/* programs: the executables of a model over one store: the training step, whole or in two halves, and inference. And
+ * when memory does not suffice for them, what would fit:
+ *   largest b so that  stored + sum over programs of segments(b)  <=  free memory,  found by planning, then by trying.
+ */
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/runtime/engine.h"
+#include "core/runtime/need.h"
+#include "core/train/internal.h"
+
+enum { HALVES = 3 }; /* the step or its first half, its second half, inference */
+
+typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                              m3_graph **graph, m3_error *err);
+
+typedef struct piece {
+    const char *name; /* NULL: not wanted */
+    build_fn build;
+    m3_build_options options;
+} piece;
+
+static void list_pieces(const m3_programs_plan *plan, piece pieces[HALVES])
+{
+    const bool accumulate = plan->accumulate > 1;
+    const m3_build_options step = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
+                                   .batch = plan->batch,
+                                   .no_pass = plan->no_pass,
+                                   .accumulate = accumulate};
+    m3_build_options infer = step;
+    memset(pieces, 0, HALVES * sizeof *pieces);
+    infer.batch = plan->eval_batch;
+    infer.publish = M3_PUBLISH_SCORES;
+    infer.accumulate = false;
+    if (plan->batch != 0) pieces[0] = (piece){accumulate ? "accumulate" : "train", m3_model_build_train, step};
+    if (plan->batch != 0 && accumulate) pieces[1] = (piece){"apply", m3_model_build_apply, step};
+    if (plan->eval_batch != 0) pieces[2] = (piece){"infer", m3_model_build_infer, infer};
+}
+
+static m3_compile_options compile_options(const m3_programs_plan *plan, const char *name)
+{
+    return (m3_compile_options){.size = M3_STRUCT_SIZE(m3_compile_options, fallbacks),
+                                .name = name,
+                                .no_pass = plan->no_pass,
+                                .strict = plan->strict,
+                                .fallbacks = plan->fallbacks};
+}
+
+m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err)
+{
+    piece pieces[HALVES];
+    m3_executable **to[HALVES] = {&programs->step, &programs->apply, &programs->infer};
+    m3_status st = M3_OK;
+    *programs = (m3_programs){0};
+    list_pieces(plan, pieces);
+    for (int i = 0; i < HALVES && st == M3_OK; i++) {
+        m3_graph *graph = NULL;
+        if (pieces[i].name == NULL) continue;
+        const m3_compile_options options = compile_options(plan, pieces[i].name);
+        st = pieces[i].build(m3_device_engine(plan->device), plan->config, &pieces[i].options, &graph, err);
+        if (st == M3_OK) st = m3_executable_create(plan->device, store, graph, &options, to[i], err);
+        m3_graph_free(graph);
+    }
+    if (st != M3_OK) m3_programs_free(programs);
+    return st;
+}
+
+void m3_programs_free(m3_programs *programs)
+{
+    m3_executable_free(programs->step);
+    m3_executable_free(programs->apply);
+    m3_executable_free(programs->infer);
+    *programs = (m3_programs){0};
+}
+
+/* ---- What would fit ---- */
+
+static m3_status measure(const m3_programs_plan *plan, uint64_t *bytes)
+{
+    piece pieces[HALVES];
+    m3_need need = {0};
+    m3_error ignored = {0};
+    m3_status st = M3_OK;
+    list_pieces(plan, pieces);
+    for (int i = 0; i < HALVES && st == M3_OK; i++) {
+        m3_graph *graph = NULL;
+        if (pieces[i].name == NULL) continue;
+        const m3_compile_options options = compile_options(plan, pieces[i].name);
+        st = pieces[i].build(m3_device_engine(plan->device), plan->config, &pieces[i].options, &graph, &ignored);
+        if (st == M3_OK) st = m3_executable_measure(plan->device, graph, &options, &need, &ignored);
+        m3_graph_free(graph);
+    }
+    *bytes = need.bytes;
+    m3_need_fini(&need);
+    return st;
+}
+
+/* The plan with another size: batches of a step are cut so that the step stays the same where that is possible. */
+static m3_programs_plan resized(const m3_programs_plan *plan, uint32_t size)
+{
+    m3_programs_plan other = *plan;
+    if (plan->batch == 0) {
+        other.eval_batch = size;
+        return other;
+    }
+    other.batch = size;
+    if (!plan->spread) return other;
+    const uint64_t samples = plan->batch * (plan->accumulate > 1 ? plan->accumulate : 1);
+    const uint64_t least = (samples + size - 1) / size;
+    other.accumulate = least;
+    while (samples % other.accumulate != 0 && other.accumulate < 2 * least) other.accumulate++;
+    if (samples % other.accumulate != 0) other.accumulate = least;
+    other.batch = (uint32_t)((samples + other.accumulate - 1) / other.accumulate);
+    return other;
+}
+
+static bool is_within(const m3_programs_plan *plan, uint64_t room)
+{
+    uint64_t bytes = 0;
+    return measure(plan, &bytes) == M3_OK && bytes <= room;
+}
+
+/* A plan does not know what a backend takes for itself, so what fits on paper is tried. */
+static bool really_fits(const m3_programs_plan *plan)
+{
+    m3_store *store = NULL;
+    m3_programs programs = {0};
+    m3_error ignored = {0};
+    m3_status st = m3_store_create(plan->device, 0, &store, &ignored);
+    if (st == M3_OK && plan->fill != NULL) st = plan->fill(plan->user, store, &ignored);
+    if (st == M3_OK) st = m3_programs_make(plan, store, &programs, &ignored);
+    m3_programs_free(&programs);
+    m3_store_free(store);
+    return st == M3_OK;
+}
+
+/* The largest size below the plan's that fits; 0: none. */
+static uint32_t find_size(const m3_programs_plan *plan, uint64_t room)
+{
+    uint32_t good = 0, bad = plan->batch != 0 ? plan->batch : plan->eval_batch;
+    while (bad - good > 1) {
+        const uint32_t middle = good + (bad - good) / 2;
+        const m3_programs_plan other = resized(plan, middle);
+        if (is_within(&other, room))
+            good = middle;
+        else
+            bad = middle;
+    }
+    for (; good > 0; good -= good / 8 + 1) {
+        const m3_programs_plan other = resized(plan, good);
+        if (really_fits(&other)) return good;
+    }
+    return 0;
+}
+
+M3_PRINTF(2, 3)
+static void append(m3_error *err, const char *format, ...)
+{
+    const size_t at = strlen(err->message);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(err->message + at, sizeof err->message - at, format, args);
+    va_end(args);
+}
+
+static void tell(const m3_programs_plan *plan, const m3_programs_plan *fits, m3_error *err)
+{
+    if (plan->batch == 0) {
+        append(err, "; %s=%u would fit", plan->key, fits->eval_batch);
+        return;
+    }
+    append(err, "; %s=%u", plan->key, fits->batch);
+    if (plan->spread) append(err, " accumulate=%llu", (unsigned long long)fits->accumulate);
+    if (fits->eval_batch != plan->eval_batch) append(err, " eval_batch=%u", fits->eval_batch);
+    append(err, " would fit");
+}
+
+void m3_programs_explain(const m3_programs_plan *plan, m3_error *err)
+{
+    static const uint32_t fewer[] = {UINT32_MAX, 16,
+                                     1}; /* histories ranked at once, when a small batch is not enough */
+    m3_device_limits limits;
+    m3_error ignored = {0};
+    uint64_t wanted = 0, least = 0;
+    if (err == NULL || (err->code != M3_ERR_MEMORY && err->code != M3_ERR_UNSUPPORTED)) return;
+    if (m3_device_get_limits(plan->device, &limits, &ignored) != M3_OK || limits.memory_total == 0) return;
+    const m3_programs_plan smallest = resized(plan, 1);
+    if (measure(&smallest, &least) != M3_OK) return; /* it is not for its size */
+    /* Half: the rest may be what a backend takes for itself. Below that, the host's memory ran out, not the device's.
+     */
+    if (measure(plan, &wanted) == M3_OK && wanted < limits.memory_free / 2) return;
+    for (size_t i = 0; i < sizeof fewer / sizeof fewer[0]; i++) {
+        m3_programs_plan with = *plan;
+        if (i > 0 && (plan->batch == 0 || plan->eval_batch <= fewer[i])) continue;
+        if (i > 0) with.eval_batch = fewer[i];
+        const uint32_t size = find_size(&with, limits.memory_free);
+        if (size == 0) continue;
+        const m3_programs_plan fits = resized(&with, size);
+        tell(plan, &fits, err);
+        return;
+    }
+    append(err,
+           "; all of it takes %llu bytes with a %s of 1, which does not fit either: use a smaller model or another "
+           "device",
+           (unsigned long long)least, plan->key);
+}
