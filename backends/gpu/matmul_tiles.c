@@ -1,0 +1,128 @@
+/* matmul_tiles: tiles of a product in local memory for devices whose items work in groups, see matmul.cl. */
+#include <string.h>
+
+#include "matmul_plan.h"
+#include "ops/share.h"
+
+typedef struct tile {
+    const char *name;
+    uint32_t rows, columns, steps, item_rows, item_columns; /* constants TM, TN, TK, RM, RN */
+} tile;
+
+/* From the largest on. Groups have 64 to 256 items, and fewer where an item has 16 x 16 sums. */
+static const tile tiles[] = {{"tile128x128r16", 128, 128, 8, 16, 16},
+                             {"tile64x128r16", 64, 128, 16, 16, 16},
+                             {"tile32x128r16", 32, 128, 16, 16, 16},
+                             {"tile256x32r16", 256, 32, 8, 16, 16},
+                             {"tile64x64r16", 64, 64, 16, 16, 16},
+                             {"tile128x128", 128, 128, 8, 8, 8},
+                             {"tile64x64r8", 64, 64, 16, 8, 8},
+                             {"tile64x64", 64, 64, 16, 4, 4},
+                             {"tile32x64", 32, 64, 16, 4, 4},
+                             {"tile32x32", 32, 32, 16, 4, 4},
+                             {"tile8x128", 8, 128, 16, 2, 8},
+                             {"tile8x32", 8, 32, 32, 1, 4},
+                             {"tile64x8", 64, 8, 32, 2, 4}};
+
+enum {
+    TILES = sizeof tiles / sizeof tiles[0],
+    DEEP = 256,        /* steps enough that adding a part is little beside them */
+    GROUPS_OF_UNIT = 4 /* that hide each other's waiting */
+};
+
+static uint32_t items_of(const tile *t)
+{
+    return t->rows / t->item_rows * (t->columns / t->item_columns);
+}
+
+static uint64_t tiles_in(const gpu_product *p, const tile *t)
+{
+    return gpu_parts(p->m, t->rows) * gpu_parts(p->n, t->columns) * p->outer * p->inner;
+}
+
+/* Parts that a sum must be cut into where an item's turns are counted: those that copy, and those that add. */
+static uint64_t least_parts(const gpu_traits *traits, const gpu_product *p, const tile *t)
+{
+    const uint32_t items = items_of(t);
+    const uint64_t copies = gpu_parts(t->rows * t->steps, items) + gpu_parts(t->columns * t->steps, items);
+    return gpu_larger(1, gpu_parts(p->k, share_turns(traits) / (copies + t->steps + 4) * t->steps));
+}
+
+/* Worth the seconds that a processor needs to compile a kernel of 256 sums. */
+static bool is_large(const gpu_product *p)
+{
+    return (double)p->m * (double)p->n * (double)p->k * (double)(p->outer * p->inner) >= 1 << 22;
+}
+
+/* A GPU's registers hold 64 sums; where it is simulated its local memory is slow beside arithmetic, and more pay. */
+static bool fits(const gpu_traits *traits, const gpu_product *p, const tile *t)
+{
+    const uint64_t floats = (uint64_t)t->steps * (t->rows + 1 + t->columns + 4);
+    return items_of(t) <= traits->largest_group && floats * sizeof(float) <= traits->local_bytes &&
+           (t->item_rows * t->item_columns <= 64 || (traits->simulated > 0 && is_large(p))) &&
+           least_parts(traits, p, t) <= gpu_most_parts(traits, p);
+}
+
+static uint64_t parts_of(const gpu_traits *traits, const gpu_product *p, const tile *t)
+{
+    const uint64_t wanted = gpu_parts((uint64_t)GROUPS_OF_UNIT * traits->units, tiles_in(p, t));
+    return gpu_larger(least_parts(traits, p, t),
+                      gpu_smaller(gpu_smaller(wanted, p->k / DEEP), gpu_most_parts(traits, p)));
+}
+
+/* Time of a product in a made-up unit: rounds of groups, each as long as its tile is large, or as the copies from
+ * memory are where a tile is small; a little more for each group. */
+static uint64_t cost(const gpu_traits *traits, const gpu_product *p, const tile *t)
+{
+    const uint64_t parts = parts_of(traits, p, t), steps = gpu_parts(p->k, parts) + 16;
+    const uint64_t rounds = gpu_parts(tiles_in(p, t) * parts, traits->units);
+    const uint64_t sums = (uint64_t)t->rows * t->columns, copies = 16ull * (t->rows + t->columns);
+    /* An item reads item_rows + item_columns elements of local memory for each item_rows * item_columns sums. */
+    const uint64_t reads = 4 * sums * (t->item_rows + t->item_columns) / (t->item_rows * t->item_columns);
+    return rounds * steps * (sums + copies + reads);
+}
+
+uint32_t gpu_tiles_ways(const gpu_traits *traits, const gpu_product *p, const char **names)
+{
+    uint32_t count = 0, best = 0;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < TILES; i++) {
+        if (!fits(traits, p, &tiles[i])) continue;
+        const uint64_t this = cost(traits, p, &tiles[i]);
+        if (this < least) best = count;
+        least = gpu_smaller(least, this);
+        names[count++] = tiles[i].name;
+    }
+    if (count > 0) {
+        const char *first = names[0];
+        names[0] = names[best];
+        names[best] = first;
+    }
+    return count;
+}
+
+void gpu_tiles_lower(gpu_list *l, const gpu_product *p, const char *name)
+{
+    const tile *t = &tiles[0];
+    for (uint32_t i = 0; i < TILES; i++)
+        if (strcmp(tiles[i].name, name) == 0) t = &tiles[i];
+    const uint64_t depth = gpu_parts(p->k, parts_of(l->traits, p, t)), parts = depth > 0 ? gpu_parts(p->k, depth) : 1;
+    const gpu_view part = gpu_product_parts(l, p, parts);
+    gpu_dispatch *d = gpu_begin(l, "matmul", "product");
+    gpu_constant(d, "TRANSPOSE_A", p->transpose_a);
+    gpu_constant(d, "TRANSPOSE_B", p->transpose_b);
+    gpu_constant(d, "TM", (int32_t)t->rows);
+    gpu_constant(d, "TN", (int32_t)t->columns);
+    gpu_constant(d, "TK", (int32_t)t->steps);
+    gpu_constant(d, "RM", (int32_t)t->item_rows);
+    gpu_constant(d, "RN", (int32_t)t->item_columns);
+    gpu_read(d, p->a);
+    gpu_read(d, p->b);
+    gpu_product_bind(d, p, part, parts);
+    gpu_product_words(d, p, parts, 0);
+    gpu_u32(d, parts);
+    gpu_u32(d, depth);
+    gpu_u32(d, tiles_in(p, t) * parts);
+    gpu_rows(d, tiles_in(p, t) * parts, items_of(t));
+    if (parts > 1) gpu_product_sum(l, p, part, parts);
+}

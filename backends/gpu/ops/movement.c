@@ -1,0 +1,249 @@
+/* movement: reshape, copy, transpose, broadcast, slice and pad take a box of x: element (i, j, …) of y is x at
+ * first + sum of (i - before) step, or 0 where an index lies outside of [before, before + within). Axes are joined as
+ * far as that stays true; where x is dense along another axis than y, matrices are turned. concat walks over the rows
+ * of several inputs; iota reads nothing. */
+#include "ops/list.h"
+
+#include <string.h>
+
+#include "ops/pieces.h"
+
+/* An axis of y, and what of it comes from x. */
+typedef struct axis {
+    uint64_t extent, before, within, step;
+} axis;
+
+typedef struct box {
+    uint32_t rank;
+    axis axis[M3_MAX_RANK];
+    uint64_t first;
+} box;
+
+/* A box of y's shape that takes all of every axis, with the strides of a dense x of shape `of`. */
+static box box_of(const m3_shape *y, const m3_shape *of)
+{
+    box b = {.rank = y->rank};
+    const uint32_t lead = y->rank - of->rank;
+    uint64_t step = 1;
+    for (uint32_t i = y->rank; i-- > 0;) {
+        const uint64_t extent = i < lead ? 1 : of->dim[i - lead];
+        b.axis[i] = (axis){y->dim[i], 0, y->dim[i], step};
+        step *= extent;
+    }
+    return b;
+}
+
+/* Join an axis with the one before it where the two are one to x. */
+static void settle(box *b)
+{
+    const box old = *b;
+    b->rank = 0;
+    for (uint32_t i = 0; i < old.rank; i++) {
+        const axis x = old.axis[i];
+        axis *last = b->rank > 0 ? &b->axis[b->rank - 1] : NULL;
+        if (x.extent == 1 && x.within == 1) continue;
+        if (last != NULL && x.within == x.extent && last->step == x.step * x.extent)
+            *last = (axis){last->extent * x.extent, last->before * x.extent, last->within * x.extent, x.step};
+        else
+            b->axis[b->rank++] = x;
+    }
+    if (b->rank == 0) b->axis[b->rank++] = (axis){1, 0, 1, 1};
+}
+
+static int32_t element_bytes(const m3_tensor *x)
+{
+    return (int32_t)m3_dtype_bytes(x->dtype);
+}
+
+/* The axis before the last along which x is dense while it is not along the last: the two are a matrix to be turned.
+ * The last axis itself where there is none, or where tiles would not pay. */
+static uint32_t dense_axis(const gpu_list *l, const m3_tensor *y, const box *b)
+{
+    enum { LEAST = 8, MOST = 65535 }; /* of rows and columns; of groups along an axis, on any device */
+    const uint32_t last = b->rank - 1;
+    const axis columns = b->axis[last];
+    bool whole = element_bytes(y) == 4 && columns.step > 1 && columns.extent >= LEAST;
+    uint32_t dense = last;
+    for (uint32_t i = 0; i <= last; i++) {
+        whole = whole && b->axis[i].within == b->axis[i].extent;
+        if (i < last && b->axis[i].step == 1 && b->axis[i].extent >= LEAST) dense = i;
+    }
+    const uint64_t matrix = columns.extent * b->axis[dense].extent;
+    const bool fits = l->traits->lanes == 1 ||
+                      (columns.extent <= MOST && b->axis[dense].extent <= MOST && m3_tensor_count(y) / matrix <= MOST);
+    return whole && fits ? dense : last;
+}
+
+/* Matrices turned, one under each index of the other axes. A processor's item turns a strip of as many rows as a vector
+ * has elements; other devices turn tiles in local memory, a group each. */
+static void turn(gpu_list *l, const m3_node *node, const box *b, uint32_t dense)
+{
+    enum { TILE = 16, TILE_ITEMS = 8, STRIP = 256 };
+    const m3_tensor *y = node->out[0];
+    const bool strips = l->traits->lanes == 1 && l->traits->vector > 1;
+    const axis rows = b->axis[dense], columns = b->axis[b->rank - 1];
+    uint32_t other[M3_MAX_RANK][4], count = 0;
+    uint64_t at = 1, row_at = 1, matrices = 1;
+    for (uint32_t i = b->rank; i-- > 0; at *= b->axis[i].extent) {
+        const axis a = b->axis[i];
+        const uint32_t line[4] = {(uint32_t)a.extent, (uint32_t)a.step, (uint32_t)at, 0};
+        if (i == dense) row_at = at;
+        if (i == dense || i == b->rank - 1) continue;
+        memcpy(other[count++], line, sizeof line);
+        matrices *= a.extent;
+    }
+    gpu_dispatch *d = gpu_begin(l, "movement", strips ? "turn_strips" : "turn_tiles");
+    gpu_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    gpu_constant(d, "SIZE", element_bytes(y));
+    gpu_read(d, node->in[0]);
+    gpu_write(d, y);
+    gpu_bind(d, count == 0 ? (gpu_view){.memory = GPU_NOTHING} : gpu_table(l, other, count * sizeof other[0]), true,
+             false);
+    gpu_u32(d, count);
+    gpu_u32(d, b->first);
+    gpu_u32(d, rows.extent);
+    gpu_u32(d, columns.extent);
+    gpu_u32(d, columns.step);
+    gpu_u32(d, row_at);
+    gpu_u32(d, matrices);
+    if (strips)
+        gpu_items(d, gpu_parts(rows.extent, l->traits->vector) * gpu_parts(columns.extent, STRIP) * matrices);
+    else
+        gpu_groups(d, gpu_parts(columns.extent, TILE), gpu_parts(rows.extent, TILE), matrices, TILE, TILE_ITEMS, 1);
+}
+
+static void take(gpu_list *l, const m3_node *node, box *b)
+{
+    const m3_tensor *y = node->out[0];
+    const uint64_t count = m3_tensor_count(y);
+    uint32_t outer[M3_MAX_RANK][4], rows = 0;
+    if (count == 0) return;
+    settle(b);
+    const axis last = b->axis[b->rank - 1];
+    const uint32_t dense = dense_axis(l, y, b);
+    if (dense < b->rank - 1) {
+        turn(l, node, b, dense);
+        return;
+    }
+    const uint64_t piece = gpu_piece(l->traits, count, m3_dtype_bytes(y->dtype));
+    for (uint32_t i = b->rank - 1; i-- > 0; rows++) {
+        const axis a = b->axis[i];
+        const uint32_t row[4] = {(uint32_t)a.extent, (uint32_t)a.before, (uint32_t)a.within, (uint32_t)a.step};
+        memcpy(outer[rows], row, sizeof row);
+    }
+    gpu_dispatch *d = gpu_begin(l, "movement", "take");
+    gpu_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    gpu_constant(d, "SIZE", element_bytes(y));
+    gpu_read(d, node->in[0]);
+    gpu_write(d, y);
+    gpu_bind(d, rows == 0 ? (gpu_view){.memory = GPU_NOTHING} : gpu_table(l, outer, rows * sizeof outer[0]), true,
+             false);
+    gpu_u32(d, count);
+    gpu_u32(d, piece);
+    gpu_u32(d, rows);
+    gpu_u32(d, last.extent);
+    gpu_u32(d, last.before);
+    gpu_u32(d, last.within);
+    gpu_u32(d, last.step);
+    gpu_u32(d, b->first);
+    gpu_items(d, gpu_parts(count, piece));
+}
+
+/* A reshape in its place is done already. */
+static void lower_copy(gpu_list *l, const m3_node *node)
+{
+    const gpu_view from = gpu_tensor(l, node->in[0]), to = gpu_tensor(l, node->out[0]);
+    const m3_shape flat = {.rank = 1, .dim = {m3_tensor_count(node->out[0])}};
+    box b = box_of(&flat, &flat);
+    if (from.segment != to.segment || from.offset != to.offset) take(l, node, &b);
+}
+
+static void lower_transpose(gpu_list *l, const m3_node *node)
+{
+    const box x = box_of(&node->in[0]->shape, &node->in[0]->shape);
+    box b = {.rank = x.rank};
+    for (uint32_t i = 0; i < b.rank; i++) b.axis[i] = x.axis[node->attr[0].i[i]];
+    take(l, node, &b);
+}
+
+static void lower_broadcast(gpu_list *l, const m3_node *node)
+{
+    const m3_shape *x = &node->in[0]->shape, *y = &node->out[0]->shape;
+    const uint32_t lead = y->rank - x->rank;
+    box b = box_of(y, x);
+    for (uint32_t i = 0; i < y->rank; i++)
+        if (i < lead || x->dim[i - lead] == 1) b.axis[i].step = 0;
+    take(l, node, &b);
+}
+
+static void lower_slice(gpu_list *l, const m3_node *node)
+{
+    box b = box_of(&node->out[0]->shape, &node->in[0]->shape);
+    for (uint32_t i = 0; i < b.rank; i++) b.first += (uint64_t)node->attr[0].i[i] * b.axis[i].step;
+    take(l, node, &b);
+}
+
+static void lower_pad(gpu_list *l, const m3_node *node)
+{
+    const m3_shape *x = &node->in[0]->shape;
+    box b = box_of(&node->out[0]->shape, x);
+    for (uint32_t i = 0; i < b.rank; i++) {
+        b.axis[i].before = (uint64_t)node->attr[0].i[i];
+        b.axis[i].within = x->dim[i];
+    }
+    take(l, node, &b);
+}
+
+/* A dispatch joins so many inputs; with more, each dispatch leaves alone what the others write. */
+enum { JOINED = 8 };
+
+static void lower_concat(gpu_list *l, const m3_node *node)
+{
+    const m3_tensor *y = node->out[0];
+    const uint32_t along = (uint32_t)node->attr[0].i[0];
+    const uint64_t count = m3_tensor_count(y), piece = gpu_piece(l->traits, count, m3_dtype_bytes(y->dtype));
+    uint64_t inner = 1, end = 0;
+    if (count == 0) return;
+    for (uint32_t i = along + 1; i < y->shape.rank; i++) inner *= y->shape.dim[i];
+    for (uint32_t k = 0; k < node->in_count; k += JOINED) {
+        gpu_dispatch *d = gpu_begin(l, "movement", "join");
+        gpu_constant(d, "VECTOR", (int32_t)l->traits->vector);
+        gpu_constant(d, "SIZE", element_bytes(y));
+        for (uint32_t i = k; i < k + JOINED; i++) gpu_read(d, i < node->in_count ? node->in[i] : NULL);
+        gpu_update(d, y);
+        gpu_u32(d, count);
+        gpu_u32(d, piece);
+        gpu_u32(d, y->shape.dim[along] * inner);
+        gpu_u32(d, end);
+        for (uint32_t i = k; i < k + JOINED; i++) {
+            if (i < node->in_count) end += node->in[i]->shape.dim[along] * inner;
+            gpu_u32(d, end);
+        }
+        gpu_items(d, gpu_parts(count, piece));
+    }
+}
+
+static void lower_iota(gpu_list *l, const m3_node *node)
+{
+    const m3_tensor *y = node->out[0];
+    const uint32_t along = (uint32_t)node->attr[1].i[0];
+    const uint64_t count = m3_tensor_count(y), piece = gpu_piece(l->traits, count, sizeof(int32_t));
+    uint64_t inner = 1;
+    if (count == 0) return;
+    for (uint32_t i = along + 1; i < y->shape.rank; i++) inner *= y->shape.dim[i];
+    gpu_dispatch *d = gpu_begin(l, "movement", "iota");
+    gpu_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    gpu_constant(d, "SIZE", sizeof(int32_t));
+    gpu_write(d, y);
+    gpu_u32(d, count);
+    gpu_u32(d, piece);
+    gpu_u32(d, inner);
+    gpu_u32(d, y->shape.dim[along]);
+    gpu_items(d, gpu_parts(count, piece));
+}
+
+const gpu_op gpu_movement_ops[] = {
+    {"reshape", NULL, lower_copy},        {"copy", NULL, lower_copy},   {"transpose", NULL, lower_transpose},
+    {"broadcast", NULL, lower_broadcast}, {"slice", NULL, lower_slice}, {"pad", NULL, lower_pad},
+    {"concat", NULL, lower_concat},       {"iota", NULL, lower_iota},   {0},
+};

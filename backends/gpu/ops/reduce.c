@@ -1,0 +1,100 @@
+/* reduce: reduce_sum and reduce_max over one axis: x [outer, length, inner] -> y [outer, inner].
+ * Few outputs of long sums are split into parts along the axis, whose results a second dispatch of the same kernel
+ * reduces in order. Shape and traits decide the parts, so the same device gives the same bits twice. */
+#include "ops/list.h"
+
+#include <string.h>
+
+#include "ops/share.h"
+
+typedef struct reduction {
+    int32_t kind; /* 0 sum, 1 largest f32; 2 sum, 3 largest i32 */
+    uint64_t outer, length, inner;
+    uint64_t parts, part; /* of the axis; so long is each but the last */
+    uint32_t strip;       /* vectors of columns that a processor's item takes */
+    uint32_t slices;      /* items of a group that share a column or row */
+} reduction;
+
+static uint64_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Pieces that can run at the same time while the axis stays whole. */
+static uint64_t pieces_of(const reduction *r, const gpu_traits *traits)
+{
+    if (traits->lanes > 1) return gpu_parts(r->outer * r->inner, traits->group / r->slices);
+    return r->inner == 1 ? r->outer : r->outer * gpu_parts(r->inner, (uint64_t)r->strip * traits->vector);
+}
+
+/* Rows of x are read as a whole where registers hold their sums. */
+static uint32_t strip_of(const gpu_traits *traits, uint64_t inner)
+{
+    enum { WIDEST = 8 };
+    return share_power(least_of(gpu_parts(inner, traits->vector), WIDEST));
+}
+
+/* Enough of them to keep the device busy, as long as each is worth its start. */
+static void choose_parts(reduction *r, const gpu_traits *traits)
+{
+    enum { LEAST = 1 << 14, EACH = 8 }; /* elements worth an item of a processor, and one of a group */
+    enum { MANY = 4 };                  /* groups that keep a unit busy */
+    enum { NEAR = 256 }; /* rows that a cache keeps until the next columns of a simulated group are summed */
+    const uint64_t pieces = pieces_of(r, traits), wanted = MANY * (uint64_t)traits->units;
+    const uint64_t most =
+        traits->lanes > 1 ? r->length / (EACH * r->slices) : r->outer * r->length * r->inner / (LEAST * pieces);
+    const uint64_t turns = share_turns(traits) - share_turns(traits) / 64; /* the rest: loops over blocks */
+    const uint64_t longest = traits->simulated > 0 && r->inner > 1 ? NEAR : turns * r->slices;
+    const uint64_t needed = gpu_parts(r->length, longest);
+    uint64_t parts = pieces < wanted ? least_of(most, gpu_parts(wanted, pieces)) : 1;
+    if (parts < needed) parts = needed;
+    r->part = parts > 1 ? gpu_parts(r->length, parts) : r->length;
+    r->parts = parts > 1 ? gpu_parts(r->length, r->part) : 1;
+}
+
+static void dispatch(gpu_list *l, const reduction *r, gpu_view x, gpu_view y)
+{
+    const gpu_traits *traits = l->traits;
+    const uint32_t lanes = traits->lanes > 1 ? traits->group : 1;
+    const uint64_t pieces = pieces_of(r, traits) * r->parts;
+    gpu_dispatch *d = gpu_begin(l, "reduce", r->inner == 1 ? "reduce_rows" : "reduce_columns");
+    gpu_constant(d, "VECTOR", (int32_t)traits->vector);
+    gpu_constant(d, "KIND", r->kind);
+    gpu_constant(d, "STRIP", (int32_t)r->strip);
+    gpu_constant(d, "SLICES", (int32_t)r->slices);
+    gpu_bind(d, x, true, false);
+    gpu_bind(d, y, false, true);
+    gpu_u32(d, r->outer);
+    gpu_u32(d, r->length);
+    gpu_u32(d, r->inner);
+    gpu_u32(d, r->parts);
+    gpu_u32(d, r->part);
+    share_pieces(d, pieces, r->outer * r->length * r->inner / pieces, lanes);
+}
+
+static void lower(gpu_list *l, const m3_node *node)
+{
+    const m3_shape *x = &node->in[0]->shape;
+    const uint32_t axis = (uint32_t)node->attr[0].i[0];
+    reduction r = {.outer = 1, .length = x->dim[axis], .inner = 1, .strip = 1, .slices = 1};
+    if (m3_tensor_count(node->out[0]) == 0) return;
+    r.kind = (node->in[0]->dtype == M3_F32 ? 0 : 2) + (strcmp(node->op->name, "reduce_max") == 0);
+    for (uint32_t i = 0; i < axis; i++) r.outer *= x->dim[i];
+    for (uint32_t i = axis + 1; i < x->rank; i++) r.inner *= x->dim[i];
+    if (l->traits->lanes > 1)
+        r.slices = share_slices(l->traits, l->traits->group, r.length, r.inner);
+    else
+        r.strip = strip_of(l->traits, r.inner);
+    choose_parts(&r, l->traits);
+    if (r.parts == 1) {
+        dispatch(l, &r, gpu_tensor(l, node->in[0]), gpu_tensor(l, node->out[0]));
+        return;
+    }
+    const gpu_view between = gpu_scratch(l, r.outer * r.parts * r.inner * sizeof(float));
+    dispatch(l, &r, gpu_tensor(l, node->in[0]), between);
+    r.length = r.part = r.parts;
+    r.parts = 1;
+    dispatch(l, &r, between, gpu_tensor(l, node->out[0]));
+}
+
+const gpu_op gpu_reduce_ops[] = {{"reduce_sum", NULL, lower}, {"reduce_max", NULL, lower}, {0}};

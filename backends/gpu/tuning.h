@@ -1,0 +1,62 @@
+/* tuning: which way of several a device is fastest in, measured once for each class of nodes and kept in a file.
+ *
+ * gpu_ways names the class of a node that can be computed in more than one way, and the ways, the default first.
+ * Lowering asks gpu_tuned for the class and takes the default when the answer is NULL or no way of the node.
+ *
+ * A backend with option tune=yes does this:
+ *   gpu_tuning_create, and gpu_tuning_load from its file, before the first program; traits.tuning = the table
+ *   at the start of program_compile, gpu_tune: nodes whose class is not in the table are measured through
+ *     gpu_tuner.time, for which the backend compiles and runs a program of one node with the traits it is given
+ *   gpu_tuning_save afterwards, if gpu_tuning_changed
+ * Without the option it only loads. Ways may differ in the order of their sums, so another table may give other bits;
+ * with one table, results are the same every time.
+ *
+ * File: lines of text, the first `m3bsr tuning 1 KEY`, where KEY is the device's: name, driver and what else decides.
+ *   class way microseconds
+ * Threads: a table is used by one thread. */
+#ifndef GPU_TUNING_H
+#define GPU_TUNING_H
+
+#include "lower.h"
+
+enum { GPU_MAX_WAYS = 24, GPU_CLASS_BYTES = 96 };
+
+/* Ways to compute a node among which traits->tuning chooses: fills class_text [GPU_CLASS_BYTES] and names
+ * [GPU_MAX_WAYS], static, the default first, and says how many. 0: its op has one way. */
+uint32_t gpu_ways(const gpu_traits *traits, const m3_node *node, char *class_text, const char **names);
+
+/* Start with an empty table for a device; key: one line, copied. */
+m3_status gpu_tuning_create(const m3_host *host, const char *key, gpu_tuning **out, m3_error *err);
+void gpu_tuning_free(gpu_tuning *t);
+
+/* The way of a class, or NULL when it is not known; table may be NULL. Borrowed until the next put. */
+const char *gpu_tuned(const gpu_tuning *t, const char *class_text);
+/* Enter or replace. Texts are copied; they are words without spaces. */
+m3_status gpu_tuning_put(gpu_tuning *t, const char *class_text, const char *way, double microseconds, m3_error *err);
+/* Classes in the table, and those of them that put entered since it was created; saved or not. */
+uint32_t gpu_tuning_count(const gpu_tuning *t);
+uint32_t gpu_tuning_measured(const gpu_tuning *t);
+/* Has put changed the table since it was created or saved? */
+bool gpu_tuning_changed(const gpu_tuning *t);
+
+/* Add a file's lines. A missing file is an empty one; a file of another device or version is left alone and damaged
+ * lines are skipped, each with a warning in the log. Fails for lack of memory, or when the file cannot be read. */
+m3_status gpu_tuning_load(gpu_tuning *t, const char *path, m3_error *err);
+/* Write under another name, sync, rename: readers see the old file or the new one. */
+m3_status gpu_tuning_save(gpu_tuning *t, const char *path, m3_error *err);
+
+typedef struct gpu_tuner {
+    void *user;
+    /* Time of a run of a program of one node: the shortest of several after one that is not counted. Its tensors lie
+     * in segment 0, whose bytes are program->segments[0].bytes and whose content the backend chooses (numbers, no NaN).
+     * Lower it with `traits`, which name the way. A way that fails is left out of the choice. */
+    m3_status (*time)(void *user, const gpu_traits *traits, const m3_program *program, double *microseconds,
+                      m3_error *err);
+} gpu_tuner;
+
+/* Measure every way of each node whose class is not in the table, and enter the fastest. Fails for lack of memory, or
+ * when the device is lost. */
+m3_status gpu_tune(gpu_tuning *t, const gpu_tuner *tuner, const gpu_traits *traits, const m3_program *program,
+                   uint32_t alignment, m3_error *err);
+
+#endif
