@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { RIG_TENSORS = 2 * M3_NOTATION_ARRAYS, RIG_GUARD = 64 };
+enum { RIG_TENSORS = 2 * M3_NOTATION_ARRAYS, RIG_GUARD = 256 /* a multiple of any device's alignment */ };
 
 typedef struct rig {
     m3_host host;
@@ -75,8 +75,7 @@ static inline void rig_parallel(void *user, uint32_t tasks, void (*fn)(void *arg
 }
 
 /* The plugin stays loaded, as in the library. deny: see rig. */
-static inline m3_status rig_open_as(rig *r, const char *name, uint32_t threads, const m3_option *options,
-                                    uint32_t count, long deny, m3_error *err)
+static inline m3_status rig_open_backend(rig *r, const char *name, uint32_t threads, long deny, m3_error *err)
 {
     char path[512];
     m3_plugin_query_fn query = NULL;
@@ -89,7 +88,8 @@ static inline m3_status rig_open_as(rig *r, const char *name, uint32_t threads, 
                         .allocate = rig_allocate,
                         .release = rig_release,
                         .parallel = rig_parallel,
-                        .threads = threads};
+                        .threads = threads,
+                        .cache_path = getenv("XDG_CACHE_HOME")};
     (void)snprintf(path, sizeof path, "%s/m3bsr_backend_%s.so", M3BSR_BUILD_PLUGIN_DIR, name);
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (library == NULL) fail_msg("%s", dlerror());
@@ -97,10 +97,15 @@ static inline m3_status rig_open_as(rig *r, const char *name, uint32_t threads, 
     assert_non_null(query);
     r->api = query()->table;
     (void)dlclose(library);
-    m3_status st = r->api->open(&r->host, &r->backend, err);
-    if (st == M3_OK)
-        st = r->api->device_open(r->backend, 0, (m3_span){count, sizeof *options, options}, &r->device, err);
-    return st;
+    return r->api->open(&r->host, &r->backend, err);
+}
+
+static inline m3_status rig_open_as(rig *r, const char *name, uint32_t threads, const m3_option *options,
+                                    uint32_t count, long deny, m3_error *err)
+{
+    m3_status st = rig_open_backend(r, name, threads, deny, err);
+    if (st != M3_OK) return st;
+    return r->api->device_open(r->backend, 0, (m3_span){count, sizeof *options, options}, &r->device, err);
 }
 
 static inline m3_status rig_open(rig *r, const char *name, uint32_t threads, const m3_option *options, uint32_t count,
@@ -169,7 +174,7 @@ static inline uint64_t rig_places(const rig_node *n, int onto, m3_place place[RI
         if (onto >= 0 && x == n->out[0])
             place[i] = place[n->in[onto]->id];
         else
-            at += (m3_tensor_bytes(x) + 63) / 64 * 64 + RIG_GUARD;
+            at += (m3_tensor_bytes(x) + RIG_GUARD - 1) / RIG_GUARD * RIG_GUARD + RIG_GUARD;
     }
     return at;
 }
@@ -200,6 +205,7 @@ static inline m3_status rig_run(rig *r, const rig_node *n, void *const *data, ui
     if (st == M3_OK) st = r->api->submit(r->device, exec, &value, err);
     if (st == M3_OK) st = r->api->download(r->device, buffer, 0, image, bytes, &value, err);
     if (st == M3_OK) st = r->api->wait(r->device, value, UINT64_MAX, err);
+    if (st != M3_OK) (void)r->api->wait(r->device, value, UINT64_MAX, NULL); /* the image must stay until then */
     r->api->exec_free(r->device, exec);
     r->api->buffer_free(r->device, buffer);
     for (uint32_t i = 0; i < n->node.out_count; i++) total += m3_tensor_bytes(n->out[i]);

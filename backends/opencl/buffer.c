@@ -1,0 +1,124 @@
+/* buffer: device memory, and copies, which are queued. */
+#include "opencl.h"
+
+enum { KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE };
+
+static m3_status too_much(m3_device_impl *device, const char *what, uint64_t bytes, const char *why, m3_error *err)
+{
+    const uint64_t used = opencl_memory_used(device), total = device->memory_total;
+    const unsigned long long left = total > used ? total - used : 0;
+    return M3_FAIL(
+        err, M3_ERR_MEMORY, what,
+        "%llu bytes were asked of %s, %llu of %llu are left and one buffer may have %llu (%s); use a smaller "
+        "batch and raise accumulate",
+        (unsigned long long)bytes, device->name, left, (unsigned long long)total,
+        (unsigned long long)device->largest_buffer, why);
+}
+
+m3_status opencl_allocate(m3_device_impl *device, const char *what, uint64_t bytes, cl_mem *memory, m3_error *err)
+{
+    const opencl_api *cl = device->cl;
+    const cl_uint zero = 0;
+    cl_int code = CL_SUCCESS;
+    cl_event event = NULL;
+    *memory = NULL;
+    if (bytes > device->largest_buffer) return too_much(device, what, bytes, "the device's limit", err);
+    if (opencl_memory_used(device) + bytes > device->memory_total)
+        return too_much(device, what, bytes, "all of its memory", err);
+    const size_t room = ((size_t)bytes + 3) / 4 * 4; /* kernels and fills go by whole words */
+    *memory = cl->CreateBuffer(device->context, CL_MEM_READ_WRITE, room, NULL, &code);
+    /* Many drivers take memory only when it is touched, and then it is too late to say so. */
+    if (code == CL_SUCCESS)
+        code = cl->EnqueueFillBuffer(device->queue, *memory, &zero, sizeof zero, 0, sizeof zero, 0, NULL, &event);
+    if (code == CL_SUCCESS) code = cl->WaitForEvents(1, &event);
+    if (event != NULL) (void)cl->ReleaseEvent(event);
+    if (code == CL_SUCCESS) {
+        opencl_count_memory(device, (int64_t)bytes);
+        return M3_OK;
+    }
+    if (*memory != NULL) (void)cl->ReleaseMemObject(*memory);
+    *memory = NULL;
+    return too_much(device, what, bytes, OPENCL_CODE(code), err);
+}
+
+m3_status opencl_buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_buffer **buffer,
+                               m3_error *err)
+{
+    const m3_host *host = device->host;
+    *buffer = NULL;
+    if (bytes == 0) return M3_FAIL(err, M3_ERR_INVALID, "buffer", "0 bytes were asked; ask for at least 1");
+    if ((usage & ~(uint32_t)KNOWN_USES) != 0)
+        return M3_FAIL(err, M3_ERR_INVALID, "buffer", "usage 0x%x has unknown bits 0x%x", usage,
+                       usage & ~(uint32_t)KNOWN_USES);
+    m3_status st = opencl_check(device, err);
+    if (st != M3_OK) return st;
+    m3_buffer *b = host->allocate(host->user, 1, sizeof *b);
+    if (b == NULL) return M3_FAIL_MEMORY(err, "buffer", sizeof *b);
+    b->bytes = bytes;
+    b->usage = usage;
+    st = opencl_allocate(device, "buffer", bytes, &b->memory, err);
+    if (st == M3_OK)
+        *buffer = b;
+    else
+        host->release(host->user, b);
+    return st;
+}
+
+void opencl_buffer_free(m3_device_impl *device, m3_buffer *buffer)
+{
+    if (buffer == NULL) return;
+    opencl_count_memory(device, -(int64_t)buffer->bytes);
+    (void)device->cl->ReleaseMemObject(buffer->memory);
+    device->host->release(device->host->user, buffer);
+}
+
+/* Is [offset, offset + bytes) inside, and was the buffer made for this? */
+static m3_status check(m3_device_impl *device, const m3_buffer *buffer, uint32_t use, const char *what, uint64_t offset,
+                       uint64_t bytes, m3_error *err)
+{
+    m3_status st = opencl_check(device, err);
+    if (st != M3_OK) return st;
+    if ((buffer->usage & use) == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, what, "the buffer was made with usage 0x%x, which lacks 0x%x",
+                       buffer->usage, use);
+    if (offset > buffer->bytes || bytes > buffer->bytes - offset)
+        return M3_FAIL(err, M3_ERR_RANGE, what, "bytes %llu to %llu were asked, the buffer has %llu",
+                       (unsigned long long)offset, (unsigned long long)offset + (unsigned long long)bytes,
+                       (unsigned long long)buffer->bytes);
+    return M3_OK;
+}
+
+/* A copy of nothing has its value at once: that of the work before it. */
+static m3_status nothing(m3_device_impl *device, uint64_t *value)
+{
+    pthread_mutex_lock(&device->lock);
+    *value = device->value;
+    pthread_mutex_unlock(&device->lock);
+    return M3_OK;
+}
+
+m3_status opencl_upload(m3_device_impl *device, m3_buffer *to, uint64_t offset, const void *from, uint64_t bytes,
+                        uint64_t *value, m3_error *err)
+{
+    cl_event event = NULL;
+    m3_status st = check(device, to, M3_BUFFER_UPLOAD, "upload", offset, bytes, err);
+    if (st != M3_OK) return st;
+    if (bytes == 0) return nothing(device, value);
+    const cl_int code = device->cl->EnqueueWriteBuffer(device->queue, to->memory, CL_FALSE, (size_t)offset,
+                                                       (size_t)bytes, from, 0, NULL, &event);
+    if (code != CL_SUCCESS) return opencl_lose(device, "an upload", code, err);
+    return opencl_mark_work(device, event, value, err);
+}
+
+m3_status opencl_download(m3_device_impl *device, m3_buffer *from, uint64_t offset, void *to, uint64_t bytes,
+                          uint64_t *value, m3_error *err)
+{
+    cl_event event = NULL;
+    m3_status st = check(device, from, M3_BUFFER_DOWNLOAD, "download", offset, bytes, err);
+    if (st != M3_OK) return st;
+    if (bytes == 0) return nothing(device, value);
+    const cl_int code = device->cl->EnqueueReadBuffer(device->queue, from->memory, CL_FALSE, (size_t)offset,
+                                                      (size_t)bytes, to, 0, NULL, &event);
+    if (code != CL_SUCCESS) return opencl_lose(device, "a download", code, err);
+    return opencl_mark_work(device, event, value, err);
+}

@@ -1,0 +1,208 @@
+/* build: kernels from the sources of shaders/opencl, which are part of this plugin, or from a custom op's text.
+ * A program is built once a device for each source with its options, and kept on disk for the next process. */
+#include "opencl.h"
+
+#include <string.h>
+#include <time.h>
+
+typedef struct embedded {
+    const char *name;
+    const unsigned char *text;
+} embedded;
+
+static const embedded sources[] = {
+#include "opencl.inc"
+};
+
+static const char *const standard = "-cl-std=CL1.2 ";
+
+/* The text of shaders/opencl/NAME.cl, or NULL. */
+static const char *find_source(const char *name)
+{
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
+        if (strncmp(sources[i].name, name, length) == 0 && strcmp(sources[i].name + length, ".cl") == 0)
+            return (const char *)sources[i].text;
+    return NULL;
+}
+
+/* What the compiler said, as far as it fits into a message; all of it goes to the log. */
+static m3_status build_failed(m3_device_impl *device, cl_program program, const char *name, const char *options,
+                              cl_int code, m3_error *err)
+{
+    enum { MOST = 16384 };
+    const m3_host *host = device->host;
+    size_t bytes = 0;
+    char *log = host->allocate(host->user, MOST, 1);
+    if (log != NULL && program != NULL) {
+        if (device->cl->GetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, MOST - 1, log, &bytes) !=
+            CL_SUCCESS)
+            (void)snprintf(log, MOST, "the driver's log is longer than %d bytes", MOST);
+        host->log(host->user, M3_LOG_ERROR, log);
+    }
+    m3_status st = M3_FAIL(err, M3_ERR_INTERNAL, name, "the compiler of %s failed with %s (options %s): %s",
+                           device->name, OPENCL_CODE(code), options, log == NULL ? "" : log);
+    host->release(host->user, log);
+    return st;
+}
+
+/* A program from the cache, or NULL. */
+static cl_program from_cache(m3_device_impl *device, opencl_key key)
+{
+    const opencl_api *cl = device->cl;
+    size_t bytes = 0;
+    cl_int code = CL_SUCCESS, status = CL_SUCCESS;
+    unsigned char *binary = opencl_cache_read(device, key, &bytes);
+    if (binary == NULL) return NULL;
+    const unsigned char *const given = binary;
+    cl_program program = cl->CreateProgramWithBinary(device->context, 1, &device->id, &bytes,
+                                                     (const unsigned char **)&given, &status, &code);
+    device->host->release(device->host->user, binary);
+    if (code == CL_SUCCESS && status == CL_SUCCESS) code = cl->BuildProgram(program, 1, &device->id, "", NULL, NULL);
+    if (code == CL_SUCCESS && status == CL_SUCCESS) return program;
+    if (program != NULL) (void)cl->ReleaseProgram(program); /* the driver does not take its own binary: build anew */
+    return NULL;
+}
+
+static void to_cache(m3_device_impl *device, opencl_key key, cl_program program)
+{
+    const m3_host *host = device->host;
+    size_t bytes = 0;
+    if (!device->cache) return;
+    if (device->cl->GetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS ||
+        bytes == 0)
+        return;
+    unsigned char *binary = host->allocate(host->user, bytes, 1);
+    if (binary == NULL) return;
+    if (device->cl->GetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
+        opencl_cache_write(device, key, binary, bytes);
+    host->release(host->user, binary);
+}
+
+static m3_status from_source(m3_device_impl *device, const char *name, const char **texts, cl_uint count,
+                             const char *options, cl_program *program, m3_error *err)
+{
+    const opencl_api *cl = device->cl;
+    cl_int code = CL_SUCCESS;
+    *program = cl->CreateProgramWithSource(device->context, count, texts, NULL, &code);
+    if (code == CL_SUCCESS) code = cl->BuildProgram(*program, 1, &device->id, options, NULL, NULL);
+    if (code == CL_SUCCESS) return M3_OK;
+    m3_status st = build_failed(device, *program, name, options, code, err);
+    if (*program != NULL) (void)cl->ReleaseProgram(*program);
+    *program = NULL;
+    return st;
+}
+
+static opencl_program *find_program(const m3_device_impl *device, const char *name, const char *options)
+{
+    const size_t length = strlen(name);
+    for (opencl_program *p = device->programs; p != NULL; p = p->next)
+        if (strncmp(p->key, name, length) == 0 && p->key[length] == ' ' && strcmp(p->key + length + 1, options) == 0)
+            return p;
+    return NULL;
+}
+
+/* Keep a program under its key, and own it. */
+static opencl_program *keep_program(m3_device_impl *device, const char *name, const char *options, cl_program program,
+                                    m3_error *err)
+{
+    const m3_host *host = device->host;
+    const size_t bytes = strlen(name) + strlen(options) + 2;
+    opencl_program *p = host->allocate(host->user, 1, sizeof *p);
+    char *key = host->allocate(host->user, bytes, 1);
+    if (p == NULL || key == NULL) {
+        host->release(host->user, p);
+        host->release(host->user, key);
+        (void)device->cl->ReleaseProgram(program);
+        (void)M3_FAIL_MEMORY(err, name, bytes + sizeof *p);
+        return NULL;
+    }
+    (void)snprintf(key, bytes, "%s %s", name, options);
+    *p = (opencl_program){device->programs, key, program};
+    device->programs = p;
+    return p;
+}
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void tell(m3_device_impl *device, const char *name, const char *options, const char *how, double start)
+{
+    char line[1280];
+    (void)snprintf(line, sizeof line, "opencl: %s %s in %.1f ms (%s)", name, how, 1e3 * (seconds_now() - start),
+                   options);
+    device->host->log(device->host->user, M3_LOG_DEBUG, line);
+}
+
+static m3_status program_of(m3_device_impl *device, const char *name, const char **texts, cl_uint count,
+                            const char *options, opencl_program **found, m3_error *err)
+{
+    cl_program program = NULL;
+    *found = find_program(device, name, options);
+    if (*found != NULL) return M3_OK;
+    const char *about[] = {texts[0], texts[count - 1], options};
+    const opencl_key key = opencl_cache_key(device, about, 3);
+    const double start = seconds_now();
+    program = from_cache(device, key);
+    if (program != NULL) {
+        tell(device, name, options, "taken from the cache", start);
+    } else {
+        m3_status st = from_source(device, name, texts, count, options, &program, err);
+        if (st != M3_OK) return st;
+        tell(device, name, options, "built", start);
+        to_cache(device, key, program);
+    }
+    *found = keep_program(device, name, options, program, err);
+    return *found != NULL ? M3_OK : M3_ERR_MEMORY;
+}
+
+static m3_status kernel_of(m3_device_impl *device, const opencl_program *program, const char *entry, cl_kernel *kernel,
+                           m3_error *err)
+{
+    cl_int code = CL_SUCCESS;
+    *kernel = device->cl->CreateKernel(program->program, entry, &code);
+    if (code == CL_SUCCESS) return M3_OK;
+    return M3_FAIL(err, code == CL_OUT_OF_HOST_MEMORY ? M3_ERR_MEMORY : M3_ERR_INTERNAL, entry,
+                   "there is no such kernel in %s: %s", program->key, OPENCL_CODE(code));
+}
+
+m3_status opencl_kernel(m3_device_impl *device, const char *source, const char *entry, const char *options,
+                        cl_kernel *kernel, m3_error *err)
+{
+    char line[96], all[1024];
+    opencl_program *program = NULL;
+    const char *texts[3] = {find_source("common"), line, find_source(source)};
+    if (texts[2] == NULL)
+        return M3_FAIL(err, M3_ERR_INTERNAL, source, "there is no such source in shaders/opencl; kernel %s", entry);
+    (void)snprintf(line, sizeof line, "\n#line 1 \"%s.cl\"\n", source);
+    if (snprintf(all, sizeof all, "%s%s", standard, options) >= (int)sizeof all)
+        return M3_FAIL(err, M3_ERR_INTERNAL, source, "too many constants: %s", options);
+    m3_status st = program_of(device, source, texts, 3, all, &program, err);
+    return st == M3_OK ? kernel_of(device, program, entry, kernel, err) : st;
+}
+
+m3_status opencl_kernel_of_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
+                                cl_kernel *kernel, m3_error *err)
+{
+    char options[64]; /* two ops of a name are told apart by their texts */
+    opencl_program *program = NULL;
+    const opencl_key key = opencl_cache_key(device, &text, 1);
+    (void)snprintf(options, sizeof options, "%s-DTEXT_%016llx ", standard, (unsigned long long)key.hash[0]);
+    m3_status st = program_of(device, name, &text, 1, options, &program, err);
+    return st == M3_OK ? kernel_of(device, program, entry, kernel, err) : st;
+}
+
+void opencl_programs_free(m3_device_impl *device)
+{
+    while (device->programs != NULL) {
+        opencl_program *p = device->programs;
+        device->programs = p->next;
+        (void)device->cl->ReleaseProgram(p->program);
+        device->host->release(device->host->user, p->key);
+        device->host->release(device->host->user, p);
+    }
+}

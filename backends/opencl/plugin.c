@@ -1,0 +1,67 @@
+/* plugin: the symbol that the host looks for, and the table behind it. */
+#include "opencl.h"
+
+static void close_backend(m3_backend *backend)
+{
+    if (backend == NULL) return;
+    opencl_api_close(&backend->cl);
+    backend->host->release(backend->host->user, backend->slots);
+    backend->host->release(backend->host->user, backend);
+}
+
+static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
+{
+    m3_backend *b = host->allocate(host->user, 1, sizeof *b);
+    *backend = NULL;
+    if (b == NULL) return M3_FAIL_MEMORY(err, "opencl", sizeof *b);
+    b->host = host;
+    m3_status st = opencl_find(b, err);
+    if (st == M3_OK)
+        *backend = b;
+    else
+        close_backend(b);
+    return st;
+}
+
+static const m3_backend_api api = {
+    .size = M3_STRUCT_SIZE(m3_backend_api, tuning),
+    .open = open_backend,
+    .close = close_backend,
+    .list = opencl_list,
+    .device_open = opencl_device_open,
+    .device_close = opencl_device_close,
+    .limits = opencl_limits,
+    .buffer_create = opencl_buffer_create,
+    .buffer_free = opencl_buffer_free,
+    .upload = opencl_upload,
+    .download = opencl_download,
+    .supports = opencl_supports,
+    .compile = opencl_compile,
+    .exec_free = opencl_exec_free,
+    .submit = opencl_submit,
+    .wait = opencl_wait,
+    .profile = opencl_profile,
+    .node_times = opencl_node_times,
+    .memory_used = opencl_memory_used,
+    .measure_peak = opencl_measure_peak,
+    .describe = opencl_describe,
+    .tuning = opencl_tuning,
+};
+
+static const m3_plugin plugin = {
+    .size = M3_STRUCT_SIZE(m3_plugin, table),
+    .magic = M3_PLUGIN_MAGIC,
+    .abi_major = M3_ABI_MAJOR,
+    .abi_minor = M3_ABI_MINOR,
+    .host_minor = 0,
+    .kind = M3_PLUGIN_BACKEND,
+    .name = "opencl",
+    .version = "1.0",
+    .build = __VERSION__,
+    .table = &api,
+};
+
+M3_API const m3_plugin *m3_plugin_query(void)
+{
+    return &plugin;
+}

@@ -1,0 +1,248 @@
+/* program: nodes become dispatches (backends/gpu), and dispatches become kernels whose arguments are set. Custom ops
+ * that bring a kernel in OpenCL C have a launch of their own, in the place of their node. */
+#include "opencl.h"
+
+#include <string.h>
+
+/* Is the name one of a list joined by '+'? */
+static bool listed(const char *list, const char *name)
+{
+    const size_t length = strlen(name);
+    while (list != NULL && *list != 0) {
+        const size_t entry = strcspn(list, "+");
+        if (entry == length && memcmp(list, name, length) == 0) return true;
+        list += entry + (list[entry] == '+');
+    }
+    return false;
+}
+
+m3_status opencl_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
+{
+    const char *name = node->op->name;
+    if (listed(device->refused, name))
+        return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "refused by the option refuse=%s", device->refused);
+    return opencl_custom(node) != NULL ? M3_OK : gpu_supports(&device->traits, node, why);
+}
+
+/* Constants as the compiler wants them. */
+static m3_status options_of(const gpu_dispatch *d, char *text, size_t bytes, m3_error *err)
+{
+    size_t at = 0;
+    text[0] = 0;
+    for (uint32_t i = 0; i < d->constant_count; i++) {
+        const int more = snprintf(text + at, bytes - at, "-D%s=%d ", d->constants[i].name, (int)d->constants[i].value);
+        at += (size_t)more;
+        if (at >= bytes) return M3_FAIL(err, M3_ERR_INTERNAL, d->entry, "its constants are longer than %zu", bytes);
+    }
+    return M3_OK;
+}
+
+static m3_status set_failed(const gpu_dispatch *d, uint32_t argument, cl_int code, m3_error *err)
+{
+    return M3_FAIL(err, code == CL_OUT_OF_HOST_MEMORY ? M3_ERR_MEMORY : M3_ERR_INTERNAL, d->entry,
+                   "argument %u of the kernel in %s.cl could not be set: %s", argument, d->source, OPENCL_CODE(code));
+}
+
+static cl_mem memory_of(const m3_exec_impl *exec, m3_buffer *const *buffers, const gpu_view *view)
+{
+    switch (view->memory) {
+    case GPU_SEGMENT: return buffers[view->segment]->memory;
+    case GPU_SCRATCH: return exec->scratch;
+    case GPU_TABLE: return exec->table;
+    case GPU_NOTHING: break;
+    }
+    return NULL;
+}
+
+/* A buffer is two arguments: memory, and bytes into it. */
+static m3_status set_arguments(m3_device_impl *device, const m3_exec_impl *exec, m3_buffer *const *buffers,
+                               const gpu_dispatch *d, cl_kernel kernel, m3_error *err)
+{
+    const opencl_api *cl = device->cl;
+    cl_uint argument = 0;
+    for (uint32_t i = 0; i < d->buffer_count; i++) {
+        const gpu_view *view = &d->buffers[i];
+        const cl_mem memory = memory_of(exec, buffers, view);
+        const cl_ulong at = view->offset;
+        cl_int code = cl->SetKernelArg(kernel, argument, sizeof memory, memory == NULL ? NULL : &memory);
+        if (code == CL_SUCCESS) code = cl->SetKernelArg(kernel, argument + 1, sizeof at, &at);
+        if (code != CL_SUCCESS) return set_failed(d, argument, code, err);
+        argument += 2;
+    }
+    for (uint32_t i = 0; i < d->word_count; i++, argument++) {
+        const cl_int code = cl->SetKernelArg(kernel, argument, sizeof d->words[i], &d->words[i]);
+        if (code != CL_SUCCESS) return set_failed(d, argument, code, err);
+    }
+    return M3_OK;
+}
+
+/* A kernel that needs much may take smaller groups than the device does in general. */
+static m3_status check_group(m3_device_impl *device, const gpu_dispatch *d, cl_kernel kernel, m3_error *err)
+{
+    size_t most = 0;
+    const size_t items = (size_t)d->group[0] * d->group[1] * d->group[2];
+    const cl_int code =
+        device->cl->GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
+    if (code != CL_SUCCESS || items <= most) return M3_OK;
+    return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry,
+                   "groups of %zu work-items are wanted, %s takes %zu for this kernel; try --device-option group=%zu",
+                   items, device->name, most, most);
+}
+
+static void prepare_gemm(const m3_exec_impl *exec, m3_buffer *const *buffers, const gpu_dispatch *d,
+                         opencl_launch *launch)
+{
+    cl_mem memory[3];
+    uint64_t offset[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        memory[i] = memory_of(exec, buffers, &d->buffers[i]);
+        offset[i] = d->buffers[i].offset;
+    }
+    launch->gemm = opencl_gemm_of(d, memory, offset);
+}
+
+static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_buffer *const *buffers,
+                         const gpu_dispatch *d, opencl_launch *launch, m3_error *err)
+{
+    char options[768];
+    launch->node = d->node;
+    launch->axes = d->count[2] > 1 || d->group[2] > 1 ? 3 : d->count[1] > 1 || d->group[1] > 1 ? 2 : 1;
+    for (int i = 0; i < 3; i++) {
+        launch->local[i] = d->group[i];
+        launch->global[i] = (size_t)d->group[i] * d->count[i];
+    }
+    if (strcmp(d->source, "clblast") == 0) {
+        prepare_gemm(exec, buffers, d, launch);
+        return M3_OK;
+    }
+    m3_status st = options_of(d, options, sizeof options, err);
+    if (st == M3_OK) st = opencl_kernel(device, d->source, d->entry, options, &launch->kernel, err);
+    if (st == M3_OK) st = check_group(device, d, launch->kernel, err);
+    if (st == M3_OK) st = set_arguments(device, exec, buffers, d, launch->kernel, err);
+    return st;
+}
+
+static m3_status make_memory(m3_device_impl *device, m3_exec_impl *exec, const gpu_list *list, m3_error *err)
+{
+    m3_status st = M3_OK;
+    if (list->scratch_bytes > 0) {
+        st = opencl_allocate(device, "scratch of kernels", list->scratch_bytes, &exec->scratch, err);
+        if (st == M3_OK) exec->scratch_bytes = list->scratch_bytes;
+    }
+    if (st != M3_OK || list->table_bytes == 0) return st;
+    st = opencl_allocate(device, "tables of kernels", list->table_bytes, &exec->table, err);
+    if (st != M3_OK) return st;
+    exec->table_bytes = list->table_bytes;
+    const cl_int code = device->cl->EnqueueWriteBuffer(device->queue, exec->table, CL_TRUE, 0,
+                                                       (size_t)list->table_bytes, list->table, 0, NULL, NULL);
+    return code == CL_SUCCESS ? M3_OK : opencl_lose(device, "an upload", code, err);
+}
+
+/* Launches in the order of nodes; those of custom ops are not among the dispatches. */
+static m3_status make_launches(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                               m3_exec_impl *exec, const gpu_list *list, m3_error *err)
+{
+    m3_status st = M3_OK;
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
+        const m3_node *node = program->nodes[i];
+        if (opencl_custom(node) != NULL) {
+            opencl_launch *launch = &exec->launches[exec->count++];
+            launch->node = i;
+            st = opencl_custom_launch(device, program, buffers, node, exec, launch, err);
+            if (st == M3_OK && launch->kernel == NULL) exec->count--; /* nothing to do */
+            continue;
+        }
+        for (; next < list->count && list->dispatches[next].node == i && st == M3_OK; next++) {
+            const gpu_dispatch *d = &list->dispatches[next];
+            if (d->count[0] == 0 || d->count[1] == 0 || d->count[2] == 0) continue;
+            st = prepare(device, exec, buffers, d, &exec->launches[exec->count++], err);
+        }
+    }
+    return st;
+}
+
+static m3_status check_buffers(const m3_program *program, m3_buffer *const *buffers, m3_error *err)
+{
+    for (uint32_t i = 0; i < program->segment_count; i++)
+        if (buffers[i]->bytes < program->segments[i].bytes)
+            return M3_FAIL(err, M3_ERR_RANGE, program->name, "segment %u has %llu bytes, its buffer %llu", i,
+                           (unsigned long long)program->segments[i].bytes, (unsigned long long)buffers[i]->bytes);
+    return M3_OK;
+}
+
+static bool is_custom(const m3_node *node)
+{
+    return opencl_custom(node) != NULL;
+}
+
+m3_status opencl_compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                         m3_exec_impl **exec, m3_error *err)
+{
+    *exec = NULL;
+    m3_status st = opencl_check(device, err);
+    if (st == M3_OK) st = opencl_tune(device, program, err);
+    return st == M3_OK ? opencl_compile_with(device, &device->traits, program, buffers, exec, err) : st;
+}
+
+m3_status opencl_compile_with(m3_device_impl *device, const gpu_traits *traits, const m3_program *program,
+                              m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
+{
+    const m3_host *host = device->host;
+    gpu_list list = {0};
+    uint32_t custom = 0, parts = 0;
+    *exec = NULL;
+    m3_exec_impl *e = host->allocate(host->user, 1, sizeof *e);
+    if (e == NULL) return M3_FAIL_MEMORY(err, program->name, sizeof *e);
+    m3_status st = opencl_check(device, err);
+    if (st == M3_OK) st = check_buffers(program, buffers, err);
+    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
+        st = opencl_supports(device, program->nodes[i], err);
+        if (opencl_custom(program->nodes[i]) == NULL) continue;
+        custom++;
+        parts += opencl_custom_buffers(program->nodes[i]);
+    }
+    if (st == M3_OK) st = gpu_lower(&list, host, traits, program, device->alignment, is_custom, err);
+    if (st != M3_OK) goto done;
+    e->node_count = program->node_count;
+    e->launches = host->allocate(host->user, (size_t)list.count + custom + 1, sizeof *e->launches);
+    e->time_ns = host->allocate(host->user, (size_t)program->node_count + 1, sizeof *e->time_ns);
+    e->parts = host->allocate(host->user, (size_t)parts + 1, sizeof(cl_mem));
+    if (e->launches == NULL || e->time_ns == NULL || e->parts == NULL) {
+        st = M3_FAIL_MEMORY(err, program->name, (list.count + custom) * sizeof *e->launches);
+        goto done;
+    }
+    st = make_memory(device, e, &list, err);
+    if (st == M3_OK) st = make_launches(device, program, buffers, e, &list, err);
+done:
+    gpu_list_fini(&list);
+    if (st == M3_OK)
+        *exec = e;
+    else
+        opencl_exec_free(device, e);
+    return st;
+}
+
+static void free_memory(m3_device_impl *device, cl_mem memory, uint64_t bytes)
+{
+    if (memory == NULL) return;
+    (void)device->cl->ReleaseMemObject(memory);
+    opencl_count_memory(device, -(int64_t)bytes);
+}
+
+void opencl_exec_free(m3_device_impl *device, m3_exec_impl *exec)
+{
+    if (exec == NULL) return;
+    const m3_host *host = device->host;
+    const opencl_api *cl = device->cl;
+    (void)cl->Finish(device->queue);
+    for (uint32_t i = 0; i < exec->count; i++)
+        if (exec->launches[i].kernel != NULL) (void)cl->ReleaseKernel(exec->launches[i].kernel);
+    for (uint32_t i = 0; i < exec->part_count; i++) (void)cl->ReleaseMemObject(exec->parts[i]);
+    free_memory(device, exec->scratch, exec->scratch_bytes);
+    free_memory(device, exec->table, exec->table_bytes);
+    host->release(host->user, exec->parts);
+    host->release(host->user, exec->launches);
+    host->release(host->user, exec->time_ns);
+    host->release(host->user, exec);
+}

@@ -1,0 +1,536 @@
+/* attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side in `stride`.
+ *   s_ij = scale q_i k_j,  p = softmax of s over the valid keys j,  y_i = sum_j p_ij v_j
+ *   dv_j = sum_i p_ij dy_i,  dp_ij = dy_i v_j,  ds_ij = scale p_ij (dp_ij - sum_j p_ij dp_ij)
+ *   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i
+ * q, y [rows, queries, heads, WIDTH], k, v [rows, keys, heads, WIDTH], mask [rows, keys]. A unit is a row and a head.
+ * Masked keys are neither read nor multiplied. Keys come in blocks of KEYS, first for the sums over all keys: a block
+ * that raises the largest score of a query shrinks what the blocks before it have summed up.
+ * Constants: WIDTH; GRADIENT: the gradient is built, else attention; AGAIN: there are more than KEYS keys, so that
+ * scores are computed twice, else the only block stays at hand; LANES 1: VECTOR, at least 4, and 4 divides KEYS;
+ * LANES > 1: QUERIES, KEYS, TILE, as told below. */
+
+#define UNIT_WORDS uint units, uint heads, uint queries, uint keys, float scale
+
+#if LANES == 1
+/* A processor: an item takes a unit. Scores are kept as [key][query], with queries in the lanes of vectors, so that
+ * maxima and sums over keys need no sum across lanes; q and dy are transposed for them. Products run in tiles of ROWS
+ * rows, of up to SPAN vectors, which stay in registers. */
+
+#define ROWS 4
+#define WIDE ((WIDTH + VECTOR - 1) / VECTOR * VECTOR)
+#define SPAN (WIDE / VECTOR % 2 == 0 ? 2 : 1)
+
+/* Columns of a row from c on, as far as there are some; zeros behind them. */
+inline real load_columns(global const float *x, uint c)
+{
+    float part[VECTOR];
+    if (WIDTH % VECTOR == 0 || c + VECTOR <= WIDTH) return LOAD(x, c);
+    for (uint i = 0; i < VECTOR; i++) part[i] = c + i < WIDTH ? x[c + i] : 0.0f;
+    return LOAD(part, 0);
+}
+
+inline void store_columns(real v, global float *x, uint c)
+{
+    float part[VECTOR];
+    if (WIDTH % VECTOR == 0 || c + VECTOR <= WIDTH) {
+        STORE(v, x, c);
+        return;
+    }
+    STORE(v, part, 0);
+    for (uint i = 0; c + i < WIDTH; i++) x[c + i] = part[i];
+}
+
+inline void zero_row(global float *x)
+{
+    for (uint c = 0; c < WIDTH; c += VECTOR) store_columns(0.0f, x, c);
+}
+
+/* A square of VECTOR vectors. Each round rotates the bits of an element's place, row above lane, by one. */
+inline void transpose(real *x)
+{
+#pragma unroll
+    for (uint round = 1; round < VECTOR; round *= 2) {
+        real y[VECTOR];
+#pragma unroll
+        for (uint i = 0; i < VECTOR / 2; i++) {
+            y[2 * i].even = x[i].lo;
+            y[2 * i].odd = x[i + VECTOR / 2].lo;
+            y[2 * i + 1].even = x[i].hi;
+            y[2 * i + 1].odd = x[i + VECTOR / 2].hi;
+        }
+#pragma unroll
+        for (uint i = 0; i < VECTOR; i++) x[i] = y[i];
+    }
+}
+
+/* to[c] = column c of up to VECTOR rows. */
+inline void load_queries(global const float *x, uint count, uint stride, real *to)
+{
+    for (uint c = 0; c < WIDTH; c += VECTOR) {
+        real part[VECTOR];
+#pragma unroll
+        for (uint i = 0; i < VECTOR; i++) part[i] = i < count ? load_columns(x + i * stride, c) : 0.0f;
+        transpose(part);
+#pragma unroll
+        for (uint i = 0; i < VECTOR; i++) to[c + i] = part[i];
+    }
+}
+
+/* The next valid keys, at most KEYS, from key *at on, as elements into k and v. */
+inline uint next_keys(global const uchar *mask, uint keys, uint stride, uint *at, uint *place)
+{
+    uint n = 0, j = *at;
+    for (; j < keys && n < KEYS; j++)
+        if (mask[j] != 0) place[n++] = j * stride;
+    *at = j;
+    return n;
+}
+
+/* s[j] = key j times the queries. Behind the last of n keys the tile repeats it. */
+inline void score(global const float *k, const uint *place, uint n, const real *queries, float *s)
+{
+    for (uint j = 0; j < n; j += ROWS) {
+        global const float *row[ROWS];
+        real sum[ROWS];
+#pragma unroll
+        for (uint r = 0; r < ROWS; r++) {
+            row[r] = k + place[min(j + r, n - 1)];
+            sum[r] = 0.0f;
+        }
+        for (uint c = 0; c < WIDTH; c++) {
+            const real x = queries[c];
+#pragma unroll
+            for (uint r = 0; r < ROWS; r++) sum[r] = fma((real)row[r][c], x, sum[r]);
+        }
+#pragma unroll
+        for (uint r = 0; r < ROWS; r++) STORE(sum[r], s, (j + r) * VECTOR);
+    }
+}
+
+/* Row r of `count` (+)= sum over e < depth of x[r * x_row + e * x_step] times row e. Rows lie at their places. */
+inline void combine(global const float *from, const uint *from_place, uint depth, const float *x, uint x_row,
+                    uint x_step, global float *to, const uint *to_place, uint count, bool add)
+{
+    for (uint c = 0; c < WIDTH; c += SPAN * VECTOR) {
+        for (uint i = 0; i < count; i += ROWS) {
+            real sum[ROWS][SPAN];
+#pragma unroll
+            for (uint r = 0; r < ROWS; r++)
+#pragma unroll
+                for (uint l = 0; l < SPAN; l++)
+                    sum[r][l] = add ? load_columns(to + to_place[min(i + r, count - 1)], c + l * VECTOR) : 0.0f;
+            for (uint e = 0; e < depth; e++) {
+                real row[SPAN];
+#pragma unroll
+                for (uint l = 0; l < SPAN; l++) row[l] = load_columns(from + from_place[e], c + l * VECTOR);
+#pragma unroll
+                for (uint r = 0; r < ROWS; r++)
+#pragma unroll
+                    for (uint l = 0; l < SPAN; l++)
+                        sum[r][l] = fma((real)x[(i + r) * x_row + e * x_step], row[l], sum[r][l]);
+            }
+#pragma unroll
+            for (uint r = 0; r < ROWS; r++)
+#pragma unroll
+                for (uint l = 0; l < SPAN; l++)
+                    if (i + r < count) store_columns(sum[r][l], to + to_place[i + r], c + l * VECTOR);
+        }
+    }
+}
+
+/* Scores of n keys become exp of their distance to the largest so far, which is returned. */
+inline real raise(float *s, uint n, float scale, real most, real *keep)
+{
+    real top = most;
+    for (uint j = 0; j < n; j++) top = fmax(top, LOAD(s, j * VECTOR));
+    for (uint j = 0; j < n; j++) STORE(exp((LOAD(s, j * VECTOR) - top) * scale), s, j * VECTOR);
+    *keep = exp((most - top) * scale);
+    return top;
+}
+
+#if !GRADIENT
+kernel void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OUT(float, y), UNIT_WORDS)
+{
+    OPEN(q);
+    OPEN(k);
+    OPEN(v);
+    OPEN(mask);
+    OPEN(y);
+    const uint unit = ROW, row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
+    if (unit >= units) return;
+    k += row * keys * stride + column;
+    v += row * keys * stride + column;
+    mask += row * keys;
+    for (uint first = 0; first < queries; first += VECTOR) {
+        const uint at = (row * queries + first) * stride + column, count = min((uint)VECTOR, queries - first);
+        real of_q[WIDE], most = -FLT_MAX, total = 0.0f, keep;
+        float p[KEYS * VECTOR];
+        uint query[VECTOR], key[KEYS], n = 0, next = 0;
+        for (uint i = 0; i < VECTOR; i++) query[i] = i * stride;
+        load_queries(q + at, count, stride, of_q);
+        do {
+            n = next_keys(mask, keys, stride, &next, key);
+            score(k, key, n, of_q, p);
+            most = raise(p, n, scale, most, &keep);
+            total *= keep;
+            for (uint j = 0; j < n; j++) total += LOAD(p, j * VECTOR);
+        } while (next < keys);
+        /* The largest score adds exp(0), so that only a row without keys sums to 0. */
+        const real share = total == 0.0f ? (real)0.0f : 1.0f / total;
+        next = AGAIN ? 0 : keys;
+        bool add = false;
+        do {
+            if (AGAIN) {
+                n = next_keys(mask, keys, stride, &next, key);
+                score(k, key, n, of_q, p);
+                (void)raise(p, n, scale, most, &keep);
+            }
+            for (uint j = 0; j < n; j++) STORE(LOAD(p, j * VECTOR) * share, p, j * VECTOR);
+            combine(v, key, n, p, 1, VECTOR, y + at, query, count, add);
+            add = true;
+        } while (next < keys);
+    }
+}
+
+#else
+kernel void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), IN(float, dy), OUT(float, dq),
+                        OUT(float, dk), OUT(float, dv), UNIT_WORDS)
+{
+    OPEN(q);
+    OPEN(k);
+    OPEN(v);
+    OPEN(mask);
+    OPEN(dy);
+    OPEN(dq);
+    OPEN(dk);
+    OPEN(dv);
+    const uint unit = ROW, row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
+    if (unit >= units) return;
+    k += row * keys * stride + column;
+    v += row * keys * stride + column;
+    dk += row * keys * stride + column;
+    dv += row * keys * stride + column;
+    mask += row * keys;
+    for (uint j = 0; j < keys; j++) {
+        if (queries > 0 && mask[j] != 0) continue;
+        zero_row(dk + j * stride);
+        zero_row(dv + j * stride);
+    }
+    for (uint first = 0; first < queries; first += VECTOR) {
+        const uint at = (row * queries + first) * stride + column, count = min((uint)VECTOR, queries - first);
+        real of_q[WIDE], of_dy[WIDE], most = -FLT_MAX, total = 0.0f, dot = 0.0f, keep;
+        float p[KEYS * VECTOR], ds[KEYS * VECTOR];
+        uint query[VECTOR], key[KEYS], n = 0, next = 0;
+        for (uint i = 0; i < VECTOR; i++) query[i] = i * stride;
+        load_queries(q + at, count, stride, of_q);
+        load_queries(dy + at, count, stride, of_dy);
+        do {
+            n = next_keys(mask, keys, stride, &next, key);
+            score(k, key, n, of_q, p);
+            score(v, key, n, of_dy, ds);
+            most = raise(p, n, scale, most, &keep);
+            total *= keep;
+            dot *= keep;
+            for (uint j = 0; j < n; j++) {
+                const real e = LOAD(p, j * VECTOR);
+                total += e;
+                dot = fma(e, LOAD(ds, j * VECTOR), dot);
+            }
+        } while (next < keys);
+        const real share = total == 0.0f ? (real)0.0f : 1.0f / total;
+        dot *= share;
+        next = AGAIN ? 0 : keys;
+        bool add = false;
+        do {
+            if (AGAIN) {
+                n = next_keys(mask, keys, stride, &next, key);
+                score(k, key, n, of_q, p);
+                score(v, key, n, of_dy, ds);
+                (void)raise(p, n, scale, most, &keep);
+            }
+            for (uint j = 0; j < n; j++) {
+                const real of_p = LOAD(p, j * VECTOR) * share;
+                STORE(of_p, p, j * VECTOR);
+                STORE((LOAD(ds, j * VECTOR) - dot) * of_p * scale, ds, j * VECTOR);
+            }
+            combine(k, key, n, ds, 1, VECTOR, dq + at, query, count, add);
+            combine(q + at, query, count, ds, VECTOR, 1, dk, key, n, first > 0);
+            combine(dy + at, query, count, p, VECTOR, 1, dv, key, n, first > 0);
+            add = true;
+        } while (next < keys);
+    }
+}
+
+#endif
+
+#else
+/* A group of LANES items takes a unit, or QUERIES queries of it. A block of QUERIES x KEYS scores lies in local memory,
+ * as do COLUMNS columns of its queries and keys, with zeros for what is masked or behind the end. An item keeps a tile
+ * of TILE or 4 times 4 sums in registers; TILE divides QUERIES, 4 divides KEYS;
+ * QUERIES <= LANES, and QUERIES KEYS <= 4 TILE LANES.
+ *   scores   tile t: queries t / (KEYS / 4) TILE ..,    keys t % (KEYS / 4) 4 ..
+ *   y, dq    tile t: queries t / (COLUMNS / 4) TILE .., columns t % (COLUMNS / 4) 4 ..
+ *   dk, dv   tile t: keys t / (COLUMNS / 4) 4 ..,       columns as before
+ * An item adds only to what it wrote itself, so sums have a fixed order. */
+
+#define COLUMNS 32
+#define PITCH   (COLUMNS + 1) /* so that a column's elements lie in different banks */
+#define ACROSS  (KEYS + 1)
+#define SCORES  (QUERIES / TILE * (KEYS / 4))
+
+/* Columns from c on of `count` queries, or keys. */
+inline void load_queries(local float *to, global const float *x, uint count, uint stride, uint c)
+{
+    for (uint e = LANE; e < QUERIES * COLUMNS; e += LANES) {
+        const uint i = e / COLUMNS, at = c + e % COLUMNS;
+        to[i * PITCH + e % COLUMNS] = i < count && at < WIDTH ? x[i * stride + at] : 0.0f;
+    }
+}
+
+inline void load_keys(local float *to, global const float *x, global const uchar *mask, uint count, uint stride, uint c)
+{
+    for (uint e = LANE; e < KEYS * COLUMNS; e += LANES) {
+        const uint j = e / COLUMNS, at = c + e % COLUMNS;
+        to[j * PITCH + e % COLUMNS] = j < count && at < WIDTH && mask[j] != 0 ? x[j * stride + at] : 0.0f;
+    }
+}
+
+/* sum[r][l] += sum over e < n of x_re z_le, where x_re = x[r * x_row + e * x_step]. */
+#define MULTIPLY(sum, rows, x, x_row, x_step, z, z_row, z_step, n)                                                     \
+    for (uint e = 0; e < (n); e++) {                                                                                   \
+        float of_z[4];                                                                                                 \
+        for (uint l = 0; l < 4; l++) of_z[l] = (z)[l * (z_row) + e * (z_step)];                                        \
+        for (uint r = 0; r < (rows); r++) {                                                                            \
+            const float of_x = (x)[r * (x_row) + e * (x_step)];                                                        \
+            for (uint l = 0; l < 4; l++) sum[r][l] = fma(of_x, of_z[l], sum[r][l]);                                    \
+        }                                                                                                              \
+    }
+
+/* An item's tile of scores to local memory, -infinity where there is no key. */
+inline void store_scores(float (*sum)[4], float factor, float missing, local float *s, global const uchar *mask,
+                         uint count)
+{
+    const uint i = LANE / (KEYS / 4) * TILE, j = LANE % (KEYS / 4) * 4;
+    if (LANE >= SCORES) return;
+    for (uint l = 0; l < 4; l++) {
+        const bool valid = j + l < count && mask[j + l] != 0;
+        for (uint r = 0; r < TILE; r++) s[(i + r) * ACROSS + j + l] = valid ? sum[r][l] * factor : missing;
+    }
+}
+
+/* The largest score of each query so far, and by how much what was summed before shrinks. */
+inline void raise(local const float *s, local float *most, local float *keep)
+{
+    if (LANE >= QUERIES) return;
+    float top = most[LANE];
+    for (uint j = 0; j < KEYS; j++) top = fmax(top, s[LANE * ACROSS + j]);
+    keep[LANE] = exp(most[LANE] - top);
+    most[LANE] = top;
+}
+
+/* Scores become exp of their distance to the largest. */
+inline void exponents(local float *s, local const float *most)
+{
+    for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
+        const uint i = e / KEYS, at = i * ACROSS + e % KEYS;
+        s[at] = s[at] == -INFINITY ? 0.0f : exp(s[at] - most[i]);
+    }
+}
+
+#if !GRADIENT
+kernel void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OUT(float, y), UNIT_WORDS)
+{
+    OPEN(q);
+    OPEN(k);
+    OPEN(v);
+    OPEN(mask);
+    OPEN(y);
+    local float of_query[QUERIES * PITCH], of_key[KEYS * PITCH], p[QUERIES * ACROSS];
+    local float most[QUERIES], total[QUERIES], keep[QUERIES];
+    const uint parts = (queries + QUERIES - 1) / QUERIES;
+    const uint unit = min(ROW / parts, units - 1), first = ROW % parts * QUERIES; /* one too many does the last again */
+    const uint count = ROW / parts < units ? min((uint)QUERIES, queries - first) : 0;
+    const uint row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
+    q += (row * queries + first) * stride + column;
+    y += (row * queries + first) * stride + column;
+    k += row * keys * stride + column;
+    v += row * keys * stride + column;
+    mask += row * keys;
+    if (LANE < QUERIES) {
+        most[LANE] = -FLT_MAX;
+        total[LANE] = 0.0f;
+    }
+    /* A row without keys has one block of nothing, which writes its zeros. */
+    for (uint start = 0; start == 0 || start < keys; start += KEYS) {
+        const uint n = min((uint)KEYS, keys - start);
+        const uint i = LANE / (KEYS / 4) * TILE, j = LANE % (KEYS / 4) * 4;
+        float s[TILE][4] = {{0.0f}};
+        for (uint c = 0; c < WIDTH; c += COLUMNS) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            load_queries(of_query, q, count, stride, c);
+            load_keys(of_key, k + start * stride, mask + start, n, stride, c);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (LANE < SCORES)
+                MULTIPLY(s, TILE, of_query + i * PITCH, PITCH, 1, of_key + j * PITCH, PITCH, 1, COLUMNS)
+        }
+        store_scores(s, scale, -INFINITY, p, mask + start, n);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        raise(p, most, keep);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        exponents(p, most);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (LANE < QUERIES) {
+            float sum = total[LANE] * keep[LANE];
+            for (uint j = 0; j < n; j++) sum += p[LANE * ACROSS + j];
+            total[LANE] = sum;
+        }
+        for (uint c = 0; c < WIDTH; c += COLUMNS) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            load_keys(of_key, v + start * stride, mask + start, n, stride, c);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            for (uint t = LANE; t < QUERIES / TILE * (COLUMNS / 4); t += LANES) {
+                const uint i = t / (COLUMNS / 4) * TILE, at = t % (COLUMNS / 4) * 4;
+                float sum[TILE][4] = {{0.0f}};
+                MULTIPLY(sum, TILE, p + i * ACROSS, ACROSS, 1, of_key + at, 1, PITCH, n)
+                for (uint r = 0; r < TILE && i + r < count; r++) {
+                    /* The largest score adds exp(0), so that only a row without keys sums to 0. */
+                    const float share = start + KEYS < keys ? 1.0f : total[i + r] == 0.0f ? 0.0f : 1.0f / total[i + r];
+                    global float *to = y + (i + r) * stride + c + at;
+                    for (uint l = 0; l < 4 && c + at + l < WIDTH; l++)
+                        to[l] = ((start == 0 ? 0.0f : to[l] * keep[i + r]) + sum[r][l]) * share;
+                }
+            }
+        }
+    }
+}
+
+#else
+/* A tile of sums to rows of x from column c on, or added to what is there. */
+#define PUT_TILE(sum, rows, x, row, count, add, c)                                                                     \
+    for (uint r = 0; r < (rows) && (row) + r < (count); r++)                                                           \
+        for (uint l = 0; l < 4 && (c) + l < WIDTH; l++) {                                                              \
+            global float *to = (x) + ((row) + r) * stride + (c) + l;                                                   \
+            *to = (add) ? *to + sum[r][l] : sum[r][l];                                                                 \
+        }
+
+/* p = scale q kT and ds = dy vT of a block; the columns that it loads last stay. Ends with a barrier. */
+inline void score(global const float *q, global const float *dy, global const float *k, global const float *v,
+                  global const uchar *mask, uint count, uint n, uint stride, float scale, local float *of_q,
+                  local float *of_dy, local float *of_k, local float *of_v, local float *p, local float *ds)
+{
+    const uint i = LANE / (KEYS / 4) * TILE, j = LANE % (KEYS / 4) * 4;
+    float s[TILE][4] = {{0.0f}}, dp[TILE][4] = {{0.0f}};
+    for (uint c = 0; c < WIDTH; c += COLUMNS) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        load_queries(of_q, q, count, stride, c);
+        load_queries(of_dy, dy, count, stride, c);
+        load_keys(of_k, k, mask, n, stride, c);
+        load_keys(of_v, v, mask, n, stride, c);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (LANE < SCORES) {
+            MULTIPLY(s, TILE, of_q + i * PITCH, PITCH, 1, of_k + j * PITCH, PITCH, 1, COLUMNS)
+            MULTIPLY(dp, TILE, of_dy + i * PITCH, PITCH, 1, of_v + j * PITCH, PITCH, 1, COLUMNS)
+        }
+    }
+    store_scores(s, scale, -INFINITY, p, mask, n);
+    store_scores(dp, 1.0f, 0.0f, ds, mask, n);
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+kernel void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), IN(float, dy), OUT(float, dq),
+                        OUT(float, dk), OUT(float, dv), UNIT_WORDS)
+{
+    OPEN(q);
+    OPEN(k);
+    OPEN(v);
+    OPEN(mask);
+    OPEN(dy);
+    OPEN(dq);
+    OPEN(dk);
+    OPEN(dv);
+    local float of_q[QUERIES * PITCH], of_dy[QUERIES * PITCH], of_k[KEYS * PITCH], of_v[KEYS * PITCH];
+    local float p[QUERIES * ACROSS], ds[QUERIES * ACROSS];
+    local float most[QUERIES], total[QUERIES], dot_of[QUERIES], keep[QUERIES];
+    const uint unit = min(ROW, units - 1), row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
+    const bool mine = ROW < units; /* one too many does the last again, and writes nothing */
+    q += row * queries * stride + column;
+    dy += row * queries * stride + column;
+    dq += row * queries * stride + column;
+    k += row * keys * stride + column;
+    v += row * keys * stride + column;
+    dk += row * keys * stride + column;
+    dv += row * keys * stride + column;
+    mask += row * keys;
+    /* Without queries or keys there is one block of nothing, which writes zeros. */
+    for (uint first = 0; first == 0 || first < queries; first += QUERIES) {
+        const uint count = min((uint)QUERIES, queries - first), at = first * stride;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (LANE < QUERIES) {
+            most[LANE] = -FLT_MAX;
+            total[LANE] = dot_of[LANE] = 0.0f;
+        }
+        for (uint start = 0; start == 0 || start < keys; start += KEYS) {
+            const uint n = min((uint)KEYS, keys - start);
+            score(q + at, dy + at, k + start * stride, v + start * stride, mask + start, count, n, stride, scale, of_q,
+                  of_dy, of_k, of_v, p, ds);
+            raise(p, most, keep);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            exponents(p, most);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (LANE < QUERIES) {
+                float sum = total[LANE] * keep[LANE], dot = dot_of[LANE] * keep[LANE];
+                for (uint j = 0; j < n; j++) {
+                    sum += p[LANE * ACROSS + j];
+                    dot = fma(p[LANE * ACROSS + j], ds[LANE * ACROSS + j], dot);
+                }
+                total[LANE] = sum;
+                dot_of[LANE] = dot;
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        for (uint start = 0; start == 0 || start < keys; start += KEYS) {
+            const uint n = min((uint)KEYS, keys - start);
+#if AGAIN
+            score(q + at, dy + at, k + start * stride, v + start * stride, mask + start, count, n, stride, scale, of_q,
+                  of_dy, of_k, of_v, p, ds);
+            exponents(p, most);
+            barrier(CLK_LOCAL_MEM_FENCE);
+#endif
+            for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
+                const uint i = e / KEYS, place = i * ACROSS + e % KEYS;
+                const float share = total[i] == 0.0f ? 0.0f : 1.0f / total[i], of_p = p[place] * share;
+                p[place] = of_p;
+                ds[place] = (ds[place] - dot_of[i] * share) * of_p * scale;
+            }
+            for (uint c = 0; c < WIDTH; c += COLUMNS) {
+                barrier(CLK_LOCAL_MEM_FENCE);
+                if (WIDTH > COLUMNS) {
+                    load_queries(of_q, q + at, count, stride, c);
+                    load_queries(of_dy, dy + at, count, stride, c);
+                    load_keys(of_k, k + start * stride, mask + start, n, stride, c);
+                    barrier(CLK_LOCAL_MEM_FENCE);
+                }
+                for (uint t = LANE; t < QUERIES / TILE * (COLUMNS / 4) && mine; t += LANES) {
+                    const uint i = t / (COLUMNS / 4) * TILE, across = t % (COLUMNS / 4) * 4;
+                    float sum[TILE][4] = {{0.0f}};
+                    MULTIPLY(sum, TILE, ds + i * ACROSS, ACROSS, 1, of_k + across, 1, PITCH, n)
+                    PUT_TILE(sum, TILE, dq + at, i, count, start > 0, c + across)
+                }
+                for (uint t = LANE; t < KEYS / 4 * (COLUMNS / 4) && mine; t += LANES) {
+                    const uint j = t / (COLUMNS / 4) * 4, across = t % (COLUMNS / 4) * 4;
+                    float of_dk[4][4] = {{0.0f}}, of_dv[4][4] = {{0.0f}};
+                    MULTIPLY(of_dk, 4, ds + j, 1, ACROSS, of_q + across, 1, PITCH, count)
+                    MULTIPLY(of_dv, 4, p + j, 1, ACROSS, of_dy + across, 1, PITCH, count)
+                    for (uint r = 0; r < 4 && j + r < n; r++)
+                        for (uint l = 0; l < 4 && mask[start + j + r] == 0; l++) of_dk[r][l] = of_dv[r][l] = 0.0f;
+                    PUT_TILE(of_dk, 4, dk + start * stride, j, n, first > 0, c + across)
+                    PUT_TILE(of_dv, 4, dv + start * stride, j, n, first > 0, c + across)
+                }
+            }
+        }
+    }
+}
+
+#endif
+
+#endif

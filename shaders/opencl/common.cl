@@ -1,0 +1,145 @@
+/* common: what stands before every source of this folder. Floor: OpenCL C 1.2.
+ *
+ * A kernel's parameters are buffers, then words, in the order in which backends/gpu/ops/NAME.c lists them. A buffer is
+ * a pointer and bytes into it, so a kernel begins with OPEN for each. Constants (-D) are listed there too. */
+
+#define IN(type, name)  global const type *name, const ulong name##_at
+#define OUT(type, name) global type *name, const ulong name##_at
+#define OPEN(name)      name = (global void *)((global uchar *)name + name##_at)
+
+/* Number of a work-item in a line of groups, and of its group. */
+#define ITEM  ((uint)get_global_id(0) + (uint)get_global_size(0) * (uint)get_global_id(1))
+#define GROUP ((uint)get_group_id(0) + (uint)get_num_groups(0) * (uint)get_group_id(1))
+
+/* Rows that LANES items share: a group takes a row, or an item does when it is alone. */
+#if defined(LANES) && LANES == 1
+#define ROW  ITEM
+#define LANE 0u
+#else
+#define ROW  GROUP
+#define LANE ((uint)get_local_id(0))
+#endif
+
+/* VECTOR elements at once: real, ints, load and store. On a device that gains nothing from it VECTOR is 1. */
+#ifdef VECTOR
+#define GLUE_(a, b) a##b
+#define GLUE(a, b)  GLUE_(a, b)
+#if VECTOR == 1
+typedef float real;
+typedef int mask_t;
+typedef uint word_t;
+#define LOAD(x, i)     (x)[i]
+#define STORE(v, x, i) (x)[i] = (v)
+#define TO_REAL(v)     convert_float(v)
+#else
+typedef GLUE(float, VECTOR) real;
+typedef GLUE(int, VECTOR) mask_t;
+typedef GLUE(uint, VECTOR) word_t;
+#define LOAD(x, i)     GLUE(vload, VECTOR)(0, (x) + (i))
+#define STORE(v, x, i) GLUE(vstore, VECTOR)(v, 0, (x) + (i))
+#define TO_REAL(v)     GLUE(convert_float, VECTOR)(v)
+#endif
+/* Sum of the elements, in a fixed order. */
+inline float sum_of(real v)
+{
+#if VECTOR == 16
+    float8 a = v.lo + v.hi;
+    float4 b = a.lo + a.hi;
+    float2 c = b.lo + b.hi;
+    return c.x + c.y;
+#elif VECTOR == 8
+    float4 b = v.lo + v.hi;
+    float2 c = b.lo + b.hi;
+    return c.x + c.y;
+#elif VECTOR == 4
+    float2 c = v.lo + v.hi;
+    return c.x + c.y;
+#else
+    return v;
+#endif
+}
+inline float max_of(real v)
+{
+#if VECTOR == 16
+    float8 a = fmax(v.lo, v.hi);
+    float4 b = fmax(a.lo, a.hi);
+    float2 c = fmax(b.lo, b.hi);
+    return fmax(c.x, c.y);
+#elif VECTOR == 8
+    float4 b = fmax(v.lo, v.hi);
+    float2 c = fmax(b.lo, b.hi);
+    return fmax(c.x, c.y);
+#elif VECTOR == 4
+    float2 c = fmax(v.lo, v.hi);
+    return fmax(c.x, c.y);
+#else
+    return v;
+#endif
+}
+#endif
+
+/* Philox4x32-10: words of block number `block` of a draw (MODEL.md's counter: block, site, step, 0). */
+inline uint4 philox(uint block, uint site, uint step, uint2 key)
+{
+    uint4 c = (uint4)(block, site, step, 0);
+    for (int round = 0; round < 10; round++) {
+        const uint high0 = mul_hi(0xD2511F53u, c.x), low0 = 0xD2511F53u * c.x;
+        const uint high1 = mul_hi(0xCD9E8D57u, c.z), low1 = 0xCD9E8D57u * c.z;
+        c = (uint4)(high1 ^ c.y ^ key.x, low1, high0 ^ c.w ^ key.y, low0);
+        key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return c;
+}
+
+#if defined(VECTOR) && VECTOR >= 4
+/* The high words of products: pairs of words as 64 bits, since compilers take mul_hi of a vector apart. Whichever word
+ * of a pair comes first, its product is back in its place. */
+#define PAIRS_OF_4  ulong2
+#define PAIRS_OF_8  ulong4
+#define PAIRS_OF_16 ulong8
+#define PAIRS       GLUE(PAIRS_OF_, VECTOR)
+inline word_t high_words(word_t x, uint by)
+{
+    const PAIRS pairs = GLUE(as_, PAIRS)(x), lower = (pairs & 0xffffffffu) * by, upper = (pairs >> 32) * by;
+    return GLUE(as_uint, VECTOR)((lower >> 32) | (upper & 0xffffffff00000000ul));
+}
+
+/* The same for VECTOR blocks from `block` on: lane i of c[w] is word w of the i-th. */
+inline void philox_wide(uint block, uint site, uint step, uint2 key, word_t c[4])
+{
+    uint first[VECTOR];
+    for (uint i = 0; i < VECTOR; i++) first[i] = block + i;
+    c[0] = LOAD(first, 0);
+    c[1] = site;
+    c[2] = step;
+    c[3] = 0;
+    for (int round = 0; round < 10; round++) {
+        const word_t high0 = high_words(c[0], 0xD2511F53u), low0 = 0xD2511F53u * c[0];
+        const word_t high1 = high_words(c[2], 0xCD9E8D57u), low1 = 0xCD9E8D57u * c[2];
+        c[0] = high1 ^ c[1] ^ key.x;
+        c[2] = high0 ^ c[3] ^ key.y;
+        c[1] = low1;
+        c[3] = low0;
+        key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+    }
+}
+
+/* a0 b0 a1 b1 ... */
+inline void interleave(word_t a, word_t b, word_t *low, word_t *high)
+{
+    low->even = a.lo;
+    low->odd = b.lo;
+    high->even = a.hi;
+    high->odd = b.hi;
+}
+
+/* From a word a vector to the draw's elements one behind another. */
+inline void in_order(word_t c[4])
+{
+    word_t even[2], odd[2];
+    interleave(c[0], c[2], &even[0], &even[1]);
+    interleave(c[1], c[3], &odd[0], &odd[1]);
+    interleave(even[0], odd[0], &c[0], &c[1]);
+    interleave(even[1], odd[1], &c[2], &c[3]);
+}
+#endif

@@ -1,0 +1,76 @@
+/* draws: random bits, uniforms and normals.
+ *   KIND 0  bits       the words as they come
+ *   KIND 1  uniform    (bits >> 8) 2^-24
+ *   KIND 2  normal     of each pair (u, v) of uniforms: sqrt(-2 log(1 - u)) times cos(2 pi v), then sin(2 pi v)
+ * An item makes PART blocks of four elements: one at once, or VECTOR where vectors are long. */
+
+#if KIND == 2
+#define NORMAL_PAIR(u, v, type)                                                                                        \
+    const type radius = sqrt(-2.0f * log(1.0f - u)), angle = 6.28318530717958647692f * v;                              \
+    u = radius * cos(angle);                                                                                           \
+    v = radius * sin(angle);
+#endif
+
+inline uint4 draw_of(uint4 bits)
+{
+#if KIND == 0
+    return bits;
+#else
+    float4 u = convert_float4(bits >> 8) * 0x1p-24f;
+#if KIND == 2
+    float2 even = u.even, odd = u.odd;
+    NORMAL_PAIR(even, odd, float2)
+    u.even = even;
+    u.odd = odd;
+#endif
+    return as_uint4(u);
+#endif
+}
+
+/* The block at y[at], or what the array has of it. */
+inline void draw_block(global uint *y, uint at, uint count, uint site, uint step, uint2 key)
+{
+    const uint4 v = draw_of(philox(at / 4, site, step, key));
+    if (count - at >= 4) {
+        vstore4(v, 0, y + at);
+        return;
+    }
+    y[at] = v.x;
+    if (at + 1 < count) y[at + 1] = v.y;
+    if (at + 2 < count) y[at + 2] = v.z;
+}
+
+#if VECTOR >= 4
+/* VECTOR blocks at y[at]. */
+inline void draw_wide(global uint *y, uint at, uint site, uint step, uint2 key)
+{
+    word_t c[4];
+    philox_wide(at / 4, site, step, key, c);
+#if KIND != 0
+    real u[4];
+    for (int i = 0; i < 4; i++) u[i] = TO_REAL(c[i] >> 8) * 0x1p-24f;
+#if KIND == 2
+    for (int i = 0; i < 4; i += 2) {
+        NORMAL_PAIR(u[i], u[i + 1], real)
+    }
+#endif
+    for (int i = 0; i < 4; i++) c[i] = GLUE(as_uint, VECTOR)(u[i]);
+#endif
+    in_order(c);
+    for (int i = 0; i < 4; i++) STORE(c[i], y, at + i * VECTOR);
+}
+#endif
+
+kernel void draw(IN(uint, rng), OUT(uint, y), uint count, uint site)
+{
+    OPEN(rng);
+    OPEN(y);
+    const uint2 key = (uint2)(rng[0], rng[1]);
+    const uint step = rng[2];
+    uint at = ITEM * PART * 4;
+    const uint end = at < count ? min(at + PART * 4, count) : at;
+#if VECTOR >= 4
+    for (; at + 4 * VECTOR <= end; at += 4 * VECTOR) draw_wide(y, at, site, step, key);
+#endif
+    for (; at < end; at += 4) draw_block(y, at, count, site, step, key);
+}

@@ -1,0 +1,39 @@
+/* dropout: y = factor x where uniform >= rate, else 0; the uniforms are random_uniform's of the same site. An item
+ * takes `piece` neighbouring elements, whole blocks of four: a block at once, or VECTOR blocks where vectors are long. */
+
+/* The block at y[at], or what the array has of it. */
+inline void drop_block(global const float *x, global const uint *rng, global float *y, uint at, uint count, uint site,
+                       float rate, float factor)
+{
+    const uint4 bits = philox(at / 4, site, rng[2], (uint2)(rng[0], rng[1]));
+    if (count - at >= 4) {
+        const float4 kept = vload4(0, x + at) * factor;
+        vstore4((convert_float4(bits >> 8) * 0x1p-24f >= rate) ? kept : (float4)(0.0f), 0, y + at);
+        return;
+    }
+    const uint word[4] = {bits.x, bits.y, bits.z, bits.w};
+    for (uint i = 0; i < count - at; i++)
+        y[at + i] = convert_float(word[i] >> 8) * 0x1p-24f >= rate ? x[at + i] * factor : 0.0f;
+}
+
+kernel void drop(IN(float, x), IN(uint, rng), OUT(float, y), uint count, uint piece, uint site, float rate,
+                 float factor)
+{
+    OPEN(x);
+    OPEN(rng);
+    OPEN(y);
+    uint at = ITEM * piece;
+    const uint end = at < count ? min(at + piece, count) : at;
+#if VECTOR >= 8
+    for (; at + 4 * VECTOR <= end; at += 4 * VECTOR) {
+        word_t bits[4];
+        philox_wide(at / 4, site, rng[2], (uint2)(rng[0], rng[1]), bits);
+        in_order(bits);
+        for (uint i = 0; i < 4; i++) {
+            const real kept = LOAD(x, at + i * VECTOR) * factor;
+            STORE((TO_REAL(bits[i] >> 8) * 0x1p-24f >= rate) ? kept : (real)(0.0f), y, at + i * VECTOR);
+        }
+    }
+#endif
+    for (; at < end; at += 4) drop_block(x, rng, y, at, count, site, rate, factor);
+}

@@ -1,0 +1,251 @@
+/* norm: layer_norm and its gradient over x [groups, rows, width], gamma and beta [groups, width].
+ *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
+ *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
+ * LANES 1: an item takes a row, and of the gradient the rows of a part, whose sums it keeps in `sums`.
+ * LANES > 1: a group takes them; an item has the columns LANE, LANE + LANES, … and of the gradient keeps its COLUMNS.
+ * sums [groups, parts, 2, width] are those of dgamma and dbeta over the rows of each part. */
+
+#if LANES == 1
+
+/* Sum of (x - mean)^2, or of x with squares 0 and mean 0. */
+inline float sum_along(global const float *x, uint width, float mean, bool squares)
+{
+    real a = 0.0f, b = 0.0f;
+    float rest = 0.0f;
+    uint j = 0;
+    for (; width - j >= 2 * VECTOR; j += 2 * VECTOR) {
+        const real u = LOAD(x, j) - mean, v = LOAD(x, j + VECTOR) - mean;
+        a += squares ? u * u : u;
+        b += squares ? v * v : v;
+    }
+    for (; width - j >= VECTOR; j += VECTOR) {
+        const real u = LOAD(x, j) - mean;
+        a += squares ? u * u : u;
+    }
+    for (; j < width; j++) {
+        const float u = x[j] - mean;
+        rest += squares ? u * u : u;
+    }
+    return sum_of(a + b) + rest;
+}
+
+/* Mean and 1 / s. */
+inline float2 moments_of(global const float *x, uint width, float eps)
+{
+    const float mean = sum_along(x, width, 0.0f, false) / (float)width;
+    return (float2)(mean, 1.0f / sqrt(sum_along(x, width, mean, true) / (float)width + eps));
+}
+
+kernel void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(float, y), uint groups, uint rows,
+                       uint width, float eps)
+{
+    OPEN(x);
+    OPEN(gamma);
+    OPEN(beta);
+    OPEN(y);
+    const uint row = ROW;
+    if (row >= groups * rows) return;
+    uint j = 0;
+    gamma += row / rows * width;
+    beta += row / rows * width;
+    x += row * width;
+    y += row * width;
+    const float2 m = moments_of(x, width, eps);
+    for (; width - j >= VECTOR; j += VECTOR)
+        STORE((LOAD(x, j) - m.x) * m.y * LOAD(gamma, j) + LOAD(beta, j), y, j);
+    for (; j < width; j++) y[j] = (x[j] - m.x) * m.y * gamma[j] + beta[j];
+}
+
+/* A row adds to dgamma and dbeta; gives the means of e and e n. */
+inline float2 add_row(global const float *x, global const float *gamma, global const float *dy, uint width, float2 m,
+                      global float *restrict dgamma, global float *restrict dbeta)
+{
+    real e_sum = 0.0f, en_sum = 0.0f;
+    float2 rest = 0.0f;
+    uint j = 0;
+    for (; width - j >= VECTOR; j += VECTOR) {
+        const real g = LOAD(dy, j), n = (LOAD(x, j) - m.x) * m.y, e = g * LOAD(gamma, j);
+        e_sum += e;
+        en_sum += e * n;
+        STORE(LOAD(dgamma, j) + g * n, dgamma, j);
+        STORE(LOAD(dbeta, j) + g, dbeta, j);
+    }
+    for (; j < width; j++) {
+        const float g = dy[j], n = (x[j] - m.x) * m.y, e = g * gamma[j];
+        rest += (float2)(e, e * n);
+        dgamma[j] += g * n;
+        dbeta[j] += g;
+    }
+    return (rest + (float2)(sum_of(e_sum), sum_of(en_sum))) / (float)width;
+}
+
+kernel void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(float, dx), OUT(float, sums),
+                            uint groups, uint rows, uint width, float eps, uint parts, uint part)
+{
+    OPEN(x);
+    OPEN(gamma);
+    OPEN(dy);
+    OPEN(dx);
+    OPEN(sums);
+    const uint at = ROW, first = at % parts * part;
+    if (at >= groups * parts) return;
+    const uint start = (at / parts * rows + first) * width, end = start + min(part, rows - first) * width;
+    global float *dgamma = sums + at * 2 * width, *dbeta = dgamma + width;
+    for (uint j = 0; j < 2 * width; j++) dgamma[j] = 0.0f;
+    gamma += at / parts * width;
+    for (uint i = start; i < end; i += width) {
+        const float2 m = moments_of(x + i, width, eps);
+        const float2 mean = add_row(x + i, gamma, dy + i, width, m, dgamma, dbeta);
+        uint j = 0;
+        for (; width - j >= VECTOR; j += VECTOR) {
+            const real n = (LOAD(x, i + j) - m.x) * m.y, e = LOAD(dy, i + j) * LOAD(gamma, j);
+            STORE((e - mean.x - n * mean.y) * m.y, dx, i + j);
+        }
+        for (; j < width; j++) dx[i + j] = (dy[i + j] * gamma[j] - mean.x - (x[i + j] - m.x) * m.y * mean.y) * m.y;
+    }
+}
+
+/* Sums of the parts, in order; an item takes a vector of columns. */
+kernel void layer_norm_sums(IN(float, sums), OUT(float, dgamma), OUT(float, dbeta), uint groups, uint width, uint parts)
+{
+    OPEN(sums);
+    OPEN(dgamma);
+    OPEN(dbeta);
+    const uint strips = (width + VECTOR - 1) / VECTOR, at = ROW, group = at / strips;
+    if (group >= groups) return;
+    uint j = at % strips * VECTOR;
+    sums += group * parts * 2 * width;
+    dgamma += group * width;
+    dbeta += group * width;
+    if (width - j >= VECTOR) {
+        real a = 0.0f, b = 0.0f;
+        for (uint p = 0; p < parts; p++) {
+            a += LOAD(sums, 2 * p * width + j);
+            b += LOAD(sums, (2 * p + 1) * width + j);
+        }
+        STORE(a, dgamma, j);
+        STORE(b, dbeta, j);
+        return;
+    }
+    for (; j < width; j++) {
+        float a = 0.0f, b = 0.0f;
+        for (uint p = 0; p < parts; p++) {
+            a += sums[2 * p * width + j];
+            b += sums[(2 * p + 1) * width + j];
+        }
+        dgamma[j] = a;
+        dbeta[j] = b;
+    }
+}
+
+#else
+
+enum { TEAM = LANES < 8 ? LANES : 8 };
+
+/* Sum over the items of the group, for each of them; `between` holds LANES + TEAM. */
+inline float2 sum_over(float2 v, local float2 *between)
+{
+    local float2 *team = between + LANES;
+    float2 sum = 0.0f;
+    between[LANE] = v;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (LANE < TEAM) {
+        for (uint k = LANE; k < LANES; k += TEAM) sum += between[k];
+        team[LANE] = sum;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    sum = 0.0f;
+    for (uint k = 0; k < TEAM; k++) sum += team[k];
+    return sum;
+}
+
+/* Mean and 1 / s of a row; 0 without a row. */
+inline float2 moments_of(global const float *x, uint width, float eps, local float2 *between)
+{
+    float2 sum = 0.0f;
+    for (uint j = LANE; j < width; j += LANES) sum.x += x[j];
+    const float mean = sum_over(sum, between).x / (float)width;
+    sum = 0.0f;
+    for (uint j = LANE; j < width; j += LANES) sum.y += (x[j] - mean) * (x[j] - mean);
+    return (float2)(mean, 1.0f / sqrt(sum_over(sum, between).y / (float)width + eps));
+}
+
+kernel void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(float, y), uint groups, uint rows,
+                       uint width, float eps)
+{
+    local float2 between[LANES + TEAM];
+    OPEN(x);
+    OPEN(gamma);
+    OPEN(beta);
+    OPEN(y);
+    const uint row = GROUP, length = row < groups * rows ? width : 0;
+    gamma += row / rows * width;
+    beta += row / rows * width;
+    x += row * width;
+    y += row * width;
+    const float2 m = moments_of(x, length, eps, between);
+    for (uint j = LANE; j < length; j += LANES) y[j] = (x[j] - m.x) * m.y * gamma[j] + beta[j];
+}
+
+kernel void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(float, dx), OUT(float, sums),
+                            uint groups, uint rows, uint width, float eps, uint parts, uint part)
+{
+    local float2 between[LANES + TEAM];
+    OPEN(x);
+    OPEN(gamma);
+    OPEN(dy);
+    OPEN(dx);
+    OPEN(sums);
+    const uint at = GROUP, first = at % parts * part, start = (at / parts * rows + first) * width;
+    const uint end = at < groups * parts ? start + min(part, rows - first) * width : start;
+    float2 sum[COLUMNS]; /* of dy n and dy */
+    for (int k = 0; k < COLUMNS; k++) sum[k] = 0.0f;
+    gamma += at / parts * width;
+    for (uint i = start; i < end; i += width) {
+        const float2 m = moments_of(x + i, width, eps, between);
+        float2 n[COLUMNS], along = 0.0f; /* n and e, and their sums */
+        for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES) {
+            if (j >= width) continue;
+            const float g = dy[i + j], normal = (x[i + j] - m.x) * m.y, e = g * gamma[j];
+            n[k] = (float2)(normal, e);
+            sum[k] += (float2)(g * normal, g);
+            along += (float2)(e, e * normal);
+        }
+        const float2 mean = sum_over(along, between) / (float)width;
+        for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES)
+            if (j < width) dx[i + j] = (n[k].y - mean.x - n[k].x * mean.y) * m.y;
+    }
+    for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES) {
+        if (j >= width || at >= groups * parts) continue;
+        sums[2 * at * width + j] = sum[k].x;
+        sums[(2 * at + 1) * width + j] = sum[k].y;
+    }
+}
+
+/* Sums of the parts: a group takes LANES / SLICES columns, SLICES items each. */
+kernel void layer_norm_sums(IN(float, sums), OUT(float, dgamma), OUT(float, dbeta), uint groups, uint width, uint parts)
+{
+    enum { BESIDE = LANES / SLICES };
+    local float2 between[LANES];
+    OPEN(sums);
+    OPEN(dgamma);
+    OPEN(dbeta);
+    const uint strips = (width + BESIDE - 1) / BESIDE, group = GROUP / strips, slice = LANE / BESIDE;
+    const uint j = GROUP % strips * BESIDE + LANE % BESIDE;
+    const bool valid = group < groups && j < width;
+    float2 sum = 0.0f;
+    if (valid) {
+        sums += group * parts * 2 * width + j;
+        for (uint p = slice; p < parts; p += SLICES) sum += (float2)(sums[2 * p * width], sums[(2 * p + 1) * width]);
+    }
+    between[LANE] = sum;
+    for (uint k = SLICES / 2; k > 0; k /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (slice < k) between[LANE] += between[LANE + k * BESIDE];
+    }
+    if (!valid || slice > 0) return;
+    dgamma[group * width + j] = between[LANE].x;
+    dbeta[group * width + j] = between[LANE].y;
+}
+
+#endif

@@ -1,0 +1,199 @@
+/* reduce: sums or largest elements over the axis of x [outer, length, inner], in parts of the axis:
+ *   y[o, p, i] = sum or largest of x[o, l, i] over l in [p part, (p + 1) part), l < length
+ *   KIND 0 sum of f32      1 largest f32, NaN if one is NaN      2 sum of i32, which wraps      3 largest i32
+ * LANES 1: an item takes a row (inner 1), or STRIP vectors of columns, which stay in registers.
+ * LANES > 1: a group takes LANES / SLICES outputs, SLICES items each, whose results are joined in local memory.
+ * Long columns are added up in blocks, whose sums are then added, since one long sum loses digits. */
+
+enum { BLOCK = 128 };
+
+#if KIND == 0
+#define TYPE       float
+#define START      0.0f
+#define JOIN(a, b) ((a) + (b))
+#elif KIND == 1
+#define TYPE       float
+#define START      (-INFINITY)
+#define JOIN(a, b) select(b, a, ((a) >= (b)) | isnan(a))
+#elif KIND == 2
+#define TYPE       uint
+#define START      0u
+#define JOIN(a, b) ((a) + (b))
+#else
+#define TYPE       int
+#define START      INT_MIN
+#define JOIN(a, b) max(a, b)
+#endif
+
+#if LANES == 1
+#if VECTOR == 1
+typedef TYPE types;
+#else
+typedef GLUE(TYPE, VECTOR) types;
+#endif
+
+inline TYPE join_of(types v)
+{
+#if VECTOR == 16
+    const GLUE(TYPE, 8) a = JOIN(v.lo, v.hi);
+#elif VECTOR == 8
+    const types a = v;
+#endif
+#if VECTOR >= 8
+    const GLUE(TYPE, 4) b = JOIN(a.lo, a.hi);
+#elif VECTOR == 4
+    const types b = v;
+#endif
+#if VECTOR >= 4
+    const GLUE(TYPE, 2) c = JOIN(b.lo, b.hi);
+    return JOIN(c.x, c.y);
+#else
+    return v;
+#endif
+}
+
+kernel void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+{
+    OPEN(x);
+    OPEN(y);
+    const uint at = ROW;
+    if (at >= outer * parts) return;
+    const uint row = parts == 1 ? at : at / parts, first = (at - row * parts) * part, n = min(part, length - first);
+    TYPE total = START;
+    uint l = 0;
+    x += row * length + first;
+    if (n >= VECTOR) {
+        types sum[4] = {START, START, START, START};
+        for (; n - l >= 4 * VECTOR; l += 4 * VECTOR) {
+            for (int k = 0; k < 4; k++) {
+                const types v = LOAD(x, l + k * VECTOR);
+                sum[k] = JOIN(sum[k], v);
+            }
+        }
+        for (; n - l >= VECTOR; l += VECTOR) {
+            const types v = LOAD(x, l);
+            sum[0] = JOIN(sum[0], v);
+        }
+        sum[0] = JOIN(sum[0], sum[1]);
+        sum[2] = JOIN(sum[2], sum[3]);
+        sum[0] = JOIN(sum[0], sum[2]);
+        total = join_of(sum[0]);
+    }
+    for (; l < n; l++) total = JOIN(total, x[l]);
+    y[at] = total;
+}
+
+/* A column of n rows. */
+inline TYPE down(global const TYPE *x, uint n, uint inner)
+{
+    TYPE total = START;
+    for (uint l = 0; l < n;) {
+        const uint end = min(l + BLOCK, n);
+        TYPE sum = START;
+        for (; l < end; l++) sum = JOIN(sum, x[l * inner]);
+        total = JOIN(total, sum);
+    }
+    return total;
+}
+
+/* A vector of columns. */
+inline types down_vector(global const TYPE *x, uint n, uint inner)
+{
+    types total = START;
+    for (uint l = 0; l < n;) {
+        const uint end = min(l + BLOCK, n);
+        types sum = START;
+        for (; l < end; l++) {
+            const types v = LOAD(x, l * inner);
+            sum = JOIN(sum, v);
+        }
+        total = JOIN(total, sum);
+    }
+    return total;
+}
+
+inline void down_strip(global const TYPE *x, uint n, uint inner, global TYPE *y)
+{
+    types total[STRIP];
+    for (int k = 0; k < STRIP; k++) total[k] = START;
+    for (uint l = 0; l < n;) {
+        const uint end = min(l + BLOCK, n);
+        types sum[STRIP];
+        for (int k = 0; k < STRIP; k++) sum[k] = START;
+        for (; l < end; l++) {
+            for (int k = 0; k < STRIP; k++) {
+                const types v = LOAD(x, l * inner + k * VECTOR);
+                sum[k] = JOIN(sum[k], v);
+            }
+        }
+        for (int k = 0; k < STRIP; k++) total[k] = JOIN(total[k], sum[k]);
+    }
+    for (int k = 0; k < STRIP; k++) STORE(total[k], y, k * VECTOR);
+}
+
+kernel void reduce_columns(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+{
+    OPEN(x);
+    OPEN(y);
+    const uint strips = (inner + STRIP * VECTOR - 1) / (STRIP * VECTOR), at = ROW, unit = at / strips;
+    if (unit >= outer * parts) return;
+    const uint first = unit % parts * part, n = min(part, length - first);
+    uint i = at % strips * (STRIP * VECTOR);
+    x += (unit / parts * length + first) * inner;
+    y += unit * inner;
+    if (inner - i >= STRIP * VECTOR) {
+        down_strip(x + i, n, inner, y + i);
+        return;
+    }
+    for (; inner - i >= VECTOR; i += VECTOR) STORE(down_vector(x + i, n, inner), y, i);
+    for (; i < inner; i++) y[i] = down(x + i, n, inner);
+}
+
+#else
+
+enum { COLUMNS = LANES / SLICES };
+
+/* Of output `column` of the group, slice `slice`; every item comes here. */
+inline void reduce(global const TYPE *x, global TYPE *y, uint outer, uint length, uint inner, uint parts, uint part,
+                   uint column, uint slice, local TYPE *between)
+{
+    const uint blocks = (outer * inner + COLUMNS - 1) / COLUMNS;
+    const uint p = GROUP / blocks, at = GROUP % blocks * COLUMNS + column, o = at / inner, i = at % inner;
+    const bool valid = p < parts && at < outer * inner;
+    local TYPE *mine = between + slice * COLUMNS + column;
+    TYPE total = START;
+    if (valid) {
+        const uint end = min((p + 1) * part, length);
+        x += o * length * inner + i;
+        for (uint l = p * part + slice; l < end;) {
+            TYPE sum = START;
+            for (uint k = 0; k < BLOCK && l < end; k++, l += SLICES) sum = JOIN(sum, x[l * inner]);
+            total = JOIN(total, sum);
+        }
+    }
+    *mine = total;
+    for (uint k = SLICES / 2; k > 0; k /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (slice < k) *mine = JOIN(*mine, mine[k * COLUMNS]);
+    }
+    if (valid && slice == 0) y[(o * parts + p) * inner + i] = *mine;
+}
+
+/* Neighbours take neighbouring words: of a row, or of a line of columns. */
+kernel void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+{
+    local TYPE between[LANES];
+    OPEN(x);
+    OPEN(y);
+    reduce(x, y, outer, length, inner, parts, part, LANE / SLICES, LANE % SLICES, between);
+}
+
+kernel void reduce_columns(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+{
+    local TYPE between[LANES];
+    OPEN(x);
+    OPEN(y);
+    reduce(x, y, outer, length, inner, parts, part, LANE % COLUMNS, LANE / COLUMNS, between);
+}
+
+#endif

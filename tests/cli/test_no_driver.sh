@@ -1,0 +1,62 @@
+#!/bin/bash
+# Machines without a driver: a backend that needs one loads, lists nothing, says why to those who ask with -v, and the
+# rest of the tool works.
+set -u
+: "${M3BSR:?the tool to test}" "${TEST_PLUGIN_DIR:?plugins of the tests}" "${PLUGIN_DIR:?plugins of the build}"
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failures=0
+
+# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
+check() {
+    local name=$1 status=$2 pattern=$3 said got
+    shift 3
+    said=$("$@" 2>&1 </dev/null)
+    got=$?
+    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
+        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
+        failures=$((failures + 1))
+    fi
+}
+
+# goes_without BACKEND WHAT REASON VARIABLE=VALUE: the tool under that environment
+goes_without() {
+    local backend=$1 what="$1 $2" reason=$3
+    shift 3
+    check "$what: devices says why" 0 "$reason" env "$@" "$M3BSR" devices -v
+    check "$what: the plugin is loaded" 0 "$backend" env "$@" "$M3BSR" plugins
+    check "$what: it cannot be chosen" 2 "there is no device '$backend'" env "$@" "$M3BSR" conformance --backend "$backend" --layer ops
+    check "$what: others compute" 0 '0 fail' env "$@" "$M3BSR" conformance --backend cpu --layer ops --cases 'copy*'
+    if env "$@" "$M3BSR" devices 2>"$folder/said" | grep "^$backend:" || [ -s "$folder/said" ]; then
+        printf 'FAILED: %s: it is listed, or complains without -v:\n' "$what"
+        cat "$folder/said"
+        failures=$((failures + 1))
+    fi
+}
+
+mkdir "$folder/nothing"
+tested=0
+# backend, variables that lead its loader to drivers, its loader, a function of it, what -v says without a driver
+while read -r backend variables library function says; do
+    [ -e "$PLUGIN_DIR/m3bsr_backend_$backend.so" ] || continue
+    tested=$((tested + 1))
+    hidden=()
+    for variable in ${variables//,/ }; do hidden+=("$variable=$folder/nothing"); done
+    if ldconfig -p 2>/dev/null | grep -qF "$library"; then
+        goes_without "$backend" 'without a driver' "$says" "${hidden[@]}"
+    fi
+    # The dynamic linker takes the first file of the name, and this one is no library.
+    mkdir "$folder/$backend-broken" "$folder/$backend-other"
+    for name in "$library" "${library%.1}"; do
+        : >"$folder/$backend-broken/$name"
+        cp "$TEST_PLUGIN_DIR/fine.so" "$folder/$backend-other/$name"
+    done
+    goes_without "$backend" 'without a loader' "$backend lists no device: " "LD_LIBRARY_PATH=$folder/$backend-broken"
+    goes_without "$backend" 'with another library as loader' "$function" "LD_LIBRARY_PATH=$folder/$backend-other"
+done <<'END'
+opencl OCL_ICD_VENDORS,OCL_ICD_FILENAMES libOpenCL.so.1 clGetPlatformIDs opencl lists no device: the loader knows no platform
+vulkan VK_ICD_FILENAMES,VK_DRIVER_FILES libvulkan.so.1 vkGetInstanceProcAddr vulkan lists no device: there is a Vulkan loader
+END
+
+[ $tested -gt 0 ] || { echo 'skipped: the build has no backend that needs a driver' && exit 77; }
+[ $failures -eq 0 ]
