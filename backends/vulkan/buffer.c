@@ -1,0 +1,138 @@
+/* buffer: device memory, and copies: at once where the host sees the memory, else through staging. */
+#include "vulkan.h"
+
+#include <string.h>
+
+enum {
+    KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE,
+    PADDING = 64 /* a kernel may write whole words, whose rest is padding */
+};
+
+m3_status vulkan_buffer_make(m3_device_impl *device, uint64_t bytes, uint32_t usage, uint32_t type, m3_buffer **buffer,
+                             m3_error *err)
+{
+    const m3_host *host = device->host;
+    VkMemoryRequirements needs;
+    m3_status st;
+    *buffer = NULL;
+    m3_buffer *b = host->allocate(host->user, 1, sizeof *b);
+    if (b == NULL) return M3_FAIL_MEMORY(err, "buffer", sizeof *b);
+    b->usage = usage;
+    const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                     .size = (bytes + PADDING - 1) / PADDING * PADDING,
+                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                              VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    st = vulkan_result(device, device->vk.CreateBuffer(device->device, &info, NULL, &b->buffer), "vkCreateBuffer", err);
+    if (st != M3_OK) goto done;
+    device->vk.GetBufferMemoryRequirements(device->device, b->buffer, &needs);
+    if ((st = vulkan_memory_take(device, b, type, needs.size, needs.alignment, err)) != M3_OK) goto done;
+    st = vulkan_result(device, device->vk.BindBufferMemory(device->device, b->buffer, b->block->memory, b->offset),
+                       "vkBindBufferMemory", err);
+    if (st != M3_OK) goto done;
+    b->bytes = bytes;
+    atomic_fetch_add(&device->memory_used, bytes);
+    *buffer = b;
+    b = NULL;
+done:
+    vulkan_buffer_free(device, b);
+    return st;
+}
+
+m3_status vulkan_buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_buffer **buffer,
+                               m3_error *err)
+{
+    m3_device_limits limits = {.size = M3_STRUCT_SIZE(m3_device_limits, coherent)};
+    *buffer = NULL;
+    if (bytes == 0) return M3_FAIL(err, M3_ERR_INVALID, "buffer", "0 bytes were asked; ask for at least 1");
+    if ((usage & ~(uint32_t)KNOWN_USES) != 0)
+        return M3_FAIL(err, M3_ERR_INVALID, "buffer", "usage 0x%x has unknown bits 0x%x", usage,
+                       usage & ~(uint32_t)KNOWN_USES);
+    const m3_status st = vulkan_limits(device, &limits, err);
+    if (st != M3_OK) return st;
+    if (bytes > limits.largest_buffer)
+        return M3_FAIL(err, M3_ERR_MEMORY, "buffer", "%llu bytes were asked, the largest buffer is %llu",
+                       (unsigned long long)bytes, (unsigned long long)limits.largest_buffer);
+    if (device->most_memory != UINT64_MAX && bytes > limits.memory_free)
+        return M3_FAIL(err, M3_ERR_MEMORY, "buffer",
+                       "%llu bytes were asked, of %llu bytes of device memory %llu are free; use a smaller batch",
+                       (unsigned long long)bytes, (unsigned long long)limits.memory_total,
+                       (unsigned long long)limits.memory_free);
+    const vulkan_memory *m = &device->memory;
+    const bool seen = !device->unified && (usage & M3_BUFFER_MAPPABLE) != 0;
+    return vulkan_buffer_make(device, bytes, usage, seen ? m->download_type : m->device_type, buffer, err);
+}
+
+void vulkan_buffer_free(m3_device_impl *device, m3_buffer *buffer)
+{
+    if (buffer == NULL) return;
+    vulkan_queue_drain(device);
+    device->vk.DestroyBuffer(device->device, buffer->buffer, NULL);
+    vulkan_memory_give(device, buffer);
+    atomic_fetch_sub(&device->memory_used, buffer->bytes);
+    device->host->release(device->host->user, buffer);
+}
+
+/* Is [offset, offset + bytes) inside, and was the buffer made for this? */
+static m3_status check(m3_device_impl *device, const m3_buffer *buffer, uint32_t use, const char *what, uint64_t offset,
+                       uint64_t bytes, m3_error *err)
+{
+    const m3_status st = vulkan_check(device, err);
+    if (st != M3_OK) return st;
+    if ((buffer->usage & use) == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, what, "the buffer was made with usage 0x%x, which lacks 0x%x",
+                       buffer->usage, use);
+    if (offset > buffer->bytes || bytes > buffer->bytes - offset)
+        return M3_FAIL(err, M3_ERR_RANGE, what, "bytes %llu to %llu were asked, the buffer has %llu",
+                       (unsigned long long)offset, (unsigned long long)offset + (unsigned long long)bytes,
+                       (unsigned long long)buffer->bytes);
+    return M3_OK;
+}
+
+m3_status vulkan_buffer_map(m3_device_impl *device, m3_buffer *buffer, uint32_t access, uint64_t offset, uint64_t bytes,
+                            void **pointer, m3_error *err)
+{
+    *pointer = NULL;
+    const m3_status st = check(device, buffer, M3_BUFFER_MAPPABLE, "map", offset, bytes, err);
+    if (st != M3_OK) return st;
+    if (buffer->mapped) return M3_FAIL(err, M3_ERR_INVALID, "map", "the buffer is mapped already; unmap it first");
+    if (access == 0 || (access & ~(uint32_t)(M3_MAP_READ | M3_MAP_WRITE)) != 0)
+        return M3_FAIL(err, M3_ERR_INVALID, "map", "access is 0x%x, give M3_MAP_READ, M3_MAP_WRITE or both", access);
+    buffer->mapped = true;
+    *pointer = buffer->data + offset;
+    return M3_OK;
+}
+
+void vulkan_buffer_unmap(m3_device_impl *device, m3_buffer *buffer)
+{
+    (void)device;
+    buffer->mapped = false;
+}
+
+/* Does the host copy by itself? Memory of a device of its own may be seen too, but slowly. */
+static bool direct(const m3_device_impl *device, const m3_buffer *buffer)
+{
+    return buffer->data != NULL && (device->unified || ((buffer->usage & M3_BUFFER_MAPPABLE) != 0 && !device->staging));
+}
+
+m3_status vulkan_upload(m3_device_impl *device, m3_buffer *to, uint64_t offset, const void *from, uint64_t bytes,
+                        uint64_t *value, m3_error *err)
+{
+    m3_status st = check(device, to, M3_BUFFER_UPLOAD, "upload", offset, bytes, err);
+    if (st != M3_OK) return st;
+    if (bytes != 0 && !direct(device, to)) return vulkan_stage_upload(device, to, offset, from, bytes, value, err);
+    vulkan_queue_drain(device); /* what is in flight may still read the old bytes */
+    if ((st = vulkan_check(device, err)) != M3_OK) return st;
+    if (bytes != 0) memcpy(to->data + offset, from, (size_t)bytes);
+    *value = vulkan_queue_advance(device);
+    return M3_OK;
+}
+
+m3_status vulkan_download(m3_device_impl *device, m3_buffer *from, uint64_t offset, void *to, uint64_t bytes,
+                          uint64_t *value, m3_error *err)
+{
+    const m3_status st = check(device, from, M3_BUFFER_DOWNLOAD, "download", offset, bytes, err);
+    if (st != M3_OK) return st;
+    if (bytes != 0 && !direct(device, from)) return vulkan_stage_download(device, from, offset, to, bytes, value, err);
+    return vulkan_queue_submit(device, NULL, bytes != 0 ? to : NULL, bytes != 0 ? from->data + offset : NULL, bytes,
+                               value, err);
+}

@@ -1,0 +1,233 @@
+/* device: the list, opening with options, limits, and what lowering may ask of the device. */
+#include "vulkan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static m3_device_class class_of(VkPhysicalDeviceType type)
+{
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return M3_DEVICE_DISCRETE;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return M3_DEVICE_SOFTWARE;
+    default: return M3_DEVICE_INTEGRATED;
+    }
+}
+
+m3_status vulkan_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err)
+{
+    const vulkan_instance *instance = backend->instance;
+    *count = instance != NULL ? instance->count : 0;
+    for (uint32_t i = 0; i < *count && i < capacity; i++) {
+        const vulkan_adapter *a = &instance->adapters[i];
+        const VkPhysicalDeviceLimits *limits = &a->properties.limits;
+        const uint32_t v = a->properties.apiVersion;
+        m3_device_info *info = &infos[i];
+        if (info->size < M3_STRUCT_SIZE(m3_device_info, features))
+            return M3_FAIL(err, M3_ERR_ABI, "m3_device_info", "its size is %u, wanted at least %u", info->size,
+                           M3_STRUCT_SIZE(m3_device_info, features));
+        info->device_class = class_of(a->properties.deviceType);
+        (void)snprintf(info->name, sizeof info->name, "%.120s", a->properties.deviceName);
+        (void)snprintf(info->driver, sizeof info->driver, "%s", a->driver);
+        (void)snprintf(info->features, sizeof info->features,
+                       "vulkan=%u.%u f32 %s queue=%s subgroup=%u group=%u shared=%u binding=%u push=%u%s%s",
+                       VK_VERSION_MAJOR(v), VK_VERSION_MINOR(v), a->timeline ? "timeline" : "fences",
+                       a->compute_only ? "compute" : "shared-with-graphics", a->subgroup,
+                       limits->maxComputeWorkGroupInvocations, limits->maxComputeSharedMemorySize,
+                       limits->maxStorageBufferRange, limits->maxPushConstantsSize,
+                       a->timestamp_bits != 0 ? " timestamps" : "", a->budget ? " budget" : "");
+    }
+    return M3_OK;
+}
+
+/* Opening. */
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The largest power of two that is at most x, which is at least 1. */
+static uint32_t power_below(uint32_t x)
+{
+    uint32_t power = 1;
+    while (power <= x / 2) power *= 2;
+    return power;
+}
+
+/* Kernels for a GPU always: neighbours touch neighbouring words, groups share memory. No number of units can be asked
+ * of Vulkan; it only decides how finely work is cut. */
+static void ask_traits(m3_device_impl *d)
+{
+    const VkPhysicalDeviceLimits *limits = &d->adapter->properties.limits;
+    const bool software = d->adapter->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    gpu_traits *t = &d->traits;
+    t->largest_group = least(limits->maxComputeWorkGroupInvocations, limits->maxComputeWorkGroupSize[0]);
+    t->largest_group = power_below(t->largest_group);
+    for (int i = 0; i < 3; i++) t->largest_count[i] = least(limits->maxComputeWorkGroupCount[i], INT32_MAX);
+    t->lanes = least(d->adapter->subgroup == 64 ? 64 : 32, t->largest_group);
+    t->vector = 1;
+    t->group = least(128, t->largest_group);
+    t->units = software ? d->host->threads : 16;
+    t->simulated = software ? d->adapter->subgroup : 0;
+    t->local_bytes = limits->maxComputeSharedMemorySize;
+    t->largest_binding = limits->maxStorageBufferRange;
+}
+
+/* What the kernels cannot do without. */
+static m3_status check_limits(const m3_device_impl *d, m3_error *err)
+{
+    const VkPhysicalDeviceLimits *limits = &d->adapter->properties.limits;
+    const struct {
+        const char *name;
+        uint32_t has, needs;
+    } all[] = {{"maxPerStageDescriptorStorageBuffers", limits->maxPerStageDescriptorStorageBuffers, GPU_MAX_BUFFERS},
+               {"maxDescriptorSetStorageBuffers", limits->maxDescriptorSetStorageBuffers, GPU_MAX_BUFFERS},
+               {"maxPushConstantsSize", limits->maxPushConstantsSize, GPU_MAX_WORDS * sizeof(uint32_t)}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i].has < all[i].needs)
+            return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->name, "'%s' has %s %u, the kernels need %u",
+                           d->adapter->properties.deviceName, all[i].name, all[i].has, all[i].needs);
+    return M3_OK;
+}
+
+static m3_status create_device(m3_device_impl *d, m3_error *err)
+{
+    const float priority = 1;
+    const char *extensions[2];
+    uint32_t count = 0;
+    if (d->timeline) extensions[count++] = VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME;
+    if (d->adapter->budget) extensions[count++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                           .queueFamilyIndex = d->adapter->family,
+                                           .queueCount = 1,
+                                           .pQueuePriorities = &priority};
+    VkPhysicalDeviceTimelineSemaphoreFeaturesKHR timeline = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES_KHR, .timelineSemaphore = VK_TRUE};
+    const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                                .pNext = d->timeline ? &timeline : NULL};
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                     .pNext = &features,
+                                     .queueCreateInfoCount = 1,
+                                     .pQueueCreateInfos = &queue,
+                                     .enabledExtensionCount = count,
+                                     .ppEnabledExtensionNames = extensions};
+    const VkResult result = d->instance->vk.CreateDevice(d->adapter->physical, &info, NULL, &d->device);
+    if (result == VK_ERROR_OUT_OF_HOST_MEMORY || result == VK_ERROR_OUT_OF_DEVICE_MEMORY)
+        return M3_FAIL(err, M3_ERR_MEMORY, d->name, "the driver has no memory for one more device; close others");
+    if (result != VK_SUCCESS)
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->name, "the driver does not open the device: VkResult %d",
+                       (int)result);
+    return vulkan_load_device(&d->instance->vk, d->device, d->timeline, &d->vk, err);
+}
+
+static bool validate_by_default(void)
+{
+    const char *value = getenv("M3BSR_VULKAN_VALIDATE");
+    return value != NULL && value[0] != 0 && strcmp(value, "0") != 0;
+}
+
+static m3_status open_parts(m3_device_impl *d, uint32_t index, m3_error *err)
+{
+    m3_status st;
+    if (d->validate && (st = vulkan_instance_open(d->host, true, &d->instance, err)) != M3_OK) return st;
+    if (index >= d->instance->count)
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->name, "the device went away with the validation layer");
+    d->adapter = &d->instance->adapters[index];
+    d->timeline = d->timeline && d->adapter->timeline;
+    const uint64_t alignment = d->adapter->properties.limits.minStorageBufferOffsetAlignment;
+    d->alignment = alignment > 64 ? (uint32_t)alignment : 64;
+    ask_traits(d);
+    if ((st = check_limits(d, err)) != M3_OK) return st;
+    if ((st = create_device(d, err)) != M3_OK) return st;
+    if ((st = vulkan_queue_open(d, err)) != M3_OK) return st;
+    if ((st = vulkan_memory_open(d, err)) != M3_OK) return st;
+    if ((st = vulkan_cache_open(d, err)) != M3_OK) return st;
+    if ((st = vulkan_tuning_open(d, err)) != M3_OK) return st;
+    if ((st = vulkan_buffer_make(d, d->alignment, 0, d->memory.device_type, &d->dummy, err)) != M3_OK) return st;
+    if ((st = vulkan_staging_open(d, err)) != M3_OK) return st;
+    return vulkan_check(d, err);
+}
+
+m3_status vulkan_device_open(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
+                             m3_error *err)
+{
+    const m3_host *host = backend->host;
+    const uint32_t count = backend->instance != NULL ? backend->instance->count : 0;
+    *device = NULL;
+    if (index >= count)
+        return M3_FAIL(err, M3_ERR_INVALID, "vulkan", "there is no device %u; there are %u", index, count);
+    m3_device_impl *d = host->allocate(host->user, 1, sizeof *d);
+    if (d == NULL) return M3_FAIL_MEMORY(err, "vulkan", sizeof *d);
+    d->backend = backend;
+    d->host = host;
+    d->instance = backend->instance;
+    d->fail_after = d->largest_buffer = d->most_memory = d->drop_barrier = UINT64_MAX;
+    d->timeline = d->cached = true;
+    d->validate = validate_by_default();
+    (void)snprintf(d->name, sizeof d->name, "vulkan:%u", index);
+    pthread_mutex_init(&d->queue.lock, NULL);
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < options.count && st == M3_OK; i++)
+        st = vulkan_set_option(d, (const m3_option *)m3_span_at(options, i), err);
+    if (st == M3_OK) st = open_parts(d, index, err);
+    if (st == M3_OK)
+        *device = d;
+    else
+        vulkan_device_close(d);
+    return st;
+}
+
+void vulkan_device_close(m3_device_impl *device)
+{
+    if (device == NULL) return;
+    const m3_host *host = device->host;
+    if (device->vk.DestroyDevice != NULL) {
+        vulkan_queue_drain(device);
+        (void)device->vk.DeviceWaitIdle(device->device);
+        vulkan_staging_close(device);
+        vulkan_buffer_free(device, device->dummy);
+        vulkan_pipelines_close(device);
+        vulkan_cache_close(device);
+        vulkan_memory_close(device);
+        vulkan_queue_close(device);
+        device->vk.DestroyDevice(device->device, NULL);
+    }
+    if (device->instance != device->backend->instance) vulkan_instance_close(device->instance);
+    vulkan_tuning_close(device);
+    pthread_mutex_destroy(&device->queue.lock);
+    host->release(host->user, device->refused);
+    host->release(host->user, device);
+}
+
+/* Limits. */
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+m3_status vulkan_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err)
+{
+    if (limits->size < M3_STRUCT_SIZE(m3_device_limits, coherent))
+        return M3_FAIL(err, M3_ERR_ABI, "m3_device_limits", "its size is %u, wanted at least %u", limits->size,
+                       M3_STRUCT_SIZE(m3_device_limits, coherent));
+    vulkan_memory_room(device, &limits->memory_total, &limits->memory_free);
+    if (limits->memory_total > device->most_memory) {
+        limits->memory_total = device->most_memory;
+        limits->memory_free = device->most_memory - smaller(device->most_memory, vulkan_memory_used(device));
+    }
+    limits->offset_alignment = device->alignment;
+    limits->largest_buffer =
+        smaller(smaller(device->largest_buffer, device->adapter->largest_allocation), limits->memory_total);
+    limits->largest_binding = smaller(device->traits.largest_binding, limits->largest_buffer);
+    limits->map_alignment = 1;
+    limits->unified = device->unified;
+    limits->coherent = true;
+    return M3_OK;
+}
+
+uint64_t vulkan_memory_used(m3_device_impl *device)
+{
+    return atomic_load(&device->memory_used);
+}

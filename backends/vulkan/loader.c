@@ -1,0 +1,62 @@
+/* loader: the system's Vulkan loader, opened at run time: a machine without one can load this plugin all the same. */
+#include "vulkan.h"
+
+#include <dlfcn.h>
+
+static const char *const names[] = {"libvulkan.so.1", "libvulkan.so"};
+
+m3_status vulkan_loader_open(vulkan_loader *loader, m3_error *err)
+{
+    void *library = NULL;
+    *loader = (vulkan_loader){0};
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && library == NULL; i++)
+        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (library == NULL) return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "there is no Vulkan loader: %s", dlerror());
+    *(void **)&loader->get = dlsym(library, "vkGetInstanceProcAddr");
+    (void)dlclose(library); /* it stays: drivers rarely survive an unload */
+    if (loader->get == NULL)
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "the Vulkan loader has no vkGetInstanceProcAddr");
+    loader->version = (PFN_vkEnumerateInstanceVersion)loader->get(NULL, "vkEnumerateInstanceVersion");
+    loader->layers = (PFN_vkEnumerateInstanceLayerProperties)loader->get(NULL, "vkEnumerateInstanceLayerProperties");
+    loader->create = (PFN_vkCreateInstance)loader->get(NULL, "vkCreateInstance");
+    if (loader->create == NULL || loader->layers == NULL)
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "the Vulkan loader has no vkCreateInstance");
+    return M3_OK;
+}
+
+static m3_status missing(const char *name, m3_error *err)
+{
+    return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "the driver has no vk%s; it must know Vulkan 1.1", name);
+}
+
+/* Only those of debug_utils may be missing: they are there when its extension was asked for. */
+m3_status vulkan_load_instance(const vulkan_loader *loader, VkInstance instance, vulkan_instance_functions *vk,
+                               m3_error *err)
+{
+#define LOAD(name) vk->name = (PFN_vk##name)loader->get(instance, "vk" #name);
+    VULKAN_INSTANCE_FUNCTIONS(LOAD)
+#undef LOAD
+    const struct {
+        bool there;
+        const char *name;
+    } all[] = {
+#define ROW(name) {vk->name != NULL, #name},
+        VULKAN_INSTANCE_FUNCTIONS(ROW)
+#undef ROW
+    };
+    for (size_t i = 0; i + 2 < sizeof all / sizeof all[0]; i++)
+        if (!all[i].there) return missing(all[i].name, err);
+    return M3_OK;
+}
+
+m3_status vulkan_load_device(const vulkan_instance_functions *from, VkDevice device, bool timeline,
+                             vulkan_functions *vk, m3_error *err)
+{
+#define LOAD(name)                                                                                                     \
+    if ((vk->name = (PFN_vk##name)from->GetDeviceProcAddr(device, "vk" #name)) == NULL) return missing(#name, err);
+    VULKAN_DEVICE_FUNCTIONS(LOAD)
+    vk->WaitSemaphoresKHR = NULL;
+    if (timeline) LOAD(WaitSemaphoresKHR)
+#undef LOAD
+    return M3_OK;
+}

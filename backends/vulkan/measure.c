@@ -1,0 +1,68 @@
+/* measure: the peak of fused multiply-adds, by launches of measure.comp that grow until one is long enough. */
+#include "vulkan.h"
+
+#include <time.h>
+
+enum { OPERATIONS = 8 * 4 * 2, LAST = 3, MOST_ROUNDS = 4096 };
+static const double LONG_ENOUGH = 0.03; /* seconds */
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds of a launch, at its second run: the first may still compile. */
+static m3_status measure(m3_device_impl *device, m3_buffer *y, uint64_t groups, uint32_t rounds, double *seconds,
+                         m3_error *err)
+{
+    const m3_host *host = device->host;
+    const m3_segment segment = {M3_SEGMENT_SCRATCH, y->bytes};
+    const m3_program program = {.size = sizeof program, .name = "measure", .segment_count = 1, .segments = &segment};
+    uint64_t value = 0;
+    m3_exec_impl *exec = host->allocate(host->user, 1, sizeof *exec);
+    if (exec == NULL) return M3_FAIL_MEMORY(err, "measure", sizeof *exec);
+    m3_status st = gpu_lower(&exec->list, host, &device->traits, &program, device->alignment, NULL, err);
+    if (st == M3_OK) {
+        gpu_dispatch *d = gpu_begin(&exec->list, "measure", "peak");
+        gpu_bind(d, gpu_segment(&exec->list, 0), false, true);
+        gpu_u32(d, rounds);
+        gpu_groups(d, groups, 1, 1, device->traits.group, 1, 1);
+        if ((st = exec->list.error.code) != M3_OK) *err = exec->list.error;
+    }
+    if (st == M3_OK) st = vulkan_compile_list(device, &program, &y, exec, err);
+    for (int i = 0; i < 2 && st == M3_OK; i++) {
+        const double start = seconds_now();
+        st = vulkan_queue_submit(device, exec->plain, NULL, NULL, 0, &value, err);
+        if (st == M3_OK) st = vulkan_wait(device, value, UINT64_MAX, err);
+        *seconds = seconds_now() - start;
+    }
+    vulkan_exec_free(device, exec);
+    return st;
+}
+
+/* More rounds, then more groups: where a GPU is simulated, loops end early beyond some ten thousand turns. */
+m3_status vulkan_measure_peak(m3_device_impl *device, double *gflops, m3_error *err)
+{
+    uint64_t groups = (uint64_t)device->traits.units * 16;
+    uint32_t rounds = 64;
+    double best = 0, seconds = 0;
+    m3_status st = M3_OK;
+    *gflops = 0;
+    for (int last = 0; st == M3_OK && last < LAST; last += seconds >= LONG_ENOUGH) {
+        const uint64_t items = groups * device->traits.group;
+        m3_buffer *y = NULL;
+        st = vulkan_buffer_create(device, items * sizeof(float), M3_BUFFER_DEVICE, &y, err);
+        if (st == M3_OK) st = measure(device, y, groups, rounds, &seconds, err);
+        vulkan_buffer_free(device, y);
+        const double now = (double)items * rounds * OPERATIONS / seconds * 1e-9;
+        if (st == M3_OK && now > best) best = now;
+        if (seconds < LONG_ENOUGH && rounds < MOST_ROUNDS)
+            rounds *= 2;
+        else if (seconds < LONG_ENOUGH)
+            groups *= 2;
+    }
+    *gflops = best;
+    return st;
+}

@@ -1,0 +1,135 @@
+/* pipeline: one for each module, constants and group size, kept by the device. Set 0 has the buffers as bindings 0, 1,
+ * …; words are push constants; specialisation constants 0 to 2 are the group size and the others follow from 3. */
+#include "vulkan.h"
+
+#include <string.h>
+
+/* SPIR-V. */
+typedef struct vulkan_module {
+    const uint32_t *words;
+    size_t bytes;
+    const char *entry;
+    uint64_t key; /* different for different words or entries */
+} vulkan_module;
+
+/* Layouts for so many buffers. */
+static m3_status get_layout(m3_device_impl *device, uint32_t buffers, vulkan_layout **layout, m3_error *err)
+{
+    vulkan_layout *l = *layout = &device->layouts[buffers];
+    VkDescriptorSetLayoutBinding bindings[GPU_MAX_BUFFERS];
+    for (uint32_t i = 0; i < buffers; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
+                                                     .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                                     .descriptorCount = 1,
+                                                     .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    const VkDescriptorSetLayoutCreateInfo set = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = buffers, .pBindings = bindings};
+    const VkPushConstantRange words = {VK_SHADER_STAGE_COMPUTE_BIT, 0, GPU_MAX_WORDS * sizeof(uint32_t)};
+    const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                             .setLayoutCount = 1,
+                                             .pSetLayouts = &l->set,
+                                             .pushConstantRangeCount = 1,
+                                             .pPushConstantRanges = &words};
+    VkResult result = VK_SUCCESS;
+    if (l->set == VK_NULL_HANDLE) result = device->vk.CreateDescriptorSetLayout(device->device, &set, NULL, &l->set);
+    if (result == VK_SUCCESS && l->pipeline == VK_NULL_HANDLE)
+        result = device->vk.CreatePipelineLayout(device->device, &info, NULL, &l->pipeline);
+    return vulkan_result(device, result, "a pipeline layout", err);
+}
+
+static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_module *code, VkPipelineLayout layout,
+                       m3_error *err)
+{
+    VkSpecializationMapEntry entries[3 + GPU_MAX_CONSTANTS];
+    const VkShaderModuleCreateInfo module_info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = code->bytes, .pCode = code->words};
+    VkShaderModule module = VK_NULL_HANDLE;
+    for (uint32_t i = 0; i < p->value_count; i++)
+        entries[i] = (VkSpecializationMapEntry){i, i * (uint32_t)sizeof(int32_t), sizeof(int32_t)};
+    const VkSpecializationInfo values = {p->value_count, entries, p->value_count * sizeof(int32_t), p->values};
+    VkResult result = device->vk.CreateShaderModule(device->device, &module_info, NULL, &module);
+    const VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+                                              .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                                                        .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                                                        .module = module,
+                                                        .pName = code->entry,
+                                                        .pSpecializationInfo = &values},
+                                              .layout = layout};
+    if (result == VK_SUCCESS)
+        result = device->vk.CreateComputePipelines(device->device, device->cache, 1, &info, NULL, &p->pipeline);
+    device->vk.DestroyShaderModule(device->device, module, NULL);
+    return vulkan_result(device, result, "a pipeline", err);
+}
+
+static bool same(const vulkan_pipeline *p, const vulkan_pipeline *key)
+{
+    return p->code == key->code && p->buffers == key->buffers && p->value_count == key->value_count &&
+           memcmp(p->values, key->values, key->value_count * sizeof key->values[0]) == 0;
+}
+
+static m3_status get(m3_device_impl *device, const gpu_dispatch *d, const vulkan_module *code, vulkan_step *step,
+                     m3_error *err)
+{
+    const m3_host *host = device->host;
+    vulkan_layout *layout = NULL;
+    vulkan_pipeline key = {.code = code->key, .value_count = 3 + d->constant_count, .buffers = d->buffer_count};
+    for (uint32_t i = 0; i < 3; i++) key.values[i] = (int32_t)d->group[i];
+    for (uint32_t i = 0; i < d->constant_count; i++) key.values[3 + i] = d->constants[i].value;
+    m3_status st = get_layout(device, d->buffer_count, &layout, err);
+    if (st != M3_OK) return st;
+    vulkan_pipeline *p = device->pipelines;
+    while (p != NULL && !same(p, &key)) p = p->next;
+    if (p == NULL) {
+        p = host->allocate(host->user, 1, sizeof *p);
+        if (p == NULL) return M3_FAIL_MEMORY(err, d->entry, sizeof *p);
+        *p = key;
+        if ((st = build(device, p, code, layout->pipeline, err)) != M3_OK) {
+            host->release(host->user, p);
+            return st;
+        }
+        p->next = device->pipelines;
+        device->pipelines = p;
+        device->built++;
+    }
+    step->pipeline = p->pipeline;
+    step->set_layout = layout->set;
+    step->layout = layout->pipeline;
+    return M3_OK;
+}
+
+m3_status vulkan_pipeline_get(m3_device_impl *device, const gpu_dispatch *d, vulkan_step *step, m3_error *err)
+{
+    const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
+    if (shader == NULL)
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry, "shaders/vulkan/%s.comp has no entry '%s'", d->source,
+                       d->entry);
+    const vulkan_module code = {shader->words, shader->bytes, "main", (uint64_t)(uintptr_t)shader->words};
+    return get(device, d, &code, step, err);
+}
+
+/* By its content: the code may go away with its program, and other code may take its place. */
+m3_status vulkan_pipeline_custom(m3_device_impl *device, const gpu_dispatch *d, const m3_kernel_desc *desc,
+                                 vulkan_step *step, m3_error *err)
+{
+    const uint64_t hash = vulkan_hash(VULKAN_HASH_START, desc->code, (size_t)desc->code_bytes);
+    const vulkan_module code = {desc->code, (size_t)desc->code_bytes, desc->entry,
+                                vulkan_hash(hash, desc->entry, strlen(desc->entry))};
+    return get(device, d, &code, step, err);
+}
+
+void vulkan_pipelines_close(m3_device_impl *device)
+{
+    const m3_host *host = device->host;
+    for (vulkan_pipeline *p = device->pipelines, *next = NULL; p != NULL; p = next) {
+        next = p->next;
+        device->vk.DestroyPipeline(device->device, p->pipeline, NULL);
+        host->release(host->user, p);
+    }
+    device->pipelines = NULL;
+    for (uint32_t i = 0; i <= GPU_MAX_BUFFERS; i++) {
+        if (device->layouts[i].pipeline != VK_NULL_HANDLE)
+            device->vk.DestroyPipelineLayout(device->device, device->layouts[i].pipeline, NULL);
+        if (device->layouts[i].set != VK_NULL_HANDLE)
+            device->vk.DestroyDescriptorSetLayout(device->device, device->layouts[i].set, NULL);
+    }
+}

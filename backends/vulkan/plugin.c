@@ -1,0 +1,74 @@
+/* plugin: the symbol that the host looks for, and the table behind it. */
+#include "vulkan.h"
+
+/* Without a loader, a driver or a device there is nothing to list, which is no failure; the log says why. */
+static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
+{
+    m3_error why = {0};
+    m3_backend *b = *backend = host->allocate(host->user, 1, sizeof *b);
+    if (b == NULL) return M3_FAIL_MEMORY(err, "vulkan", sizeof *b);
+    b->host = host;
+    const m3_status st = vulkan_instance_open(host, false, &b->instance, &why);
+    if (st == M3_OK) return M3_OK;
+    if (st == M3_ERR_MEMORY) {
+        host->release(host->user, b);
+        *backend = NULL;
+        return M3_FAIL(err, st, why.subject, "%s", why.message);
+    }
+    char line[M3_ERROR_MESSAGE + 64];
+    (void)snprintf(line, sizeof line, "vulkan lists no device: %s", why.message);
+    host->log(host->user, M3_LOG_INFO, line);
+    return M3_OK;
+}
+
+static void close_backend(m3_backend *backend)
+{
+    if (backend == NULL) return;
+    vulkan_instance_close(backend->instance);
+    backend->host->release(backend->host->user, backend);
+}
+
+static const m3_backend_api api = {
+    .size = M3_STRUCT_SIZE(m3_backend_api, tuning),
+    .open = open_backend,
+    .close = close_backend,
+    .list = vulkan_list,
+    .device_open = vulkan_device_open,
+    .device_close = vulkan_device_close,
+    .limits = vulkan_limits,
+    .buffer_create = vulkan_buffer_create,
+    .buffer_free = vulkan_buffer_free,
+    .buffer_map = vulkan_buffer_map,
+    .buffer_unmap = vulkan_buffer_unmap,
+    .upload = vulkan_upload,
+    .download = vulkan_download,
+    .supports = vulkan_supports,
+    .compile = vulkan_compile,
+    .exec_free = vulkan_exec_free,
+    .submit = vulkan_submit,
+    .wait = vulkan_wait,
+    .profile = vulkan_profile,
+    .node_times = vulkan_node_times,
+    .memory_used = vulkan_memory_used,
+    .measure_peak = vulkan_measure_peak,
+    .describe = vulkan_describe,
+    .tuning = vulkan_tuning,
+};
+
+static const m3_plugin plugin = {
+    .size = M3_STRUCT_SIZE(m3_plugin, table),
+    .magic = M3_PLUGIN_MAGIC,
+    .abi_major = M3_ABI_MAJOR,
+    .abi_minor = M3_ABI_MINOR,
+    .host_minor = 0,
+    .kind = M3_PLUGIN_BACKEND,
+    .name = "vulkan",
+    .version = "1.0",
+    .build = __VERSION__,
+    .table = &api,
+};
+
+M3_API const m3_plugin *m3_plugin_query(void)
+{
+    return &plugin;
+}

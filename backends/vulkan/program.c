@@ -1,0 +1,295 @@
+/* program: nodes become dispatches (backends/gpu), dispatches become steps with a pipeline and a descriptor set, and
+ * steps get the level at which they run (hazards.c). */
+#include "vulkan.h"
+
+#include <string.h>
+
+static const uint64_t roomy_scratch = 64 << 20;
+enum { SCRATCH_TURNS = 4 };
+
+m3_status vulkan_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
+{
+    if (vulkan_listed(device->refused, node->op->name))
+        return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "refused by the option refuse=%s", device->refused);
+    return vulkan_custom(node) != NULL ? vulkan_custom_supports(device, node, why)
+                                       : gpu_supports(&device->traits, node, why);
+}
+
+/* Dispatches. */
+
+static bool is_custom(const m3_node *node)
+{
+    return vulkan_custom(node) != NULL;
+}
+
+static m3_status lower(m3_device_impl *device, const gpu_traits *traits, const m3_program *program, m3_exec_impl *exec,
+                       m3_error *err)
+{
+    const m3_host *host = device->host;
+    m3_status st = M3_OK;
+    uint32_t custom = 0;
+    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
+        st = vulkan_supports(device, program->nodes[i], err);
+        custom += is_custom(program->nodes[i]);
+    }
+    if (st != M3_OK) return st;
+    st = gpu_lower(&exec->list, host, traits, program, device->alignment, is_custom, err);
+    if (st != M3_OK || custom == 0) return st;
+    exec->custom = host->allocate(host->user, custom, sizeof *exec->custom);
+    if (exec->custom == NULL) return M3_FAIL_MEMORY(err, program->name, custom * sizeof *exec->custom);
+    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++)
+        if (is_custom(program->nodes[i]))
+            st = vulkan_custom_dispatch(device, &exec->list, program->nodes[i], i, &exec->custom[exec->custom_count++],
+                                        err);
+    return st;
+}
+
+static bool launches(const gpu_dispatch *d)
+{
+    return d->count[0] != 0 && d->count[1] != 0 && d->count[2] != 0;
+}
+
+/* Steps in the order of nodes; the two lists have no node in common. */
+static void merge(m3_exec_impl *exec)
+{
+    uint32_t a = 0, b = 0;
+    while (a < exec->list.count || b < exec->custom_count) {
+        const bool custom =
+            a == exec->list.count || (b < exec->custom_count && exec->custom[b].node < exec->list.dispatches[a].node);
+        gpu_dispatch *d = custom ? &exec->custom[b++] : &exec->list.dispatches[a++];
+        if (launches(d)) exec->steps[exec->step_count++].dispatch = d;
+    }
+}
+
+/* Nodes take turns in the scratch buffer, so that neighbours do not wait for each other's memory. Returns its size. */
+static uint64_t spread_scratch(const m3_device_impl *device, m3_exec_impl *exec)
+{
+    const uint64_t least = exec->list.scratch_bytes;
+    uint64_t all = SCRATCH_TURNS * least, at = 0, base = 0;
+    uint32_t node = UINT32_MAX;
+    if (all > roomy_scratch) all = least > roomy_scratch ? least : roomy_scratch;
+    for (uint32_t i = 0; i < exec->step_count; i++) {
+        const gpu_dispatch *first = exec->steps[i].dispatch;
+        if (first->node == node) continue;
+        uint64_t need = 0;
+        node = first->node;
+        for (int turn = 0; turn < 2; turn++) {
+            for (uint32_t k = i; k < exec->step_count && exec->steps[k].dispatch->node == node; k++) {
+                gpu_dispatch *d = exec->steps[k].dispatch;
+                for (uint32_t v = 0; v < d->buffer_count; v++) {
+                    gpu_view *view = &d->buffers[v];
+                    if (view->memory != GPU_SCRATCH) continue;
+                    if (turn == 1)
+                        view->offset += base;
+                    else if (view->offset + view->bytes > need)
+                        need = view->offset + view->bytes;
+                }
+            }
+            base = at + need > all ? 0 : at;
+        }
+        at = (base + need + device->alignment - 1) / device->alignment * device->alignment;
+    }
+    return all;
+}
+
+/* Memory. */
+
+static m3_status allocate(m3_device_impl *device, const m3_program *program, m3_exec_impl *exec, m3_error *err)
+{
+    const m3_host *host = device->host;
+    const size_t steps = (size_t)exec->list.count + exec->custom_count + 1;
+    const size_t buffers = (size_t)program->segment_count + 2, nodes = (size_t)program->node_count + 1;
+    exec->node_count = program->node_count;
+    exec->segment_count = program->segment_count;
+    exec->buffers = host->allocate(host->user, buffers, sizeof *exec->buffers);
+    exec->steps = host->allocate(host->user, steps, sizeof *exec->steps);
+    exec->sorted = host->allocate(host->user, steps, sizeof *exec->sorted);
+    exec->ticks = host->allocate(host->user, nodes, 4 * sizeof *exec->ticks);
+    if (exec->buffers == NULL || exec->steps == NULL || exec->sorted == NULL || exec->ticks == NULL)
+        return M3_FAIL_MEMORY(err, program->name, steps * sizeof *exec->steps);
+    merge(exec);
+    for (uint32_t i = 0; i < exec->step_count; i++) exec->range_count += exec->steps[i].dispatch->buffer_count;
+    const size_t ranges = (size_t)exec->range_count + 1;
+    exec->ranges = host->allocate(host->user, ranges, sizeof *exec->ranges);
+    exec->barriers = host->allocate(host->user, ranges, sizeof *exec->barriers);
+    if (exec->ranges == NULL || exec->barriers == NULL)
+        return M3_FAIL_MEMORY(err, program->name, ranges * sizeof *exec->barriers);
+    return M3_OK;
+}
+
+static m3_status make_buffers(m3_device_impl *device, m3_buffer *const *buffers, m3_exec_impl *exec, m3_error *err)
+{
+    const uint64_t scratch = spread_scratch(device, exec), table = exec->list.table_bytes;
+    uint64_t value = 0;
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < exec->segment_count; i++) exec->buffers[i] = buffers[i];
+    if (scratch > 0) st = vulkan_buffer_create(device, scratch, M3_BUFFER_DEVICE, &exec->scratch, err);
+    if (st == M3_OK && table > 0)
+        st = vulkan_buffer_create(device, table, M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD, &exec->table, err);
+    if (st == M3_OK && table > 0) st = vulkan_upload(device, exec->table, 0, exec->list.table, table, &value, err);
+    if (st == M3_OK && table > 0) st = vulkan_wait(device, value, UINT64_MAX, err);
+    exec->buffers[exec->segment_count] = exec->scratch;
+    exec->buffers[exec->segment_count + 1] = exec->table;
+    return st;
+}
+
+/* Steps. */
+
+/* Place of a view's buffer in exec->buffers; one buffer may hold several segments. */
+static uint32_t buffer_of(const m3_exec_impl *exec, const gpu_view *view)
+{
+    if (view->memory == GPU_SCRATCH) return exec->segment_count;
+    if (view->memory == GPU_TABLE) return exec->segment_count + 1;
+    uint32_t i = 0;
+    while (exec->buffers[i] != exec->buffers[view->segment]) i++;
+    return i;
+}
+
+/* Bytes as a kernel sees them: whole words. */
+static uint64_t whole(uint64_t bytes)
+{
+    return (bytes + 3) / 4 * 4;
+}
+
+uint32_t vulkan_step_ranges(const m3_exec_impl *exec, const gpu_dispatch *d, bool writes, vulkan_range *ranges)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < d->buffer_count; i++) {
+        const gpu_view *view = &d->buffers[i];
+        if (view->memory == GPU_NOTHING || view->memory == GPU_TABLE || (writes && !view->write)) continue;
+        ranges[count++] =
+            (vulkan_range){buffer_of(exec, view), view->write, view->offset, view->offset + whole(view->bytes), 0};
+    }
+    return count;
+}
+
+static m3_status write_set(m3_device_impl *device, const m3_exec_impl *exec, const vulkan_step *step, m3_error *err)
+{
+    const gpu_dispatch *d = step->dispatch;
+    const uint64_t alignment = device->adapter->properties.limits.minStorageBufferOffsetAlignment;
+    VkDescriptorBufferInfo infos[GPU_MAX_BUFFERS];
+    VkWriteDescriptorSet writes[GPU_MAX_BUFFERS];
+    for (uint32_t i = 0; i < d->buffer_count; i++) {
+        const gpu_view *view = &d->buffers[i];
+        infos[i] = (VkDescriptorBufferInfo){device->dummy->buffer, 0, VK_WHOLE_SIZE};
+        if (view->memory != GPU_NOTHING)
+            infos[i] = (VkDescriptorBufferInfo){exec->buffers[buffer_of(exec, view)]->buffer, view->offset,
+                                                whole(view->bytes)};
+        if (infos[i].offset % alignment != 0)
+            return M3_FAIL(err, M3_ERR_RANGE, d->entry, "a tensor lies at byte %llu, places are multiples of %u",
+                           (unsigned long long)infos[i].offset, device->alignment);
+        writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                           .dstSet = step->set,
+                                           .dstBinding = i,
+                                           .descriptorCount = 1,
+                                           .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                           .pBufferInfo = &infos[i]};
+    }
+    device->vk.UpdateDescriptorSets(device->device, d->buffer_count, writes, 0, NULL);
+    return M3_OK;
+}
+
+static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_exec_impl *exec, m3_error *err)
+{
+    const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, exec->range_count + 1};
+    const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                             .maxSets = exec->step_count + 1,
+                                             .poolSizeCount = 1,
+                                             .pPoolSizes = &size};
+    const VkResult result = device->vk.CreateDescriptorPool(device->device, &info, NULL, &exec->descriptors);
+    m3_status st = vulkan_result(device, result, "a descriptor pool", err);
+    for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
+        vulkan_step *step = &exec->steps[i];
+        const gpu_dispatch *d = step->dispatch;
+        st = d->source != NULL ? vulkan_pipeline_get(device, d, step, err)
+                               : vulkan_pipeline_custom(device, d, vulkan_custom(program->nodes[d->node]), step, err);
+        if (st != M3_OK) break;
+        const VkDescriptorSetAllocateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                                 .descriptorPool = exec->descriptors,
+                                                 .descriptorSetCount = 1,
+                                                 .pSetLayouts = &step->set_layout};
+        st = vulkan_result(device, device->vk.AllocateDescriptorSets(device->device, &set, &step->set),
+                           "a descriptor set", err);
+        if (st == M3_OK) st = write_set(device, exec, step, err);
+    }
+    return st;
+}
+
+/* Steps by level; those of a level keep their order. */
+static m3_status order(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
+{
+    vulkan_hazards hazards = {.host = device->host};
+    vulkan_range ranges[GPU_MAX_BUFFERS];
+    m3_status st = M3_OK;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
+        vulkan_step *step = &exec->steps[i];
+        const uint32_t count = vulkan_step_ranges(exec, step->dispatch, false, ranges);
+        st = vulkan_hazards_add(&hazards, ranges, count, &step->level, err);
+        if (step->level >= exec->levels) exec->levels = step->level + 1;
+    }
+    vulkan_hazards_fini(&hazards);
+    for (uint32_t level = 0; level < exec->levels && st == M3_OK; level++)
+        for (uint32_t i = 0; i < exec->step_count; i++)
+            if (exec->steps[i].level == level) exec->sorted[at++] = &exec->steps[i];
+    return st;
+}
+
+m3_status vulkan_compile_list(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                              m3_exec_impl *exec, m3_error *err)
+{
+    m3_status st;
+    if ((st = allocate(device, program, exec, err)) != M3_OK) return st;
+    if ((st = make_buffers(device, buffers, exec, err)) != M3_OK) return st;
+    if ((st = prepare(device, program, exec, err)) != M3_OK) return st;
+    if ((st = order(device, exec, err)) != M3_OK) return st;
+    if ((st = vulkan_record(device, exec, err)) != M3_OK) return st;
+    return vulkan_check(device, err); /* a message of the validation layer */
+}
+
+m3_status vulkan_compile_with(m3_device_impl *device, const gpu_traits *traits, const m3_program *program,
+                              m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
+{
+    const m3_host *host = device->host;
+    *exec = NULL;
+    for (uint32_t i = 0; i < program->segment_count; i++)
+        if (program->segments[i].bytes != 0 && (buffers[i] == NULL || buffers[i]->bytes < program->segments[i].bytes))
+            return M3_FAIL(err, M3_ERR_RANGE, program->name, "segment %u has %llu bytes, its buffer %llu", i,
+                           (unsigned long long)program->segments[i].bytes,
+                           buffers[i] == NULL ? 0ull : (unsigned long long)buffers[i]->bytes);
+    m3_exec_impl *made = host->allocate(host->user, 1, sizeof *made);
+    if (made == NULL) return M3_FAIL_MEMORY(err, program->name, sizeof *made);
+    m3_status st = lower(device, traits, program, made, err);
+    if (st == M3_OK) st = vulkan_compile_list(device, program, buffers, made, err);
+    if (st == M3_OK)
+        *exec = made;
+    else
+        vulkan_exec_free(device, made);
+    return st;
+}
+
+m3_status vulkan_compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                         m3_exec_impl **exec, m3_error *err)
+{
+    *exec = NULL;
+    m3_status st = vulkan_check(device, err);
+    if (st == M3_OK) st = vulkan_tune(device, program, err);
+    return st == M3_OK ? vulkan_compile_with(device, &device->traits, program, buffers, exec, err) : st;
+}
+
+void vulkan_exec_free(m3_device_impl *device, m3_exec_impl *exec)
+{
+    if (exec == NULL) return;
+    const m3_host *host = device->host;
+    vulkan_queue_drain(device);
+    if (exec->descriptors != VK_NULL_HANDLE) device->vk.DestroyDescriptorPool(device->device, exec->descriptors, NULL);
+    if (exec->pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->pool, NULL);
+    if (exec->timed_pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->timed_pool, NULL);
+    if (exec->queries != VK_NULL_HANDLE) device->vk.DestroyQueryPool(device->device, exec->queries, NULL);
+    vulkan_buffer_free(device, exec->scratch);
+    vulkan_buffer_free(device, exec->table);
+    gpu_list_fini(&exec->list);
+    void *blocks[] = {exec->custom, (void *)exec->buffers, exec->steps, (void *)exec->sorted,
+                      exec->ranges, exec->barriers,        exec->ticks, exec};
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) host->release(host->user, blocks[i]);
+}

@@ -1,0 +1,129 @@
+/* tune: what the device knows by measurement: a file beside the pipelines' cache, read when the device is opened, and
+ * with option tune=yes extended by what a program leaves open. */
+#include "vulkan.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { KEY_BYTES = 256, RUNS = 5, PIECE = 1 << 16 };
+
+/* Everything that decides how fast a way is, in one line. */
+static void name_device(const m3_device_impl *device, char key[KEY_BYTES])
+{
+    const gpu_traits *t = &device->traits;
+    (void)snprintf(key, KEY_BYTES, "vulkan %.80s, %.80s, lanes %u, group %u, units %u",
+                   device->adapter->properties.deviceName, device->adapter->driver, t->lanes, t->group, t->units);
+}
+
+m3_status vulkan_tuning_open(m3_device_impl *device, m3_error *err)
+{
+    const m3_host *host = device->host;
+    char key[KEY_BYTES];
+    m3_error why = {0};
+    name_device(device, key);
+    m3_status st = gpu_tuning_create(host, key, &device->tuning, err);
+    if (st != M3_OK) return st;
+    device->traits.tuning = device->tuning;
+    if (host->cache_path == NULL) return M3_OK;
+    const int length = snprintf(device->tuning_path, sizeof device->tuning_path, "%s/tuning-vulkan-%016llx.txt",
+                                host->cache_path, (unsigned long long)vulkan_hash(VULKAN_HASH_START, key, strlen(key)));
+    if (length <= 0 || (size_t)length >= sizeof device->tuning_path) device->tuning_path[0] = 0;
+    if (device->tuning_path[0] == 0) return M3_OK;
+    st = gpu_tuning_load(device->tuning, device->tuning_path, &why);
+    if (st == M3_OK) return M3_OK;
+    if (st == M3_ERR_MEMORY) return M3_FAIL(err, st, why.subject, "%s", why.message);
+    host->log(host->user, M3_LOG_WARN, why.message); /* slower, no more */
+    return M3_OK;
+}
+
+void vulkan_tuning_close(m3_device_impl *device)
+{
+    gpu_tuning_free(device->tuning);
+}
+
+/* Ones, which are numbers in every type, and make products that are. */
+static m3_status fill(m3_device_impl *device, m3_buffer *buffer, m3_error *err)
+{
+    const m3_host *host = device->host;
+    uint64_t value = 0;
+    m3_status st = M3_OK;
+    float *ones = host->allocate(host->user, PIECE, sizeof *ones);
+    if (ones == NULL) return M3_FAIL_MEMORY(err, "tune", PIECE * sizeof *ones);
+    for (uint32_t i = 0; i < PIECE; i++) ones[i] = 1;
+    for (uint64_t at = 0; at < buffer->bytes && st == M3_OK; at += PIECE * sizeof *ones) {
+        const uint64_t left = buffer->bytes - at;
+        st = vulkan_upload(device, buffer, at, ones, left < PIECE * sizeof *ones ? left : PIECE * sizeof *ones, &value,
+                           err);
+        if (st == M3_OK) st = vulkan_wait(device, value, UINT64_MAX, err);
+    }
+    host->release(host->user, ones);
+    return st;
+}
+
+static double now_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
+}
+
+/* The device's own clock where it has one. */
+static m3_status time_run(m3_device_impl *device, m3_exec_impl *exec, double *microseconds, m3_error *err)
+{
+    uint64_t time_ns = 0;
+    const double start = now_us();
+    m3_status st =
+        vulkan_queue_submit(device, exec->profile ? exec->timed : exec->plain, NULL, NULL, 0, &exec->value, err);
+    if (st == M3_OK) st = vulkan_wait(device, exec->value, UINT64_MAX, err);
+    *microseconds = now_us() - start;
+    if (st == M3_OK && exec->profile) st = vulkan_node_times(device, exec, &time_ns, 1, err);
+    if (time_ns > 0) *microseconds = 1e-3 * (double)time_ns;
+    return st;
+}
+
+static m3_status time_way(void *user, const gpu_traits *traits, const m3_program *program, double *microseconds,
+                          m3_error *err)
+{
+    m3_device_impl *device = user;
+    const uint32_t usage = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD;
+    m3_buffer *buffer = NULL;
+    m3_exec_impl *exec = NULL;
+    m3_status st;
+    *microseconds = 0;
+    if ((st = vulkan_buffer_create(device, program->segments[0].bytes, usage, &buffer, err)) != M3_OK) goto done;
+    if ((st = fill(device, buffer, err)) != M3_OK) goto done;
+    if ((st = vulkan_compile_with(device, traits, program, &buffer, &exec, err)) != M3_OK) goto done;
+    if (device->adapter->timestamp_bits != 0) st = vulkan_profile(device, exec, true, err);
+    for (int i = 0; i <= RUNS && st == M3_OK; i++) {
+        double now = 0;
+        st = time_run(device, exec, &now, err);
+        if (i == 1 || (i > 1 && now < *microseconds)) *microseconds = now; /* the first may still compile */
+    }
+done:
+    vulkan_exec_free(device, exec);
+    vulkan_buffer_free(device, buffer);
+    return st;
+}
+
+m3_status vulkan_tune(m3_device_impl *device, const m3_program *program, m3_error *err)
+{
+    const gpu_tuner tuner = {device, time_way};
+    m3_error why = {0};
+    if (!device->tune) return M3_OK;
+    const m3_status st = gpu_tune(device->tuning, &tuner, &device->traits, program, device->alignment, err);
+    if (st != M3_OK || device->tuning_path[0] == 0 || !gpu_tuning_changed(device->tuning)) return st;
+    if (gpu_tuning_save(device->tuning, device->tuning_path, &why) != M3_OK)
+        device->host->log(device->host->user, M3_LOG_WARN, why.message); /* known until the device is closed */
+    return M3_OK;
+}
+
+m3_status vulkan_tuning(m3_device_impl *device, m3_tuning *tuning, m3_error *err)
+{
+    if (tuning->size < M3_STRUCT_SIZE(m3_tuning, path))
+        return M3_FAIL(err, M3_ERR_ABI, "m3_tuning", "its size is %u, wanted at least %u", tuning->size,
+                       M3_STRUCT_SIZE(m3_tuning, path));
+    tuning->classes = gpu_tuning_count(device->tuning);
+    tuning->measured = gpu_tuning_measured(device->tuning);
+    (void)snprintf(tuning->path, sizeof tuning->path, "%s", device->tuning_path);
+    return M3_OK;
+}

@@ -1,0 +1,307 @@
+#version 450
+/* entries: attend attend_grad
+ * attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side in `stride`.
+ *   s_ij = scale q_i k_j,  p = softmax of s over the valid keys j,  y_i = sum_j p_ij v_j
+ *   dv_j = sum_i p_ij dy_i,  dp_ij = dy_i v_j,  ds_ij = scale p_ij (dp_ij - sum_j p_ij dp_ij)
+ *   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i
+ * q, y [rows, queries, heads, WIDTH], k, v [rows, keys, heads, WIDTH], mask [rows, keys]. A unit is a row and a head.
+ * Masked keys are neither read nor multiplied. Keys come in blocks of KEYS: a block that raises the largest score of a
+ * query shrinks what the blocks before it have summed up.
+ * AGAIN: there are more than KEYS keys, so that the gradient computes each block of scores twice.
+ *
+ * A group of LANES invocations takes a unit, or QUERIES queries of it. A block of QUERIES x KEYS scores lies in shared
+ * memory, as do COLUMNS columns of its queries and keys, with zeros for what is masked or behind the end. An invocation
+ * keeps a tile of TILE (4, or 1) or 4 times 4 sums in registers. TILE divides QUERIES, 4 divides KEYS;
+ * QUERIES <= LANES, and QUERIES KEYS <= 4 TILE LANES.
+ *   scores   tile t: queries t / (KEYS / 4) TILE ..,    keys t % (KEYS / 4) 4 ..
+ *   y, dq    tile t: queries t / (COLUMNS / 4) TILE .., columns t % (COLUMNS / 4) 4 ..
+ *   dk, dv   tile t: keys t / (COLUMNS / 4) 4 ..,       columns as before
+ * An invocation adds only to what it wrote itself, so sums have a fixed order. */
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "math.glsl"
+
+CONSTANT(0, VECTOR);
+CONSTANT(1, WIDTH_);
+CONSTANT(2, QUERIES_);
+CONSTANT(3, KEYS_);
+CONSTANT(4, TILE);
+CONSTANT(5, AGAIN);
+CONSTANT(6, GRADIENT);
+CONSTANT(7, LANES);
+IN(0, float, q);
+IN(1, float, k);
+IN(2, float, v);
+IN(3, uint, mask);
+#ifdef ENTRY_attend
+OUT(4, float, y);
+#else
+IN(4, float, dy);
+OUT(5, float, dq);
+OUT(6, float, dk);
+OUT(7, float, dv);
+#endif
+WORDS
+{
+    uint units, heads, queries, keys;
+    float scale;
+};
+
+const uint WIDTH = uint(WIDTH_), QUERIES = uint(QUERIES_), KEYS = uint(KEYS_), ROWS = uint(TILE);
+const uint COLUMNS = 32u, PITCH = COLUMNS + 1u; /* so that a column's elements lie in different banks */
+const uint ACROSS = KEYS + 1u, SCORES = QUERIES / ROWS * (KEYS / 4u);
+const float LEAST = -3.402823466e+38;
+
+/* What a group shares, and where in `room` it lies. */
+const uint OF_Q = 0u, OF_K = OF_Q + QUERIES * PITCH, P = OF_K + KEYS * PITCH;
+#ifdef ENTRY_attend
+shared float room[(QUERIES_ + KEYS_) * 33 + QUERIES_ * (KEYS_ + 1)];
+#else
+const uint OF_DY = P + QUERIES * ACROSS, OF_V = OF_DY + QUERIES * PITCH, DS = OF_V + KEYS * PITCH;
+shared float room[2 * ((QUERIES_ + KEYS_) * 33 + QUERIES_ * (KEYS_ + 1))], dot_of[QUERIES_];
+#endif
+shared float most[QUERIES_], total[QUERIES_], keep[QUERIES_];
+
+uint stride, key_at, mask_at; /* between rows; of the unit's first key, in elements of k and of mask */
+
+bool valid(uint j)
+{
+    return j < keys && BYTE(mask, mask_at + j) != 0u;
+}
+
+/* Columns from c on of `count` queries at `at`, or of KEYS keys from `start` on. */
+#define LOAD_QUERIES(to, x, at, count, c)                                                                              \
+    for (uint e = LANE; e < QUERIES * COLUMNS; e += uint(LANES)) {                                                     \
+        const uint i = e / COLUMNS, across = (c) + e % COLUMNS;                                                        \
+        room[(to) + i * PITCH + e % COLUMNS] = i < (count) && across < WIDTH ? x[(at) + i * stride + across] : 0.0;    \
+    }
+#define LOAD_KEYS(to, x, start, c)                                                                                     \
+    for (uint e = LANE; e < KEYS * COLUMNS; e += uint(LANES)) {                                                        \
+        const uint j = (start) + e / COLUMNS, across = (c) + e % COLUMNS;                                              \
+        room[(to) + e / COLUMNS * PITCH + e % COLUMNS] =                                                               \
+            across < WIDTH && valid(j) ? x[key_at + j * stride + across] : 0.0;                                        \
+    }
+
+/* Four elements of `room` that lie `step` apart; the first alone where there is no more than one row. */
+vec4 four(uint at, uint step)
+{
+    return vec4(room[at], room[at + step], room[at + 2u * step], room[at + 3u * step]);
+}
+
+vec4 tile_rows(uint at, uint step)
+{
+    if (TILE == 1) return vec4(room[at], 0.0, 0.0, 0.0);
+    return four(at, step);
+}
+
+/* A tile of scores to `room`, `missing` where there is no key. */
+void store_scores(mat4 sum, float factor, float missing, uint to, uint start)
+{
+    const uint i = LANE / (KEYS / 4u) * ROWS, j = LANE % (KEYS / 4u) * 4u;
+    if (LANE >= SCORES) return;
+    for (uint l = 0u; l < 4u; l++) {
+        const bool there = valid(start + j + l);
+        for (uint r = 0u; r < ROWS; r++)
+            room[to + (i + r) * ACROSS + j + l] = there ? sum[r][l] * factor : missing;
+    }
+}
+
+/* The largest score of each query so far, and by how much what was summed before shrinks. */
+void raise()
+{
+    if (LANE >= QUERIES) return;
+    float top = most[LANE];
+    for (uint j = 0u; j < KEYS; j++) top = max(top, room[P + LANE * ACROSS + j]);
+    keep[LANE] = m_exp(most[LANE] - top);
+    most[LANE] = top;
+}
+
+/* Scores become exp of their distance to the largest. */
+void exponents()
+{
+    for (uint e = LANE; e < QUERIES * KEYS; e += uint(LANES)) {
+        const uint i = e / KEYS, at = P + i * ACROSS + e % KEYS;
+        room[at] = m_exp(room[at] - most[i]);
+    }
+}
+
+/* The largest score adds exp(0), so that only a row without keys sums to 0. */
+float share_of(uint i)
+{
+    return total[i] == 0.0 ? 0.0 : 1.0 / total[i];
+}
+
+#ifdef ENTRY_attend
+void main()
+{
+    const uint parts = (queries + QUERIES - 1u) / QUERIES;
+    const uint unit = min(ROW / parts, units - 1u), first = ROW % parts * QUERIES;
+    const uint count = ROW / parts < units ? min(QUERIES, queries - first) : 0u; /* one too many has no queries */
+    const uint row = unit / heads, column = unit % heads * WIDTH;
+    const uint i = LANE / (KEYS / 4u) * ROWS, j = LANE % (KEYS / 4u) * 4u;
+    stride = heads * WIDTH;
+    key_at = row * keys * stride + column;
+    mask_at = row * keys;
+    const uint at = (row * queries + first) * stride + column;
+    if (LANE < QUERIES) {
+        most[LANE] = LEAST;
+        total[LANE] = 0.0;
+    }
+    /* A row without keys has one block of nothing, which writes its zeros. */
+    for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
+        const uint n = min(KEYS, keys - start);
+        mat4 s = mat4(0.0);
+        for (uint c = 0u; c < WIDTH; c += COLUMNS) {
+            barrier();
+            LOAD_QUERIES(OF_Q, q, at, count, c)
+            LOAD_KEYS(OF_K, k, start, c)
+            barrier();
+            for (uint e = 0u; e < COLUMNS && LANE < SCORES; e++)
+                s += outerProduct(four(OF_K + j * PITCH + e, PITCH), tile_rows(OF_Q + i * PITCH + e, PITCH));
+        }
+        store_scores(s, scale, uintBitsToFloat(M_SIGN | M_INF), P, start);
+        barrier();
+        raise();
+        barrier();
+        exponents();
+        barrier();
+        if (LANE < QUERIES) {
+            float sum = total[LANE] * keep[LANE];
+            for (uint j = 0u; j < n; j++) sum += room[P + LANE * ACROSS + j];
+            total[LANE] = sum;
+        }
+        for (uint c = 0u; c < WIDTH; c += COLUMNS) {
+            barrier();
+            LOAD_KEYS(OF_K, v, start, c)
+            barrier();
+            for (uint t = LANE; t < QUERIES / ROWS * (COLUMNS / 4u); t += uint(LANES)) {
+                const uint i = t / (COLUMNS / 4u) * ROWS, across = t % (COLUMNS / 4u) * 4u;
+                mat4 sum = mat4(0.0);
+                for (uint e = 0u; e < n; e++)
+                    sum += outerProduct(four(OF_K + e * PITCH + across, 1u), tile_rows(P + i * ACROSS + e, ACROSS));
+                for (uint r = 0u; r < ROWS && i + r < count; r++) {
+                    const float share = start + KEYS < keys ? 1.0 : share_of(i + r);
+                    const uint to = at + (i + r) * stride + c + across;
+                    for (uint l = 0u; l < 4u && c + across + l < WIDTH; l++)
+                        y[to + l] = ((start == 0u ? 0.0 : y[to + l] * keep[i + r]) + sum[r][l]) * share;
+                }
+            }
+        }
+    }
+}
+#else
+
+/* p = scale q kT and ds = dy vT of a block; the columns that it loads last stay. */
+void score(uint at, uint count, uint start)
+{
+    const uint i = LANE / (KEYS / 4u) * ROWS, j = LANE % (KEYS / 4u) * 4u;
+    mat4 s = mat4(0.0), dp = mat4(0.0);
+    for (uint c = 0u; c < WIDTH; c += COLUMNS) {
+        barrier();
+        LOAD_QUERIES(OF_Q, q, at, count, c)
+        LOAD_QUERIES(OF_DY, dy, at, count, c)
+        LOAD_KEYS(OF_K, k, start, c)
+        LOAD_KEYS(OF_V, v, start, c)
+        barrier();
+        for (uint e = 0u; e < COLUMNS && LANE < SCORES; e++) {
+            s += outerProduct(four(OF_K + j * PITCH + e, PITCH), tile_rows(OF_Q + i * PITCH + e, PITCH));
+            dp += outerProduct(four(OF_V + j * PITCH + e, PITCH), tile_rows(OF_DY + i * PITCH + e, PITCH));
+        }
+    }
+    store_scores(s, scale, uintBitsToFloat(M_SIGN | M_INF), P, start);
+    store_scores(dp, 1.0, 0.0, DS, start);
+    barrier();
+}
+
+/* A tile of sums to rows of x at `at` from column c on, or added to what is there. */
+#define PUT_TILE(sum, rows, x, at, row, count, add, c)                                                                 \
+    for (uint r = 0u; r < (rows) && (row) + r < (count); r++)                                                          \
+        for (uint l = 0u; l < 4u && (c) + l < WIDTH; l++) {                                                            \
+            const uint to = (at) + ((row) + r) * stride + (c) + l;                                                     \
+            x[to] = (add) ? x[to] + sum[r][l] : sum[r][l];                                                             \
+        }
+
+/* Gradients of a block whose p and ds are done: `at` and `count` of its queries, start and n of its keys. */
+void put_gradients(uint at, uint count, uint start, uint n, bool first)
+{
+    for (uint c = 0u; c < WIDTH; c += COLUMNS) {
+        barrier();
+        if (WIDTH > COLUMNS) {
+            LOAD_QUERIES(OF_Q, q, at, count, c)
+            LOAD_QUERIES(OF_DY, dy, at, count, c)
+            LOAD_KEYS(OF_K, k, start, c)
+        }
+        barrier();
+        for (uint t = LANE; t < QUERIES / ROWS * (COLUMNS / 4u); t += uint(LANES)) {
+            const uint i = t / (COLUMNS / 4u) * ROWS, across = t % (COLUMNS / 4u) * 4u;
+            mat4 sum = mat4(0.0);
+            for (uint e = 0u; e < n; e++)
+                sum += outerProduct(four(OF_K + e * PITCH + across, 1u), tile_rows(DS + i * ACROSS + e, ACROSS));
+            PUT_TILE(sum, ROWS, dq, at, i, count, start > 0u, c + across)
+        }
+        for (uint t = LANE; t < KEYS / 4u * (COLUMNS / 4u); t += uint(LANES)) {
+            const uint j = t / (COLUMNS / 4u) * 4u, across = t % (COLUMNS / 4u) * 4u;
+            mat4 of_dk = mat4(0.0), of_dv = mat4(0.0);
+            for (uint e = 0u; e < count; e++) {
+                of_dk += outerProduct(four(OF_Q + e * PITCH + across, 1u), four(DS + e * ACROSS + j, 1u));
+                of_dv += outerProduct(four(OF_DY + e * PITCH + across, 1u), four(P + e * ACROSS + j, 1u));
+            }
+            for (uint r = 0u; r < 4u; r++)
+                if (!valid(start + j + r)) of_dk[r] = of_dv[r] = vec4(0.0);
+            PUT_TILE(of_dk, 4u, dk, key_at + start * stride, j, n, !first, c + across)
+            PUT_TILE(of_dv, 4u, dv, key_at + start * stride, j, n, !first, c + across)
+        }
+    }
+}
+
+void main()
+{
+    const uint unit = min(ROW, units - 1u), row = unit / heads, column = unit % heads * WIDTH;
+    const bool mine = ROW < units; /* one too many works on nothing */
+    stride = heads * WIDTH;
+    key_at = row * keys * stride + column;
+    mask_at = row * keys;
+    /* Without queries or keys there is one block of nothing, which writes zeros. */
+    for (uint first = 0u; first == 0u || first < queries; first += QUERIES) {
+        const uint at = (row * queries + first) * stride + column;
+        const uint count = mine ? min(QUERIES, queries - first) : 0u;
+        barrier();
+        if (LANE < QUERIES) {
+            most[LANE] = LEAST;
+            total[LANE] = dot_of[LANE] = 0.0;
+        }
+        for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
+            score(at, count, start);
+            raise();
+            barrier();
+            exponents();
+            barrier();
+            if (LANE < QUERIES) {
+                float sum = total[LANE] * keep[LANE], dots = dot_of[LANE] * keep[LANE];
+                for (uint j = 0u; j < min(KEYS, keys - start); j++) {
+                    const float of_p = room[P + LANE * ACROSS + j];
+                    sum += of_p;
+                    dots += of_p * room[DS + LANE * ACROSS + j];
+                }
+                total[LANE] = sum;
+                dot_of[LANE] = dots;
+            }
+            barrier();
+        }
+        for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
+            if (AGAIN != 0) { /* else the only block is at hand */
+                score(at, count, start);
+                exponents();
+                barrier();
+            }
+            for (uint e = LANE; e < QUERIES * KEYS; e += uint(LANES)) {
+                const uint i = e / KEYS, place = i * ACROSS + e % KEYS;
+                const float share = share_of(i), of_p = room[P + place] * share;
+                room[P + place] = of_p;
+                room[DS + place] = (room[DS + place] - dot_of[i] * share) * of_p * scale;
+            }
+            put_gradients(at, count, start, mine ? min(KEYS, keys - start) : 0u, first == 0u);
+        }
+    }
+}
+#endif

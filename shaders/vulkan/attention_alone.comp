@@ -1,0 +1,270 @@
+#version 450
+/* entries: attend attend_queries attend_keys
+ * attention_alone: attention and its gradient (attention.comp) where a processor plays a GPU: a barrier costs more
+ * there than a thousand sums, and a word from memory some fifty. So nothing is shared: an invocation takes QUERIES
+ * queries of a unit, a row and a head, and walks over its keys, KEYS at a time, with all their scores in registers.
+ *   attend          y
+ *   attend_queries  dq; and of each query the largest score, 1 / total and the sum of p dp, for
+ *   attend_keys     dk and dv: an invocation takes KEYS keys and walks over the queries, QUERIES at a time
+ * AGAIN: there are more than KEYS keys, so that attend_queries computes scores twice, else the only block is at hand.
+ * What is masked or behind the end may be read where it lies, and is then left out. */
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "common.glsl"
+#include "math.glsl"
+
+CONSTANT(0, WIDTH_);
+CONSTANT(1, QUERIES_);
+CONSTANT(2, KEYS_);
+CONSTANT(3, AGAIN);
+CONSTANT(4, LANES);
+IN(0, float, q);
+IN(1, float, k);
+IN(2, float, v);
+IN(3, uint, mask);
+#ifdef ENTRY_attend
+OUT(4, float, y);
+#endif
+#ifdef ENTRY_attend_queries
+IN(4, float, dy);
+OUT(5, float, dq);
+OUT(6, float, stats);
+#endif
+#ifdef ENTRY_attend_keys
+IN(4, float, dy);
+IN(5, float, stats);
+OUT(6, float, dk);
+OUT(7, float, dv);
+#endif
+WORDS
+{
+    uint units, heads, queries, keys;
+    float scale;
+};
+
+const uint WIDTH = uint(WIDTH_), QUERIES = uint(QUERIES_), KEYS = uint(KEYS_);
+const float LEAST = -3.402823466e+38;
+#define EACH(i, n) [[unroll]] for (uint i = 0u; i < n; i++)
+
+/* A block: of its queries i and keys j, where they lie and whether they are there; scores, then p, at i KEYS + j. */
+uint query[QUERIES_], key[KEYS_];
+bool asks[QUERIES_], there[KEYS_];
+float s[QUERIES_ * KEYS_];
+#ifndef ENTRY_attend
+float dp[QUERIES_ * KEYS_];
+#endif
+float most[QUERIES_], total[QUERIES_], keep[QUERIES_];
+
+void find_queries(uint unit, uint first)
+{
+    EACH(i, QUERIES) {
+        const uint at = unit / heads * queries + min(first + i, max(queries, 1u) - 1u);
+        asks[i] = first + i < queries;
+        query[i] = (at * heads + unit % heads) * WIDTH;
+    }
+}
+
+void find_keys(uint unit, uint first)
+{
+    EACH(j, KEYS) {
+        const uint at = unit / heads * keys + min(first + j, max(keys, 1u) - 1u);
+        there[j] = false;
+        if (first + j < keys) there[j] = BYTE(mask, at) != 0u;
+        key[j] = (at * heads + unit % heads) * WIDTH;
+    }
+}
+
+/* s = scale q kT, -infinity where there is no key; dp = dy vT. */
+void score()
+{
+    const uint columns = queries > 0u && keys > 0u ? WIDTH : 0u;
+    EACH(e, QUERIES * KEYS) {
+        s[e] = 0.0;
+#ifndef ENTRY_attend
+        dp[e] = 0.0;
+#endif
+    }
+    for (uint c = 0u; c < columns; c++) {
+        float x[QUERIES_], z[KEYS_];
+        EACH(i, QUERIES) x[i] = q[query[i] + c];
+        EACH(j, KEYS) z[j] = k[key[j] + c];
+        EACH(i, QUERIES) EACH(j, KEYS) s[i * KEYS + j] += x[i] * z[j];
+#ifndef ENTRY_attend
+        EACH(i, QUERIES) x[i] = dy[query[i] + c];
+        EACH(j, KEYS) z[j] = v[key[j] + c];
+        EACH(i, QUERIES) EACH(j, KEYS) dp[i * KEYS + j] += x[i] * z[j];
+#endif
+    }
+    EACH(i, QUERIES) EACH(j, KEYS) {
+        const uint e = i * KEYS + j;
+        s[e] = there[j] ? s[e] * scale : uintBitsToFloat(M_SIGN | M_INF);
+#ifndef ENTRY_attend
+        dp[e] = there[j] ? dp[e] : 0.0;
+#endif
+    }
+}
+
+/* Scores become exp of their distance to the largest of a query so far, by whose rise the sums so far shrink. */
+void raise()
+{
+    EACH(i, QUERIES) {
+        float top = most[i];
+        EACH(j, KEYS) top = max(top, s[i * KEYS + j]);
+        keep[i] = m_exp(most[i] - top);
+        most[i] = top;
+        total[i] *= keep[i];
+        EACH(j, KEYS) {
+            s[i * KEYS + j] = m_exp(s[i * KEYS + j] - top);
+            total[i] += s[i * KEYS + j];
+        }
+    }
+}
+
+/* The largest score adds exp(0), so that only a row without keys sums to 0. */
+float share_of(uint i)
+{
+    return total[i] == 0.0 ? 0.0 : 1.0 / total[i];
+}
+
+#ifdef ENTRY_attend
+void main()
+{
+    const uint parts = (queries + QUERIES - 1u) / QUERIES, unit = ITEM / parts;
+    if (unit >= units) return;
+    find_queries(unit, ITEM % parts * QUERIES);
+    EACH(i, QUERIES) {
+        most[i] = LEAST;
+        total[i] = 0.0;
+    }
+    /* A row without keys has one block of nothing, which writes its zeros. */
+    for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
+        find_keys(unit, start);
+        score();
+        raise();
+        EACH(i, QUERIES) {
+            const float share = start + KEYS < keys ? 1.0 : share_of(i);
+            keep[i] *= share;
+            EACH(j, KEYS) s[i * KEYS + j] *= share;
+        }
+        for (uint c = 0u; c < WIDTH; c++) {
+            float z[KEYS_];
+            EACH(j, KEYS) {
+                z[j] = 0.0;
+                if (there[j]) z[j] = v[key[j] + c];
+            }
+            EACH(i, QUERIES) {
+                float sum = 0.0;
+                EACH(j, KEYS) sum += s[i * KEYS + j] * z[j];
+                if (asks[i] && start > 0u) sum += y[query[i] + c] * keep[i];
+                if (asks[i]) y[query[i] + c] = sum;
+            }
+        }
+    }
+}
+#endif
+
+#ifdef ENTRY_attend_queries
+void main()
+{
+    const uint parts = (queries + QUERIES - 1u) / QUERIES, unit = ITEM / parts, first = ITEM % parts * QUERIES;
+    float dots[QUERIES_];
+    if (unit >= units) return;
+    find_queries(unit, first);
+    EACH(i, QUERIES) {
+        most[i] = LEAST;
+        total[i] = dots[i] = 0.0;
+    }
+    for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
+        find_keys(unit, start);
+        score();
+        raise();
+        EACH(i, QUERIES) {
+            dots[i] *= keep[i];
+            EACH(j, KEYS) dots[i] += s[i * KEYS + j] * dp[i * KEYS + j];
+        }
+    }
+    EACH(i, QUERIES) {
+        total[i] = share_of(i);
+        dots[i] *= total[i];
+        if (asks[i]) {
+            const uint at = (unit * queries + first + i) * 3u;
+            stats[at] = most[i];
+            stats[at + 1u] = total[i];
+            stats[at + 2u] = dots[i];
+        }
+    }
+    for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
+        if (AGAIN != 0) {
+            find_keys(unit, start);
+            score();
+            EACH(i, QUERIES) EACH(j, KEYS) s[i * KEYS + j] = m_exp(s[i * KEYS + j] - most[i]);
+        }
+        EACH(i, QUERIES) EACH(j, KEYS)
+            dp[i * KEYS + j] = (dp[i * KEYS + j] - dots[i]) * (s[i * KEYS + j] * total[i]) * scale;
+        for (uint c = 0u; c < WIDTH; c++) {
+            float z[KEYS_];
+            EACH(j, KEYS) {
+                z[j] = 0.0;
+                if (there[j]) z[j] = k[key[j] + c];
+            }
+            EACH(i, QUERIES) {
+                float sum = 0.0;
+                EACH(j, KEYS) sum += dp[i * KEYS + j] * z[j];
+                if (asks[i] && start > 0u) sum += dq[query[i] + c];
+                if (asks[i]) dq[query[i] + c] = sum;
+            }
+        }
+    }
+}
+#endif
+
+#ifdef ENTRY_attend_keys
+void main()
+{
+    const uint parts = (keys + KEYS - 1u) / KEYS, unit = ITEM / parts, start = ITEM % parts * KEYS;
+    if (unit >= units) return;
+    find_keys(unit, start);
+    /* Without queries there is one block of nothing, which writes zeros. */
+    for (uint first = 0u; first == 0u || first < queries; first += QUERIES) {
+        find_queries(unit, first);
+        score();
+        EACH(i, QUERIES) {
+            float stat[3] = {0.0, 0.0, 0.0};
+            if (asks[i]) {
+                const uint at = (unit * queries + first + i) * 3u;
+                EACH(l, 3u) stat[l] = stats[at + l];
+            }
+            EACH(j, KEYS) {
+                const uint e = i * KEYS + j;
+                s[e] = m_exp(s[e] - stat[0]) * stat[1];
+                dp[e] = (dp[e] - stat[2]) * s[e] * scale;
+            }
+        }
+        for (uint c = 0u; c < WIDTH; c++) {
+            float x[QUERIES_], z[QUERIES_];
+            EACH(i, QUERIES) {
+                x[i] = z[i] = 0.0;
+                if (asks[i]) {
+                    x[i] = q[query[i] + c];
+                    z[i] = dy[query[i] + c];
+                }
+            }
+            EACH(j, KEYS) {
+                float of_dk = 0.0, of_dv = 0.0;
+                EACH(i, QUERIES) {
+                    of_dk += asks[i] ? dp[i * KEYS + j] * x[i] : 0.0;
+                    of_dv += asks[i] ? s[i * KEYS + j] * z[i] : 0.0;
+                }
+                if (start + j < keys) {
+                    if (first > 0u) {
+                        of_dk += dk[key[j] + c];
+                        of_dv += dv[key[j] + c];
+                    }
+                    dk[key[j] + c] = there[j] ? of_dk : 0.0;
+                    dv[key[j] + c] = there[j] ? of_dv : 0.0;
+                }
+            }
+        }
+    }
+}
+#endif

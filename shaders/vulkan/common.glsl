@@ -1,0 +1,23 @@
+/* common: what every source of this folder includes. Floor: Vulkan 1.1, SPIR-V 1.3, no extension.
+ *
+ * A source NAME.comp has one or more entries, named on its second line; the build compiles it once for each, with
+ * ENTRY_name defined. Work-group sizes are specialisation constants 0 to 2; the constants that backends/gpu/ops/NAME.c
+ * lists follow from 3, in its order; buffers are bindings 0, 1, … of set 0, in its order; words are push constants.
+ *
+ * Bytes (bool, u8) and halves lie in words of 32 bits: BYTE reads one; whoever writes them writes whole words, whose
+ * rest is padding, because places are aligned. */
+layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
+
+#define CONSTANT(k, name)    layout(constant_id = 3 + k) const int name = 1
+#define IN(k, type, name)    layout(set = 0, binding = k, std430) readonly buffer Buffer##k { type name[]; }
+#define OUT(k, type, name)   layout(set = 0, binding = k, std430) buffer Buffer##k { type name[]; }
+#define WORDS                layout(push_constant, std430) uniform Words
+
+#define BYTE(name, i) ((name[(i) >> 2] >> (((i) & 3u) * 8u)) & 0xffu)
+
+/* Number of an invocation in a line of groups, and of its group. */
+#define ITEM  (gl_GlobalInvocationID.x + gl_NumWorkGroups.x * gl_WorkGroupSize.x * gl_GlobalInvocationID.y)
+#define GROUP (gl_WorkGroupID.x + gl_NumWorkGroups.x * gl_WorkGroupID.y)
+/* Rows that LANES invocations share: a group takes a row, or an invocation does when it is alone. */
+#define ROW  (LANES == 1 ? ITEM : GROUP)
+#define LANE (LANES == 1 ? 0u : gl_LocalInvocationID.x)

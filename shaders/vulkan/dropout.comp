@@ -1,0 +1,27 @@
+#version 450
+/* entries: drop
+ * dropout: y = factor x where uniform >= rate, else 0; the uniforms are random_uniform's of the same site. An
+ * invocation takes `piece` neighbouring elements, whole blocks of four. */
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+#include "philox.glsl"
+
+CONSTANT(0, VECTOR);
+IN(0, float, x);
+IN(1, uint, rng);
+OUT(2, float, y);
+WORDS
+{
+    uint count, piece, site;
+    float rate, factor;
+};
+
+void main()
+{
+    const uint begin = ITEM * piece;
+    for (uint at = begin; at < begin + piece && at < count; at += 4u) {
+        const uvec4 bits = philox(at / 4u, site, rng[2], uvec2(rng[0], rng[1]));
+        for (uint i = 0u; i < 4u && at + i < count; i++)
+            y[at + i] = float(bits[i] >> 8) * 5.9604644775390625e-8 >= rate ? x[at + i] * factor : 0.0;
+    }
+}

@@ -1,0 +1,271 @@
+#version 450
+/* entries: gather copy replace sum starts heads_count heads_write
+ * rows: ops that pick rows of axis 0 by i32 ids.
+ *   gather   y[i] = table[ids[i]], zeros where the id names no row of the table or is `skip`
+ *   copy     y = table; replace: y[ids[i]] = rows[i]: what scatter_rows is made of
+ *   sum      y[j] = rows[place[i]] added up, i = start[j] to start[j + 1] - 1 in this order: the sums of scatter_add
+ *            and group_rows, whose places sort.comp has put into the order of their ids
+ *   starts   start[j] = number of keys below j, of rising keys
+ *   heads    of rising keys below `limit`: the distinct ones, and the start of each
+ * Elements are units of UNIT bytes: words, where a row has whole ones. An invocation does PART units: a word or, of
+ * whole ones in a row, VECTOR words. */
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+
+/* The same memory, four words at once. */
+#define WIDE_IN(k, type, name)  layout(set = 0, binding = k, std430) readonly buffer Wide##k { type name[]; }
+#define WIDE_OUT(k, type, name) layout(set = 0, binding = k, std430) buffer Wide##k { type name[]; }
+
+/* Whether an id names a row; negative ones are large here. */
+bool named(uint id, uint rows, int skip)
+{
+    return id < rows && int(id) != skip;
+}
+
+#if defined(ENTRY_gather) || defined(ENTRY_copy) || defined(ENTRY_replace)
+CONSTANT(1, VECTOR);
+CONSTANT(2, UNIT);
+CONSTANT(3, PART);
+
+/* A unit, and the bits of its word that are not before it. */
+#define PER_WORD         uint(4 / UNIT)
+#define UNIT_OF(name, i) (name[(i) / PER_WORD] >> UNIT_SHIFT(i) & UNIT_MASK)
+#define UNIT_SHIFT(i)    ((i) % PER_WORD * uint(8 * UNIT))
+#define UNIT_MASK        (0xffffffffu >> (32 - 8 * UNIT))
+#endif
+
+#ifdef ENTRY_gather
+IN(0, uint, table);
+IN(1, uint, ids);
+OUT(2, uint, y);
+WIDE_IN(0, uvec4, wide_table);
+WIDE_OUT(2, uvec4, wide_y);
+WORDS
+{
+    uint count, rows, size;
+    int skip;
+};
+
+void main()
+{
+    const uint at = ITEM * uint(PART);
+    if (at >= count) return;
+    if (VECTOR == 4) {
+        const uint id = ids[at / size];
+        uvec4 x = uvec4(0u);
+        if (named(id, rows, skip)) x = wide_table[(id * size + at % size) / 4u];
+        wide_y[ITEM] = x;
+        return;
+    }
+    uint word = 0u;
+    for (uint to = at; to < at + uint(PART) && to < count; to++) {
+        const uint id = ids[to / size];
+        if (named(id, rows, skip)) word |= UNIT_OF(table, id * size + to % size) << UNIT_SHIFT(to);
+    }
+    y[ITEM] = word;
+}
+#endif
+
+/* With ZERO it clears. */
+#ifdef ENTRY_copy
+CONSTANT(4, ZERO);
+IN(0, uint, table);
+OUT(1, uint, y);
+WORDS
+{
+    uint count;
+};
+
+void main()
+{
+    for (uint at = ITEM * uint(PART); at < min((ITEM + 1u) * uint(PART), count); at += PER_WORD) {
+        if (ZERO != 0)
+            y[at / PER_WORD] = 0u;
+        else
+            y[at / PER_WORD] = table[at / PER_WORD];
+    }
+}
+#endif
+
+/* Rows that share a word are written by one invocation each: only their own bits are touched. */
+#ifdef ENTRY_replace
+IN(0, uint, ids);
+IN(1, uint, from);
+OUT(2, uint, y);
+WORDS
+{
+    uint count, rows, size;
+};
+
+void main()
+{
+    const uint begin = ITEM * uint(PART);
+    for (uint at = begin; at < begin + uint(PART) && at < count; at++) {
+        const uint id = ids[at / size];
+        if (!named(id, rows, -1)) continue;
+        const uint to = id * size + at % size;
+        if (UNIT == 4) {
+            y[to] = from[at];
+        } else {
+            atomicAnd(y[to / PER_WORD], ~(UNIT_MASK << UNIT_SHIFT(to)));
+            atomicOr(y[to / PER_WORD], UNIT_OF(from, at) << UNIT_SHIFT(to));
+        }
+    }
+}
+#endif
+
+/* INTEGER: sums wrap. count: elements of y. */
+#ifdef ENTRY_sum
+CONSTANT(1, VECTOR);
+CONSTANT(2, INTEGER);
+IN(0, uint, rows);
+IN(1, uint, place);
+IN(2, uint, start);
+OUT(3, uint, y);
+WIDE_IN(0, uvec4, wide_rows);
+WIDE_OUT(3, uvec4, wide_y);
+WORDS
+{
+    uint count, size;
+};
+
+const uint AHEAD = 4u; /* loads that do not wait for each other */
+
+uvec4 load(uint i, uint j)
+{
+    const uint at = place[i] * size + j;
+    if (VECTOR == 4) return wide_rows[at / 4u];
+    return uvec4(rows[at], 0u, 0u, 0u);
+}
+
+uvec4 added(uvec4 a, uvec4 b)
+{
+    if (INTEGER != 0) return a + b;
+    return floatBitsToUint(uintBitsToFloat(a) + uintBitsToFloat(b));
+}
+
+void main()
+{
+    const uint to = ITEM * uint(VECTOR);
+    if (to >= count) return;
+    const uint row = to / size, j = to % size, end = start[row + 1u];
+    uvec4 all = uvec4(0u);
+    uint i = start[row];
+    for (; i + AHEAD <= end; i += AHEAD) {
+        uvec4 x[AHEAD];
+        for (uint k = 0u; k < AHEAD; k++) x[k] = load(i + k, j);
+        for (uint k = 0u; k < AHEAD; k++) all = added(all, x[k]);
+    }
+    for (; i < end; i++) all = added(all, load(i, j));
+    if (VECTOR == 4)
+        wide_y[ITEM] = all;
+    else
+        y[to] = all.x;
+}
+#endif
+
+#if defined(ENTRY_starts) || defined(ENTRY_heads_count) || defined(ENTRY_heads_write)
+IN(0, uint, key);
+
+/* Number of the rising keys that lie below `most`. */
+uint below(uint total, uint most)
+{
+    uint from = 0u, to = total;
+    while (from < to) {
+        const uint middle = from + (to - from) / 2u;
+        if (key[middle] < most)
+            from = middle + 1u;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+bool is_head(uint i, uint end, uint most)
+{
+    if (i >= end || key[i] >= most) return false;
+    return i == 0u || key[i - 1u] != key[i];
+}
+#endif
+
+/* start has an entry for each row and one for the end. */
+#ifdef ENTRY_starts
+OUT(1, uint, start);
+WORDS
+{
+    uint rows, count;
+};
+
+void main()
+{
+    const uint j = ITEM;
+    if (j <= rows) start[j] = below(count, j);
+}
+#endif
+
+/* Heads of each block. */
+#ifdef ENTRY_heads_count
+CONSTANT(0, LANES);
+OUT(1, uint, heads);
+WORDS
+{
+    uint count, block, limit;
+};
+shared uint found;
+
+void main()
+{
+    const uint lane = gl_LocalInvocationID.x, from = GROUP * block, end = min(from + block, count);
+    if (lane == 0u) found = 0u;
+    barrier();
+    for (uint i = from + lane; i < end; i += uint(LANES))
+        if (is_head(i, end, limit)) atomicAdd(found, 1u);
+    barrier();
+    if (lane == 0u) heads[GROUP] = found;
+}
+#endif
+
+/* The distinct keys, then -1; where each starts, then where the last ends. */
+#ifdef ENTRY_heads_write
+CONSTANT(0, LANES);
+IN(1, uint, heads);
+OUT(2, int, groups);
+OUT(3, uint, start);
+WORDS
+{
+    uint count, block, blocks, limit;
+};
+shared uint marks[LANES];
+
+void main()
+{
+    const uint lane = gl_LocalInvocationID.x, from = GROUP * block, end = min(from + block, count);
+    const uint used = below(count, limit);
+    uint next = 0u, all = 0u;
+    for (uint b = 0u; b < blocks; b++) {
+        next += b < GROUP ? heads[b] : 0u;
+        all += heads[b];
+    }
+    for (uint tile = from; tile < end; tile += uint(LANES)) {
+        const uint i = tile + lane;
+        const bool head = is_head(i, end, limit);
+        uint to = next;
+        marks[lane] = uint(head);
+        barrier();
+        for (uint j = 0u; j < uint(LANES); j++) {
+            to += j < lane ? marks[j] : 0u;
+            next += marks[j];
+        }
+        barrier();
+        if (head) {
+            groups[to] = int(key[i]);
+            start[to] = i;
+        }
+        if (i < end && i >= all) {
+            groups[i] = -1;
+            start[i] = used;
+        }
+    }
+    if (GROUP == 0u && lane == 0u) start[count] = used;
+}
+#endif
