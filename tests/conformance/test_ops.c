@@ -1,21 +1,22 @@
 /* ops: the case list on every backend of the build, and the gradients of all ops on the reference.
- * A test is one op on one device, or the gradients of one op; it reports every case of it that does not hold. */
+ * A test is one op on one device, or the gradients of one op; it reports every case of it that does not hold.
+ * The argument is "gradients", or names devices (named.h).
+ * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes */
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
 #include "core/ops/op.h"
+#include "tests/support/named.h"
 
 #include <setjmp.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-enum { DEVICES = 8, SEED = 20250812 };
+enum { SEED = 20250812 };
 
 static struct {
     m3_engine *engine;
     m3_device *reference;
-    m3_device *device[DEVICES];
+    m3_device *device[NAMED_DEVICES];
     uint32_t count;
 } with;
 
@@ -48,28 +49,23 @@ static void holds(void **state)
     assert_int_equal(bad, 0);
 }
 
-static void open_devices(void)
+static void open_devices(const char *argument)
 {
     m3_error err = {0};
-    m3_device_entry entries[DEVICES];
+    named n;
     const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
                                      .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
                                      .threads = 2,
                                      .log_level = M3_LOG_WARN,
                                      .allow_writable_folder = true};
-    for (uint32_t i = 0; i < DEVICES; i++) entries[i].info = (m3_device_info){0};
     if (m3_engine_create(&config, &with.engine, &err) != M3_OK ||
-        m3_engine_devices(with.engine, entries, DEVICES, &with.count, &err) != M3_OK ||
         m3_device_open(with.engine, "reference", (m3_span){0}, &with.reference, &err) != M3_OK) {
         print_error("%s: %s\n", err.subject, err.message);
         exit(EXIT_FAILURE);
     }
-    if (with.count > DEVICES) with.count = DEVICES;
-    for (uint32_t i = 0; i < with.count; i++) {
-        if (m3_device_open(with.engine, entries[i].name, (m3_span){0}, &with.device[i], &err) == M3_OK) continue;
-        print_error("%s: %s\n", entries[i].name, err.message);
-        exit(EXIT_FAILURE);
-    }
+    if (strcmp(argument, "gradients") == 0) return;
+    named_read(&n, argument);
+    with.count = named_open(&n, with.engine, with.device);
 }
 
 static void close_devices(void)
@@ -90,21 +86,25 @@ static void add(struct CMUnitTest *test, subject *s, m3_device *device, const m3
     *test = (struct CMUnitTest){s->name, holds, NULL, NULL, s};
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    open_devices();
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: %s gradients|BACKEND[,KEY=VALUE]...\n", argv[0]);
+        return EXIT_FAILURE;
+    }
+    open_devices(argv[1]);
     uint32_t ops = m3_op_count(), most = ops * (with.count + 1), count = 0;
     struct CMUnitTest *tests = m3_calloc(most, sizeof *tests);
     subject *subjects = m3_calloc(most, sizeof *subjects);
     if (tests == NULL || subjects == NULL) return EXIT_FAILURE;
     for (uint32_t d = 0; d < with.count; d++)
         for (uint32_t o = 0; o < ops; o++, count++) add(&tests[count], &subjects[count], with.device[d], m3_op_at(o));
-    for (uint32_t o = 0; o < ops; o++)
+    for (uint32_t o = 0; o < ops && with.count == 0; o++)
         if (m3_op_at(o)->gradient != NULL) {
             add(&tests[count], &subjects[count], NULL, m3_op_at(o));
             count++;
         }
-    int failed = _cmocka_run_group_tests("ops", tests, count, NULL, NULL);
+    int failed = _cmocka_run_group_tests(argv[1], tests, count, NULL, NULL);
     m3_free(subjects);
     m3_free(tests);
     close_devices();

@@ -1,8 +1,8 @@
 /* train: what m3_train promises: it learns, an interrupted run goes on bit for bit, accumulated batches make one step,
  * a diverged run keeps its last good checkpoint, and odd data works or says why not.   Labels: errors */
-#include "m3bsr/train.h"
+#include "core/base/alloc.h"
+#include "tests/support/training.h"
 
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,48 +12,14 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "core/base/alloc.h"
-#include "core/base/safetensors.h"
-#include "tests/support/data_source.h"
-
 static m3_engine *engine;
 static m3_device *device;
 static data_source source;
 
-static void check(m3_status st, const m3_error *err)
-{
-    if (st != M3_OK) fail_msg("%s: %s [%s:%d]", err->subject, err->message, err->file, err->line);
-}
-
-/* Settings of a small model on a set, then key=value texts, ended by NULL. */
-static m3_settings *settings_of(const char *set, ...)
-{
-    static const char *const small[] = {"width=8",         "heads=2",    "length=6",          "expert=pool",
-                                        "expert_layers=1", "ffn_mult=2", "diffusion_steps=8", "infer_start=4",
-                                        "batch=32",        "epochs=2",   "lr=0.01",           "seed=7"};
-    m3_settings *settings = NULL;
-    m3_error err = {0};
-    char data[300];
-    check(m3_settings_create(&settings, &err), &err);
-    (void)snprintf(data, sizeof data, "data=%s", set);
-    check(m3_settings_set(settings, data, &err), &err);
-    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) check(m3_settings_set(settings, small[i], &err), &err);
-    va_list more;
-    va_start(more, set);
-    for (const char *one; (one = va_arg(more, const char *)) != NULL;)
-        check(m3_settings_set(settings, one, &err), &err);
-    va_end(more);
-    return settings;
-}
-
 static m3_train_result train_with(const m3_settings *settings, const char *run, m3_train_options options,
                                   m3_status want, m3_error *err)
 {
-    m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
-    options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
-    m3_status st = m3_train(device, settings, data_source_path(&source, run), &options, &result, err);
-    if (st != want) fail_msg("%s: status %d: %s: %s", run, (int)st, err->subject, err->message);
-    return result;
+    return training_run(device, &source, settings, run, options, want, err);
 }
 
 static m3_train_result train(const m3_settings *settings, const char *run)
@@ -90,32 +56,6 @@ static void assert_same_file(const char *a, const char *b, const char *name)
     if (na != nb || memcmp(x, y, na) != 0) fail_msg("%s/%s differs from %s/%s", a, name, b, name);
     free(x);
     free(y);
-}
-
-/* All tensors of two checkpoints have the same bits, or are as near as `bound`. */
-static void assert_same_tensors(const char *a, const char *b, const char *name, double bound)
-{
-    m3_safetensors *x = NULL, *y = NULL;
-    m3_error err = {0};
-    check(m3_safetensors_open(file_of(a, name), &x, &err), &err);
-    check(m3_safetensors_open(file_of(b, name), &y, &err), &err);
-    assert_int_equal(m3_safetensors_count(x), m3_safetensors_count(y));
-    for (uint32_t i = 0; i < m3_safetensors_count(x); i++) {
-        const m3_safetensors_entry *entry = m3_safetensors_at(x, i);
-        uint32_t other = 0;
-        assert_true(m3_safetensors_find(y, entry->name, &other));
-        size_t count = (size_t)m3_shape_count(&entry->shape);
-        float *p = calloc(count + 1, sizeof *p), *q = calloc(count + 1, sizeof *q);
-        check(m3_safetensors_read_f32(x, i, p, count, &err), &err);
-        check(m3_safetensors_read_f32(y, other, q, count, &err), &err);
-        for (size_t k = 0; k < count; k++)
-            if (!(fabs((double)p[k] - (double)q[k]) <= bound * (1.0 + fabs((double)q[k]))))
-                fail_msg("%s[%zu] is %.9g in %s and %.9g in %s", entry->name, k, (double)p[k], a, (double)q[k], b);
-        free(p);
-        free(q);
-    }
-    m3_safetensors_close(x);
-    m3_safetensors_close(y);
 }
 
 /* A text without the numbers after "seconds", "samples_per_s" and "time". */
@@ -159,7 +99,7 @@ static double logged(const char *run, int epoch, const char *key)
 static void learns(void **state)
 {
     (void)state;
-    m3_settings *settings = settings_of(data_source_path(&source, "set"), "epochs=6", NULL);
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), "epochs=6", NULL);
     m3_train_result result = train(settings, "learns");
     assert_int_equal(result.epochs, 6);
     assert_true(result.best_epoch >= 1 && result.best_metric > 0.0);
@@ -182,8 +122,8 @@ static void resumes(void **state)
     char whole[32], parts[32];
     (void)snprintf(whole, sizeof whole, "whole-%s", extra[0]);
     (void)snprintf(parts, sizeof parts, "parts-%s", extra[0]);
-    m3_settings *settings = settings_of(data_source_path(&source, "set"), "dropout=0.2", "schedule=cosine",
-                                        "warmup_steps=3", extra[1], NULL);
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), "dropout=0.2", "schedule=cosine",
+                                              "warmup_steps=3", extra[1], NULL);
     train(settings, whole);
     m3_train_result first = train_with(settings, parts, (m3_train_options){.stop_after = 3}, M3_ERR_INTERRUPTED, &err);
     assert_int_equal(first.epochs, 0);
@@ -196,8 +136,8 @@ static void resumes(void **state)
     err = (m3_error){0};
     m3_train_result result = train_with(settings, parts, (m3_train_options){.resume = true}, M3_OK, &err);
     assert_int_equal(result.epochs, 2);
-    assert_same_tensors(whole, parts, "last.safetensors", 0.0);
-    assert_same_tensors(whole, parts, "best.safetensors", 0.0);
+    training_same_tensors(&source, whole, parts, "last.safetensors", 0.0);
+    training_same_tensors(&source, whole, parts, "best.safetensors", 0.0);
     assert_same_log(whole, parts);
     assert_same_file(whole, parts, "metrics.json");
     m3_settings_free(settings);
@@ -208,7 +148,7 @@ static void stop_flag(void **state)
     (void)state;
     const int stop = 1;
     m3_error err = {0};
-    m3_settings *settings = settings_of(data_source_path(&source, "set"), NULL);
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), NULL);
     train_with(settings, "flag", (m3_train_options){.stop = &stop}, M3_ERR_INTERRUPTED, &err);
     assert_int_equal(access(file_of("flag", "last.safetensors"), F_OK), 0);
     m3_settings_free(settings);
@@ -219,16 +159,16 @@ static void accumulates(void **state)
 {
     (void)state;
     static const char *const plain[] = {"modality_denoise=false", "behavior_denoise=false", "dropout=0"};
-    m3_settings *two = settings_of(data_source_path(&source, "set"), plain[0], plain[1], plain[2], "w_contrast=0",
-                                   "adam_eps=1e-4", "batch=16", "accumulate=2", "epochs=1", NULL);
-    m3_settings *one = settings_of(data_source_path(&source, "set"), plain[0], plain[1], plain[2], "w_contrast=0",
-                                   "adam_eps=1e-4", "batch=32", "epochs=1", NULL);
+    m3_settings *two = training_settings(data_source_path(&source, "set"), plain[0], plain[1], plain[2], "w_contrast=0",
+                                         "adam_eps=1e-4", "batch=16", "accumulate=2", "epochs=1", NULL);
+    m3_settings *one = training_settings(data_source_path(&source, "set"), plain[0], plain[1], plain[2], "w_contrast=0",
+                                         "adam_eps=1e-4", "batch=32", "epochs=1", NULL);
     m3_error err = {0};
     m3_train_options options = {.stop_after = 4};
     train_with(two, "two", options, M3_ERR_INTERRUPTED, &err);
     err = (m3_error){0};
     train_with(one, "one", options, M3_ERR_INTERRUPTED, &err);
-    assert_same_tensors("two", "one", "last.safetensors", 1e-4);
+    training_same_tensors(&source, "two", "one", "last.safetensors", 1e-4);
     m3_settings_free(two);
     m3_settings_free(one);
 }
@@ -259,8 +199,8 @@ static void diverges(void **state)
     write_rounds(&odd);
     data_source_write_npy(&odd, "image.npy", "<f4", false, 8, 4, features);
     data_source_write(&odd, "image.ids.txt", "a\nb\nc\nd\ne\nf\ng\nh\n", 0);
-    check(data_source_import(&odd, (m3_import_options){0}, NULL, &err), &err);
-    m3_settings *settings = settings_of(data_source_path(&odd, "set"), "batch=2", "checkpoint_steps=1", NULL);
+    training_check(data_source_import(&odd, (m3_import_options){0}, NULL, &err), &err);
+    m3_settings *settings = training_settings(data_source_path(&odd, "set"), "batch=2", "checkpoint_steps=1", NULL);
     m3_train_result result = train_with(settings, "diverges", (m3_train_options){0}, M3_ERR_INVALID, &err);
     assert_true(result.steps >= 1);
     char step[64];
@@ -357,9 +297,9 @@ static void trains_odd(void **state)
         import.behavior_count = 2;
         import.target = "view";
     }
-    check(data_source_import(&odd, import, NULL, &err), &err);
+    training_check(data_source_import(&odd, import, NULL, &err), &err);
     const char *const *set = row->settings;
-    m3_settings *settings = settings_of(data_source_path(&odd, "set"), set[0], set[1], set[2], NULL);
+    m3_settings *settings = training_settings(data_source_path(&odd, "set"), set[0], set[1], set[2], NULL);
     m3_train_result result = train_with(settings, run, (m3_train_options){0}, row->want, &err);
     if (strstr(err.message, row->says) == NULL) fail_msg("says: %s", err.message);
     if (row->want == M3_OK) {
@@ -373,7 +313,7 @@ static void trains_odd(void **state)
 static void ends_early(void **state)
 {
     (void)state;
-    m3_settings *settings = settings_of(data_source_path(&source, "set"), "lr=0", "epochs=9", "patience=2", NULL);
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), "lr=0", "epochs=9", "patience=2", NULL);
     m3_train_result result = train(settings, "early"); /* nothing changes, so epoch 1 stays the best */
     assert_true(result.early);
     assert_int_equal(result.epochs, 3);
@@ -386,7 +326,8 @@ static void refuses(void **state)
     (void)state;
     m3_error err = {0};
     const char *data = data_source_path(&source, "set");
-    m3_settings *settings = settings_of(data, "epochs=1", NULL), *other = settings_of(data, "epochs=2", NULL);
+    m3_settings *settings = training_settings(data, "epochs=1", NULL),
+                *other = training_settings(data, "epochs=2", NULL);
     train_with(settings, "none", (m3_train_options){.resume = true}, M3_ERR_INVALID, &err);
     assert_non_null(strstr(err.message, "holds no run"));
     train(settings, "once");
@@ -396,7 +337,7 @@ static void refuses(void **state)
     m3_train_result more = train_with(other, "once", (m3_train_options){.resume = true}, M3_OK, &err);
     assert_int_equal(more.epochs, 2); /* more epochs are the same training, longer */
     err = (m3_error){0};
-    check(m3_settings_set(other, "lr=0.5", &err), &err);
+    training_check(m3_settings_set(other, "lr=0.5", &err), &err);
     train_with(other, "once", (m3_train_options){.resume = true}, M3_ERR_INVALID, &err);
     assert_string_equal(err.subject, "lr");
     assert_non_null(strstr(err.message, "is '0.5' now and was '0.01'"));
@@ -408,7 +349,8 @@ static void traces(void **state)
 {
     (void)state;
     m3_error err = {0};
-    m3_settings *settings = settings_of(data_source_path(&source, "set"), "epochs=1", "accumulate=2", "batch=4", NULL);
+    m3_settings *settings =
+        training_settings(data_source_path(&source, "set"), "epochs=1", "accumulate=2", "batch=4", NULL);
     const m3_train_options options = {.profile = data_source_path(&source, "trace.json"), .stop_after = 5};
     train_with(settings, "traced", options, M3_ERR_INTERRUPTED, &err);
     json_error_t wrong;
@@ -423,7 +365,7 @@ static void traces(void **state)
 static void runs_out_of_memory(void **state)
 {
     (void)state;
-    m3_settings *settings = settings_of(data_source_path(&source, "set"), "epochs=1", "batch=64", NULL);
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), "epochs=1", "batch=64", NULL);
     m3_status st = M3_ERR_MEMORY;
     for (uint64_t at = 0; st != M3_OK; at += 1 + at / 6) {
         char run[32];
@@ -444,20 +386,12 @@ static int start(void **state)
 {
     (void)state;
     m3_error err = {0};
-    m3_synth_options synth = M3_SYNTH_OPTIONS_INIT;
     const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
                                      .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
                                      .threads = 2,
                                      .log_level = M3_LOG_ERROR,
                                      .allow_writable_folder = true};
-    data_source_make(&source);
-    synth.users = 60;
-    synth.items = 50;
-    synth.clusters = 4;
-    synth.width = 4;
-    synth.events = 8;
-    if (m3_data_synth(&synth, source.directory, &err) != M3_OK) return -1;
-    if (data_source_import(&source, (m3_import_options){0}, NULL, &err) != M3_OK) return -1;
+    if (training_data(&source, &err) != M3_OK) return -1;
     if (m3_engine_create(&config, &engine, &err) != M3_OK) return -1;
     return m3_device_open(engine, "cpu", (m3_span){0}, &device, &err) == M3_OK ? 0 : -1;
 }

@@ -1,7 +1,9 @@
-/* vectors: the model's answers of every small vector file, on each backend of the project, with all passes and with
- * each one left out; and a check that finds what is wrong with a file. */
+/* vectors: the model's answers of every small vector file, with all passes and with each one left out; and a check that
+ * finds what is wrong with a file. The argument is "changes", for the latter, or names devices (named.h).
+ * Parts: changes reference cpu opencl vulkan,validate=yes */
 #include "core/base/safetensors.h"
 #include "m3bsr/conformance.h"
+#include "tests/support/named.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -12,15 +14,16 @@
 
 static const char *const files[] = {"base", "decay", "gru",     "id-only", "mlp-encoder", "no-denoise",
                                     "one",  "pool",  "sampled", "sigmoid", "three",       "x0"};
-static const char *const backends[] = {"reference", "cpu"};
-enum { FILES = sizeof files / sizeof files[0], BACKENDS = sizeof backends / sizeof backends[0], PASSES = 16 };
+enum { FILES = sizeof files / sizeof files[0], PASSES = 16 };
 
 typedef struct row {
-    char name[96];
-    const char *file, *backend, *without; /* a pass, or NULL */
+    char name[128];
+    m3_device *device;
+    const char *file, *without; /* a pass, or NULL */
 } row;
 
 static m3_engine *engine;
+static m3_device *devices[NAMED_DEVICES];
 
 static void complain(void *user, const m3_vector_failure *f)
 {
@@ -38,15 +41,11 @@ static void answers(void **state)
                                        .strict = true,
                                        .failed = complain};
     char path[512];
-    m3_device *device = NULL;
     m3_vector_report report;
     m3_error err = {0};
     (void)snprintf(path, sizeof path, "%s/tests/vectors/%s.safetensors", M3BSR_SOURCE_DIR, r->file);
-    if (m3_device_open(engine, r->backend, (m3_span){0}, &device, &err) != M3_OK)
+    if (m3_conformance_vectors(r->device, path, &options, &report, &err) != M3_OK)
         fail_msg("%s: %s", err.subject, err.message);
-    m3_status st = m3_conformance_vectors(device, path, &options, &report, &err);
-    m3_device_close(device);
-    if (st != M3_OK) fail_msg("%s: %s", err.subject, err.message);
     for (uint32_t g = 0; g < M3_VECTOR_GROUPS; g++) {
         assert_int_equal(report.groups[g].failed, 0);
         assert_true(report.groups[g].tensors > 0);
@@ -156,43 +155,64 @@ static void finds(void **state)
     assert_int_equal(failed, st == M3_OK ? 1 : 0);
 }
 
-static int start(void **state)
+static void start(void)
 {
-    (void)state;
+    m3_error err = {0};
     const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
                                      .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
                                      .threads = 2,
                                      .log_level = M3_LOG_ERROR,
                                      .allow_writable_folder = true};
-    return m3_engine_create(&config, &engine, NULL) == M3_OK ? 0 : -1;
+    if (m3_engine_create(&config, &engine, &err) == M3_OK) return;
+    print_error("%s: %s\n", err.subject, err.message);
+    exit(EXIT_FAILURE);
 }
 
-static int stop(void **state)
+static size_t add_changes(struct CMUnitTest *tests)
 {
-    (void)state;
-    m3_engine_free(engine);
-    return 0;
-}
-
-int main(void)
-{
-    static row rows[FILES * BACKENDS * PASSES];
     enum { CHANGES = sizeof changes / sizeof changes[0] };
-    static struct CMUnitTest tests[FILES * BACKENDS * PASSES + CHANGES];
-    size_t count = 0, passes = 0;
+    for (size_t i = 0; i < CHANGES; i++)
+        tests[i] = (struct CMUnitTest){changes[i].name, finds, NULL, NULL, (void *)(uintptr_t)&changes[i]};
+    return CHANGES;
+}
+
+static size_t add_files(m3_device *device, row *rows, struct CMUnitTest *tests)
+{
+    size_t passes = 0;
     const char *const *names = m3_pass_names();
     while (names[passes] != NULL && passes + 1 < PASSES) passes++;
-    for (size_t at = 0; at < FILES * BACKENDS * (passes + 1); at++) {
-        size_t pass = at % (passes + 1), pair = at / (passes + 1);
-        row *r = &rows[count];
-        r->file = files[pair / BACKENDS];
-        r->backend = backends[pair % BACKENDS];
-        r->without = pass == 0 ? NULL : names[pass - 1];
-        (void)snprintf(r->name, sizeof r->name, "%s on %s%s%s", r->file, r->backend, pass == 0 ? "" : " without ",
-                       pass == 0 ? "" : r->without);
-        tests[count++] = (struct CMUnitTest){r->name, answers, NULL, NULL, r};
+    for (size_t at = 0; at < FILES * (passes + 1); at++) {
+        const char *without = at < FILES ? NULL : names[at / FILES - 1];
+        row *r = &rows[at];
+        *r = (row){.device = device, .file = files[at % FILES], .without = without};
+        (void)snprintf(r->name, sizeof r->name, "%s on %s%s%s", r->file, m3_device_name(device),
+                       without == NULL ? "" : " without ", without == NULL ? "" : without);
+        tests[at] = (struct CMUnitTest){r->name, answers, NULL, NULL, r};
     }
-    for (size_t i = 0; i < CHANGES; i++)
-        tests[count++] = (struct CMUnitTest){changes[i].name, finds, NULL, NULL, (void *)&changes[i]};
-    return _cmocka_run_group_tests("vectors", tests, count, start, stop);
+    return FILES * (passes + 1);
+}
+
+int main(int argc, char **argv)
+{
+    static row rows[NAMED_DEVICES * FILES * PASSES];
+    static struct CMUnitTest tests[NAMED_DEVICES * FILES * PASSES];
+    uint32_t opened = 0;
+    size_t count = 0;
+    named n;
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: %s changes|BACKEND[,KEY=VALUE]...\n", argv[0]);
+        return EXIT_FAILURE;
+    }
+    start();
+    if (strcmp(argv[1], "changes") == 0) {
+        count = add_changes(tests);
+    } else {
+        named_read(&n, argv[1]);
+        opened = named_open(&n, engine, devices);
+    }
+    for (uint32_t i = 0; i < opened; i++) count += add_files(devices[i], &rows[count], &tests[count]);
+    const int failed = _cmocka_run_group_tests(argv[1], tests, count, NULL, NULL);
+    for (uint32_t i = 0; i < opened; i++) m3_device_close(devices[i]);
+    m3_engine_free(engine);
+    return failed;
 }

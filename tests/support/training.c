@@ -1,0 +1,93 @@
+/* training: see the header. */
+#include "tests/support/training.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/safetensors.h"
+
+void training_check(m3_status st, const m3_error *err)
+{
+    if (st != M3_OK) fail_msg("%s: %s [%s:%d]", err->subject, err->message, err->file, err->line);
+}
+
+m3_settings *training_settings(const char *set, ...)
+{
+    static const char *const small[] = {"width=8",         "heads=2",    "length=6",          "expert=pool",
+                                        "expert_layers=1", "ffn_mult=2", "diffusion_steps=8", "infer_start=4",
+                                        "batch=32",        "epochs=2",   "lr=0.01",           "seed=7"};
+    m3_settings *settings = NULL;
+    m3_error err = {0};
+    char data[300];
+    training_check(m3_settings_create(&settings, &err), &err);
+    (void)snprintf(data, sizeof data, "data=%s", set);
+    training_check(m3_settings_set(settings, data, &err), &err);
+    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
+        training_check(m3_settings_set(settings, small[i], &err), &err);
+    va_list more;
+    va_start(more, set);
+    for (const char *one; (one = va_arg(more, const char *)) != NULL;)
+        training_check(m3_settings_set(settings, one, &err), &err);
+    va_end(more);
+    return settings;
+}
+
+m3_status training_data(data_source *source, m3_error *err)
+{
+    m3_synth_options synth = M3_SYNTH_OPTIONS_INIT;
+    data_source_make(source);
+    synth.users = 60;
+    synth.items = 50;
+    synth.clusters = 4;
+    synth.width = 4;
+    synth.events = 8;
+    m3_status st = m3_data_synth(&synth, source->directory, err);
+    return st != M3_OK ? st : data_source_import(source, (m3_import_options){0}, NULL, err);
+}
+
+m3_train_result training_run(m3_device *device, const data_source *source, const m3_settings *settings, const char *run,
+                             m3_train_options options, m3_status want, m3_error *err)
+{
+    m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
+    options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
+    m3_status st = m3_train(device, settings, data_source_path(source, run), &options, &result, err);
+    if (st != want) fail_msg("%s: status %d: %s: %s", run, (int)st, err->subject, err->message);
+    return result;
+}
+
+static m3_safetensors *open_file(const data_source *source, const char *run, const char *name)
+{
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", data_source_path(source, run), name);
+    training_check(m3_safetensors_open(path, &file, &err), &err);
+    return file;
+}
+
+void training_same_tensors(const data_source *source, const char *a, const char *b, const char *name, double bound)
+{
+    m3_error err = {0};
+    m3_safetensors *x = open_file(source, a, name), *y = open_file(source, b, name);
+    assert_int_equal(m3_safetensors_count(x), m3_safetensors_count(y));
+    for (uint32_t i = 0; i < m3_safetensors_count(x); i++) {
+        const m3_safetensors_entry *entry = m3_safetensors_at(x, i);
+        uint32_t other = 0;
+        assert_true(m3_safetensors_find(y, entry->name, &other));
+        size_t count = (size_t)m3_shape_count(&entry->shape);
+        float *p = calloc(count + 1, sizeof *p), *q = calloc(count + 1, sizeof *q);
+        training_check(m3_safetensors_read_f32(x, i, p, count, &err), &err);
+        training_check(m3_safetensors_read_f32(y, other, q, count, &err), &err);
+        for (size_t k = 0; k < count; k++)
+            if (!(fabs((double)p[k] - (double)q[k]) <= bound * (1.0 + fabs((double)q[k]))))
+                fail_msg("%s[%zu] is %.9g in %s and %.9g in %s", entry->name, k, (double)p[k], a, (double)q[k], b);
+        free(p);
+        free(q);
+    }
+    m3_safetensors_close(x);
+    m3_safetensors_close(y);
+}
