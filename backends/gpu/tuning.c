@@ -94,9 +94,9 @@ static m3_status enter(gpu_tuning *t, const char *class_text, const char *way, d
     if (e == NULL) {
         if (t->count == t->capacity && (st = grow(t, err)) != M3_OK) return st;
         e = &t->entries[t->count++];
-        (void)strcpy(e->class_text, class_text);
+        (void)snprintf(e->class_text, sizeof e->class_text, "%s", class_text);
     }
-    (void)strcpy(e->way, way);
+    (void)snprintf(e->way, sizeof e->way, "%s", way);
     e->microseconds = microseconds;
     return M3_OK;
 }

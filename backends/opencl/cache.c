@@ -1,5 +1,5 @@
 /* cache: compiled programs in the host's folder, a file each:
- *   "m3bsr kernel 1\n", key (16 bytes), bytes of the binary (8), their XXH64 (8), the binary
+ *   "m3bsr kernel 1\n", key (16 bytes), bytes of the binary (8), their XXH3 (8), the binary
  * The key is a hash of device, driver, source and options. A file is written under a temporary name and renamed, so
  * several processes may share the folder; one that is damaged, cut or made for something else reads as none. */
 #include "opencl.h"
@@ -47,7 +47,7 @@ static bool path_of(const m3_device_impl *device, opencl_key key, const char *ta
 
 static void head_of(opencl_key key, const unsigned char *binary, uint64_t bytes, unsigned char head[HEAD])
 {
-    const uint64_t sum = XXH64(binary, (size_t)bytes, 0);
+    const uint64_t sum = XXH3_64bits(binary, (size_t)bytes);
     memcpy(head, magic, MAGIC);
     memcpy(head + MAGIC, key.hash, 16);
     memcpy(head + MAGIC + 16, &bytes, 8);

@@ -62,7 +62,7 @@ static m3_status set_arguments(m3_device_impl *device, const m3_exec_impl *exec,
     cl_uint argument = 0;
     for (uint32_t i = 0; i < d->buffer_count; i++) {
         const gpu_view *view = &d->buffers[i];
-        const cl_mem memory = memory_of(exec, buffers, view);
+        cl_mem memory = memory_of(exec, buffers, view);
         const cl_ulong at = view->offset;
         cl_int code = cl->SetKernelArg(kernel, argument, sizeof memory, memory == NULL ? NULL : &memory);
         if (code == CL_SUCCESS) code = cl->SetKernelArg(kernel, argument + 1, sizeof at, &at);
@@ -238,7 +238,7 @@ void opencl_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     (void)cl->Finish(device->queue);
     for (uint32_t i = 0; i < exec->count; i++)
         if (exec->launches[i].kernel != NULL) (void)cl->ReleaseKernel(exec->launches[i].kernel);
-    for (uint32_t i = 0; i < exec->part_count; i++) (void)cl->ReleaseMemObject(exec->parts[i]);
+    for (uint32_t i = 0; exec->parts != NULL && i < exec->part_count; i++) (void)cl->ReleaseMemObject(exec->parts[i]);
     free_memory(device, exec->scratch, exec->scratch_bytes);
     free_memory(device, exec->table, exec->table_bytes);
     host->release(host->user, exec->parts);

@@ -20,12 +20,12 @@ typedef struct vulkan_cache_head {
 static uint64_t key_of(const m3_device_impl *device)
 {
     const VkPhysicalDeviceProperties *p = &device->adapter->properties;
-    const uint32_t numbers[] = {p->vendorID, p->deviceID, p->driverVersion, p->apiVersion};
-    const uint64_t shaders = vulkan_shaders_hash();
-    uint64_t hash = vulkan_hash(VULKAN_HASH_START, numbers, sizeof numbers);
+    uint64_t hash = vulkan_hash(vulkan_shaders_hash(), &p->vendorID, sizeof p->vendorID);
+    hash = vulkan_hash(hash, &p->deviceID, sizeof p->deviceID);
+    hash = vulkan_hash(hash, &p->driverVersion, sizeof p->driverVersion);
+    hash = vulkan_hash(hash, &p->apiVersion, sizeof p->apiVersion);
     hash = vulkan_hash(hash, p->pipelineCacheUUID, sizeof p->pipelineCacheUUID);
-    hash = vulkan_hash(hash, device->adapter->driver, strlen(device->adapter->driver));
-    return vulkan_hash(hash, &shaders, sizeof shaders);
+    return vulkan_hash(hash, device->adapter->driver, strlen(device->adapter->driver));
 }
 
 static bool path_of(const m3_device_impl *device, const char *tail, char path[PATH_BYTES])

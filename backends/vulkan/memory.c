@@ -160,7 +160,7 @@ m3_status vulkan_memory_take(m3_device_impl *device, m3_buffer *buffer, uint32_t
     for (vulkan_block *block = m->blocks; block != NULL && !alone; block = block->next)
         if (block->type == type && take_gap(block, buffer, bytes, alignment)) return M3_OK;
     const m3_status st = add_block(device, type, alone ? bytes : m->block_bytes, err);
-    if (st == M3_OK) (void)take_gap(m->blocks, buffer, bytes, alignment);
+    if (st == M3_OK && m->blocks != NULL) (void)take_gap(m->blocks, buffer, bytes, alignment);
     return st;
 }
 

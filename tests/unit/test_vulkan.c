@@ -161,7 +161,7 @@ static void a_missing_barrier_is_caught(void **state)
     for (int number = 0; number < 3; number++) {
         rig r;
         m3_error err = {0};
-        char value[8];
+        char value[16];
         (void)snprintf(value, sizeof value, "%d", number);
         open_with(&r, "drop_barrier", value);
         const m3_status st = run_sums(&r, "abc bcd dce", text, sizeof text, &err);

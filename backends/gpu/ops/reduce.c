@@ -23,8 +23,12 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 /* Pieces that can run at the same time while the axis stays whole. */
 static uint64_t pieces_of(const reduction *r, const gpu_traits *traits)
 {
-    if (traits->lanes > 1) return gpu_parts(r->outer * r->inner, traits->group / r->slices);
-    return r->inner == 1 ? r->outer : r->outer * gpu_parts(r->inner, (uint64_t)r->strip * traits->vector);
+    uint64_t pieces = r->outer;
+    if (traits->lanes > 1)
+        pieces = gpu_parts(r->outer * r->inner, r->slices > 0 ? traits->group / r->slices : 1);
+    else if (r->inner > 1)
+        pieces = r->outer * gpu_parts(r->inner, (uint64_t)r->strip * traits->vector);
+    return pieces > 0 ? pieces : 1;
 }
 
 /* Rows of x are read as a whole where registers hold their sums. */
@@ -69,7 +73,7 @@ static void dispatch(gpu_list *l, const reduction *r, gpu_view x, gpu_view y)
     gpu_u32(d, r->inner);
     gpu_u32(d, r->parts);
     gpu_u32(d, r->part);
-    share_pieces(d, pieces, r->outer * r->length * r->inner / pieces, lanes);
+    share_pieces(d, pieces, pieces > 0 ? r->outer * r->length * r->inner / pieces : 0, lanes);
 }
 
 static void lower(gpu_list *l, const m3_node *node)
