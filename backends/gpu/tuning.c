@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 enum { KEY_BYTES = 384, WAY_BYTES = 32, LINE_BYTES = 512, PATH_BYTES = 4096 };
 
 static const char version[] = "m3bsr tuning 1";
@@ -18,6 +21,7 @@ typedef struct entry {
 struct gpu_tuning {
     const m3_host *host;
     char key[KEY_BYTES];
+    char path[sizeof((m3_tuning *)0)->path]; /* "": no file keeps it */
     entry *entries;
     uint32_t count, capacity, measured;
     bool changed;
@@ -113,11 +117,13 @@ m3_status gpu_tuning_put(gpu_tuning *t, const char *class_text, const char *way,
 
 /* The file. */
 
+/* line 0: the file as a whole. */
 static void warn(const gpu_tuning *t, const char *path, unsigned line, const char *what)
 {
-    char text[LINE_BYTES];
+    char text[LINE_BYTES], at[16] = {0};
     if (t->host->log == NULL) return;
-    (void)snprintf(text, sizeof text, "tuning: %.300s:%u: %s", path, line, what);
+    if (line > 0) (void)snprintf(at, sizeof at, ":%u", line);
+    (void)snprintf(text, sizeof text, "tuning: %.300s%s: %.150s", path, at, what);
     t->host->log(t->host->user, M3_LOG_WARN, text);
 }
 
@@ -189,6 +195,52 @@ m3_status gpu_tuning_save(gpu_tuning *t, const char *path, m3_error *err)
     }
     t->changed = false;
     return M3_OK;
+}
+
+/* Where the file lies; "" when there is no cache. */
+static void find_path(gpu_tuning *t, const char *interface)
+{
+    if (t->host->cache_path == NULL) return;
+    const int length = snprintf(t->path, sizeof t->path, "%s/tuning-%s-%016llx.txt", t->host->cache_path, interface,
+                                (unsigned long long)XXH3_64bits(t->key, strlen(t->key)));
+    if (length < 0 || (size_t)length >= sizeof t->path) t->path[0] = '\0';
+}
+
+m3_status gpu_tuning_open(const m3_host *host, const char *interface, const char *key, gpu_tuning **out, m3_error *err)
+{
+    m3_error why = {0};
+    gpu_tuning *t = NULL;
+    m3_status st = gpu_tuning_create(host, key, &t, err);
+    *out = t;
+    if (t == NULL) return st;
+    find_path(t, interface);
+    if (t->path[0] == '\0' || (st = gpu_tuning_load(t, t->path, &why)) == M3_OK) return M3_OK;
+    if (st == M3_ERR_MEMORY) {
+        gpu_tuning_free(t);
+        *out = NULL;
+        return M3_FAIL(err, st, why.subject, "%s", why.message);
+    }
+    warn(t, t->path, 0, why.message);
+    return M3_OK;
+}
+
+m3_status gpu_tuning_tell(const gpu_tuning *t, m3_tuning *tuning, m3_error *err)
+{
+    if (tuning->size < M3_STRUCT_SIZE(m3_tuning, path))
+        return M3_FAIL(err, M3_ERR_ABI, "m3_tuning", "its size is %u, wanted at least %u", tuning->size,
+                       M3_STRUCT_SIZE(m3_tuning, path));
+    tuning->classes = t->count;
+    tuning->measured = t->measured;
+    (void)snprintf(tuning->path, sizeof tuning->path, "%s", t->path);
+    return M3_OK;
+}
+
+/* What was measured is known until the device is closed, even when no file takes it. */
+static void keep(gpu_tuning *t)
+{
+    m3_error why = {0};
+    if (t->path[0] == '\0' || !t->changed) return;
+    if (gpu_tuning_save(t, t->path, &why) != M3_OK) warn(t, t->path, 0, why.message);
 }
 
 /* Measuring. */
@@ -269,5 +321,6 @@ m3_status gpu_tune(gpu_tuning *t, const gpu_tuner *tuner, const gpu_traits *trai
             st = measure(t, tuner, traits, &x, class_text, names, count, err);
         t->host->release(t->host->user, x.places);
     }
+    keep(t);
     return st;
 }

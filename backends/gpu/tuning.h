@@ -4,11 +4,10 @@
  * Lowering asks gpu_tuned for the class and takes the default when the answer is NULL or no way of the node.
  *
  * A backend with option tune=yes does this:
- *   gpu_tuning_create, and gpu_tuning_load from its file, before the first program; traits.tuning = the table
+ *   gpu_tuning_open before the first program; traits.tuning = the table
  *   at the start of program_compile, gpu_tune: nodes whose class is not in the table are measured through
  *     gpu_tuner.time, for which the backend compiles and runs a program of one node with the traits it is given
- *   gpu_tuning_save afterwards, if gpu_tuning_changed
- * Without the option it only loads. Ways may differ in the order of their sums, so another table may give other bits;
+ * Without the option it only opens. Ways may differ in the order of their sums, so another table may give other bits;
  * with one table, results are the same every time.
  *
  * File: lines of text, the first `m3bsr tuning 1 KEY`, where KEY is the device's: name, driver and what else decides.
@@ -25,7 +24,13 @@ enum { GPU_MAX_WAYS = 24, GPU_CLASS_BYTES = 96 };
  * [GPU_MAX_WAYS], static, the default first, and says how many. 0: its op has one way. */
 uint32_t gpu_ways(const gpu_traits *traits, const m3_node *node, char *class_text, const char **names);
 
-/* Start with an empty table for a device; key: one line, copied. */
+/* The table of a device with what its file in the host's cache has. A file that cannot be read is a warning in the log:
+ * the defaults hold then. interface: of the file's name; key: one line, all that decides how fast a way is; copied. */
+m3_status gpu_tuning_open(const m3_host *host, const char *interface, const char *key, gpu_tuning **out, m3_error *err);
+/* What m3_backend_api.tuning gives. */
+m3_status gpu_tuning_tell(const gpu_tuning *t, m3_tuning *tuning, m3_error *err);
+
+/* An empty table that no file keeps; key: one line, copied. */
 m3_status gpu_tuning_create(const m3_host *host, const char *key, gpu_tuning **out, m3_error *err);
 void gpu_tuning_free(gpu_tuning *t);
 
@@ -54,8 +59,8 @@ typedef struct gpu_tuner {
                       m3_error *err);
 } gpu_tuner;
 
-/* Measure every way of each node whose class is not in the table, and enter the fastest. Fails for lack of memory, or
- * when the device is lost. */
+/* Measure every way of each node whose class is not in the table, enter the fastest, and write the file. That it cannot
+ * be written is a warning in the log. Fails for lack of memory, or when the device is lost. */
 m3_status gpu_tune(gpu_tuning *t, const gpu_tuner *tuner, const gpu_traits *traits, const m3_program *program,
                    uint32_t alignment, m3_error *err);
 

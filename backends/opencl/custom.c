@@ -2,18 +2,11 @@
  * pointers, then the scalar block: the grid output's count of elements (uint), and the attributes in their order, whole
  * numbers as int, each of a list by itself, and others as float. */
 #include "opencl.h"
-
-#include <string.h>
+#include "plugin.h"
 
 const m3_kernel_desc *opencl_custom(const m3_node *node)
 {
-    const m3_op *op = node->op;
-    if (!M3_HAS(op, m3_op, kernels)) return NULL;
-    for (uint32_t i = 0; i < op->kernels.count; i++) {
-        const m3_kernel_desc *desc = (const m3_kernel_desc *)m3_span_at(op->kernels, i);
-        if (strcmp(desc->language, "opencl-c") == 0) return desc;
-    }
-    return NULL;
+    return gpu_kernel_in(node, "opencl-c");
 }
 
 uint32_t opencl_custom_buffers(const m3_node *node)

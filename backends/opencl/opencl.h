@@ -56,10 +56,9 @@ struct m3_device_impl {
     uint64_t submits;
     opencl_clblast *clblast; /* or NULL */
     gpu_tuning *tuning;
-    char tuning_path[512]; /* "": it is not kept */
-    bool tune;             /* option tune: measure what is not known */
-    bool no_clblast;       /* option clblast=no */
-    bool cache;            /* option cache: keep compiled kernels on disk */
+    bool tune;       /* option tune: measure what is not known */
+    bool no_clblast; /* option clblast=no */
+    bool cache;      /* option cache: keep compiled kernels on disk */
     opencl_program *programs;
     pthread_mutex_t lock; /* of what follows, which a waiting thread reads while another works */
     uint64_t value, reached;

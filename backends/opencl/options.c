@@ -1,25 +1,15 @@
 /* options: key=value pairs of the command line. Those that shape kernels exist so that kernels made for one kind of
  * device can be tried on another. */
 #include "opencl.h"
+#include "plugin.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-static m3_status set_number(const m3_option *option, uint64_t least, uint64_t most, uint64_t *value, m3_error *err)
-{
-    char *end = NULL;
-    *value = strtoull(option->value, &end, 10);
-    if (option->value[0] >= '0' && option->value[0] <= '9' && *end == 0 && *value >= least && *value <= most)
-        return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' will not do; give a whole number from %llu to %llu",
-                   option->value, (unsigned long long)least, (unsigned long long)most);
-}
 
 /* A power of two. */
 static m3_status set_power(const m3_option *option, uint32_t most, uint32_t *value, m3_error *err)
 {
     uint64_t number = 0;
-    m3_status st = set_number(option, 1, most, &number, err);
+    m3_status st = gpu_set_number(option, 1, most, &number, err);
     if (st != M3_OK) return st;
     if ((number & (number - 1)) != 0)
         return M3_FAIL(err, M3_ERR_INVALID, option->key, "%s is no power of two; give one up to %u", option->value,
@@ -43,47 +33,30 @@ static m3_status set_shape(m3_device_impl *device, const m3_option *option, m3_e
     return M3_OK;
 }
 
-static m3_status set_text(m3_device_impl *device, const m3_option *option, char **text, m3_error *err)
-{
-    const size_t bytes = strlen(option->value) + 1;
-    device->host->release(device->host->user, *text);
-    *text = device->host->allocate(device->host->user, bytes, 1);
-    if (*text == NULL) return M3_FAIL_MEMORY(err, option->key, bytes);
-    memcpy(*text, option->value, bytes);
-    return M3_OK;
-}
-
-static m3_status set_switch(const m3_option *option, bool *on, m3_error *err)
-{
-    *on = strcmp(option->value, "on") == 0 || strcmp(option->value, "yes") == 0;
-    if (*on || strcmp(option->value, "off") == 0 || strcmp(option->value, "no") == 0) return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' is neither on (yes) nor off (no)", option->value);
-}
-
 static m3_status set_option(m3_device_impl *device, const m3_option *option, m3_error *err)
 {
     gpu_traits *t = &device->traits;
     const char *key = option->key;
-    if (strcmp(key, "refuse") == 0) return set_text(device, option, &device->refused, err);
-    if (strcmp(key, "fail_after") == 0) return set_number(option, 0, UINT64_MAX, &device->fail_after, err);
+    if (strcmp(key, "refuse") == 0) return gpu_set_text(device->host, option, &device->refused, err);
+    if (strcmp(key, "fail_after") == 0) return gpu_set_number(option, 0, UINT64_MAX, &device->fail_after, err);
     if (strcmp(key, "largest_buffer") == 0) {
-        m3_status st = set_number(option, 1, device->largest_buffer, &device->largest_buffer, err);
+        m3_status st = gpu_set_number(option, 1, device->largest_buffer, &device->largest_buffer, err);
         if (t->largest_binding > device->largest_buffer) t->largest_binding = device->largest_buffer;
         return st;
     }
-    if (strcmp(key, "memory") == 0) return set_number(option, 1, device->memory_total, &device->memory_total, err);
+    if (strcmp(key, "memory") == 0) return gpu_set_number(option, 1, device->memory_total, &device->memory_total, err);
     if (strcmp(key, "shape") == 0) return set_shape(device, option, err);
     if (strcmp(key, "lanes") == 0) return set_power(option, t->largest_group, &t->lanes, err);
     if (strcmp(key, "vector") == 0) return set_power(option, 16, &t->vector, err);
     if (strcmp(key, "group") == 0) return set_power(option, t->largest_group, &t->group, err);
     if (strcmp(key, "clblast") == 0) {
         bool use = false;
-        m3_status st = set_switch(option, &use, err);
+        m3_status st = gpu_set_switch(option, &use, err);
         device->no_clblast = !use;
         return st;
     }
-    if (strcmp(key, "tune") == 0) return set_switch(option, &device->tune, err);
-    if (strcmp(key, "cache") == 0) return set_switch(option, &device->cache, err);
+    if (strcmp(key, "tune") == 0) return gpu_set_switch(option, &device->tune, err);
+    if (strcmp(key, "cache") == 0) return gpu_set_switch(option, &device->cache, err);
     return M3_FAIL(
         err, M3_ERR_INVALID, key,
         "no such option of an opencl device; there are shape=gpu|processor, lanes=N, vector=N, group=N (how "

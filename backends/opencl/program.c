@@ -1,25 +1,14 @@
 /* program: nodes become dispatches (backends/gpu), and dispatches become kernels whose arguments are set. Custom ops
  * that bring a kernel in OpenCL C have a launch of their own, in the place of their node. */
 #include "opencl.h"
+#include "plugin.h"
 
 #include <string.h>
-
-/* Is the name one of a list joined by '+'? */
-static bool listed(const char *list, const char *name)
-{
-    const size_t length = strlen(name);
-    while (list != NULL && *list != 0) {
-        const size_t entry = strcspn(list, "+");
-        if (entry == length && memcmp(list, name, length) == 0) return true;
-        list += entry + (list[entry] == '+');
-    }
-    return false;
-}
 
 m3_status opencl_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
     const char *name = node->op->name;
-    if (listed(device->refused, name))
+    if (gpu_listed(device->refused, name))
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "refused by the option refuse=%s", device->refused);
     return opencl_custom(node) != NULL ? M3_OK : gpu_supports(&device->traits, node, why);
 }

@@ -1,11 +1,6 @@
 /* tune: what the device knows by measurement: a file beside the compiled kernels, read when the device is opened, and
- * with option tune=yes extended by what a program leaves open. */
+ * with option tune=yes extended by what a program leaves open (backends/gpu/tuning.h). */
 #include "opencl.h"
-
-#include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 enum { KEY_BYTES = 320, RUNS = 5 };
 
@@ -21,23 +16,11 @@ static void name_device(const m3_device_impl *device, char key[KEY_BYTES])
 
 m3_status opencl_tuning_open(m3_device_impl *device, m3_error *err)
 {
-    const m3_host *host = device->host;
     char key[KEY_BYTES];
-    m3_error why = {0};
     name_device(device, key);
-    m3_status st = gpu_tuning_create(host, key, &device->tuning, err);
-    if (st != M3_OK) return st;
+    m3_status st = gpu_tuning_open(device->host, "opencl", key, &device->tuning, err);
     device->traits.tuning = device->tuning;
-    if (host->cache_path == NULL) return M3_OK;
-    const int length = snprintf(device->tuning_path, sizeof device->tuning_path, "%s/tuning-opencl-%016llx.txt",
-                                host->cache_path, (unsigned long long)XXH3_64bits(key, strlen(key)));
-    if (length <= 0 || (size_t)length >= sizeof device->tuning_path) device->tuning_path[0] = 0;
-    if (device->tuning_path[0] == 0) return M3_OK;
-    st = gpu_tuning_load(device->tuning, device->tuning_path, &why);
-    if (st == M3_OK) return M3_OK;
-    if (st == M3_ERR_MEMORY) return M3_FAIL(err, st, why.subject, "%s", why.message);
-    host->log(host->user, M3_LOG_WARN, why.message); /* slower, no more */
-    return M3_OK;
+    return st;
 }
 
 /* Ones, which are numbers in every type, and make products that are. */
@@ -78,22 +61,11 @@ done:
 m3_status opencl_tune(m3_device_impl *device, const m3_program *program, m3_error *err)
 {
     const gpu_tuner tuner = {device, time_way};
-    m3_error why = {0};
     if (!device->tune) return M3_OK;
-    const m3_status st = gpu_tune(device->tuning, &tuner, &device->traits, program, device->alignment, err);
-    if (st != M3_OK || device->tuning_path[0] == 0 || !gpu_tuning_changed(device->tuning)) return st;
-    if (gpu_tuning_save(device->tuning, device->tuning_path, &why) != M3_OK)
-        device->host->log(device->host->user, M3_LOG_WARN, why.message); /* known until the device is closed */
-    return M3_OK;
+    return gpu_tune(device->tuning, &tuner, &device->traits, program, device->alignment, err);
 }
 
 m3_status opencl_tuning(m3_device_impl *device, m3_tuning *tuning, m3_error *err)
 {
-    if (tuning->size < M3_STRUCT_SIZE(m3_tuning, path))
-        return M3_FAIL(err, M3_ERR_ABI, "m3_tuning", "its size is %u, wanted at least %u", tuning->size,
-                       M3_STRUCT_SIZE(m3_tuning, path));
-    tuning->classes = gpu_tuning_count(device->tuning);
-    tuning->measured = gpu_tuning_measured(device->tuning);
-    (void)snprintf(tuning->path, sizeof tuning->path, "%s", device->tuning_path);
-    return M3_OK;
+    return gpu_tuning_tell(device->tuning, tuning, err);
 }

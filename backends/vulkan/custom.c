@@ -2,19 +2,12 @@
  * set 0; the scalar block is push constants: the grid output's count of elements, then the attributes in their order,
  * whole numbers as int, each of a list by itself, and others as float. Specialisation constants 0 to 2 are the group
  * size; a module that fixes its own must say the same in `local`. */
+#include "plugin.h"
 #include "vulkan.h"
-
-#include <string.h>
 
 const m3_kernel_desc *vulkan_custom(const m3_node *node)
 {
-    const m3_op *op = node->op;
-    if (!M3_HAS(op, m3_op, kernels)) return NULL;
-    for (uint32_t i = 0; i < op->kernels.count; i++) {
-        const m3_kernel_desc *desc = (const m3_kernel_desc *)m3_span_at(op->kernels, i);
-        if (strcmp(desc->language, "spirv") == 0) return desc;
-    }
-    return NULL;
+    return gpu_kernel_in(node, "spirv");
 }
 
 static uint32_t words_of(const m3_node *node)

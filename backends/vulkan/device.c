@@ -194,7 +194,7 @@ void vulkan_device_close(m3_device_impl *device)
         device->vk.DestroyDevice(device->device, NULL);
     }
     if (device->instance != device->backend->instance) vulkan_instance_close(device->instance);
-    vulkan_tuning_close(device);
+    gpu_tuning_free(device->tuning);
     pthread_mutex_destroy(&device->queue.lock);
     host->release(host->user, device->refused);
     host->release(host->user, device);

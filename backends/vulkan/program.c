@@ -1,5 +1,6 @@
 /* program: nodes become dispatches (backends/gpu), dispatches become steps with a pipeline and a descriptor set, and
  * steps get the level at which they run (hazards.c). */
+#include "plugin.h"
 #include "vulkan.h"
 
 #include <string.h>
@@ -9,7 +10,7 @@ enum { SCRATCH_TURNS = 4 };
 
 m3_status vulkan_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
-    if (vulkan_listed(device->refused, node->op->name))
+    if (gpu_listed(device->refused, node->op->name))
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "refused by the option refuse=%s", device->refused);
     return vulkan_custom(node) != NULL ? vulkan_custom_supports(device, node, why)
                                        : gpu_supports(&device->traits, node, why);

@@ -225,10 +225,9 @@ struct m3_device_impl {
     vulkan_functions vk;
     gpu_traits traits;
     gpu_tuning *tuning;
-    char tuning_path[512]; /* "": no file keeps it */
-    uint32_t alignment;    /* of places */
-    bool unified;          /* device memory is host memory, and mapped */
-    char name[32];         /* for messages */
+    uint32_t alignment; /* of places */
+    bool unified;       /* device memory is host memory, and mapped */
+    char name[32];      /* for messages */
 
     /* Options. */
     char *refused;           /* refuse: names joined by '+', or NULL */
@@ -320,8 +319,6 @@ uint64_t vulkan_memory_used(m3_device_impl *device);
 
 /* options.c */
 m3_status vulkan_set_option(m3_device_impl *device, const m3_option *option, m3_error *err);
-/* Is the name one of a list joined by '+'? */
-bool vulkan_listed(const char *list, const char *name);
 
 /* queue.c */
 m3_status vulkan_queue_open(m3_device_impl *device, m3_error *err);
@@ -425,7 +422,6 @@ void vulkan_describe(m3_device_impl *device, m3_exec_impl *exec, char *text, siz
 
 /* tune.c */
 m3_status vulkan_tuning_open(m3_device_impl *device, m3_error *err);
-void vulkan_tuning_close(m3_device_impl *device);
 /* Measure what the program leaves open, if the device was opened for it. */
 m3_status vulkan_tune(m3_device_impl *device, const m3_program *program, m3_error *err);
 m3_status vulkan_tuning(m3_device_impl *device, m3_tuning *tuning, m3_error *err);

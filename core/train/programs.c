@@ -177,8 +177,8 @@ static void tell(const m3_programs_plan *plan, const m3_programs_plan *fits, m3_
 
 void m3_programs_explain(const m3_programs_plan *plan, m3_error *err)
 {
-    static const uint32_t fewer[] = {UINT32_MAX, 16,
-                                     1}; /* histories ranked at once, when a small batch is not enough */
+    /* Histories ranked at once, when a small batch is not enough. */
+    static const uint32_t fewer[] = {UINT32_MAX, 16, 1};
     m3_device_limits limits;
     m3_error ignored = {0};
     uint64_t wanted = 0, least = 0;

@@ -40,7 +40,9 @@ typedef struct m3_kernel_desc {
     const char *language; /**< "opencl-c", "spirv", "c" */
     const void *code;     /**< text ends with NUL; for "c" a function pointer of type m3_c_kernel */
     uint64_t code_bytes;
-    const char *entry;       /**< buffers are bound inputs first, then outputs, then the scalar block */
+    const char *entry;       /**< buffers are bound inputs first, then outputs, then the scalar block: elements of
+                                  the grid output (u32), then the attributes in order: integers as i32, those of a
+                                  list one by one, others as f32. OpenCL: arguments; SPIR-V: push constants */
     uint32_t local[3];       /**< work-group size; 0 leaves it to the backend */
     uint32_t grid_output;    /**< the grid is counted over this output's extents: */
     uint32_t grid_divide[3]; /**< ceil(count of elements / divide) for x; y and z are 1 when 0 */

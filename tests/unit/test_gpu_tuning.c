@@ -291,6 +291,62 @@ static void measures(void **state)
     gpu_tuning_free(t);
 }
 
+/* A device that is opened, tuned if so, and closed; says what it knew then. */
+static m3_tuning open_and_tune(const m3_host *host, const char *key, const gpu_tuner *tuner, const product *p)
+{
+    gpu_tuning *t = NULL;
+    m3_error err = {0};
+    m3_tuning told = {.size = M3_STRUCT_SIZE(m3_tuning, path)};
+    assert_int_equal(gpu_tuning_open(host, "test", key, &t, &err), M3_OK);
+    if (tuner != NULL) assert_int_equal(gpu_tune(t, tuner, &processor, &p->program, 256, &err), M3_OK);
+    assert_int_equal(gpu_tuning_tell(t, &told, &err), M3_OK);
+    gpu_tuning_free(t);
+    return told;
+}
+
+static void what_a_device_learns_it_knows_when_it_is_opened_again(void **state)
+{
+    static const double microseconds[] = {5, 3, 4};
+    char folder[] = "/tmp/m3bsr-tuning-XXXXXX";
+    counters c = {0};
+    m3_host host = host_of(&c);
+    product p;
+    stopwatch w = {.host = &host, .microseconds = microseconds};
+    const gpu_tuner tuner = {&w, time_way};
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    host.cache_path = folder;
+    product_init(&p, false, true, 0, 640, 128, 128);
+    const m3_tuning first = open_and_tune(&host, "a", &tuner, &p), again = open_and_tune(&host, "a", NULL, &p);
+    const m3_tuning other = open_and_tune(&host, "b", NULL, &p);
+    assert_true(first.classes == 1 && first.measured == 1);
+    assert_true(again.classes == 1 && again.measured == 0);
+    assert_int_equal(other.classes, 0); /* the file of another device is another one */
+    assert_string_equal(first.path, again.path);
+    assert_string_not_equal(first.path, other.path);
+    assert_int_equal(c.warnings, 0);
+    assert_int_equal(unlink(first.path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_cache_that_cannot_be_used_is_a_warning(void **state)
+{
+    static const double microseconds[] = {5, 3, 4};
+    counters c = {0};
+    m3_host host = host_of(&c);
+    product p;
+    stopwatch w = {.host = &host, .microseconds = microseconds};
+    const gpu_tuner tuner = {&w, time_way};
+    (void)state;
+    product_init(&p, false, true, 0, 640, 128, 128);
+    host.cache_path = "/dev/null"; /* cannot be read as a folder, nor written */
+    assert_int_equal(open_and_tune(&host, "a", &tuner, &p).classes, 1);
+    assert_int_equal(c.warnings, 2);
+    host.cache_path = NULL;
+    assert_string_equal(open_and_tune(&host, "a", &tuner, &p).path, "");
+    assert_int_equal(c.warnings, 2);
+}
+
 /* Lowering. */
 
 static int32_t constant(const gpu_dispatch *d, const char *name)
@@ -410,6 +466,8 @@ int main(void)
     const struct CMUnitTest more[] = {
         cmocka_unit_test(what_is_saved_is_loaded),
         cmocka_unit_test(a_file_that_cannot_be_written_is_an_error),
+        cmocka_unit_test(what_a_device_learns_it_knows_when_it_is_opened_again),
+        cmocka_unit_test(a_cache_that_cannot_be_used_is_a_warning),
         cmocka_unit_test(the_tuned_way_is_taken_and_an_unknown_one_is_not),
         cmocka_unit_test(a_library_is_called_where_the_device_has_it),
         cmocka_unit_test(every_way_stays_within_the_device),

@@ -412,7 +412,7 @@ static void options_are_named(void **state)
         const char *says;
     } bad[] = {{{"colour", "red"}, "drop_barrier="},
                {{"timeline", "maybe"}, "'maybe' is neither on"},
-               {{"drop_barrier", "x"}, "'x' is no number"}};
+               {{"drop_barrier", "x"}, "'x' will not do"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         rig r;
         m3_error err = {0};

@@ -1,0 +1,54 @@
+/* plugin: values of device options, and kernels of custom ops. */
+#include "plugin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+m3_status gpu_set_number(const m3_option *option, uint64_t least, uint64_t most, uint64_t *value, m3_error *err)
+{
+    char *end = NULL;
+    *value = strtoull(option->value, &end, 10);
+    if (option->value[0] >= '0' && option->value[0] <= '9' && *end == 0 && *value >= least && *value <= most)
+        return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' will not do; give a whole number from %llu to %llu",
+                   option->value, (unsigned long long)least, (unsigned long long)most);
+}
+
+m3_status gpu_set_switch(const m3_option *option, bool *on, m3_error *err)
+{
+    *on = strcmp(option->value, "on") == 0 || strcmp(option->value, "yes") == 0;
+    if (*on || strcmp(option->value, "off") == 0 || strcmp(option->value, "no") == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' is neither on (yes) nor off (no)", option->value);
+}
+
+m3_status gpu_set_text(const m3_host *host, const m3_option *option, char **text, m3_error *err)
+{
+    const size_t bytes = strlen(option->value) + 1;
+    host->release(host->user, *text);
+    *text = host->allocate(host->user, bytes, 1);
+    if (*text == NULL) return M3_FAIL_MEMORY(err, option->key, bytes);
+    memcpy(*text, option->value, bytes);
+    return M3_OK;
+}
+
+bool gpu_listed(const char *list, const char *name)
+{
+    const size_t length = strlen(name);
+    while (list != NULL && *list != 0) {
+        const size_t entry = strcspn(list, "+");
+        if (entry == length && memcmp(list, name, length) == 0) return true;
+        list += entry + (list[entry] == '+');
+    }
+    return false;
+}
+
+const m3_kernel_desc *gpu_kernel_in(const m3_node *node, const char *language)
+{
+    const m3_op *op = node->op;
+    if (!M3_HAS(op, m3_op, kernels)) return NULL;
+    for (uint32_t i = 0; i < op->kernels.count; i++) {
+        const m3_kernel_desc *desc = (const m3_kernel_desc *)m3_span_at(op->kernels, i);
+        if (strcmp(desc->language, language) == 0) return desc;
+    }
+    return NULL;
+}

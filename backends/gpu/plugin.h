@@ -1,0 +1,19 @@
+/* plugin: what plugins over this folder share beside lowering: values of device options, and kernels of custom ops. */
+#ifndef GPU_PLUGIN_H
+#define GPU_PLUGIN_H
+
+#include "m3bsr/backend.h"
+
+/* A whole number from least to most. */
+m3_status gpu_set_number(const m3_option *option, uint64_t least, uint64_t most, uint64_t *value, m3_error *err);
+/* on (yes) or off (no). */
+m3_status gpu_set_switch(const m3_option *option, bool *on, m3_error *err);
+/* A copy that takes the place of *text; the host's release frees it. */
+m3_status gpu_set_text(const m3_host *host, const m3_option *option, char **text, m3_error *err);
+/* Is the name one of a list joined by '+'? list may be NULL. */
+bool gpu_listed(const char *list, const char *name);
+
+/* The kernel that a node's op brings in a language, or NULL. */
+const m3_kernel_desc *gpu_kernel_in(const m3_node *node, const char *language);
+
+#endif
