@@ -119,7 +119,7 @@ static void tell(const opencl_api *cl, const opencl_slot *slot, m3_device_info *
     opencl_text(cl, slot->id, CL_DRIVER_VERSION, driver, sizeof driver);
     opencl_text(cl, slot->id, CL_DEVICE_VERSION, version, sizeof version);
     info->device_class = class_of(cl, slot->id);
-    (void)snprintf(info->driver, sizeof info->driver, "%s, %s, %.12s", platform, driver, version);
+    (void)snprintf(info->driver, sizeof info->driver, "%s, %s, %.10s", platform, driver, version);
     (void)snprintf(info->features, sizeof info->features,
                    "f32 units=%llu group=%llu local=%lluKiB alloc=%lluMiB memory=%lluMiB vector=%llu%s",
                    (unsigned long long)opencl_number(cl, slot->id, CL_DEVICE_MAX_COMPUTE_UNITS),
