@@ -161,10 +161,10 @@ static inline uint64_t gpu_row_count(const m3_tensor *x)
     return rows;
 }
 
-/* Pieces of at most `part` that count is cut into; 0 where a piece would be empty. */
+/* Pieces of at most `part` that count is cut into; a part of 0 is as good as 1. */
 static inline uint64_t gpu_parts(uint64_t count, uint64_t part)
 {
-    return part == 0 ? 0 : (count + part - 1) / part;
+    return part == 0 ? count : (count + part - 1) / part;
 }
 
 /* Output and operands of a broadcast, with axes joined as far as all operands allow: strides are in elements, 0 where
