@@ -230,6 +230,7 @@ static void a_file_that_cannot_be_written_is_an_error(void **state)
 typedef struct stopwatch {
     const m3_host *host;
     const double *microseconds; /* negative: the way fails */
+    uint32_t times;             /* how many there are: more calls than that fail the test */
     uint32_t calls;
     m3_status failure;
 } stopwatch;
@@ -247,6 +248,7 @@ static m3_status time_way(void *user, const gpu_traits *traits, const m3_program
                 assert_true(list.dispatches[i].buffers[j].offset + list.dispatches[i].buffers[j].bytes <=
                             program->segments[0].bytes);
     gpu_list_fini(&list);
+    assert_true(w->calls < w->times);
     *microseconds = w->microseconds[w->calls++];
     return *microseconds < 0 ? M3_FAIL(err, w->failure, "stopwatch", "stopped") : M3_OK;
 }
@@ -274,7 +276,7 @@ static void measures(void **state)
     product p;
     char class_text[GPU_CLASS_BYTES];
     const char *names[GPU_MAX_WAYS];
-    stopwatch w = {.host = &host, .microseconds = row->microseconds, .failure = row->failure};
+    stopwatch w = {.host = &host, .microseconds = row->microseconds, .times = 3, .failure = row->failure};
     const gpu_tuner tuner = {&w, time_way};
     product_init(&p, false, true, 0, 640, 128, 128);
     assert_int_equal(gpu_ways(&processor, &p.node, class_text, names), 3);
@@ -306,12 +308,12 @@ static m3_tuning open_and_tune(const m3_host *host, const char *key, const gpu_t
 
 static void what_a_device_learns_it_knows_when_it_is_opened_again(void **state)
 {
-    static const double microseconds[] = {5, 3, 4};
+    static const double microseconds[3] = {5, 3, 4};
     char folder[] = "/tmp/m3bsr-tuning-XXXXXX";
     counters c = {0};
     m3_host host = host_of(&c);
     product p;
-    stopwatch w = {.host = &host, .microseconds = microseconds};
+    stopwatch w = {.host = &host, .microseconds = microseconds, .times = 3};
     const gpu_tuner tuner = {&w, time_way};
     (void)state;
     assert_non_null(mkdtemp(folder));
@@ -331,11 +333,11 @@ static void what_a_device_learns_it_knows_when_it_is_opened_again(void **state)
 
 static void a_cache_that_cannot_be_used_is_a_warning(void **state)
 {
-    static const double microseconds[] = {5, 3, 4};
+    static const double microseconds[6] = {5, 3, 4, 5, 3, 4}; /* nothing was kept: measured twice */
     counters c = {0};
     m3_host host = host_of(&c);
     product p;
-    stopwatch w = {.host = &host, .microseconds = microseconds};
+    stopwatch w = {.host = &host, .microseconds = microseconds, .times = 6};
     const gpu_tuner tuner = {&w, time_way};
     (void)state;
     product_init(&p, false, true, 0, 640, 128, 128);
