@@ -199,6 +199,7 @@ void gpu_groups(gpu_dispatch *d, uint64_t x, uint64_t y, uint64_t z, uint32_t gr
         d->count[i] = (uint32_t)count[i];
         d->group[i] = group[i];
     }
+    d->any_group = false;
 }
 
 /* Groups in one line, folded where the device's x axis is too short. */
@@ -215,6 +216,7 @@ void gpu_items(gpu_dispatch *d, uint64_t items)
     uint32_t group = traits->group;
     while (group > 1 && items <= group / 2) group /= 2;
     line(d, gpu_parts(items, group), group);
+    d->any_group = true;
 }
 
 void gpu_rows(gpu_dispatch *d, uint64_t rows, uint32_t lanes)

@@ -81,6 +81,7 @@ typedef struct gpu_dispatch {
     gpu_view buffers[GPU_MAX_BUFFERS];
     uint32_t words[GPU_MAX_WORDS]; /* u32, i32 or the bits of f32 */
     uint32_t group[3], count[3];   /* items of a group, and groups; count 0: nothing to launch */
+    bool any_group;                /* the kernel counts items only: groups may be of any size that makes up as many */
 } gpu_dispatch;
 
 struct gpu_list {

@@ -82,20 +82,6 @@ static void set_grid(const m3_device_impl *device, const m3_kernel_desc *desc, u
     }
 }
 
-/* A device may take fewer items in a group than the op's author thought of. */
-static m3_status check_group(m3_device_impl *device, const m3_node *node, const opencl_launch *launch, m3_error *err)
-{
-    size_t most = 0;
-    const size_t items = launch->local[0] * launch->local[1] * launch->local[2];
-    const cl_int code = device->cl->GetKernelWorkGroupInfo(launch->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
-                                                           sizeof most, &most, NULL);
-    if (code != CL_SUCCESS || items <= most) return M3_OK;
-    return M3_FAIL(err, M3_ERR_UNSUPPORTED, node->op->name,
-                   "its kernel wants groups of %zu work-items, %s takes %zu of this kernel; give a smaller local size, "
-                   "or 0 to leave it to the backend",
-                   items, device->name, most);
-}
-
 m3_status opencl_custom_launch(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                                const m3_node *node, m3_exec_impl *exec, opencl_launch *launch, m3_error *err)
 {
@@ -114,7 +100,7 @@ m3_status opencl_custom_launch(m3_device_impl *device, const m3_program *program
     bind(&b, sizeof(cl_uint), &(cl_uint){(cl_uint)count});
     bind_attributes(&b, node);
     set_grid(device, desc, count, launch);
-    if (b.code == CL_SUCCESS) return check_group(device, node, launch, err);
+    if (b.code == CL_SUCCESS) return opencl_fit_group(device, launch, desc->local[0] == 0, node->op->name, err);
     return M3_FAIL(err, M3_ERR_INVALID, node->op->name,
                    "argument %u of its kernel %s could not be set: %s; buffers come first, inputs before outputs, then "
                    "the count and the attributes",

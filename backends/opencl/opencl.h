@@ -156,6 +156,10 @@ uint32_t opencl_custom_buffers(const m3_node *node);
 m3_status opencl_custom_launch(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                                const m3_node *node, m3_exec_impl *exec, opencl_launch *launch, m3_error *err);
 
+/* group.c: a kernel that needs much may take smaller groups than its device does in general. Where groups may be of any
+ * size they shrink, with as many items in all; else M3_ERR_UNSUPPORTED says what is wanted. */
+m3_status opencl_fit_group(m3_device_impl *device, opencl_launch *launch, bool any, const char *name, m3_error *err);
+
 /* program.c */
 m3_status opencl_supports(m3_device_impl *device, const m3_node *node, m3_error *why);
 m3_status opencl_compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,

@@ -65,19 +65,6 @@ static m3_status set_arguments(m3_device_impl *device, const m3_exec_impl *exec,
     return M3_OK;
 }
 
-/* A kernel that needs much may take smaller groups than the device does in general. */
-static m3_status check_group(m3_device_impl *device, const gpu_dispatch *d, cl_kernel kernel, m3_error *err)
-{
-    size_t most = 0;
-    const size_t items = (size_t)d->group[0] * d->group[1] * d->group[2];
-    const cl_int code =
-        device->cl->GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
-    if (code != CL_SUCCESS || items <= most) return M3_OK;
-    return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry,
-                   "groups of %zu work-items are wanted, %s takes %zu for this kernel; try --device-option group=%zu",
-                   items, device->name, most, most);
-}
-
 static void prepare_gemm(const m3_exec_impl *exec, m3_buffer *const *buffers, const gpu_dispatch *d,
                          opencl_launch *launch)
 {
@@ -94,6 +81,7 @@ static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_bu
                          const gpu_dispatch *d, opencl_launch *launch, m3_error *err)
 {
     char options[768];
+    const char *op = d->list->program->nodes[d->node]->op->name;
     launch->node = d->node;
     launch->axes = d->count[2] > 1 || d->group[2] > 1 ? 3 : d->count[1] > 1 || d->group[1] > 1 ? 2 : 1;
     for (int i = 0; i < 3; i++) {
@@ -106,7 +94,7 @@ static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_bu
     }
     m3_status st = options_of(d, options, sizeof options, err);
     if (st == M3_OK) st = opencl_kernel(device, d->source, d->entry, options, &launch->kernel, err);
-    if (st == M3_OK) st = check_group(device, d, launch->kernel, err);
+    if (st == M3_OK) st = opencl_fit_group(device, launch, d->any_group, op, err);
     if (st == M3_OK) st = set_arguments(device, exec, buffers, d, launch->kernel, err);
     return st;
 }

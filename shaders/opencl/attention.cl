@@ -149,7 +149,7 @@ inline real raise(float *s, uint n, float scale, real most, real *keep)
 }
 
 #if !GRADIENT
-kernel void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OUT(float, y), UNIT_WORDS)
+GROUP_KERNEL void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OUT(float, y), UNIT_WORDS)
 {
     OPEN(q);
     OPEN(k);
@@ -193,8 +193,8 @@ kernel void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OU
 }
 
 #else
-kernel void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), IN(float, dy), OUT(float, dq),
-                        OUT(float, dk), OUT(float, dv), UNIT_WORDS)
+GROUP_KERNEL void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), IN(float, dy), OUT(float, dq),
+                              OUT(float, dk), OUT(float, dv), UNIT_WORDS)
 {
     OPEN(q);
     OPEN(k);
@@ -338,7 +338,7 @@ inline void exponents(local float *s, local const float *most)
 }
 
 #if !GRADIENT
-kernel void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OUT(float, y), UNIT_WORDS)
+GROUP_KERNEL void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OUT(float, y), UNIT_WORDS)
 {
     OPEN(q);
     OPEN(k);
@@ -437,8 +437,8 @@ inline void score(global const float *q, global const float *dy, global const fl
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-kernel void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), IN(float, dy), OUT(float, dq),
-                        OUT(float, dk), OUT(float, dv), UNIT_WORDS)
+GROUP_KERNEL void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), IN(float, dy), OUT(float, dq),
+                              OUT(float, dk), OUT(float, dv), UNIT_WORDS)
 {
     OPEN(q);
     OPEN(k);

@@ -20,6 +20,15 @@
 #define LANE ((uint)get_local_id(0))
 #endif
 
+/* A kernel that is always launched in groups of x times y items, or of LANES. Told so, a compiler shares out registers
+ * for just so many; left to guess, it may make a kernel that takes fewer. */
+#define GROUPS_OF(x, y) kernel __attribute__((reqd_work_group_size(x, y, 1)))
+#if defined(LANES) && LANES > 1
+#define GROUP_KERNEL GROUPS_OF(LANES, 1)
+#else
+#define GROUP_KERNEL kernel
+#endif
+
 /* VECTOR elements at once: real, ints, load and store. On a device that gains nothing from it VECTOR is 1. */
 #ifdef VECTOR
 #define GLUE_(a, b) a##b

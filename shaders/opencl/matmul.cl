@@ -76,10 +76,10 @@ inline void copy_b(local float *tile, global const float *b, uint column, uint k
     }
 }
 
-kernel void product(IN(float, a), IN(float, b), IN(float, bias), IN(float, residual), IN(float, gate), OUT(float, y),
-                    uint m, uint n, uint k, uint flags, uint batches, uint inner, uint a_outer, uint a_inner,
-                    uint b_outer, uint b_inner, uint a_first, uint b_first, uint y_first, uint parts, uint depth,
-                    uint groups)
+GROUP_KERNEL void product(IN(float, a), IN(float, b), IN(float, bias), IN(float, residual), IN(float, gate),
+                          OUT(float, y), uint m, uint n, uint k, uint flags, uint batches, uint inner, uint a_outer,
+                          uint a_inner, uint b_outer, uint b_inner, uint a_first, uint b_first, uint y_first,
+                          uint parts, uint depth, uint groups)
 {
     OPEN(a);
     OPEN(b);

@@ -125,8 +125,9 @@ kernel void turn_strips(IN(uint, x), OUT(uint, y), IN(uint, axes), uint outer, u
 #define TILE_ITEMS 8
 
 /* A group of TILE x TILE_ITEMS turns a tile; its rows are a word longer than the tile, so that banks differ. */
-kernel void turn_tiles(IN(uint, x), OUT(uint, y), IN(uint, axes), uint outer, uint first, uint rows, uint columns,
-                       uint step, uint row_at, uint matrices)
+GROUPS_OF(TILE, TILE_ITEMS)
+void turn_tiles(IN(uint, x), OUT(uint, y), IN(uint, axes), uint outer, uint first, uint rows, uint columns, uint step,
+                uint row_at, uint matrices)
 {
     local uint tile[TILE][TILE + 1];
     OPEN(x);

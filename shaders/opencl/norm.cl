@@ -36,8 +36,8 @@ inline float2 moments_of(global const float *x, uint width, float eps)
     return (float2)(mean, 1.0f / sqrt(sum_along(x, width, mean, true) / (float)width + eps));
 }
 
-kernel void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(float, y), uint groups, uint rows,
-                       uint width, float eps)
+GROUP_KERNEL void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(float, y), uint groups, uint rows,
+                             uint width, float eps)
 {
     OPEN(x);
     OPEN(gamma);
@@ -79,8 +79,8 @@ inline float2 add_row(global const float *x, global const float *gamma, global c
     return (rest + (float2)(sum_of(e_sum), sum_of(en_sum))) / (float)width;
 }
 
-kernel void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(float, dx), OUT(float, sums),
-                            uint groups, uint rows, uint width, float eps, uint parts, uint part)
+GROUP_KERNEL void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(float, dx), OUT(float, sums),
+                                  uint groups, uint rows, uint width, float eps, uint parts, uint part)
 {
     OPEN(x);
     OPEN(gamma);
@@ -106,7 +106,8 @@ kernel void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(f
 }
 
 /* Sums of the parts, in order; an item takes a vector of columns. */
-kernel void layer_norm_sums(IN(float, sums), OUT(float, dgamma), OUT(float, dbeta), uint groups, uint width, uint parts)
+GROUP_KERNEL void layer_norm_sums(IN(float, sums), OUT(float, dgamma), OUT(float, dbeta), uint groups, uint width,
+                                  uint parts)
 {
     OPEN(sums);
     OPEN(dgamma);
@@ -170,8 +171,8 @@ inline float2 moments_of(global const float *x, uint width, float eps, local flo
     return (float2)(mean, 1.0f / sqrt(sum_over(sum, between).y / (float)width + eps));
 }
 
-kernel void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(float, y), uint groups, uint rows,
-                       uint width, float eps)
+GROUP_KERNEL void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(float, y), uint groups, uint rows,
+                             uint width, float eps)
 {
     local float2 between[LANES + TEAM];
     OPEN(x);
@@ -187,8 +188,8 @@ kernel void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(floa
     for (uint j = LANE; j < length; j += LANES) y[j] = (x[j] - m.x) * m.y * gamma[j] + beta[j];
 }
 
-kernel void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(float, dx), OUT(float, sums),
-                            uint groups, uint rows, uint width, float eps, uint parts, uint part)
+GROUP_KERNEL void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(float, dx), OUT(float, sums),
+                                  uint groups, uint rows, uint width, float eps, uint parts, uint part)
 {
     local float2 between[LANES + TEAM];
     OPEN(x);
@@ -223,7 +224,8 @@ kernel void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(f
 }
 
 /* Sums of the parts: a group takes LANES / SLICES columns, SLICES items each. */
-kernel void layer_norm_sums(IN(float, sums), OUT(float, dgamma), OUT(float, dbeta), uint groups, uint width, uint parts)
+GROUP_KERNEL void layer_norm_sums(IN(float, sums), OUT(float, dgamma), OUT(float, dbeta), uint groups, uint width,
+                                  uint parts)
 {
     enum { BESIDE = LANES / SLICES };
     local float2 between[LANES];

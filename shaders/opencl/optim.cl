@@ -83,9 +83,9 @@ inline void update_row(const adam *a, global const float *p, global const float 
 #endif
 }
 
-kernel void adamw(IN(uint, table), IN(float, step), IN(float, scale), IN(float, p), IN(float, m), IN(float, v),
-                  IN(float, g), OUT(float, new_p), OUT(float, new_m), OUT(float, new_v), uint tensors, uint chunks,
-                  ADAM_WORDS)
+GROUP_KERNEL void adamw(IN(uint, table), IN(float, step), IN(float, scale), IN(float, p), IN(float, m), IN(float, v),
+                        IN(float, g), OUT(float, new_p), OUT(float, new_m), OUT(float, new_v), uint tensors,
+                        uint chunks, ADAM_WORDS)
 {
     OPEN(table);
     OPEN(step);
@@ -108,9 +108,9 @@ kernel void adamw(IN(uint, table), IN(float, step), IN(float, scale), IN(float, 
 }
 
 /* Row ids[i] of a table of `rows` rows by row i of g, `size` elements; other ids update nothing. */
-kernel void adamw_rows(IN(float, step), IN(float, scale), IN(float, p), IN(float, m), IN(float, v), IN(int, ids),
-                       IN(float, g), OUT(float, new_p), OUT(float, new_m), OUT(float, new_v), uint count, uint rows,
-                       uint size, ADAM_WORDS)
+GROUP_KERNEL void adamw_rows(IN(float, step), IN(float, scale), IN(float, p), IN(float, m), IN(float, v), IN(int, ids),
+                             IN(float, g), OUT(float, new_p), OUT(float, new_m), OUT(float, new_v), uint count,
+                             uint rows, uint size, ADAM_WORDS)
 {
     OPEN(step);
     OPEN(scale);
@@ -130,8 +130,8 @@ kernel void adamw_rows(IN(float, step), IN(float, scale), IN(float, p), IN(float
 }
 
 /* The rows that stand still, where outputs are not their inputs: all are copied before some are updated. */
-kernel void adamw_copy(IN(float, p), IN(float, m), IN(float, v), OUT(float, new_p), OUT(float, new_m),
-                       OUT(float, new_v), uint count, uint chunks)
+GROUP_KERNEL void adamw_copy(IN(float, p), IN(float, m), IN(float, v), OUT(float, new_p), OUT(float, new_m),
+                             OUT(float, new_v), uint count, uint chunks)
 {
     OPEN(p);
     OPEN(m);
@@ -164,7 +164,7 @@ kernel void adamw_copy(IN(float, p), IN(float, m), IN(float, v), OUT(float, new_
     sum = part[0]; /* of use to item 0, which wrote it */
 #endif
 
-kernel void squares(IN(uint, table), IN(float, g), OUT(float, sums), uint tensors, uint chunks)
+GROUP_KERNEL void squares(IN(uint, table), IN(float, g), OUT(float, sums), uint tensors, uint chunks)
 {
     OPEN(table);
     OPEN(g);
@@ -189,7 +189,7 @@ kernel void squares(IN(uint, table), IN(float, g), OUT(float, sums), uint tensor
     if (LANE == 0 && ROW < chunks) sums[t[ORDER] + begin / CHUNK] = sum;
 }
 
-kernel void norm(IN(float, sums), OUT(float, y), uint count)
+GROUP_KERNEL void norm(IN(float, sums), OUT(float, y), uint count)
 {
     OPEN(sums);
     OPEN(y);

@@ -52,7 +52,7 @@ inline TYPE join_of(types v)
 #endif
 }
 
-kernel void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+GROUP_KERNEL void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
 {
     OPEN(x);
     OPEN(y);
@@ -131,7 +131,7 @@ inline void down_strip(global const TYPE *x, uint n, uint inner, global TYPE *y)
     for (int k = 0; k < STRIP; k++) STORE(total[k], y, k * VECTOR);
 }
 
-kernel void reduce_columns(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+GROUP_KERNEL void reduce_columns(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
 {
     OPEN(x);
     OPEN(y);
@@ -180,7 +180,7 @@ inline void reduce(global const TYPE *x, global TYPE *y, uint outer, uint length
 }
 
 /* Neighbours take neighbouring words: of a row, or of a line of columns. */
-kernel void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+GROUP_KERNEL void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
 {
     local TYPE between[LANES];
     OPEN(x);
@@ -188,7 +188,7 @@ kernel void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint
     reduce(x, y, outer, length, inner, parts, part, LANE / SLICES, LANE % SLICES, between);
 }
 
-kernel void reduce_columns(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+GROUP_KERNEL void reduce_columns(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
 {
     local TYPE between[LANES];
     OPEN(x);

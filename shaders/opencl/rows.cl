@@ -207,7 +207,7 @@ inline uint is_head(global const uint *key, uint i, uint end, uint limit)
 }
 
 /* Heads of each block. */
-kernel void heads_count(IN(uint, key), OUT(uint, heads), uint count, uint block, uint limit)
+GROUP_KERNEL void heads_count(IN(uint, key), OUT(uint, heads), uint count, uint block, uint limit)
 {
     OPEN(key);
     OPEN(heads);
@@ -222,8 +222,8 @@ kernel void heads_count(IN(uint, key), OUT(uint, heads), uint count, uint block,
 }
 
 /* The distinct keys, then -1; where each starts, then where the last ends. */
-kernel void heads_write(IN(uint, key), IN(uint, heads), OUT(int, groups), OUT(uint, start), uint count, uint block,
-                        uint blocks, uint limit)
+GROUP_KERNEL void heads_write(IN(uint, key), IN(uint, heads), OUT(int, groups), OUT(uint, start), uint count,
+                              uint block, uint blocks, uint limit)
 {
     OPEN(key);
     OPEN(heads);

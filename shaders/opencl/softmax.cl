@@ -65,7 +65,7 @@ inline mask_t valid_part(global const uchar *mask, uint left)
 #endif
 }
 
-kernel void masked_softmax(IN(float, x), IN(uchar, mask), OUT(float, y), uint rows, uint length, MASK_WORDS)
+GROUP_KERNEL void masked_softmax(IN(float, x), IN(uchar, mask), OUT(float, y), uint rows, uint length, MASK_WORDS)
 {
     OPEN(x);
     OPEN(mask);
@@ -109,7 +109,7 @@ inline float largest(global const float *x, uint length)
     return max_of(LARGER(most[0], most[1]));
 }
 
-kernel void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), uint rows, uint length)
+GROUP_KERNEL void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), uint rows, uint length)
 {
     OPEN(x);
     OPEN(target);
@@ -128,7 +128,8 @@ kernel void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), uint row
     y[row] = log(sum_of(sum)) - (x[t] - most);
 }
 
-kernel void cross_entropy_grad(IN(float, x), IN(int, target), IN(float, dloss), OUT(float, dx), uint rows, uint length)
+GROUP_KERNEL void cross_entropy_grad(IN(float, x), IN(int, target), IN(float, dloss), OUT(float, dx), uint rows,
+                                     uint length)
 {
     OPEN(x);
     OPEN(target);
@@ -176,7 +177,7 @@ inline float over(float v, bool sums, local float *between)
     return of;
 }
 
-kernel void masked_softmax(IN(float, x), IN(uchar, mask), OUT(float, y), uint rows, uint length, MASK_WORDS)
+GROUP_KERNEL void masked_softmax(IN(float, x), IN(uchar, mask), OUT(float, y), uint rows, uint length, MASK_WORDS)
 {
     local float between[LANES + TEAM];
     OPEN(x);
@@ -210,7 +211,7 @@ inline float2 moments_of(global const float *x, uint length, local float *betwee
     return (float2)(most, over(sum, true, between));
 }
 
-kernel void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), uint rows, uint length)
+GROUP_KERNEL void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), uint rows, uint length)
 {
     local float between[LANES + TEAM];
     OPEN(x);
@@ -222,7 +223,8 @@ kernel void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), uint row
     if (LANE == 0 && row < rows) y[row] = t < length ? log(m.y) - (x[t] - m.x) : 0.0f;
 }
 
-kernel void cross_entropy_grad(IN(float, x), IN(int, target), IN(float, dloss), OUT(float, dx), uint rows, uint length)
+GROUP_KERNEL void cross_entropy_grad(IN(float, x), IN(int, target), IN(float, dloss), OUT(float, dx), uint rows,
+                                     uint length)
 {
     local float between[LANES + TEAM];
     OPEN(x);

@@ -89,8 +89,8 @@ kernel void order_short(IN(uint, x), OUT(uint, y), OUT(uint, y_place), uint coun
 #define DIGIT_OF(key) ((key) >> shift & (LANES - 1))
 #define PARTS         (LANES < 8 ? LANES : 8) /* of a tile */
 
-kernel void order_count(IN(uint, x), OUT(uint, counts), uint rows, uint length, uint blocks, uint block, uint shift,
-                        uint limit, int skip)
+GROUP_KERNEL void order_count(IN(uint, x), OUT(uint, counts), uint rows, uint length, uint blocks, uint block,
+                              uint shift, uint limit, int skip)
 {
     OPEN(x);
     OPEN(counts);
@@ -105,8 +105,8 @@ kernel void order_count(IN(uint, x), OUT(uint, counts), uint rows, uint length, 
     if (row < rows) counts[GROUP * LANES + LANE] = count[LANE];
 }
 
-kernel void order_move(IN(uint, x), IN(uint, x_place), IN(uint, counts), OUT(uint, y), OUT(uint, y_place), uint rows,
-                       uint length, uint blocks, uint block, uint shift, uint limit, int skip)
+GROUP_KERNEL void order_move(IN(uint, x), IN(uint, x_place), IN(uint, counts), OUT(uint, y), OUT(uint, y_place),
+                             uint rows, uint length, uint blocks, uint block, uint shift, uint limit, int skip)
 {
     OPEN(x);
     OPEN(x_place);
@@ -177,7 +177,8 @@ kernel void order_move(IN(uint, x), IN(uint, x_place), IN(uint, counts), OUT(uin
  * found digit by digit from the highest: keys that agree with it so far are counted by their next digit, and its digit
  * is the one at which the count reaches what is still missing. Then exactly k pairs are not behind it. */
 #ifdef KEEP
-kernel void top_select(IN(uint, x), OUT(uint, y), OUT(int, y_place), uint rows, uint length, uint k, uint place_bits)
+GROUP_KERNEL void top_select(IN(uint, x), OUT(uint, y), OUT(int, y_place), uint rows, uint length, uint k,
+                             uint place_bits)
 {
     OPEN(x);
     OPEN(y);

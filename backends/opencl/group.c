@@ -1,0 +1,17 @@
+/* group: how many items of a kernel the device takes at once. */
+#include "opencl.h"
+
+m3_status opencl_fit_group(m3_device_impl *device, opencl_launch *launch, bool any, const char *name, m3_error *err)
+{
+    size_t most = 0, *local = launch->local;
+    const cl_int code = device->cl->GetKernelWorkGroupInfo(launch->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,
+                                                           sizeof most, &most, NULL);
+    if (code != CL_SUCCESS) return M3_OK; /* the launch will tell */
+    while (any && local[0] * local[1] * local[2] > most && local[0] % 2 == 0) local[0] /= 2;
+    const size_t items = local[0] * local[1] * local[2];
+    if (items <= most) return M3_OK;
+    return M3_FAIL(err, M3_ERR_UNSUPPORTED, name,
+                   "its kernel wants groups of %zu work-items, %s takes %zu of this kernel; refuse=%s sends the "
+                   "operation elsewhere, and a kernel of your own may give a smaller local size, or 0 for any",
+                   items, device->name, most, name);
+}
