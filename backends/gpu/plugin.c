@@ -1,4 +1,4 @@
-/* plugin: values of device options, and kernels of custom ops. */
+/* plugin: values of device options, uses of buffers, and kernels of custom ops. */
 #include "plugin.h"
 
 #include <stdlib.h>
@@ -40,6 +40,17 @@ bool gpu_listed(const char *list, const char *name)
         list += entry + (list[entry] == '+');
     }
     return false;
+}
+
+m3_status gpu_check_use(uint32_t usage, uint64_t bytes, uint32_t use, const char *what, uint64_t offset, uint64_t count,
+                        m3_error *err)
+{
+    if ((usage & use) == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, what, "the buffer was made with usage 0x%x, which lacks 0x%x", usage, use);
+    if (offset <= bytes && count <= bytes - offset) return M3_OK;
+    return M3_FAIL(err, M3_ERR_RANGE, what, "bytes %llu to %llu were asked, the buffer has %llu",
+                   (unsigned long long)offset, (unsigned long long)offset + (unsigned long long)count,
+                   (unsigned long long)bytes);
 }
 
 const m3_kernel_desc *gpu_kernel_in(const m3_node *node, const char *language)

@@ -1,4 +1,5 @@
-/* plugin: what plugins over this folder share beside lowering: values of device options, and kernels of custom ops. */
+/* plugin: what plugins over this folder share beside lowering: values of device options, uses of buffers, and
+ * kernels of custom ops. */
 #ifndef GPU_PLUGIN_H
 #define GPU_PLUGIN_H
 
@@ -12,6 +13,10 @@ m3_status gpu_set_switch(const m3_option *option, bool *on, m3_error *err);
 m3_status gpu_set_text(const m3_host *host, const m3_option *option, char **text, m3_error *err);
 /* Is the name one of a list joined by '+'? list may be NULL. */
 bool gpu_listed(const char *list, const char *name);
+
+/* Is [offset, offset + count) inside a buffer of so many bytes, and was it made for this use (M3_BUFFER_*)? */
+m3_status gpu_check_use(uint32_t usage, uint64_t bytes, uint32_t use, const char *what, uint64_t offset, uint64_t count,
+                        m3_error *err);
 
 /* The kernel that a node's op brings in a language, or NULL. */
 const m3_kernel_desc *gpu_kernel_in(const m3_node *node, const char *language);

@@ -1,4 +1,5 @@
 /* buffer: device memory, and copies: at once where the host sees the memory, else through staging. */
+#include "plugin.h"
 #include "vulkan.h"
 
 #include <string.h>
@@ -72,20 +73,12 @@ void vulkan_buffer_free(m3_device_impl *device, m3_buffer *buffer)
     device->host->release(device->host->user, buffer);
 }
 
-/* Is [offset, offset + bytes) inside, and was the buffer made for this? */
 static m3_status check(m3_device_impl *device, const m3_buffer *buffer, uint32_t use, const char *what, uint64_t offset,
                        uint64_t bytes, m3_error *err)
 {
     const m3_status st = vulkan_check(device, err);
     if (st != M3_OK) return st;
-    if ((buffer->usage & use) == 0)
-        return M3_FAIL(err, M3_ERR_INVALID, what, "the buffer was made with usage 0x%x, which lacks 0x%x",
-                       buffer->usage, use);
-    if (offset > buffer->bytes || bytes > buffer->bytes - offset)
-        return M3_FAIL(err, M3_ERR_RANGE, what, "bytes %llu to %llu were asked, the buffer has %llu",
-                       (unsigned long long)offset, (unsigned long long)offset + (unsigned long long)bytes,
-                       (unsigned long long)buffer->bytes);
-    return M3_OK;
+    return gpu_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
 }
 
 m3_status vulkan_buffer_map(m3_device_impl *device, m3_buffer *buffer, uint32_t access, uint64_t offset, uint64_t bytes,

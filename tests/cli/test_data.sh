@@ -1,23 +1,7 @@
 #!/bin/bash
 # m3bsr data from the outside: exit statuses, results on stdout, messages on stderr, JSON that parses.
 # Labels: errors
-set -u
-: "${M3BSR:?the tool to test}"
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failures=0
-
-# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
-check() {
-    local name=$1 status=$2 pattern=$3 said got
-    shift 3
-    said=$("$@" 2>&1)
-    got=$?
-    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
-        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
-        failures=$((failures + 1))
-    fi
-}
+source "$(dirname "$0")/../support/script.sh"
 
 data="$M3BSR data"
 source=$folder/source

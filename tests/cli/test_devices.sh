@@ -2,12 +2,8 @@
 # The user's job on one backend, from the outside: a training that is interrupted, killed at any moment, or loses its
 # device goes on to the same bits; evaluation, recommendation and a trace; checkpoints move to the cpu and back.
 # Parts: cpu opencl vulkan
-set -u
-: "${M3BSR:?the tool to test}"
+source "$(dirname "$0")/../support/script.sh"
 backend=${1:?usage: test_devices.sh BACKEND}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failures=0
 m=$M3BSR
 
 if ! "$m" devices 2>/dev/null | grep -q "^$backend:"; then
@@ -15,32 +11,6 @@ if ! "$m" devices 2>/dev/null | grep -q "^$backend:"; then
     echo "skipped: this machine has no $backend device; \`m3bsr devices -v\` says why"
     exit 77
 fi
-
-fail() {
-    printf 'FAILED: %s\n' "$1"
-    failures=$((failures + 1))
-}
-
-# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
-check() {
-    local name=$1 status=$2 pattern=$3 said got
-    shift 3
-    said=$("$@" 2>&1 </dev/null)
-    got=$?
-    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
-        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
-        failures=$((failures + 1))
-    fi
-}
-
-# tensors FILE: the bytes behind the header, which has times in it
-tensors() {
-    tail -c +$(($(od -An -t u8 -N 8 "$1") + 9)) "$1"
-}
-
-same() {
-    cmp <(tensors "$1") <(tensors "$2")
-}
 
 # wait_for FILE PID: until it is there, as long as the process lives
 wait_for() {

@@ -2,20 +2,11 @@
 # Compiled kernels are kept on disk: a second process builds none; a file that is damaged, cut or of something else is
 # made anew and never trusted; processes may start at once; a folder that cannot be written to does no harm.
 # Labels: opencl
-set -u
-: "${M3BSR:?the tool to test}"
+source "$(dirname "$0")/../support/script.sh"
 "$M3BSR" devices | grep -q '^opencl:' || { echo 'skipped: no opencl device here' && exit 77; }
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
 # What the driver itself keeps lies elsewhere, so that only our files decide what is built.
 export POCL_CACHE_DIR=${XDG_CACHE_HOME:-$folder}/pocl/kcache
 cases='philox*'
-failures=0
-
-fail() {
-    printf 'FAILED: %s\n' "$1"
-    failures=$((failures + 1))
-}
 
 # run FOLDER: some cases on a cache; sets built and taken
 run() {

@@ -1,23 +1,8 @@
 #!/bin/bash
 # Machines without a driver: a backend that needs one loads, lists nothing, says why to those who ask with -v, and the
 # rest of the tool works.
-set -u
-: "${M3BSR:?the tool to test}" "${TEST_PLUGIN_DIR:?plugins of the tests}" "${PLUGIN_DIR:?plugins of the build}"
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failures=0
-
-# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
-check() {
-    local name=$1 status=$2 pattern=$3 said got
-    shift 3
-    said=$("$@" 2>&1 </dev/null)
-    got=$?
-    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
-        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
-        failures=$((failures + 1))
-    fi
-}
+source "$(dirname "$0")/../support/script.sh"
+: "${TEST_PLUGIN_DIR:?plugins of the tests}" "${PLUGIN_DIR:?plugins of the build}"
 
 # goes_without BACKEND WHAT REASON VARIABLE=VALUE: the tool under that environment
 goes_without() {

@@ -1,38 +1,8 @@
 #!/bin/bash
 # The user's job from the outside: data, train, evaluate, recommend; an interrupted training goes on to the same bits;
 # damaged files end in a sentence.
-set -u
-: "${M3BSR:?the tool to test}"
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+source "$(dirname "$0")/../support/script.sh"
 export XDG_CACHE_HOME=$folder/cache
-failures=0
-
-fail() {
-    printf 'FAILED: %s\n' "$1"
-    failures=$((failures + 1))
-}
-
-# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
-check() {
-    local name=$1 status=$2 pattern=$3 said got
-    shift 3
-    said=$("$@" 2>&1 </dev/null)
-    got=$?
-    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
-        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
-        failures=$((failures + 1))
-    fi
-}
-
-# tensors FILE: the bytes behind the header, which has times in it
-tensors() {
-    tail -c +$(($(od -An -t u8 -N 8 "$1") + 9)) "$1"
-}
-
-same() {
-    cmp <(tensors "$1") <(tensors "$2")
-}
 
 cd "$folder" || exit 1
 m=$M3BSR

@@ -1,23 +1,7 @@
 #!/bin/bash
 # m3bsr from the outside: what is asked wrongly ends with status 2 and a sentence that says how to mend it.
 # Labels: errors
-set -u
-: "${M3BSR:?the tool to test}"
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failures=0
-
-# check NAME STATUS PATTERN COMMAND...: the status, and a pattern in stdout and stderr together
-check() {
-    local name=$1 status=$2 pattern=$3 said got
-    shift 3
-    said=$("$@" 2>&1 </dev/null)
-    got=$?
-    if [ "$got" -ne "$status" ] || ! grep -qF -- "$pattern" <<<"$said"; then
-        printf 'FAILED: %s: status %s, wanted %s and "%s" in:\n%s\n' "$name" "$got" "$status" "$pattern" "$said"
-        failures=$((failures + 1))
-    fi
-}
+source "$(dirname "$0")/../support/script.sh"
 
 # config NAME LINE...: a file of settings
 config() {
