@@ -45,6 +45,7 @@ typedef struct gpu_traits {
     uint64_t local_bytes;      /* memory that a group shares */
     uint64_t largest_binding;  /* bytes of a buffer that a kernel sees */
     const gpu_tuning *tuning;  /* measured choices, or NULL */
+    const char *way;           /* for products that can be computed so, whatever was measured; or NULL */
     bool clblast;              /* the backend runs source "clblast", entry "gemm", by a call of that library: constants
                                   TRANSPOSE_A, TRANSPOSE_B; buffers a, b, c; words m, n, k, lda, ldb, ldc, strides and
                                   first elements of a, b, c, number of products. Geometry means nothing there */

@@ -140,6 +140,13 @@ uint32_t gpu_product_ways(const gpu_traits *traits, const gpu_product *p, char *
     return count;
 }
 
+const char *gpu_way_named(const char *name)
+{
+    const char *way = gpu_processor_way(name);
+    if (way == NULL) way = gpu_tiles_way(name);
+    return way == NULL && strcmp(name, "clblast") == 0 ? "clblast" : way;
+}
+
 void gpu_product_lower(gpu_list *l, const gpu_product *p)
 {
     char class_text[GPU_CLASS_BYTES];
@@ -147,6 +154,7 @@ void gpu_product_lower(gpu_list *l, const gpu_product *p)
     if (products(p) * p->m * p->n == 0) return;
     const uint32_t count = gpu_product_ways(l->traits, p, class_text, names);
     const char *tuned = gpu_tuned(l->traits->tuning, class_text), *way = names[0];
+    if (l->traits->way != NULL) tuned = l->traits->way;
     for (uint32_t i = 0; i < count && tuned != NULL; i++)
         if (strcmp(names[i], tuned) == 0) way = names[i];
     if (strcmp(way, "clblast") == 0)

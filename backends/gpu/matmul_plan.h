@@ -53,6 +53,8 @@ void gpu_product_sum(gpu_list *l, const gpu_product *p, gpu_view part, uint64_t 
 uint64_t gpu_most_parts(const gpu_traits *traits, const gpu_product *p);
 
 /* The kinds. Their names are listed from the one that is the default for the product on; ended by NULL. */
+const char *gpu_processor_way(const char *name); /* that name, static, or NULL when it is none of them */
+const char *gpu_tiles_way(const char *name);
 void gpu_processor_lower(gpu_list *l, const gpu_product *p, const char *way);
 uint32_t gpu_processor_ways(const gpu_traits *traits, const gpu_product *p, const char **names);
 void gpu_tiles_lower(gpu_list *l, const gpu_product *p, const char *way);

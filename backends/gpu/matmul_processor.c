@@ -31,6 +31,13 @@ typedef struct block {
     uint64_t parts, depth, piece;     /* of the sum; steps of a part, and of a piece of it */
 } block;
 
+const char *gpu_processor_way(const char *name)
+{
+    for (uint32_t i = 0; i < WAYS; i++)
+        if (strcmp(ways[i].name, name) == 0) return ways[i].name;
+    return NULL;
+}
+
 uint32_t gpu_processor_ways(const gpu_traits *traits, const gpu_product *p, const char **names)
 {
     /* Higher tiles read b less often, which shows where tiles are long; they leave more of a rest. */

@@ -82,6 +82,13 @@ static uint64_t cost(const gpu_traits *traits, const gpu_product *p, const tile 
     return rounds * steps * (sums + copies + reads);
 }
 
+const char *gpu_tiles_way(const char *name)
+{
+    for (uint32_t i = 0; i < TILES; i++)
+        if (strcmp(tiles[i].name, name) == 0) return tiles[i].name;
+    return NULL;
+}
+
 uint32_t gpu_tiles_ways(const gpu_traits *traits, const gpu_product *p, const char **names)
 {
     uint32_t count = 0, best = 0;

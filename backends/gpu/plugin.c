@@ -1,5 +1,6 @@
 /* plugin: values of device options, uses of buffers, and kernels of custom ops. */
 #include "plugin.h"
+#include "tuning.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,14 @@ m3_status gpu_set_text(const m3_host *host, const m3_option *option, char **text
     if (*text == NULL) return M3_FAIL_MEMORY(err, option->key, bytes);
     memcpy(*text, option->value, bytes);
     return M3_OK;
+}
+
+m3_status gpu_set_way(const m3_option *option, const char **way, m3_error *err)
+{
+    *way = gpu_way_named(option->value);
+    if (*way != NULL) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, option->key,
+                   "'%s' is no way to compute a product; the files that `m3bsr tune` writes name them", option->value);
 }
 
 bool gpu_listed(const char *list, const char *name)

@@ -11,6 +11,8 @@ m3_status gpu_set_number(const m3_option *option, uint64_t least, uint64_t most,
 m3_status gpu_set_switch(const m3_option *option, bool *on, m3_error *err);
 /* A copy that takes the place of *text; the host's release frees it. */
 m3_status gpu_set_text(const m3_host *host, const m3_option *option, char **text, m3_error *err);
+/* A way to compute products (tuning.h). */
+m3_status gpu_set_way(const m3_option *option, const char **way, m3_error *err);
 /* Is the name one of a list joined by '+'? list may be NULL. */
 bool gpu_listed(const char *list, const char *name);
 

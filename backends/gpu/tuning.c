@@ -289,6 +289,7 @@ static m3_status measure(gpu_tuning *t, const gpu_tuner *tuner, const gpu_traits
     entry only = {.microseconds = 0};
     const gpu_tuning one = {.host = t->host, .entries = &only, .count = 1};
     forced.tuning = &one;
+    forced.way = NULL;
     (void)snprintf(only.class_text, sizeof only.class_text, "%s", class_text);
     for (uint32_t i = 0; i < count; i++) {
         double microseconds = 0;

@@ -24,6 +24,9 @@ enum { GPU_MAX_WAYS = 24, GPU_CLASS_BYTES = 96 };
  * [GPU_MAX_WAYS], static, the default first, and says how many. 0: its op has one way. */
 uint32_t gpu_ways(const gpu_traits *traits, const m3_node *node, char *class_text, const char **names);
 
+/* The way of this name, static, or NULL when there is none. */
+const char *gpu_way_named(const char *name);
+
 /* The table of a device with what its file in the host's cache has. A file that cannot be read is a warning in the log:
  * the defaults hold then. interface: of the file's name; key: one line, all that decides how fast a way is; copied. */
 m3_status gpu_tuning_open(const m3_host *host, const char *interface, const char *key, gpu_tuning **out, m3_error *err);

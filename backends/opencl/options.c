@@ -55,13 +55,14 @@ static m3_status set_option(m3_device_impl *device, const m3_option *option, m3_
         device->no_clblast = !use;
         return st;
     }
+    if (strcmp(key, "way") == 0) return gpu_set_way(option, &t->way, err);
     if (strcmp(key, "tune") == 0) return gpu_set_switch(option, &device->tune, err);
     if (strcmp(key, "cache") == 0) return gpu_set_switch(option, &device->cache, err);
     return M3_FAIL(
         err, M3_ERR_INVALID, key,
         "no such option of an opencl device; there are shape=gpu|processor, lanes=N, vector=N, group=N (how "
         "kernels are shaped), cache=off (keep no compiled kernels), tune=yes (measure what is faster), clblast=yes|no "
-        "(where it is installed, among what is measured), "
+        "(where it is installed, among what is measured), way=NAME (compute products so where it can be done), "
         "refuse=OP+OP (say no to these ops), "
         "fail_after=N (be lost after N submits), largest_buffer=BYTES (refuse larger ones), memory=BYTES "
         "(hold no more)");

@@ -15,13 +15,15 @@ m3_status vulkan_set_option(m3_device_impl *device, const m3_option *option, m3_
     if (strcmp(key, "validate") == 0) return gpu_set_switch(option, &device->validate, err);
     if (strcmp(key, "staging") == 0) return gpu_set_switch(option, &device->staging, err);
     if (strcmp(key, "timeline") == 0) return gpu_set_switch(option, &device->timeline, err);
+    if (strcmp(key, "way") == 0) return gpu_set_way(option, &device->traits.way, err);
     if (strcmp(key, "tune") == 0) return gpu_set_switch(option, &device->tune, err);
     if (strcmp(key, "cache") == 0) return gpu_set_switch(option, &device->cached, err);
     return M3_FAIL(
         err, M3_ERR_INVALID, key,
         "no such option of the vulkan device; there are timeline=off (fences instead of timeline semaphores), "
         "staging=on (copy through staging buffers even where memory is shared), cache=off (keep no compiled kernels on "
-        "disk), tune=yes (measure what is faster), validate=yes (the validation layer's messages are failures), "
+        "disk), tune=yes (measure what is faster), way=NAME (compute products so where it can be done), validate=yes "
+        "(the validation layer's messages are failures), "
         "refuse=OP+OP (say no to these ops), fail_after=N (be lost after N submits), largest_buffer=BYTES (refuse "
         "larger ones), memory=BYTES (hold no more), drop_barrier=N (leave out a barrier)");
 }

@@ -200,16 +200,19 @@ M3_API m3_status m3_bench(m3_device *device, const m3_settings *settings, const 
 
 typedef struct m3_tune_options {
     uint32_t size;
-    uint32_t batch; /**< 0: the settings' */
-    const char *const *no_pass;
-    bool strict;
-    m3_span fallbacks;
+    uint32_t batch;             /**< of the step and of inference; 0: the settings' batch and eval_batch */
+    const char *const *no_pass; /**< names of passes to leave out, ended by NULL, borrowed; NULL: none */
+    bool strict;                /**< an operation that the device does not run is an error */
+    m3_span fallbacks;          /**< of m3_device *, borrowed: where such operations run instead */
 } m3_tune_options;
 
 /** Let a device that was opened with the option tune=yes measure what the training step and the inference of
- * `settings` (their behaviors, items, modalities … as written) leave open.
- * @param tuning  What is known afterwards.
- * Returns M3_ERR_UNSUPPORTED: the device's backend measures nothing. */
+ * `settings` (their behaviors, items, modalities … as written) leave open. A device that was opened without the option
+ * only says what it knows: tuning->measured stays 0.
+ * @param options  NULL: none.
+ * @param tuning   The caller sets its size; what is known afterwards.
+ * Returns M3_ERR_UNSUPPORTED: the device's backend measures nothing. M3_ERR_MEMORY says what would fit. The device is
+ * used by one thread at a time. */
 M3_API m3_status m3_tune(m3_device *device, const m3_settings *settings, const m3_tune_options *options,
                          m3_tuning *tuning, m3_error *err);
 

@@ -1,7 +1,11 @@
 /* ops: the case list on every backend of the build, and the gradients of all ops on the reference.
  * A test is one op on one device, or the gradients of one op; it reports every case of it that does not hold.
  * The argument is "gradients", or names devices (named.h).
- * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes */
+ * With a way of products among the options, only the ops that are products run.
+ * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes
+ * Parts: opencl,way=clblast opencl,vector=16,way=rows8 opencl,vector=16,way=rows12 opencl,vector=16,way=rows14
+ * Parts: opencl,vector=8,way=rows4 opencl,vector=8,way=rows6 opencl,shape=gpu,way=tile8x128 opencl,shape=gpu,way=tile64x8
+ * Parts: vulkan,way=tile128x128 vulkan,way=tile64x64r8 vulkan,way=tile32x64 vulkan,way=tile8x128 vulkan,way=tile64x8 */
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
 #include "core/ops/op.h"
@@ -18,6 +22,7 @@ static struct {
     m3_device *reference;
     m3_device *device[NAMED_DEVICES];
     uint32_t count;
+    bool products; /* alone */
 } with;
 
 typedef struct subject {
@@ -65,7 +70,13 @@ static void open_devices(const char *argument)
     }
     if (strcmp(argument, "gradients") == 0) return;
     named_read(&n, argument);
+    for (uint32_t i = 0; i < n.option_count; i++) with.products |= strcmp(n.option[i].key, "way") == 0;
     with.count = named_open(&n, with.engine, with.device);
+}
+
+static bool is_wanted(const m3_op *op)
+{
+    return !with.products || strcmp(op->name, "linear") == 0 || strcmp(op->name, "matmul") == 0;
 }
 
 static void close_devices(void)
@@ -98,7 +109,11 @@ int main(int argc, char **argv)
     subject *subjects = m3_calloc(most, sizeof *subjects);
     if (tests == NULL || subjects == NULL) return EXIT_FAILURE;
     for (uint32_t d = 0; d < with.count; d++)
-        for (uint32_t o = 0; o < ops; o++, count++) add(&tests[count], &subjects[count], with.device[d], m3_op_at(o));
+        for (uint32_t o = 0; o < ops; o++)
+            if (is_wanted(m3_op_at(o))) {
+                add(&tests[count], &subjects[count], with.device[d], m3_op_at(o));
+                count++;
+            }
     for (uint32_t o = 0; o < ops && with.count == 0; o++)
         if (m3_op_at(o)->gradient != NULL) {
             add(&tests[count], &subjects[count], NULL, m3_op_at(o));

@@ -200,6 +200,10 @@ PIN(m3_backend_api, memory_used, 160);
 PIN(m3_backend_api, measure_peak, 168);
 PIN(m3_backend_api, describe, 176);
 PIN(m3_backend_api, tuning, 184);
+PIN(m3_tuning, size, 0);
+PIN(m3_tuning, classes, 4);
+PIN(m3_tuning, measured, 8);
+PIN(m3_tuning, path, 12);
 
 /* Structs without a size lie in arrays and in other structs, so they never grow. */
 #if UINTPTR_MAX == UINT64_MAX
