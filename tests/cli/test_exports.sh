@@ -1,7 +1,7 @@
 #!/bin/bash
 # The library exports what the public headers declare M3_API, and nothing else.
+# Labels: release
 set -u
-[ -z "$SANITIZE" ] || { echo "skipped: sanitizers add symbols of their own"; exit 77; }
 failed=0
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A plugin publishes m3_plugin_query and nothing else, and needs no symbol of ours.
+# Labels: release
 set -u
-[ -z "$SANITIZE" ] || { echo "skipped: sanitizers add symbols of their own"; exit 77; }
 failed=0
 plugins=0
 

@@ -4,8 +4,10 @@
  * With a way of products among the options, only the ops that are products run.
  * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes
  * Parts: opencl,way=clblast opencl,vector=16,way=rows8 opencl,vector=16,way=rows12 opencl,vector=16,way=rows14
- * Parts: opencl,vector=8,way=rows4 opencl,vector=8,way=rows6 opencl,shape=gpu,way=tile8x128 opencl,shape=gpu,way=tile64x8
- * Parts: vulkan,way=tile128x128 vulkan,way=tile64x64r8 vulkan,way=tile32x64 vulkan,way=tile8x128 vulkan,way=tile64x8 */
+ * Parts: opencl,vector=8,way=rows4 opencl,vector=8,way=rows6
+ * Parts: opencl,shape=gpu,way=tile8x128 opencl,shape=gpu,way=tile64x8
+ * Parts: vulkan,way=tile128x128 vulkan,way=tile64x64r8 vulkan,way=tile32x64
+ * Parts: vulkan,way=tile8x128 vulkan,way=tile64x8 */
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
 #include "core/ops/op.h"
