@@ -323,6 +323,41 @@ static void is_opened(void **state)
     m3_engine_free(engine);
 }
 
+/* The numbers of the devices of classes.c that were tried, in order. */
+static void note_attempt(void *user, m3_log_level level, const char *line)
+{
+    char *tried = user;
+    const char *at = strstr(line, "device classes:");
+    if (level == M3_LOG_WARN && at != NULL) (void)strncat(tried, at + strlen("device classes:"), 1);
+}
+
+static void auto_tries_the_best_class_first(void **state)
+{
+    (void)state;
+    char tried[16] = "";
+    m3_engine *engine = NULL;
+    m3_device *device = NULL;
+    m3_error err = {0};
+    copy_plugin("classes", "m3bsr_backend_classes.so");
+    const m3_engine_config config = {.size = sizeof config,
+                                     .plugin_path = folder,
+                                     .threads = 1,
+                                     .log = note_attempt,
+                                     .log_user = tried,
+                                     .log_level = M3_LOG_WARN,
+                                     .cache_path = folder,
+                                     .allow_writable_folder = true};
+    assert_int_equal(m3_engine_create(&config, &engine, &err), M3_OK);
+    (void)m3_device_open(engine, "auto", (m3_span){0}, &device, &err);
+    const bool opened = device != NULL;
+    m3_device_close(device);
+    m3_engine_free(engine);
+    /* Discrete, then integrated; an installed library may have a cpu beside it, which then opens. */
+    assert_memory_equal(tried, "425", 3);
+    assert_null(strchr(tried, '0')); /* the reference */
+    if (!opened) assert_string_equal(tried, "42531");
+}
+
 static void auto_never_takes_the_reference(void **state)
 {
     char path[512];
@@ -402,6 +437,7 @@ int main(void)
         IN_FOLDER(modules_and_ops_are_found_by_name),
         IN_FOLDER(two_engines_share_a_process),
         IN_FOLDER(auto_never_takes_the_reference),
+        IN_FOLDER(auto_tries_the_best_class_first),
         IN_FOLDER(each_failed_allocation_is_survived),
         {"so is memory that stays away", each_failed_allocation_is_survived, make_folder, remove_folder, folder},
     };
