@@ -37,12 +37,14 @@ static cl_event event_of(m3_device_impl *device, uint64_t value)
     return event;
 }
 
-/* Everything up to value is done: let its events go. */
+/* Everything up to value is done: let its events go. Values without an event do not move `reached`, so marks of a later
+ * round may lie where those up to value were. */
 static void reach(m3_device_impl *device, uint64_t value)
 {
     pthread_mutex_lock(&device->lock);
-    for (uint64_t v = device->reached + 1; v <= value; v++) {
-        opencl_mark *mark = &device->ring[v % OPENCL_RING];
+    for (int i = 0; i < OPENCL_RING; i++) {
+        opencl_mark *mark = &device->ring[i];
+        if (mark->value == 0 || mark->value > value) continue;
         if (mark->event != NULL) (void)device->cl->ReleaseEvent(mark->event);
         *mark = (opencl_mark){0};
     }
