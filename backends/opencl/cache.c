@@ -19,27 +19,28 @@ enum { MAGIC = sizeof magic - 1, HEAD = MAGIC + 32, PATH_BYTES = 4096 };
 opencl_key opencl_cache_key(m3_device_impl *device, const char *const *texts, uint32_t count)
 {
     opencl_key key = {{0, 0}};
-    XXH3_state_t *state = XXH3_createState();
-    if (state == NULL) return key;
-    (void)XXH3_128bits_reset(state);
+    XXH3_state_t state; /* here, since a key that could not be had would be one that all sources share */
+    XXH3_INITSTATE(&state);
+    (void)XXH3_128bits_reset(&state);
     const cl_device_info about[] = {CL_DEVICE_NAME, CL_DEVICE_VENDOR, CL_DEVICE_VERSION, CL_DRIVER_VERSION};
     char text[1024] = {0};
     if (device->cl->GetPlatformInfo(device->platform, CL_PLATFORM_VERSION, sizeof text - 1, text, NULL) == CL_SUCCESS)
-        (void)XXH3_128bits_update(state, text, strlen(text) + 1);
+        (void)XXH3_128bits_update(&state, text, strlen(text) + 1);
     for (size_t i = 0; i < sizeof about / sizeof about[0]; i++) {
         opencl_text(device->cl, device->id, about[i], text, sizeof text);
-        (void)XXH3_128bits_update(state, text, strlen(text) + 1);
+        (void)XXH3_128bits_update(&state, text, strlen(text) + 1);
     }
-    for (uint32_t i = 0; i < count; i++) (void)XXH3_128bits_update(state, texts[i], strlen(texts[i]) + 1);
-    const XXH128_hash_t hash = XXH3_128bits_digest(state);
-    (void)XXH3_freeState(state);
+    for (uint32_t i = 0; i < count; i++) (void)XXH3_128bits_update(&state, texts[i], strlen(texts[i]) + 1);
+    const XXH128_hash_t hash = XXH3_128bits_digest(&state);
     key.hash[0] = hash.low64;
     key.hash[1] = hash.high64;
     return key;
 }
 
+/* None where nothing is kept. */
 static bool path_of(const m3_device_impl *device, opencl_key key, const char *tail, char path[PATH_BYTES])
 {
+    if (!device->cache || device->host->cache_path == NULL) return false;
     const int length = snprintf(path, PATH_BYTES, "%s/opencl-%016llx%016llx%s", device->host->cache_path,
                                 (unsigned long long)key.hash[1], (unsigned long long)key.hash[0], tail);
     return length > 0 && length < PATH_BYTES;
@@ -60,7 +61,7 @@ unsigned char *opencl_cache_read(m3_device_impl *device, opencl_key key, size_t 
     char path[PATH_BYTES];
     unsigned char head[HEAD], wanted[HEAD], *binary = NULL;
     struct stat about;
-    if (!device->cache || !path_of(device, key, ".bin", path)) return NULL;
+    if (!path_of(device, key, ".bin", path)) return NULL;
     FILE *file = fopen(path, "rbe");
     if (file == NULL) return NULL;
     bool good = fread(head, 1, HEAD, file) == HEAD && fstat(fileno(file), &about) == 0 && about.st_size > HEAD;
@@ -84,7 +85,7 @@ void opencl_cache_write(m3_device_impl *device, opencl_key key, const unsigned c
 {
     char path[PATH_BYTES], temporary[PATH_BYTES];
     unsigned char head[HEAD];
-    if (!device->cache || !path_of(device, key, ".bin", path) || !path_of(device, key, ".XXXXXX", temporary)) return;
+    if (!path_of(device, key, ".bin", path) || !path_of(device, key, ".XXXXXX", temporary)) return;
     const int fd = mkstemp(temporary);
     if (fd < 0) return;
     FILE *file = fdopen(fd, "wb");
