@@ -14,6 +14,38 @@ uint32_t opencl_custom_buffers(const m3_node *node)
     return node->in_count + node->out_count;
 }
 
+/* Items of a group along an axis. */
+static uint32_t local_of(const m3_device_impl *device, const m3_kernel_desc *desc, int axis)
+{
+    if (desc->local[0] == 0) return axis == 0 ? device->traits.group : 1;
+    return desc->local[axis] == 0 ? 1 : desc->local[axis];
+}
+
+/* A launch that the device does not take would lose it, and here another backend can still be found. */
+m3_status opencl_custom_supports(const m3_device_impl *device, const m3_node *node, m3_error *why)
+{
+    const m3_kernel_desc *desc = opencl_custom(node);
+    uint64_t items = 1;
+    if (desc->grid_output >= node->out_count)
+        return M3_FAIL(why, M3_ERR_INVALID, node->op->name, "its kernel's grid is counted over output %u of %u",
+                       desc->grid_output, node->out_count);
+    for (int i = 0; i < 3; i++) {
+        const uint32_t local = local_of(device, desc, i);
+        if (local > device->most_along[i])
+            return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                           "its kernel wants groups of %u work-items along %c, %s takes %llu; give a smaller local "
+                           "size, or 0 for any",
+                           local, "xyz"[i], device -> name, (unsigned long long)device -> most_along[i]);
+        if (items <= device->most_items) items *= local;
+    }
+    if (items <= device->most_items) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                   "its kernel wants groups of %u x %u x %u work-items, %s takes %llu in all; give a smaller local "
+                   "size, or 0 for any",
+                   local_of(device, desc, 0), local_of(device, desc, 1), local_of(device, desc, 2), device->name,
+                   (unsigned long long)device->most_items);
+}
+
 typedef struct binder {
     m3_device_impl *device;
     const m3_program *program;
@@ -72,12 +104,11 @@ static m3_status check_places(const m3_program *program, const m3_node *node, m3
 
 static void set_grid(const m3_device_impl *device, const m3_kernel_desc *desc, uint64_t count, opencl_launch *launch)
 {
-    const size_t automatic[3] = {device->traits.group, 1, 1};
     launch->axes = 3;
     for (int i = 0; i < 3; i++) {
         const uint64_t divide = desc->grid_divide[i] == 0 && i == 0 ? 1 : desc->grid_divide[i];
         const uint64_t items = divide == 0 ? 1 : (count + divide - 1) / divide;
-        launch->local[i] = desc->local[0] == 0 ? automatic[i] : desc->local[i] == 0 ? 1 : desc->local[i];
+        launch->local[i] = local_of(device, desc, i);
         launch->global[i] = (size_t)(items + launch->local[i] - 1) / launch->local[i] * launch->local[i];
     }
 }
@@ -86,9 +117,6 @@ m3_status opencl_custom_launch(m3_device_impl *device, const m3_program *program
                                const m3_node *node, m3_exec_impl *exec, opencl_launch *launch, m3_error *err)
 {
     const m3_kernel_desc *desc = opencl_custom(node);
-    if (desc->grid_output >= node->out_count)
-        return M3_FAIL(err, M3_ERR_INVALID, node->op->name, "its kernel's grid is counted over output %u of %u",
-                       desc->grid_output, node->out_count);
     const uint64_t count = m3_tensor_count(node->out[desc->grid_output]);
     m3_status st = check_places(program, node, err);
     if (st != M3_OK || count == 0) return st;

@@ -51,8 +51,9 @@ struct m3_device_impl {
     gpu_traits traits;
     uint32_t alignment; /* of tensors, in bytes */
     uint64_t memory_total, largest_buffer;
-    char *refused;       /* option refuse: names joined by '+', or NULL */
-    uint64_t fail_after; /* option fail_after: submits until the device is lost; UINT64_MAX: never */
+    uint64_t most_items, most_along[3]; /* work-items of a group: in all, and along each axis */
+    char *refused;                      /* option refuse: names joined by '+', or NULL */
+    uint64_t fail_after;                /* option fail_after: submits until the device is lost; UINT64_MAX: never */
     uint64_t submits;
     opencl_clblast *clblast; /* or NULL */
     gpu_tuning *tuning;
@@ -153,6 +154,8 @@ void opencl_cache_write(m3_device_impl *device, opencl_key key, const unsigned c
 /* custom.c: kernels in OpenCL C that custom ops bring (m3_kernel_desc, language "opencl-c"). */
 const m3_kernel_desc *opencl_custom(const m3_node *node);
 uint32_t opencl_custom_buffers(const m3_node *node);
+/* Does the device take the kernel's groups? M3_ERR_UNSUPPORTED names both sizes. */
+m3_status opencl_custom_supports(const m3_device_impl *device, const m3_node *node, m3_error *why);
 m3_status opencl_custom_launch(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                                const m3_node *node, m3_exec_impl *exec, opencl_launch *launch, m3_error *err);
 

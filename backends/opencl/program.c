@@ -10,7 +10,8 @@ m3_status opencl_supports(m3_device_impl *device, const m3_node *node, m3_error 
     const char *name = node->op->name;
     if (gpu_listed(device->refused, name))
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "refused by the option refuse=%s", device->refused);
-    return opencl_custom(node) != NULL ? M3_OK : gpu_supports(&device->traits, node, why);
+    if (opencl_custom(node) != NULL) return opencl_custom_supports(device, node, why);
+    return gpu_supports(&device->traits, node, why);
 }
 
 /* Constants as the compiler wants them. */
