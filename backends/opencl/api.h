@@ -35,6 +35,7 @@
     F(EnqueueReadBuffer)                                                                                               \
     F(EnqueueWriteBuffer)                                                                                              \
     F(EnqueueFillBuffer)                                                                                               \
+    F(EnqueueMarkerWithWaitList)                                                                                       \
     F(Flush)                                                                                                           \
     F(Finish)                                                                                                          \
     F(WaitForEvents)                                                                                                   \

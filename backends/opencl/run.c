@@ -12,12 +12,17 @@ static m3_status enqueue(m3_device_impl *device, cl_command_queue queue, const o
     return code == CL_SUCCESS ? M3_OK : opencl_lose(device, "a launch", code, err);
 }
 
+/* Without a launch, the value is that of the work before it: the event of a marker. */
 static m3_status submit_plain(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
 {
     cl_event event = NULL;
     for (uint32_t i = 0; i < exec->count; i++) {
         m3_status st = enqueue(device, device->queue, &exec->launches[i], i + 1 == exec->count ? &event : NULL, err);
         if (st != M3_OK) return st;
+    }
+    if (exec->count == 0) {
+        const cl_int code = device->cl->EnqueueMarkerWithWaitList(device->queue, 0, NULL, &event);
+        if (code != CL_SUCCESS) return opencl_lose(device, "a run of nothing", code, err);
     }
     return opencl_mark_work(device, event, value, err);
 }
