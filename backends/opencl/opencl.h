@@ -119,7 +119,7 @@ m3_status opencl_set_options(m3_device_impl *device, m3_span options, m3_error *
 m3_status opencl_wait(m3_device_impl *device, uint64_t value, uint64_t timeout_ns, m3_error *err);
 /* The failure that sticks to the device, if any. */
 m3_status opencl_check(m3_device_impl *device, m3_error *err);
-/* Make a failure stick, and report it. */
+/* Make a failure stick, and report it, when the driver has let go of all memory of the caller. Not under the lock. */
 m3_status opencl_lose(m3_device_impl *device, const char *what, cl_int code, m3_error *err);
 /* Give work that was queued its value; the event is taken over, NULL means that it is done. Waits for old work when too
  * much is under way. */

@@ -13,12 +13,19 @@ m3_status opencl_check(m3_device_impl *device, m3_error *err)
     return failure.code;
 }
 
+/* Callers take their memory back when work has failed, so let the driver finish what it still does with it. */
+static void settle(m3_device_impl *device)
+{
+    if (device->queue != NULL) (void)device->cl->Finish(device->queue);
+}
+
 m3_status opencl_lose(m3_device_impl *device, const char *what, cl_int code, m3_error *err)
 {
     m3_error failure = {0};
     (void)M3_FAIL(&failure, M3_ERR_DEVICE_LOST, device->name,
                   "%s failed with %s: the device is lost; open it again, or choose another one with --backend", what,
                   OPENCL_CODE(code));
+    settle(device);
     pthread_mutex_lock(&device->lock);
     if (device->failure.code == M3_OK) device->failure = failure;
     pthread_mutex_unlock(&device->lock);
@@ -91,7 +98,10 @@ static m3_status wait_for(m3_device_impl *device, cl_event event, m3_error *err)
 m3_status opencl_wait(m3_device_impl *device, uint64_t value, uint64_t timeout_ns, m3_error *err)
 {
     m3_status st = opencl_check(device, err);
-    if (st != M3_OK) return st;
+    if (st != M3_OK) {
+        settle(device); /* of what another thread had queued when the device was lost */
+        return st;
+    }
     pthread_mutex_lock(&device->lock);
     const uint64_t last = device->value;
     pthread_mutex_unlock(&device->lock);

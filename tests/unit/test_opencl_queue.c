@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+static m3_device_impl device;
+
 /* The driver. */
 
 enum { MOST = 4 * OPENCL_RING };
@@ -19,7 +21,8 @@ struct _cl_event {
 
 static struct driver {
     struct _cl_event events[MOST];
-    int made, finished;
+    int made;
+    cl_int write_code, flush_code, wait_code; /* how calls end */
 } driver;
 
 static cl_event next_event(void)
@@ -47,6 +50,7 @@ static cl_int CL_API_CALL release(cl_event event)
 static cl_int CL_API_CALL wait_for_events(cl_uint count, const cl_event *events)
 {
     assert_int_equal(count, 1);
+    if (driver.wait_code != CL_SUCCESS) return driver.wait_code;
     for (struct _cl_event *e = driver.events; e <= events[0]; e++) e->done = true;
     return CL_SUCCESS;
 }
@@ -64,6 +68,16 @@ static cl_int CL_API_CALL tell(cl_event event, cl_event_info what, size_t bytes,
 static cl_int CL_API_CALL flush(cl_command_queue queue)
 {
     (void)queue;
+    return driver.flush_code;
+}
+
+/* Takes no lock of the device, so whoever calls it may hold none: a thread that waits would hang. */
+static cl_int CL_API_CALL finish(cl_command_queue queue)
+{
+    assert_ptr_equal(queue, &driver);
+    assert_int_equal(pthread_mutex_trylock(&device.lock), 0);
+    assert_int_equal(pthread_mutex_unlock(&device.lock), 0);
+    for (int i = 0; i < driver.made; i++) driver.events[i].done = true;
     return CL_SUCCESS;
 }
 
@@ -78,6 +92,7 @@ static cl_int CL_API_CALL write_buffer(cl_command_queue queue, cl_mem memory, cl
     (void)from;
     (void)before;
     assert_true(blocking == CL_FALSE && count == 0);
+    if (driver.write_code != CL_SUCCESS) return driver.write_code;
     *event = next_event();
     return CL_SUCCESS;
 }
@@ -97,11 +112,10 @@ static const opencl_api api = {.EnqueueWriteBuffer = write_buffer,
                                .ReleaseEvent = release,
                                .WaitForEvents = wait_for_events,
                                .GetEventInfo = tell,
-                               .Flush = flush};
+                               .Flush = flush,
+                               .Finish = finish};
 
 /* The device. */
-
-static m3_device_impl device;
 
 static int set_up(void **state)
 {
@@ -169,12 +183,85 @@ static void a_run_of_nothing_waits(void **state)
     for (int i = 0; i < driver.made; i++) assert_int_equal(driver.events[i].held, 0);
 }
 
+/* Whatever fails, memory that was handed over before is the caller's again when the failure is told. */
+
+static m3_status upload(uint64_t *value)
+{
+    m3_buffer to = {.bytes = 4, .usage = M3_BUFFER_UPLOAD};
+    m3_error err = {0};
+    return opencl_upload(&device, &to, 0, "abc", 4, value, &err);
+}
+
+static void all_is_done(int made)
+{
+    assert_int_equal(driver.made, made);
+    for (int i = 0; i < made; i++) assert_true(driver.events[i].done);
+}
+
+static void a_failed_call_lets_go(void **state)
+{
+    uint64_t value = 0;
+    (void)state;
+    assert_int_equal(upload(&value), M3_OK);
+    driver.write_code = CL_OUT_OF_RESOURCES;
+    assert_int_equal(upload(&value), M3_ERR_DEVICE_LOST);
+    all_is_done(1);
+}
+
+static void a_failed_flush_lets_go(void **state)
+{
+    uint64_t value = 0;
+    (void)state;
+    driver.flush_code = CL_OUT_OF_RESOURCES;
+    assert_int_equal(upload(&value), M3_ERR_DEVICE_LOST);
+    all_is_done(1);
+}
+
+/* The ring is full, and the oldest work fails: the new work is queued already, but gets no value. */
+static void a_failed_ring_lets_go(void **state)
+{
+    uint64_t value = 0;
+    (void)state;
+    for (int i = 0; i < OPENCL_RING; i++) assert_int_equal(upload(&value), M3_OK);
+    driver.wait_code = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
+    assert_int_equal(upload(&value), M3_ERR_DEVICE_LOST);
+    assert_int_equal(driver.events[OPENCL_RING].held, 0);
+    all_is_done(OPENCL_RING + 1);
+}
+
+/* Another thread found the device to be lost between this one's check and its upload. */
+static void a_later_wait_lets_go(void **state)
+{
+    uint64_t value = 0;
+    m3_error err = {0};
+    (void)state;
+    assert_int_equal(upload(&value), M3_OK);
+    (void)M3_FAIL(&device.failure, M3_ERR_DEVICE_LOST, device.name, "lost elsewhere");
+    assert_int_equal(opencl_wait(&device, value, UINT64_MAX, &err), M3_ERR_DEVICE_LOST);
+    assert_string_equal(err.message, "lost elsewhere");
+    all_is_done(1);
+}
+
+static void without_a_queue_nothing_is_asked(void **state)
+{
+    m3_error err = {0};
+    (void)state;
+    device.queue = NULL;
+    assert_int_equal(opencl_lose(&device, "a test", CL_OUT_OF_RESOURCES, &err), M3_ERR_DEVICE_LOST);
+    assert_non_null(strstr(err.message, "a test failed with CL_OUT_OF_RESOURCES"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(newer_work_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_ring_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_run_of_nothing_waits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_call_lets_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_flush_lets_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_ring_lets_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_later_wait_lets_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_queue_nothing_is_asked, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("the queue of an OpenCL device", tests, NULL, NULL);
 }
