@@ -120,7 +120,7 @@ static block choose_block(const gpu_product *p, const gpu_traits *traits, const 
     const uint64_t parts = gpu_smaller(gpu_parts(wanted, items), gpu_most_parts(traits, p));
     b.depth = parts > 1 ? gpu_smaller(p->k, gpu_larger(DEEP, gpu_parts(p->k, parts))) : p->k;
     b.parts = p->k == 0 ? 1 : gpu_parts(p->k, b.depth);
-    b.piece = even(b.depth, steps);
+    b.piece = gpu_smaller(b.piece, even(b.depth, steps)); /* columns and rows fit no longer one */
     items *= b.parts;
     if (items < wanted) b.rows = cut_rows(b.rows, gpu_parts(wanted, items), TALL / 4, b.tile_rows);
     b.blocks = gpu_parts(p->m, b.rows);

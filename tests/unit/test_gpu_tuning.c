@@ -455,10 +455,67 @@ static void every_way_stays_within_the_device(void **state)
     }
 }
 
+/* Words of a processor's product, behind those of any. */
+enum { ROWS_WORD = 13, COLUMNS_WORD, PARTS_WORD, DEPTH_WORD, PIECE_WORD };
+
+/* Floats that an item keeps of `extent` rows or columns, cut into units of `width`, for a piece of the sum. */
+static uint64_t kept_of(const gpu_dispatch *d, uint64_t extent, uint64_t width)
+{
+    const uint32_t *w = d->words;
+    const uint64_t steps = w[PIECE_WORD] < w[DEPTH_WORD] ? w[PIECE_WORD] : w[DEPTH_WORD];
+    return gpu_parts(extent, width) * (steps * width + (uint64_t)constant(d, "PAD"));
+}
+
+static void expect_kept(const gpu_dispatch *d, const gpu_traits *traits)
+{
+    const uint32_t *w = d->words;
+    const uint64_t m = w[0], n = w[1], kept = (uint64_t)constant(d, "KEPT");
+    const uint64_t panel = (uint64_t)constant(d, "VECTORS") * traits->vector;
+    const uint64_t last = m - (uint64_t)(d->count[0] - 1) * w[ROWS_WORD]; /* rows of the last block */
+    if (constant(d, "DIRECT") == 0) assert_true(kept_of(d, w[COLUMNS_WORD] < n ? w[COLUMNS_WORD] : n, panel) <= kept);
+    if (constant(d, "TRANSPOSE_A") == 0) return;
+    const uint64_t most = d->count[0] > 1 && w[ROWS_WORD] > last ? w[ROWS_WORD] : last;
+    assert_true(kept_of(d, most, (uint64_t)constant(d, "ROWS")) <= kept);
+}
+
+static void a_processor_keeps_no_more_than_fits(void **state)
+{
+    static const uint64_t extents[] = {1, 3, 6, 19, 65, 130, 2048}, depths[] = {5, 300, 344, 520, 777, 1100, 20480};
+    enum { EXTENTS = sizeof extents / sizeof extents[0], DEPTHS = sizeof depths / sizeof depths[0] };
+    enum { DEVICES = 4 * 4 * 3, SHAPES = EXTENTS * EXTENTS * DEPTHS * 4 };
+    static const uint32_t vectors[] = {1, 4, 8, 16}, units[] = {1, 2, 64};
+    static const uint64_t local[] = {16 << 10, 32 << 10, 48 << 10, 64 << 10};
+    counters c = {0};
+    const m3_host host = host_of(&c);
+    (void)state;
+    for (size_t i = 0; i < (size_t)DEVICES * SHAPES; i++) {
+        const size_t device = i / SHAPES, shape = i % SHAPES / 4;
+        gpu_traits traits = smallest;
+        traits.largest_binding = 1 << 30;
+        traits.vector = vectors[device % 4];
+        traits.local_bytes = local[device / 4 % 4];
+        traits.units = units[device / 16];
+        char class_text[GPU_CLASS_BYTES];
+        const char *names[GPU_MAX_WAYS];
+        product p;
+        product_init(&p, i % 2 != 0, i / 2 % 2 != 0, 0, extents[shape % EXTENTS], extents[shape / EXTENTS % EXTENTS],
+                     depths[shape / EXTENTS / EXTENTS]);
+        const uint32_t count = gpu_ways(&traits, &p.node, class_text, names);
+        for (uint32_t j = 0; j < (count > 0 ? count : 1); j++) {
+            gpu_list list = {0};
+            m3_error err = {0};
+            traits.way = count > 0 ? names[j] : NULL;
+            assert_int_equal(gpu_lower(&list, &host, &traits, &p.program, 256, NULL, &err), M3_OK);
+            expect_kept(&list.dispatches[0], &traits);
+            gpu_list_fini(&list);
+        }
+    }
+}
+
 int main(void)
 {
     enum { FILES = sizeof files / sizeof files[0], MEASUREMENTS = sizeof measurements / sizeof measurements[0] };
-    struct CMUnitTest tests[FILES + MEASUREMENTS + 8];
+    struct CMUnitTest tests[FILES + MEASUREMENTS + 9];
     size_t count = 0;
     for (size_t i = 0; i < FILES; i++)
         tests[count++] = (struct CMUnitTest){files[i].name, reads_a_file, NULL, NULL, (void *)(uintptr_t)&files[i]};
@@ -473,6 +530,7 @@ int main(void)
         cmocka_unit_test(the_tuned_way_is_taken_and_an_unknown_one_is_not),
         cmocka_unit_test(a_library_is_called_where_the_device_has_it),
         cmocka_unit_test(every_way_stays_within_the_device),
+        cmocka_unit_test(a_processor_keeps_no_more_than_fits),
     };
     memcpy(tests + count, more, sizeof more);
     count += sizeof more / sizeof more[0];
