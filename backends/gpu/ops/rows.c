@@ -8,6 +8,7 @@
 #include "order.h"
 
 #include "ops/list.h"
+#include "ops/share.h"
 
 enum { ALONE_DIGIT = 11, PROCESSOR_PART = 256, COPY_PART = 4096, WIDE = 4 };
 
@@ -98,6 +99,17 @@ static void lower_scatter_rows(gpu_list *l, const m3_node *node)
     gpu_u32(d, s.rows);
     gpu_u32(d, s.size);
     per_row(d, &s, m3_tensor_count(ids));
+}
+
+/* An item adds all rows of an id, and all ids may be one. A turn adds 4 rows; half of what fits leaves room for the
+ * rest. Blocks of so few ids are short, for the walks that put them into order and find heads. */
+static m3_status supports_sum(const gpu_traits *traits, const m3_node *node, m3_error *why)
+{
+    const uint64_t most = 2 * (uint64_t)share_turns(traits), count = m3_tensor_count(node->in[0]);
+    if (traits->simulated == 0 || count <= most) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                   "it adds rows of %llu ids; this device, which is simulated, takes %llu: use a smaller batch",
+                   (unsigned long long)count, (unsigned long long)most);
 }
 
 /* y[j] = the rows that place names from start[j] on, added up. */
@@ -210,7 +222,7 @@ static void lower_group_rows(gpu_list *l, const m3_node *node)
 }
 
 const gpu_op gpu_rows_ops[] = {{"gather", NULL, lower_gather},
-                               {"scatter_add", NULL, lower_scatter_add},
+                               {"scatter_add", supports_sum, lower_scatter_add},
                                {"scatter_rows", NULL, lower_scatter_rows},
-                               {"group_rows", NULL, lower_group_rows},
+                               {"group_rows", supports_sum, lower_group_rows},
                                {0}};

@@ -1,0 +1,166 @@
+/* Shapes at the ends of what kernels can do: nodes are lowered for devices that need not be there, and what a device
+ * cannot do in one dispatch is cut, computed in another way, or refused. */
+#include "backends/gpu/lower.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void log_line(void *user, m3_log_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    (void)line;
+}
+
+static void *allocate(void *user, size_t count, size_t size)
+{
+    (void)user;
+    return calloc(count, size);
+}
+
+static void release(void *user, void *block)
+{
+    (void)user;
+    free(block);
+}
+
+static const m3_host host = {.size = sizeof(m3_host), .log = log_line, .allocate = allocate, .release = release};
+
+static const gpu_traits card = {.lanes = 32,
+                                .vector = 1,
+                                .group = 256,
+                                .largest_group = 256,
+                                .largest_count = {65535, 65535, 65535},
+                                .units = 80,
+                                .local_bytes = 48 << 10,
+                                .largest_binding = UINT64_C(1) << 40};
+static const gpu_traits simulated = {.lanes = 8,
+                                     .vector = 1,
+                                     .group = 64,
+                                     .largest_group = 1024,
+                                     .largest_count = {65535, 65535, 65535},
+                                     .units = 2,
+                                     .simulated = 8,
+                                     .local_bytes = 32 << 10,
+                                     .largest_binding = UINT64_C(1) << 40};
+
+static const struct row {
+    const char *name, *op;
+    const gpu_traits *traits;
+    m3_shape in[2], out[2]; /* rank 0 and extent 0 behind the last */
+    int64_t attr[2];        /* the first attribute */
+    m3_status want;
+    const char *says; /* the error, or the entry of the first dispatch */
+} rows[] = {
+    {"ids in any number are added on a card",
+     "scatter_add",
+     &card,
+     {{1, {4000000}}, {2, {4000000, 1}}},
+     {{2, {2, 1}}},
+     .says = "order_count"},
+    {"ids that an item can add are added",
+     "scatter_add",
+     &simulated,
+     {{1, {130000}}, {2, {130000, 1}}},
+     {{2, {2, 1}}},
+     .says = "order_count"},
+    {"more ids than an item can add are refused",
+     "scatter_add",
+     &simulated,
+     {{1, {130001}}, {2, {130001, 1}}},
+     {{2, {2, 1}}},
+     .want = M3_ERR_UNSUPPORTED,
+     .says = "130001 ids; this device, which is simulated, takes 130000"},
+    {"ids that an item can add are grouped",
+     "group_rows",
+     &simulated,
+     {{1, {130000}}, {2, {130000, 1}}},
+     {{1, {130000}}, {2, {130000, 1}}},
+     .says = "order_count"},
+    {"more ids than an item can add are not grouped",
+     "group_rows",
+     &simulated,
+     {{1, {130001}}, {2, {130001, 1}}},
+     {{1, {130001}}, {2, {130001, 1}}},
+     .want = M3_ERR_UNSUPPORTED,
+     .says = "130001 ids; this device, which is simulated, takes 130000"},
+};
+
+/* A program of one node. */
+typedef struct single {
+    m3_op op;
+    m3_tensor tensor[4];
+    m3_tensor *in[2], *out[2];
+    m3_attr attr[2];
+    m3_node node;
+    const m3_node *nodes[1];
+    m3_place places[4];
+    m3_segment segment;
+    m3_program program;
+} single;
+
+static m3_tensor *add(single *s, const m3_shape *shape, m3_dtype dtype, uint64_t room)
+{
+    const uint32_t id = s->program.tensor_count++;
+    m3_tensor *x = &s->tensor[id];
+    *x = (m3_tensor){.size = sizeof *x, .id = id, .dtype = dtype, .shape = *shape};
+    s->places[id] = (m3_place){0, s->segment.bytes};
+    const uint64_t bytes = (m3_tensor_bytes(x) + 255) / 256 * 256;
+    s->segment.bytes += bytes > room ? bytes : room;
+    return x;
+}
+
+static void single_init(single *s, const struct row *row)
+{
+    *s = (single){.op = {.size = sizeof(m3_op), .name = row->op},
+                  .node = {.size = sizeof(m3_node), .scope = ""},
+                  .segment = {M3_SEGMENT_SCRATCH, 0}};
+    const bool ids = strcmp(row->op, "scatter_add") == 0 || strcmp(row->op, "group_rows") == 0;
+    m3_node *node = &s->node;
+    for (uint32_t i = 0; i < 2 && (i == 0 || row->in[i].rank > 0); i++)
+        s->in[node->in_count++] = add(s, &row->in[i], ids && i == 0 ? M3_I32 : M3_F32, 0);
+    for (uint32_t i = 0; i < 2 && (i == 0 || row->out[i].rank > 0); i++)
+        s->out[node->out_count++] = add(s, &row->out[i], M3_F32, 0);
+    for (uint32_t i = 0; i < 2; i++) s->attr[0].i[i] = row->attr[i];
+    node->op = &s->op;
+    node->in = s->in;
+    node->out = s->out;
+    node->attr = s->attr;
+    s->nodes[0] = node;
+    s->program.size = sizeof s->program;
+    s->program.name = "test";
+    s->program.node_count = 1;
+    s->program.nodes = s->nodes;
+    s->program.places = s->places;
+    s->program.segment_count = 1;
+    s->program.segments = &s->segment;
+}
+
+static void lowers(void **state)
+{
+    const struct row *row = *state;
+    gpu_list list = {0};
+    m3_error err = {0};
+    single s;
+    single_init(&s, row);
+    assert_int_equal(gpu_lower(&list, &host, row->traits, &s.program, 256, NULL, &err), row->want);
+    if (row->want != M3_OK) {
+        assert_non_null(strstr(err.message, row->says));
+    } else {
+        assert_string_equal(list.dispatches[0].entry, row->says);
+    }
+    gpu_list_fini(&list);
+}
+
+int main(void)
+{
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    struct CMUnitTest tests[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+        tests[i] = (struct CMUnitTest){rows[i].name, lowers, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    return _cmocka_run_group_tests("gpu_limits", tests, ROWS, NULL, NULL);
+}
