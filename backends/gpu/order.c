@@ -2,8 +2,19 @@
  * key behind those that belong before it; a pass needs one launch where a row is a single block, else two. */
 #include "order.h"
 
+#include "ops/share.h"
+
 enum { MOST_LANES = 256, LANE_BYTES = 36 }; /* local memory of order_move */
+enum { TILE_PARTS = 8 };                    /* PARTS of order_move */
 enum { MOST_BLOCKS = 64 };                  /* every block reads the counts of all others */
+
+/* Tiles of a block that order_move may walk where turns are counted; as many turns again are left for the counts of
+ * all blocks. */
+static uint64_t most_tiles(const gpu_traits *traits, uint32_t lanes)
+{
+    const uint32_t parts = lanes < TILE_PARTS ? lanes : TILE_PARTS;
+    return share_turns(traits) / 2 / (lanes / parts + 2 * parts + 2);
+}
 
 gpu_blocks gpu_blocks_of(const gpu_traits *traits, uint64_t rows, uint64_t length)
 {
@@ -11,8 +22,21 @@ gpu_blocks gpu_blocks_of(const gpu_traits *traits, uint64_t rows, uint64_t lengt
     while (b.lanes > traits->largest_group || b.lanes * LANE_BYTES > traits->local_bytes) b.lanes /= 2;
     const uint64_t tiles = gpu_parts(length, b.lanes), most = rows >= MOST_BLOCKS ? 1 : MOST_BLOCKS / rows;
     b.length = gpu_parts(tiles, most) * b.lanes;
+    if (traits->simulated > 0 && b.length > most_tiles(traits, b.lanes) * b.lanes)
+        b.length = most_tiles(traits, b.lanes) * b.lanes;
     b.count = gpu_parts(length, b.length);
     return b;
+}
+
+m3_status gpu_order_check(const gpu_traits *traits, const m3_node *node, uint64_t rows, uint64_t length, m3_error *why)
+{
+    if (traits->simulated == 0 || traits->lanes == 1 || rows == 0) return M3_OK;
+    const gpu_blocks b = gpu_blocks_of(traits, rows, length);
+    const uint64_t blocks = share_turns(traits) / 2 - MOST_LANES;
+    if (b.count <= blocks) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                   "its rows have %llu elements; this device, which is simulated, takes %llu",
+                   (unsigned long long)length, (unsigned long long)(blocks * b.length));
 }
 
 uint32_t gpu_digit_bits(uint32_t lanes)

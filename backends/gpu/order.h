@@ -27,6 +27,9 @@ typedef struct gpu_blocks {
 
 gpu_blocks gpu_blocks_of(const gpu_traits *traits, uint64_t rows, uint64_t length);
 
+/* Are there rows that need more blocks than a group can see the counts of? */
+m3_status gpu_order_check(const gpu_traits *traits, const m3_node *node, uint64_t rows, uint64_t length, m3_error *why);
+
 /* Digits of a group, as the shaders want them: its lanes, a power of two. */
 uint32_t gpu_digit_bits(uint32_t lanes);
 

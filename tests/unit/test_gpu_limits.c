@@ -47,6 +47,19 @@ static const gpu_traits simulated = {.lanes = 8,
                                      .simulated = 8,
                                      .local_bytes = 32 << 10,
                                      .largest_binding = UINT64_C(1) << 40};
+/* Groups of a size that makes blocks short. */
+static const gpu_traits least_simulated = {.lanes = 8,
+                                           .vector = 1,
+                                           .group = 32,
+                                           .largest_group = 32,
+                                           .largest_count = {65535, 65535, 65535},
+                                           .units = 2,
+                                           .simulated = 8,
+                                           .local_bytes = 16 << 10,
+                                           .largest_binding = UINT64_C(1) << 40};
+
+/* Words of dispatches. */
+enum { BLOCK = 3 /* of order_move */ };
 
 static const struct row {
     const char *name, *op;
@@ -55,6 +68,8 @@ static const struct row {
     int64_t attr[2];        /* the first attribute */
     m3_status want;
     const char *says; /* the error, or the entry of the first dispatch */
+    uint32_t word;    /* of every dispatch that has it */
+    uint64_t most;    /* what it may be; 0: anything */
 } rows[] = {
     {"ids in any number are added on a card",
      "scatter_add",
@@ -88,6 +103,46 @@ static const struct row {
      {{1, {130001}}, {2, {130001, 1}}},
      .want = M3_ERR_UNSUPPORTED,
      .says = "130001 ids; this device, which is simulated, takes 130000"},
+
+    {"a row is sorted in 64 blocks",
+     "sort",
+     &simulated,
+     {{2, {1, 262144}}},
+     {{2, {1, 262144}}, {2, {1, 262144}}},
+     .says = "order_count",
+     .word = BLOCK,
+     .most = 4096},
+    {"one of many rows is sorted as a whole",
+     "sort",
+     &simulated,
+     {{2, {64, 102400}}},
+     {{2, {64, 102400}}, {2, {64, 102400}}},
+     .says = "order_move",
+     .word = BLOCK,
+     .most = 102400},
+    {"many long rows are cut so that a block can be walked",
+     "sort",
+     &simulated,
+     {{2, {64, 700000}}},
+     {{2, {64, 700000}}, {2, {64, 700000}}},
+     .says = "order_count",
+     .word = BLOCK,
+     .most = 256 * 650},
+    {"a very long row is cut into more blocks",
+     "sort",
+     &simulated,
+     {{2, {1, 2000000000}}},
+     {{2, {1, 2000000000}}, {2, {1, 2000000000}}},
+     .says = "order_count",
+     .word = BLOCK,
+     .most = 256 * 650},
+    {"a row of more blocks than a group can count is refused",
+     "sort",
+     &least_simulated,
+     {{2, {1, 2000000000}}},
+     {{2, {1, 2000000000}}, {2, {1, 2000000000}}},
+     .want = M3_ERR_UNSUPPORTED,
+     .says = "rows have 2000000000 elements; this device, which is simulated, takes 1523980416"},
 };
 
 /* A program of one node. */
@@ -152,6 +207,9 @@ static void lowers(void **state)
         assert_non_null(strstr(err.message, row->says));
     } else {
         assert_string_equal(list.dispatches[0].entry, row->says);
+        for (uint32_t i = 0; i < list.count && row->most > 0; i++)
+            if (row->word < list.dispatches[i].word_count)
+                assert_true(list.dispatches[i].words[row->word] <= row->most);
     }
     gpu_list_fini(&list);
 }

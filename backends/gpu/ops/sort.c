@@ -35,6 +35,11 @@ static void lower_first(gpu_list *l, const m3_node *node, gpu_keys keys, uint64_
     gpu_items(d, count);
 }
 
+static m3_status supports_sort(const gpu_traits *traits, const m3_node *node, m3_error *why)
+{
+    return gpu_order_check(traits, node, gpu_row_count(node->in[0]), gpu_last(node->in[0]), why);
+}
+
 static void lower_sort(gpu_list *l, const m3_node *node)
 {
     const m3_tensor *x = node->in[0];
@@ -96,4 +101,4 @@ static void lower_top(gpu_list *l, const m3_node *node)
     gpu_u32(d, k);
 }
 
-const gpu_op gpu_sort_ops[] = {{"sort", NULL, lower_sort}, {"top_k", NULL, lower_top}, {0}};
+const gpu_op gpu_sort_ops[] = {{"sort", supports_sort, lower_sort}, {"top_k", supports_sort, lower_top}, {0}};
