@@ -143,6 +143,28 @@ static const struct row {
      {{2, {1, 2000000000}}, {2, {1, 2000000000}}},
      .want = M3_ERR_UNSUPPORTED,
      .says = "rows have 2000000000 elements; this device, which is simulated, takes 1523980416"},
+
+    {"few of a row are selected",
+     "top_k",
+     &simulated,
+     {{2, {1, 1000000}}},
+     {{2, {1, 4}}, {2, {1, 4}}},
+     .attr = {4},
+     .says = "top_select"},
+    {"few of a row that is too long for that are selected on a card",
+     "top_k",
+     &card,
+     {{2, {1, 9000000}}},
+     {{2, {1, 4}}, {2, {1, 4}}},
+     .attr = {4},
+     .says = "top_select"},
+    {"few of a row that is too long to be walked so often are sorted out",
+     "top_k",
+     &simulated,
+     {{2, {1, 9000000}}},
+     {{2, {1, 4}}, {2, {1, 4}}},
+     .attr = {4},
+     .says = "order_count"},
 };
 
 /* A program of one node. */

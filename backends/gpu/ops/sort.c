@@ -6,6 +6,7 @@
 #include "order.h"
 
 #include "ops/list.h"
+#include "ops/share.h"
 
 enum { ALONE_DIGIT = 11, SHORT = 256 };
 enum { KEPT = 1024, KEPT_BYTES = 2 * KEPT * 4 + 2048 }; /* of top_select: pairs of a group, and its local memory */
@@ -78,13 +79,32 @@ static void lower_select(gpu_list *l, const m3_node *node, uint64_t rows, uint64
     gpu_u32(d, gpu_bits(length - 1));
 }
 
+/* Few of a long row are selected, unless its walks are more turns than an item of a simulated device may make: one for
+ * a bound, two that keep pairs, and one for each digit of a key and of a place. The pairs kept are compared with each
+ * other. */
+static bool selects(const gpu_traits *traits, uint64_t rows, uint64_t length, uint64_t k)
+{
+    if (rows == 0 || length <= SHORT || k > KEPT || traits->local_bytes < KEPT_BYTES) return false;
+    const uint32_t lanes = gpu_blocks_of(traits, rows, length).lanes, digit = gpu_digit_bits(lanes);
+    const uint64_t walks = 3 + gpu_parts(32, digit) + gpu_parts(gpu_bits(length - 1), digit);
+    const uint64_t turns = walks * (gpu_parts(length, lanes) + digit) + lanes + gpu_parts(KEPT, lanes) * (KEPT + 1);
+    return traits->simulated == 0 || turns <= share_turns(traits);
+}
+
+static m3_status supports_top(const gpu_traits *traits, const m3_node *node, m3_error *why)
+{
+    const uint64_t rows = gpu_row_count(node->in[0]), length = gpu_last(node->in[0]);
+    if (traits->lanes == 1 || selects(traits, rows, length, (uint64_t)node->attr[0].i[0])) return M3_OK;
+    return gpu_order_check(traits, node, rows, length, why);
+}
+
 static void lower_top(gpu_list *l, const m3_node *node)
 {
     const m3_tensor *x = node->in[0];
     const uint64_t rows = gpu_row_count(x), length = gpu_last(x), k = (uint64_t)node->attr[0].i[0];
     if (rows == 0 || k == 0) return;
     if (l->traits->lanes > 1) {
-        if (length > SHORT && k <= KEPT && l->traits->local_bytes >= KEPT_BYTES)
+        if (selects(l->traits, rows, length, k))
             lower_select(l, node, rows, length, k);
         else
             lower_first(l, node, GPU_KEYS_FALLING, k);
@@ -101,4 +121,4 @@ static void lower_top(gpu_list *l, const m3_node *node)
     gpu_u32(d, k);
 }
 
-const gpu_op gpu_sort_ops[] = {{"sort", supports_sort, lower_sort}, {"top_k", supports_sort, lower_top}, {0}};
+const gpu_op gpu_sort_ops[] = {{"sort", supports_sort, lower_sort}, {"top_k", supports_top, lower_top}, {0}};
