@@ -59,7 +59,7 @@ static const gpu_traits least_simulated = {.lanes = 8,
                                            .largest_binding = UINT64_C(1) << 40};
 
 /* Words of dispatches. */
-enum { BLOCK = 3 /* of order_move */ };
+enum { BLOCK = 3 /* of order_move */, PART = 4 /* of reduce */ };
 
 static const struct row {
     const char *name, *op;
@@ -165,6 +165,40 @@ static const struct row {
      {{2, {1, 4}}, {2, {1, 4}}},
      .attr = {4},
      .says = "order_count"},
+
+    {"a long column is cut where a cache ends",
+     "reduce_sum",
+     &simulated,
+     {{2, {1000000, 2}}},
+     {{1, {2}}},
+     .says = "reduce_columns",
+     .word = PART,
+     .most = 3907},
+    {"a column is cut into no more parts than an item can add",
+     "reduce_sum",
+     &simulated,
+     {{2, {16700000, 2}}},
+     {{1, {2}}},
+     .says = "reduce_columns",
+     .word = PART,
+     .most = 64000},
+    {"so is the longest column",
+     "reduce_sum",
+     &simulated,
+     {{2, {1073741823, 2}}},
+     {{1, {2}}},
+     .says = "reduce_columns",
+     .word = PART,
+     .most = 64000},
+    {"so is the longest row",
+     "reduce_sum",
+     &simulated,
+     {{2, {1, 2147483647}}},
+     {{1, {1}}},
+     .attr = {1},
+     .says = "reduce_rows",
+     .word = PART,
+     .most = 64000},
 };
 
 /* A program of one node. */

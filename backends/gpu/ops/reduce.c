@@ -48,7 +48,8 @@ static void choose_parts(reduction *r, const gpu_traits *traits)
     const uint64_t most =
         traits->lanes > 1 ? r->length / (EACH * r->slices) : r->outer * r->length * r->inner / (LEAST * pieces);
     const uint64_t turns = share_turns(traits) - share_turns(traits) / 64; /* the rest: loops over blocks */
-    const uint64_t longest = traits->simulated > 0 && r->inner > 1 ? NEAR : turns * r->slices;
+    const uint64_t near = gpu_parts(r->length, turns) > NEAR ? gpu_parts(r->length, turns) : NEAR; /* as few parts */
+    const uint64_t longest = traits->simulated > 0 && r->inner > 1 ? near : turns * r->slices;
     const uint64_t needed = gpu_parts(r->length, longest);
     uint64_t parts = pieces < wanted ? least_of(most, gpu_parts(wanted, pieces)) : 1;
     if (parts < needed) parts = needed;
