@@ -55,6 +55,16 @@ static int32_t element_bytes(const m3_tensor *x)
     return (int32_t)m3_dtype_bytes(x->dtype);
 }
 
+/* Items and elements of what turns a matrix. */
+enum { TILE = 16, TILE_ITEMS = 8, STRIP = 256 };
+
+/* A processor's item turns a strip of as many rows as a vector has elements; other devices, and a processor without
+ * vectors, turn tiles in local memory, a group each. */
+static bool turns_strips(const gpu_traits *traits)
+{
+    return traits->lanes == 1 && traits->vector > 1;
+}
+
 /* The axis before the last along which x is dense while it is not along the last: the two are a matrix to be turned.
  * The last axis itself where there is none, or where tiles would not pay. */
 static uint32_t dense_axis(const gpu_list *l, const m3_tensor *y, const box *b)
@@ -69,18 +79,17 @@ static uint32_t dense_axis(const gpu_list *l, const m3_tensor *y, const box *b)
         if (i < last && b->axis[i].step == 1 && b->axis[i].extent >= LEAST) dense = i;
     }
     const uint64_t matrix = columns.extent * b->axis[dense].extent;
-    const bool fits = l->traits->lanes == 1 ||
-                      (columns.extent <= MOST && b->axis[dense].extent <= MOST && m3_tensor_count(y) / matrix <= MOST);
+    const bool fits = turns_strips(l->traits) ||
+                      (columns.extent <= MOST && b->axis[dense].extent <= MOST && m3_tensor_count(y) / matrix <= MOST &&
+                       l->traits->largest_group >= TILE * TILE_ITEMS);
     return whole && fits ? dense : last;
 }
 
-/* Matrices turned, one under each index of the other axes. A processor's item turns a strip of as many rows as a vector
- * has elements; other devices turn tiles in local memory, a group each. */
+/* Matrices turned, one under each index of the other axes. */
 static void turn(gpu_list *l, const m3_node *node, const box *b, uint32_t dense)
 {
-    enum { TILE = 16, TILE_ITEMS = 8, STRIP = 256 };
     const m3_tensor *y = node->out[0];
-    const bool strips = l->traits->lanes == 1 && l->traits->vector > 1;
+    const bool strips = turns_strips(l->traits);
     const axis rows = b->axis[dense], columns = b->axis[b->rank - 1];
     uint32_t other[M3_MAX_RANK][4], count = 0;
     uint64_t at = 1, row_at = 1, matrices = 1;
