@@ -91,9 +91,11 @@ static const struct row {
     m3_shape in[2], out[2]; /* rank 0 and extent 0 behind the last */
     int64_t attr[2];        /* the first attribute */
     m3_status want;
-    const char *says; /* the error, or the entry of the first dispatch */
-    uint32_t word;    /* of every dispatch that has it */
-    uint64_t most;    /* what it may be; 0: anything */
+    const char *says;    /* the error, or the entry of the first dispatch */
+    uint32_t word;       /* of every dispatch that has it */
+    uint64_t most;       /* what it may be; 0: anything */
+    uint32_t dispatches; /* or 0: any number */
+    uint64_t apart;      /* bytes from a tensor to the next, or 0: they lie close */
 } rows[] = {
     {"ids in any number are added on a card",
      "scatter_add",
@@ -259,6 +261,30 @@ static const struct row {
      {{2, {64, 64}}},
      .attr = {1, 0},
      .says = "take"},
+
+    {"tensors of a segment share a dispatch",
+     "global_norm",
+     &card,
+     {{1, {4096}}, {1, {4096}}},
+     {{0, {0}}},
+     .says = "squares",
+     .dispatches = 2},
+    {"tensors farther from each other than numbers count do not",
+     "global_norm",
+     &card,
+     {{1, {4096}}, {1, {4096}}},
+     {{0, {0}}},
+     .says = "squares",
+     .dispatches = 3,
+     .apart = UINT64_C(1) << 34},
+    {"those just within do",
+     "global_norm",
+     &card,
+     {{1, {4096}}, {1, {4096}}},
+     {{0, {0}}},
+     .says = "squares",
+     .dispatches = 2,
+     .apart = (UINT64_C(1) << 34) - 16640},
 };
 
 /* A program of one node. */
@@ -293,7 +319,7 @@ static void single_init(single *s, const struct row *row)
     const bool ids = strcmp(row->op, "scatter_add") == 0 || strcmp(row->op, "group_rows") == 0;
     m3_node *node = &s->node;
     for (uint32_t i = 0; i < 2 && (i == 0 || row->in[i].rank > 0); i++)
-        s->in[node->in_count++] = add(s, &row->in[i], ids && i == 0 ? M3_I32 : M3_F32, 0);
+        s->in[node->in_count++] = add(s, &row->in[i], ids && i == 0 ? M3_I32 : M3_F32, row->apart);
     for (uint32_t i = 0; i < 2 && (i == 0 || row->out[i].rank > 0); i++)
         s->out[node->out_count++] = add(s, &row->out[i], M3_F32, 0);
     for (uint32_t i = 0; i < 2; i++) s->attr[0].i[i] = row->attr[i];
@@ -323,6 +349,7 @@ static void lowers(void **state)
         assert_non_null(strstr(err.message, row->says));
     } else {
         assert_string_equal(list.dispatches[0].entry, row->says);
+        if (row->dispatches > 0) assert_int_equal(list.count, row->dispatches);
         for (uint32_t i = 0; i < list.count && row->most > 0; i++)
             if (row->word < list.dispatches[i].word_count)
                 assert_true(list.dispatches[i].words[row->word] <= row->most);

@@ -70,7 +70,8 @@ static uint64_t chunks_before(const many *job, uint32_t j)
     return chunks;
 }
 
-/* The dispatch of tensors [0, n) of `mine`; false: the device sees too little of their segments. */
+/* The dispatch of tensors [0, n) of `mine`; false: the device sees too little of their segments, or they
+ * lie farther from each other than the table's numbers count. */
 static bool dispatch(const many *job, const uint32_t *mine, uint32_t n)
 {
     gpu_view view[MAX_ROLES];
@@ -78,7 +79,8 @@ static bool dispatch(const many *job, const uint32_t *mine, uint32_t n)
     uint32_t *line = job->line;
     for (uint32_t role = 0; role < job->roles; role++) {
         view[role] = span_of(job, mine, n, role);
-        if (view[role].bytes > job->l->traits->largest_binding) return false;
+        if (view[role].bytes > job->l->traits->largest_binding || view[role].bytes / sizeof(float) > UINT32_MAX)
+            return false;
     }
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t j = mine[i];
