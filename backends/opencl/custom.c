@@ -24,6 +24,7 @@ static uint32_t local_of(const m3_device_impl *device, const m3_kernel_desc *des
 /* A launch that the device does not take would lose it, and here another backend can still be found. */
 m3_status opencl_custom_supports(const m3_device_impl *device, const m3_node *node, m3_error *why)
 {
+    static const char axes[] = "xyz";
     const m3_kernel_desc *desc = opencl_custom(node);
     uint64_t items = 1;
     if (desc->grid_output >= node->out_count)
@@ -35,7 +36,7 @@ m3_status opencl_custom_supports(const m3_device_impl *device, const m3_node *no
             return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                            "its kernel wants groups of %u work-items along %c, %s takes %llu; give a smaller local "
                            "size, or 0 for any",
-                           local, "xyz"[i], device -> name, (unsigned long long)device -> most_along[i]);
+                           local, axes[i], device->name, (unsigned long long)device->most_along[i]);
         if (items <= device->most_items) items *= local;
     }
     if (items <= device->most_items) return M3_OK;
