@@ -228,6 +228,13 @@ static VkResult send(m3_device_impl *device, VkCommandBuffer commands, uint32_t 
     return result;
 }
 
+/* Room in the ring, and for commands the copies before them: the device does not wait for a copy that the host makes
+ * out of memory it sees, and would write over its bytes. */
+static bool must_end(const vulkan_queue *q, bool commands)
+{
+    return q->count == VULKAN_FLIGHTS || (commands && q->count > 0 && q->reached < q->copied);
+}
+
 m3_status vulkan_queue_submit(m3_device_impl *device, VkCommandBuffer commands, void *to, const void *from,
                               uint64_t bytes, uint64_t *value, m3_error *err)
 {
@@ -241,7 +248,7 @@ m3_status vulkan_queue_submit(m3_device_impl *device, VkCommandBuffer commands, 
         pthread_mutex_unlock(&q->lock);
         return M3_OK;
     }
-    while (q->count == VULKAN_FLIGHTS && st == M3_OK) st = end_oldest(device, UINT64_MAX, err);
+    while (st == M3_OK && must_end(q, commands != NULL)) st = end_oldest(device, UINT64_MAX, err);
     if (st == M3_OK) {
         const uint32_t place = (q->first + q->count) % VULKAN_FLIGHTS;
         const VkResult result = commands != NULL ? send(device, commands, place) : VK_SUCCESS;
@@ -249,6 +256,7 @@ m3_status vulkan_queue_submit(m3_device_impl *device, VkCommandBuffer commands, 
             *value = ++q->value;
             q->ring[place] = (vulkan_flight){*value, commands != NULL ? q->signalled : 0, to, from, bytes};
             q->count++;
+            if (commands == NULL) q->copied = *value;
         } else {
             (void)explain(device, result, "vkQueueSubmit", &failure);
             keep(q, &failure);

@@ -168,6 +168,7 @@ typedef struct vulkan_queue {
     uint64_t signalled;             /* last value given to the semaphore */
     pthread_mutex_t lock;           /* of what follows */
     uint64_t value, reached;
+    uint64_t copied; /* of the last flight that is a copy without commands */
     vulkan_flight ring[VULKAN_FLIGHTS];
     uint32_t first, count;
     m3_error failure; /* the first one; code M3_OK while the device works */

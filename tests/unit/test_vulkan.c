@@ -221,6 +221,43 @@ static void copies_longer_than_the_ring_arrive(void **state)
     copies_of("off");
 }
 
+/* A run, a download, and a run that writes what is downloaded. */
+static void download_between_runs(const char *timeline)
+{
+    enum { MICROSECONDS = 100000 };
+    rig r;
+    sums s;
+    m3_error err = {0};
+    m3_exec_impl *exec = NULL;
+    uint64_t value = 0;
+    float a[ELEMENTS], *image;
+    open_with(&r, "timeline", timeline);
+    make_sums(&s, "aba");
+    image = malloc(s.segment.bytes);
+    assert_non_null(image);
+    for (size_t i = 0; i < s.segment.bytes / sizeof *image; i++) image[i] = 1;
+    m3_buffer *buffer = make_buffer(&r, s.segment.bytes);
+    assert_int_equal(r.api->upload(r.device, buffer, 0, image, s.segment.bytes, &value, &err), M3_OK);
+    assert_int_equal(r.api->compile(r.device, &s.program, &buffer, &exec, &err), M3_OK);
+    assert_int_equal(r.api->submit(r.device, exec, &value, &err), M3_OK);
+    assert_int_equal(r.api->download(r.device, buffer, s.place[0].offset, a, sizeof a, &value, &err), M3_OK);
+    assert_int_equal(r.api->submit(r.device, exec, &value, &err), M3_OK);
+    assert_int_equal(usleep(MICROSECONDS), 0); /* the second run could end before anyone waits */
+    assert_int_equal(r.api->wait(r.device, value, UINT64_MAX, &err), M3_OK);
+    for (uint32_t i = 0; i < ELEMENTS; i++) assert_true(a[i] == 2);
+    r.api->exec_free(r.device, exec);
+    r.api->buffer_free(r.device, buffer);
+    close_clean(&r);
+    free(image);
+}
+
+static void a_later_run_waits_for_a_download(void **state)
+{
+    (void)state;
+    download_between_runs("on");
+    download_between_runs("off");
+}
+
 static void fences_do_what_semaphores_do(void **state)
 {
     rig r;
@@ -445,6 +482,7 @@ int main(void)
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(a_missing_barrier_is_caught),
         cmocka_unit_test(copies_longer_than_the_ring_arrive),
+        cmocka_unit_test(a_later_run_waits_for_a_download),
         cmocka_unit_test(fences_do_what_semaphores_do),
         cmocka_unit_test(buffers_share_memory_and_keep_apart),
         cmocka_unit_test(a_buffer_that_is_too_large_names_both_figures),
