@@ -285,8 +285,7 @@ void vulkan_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     vulkan_queue_drain(device);
     if (exec->descriptors != VK_NULL_HANDLE) device->vk.DestroyDescriptorPool(device->device, exec->descriptors, NULL);
     if (exec->pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->pool, NULL);
-    if (exec->timed_pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->timed_pool, NULL);
-    if (exec->queries != VK_NULL_HANDLE) device->vk.DestroyQueryPool(device->device, exec->queries, NULL);
+    vulkan_forget_timed(device, exec);
     vulkan_buffer_free(device, exec->scratch);
     vulkan_buffer_free(device, exec->table);
     gpu_list_fini(&exec->list);

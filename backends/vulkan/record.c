@@ -124,19 +124,10 @@ m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *er
 }
 
 /* Queries 2 n and 2 n + 1 are the start and the end of node n. */
-m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
+static void record_nodes(m3_device_impl *device, m3_exec_impl *exec)
 {
-    const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-    const VkQueryPoolCreateInfo queries = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
-                                           .queryType = VK_QUERY_TYPE_TIMESTAMP,
-                                           .queryCount = 2 * exec->node_count};
     VkPipeline bound = VK_NULL_HANDLE;
     uint32_t at = 0;
-    m3_status st = vulkan_commands(device, &exec->timed_pool, &exec->timed, err);
-    if (st != M3_OK) return st;
-    VkResult result = device->vk.CreateQueryPool(device->device, &queries, NULL, &exec->queries);
-    if (result == VK_SUCCESS) result = device->vk.BeginCommandBuffer(exec->timed, &info);
-    if (result != VK_SUCCESS) return vulkan_result(device, result, "vkBeginCommandBuffer", err);
     const uint32_t barriers = exec->barrier_count;
     device->vk.CmdResetQueryPool(exec->timed, exec->queries, 0, 2 * exec->node_count);
     vulkan_record_start(device, exec->timed);
@@ -151,5 +142,34 @@ m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_err
     }
     record_end(device, exec, exec->timed);
     exec->barrier_count = barriers;
-    return vulkan_result(device, device->vk.EndCommandBuffer(exec->timed), "vkEndCommandBuffer", err);
+}
+
+void vulkan_forget_timed(m3_device_impl *device, m3_exec_impl *exec)
+{
+    if (exec->timed_pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->timed_pool, NULL);
+    if (exec->queries != VK_NULL_HANDLE) device->vk.DestroyQueryPool(device->device, exec->queries, NULL);
+    exec->timed_pool = VK_NULL_HANDLE;
+    exec->queries = VK_NULL_HANDLE;
+    exec->timed = NULL;
+}
+
+m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
+{
+    const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    const VkQueryPoolCreateInfo queries = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                           .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                           .queryCount = 2 * exec->node_count};
+    VkResult result;
+    m3_status st = vulkan_commands(device, &exec->timed_pool, &exec->timed, err);
+    if (st != M3_OK) goto failed;
+    result = device->vk.CreateQueryPool(device->device, &queries, NULL, &exec->queries);
+    if ((st = vulkan_result(device, result, "vkCreateQueryPool", err)) != M3_OK) goto failed;
+    result = device->vk.BeginCommandBuffer(exec->timed, &info);
+    if ((st = vulkan_result(device, result, "vkBeginCommandBuffer", err)) != M3_OK) goto failed;
+    record_nodes(device, exec);
+    st = vulkan_result(device, device->vk.EndCommandBuffer(exec->timed), "vkEndCommandBuffer", err);
+    if (st == M3_OK) return M3_OK;
+failed:
+    vulkan_forget_timed(device, exec);
+    return st;
 }

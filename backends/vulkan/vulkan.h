@@ -405,7 +405,9 @@ uint32_t vulkan_step_ranges(const m3_exec_impl *exec, const gpu_dispatch *d, boo
 
 /* record.c */
 m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
+/* On failure nothing of it is left, and it may be tried again. */
 m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
+void vulkan_forget_timed(m3_device_impl *device, m3_exec_impl *exec);
 /* A pool with one command buffer. */
 m3_status vulkan_commands(m3_device_impl *device, VkCommandPool *pool, VkCommandBuffer *commands, m3_error *err);
 /* Between what was queued before and what a command buffer begins with. */
