@@ -1,6 +1,14 @@
 /* run: a run is one submission of what was recorded, and its times are read when they are asked for. */
 #include "vulkan.h"
 
+m3_status vulkan_start(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
+{
+    const VkCommandBuffer commands = exec->profile ? exec->timed : exec->plain;
+    const m3_status st = vulkan_queue_submit(device, commands, NULL, NULL, 0, &exec->value, err);
+    if (st == M3_OK && exec->profile) exec->timed_value = exec->value;
+    return st;
+}
+
 m3_status vulkan_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
 {
     m3_error failure = {0};
@@ -14,9 +22,8 @@ m3_status vulkan_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *va
     }
     /* A command buffer is on its way once at a time. */
     if ((st = vulkan_wait(device, exec->value, UINT64_MAX, err)) != M3_OK) return st;
-    st = vulkan_queue_submit(device, exec->profile ? exec->timed : exec->plain, NULL, NULL, 0, value, err);
-    if (st != M3_OK) return st;
-    exec->value = *value;
+    if ((st = vulkan_start(device, exec, err)) != M3_OK) return st;
+    *value = exec->value;
     device->submits++;
     return M3_OK;
 }
@@ -40,13 +47,12 @@ m3_status vulkan_node_times(m3_device_impl *device, m3_exec_impl *exec, uint64_t
         return M3_FAIL(err, M3_ERR_RANGE, "node_times", "times of %u nodes were asked, the program has %u", node_count,
                        exec->node_count);
     for (uint32_t i = 0; i < node_count; i++) time_ns[i] = 0;
-    if (exec->queries == VK_NULL_HANDLE || exec->value == 0) return M3_OK;
+    if (exec->timed_value == 0 || exec->timed_value != exec->value) return M3_OK; /* the last run kept none */
     m3_status st = vulkan_wait(device, exec->value, UINT64_MAX, err);
     if (st != M3_OK) return st;
     const VkResult result = device->vk.GetQueryPoolResults(device->device, exec->queries, 0, 2 * node_count,
                                                            2 * node_count * sizeof *exec->ticks, exec->ticks,
                                                            sizeof *exec->ticks, VK_QUERY_RESULT_64_BIT);
-    if (result == VK_NOT_READY) return M3_OK; /* it has not run since times were wanted */
     for (uint32_t i = 0; i < node_count && result == VK_SUCCESS; i++)
         time_ns[i] = (uint64_t)((double)((exec->ticks[2 * i + 1] - exec->ticks[2 * i]) & mask) *
                                 (double)device->adapter->properties.limits.timestampPeriod);

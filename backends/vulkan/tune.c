@@ -54,8 +54,7 @@ static m3_status time_run(m3_device_impl *device, m3_exec_impl *exec, double *mi
 {
     uint64_t time_ns = 0;
     const double start = now_us();
-    m3_status st =
-        vulkan_queue_submit(device, exec->profile ? exec->timed : exec->plain, NULL, NULL, 0, &exec->value, err);
+    m3_status st = vulkan_start(device, exec, err);
     if (st == M3_OK) st = vulkan_wait(device, exec->value, UINT64_MAX, err);
     *microseconds = now_us() - start;
     if (st == M3_OK && exec->profile) st = vulkan_node_times(device, exec, &time_ns, 1, err);

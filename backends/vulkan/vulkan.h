@@ -289,6 +289,7 @@ struct m3_exec_impl {
     uint64_t *ticks;
     m3_buffer *scratch, *table;
     uint64_t value;         /* of the last run */
+    uint64_t timed_value;   /* of the last run that kept times */
     uint32_t barrier_count; /* recorded in plain */
     bool profile;
 };
@@ -417,6 +418,8 @@ void vulkan_record_to_host(m3_device_impl *device, VkCommandBuffer commands, VkB
                            uint64_t bytes, bool copied);
 
 /* run.c */
+/* Queue a run: the timed recording where profiling is on. Its last run must be over. */
+m3_status vulkan_start(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
 m3_status vulkan_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err);
 m3_status vulkan_profile(m3_device_impl *device, m3_exec_impl *exec, bool on, m3_error *err);
 m3_status vulkan_node_times(m3_device_impl *device, m3_exec_impl *exec, uint64_t *time_ns, uint32_t node_count,

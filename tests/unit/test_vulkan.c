@@ -270,6 +270,49 @@ static void fences_do_what_semaphores_do(void **state)
     close_clean(&r);
 }
 
+/* Times. */
+
+static void run_once(rig *r, m3_exec_impl *exec)
+{
+    m3_error err = {0};
+    uint64_t value = 0;
+    m3_status st = r->api->submit(r->device, exec, &value, &err);
+    if (st == M3_OK) st = r->api->wait(r->device, value, UINT64_MAX, &err);
+    if (st != M3_OK) fail_msg("%s", err.message);
+}
+
+/* A device that keeps no times says so, and is done. */
+static void a_run_without_times_has_zeros(void **state)
+{
+    rig r;
+    sums s;
+    m3_error err = {0};
+    m3_exec_impl *exec = NULL;
+    uint64_t times[2] = {1, 1};
+    (void)state;
+    open_with(&r, NULL, NULL);
+    make_sums(&s, "abc bcd");
+    m3_buffer *buffer = make_buffer(&r, s.segment.bytes);
+    assert_int_equal(r.api->compile(r.device, &s.program, &buffer, &exec, &err), M3_OK);
+    const bool keeps = r.api->profile(r.device, exec, true, &err) == M3_OK;
+    assert_int_equal(r.api->profile(r.device, exec, false, &err), M3_OK);
+    for (int round = 0; round < 2 && keeps; round++) {
+        run_once(&r, exec);
+        assert_int_equal(r.api->profile(r.device, exec, true, &err), M3_OK);
+        times[0] = times[1] = 1;
+        if (r.api->node_times(r.device, exec, times, 2, &err) != M3_OK) fail_msg("%s", err.message);
+        assert_true(times[0] == 0 && times[1] == 0);
+        run_once(&r, exec);
+        if (r.api->node_times(r.device, exec, times, 2, &err) != M3_OK) fail_msg("%s", err.message);
+        assert_true(times[0] > 0 && times[1] > 0);
+        assert_int_equal(r.api->profile(r.device, exec, false, &err), M3_OK);
+    }
+    assert_int_equal(r.api->wait(r.device, 0, 0, &err), M3_OK); /* the layer had nothing to say */
+    r.api->exec_free(r.device, exec);
+    r.api->buffer_free(r.device, buffer);
+    close_clean(&r);
+}
+
 /* Memory. */
 
 static void buffers_share_memory_and_keep_apart(void **state)
@@ -484,6 +527,7 @@ int main(void)
         cmocka_unit_test(copies_longer_than_the_ring_arrive),
         cmocka_unit_test(a_later_run_waits_for_a_download),
         cmocka_unit_test(fences_do_what_semaphores_do),
+        cmocka_unit_test(a_run_without_times_has_zeros),
         cmocka_unit_test(buffers_share_memory_and_keep_apart),
         cmocka_unit_test(a_buffer_that_is_too_large_names_both_figures),
         cmocka_unit_test(a_damaged_cache_is_made_anew),
