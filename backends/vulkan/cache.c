@@ -56,6 +56,20 @@ static bool is_ours(const m3_device_impl *device, const void *data, size_t bytes
            memcmp(head.pipelineCacheUUID, p->pipelineCacheUUID, sizeof head.pipelineCacheUUID) == 0;
 }
 
+static void tell_taken(const m3_device_impl *device, const char *path, size_t bytes)
+{
+    char line[PATH_BYTES + 128];
+    (void)snprintf(line, sizeof line, "vulkan: %zu bytes of compiled pipelines taken from %s", bytes, path);
+    device->host->log(device->host->user, M3_LOG_DEBUG, line);
+}
+
+static void tell_damaged(const m3_device_impl *device, const char *path)
+{
+    char line[PATH_BYTES + 128];
+    (void)snprintf(line, sizeof line, "vulkan: %s is damaged or another's; made anew", path);
+    device->host->log(device->host->user, M3_LOG_DEBUG, line);
+}
+
 /* What a good file holds, in memory that the caller releases, else NULL. */
 static void *read_file(m3_device_impl *device, const char *path, size_t *bytes)
 {
@@ -78,7 +92,11 @@ static void *read_file(m3_device_impl *device, const char *path, size_t *bytes)
         const vulkan_cache_head wanted = head_of(device, data, *bytes);
         good = memcmp(&head, &wanted, sizeof head) == 0 && is_ours(device, data, *bytes);
     }
-    if (good) return data;
+    if (good) {
+        tell_taken(device, path, *bytes);
+        return data;
+    }
+    tell_damaged(device, path);
     host->release(host->user, data);
     *bytes = 0;
     return NULL;
@@ -92,6 +110,7 @@ m3_status vulkan_cache_open(m3_device_impl *device, m3_error *err)
     const VkPipelineCacheCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, .initialDataSize = bytes, .pInitialData = data};
     const VkResult result = device->vk.CreatePipelineCache(device->device, &info, NULL, &device->cache);
+    if (data != NULL) device->cache_read = vulkan_hash(VULKAN_HASH_START, data, bytes);
     device->host->release(device->host->user, data);
     return vulkan_result(device, result, "the pipeline cache", err);
 }
@@ -124,7 +143,9 @@ void vulkan_cache_close(m3_device_impl *device)
     if (device->built > 0 && host->cache_path != NULL && device->cached &&
         device->vk.GetPipelineCacheData(device->device, device->cache, &bytes, NULL) == VK_SUCCESS) {
         void *data = host->allocate(host->user, bytes + 1, 1);
-        if (data != NULL && device->vk.GetPipelineCacheData(device->device, device->cache, &bytes, data) == VK_SUCCESS)
+        if (data != NULL &&
+            device->vk.GetPipelineCacheData(device->device, device->cache, &bytes, data) == VK_SUCCESS &&
+            vulkan_hash(VULKAN_HASH_START, data, bytes) != device->cache_read)
             write_file(device, data, bytes);
         host->release(host->user, data);
     }

@@ -244,7 +244,8 @@ struct m3_device_impl {
     vulkan_pipeline *pipelines;
     vulkan_layout layouts[GPU_MAX_BUFFERS + 1];
     VkPipelineCache cache;
-    uint32_t built; /* pipelines since the cache was read */
+    uint64_t cache_read; /* the hash of what its file held; 0: there was none that is good */
+    uint32_t built;      /* pipelines since the cache was read */
     vulkan_stage upload_stages[VULKAN_STAGES], download_stages[VULKAN_STAGES];
     uint32_t next_upload, next_download;
     m3_buffer *dummy; /* bound where a kernel must not look */
@@ -379,7 +380,7 @@ m3_status vulkan_pipeline_custom(m3_device_impl *device, const gpu_dispatch *d, 
                                  vulkan_step *step, m3_error *err);
 void vulkan_pipelines_close(m3_device_impl *device);
 
-/* cache.c: a file that cannot be used is as good as none. */
+/* cache.c: a file that cannot be used is as good as none, and one that has it all already is not written again. */
 m3_status vulkan_cache_open(m3_device_impl *device, m3_error *err);
 void vulkan_cache_close(m3_device_impl *device);
 

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MOST_NODES = 32, ELEMENTS = 1000, SKIPPED = 77 };
@@ -397,18 +398,39 @@ static void write_all(const char *path, const unsigned char *bytes, size_t count
     assert_int_equal(fclose(file), 0);
 }
 
-/* A second device of the rig's backend, whose host has the folder. */
-static void work_with_cache(rig *r, const char *folder)
+static long taken, damaged; /* files of which the log says so */
+
+static void count_files(void *user, m3_log_level level, const char *line)
+{
+    count_errors(user, level, line);
+    taken += strstr(line, " bytes of compiled pipelines taken from ") != NULL;
+    damaged += strstr(line, " is damaged or another's; made anew") != NULL;
+}
+
+/* A second device of the rig's backend, whose host has the folder, compiles and writes; a third one only looks. How
+ * many of the two may take the file, and how many find it damaged? */
+static void work_with_cache(rig *r, const char *folder, long takes, long finds_damaged)
 {
     m3_error err = {0};
     char text[128];
+    r->host.log = count_files;
+    taken = damaged = 0;
     r->api->device_close(r->device);
     r->device = NULL;
     r->host.cache_path = folder;
     if (r->api->device_open(r->backend, 0, (m3_span){0}, &r->device, &err) != M3_OK) fail_msg("%s", err.message);
     if (run_sums(r, "abc bcd", text, sizeof text, &err) != M3_OK) fail_msg("%s", err.message);
+    assert_true(taken == takes - 1 && damaged == finds_damaged);
     r->api->device_close(r->device);
     if (r->api->device_open(r->backend, 0, (m3_span){0}, &r->device, &err) != M3_OK) fail_msg("%s", err.message);
+    assert_true(taken == takes && damaged == finds_damaged);
+}
+
+static ino_t number_of(const char *path)
+{
+    struct stat about;
+    assert_int_equal(stat(path, &about), 0);
+    return about.st_ino;
 }
 
 static void a_damaged_cache_is_made_anew(void **state)
@@ -421,21 +443,25 @@ static void a_damaged_cache_is_made_anew(void **state)
     assert_true(good != NULL && bad != NULL);
     assert_non_null(mkdtemp(folder));
     open_with(&r, NULL, NULL);
-    work_with_cache(&r, folder);
+    work_with_cache(&r, folder, 1, 0);
     find_cache(folder, path);
     const size_t bytes = read_all(path, good, ROOM);
     assert_true(bytes > 32 && bytes < ROOM);
+    const ino_t file = number_of(path);
+    work_with_cache(&r, folder, 2, 0);
+    if (read_all(path, bad, ROOM) == bytes && memcmp(bad, good, bytes) == 0)
+        assert_true(number_of(path) == file); /* there was nothing to add */
     for (size_t at = 0; at < bytes; at += at < 40 ? 1 : 997) {
         memcpy(bad, good, bytes);
         bad[at] ^= 0x40;
         write_all(path, bad, bytes);
-        work_with_cache(&r, folder);
+        work_with_cache(&r, folder, 1, 1);
         assert_int_equal(read_all(path, bad, ROOM), bytes);
         assert_memory_equal(bad, good, 16); /* magic and key */
     }
     for (size_t cut = 0; cut < bytes; cut += 1 + cut) {
         write_all(path, good, cut);
-        work_with_cache(&r, folder);
+        work_with_cache(&r, folder, 1, 1);
         assert_int_equal(read_all(path, bad, ROOM), bytes);
     }
     close_clean(&r);
