@@ -18,6 +18,25 @@ static uint32_t words_of(const m3_node *node)
     return words;
 }
 
+/* Does the device take the group that the kernel fixes? */
+static m3_status check_group(const m3_device_impl *device, const m3_kernel_desc *desc, const char *name, m3_error *why)
+{
+    const VkPhysicalDeviceLimits *limits = &device->adapter->properties.limits;
+    uint64_t items = 1;
+    if (desc->local[0] == 0) return M3_OK; /* the backend's own */
+    for (int i = 0; i < 3; i++) {
+        if (desc->local[i] > limits->maxComputeWorkGroupSize[i])
+            return M3_FAIL(why, M3_ERR_UNSUPPORTED, name,
+                           "its kernel's group has %u items along axis %d, the device takes %u", desc->local[i], i,
+                           limits->maxComputeWorkGroupSize[i]);
+        if (desc->local[i] != 0) items *= desc->local[i];
+    }
+    if (items > limits->maxComputeWorkGroupInvocations)
+        return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "its kernel's group has %llu items, the device takes %u",
+                       (unsigned long long)items, limits->maxComputeWorkGroupInvocations);
+    return M3_OK;
+}
+
 m3_status vulkan_custom_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
     const m3_kernel_desc *desc = vulkan_custom(node);
@@ -39,7 +58,7 @@ m3_status vulkan_custom_supports(m3_device_impl *device, const m3_node *node, m3
                            x->id, (unsigned long long)m3_tensor_bytes(x),
                            (unsigned long long)device->traits.largest_binding);
     }
-    return M3_OK;
+    return check_group(device, desc, name, why);
 }
 
 static void add_attributes(gpu_dispatch *d, const m3_node *node)

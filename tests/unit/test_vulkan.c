@@ -480,6 +480,17 @@ static m3_status infer_twice(const m3_node *node, m3_tensor_desc *out, m3_error 
     return M3_OK;
 }
 
+static m3_op twice_of(const m3_kernel_desc *desc, uint32_t count)
+{
+    return (m3_op){.size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+                   .name = "test.twice",
+                   .min_inputs = 1,
+                   .max_inputs = 1,
+                   .outputs = 1,
+                   .infer = infer_twice,
+                   .kernels = {count, sizeof *desc, desc}};
+}
+
 static void a_kernel_in_spirv_runs(void **state)
 {
     (void)state;
@@ -489,13 +500,7 @@ static void a_kernel_in_spirv_runs(void **state)
                                     .code = twice_spirv,
                                     .code_bytes = sizeof twice_spirv,
                                     .entry = "main"}};
-    const m3_op op = {.size = M3_STRUCT_SIZE(m3_op, zero_gradient),
-                      .name = "test.twice",
-                      .min_inputs = 1,
-                      .max_inputs = 1,
-                      .outputs = 1,
-                      .infer = infer_twice,
-                      .kernels = {2, sizeof desc[0], desc}};
+    const m3_op op = twice_of(desc, 2);
     rig r;
     rig_node n;
     m3_error err = {0};
@@ -507,6 +512,32 @@ static void a_kernel_in_spirv_runs(void **state)
     if (rig_run(&r, &n, data, 0xff, -1, &result, &err) != M3_OK) fail_msg("%s", err.message);
     assert_memory_equal(result, want, sizeof want);
     free(result);
+    close_clean(&r);
+}
+
+/* The sizes are beyond every device of today by one axis, and by all of them together. */
+static void a_group_that_is_too_large_names_both_figures(void **state)
+{
+    (void)state;
+    const struct {
+        uint32_t local[3];
+        const char *says;
+    } bad[] = {{{1, 1, 1 << 20}, "1048576 items along axis 2, the device takes "},
+               {{1, 1 << 20, 1}, "1048576 items along axis 1, the device takes "},
+               {{64, 64, 64}, "262144 items, the device takes "}};
+    rig r;
+    open_with(&r, NULL, NULL);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        rig_node n;
+        m3_error err = {0};
+        m3_kernel_desc desc = {.size = sizeof desc, .language = "spirv", .code = twice_spirv, .entry = "main"};
+        desc.code_bytes = sizeof twice_spirv;
+        memcpy(desc.local, bad[i].local, sizeof desc.local);
+        const m3_op op = twice_of(&desc, 1);
+        assert_int_equal(rig_node_make(&n, &op, "f32[7,43]", "", &err), M3_OK);
+        assert_int_equal(r.api->supports(r.device, &n.node, &err), M3_ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.message, bad[i].says));
+    }
     close_clean(&r);
 }
 
@@ -558,6 +589,7 @@ int main(void)
         cmocka_unit_test(a_buffer_that_is_too_large_names_both_figures),
         cmocka_unit_test(a_damaged_cache_is_made_anew),
         cmocka_unit_test(a_kernel_in_spirv_runs),
+        cmocka_unit_test(a_group_that_is_too_large_names_both_figures),
         cmocka_unit_test(options_are_named),
     };
     enum { OTHERS = sizeof others / sizeof others[0] };
