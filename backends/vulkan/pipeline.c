@@ -4,12 +4,15 @@
 
 #include <string.h>
 
+enum { WHAT_BYTES = 192 };
+
 /* SPIR-V. */
 typedef struct vulkan_module {
     const uint32_t *words;
     size_t bytes;
     const char *entry;
-    uint64_t key; /* different for different words or entries */
+    const char *what; /* for messages */
+    uint64_t key;     /* different for different words or entries */
 } vulkan_module;
 
 /* Layouts for so many buffers. */
@@ -58,7 +61,7 @@ static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_
     if (result == VK_SUCCESS)
         result = device->vk.CreateComputePipelines(device->device, device->cache, 1, &info, NULL, &p->pipeline);
     device->vk.DestroyShaderModule(device->device, module, NULL);
-    return vulkan_result(device, result, "a pipeline", err);
+    return vulkan_result(device, result, code->what, err);
 }
 
 static bool same(const vulkan_pipeline *p, const vulkan_pipeline *key)
@@ -103,16 +106,21 @@ m3_status vulkan_pipeline_get(m3_device_impl *device, const gpu_dispatch *d, vul
     if (shader == NULL)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry, "shaders/vulkan/%s.comp has no entry '%s'", d->source,
                        d->entry);
-    const vulkan_module code = {shader->words, shader->bytes, "main", (uint64_t)(uintptr_t)shader->words};
+    char what[WHAT_BYTES];
+    (void)snprintf(what, sizeof what, "the pipeline of shaders/vulkan/%s.comp, entry '%s'", d->source, d->entry);
+    const vulkan_module code = {shader->words, shader->bytes, "main", what, (uint64_t)(uintptr_t)shader->words};
     return get(device, d, &code, step, err);
 }
 
 /* By its content: the code may go away with its program, and other code may take its place. */
-m3_status vulkan_pipeline_custom(m3_device_impl *device, const gpu_dispatch *d, const m3_kernel_desc *desc,
-                                 vulkan_step *step, m3_error *err)
+m3_status vulkan_pipeline_custom(m3_device_impl *device, const gpu_dispatch *d, const m3_node *node, vulkan_step *step,
+                                 m3_error *err)
 {
+    const m3_kernel_desc *desc = vulkan_custom(node);
+    char what[WHAT_BYTES];
+    (void)snprintf(what, sizeof what, "the pipeline of the kernel of op '%s', entry '%s'", node->op->name, desc->entry);
     const uint64_t hash = vulkan_hash(VULKAN_HASH_START, desc->code, (size_t)desc->code_bytes);
-    const vulkan_module code = {desc->code, (size_t)desc->code_bytes, desc->entry,
+    const vulkan_module code = {desc->code, (size_t)desc->code_bytes, desc->entry, what,
                                 vulkan_hash(hash, desc->entry, strlen(desc->entry))};
     return get(device, d, &code, step, err);
 }

@@ -203,7 +203,7 @@ static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_e
         vulkan_step *step = &exec->steps[i];
         const gpu_dispatch *d = step->dispatch;
         st = d->source != NULL ? vulkan_pipeline_get(device, d, step, err)
-                               : vulkan_pipeline_custom(device, d, vulkan_custom(program->nodes[d->node]), step, err);
+                               : vulkan_pipeline_custom(device, d, program->nodes[d->node], step, err);
         if (st != M3_OK) break;
         const VkDescriptorSetAllocateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                                  .descriptorPool = exec->descriptors,

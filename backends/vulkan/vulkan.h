@@ -376,8 +376,8 @@ m3_status vulkan_stage_download(m3_device_impl *device, m3_buffer *from, uint64_
 /* pipeline.c: made once for each key and kept by the device. */
 m3_status vulkan_pipeline_get(m3_device_impl *device, const gpu_dispatch *d, vulkan_step *step, m3_error *err);
 /* With a module that is not one of ours, but a custom op's. */
-m3_status vulkan_pipeline_custom(m3_device_impl *device, const gpu_dispatch *d, const m3_kernel_desc *desc,
-                                 vulkan_step *step, m3_error *err);
+m3_status vulkan_pipeline_custom(m3_device_impl *device, const gpu_dispatch *d, const m3_node *node, vulkan_step *step,
+                                 m3_error *err);
 void vulkan_pipelines_close(m3_device_impl *device);
 
 /* cache.c: a file that cannot be used is as good as none, and one that has it all already is not written again. */
