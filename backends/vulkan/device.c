@@ -212,7 +212,7 @@ m3_status vulkan_limits(m3_device_impl *device, m3_device_limits *limits, m3_err
     if (limits->size < M3_STRUCT_SIZE(m3_device_limits, coherent))
         return M3_FAIL(err, M3_ERR_ABI, "m3_device_limits", "its size is %u, wanted at least %u", limits->size,
                        M3_STRUCT_SIZE(m3_device_limits, coherent));
-    vulkan_memory_room(device, &limits->memory_total, &limits->memory_free);
+    vulkan_memory_room(device, device->memory.device_type, &limits->memory_total, &limits->memory_free);
     if (limits->memory_total > device->most_memory) {
         limits->memory_total = device->most_memory;
         limits->memory_free = device->most_memory - smaller(device->most_memory, vulkan_memory_used(device));

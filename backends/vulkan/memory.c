@@ -78,10 +78,10 @@ void vulkan_memory_close(m3_device_impl *device)
     device->memory.blocks = NULL;
 }
 
-void vulkan_memory_room(m3_device_impl *device, uint64_t *total, uint64_t *room)
+void vulkan_memory_room(const m3_device_impl *device, uint32_t type, uint64_t *total, uint64_t *room)
 {
     const vulkan_adapter *a = device->adapter;
-    const uint32_t heap = a->memory.memoryTypes[device->memory.device_type].heapIndex;
+    const uint32_t heap = a->memory.memoryTypes[type].heapIndex;
     uint64_t held = 0;
     for (const vulkan_block *block = device->memory.blocks; block != NULL; block = block->next)
         if (a->memory.memoryTypes[block->type].heapIndex == heap) held += block->bytes;
@@ -94,6 +94,20 @@ void vulkan_memory_room(m3_device_impl *device, uint64_t *total, uint64_t *room)
                                              .pNext = &budget};
     device->instance->vk.GetPhysicalDeviceMemoryProperties2(a->physical, &all);
     *room = budget.heapBudget[heap] > budget.heapUsage[heap] ? budget.heapBudget[heap] - budget.heapUsage[heap] : 0;
+}
+
+/* Lack of device memory is told with the figures of the heap that was asked. */
+static m3_status explain(m3_device_impl *device, VkResult result, uint32_t type, uint64_t bytes, m3_error *err)
+{
+    const bool local = (device->adapter->memory.memoryTypes[type].propertyFlags & LOCAL) != 0;
+    uint64_t total = 0, room = 0;
+    if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) return vulkan_result(device, result, "memory of a buffer", err);
+    vulkan_memory_room(device, type, &total, &room);
+    return M3_FAIL(err, M3_ERR_MEMORY, "buffer",
+                   "%llu bytes were asked, of %llu bytes of %s memory %llu are free; free memory or use a smaller "
+                   "batch",
+                   (unsigned long long)bytes, (unsigned long long)total, local ? "device" : "host",
+                   (unsigned long long)room);
 }
 
 static m3_status add_block(m3_device_impl *device, uint32_t type, uint64_t bytes, m3_error *err)
@@ -118,13 +132,7 @@ static m3_status add_block(m3_device_impl *device, uint32_t type, uint64_t bytes
         return M3_OK;
     }
     free_block(device, block);
-    if (result == VK_ERROR_DEVICE_LOST) return vulkan_result(device, result, "vkAllocateMemory", err);
-    uint64_t total = 0, room = 0;
-    vulkan_memory_room(device, &total, &room);
-    return M3_FAIL(err, M3_ERR_MEMORY, "buffer",
-                   "%llu bytes were asked, of %llu bytes of device memory %llu are free; free memory or use a smaller "
-                   "batch",
-                   (unsigned long long)bytes, (unsigned long long)total, (unsigned long long)room);
+    return explain(device, result, type, bytes, err);
 }
 
 static uint64_t up(uint64_t value, uint64_t alignment)

@@ -98,6 +98,13 @@ static m3_status explain(const m3_device_impl *device, VkResult result, const ch
                        "the driver is out of device memory (%s); free memory or use "
                        "a smaller batch",
                        what);
+    case VK_ERROR_TOO_MANY_OBJECTS:
+        return M3_FAIL(err, M3_ERR_MEMORY, device->name,
+                       "the driver holds as many objects as it can (%s); free buffers or close other devices", what);
+    case VK_ERROR_MEMORY_MAP_FAILED:
+        return M3_FAIL(err, M3_ERR_MEMORY, device->name,
+                       "the driver cannot map memory for the host (%s); free memory, or raise the limit of ulimit -v",
+                       what);
     default:
         return M3_FAIL(err, M3_ERR_INTERNAL, device->name, "the driver failed with VkResult %d (%s)", (int)result,
                        what);

@@ -343,8 +343,8 @@ m3_status vulkan_wait(m3_device_impl *device, uint64_t value, uint64_t timeout_n
 /* memory.c */
 m3_status vulkan_memory_open(m3_device_impl *device, m3_error *err);
 void vulkan_memory_close(m3_device_impl *device);
-/* Total and free bytes of the heap of device memory, as far as the driver tells. */
-void vulkan_memory_room(m3_device_impl *device, uint64_t *total, uint64_t *room);
+/* Total and free bytes of the heap of a memory type, as far as the driver tells. */
+void vulkan_memory_room(const m3_device_impl *device, uint32_t type, uint64_t *total, uint64_t *room);
 /* A piece of a block for the buffer: fills block, offset, room and data. */
 m3_status vulkan_memory_take(m3_device_impl *device, m3_buffer *buffer, uint32_t type, uint64_t bytes,
                              uint64_t alignment, m3_error *err);
