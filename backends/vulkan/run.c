@@ -3,7 +3,7 @@
 
 m3_status vulkan_start(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
 {
-    const VkCommandBuffer commands = exec->profile ? exec->timed : exec->plain;
+    VkCommandBuffer commands = exec->profile ? exec->timed : exec->plain;
     const m3_status st = vulkan_queue_submit(device, commands, NULL, NULL, 0, &exec->value, err);
     if (st == M3_OK && exec->profile) exec->timed_value = exec->value;
     return st;
