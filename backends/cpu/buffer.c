@@ -1,5 +1,5 @@
 /* buffer: memory, which is the host's own, and copies, which are done when they are queued. */
-#include "cpu.h"
+#include "backends/cpu/cpu.h"
 
 #include <string.h>
 #include <sys/mman.h>

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 /* One opened plugin. */
 struct m3_backend {

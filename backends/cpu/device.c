@@ -1,11 +1,11 @@
 /* device: the processor, its options, its limits, and its queue, which is empty whenever a call returns. */
-#include "cpu.h"
+#include "backends/cpu/cpu.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "flush.h"
+#include "backends/cpu/flush.h"
 
 /* The processor's own name, or "cpu". */
 static void read_name(char *name, size_t bytes)

@@ -8,7 +8,7 @@
  *   task packs what it needs, and the grid of tasks is chosen to pack little twice.
  *   A is read where it lies when its rows are contiguous, and else packed, a group of tiles at a time.
  *   While a tile computes it asks for what the next packing reads: memory is the narrow place of all long products. */
-#include "gemm.h"
+#include "backends/cpu/gemm.h"
 
 typedef struct plan {
     const cpu_gemm *gemm;

@@ -5,7 +5,7 @@
 #ifndef CPU_GEMM_H
 #define CPU_GEMM_H
 
-#include "machine.h"
+#include "backends/cpu/machine.h"
 
 /* An input matrix. Strides and leading dimensions count floats, here and below. */
 typedef struct cpu_operand {

@@ -1,5 +1,5 @@
 /* machine: which kernels the processor can run, how large its caches are, how fast its multiply-adds. */
-#include "machine.h"
+#include "backends/cpu/machine.h"
 
 #include <string.h>
 #include <time.h>

@@ -4,8 +4,8 @@
 #ifndef CPU_MACHINE_H
 #define CPU_MACHINE_H
 
+#include "backends/cpu/pool.h"
 #include "m3bsr/base.h"
-#include "pool.h"
 
 typedef enum cpu_isa { CPU_PORTABLE = 0, CPU_AVX2 = 1, CPU_AVX512 = 2 } cpu_isa;
 

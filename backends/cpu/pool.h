@@ -3,6 +3,7 @@
 #ifndef CPU_POOL_H
 #define CPU_POOL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef void (*cpu_task_fn)(void *arg, uint32_t task, uint32_t worker);

@@ -1,5 +1,5 @@
 /* program: a node becomes a step by its op's entry in ops/, or by a kernel in C that a custom op brings. */
-#include "cpu.h"
+#include "backends/cpu/cpu.h"
 
 #include <string.h>
 

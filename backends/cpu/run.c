@@ -1,9 +1,9 @@
 /* run: the steps of a program in order, with their times where they are wanted. */
-#include "cpu.h"
+#include "backends/cpu/cpu.h"
 
 #include <time.h>
 
-#include "flush.h"
+#include "backends/cpu/flush.h"
 
 static uint64_t now_ns(void)
 {

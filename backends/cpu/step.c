@@ -1,5 +1,5 @@
 /* step: what the files of ops/ share: a step's arguments, and loops over threads. */
-#include "step.h"
+#include "backends/cpu/step.h"
 
 void *cpu_step_args(const cpu_node *at, cpu_step *step, cpu_run_fn run, size_t bytes, m3_error *err)
 {

@@ -24,9 +24,9 @@
 #ifndef CPU_STEP_H
 #define CPU_STEP_H
 
+#include "backends/cpu/machine.h"
+#include "backends/cpu/pool.h"
 #include "m3bsr/backend.h"
-#include "machine.h"
-#include "pool.h"
 
 /* What a run lends to its steps. */
 typedef struct cpu_run {

@@ -1,5 +1,5 @@
 /* api: dlopen of the ICD loader, and names of error codes. */
-#include "api.h"
+#include "backends/opencl/api.h"
 
 #include <dlfcn.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* buffer: device memory, and copies, which are queued. */
-#include "opencl.h"
-#include "plugin.h"
+#include "backends/lowering/plugin.h"
+#include "backends/opencl/opencl.h"
 
 enum { KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE };
 
@@ -78,7 +78,7 @@ static m3_status check(m3_device_impl *device, const m3_buffer *buffer, uint32_t
 {
     const m3_status st = opencl_check(device, err);
     if (st != M3_OK) return st;
-    return gpu_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
+    return lower_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
 }
 
 /* A copy of nothing has its value at once: that of the work before it. */

@@ -1,6 +1,6 @@
 /* build: kernels from the sources of shaders/opencl, which are part of this plugin, or from a custom op's text.
  * A program is built once a device for each source with its options, and kept on disk for the next process. */
-#include "opencl.h"
+#include "backends/opencl/opencl.h"
 
 #include <string.h>
 #include <time.h>

@@ -2,7 +2,7 @@
  *   "m3bsr kernel 1\n", key (16 bytes), bytes of the binary (8), their XXH3 (8), the binary
  * The key is a hash of device, driver, source and options. A file is written under a temporary name and renamed, so
  * several processes may share the folder; one that is damaged, cut or made for something else reads as none. */
-#include "opencl.h"
+#include "backends/opencl/opencl.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* custom: kernels in OpenCL C that an op of a plugin brings. Their arguments are the node's inputs and outputs as
  * pointers, then the scalar block: the grid output's count of elements (uint), and the attributes in their order, whole
  * numbers as int, each of a list by itself, and others as float. */
-#include "opencl.h"
-#include "plugin.h"
+#include "backends/lowering/plugin.h"
+#include "backends/opencl/opencl.h"
 
 const m3_kernel_desc *opencl_custom(const m3_node *node)
 {
-    return gpu_kernel_in(node, "opencl-c");
+    return lower_kernel_in(node, "opencl-c");
 }
 
 uint32_t opencl_custom_buffers(const m3_node *node)

@@ -1,5 +1,5 @@
 /* device: a context and a queue, what lowering may ask of the device, and the memory that is held. */
-#include "opencl.h"
+#include "backends/opencl/opencl.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ static uint32_t least(uint64_t a, uint64_t b)
 static void ask_traits(m3_device_impl *d)
 {
     const opencl_api *cl = d->cl;
-    gpu_traits *t = &d->traits;
+    lower_traits *t = &d->traits;
     const uint64_t units = opencl_number(cl, d->id, CL_DEVICE_MAX_COMPUTE_UNITS);
     const uint64_t largest_group = opencl_number(cl, d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
     const bool processor = (opencl_number(cl, d->id, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
@@ -104,7 +104,7 @@ void opencl_device_close(m3_device_impl *device)
         if (device->ring[i].event != NULL) (void)cl->ReleaseEvent(device->ring[i].event);
     opencl_clblast_close(host, device->clblast);
     opencl_programs_free(device);
-    gpu_tuning_free(device->tuning);
+    lower_tuning_free(device->tuning);
     if (device->timed != NULL) (void)cl->ReleaseCommandQueue(device->timed);
     if (device->queue != NULL) (void)cl->ReleaseCommandQueue(device->queue);
     if (device->context != NULL) (void)cl->ReleaseContext(device->context);

@@ -1,5 +1,5 @@
 /* group: how many items of a kernel the device takes at once. */
-#include "opencl.h"
+#include "backends/opencl/opencl.h"
 
 m3_status opencl_fit_group(m3_device_impl *device, opencl_launch *launch, bool any, const char *name, m3_error *err)
 {

@@ -5,10 +5,10 @@
 
 #include <pthread.h>
 
-#include "api.h"
-#include "clblast.h"
-#include "lower.h"
-#include "tuning.h"
+#include "backends/lowering/lower.h"
+#include "backends/lowering/tuning.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/clblast.h"
 
 /* A device as it is listed. */
 typedef struct opencl_slot {
@@ -48,7 +48,7 @@ struct m3_device_impl {
     cl_context context;
     cl_command_queue queue, timed; /* timed: with profiling, made when it is first wanted */
     char name[128];
-    gpu_traits traits;
+    lower_traits traits;
     uint32_t alignment; /* of tensors, in bytes */
     uint64_t memory_total, largest_buffer;
     uint64_t most_items, most_along[3]; /* work-items of a group: in all, and along each axis */
@@ -56,7 +56,7 @@ struct m3_device_impl {
     uint64_t fail_after;                /* option fail_after: submits until the device is lost; UINT64_MAX: never */
     uint64_t submits;
     opencl_clblast *clblast; /* or NULL */
-    gpu_tuning *tuning;
+    lower_tuning *tuning;
     bool tune;       /* option tune: measure what is not known */
     bool no_clblast; /* option clblast=no */
     bool cache;      /* option cache: keep compiled kernels on disk */
@@ -168,7 +168,7 @@ m3_status opencl_supports(m3_device_impl *device, const m3_node *node, m3_error 
 m3_status opencl_compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                          m3_exec_impl **exec, m3_error *err);
 /* The same with other traits, and without tuning. */
-m3_status opencl_compile_with(m3_device_impl *device, const gpu_traits *traits, const m3_program *program,
+m3_status opencl_compile_with(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
                               m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err);
 void opencl_exec_free(m3_device_impl *device, m3_exec_impl *exec);
 

@@ -1,7 +1,7 @@
 /* options: key=value pairs of the command line. Those that shape kernels exist so that kernels made for one kind of
  * device can be tried on another. */
-#include "opencl.h"
-#include "plugin.h"
+#include "backends/lowering/plugin.h"
+#include "backends/opencl/opencl.h"
 
 #include <string.h>
 
@@ -9,7 +9,7 @@
 static m3_status set_power(const m3_option *option, uint32_t most, uint32_t *value, m3_error *err)
 {
     uint64_t number = 0;
-    m3_status st = gpu_set_number(option, 1, most, &number, err);
+    m3_status st = lower_set_number(option, 1, most, &number, err);
     if (st != M3_OK) return st;
     if ((number & (number - 1)) != 0)
         return M3_FAIL(err, M3_ERR_INVALID, option->key, "%s is no power of two; give one up to %u", option->value,
@@ -21,7 +21,7 @@ static m3_status set_power(const m3_option *option, uint32_t most, uint32_t *val
 /* Kernels for a GPU, or for a processor, whatever the driver says that the device is. */
 static m3_status set_shape(m3_device_impl *device, const m3_option *option, m3_error *err)
 {
-    gpu_traits *t = &device->traits;
+    lower_traits *t = &device->traits;
     const bool gpu = strcmp(option->value, "gpu") == 0;
     if (!gpu && strcmp(option->value, "processor") != 0)
         return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' is unknown; give gpu or processor", option->value);
@@ -35,29 +35,30 @@ static m3_status set_shape(m3_device_impl *device, const m3_option *option, m3_e
 
 static m3_status set_option(m3_device_impl *device, const m3_option *option, m3_error *err)
 {
-    gpu_traits *t = &device->traits;
+    lower_traits *t = &device->traits;
     const char *key = option->key;
-    if (strcmp(key, "refuse") == 0) return gpu_set_text(device->host, option, &device->refused, err);
-    if (strcmp(key, "fail_after") == 0) return gpu_set_number(option, 0, UINT64_MAX, &device->fail_after, err);
+    if (strcmp(key, "refuse") == 0) return lower_set_text(device->host, option, &device->refused, err);
+    if (strcmp(key, "fail_after") == 0) return lower_set_number(option, 0, UINT64_MAX, &device->fail_after, err);
     if (strcmp(key, "largest_buffer") == 0) {
-        m3_status st = gpu_set_number(option, 1, device->largest_buffer, &device->largest_buffer, err);
+        m3_status st = lower_set_number(option, 1, device->largest_buffer, &device->largest_buffer, err);
         if (t->largest_binding > device->largest_buffer) t->largest_binding = device->largest_buffer;
         return st;
     }
-    if (strcmp(key, "memory") == 0) return gpu_set_number(option, 1, device->memory_total, &device->memory_total, err);
+    if (strcmp(key, "memory") == 0)
+        return lower_set_number(option, 1, device->memory_total, &device->memory_total, err);
     if (strcmp(key, "shape") == 0) return set_shape(device, option, err);
     if (strcmp(key, "lanes") == 0) return set_power(option, t->largest_group, &t->lanes, err);
     if (strcmp(key, "vector") == 0) return set_power(option, 16, &t->vector, err);
     if (strcmp(key, "group") == 0) return set_power(option, t->largest_group, &t->group, err);
     if (strcmp(key, "clblast") == 0) {
         bool use = false;
-        m3_status st = gpu_set_switch(option, &use, err);
+        m3_status st = lower_set_switch(option, &use, err);
         device->no_clblast = !use;
         return st;
     }
-    if (strcmp(key, "way") == 0) return gpu_set_way(option, &t->way, err);
-    if (strcmp(key, "tune") == 0) return gpu_set_switch(option, &device->tune, err);
-    if (strcmp(key, "cache") == 0) return gpu_set_switch(option, &device->cache, err);
+    if (strcmp(key, "way") == 0) return lower_set_way(option, &t->way, err);
+    if (strcmp(key, "tune") == 0) return lower_set_switch(option, &device->tune, err);
+    if (strcmp(key, "cache") == 0) return lower_set_switch(option, &device->cache, err);
     return M3_FAIL(
         err, M3_ERR_INVALID, key,
         "no such option of an opencl device; there are shape=gpu|processor, lanes=N, vector=N, group=N (how "

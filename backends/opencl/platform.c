@@ -1,5 +1,5 @@
 /* platform: which devices there are, and what is told about them. */
-#include "opencl.h"
+#include "backends/opencl/opencl.h"
 
 #include <string.h>
 

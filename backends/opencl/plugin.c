@@ -1,5 +1,5 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
-#include "opencl.h"
+#include "backends/opencl/opencl.h"
 
 static void close_backend(m3_backend *backend)
 {

@@ -1,21 +1,21 @@
-/* program: nodes become dispatches (backends/gpu), and dispatches become kernels whose arguments are set. Custom ops
- * that bring a kernel in OpenCL C have a launch of their own, in the place of their node. */
-#include "opencl.h"
-#include "plugin.h"
+/* program: nodes become dispatches (backends/lowering), and dispatches become kernels whose arguments are set. Custom
+ * ops that bring a kernel in OpenCL C have a launch of their own, in the place of their node. */
+#include "backends/lowering/plugin.h"
+#include "backends/opencl/opencl.h"
 
 #include <string.h>
 
 m3_status opencl_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
     const char *name = node->op->name;
-    if (gpu_listed(device->refused, name))
+    if (lower_listed(device->refused, name))
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "refused by the option refuse=%s", device->refused);
     if (opencl_custom(node) != NULL) return opencl_custom_supports(device, node, why);
-    return gpu_supports(&device->traits, node, why);
+    return lower_supports(&device->traits, node, why);
 }
 
 /* Constants as the compiler wants them. */
-static m3_status options_of(const gpu_dispatch *d, char *text, size_t bytes, m3_error *err)
+static m3_status options_of(const lower_dispatch *d, char *text, size_t bytes, m3_error *err)
 {
     size_t at = 0;
     text[0] = 0;
@@ -27,31 +27,31 @@ static m3_status options_of(const gpu_dispatch *d, char *text, size_t bytes, m3_
     return M3_OK;
 }
 
-static m3_status set_failed(const gpu_dispatch *d, uint32_t argument, cl_int code, m3_error *err)
+static m3_status set_failed(const lower_dispatch *d, uint32_t argument, cl_int code, m3_error *err)
 {
     return M3_FAIL(err, code == CL_OUT_OF_HOST_MEMORY ? M3_ERR_MEMORY : M3_ERR_INTERNAL, d->entry,
                    "argument %u of the kernel in %s.cl could not be set: %s", argument, d->source, OPENCL_CODE(code));
 }
 
-static cl_mem memory_of(const m3_exec_impl *exec, m3_buffer *const *buffers, const gpu_view *view)
+static cl_mem memory_of(const m3_exec_impl *exec, m3_buffer *const *buffers, const lower_view *view)
 {
     switch (view->memory) {
-    case GPU_SEGMENT: return buffers[view->segment]->memory;
-    case GPU_SCRATCH: return exec->scratch;
-    case GPU_TABLE: return exec->table;
-    case GPU_NOTHING: break;
+    case LOWER_SEGMENT: return buffers[view->segment]->memory;
+    case LOWER_SCRATCH: return exec->scratch;
+    case LOWER_TABLE: return exec->table;
+    case LOWER_NOTHING: break;
     }
     return NULL;
 }
 
 /* A buffer is two arguments: memory, and bytes into it. */
 static m3_status set_arguments(m3_device_impl *device, const m3_exec_impl *exec, m3_buffer *const *buffers,
-                               const gpu_dispatch *d, cl_kernel kernel, m3_error *err)
+                               const lower_dispatch *d, cl_kernel kernel, m3_error *err)
 {
     const opencl_api *cl = device->cl;
     cl_uint argument = 0;
     for (uint32_t i = 0; i < d->buffer_count; i++) {
-        const gpu_view *view = &d->buffers[i];
+        const lower_view *view = &d->buffers[i];
         cl_mem memory = memory_of(exec, buffers, view);
         const cl_ulong at = view->offset;
         cl_int code = cl->SetKernelArg(kernel, argument, sizeof memory, memory == NULL ? NULL : &memory);
@@ -66,7 +66,7 @@ static m3_status set_arguments(m3_device_impl *device, const m3_exec_impl *exec,
     return M3_OK;
 }
 
-static void prepare_gemm(const m3_exec_impl *exec, m3_buffer *const *buffers, const gpu_dispatch *d,
+static void prepare_gemm(const m3_exec_impl *exec, m3_buffer *const *buffers, const lower_dispatch *d,
                          opencl_launch *launch)
 {
     cl_mem memory[3];
@@ -79,7 +79,7 @@ static void prepare_gemm(const m3_exec_impl *exec, m3_buffer *const *buffers, co
 }
 
 static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_buffer *const *buffers,
-                         const gpu_dispatch *d, opencl_launch *launch, m3_error *err)
+                         const lower_dispatch *d, opencl_launch *launch, m3_error *err)
 {
     char options[768];
     const char *op = d->list->program->nodes[d->node]->op->name;
@@ -100,7 +100,7 @@ static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_bu
     return st;
 }
 
-static m3_status make_memory(m3_device_impl *device, m3_exec_impl *exec, const gpu_list *list, m3_error *err)
+static m3_status make_memory(m3_device_impl *device, m3_exec_impl *exec, const lower_list *list, m3_error *err)
 {
     m3_status st = M3_OK;
     if (list->scratch_bytes > 0) {
@@ -118,7 +118,7 @@ static m3_status make_memory(m3_device_impl *device, m3_exec_impl *exec, const g
 
 /* Launches in the order of nodes; those of custom ops are not among the dispatches. */
 static m3_status make_launches(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
-                               m3_exec_impl *exec, const gpu_list *list, m3_error *err)
+                               m3_exec_impl *exec, const lower_list *list, m3_error *err)
 {
     m3_status st = M3_OK;
     uint32_t next = 0;
@@ -132,7 +132,7 @@ static m3_status make_launches(m3_device_impl *device, const m3_program *program
             continue;
         }
         for (; next < list->count && list->dispatches[next].node == i && st == M3_OK; next++) {
-            const gpu_dispatch *d = &list->dispatches[next];
+            const lower_dispatch *d = &list->dispatches[next];
             if (d->count[0] == 0 || d->count[1] == 0 || d->count[2] == 0) continue;
             st = prepare(device, exec, buffers, d, &exec->launches[exec->count++], err);
         }
@@ -163,11 +163,11 @@ m3_status opencl_compile(m3_device_impl *device, const m3_program *program, m3_b
     return st == M3_OK ? opencl_compile_with(device, &device->traits, program, buffers, exec, err) : st;
 }
 
-m3_status opencl_compile_with(m3_device_impl *device, const gpu_traits *traits, const m3_program *program,
+m3_status opencl_compile_with(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
                               m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
 {
     const m3_host *host = device->host;
-    gpu_list list = {0};
+    lower_list list = {0};
     uint32_t custom = 0, parts = 0;
     *exec = NULL;
     m3_exec_impl *e = host->allocate(host->user, 1, sizeof *e);
@@ -180,7 +180,7 @@ m3_status opencl_compile_with(m3_device_impl *device, const gpu_traits *traits, 
         custom++;
         parts += opencl_custom_buffers(program->nodes[i]);
     }
-    if (st == M3_OK) st = gpu_lower(&list, host, traits, program, device->alignment, is_custom, err);
+    if (st == M3_OK) st = lower_program(&list, host, traits, program, device->alignment, is_custom, err);
     if (st != M3_OK) goto done;
     e->node_count = program->node_count;
     e->launches = host->allocate(host->user, (size_t)list.count + custom + 1, sizeof *e->launches);
@@ -193,7 +193,7 @@ m3_status opencl_compile_with(m3_device_impl *device, const gpu_traits *traits, 
     st = make_memory(device, e, &list, err);
     if (st == M3_OK) st = make_launches(device, program, buffers, e, &list, err);
 done:
-    gpu_list_fini(&list);
+    lower_list_fini(&list);
     if (st == M3_OK)
         *exec = e;
     else

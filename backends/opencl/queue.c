@@ -1,6 +1,6 @@
 /* queue: values of the one in-order queue, and the failure that sticks to the device.
  * Each value keeps its event until it is known to be done; OPENCL_RING of them may be under way. */
-#include "opencl.h"
+#include "backends/opencl/opencl.h"
 
 #include <time.h>
 

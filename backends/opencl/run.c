@@ -1,5 +1,5 @@
 /* run: all launches of a program are enqueued without waiting. A timed run has a queue with profiling, and events. */
-#include "opencl.h"
+#include "backends/opencl/opencl.h"
 
 #include <time.h>
 
@@ -149,7 +149,7 @@ static m3_status measure(m3_device_impl *device, cl_kernel kernel, cl_mem memory
 m3_status opencl_measure_peak(m3_device_impl *device, double *gflops, m3_error *err)
 {
     enum { CHAINS = 16, PER_ROUND = 2 * CHAINS, LIMIT = 1 << 24 };
-    const gpu_traits *t = &device->traits;
+    const lower_traits *t = &device->traits;
     const size_t items = (size_t)t->units * t->group * (t->lanes == 1 ? 4 : 32);
     char options[32];
     cl_kernel kernel = NULL;

@@ -1,13 +1,13 @@
 /* tune: what the device knows by measurement: a file beside the compiled kernels, read when the device is opened, and
- * with option tune=yes extended by what a program leaves open (backends/gpu/tuning.h). */
-#include "opencl.h"
+ * with option tune=yes extended by what a program leaves open (backends/lowering/tuning.h). */
+#include "backends/opencl/opencl.h"
 
 enum { KEY_BYTES = 320, RUNS = 5 };
 
 /* Everything that decides how fast a way is, in one line. */
 static void name_device(const m3_device_impl *device, char key[KEY_BYTES])
 {
-    const gpu_traits *t = &device->traits;
+    const lower_traits *t = &device->traits;
     char driver[64];
     opencl_text(device->cl, device->id, CL_DRIVER_VERSION, driver, sizeof driver);
     (void)snprintf(key, KEY_BYTES, "opencl %.100s, %.60s, lanes %u, vector %u, group %u, units %u%s", device->name,
@@ -18,7 +18,7 @@ m3_status opencl_tuning_open(m3_device_impl *device, m3_error *err)
 {
     char key[KEY_BYTES];
     name_device(device, key);
-    m3_status st = gpu_tuning_open(device->host, "opencl", key, &device->tuning, err);
+    m3_status st = lower_tuning_open(device->host, "opencl", key, &device->tuning, err);
     device->traits.tuning = device->tuning;
     return st;
 }
@@ -33,7 +33,7 @@ static m3_status fill(m3_device_impl *device, const m3_buffer *buffer, m3_error 
     return code == CL_SUCCESS ? M3_OK : opencl_lose(device, "a fill", code, err);
 }
 
-static m3_status time_way(void *user, const gpu_traits *traits, const m3_program *program, double *microseconds,
+static m3_status time_way(void *user, const lower_traits *traits, const m3_program *program, double *microseconds,
                           m3_error *err)
 {
     m3_device_impl *device = user;
@@ -60,12 +60,12 @@ done:
 
 m3_status opencl_tune(m3_device_impl *device, const m3_program *program, m3_error *err)
 {
-    const gpu_tuner tuner = {device, time_way};
+    const lower_tuner tuner = {device, time_way};
     if (!device->tune) return M3_OK;
-    return gpu_tune(device->tuning, &tuner, &device->traits, program, device->alignment, err);
+    return lower_tune(device->tuning, &tuner, &device->traits, program, device->alignment, err);
 }
 
 m3_status opencl_tuning(m3_device_impl *device, m3_tuning *tuning, m3_error *err)
 {
-    return gpu_tuning_tell(device->tuning, tuning, err);
+    return lower_tuning_tell(device->tuning, tuning, err);
 }

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "reference.h"
+#include "backends/reference/reference.h"
 
 enum { KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE };
 

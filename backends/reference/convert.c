@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "reference.h"
+#include "backends/reference/reference.h"
 
 /* A float of `exponent` and `fraction` bits below its sign, as f16 (5, 10) and bf16 (8, 7) are. */
 typedef struct small_float {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "reference.h"
+#include "backends/reference/reference.h"
 
 m3_status reference_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err)
 {

@@ -1,5 +1,5 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
-#include "reference.h"
+#include "backends/reference/reference.h"
 
 static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
 {

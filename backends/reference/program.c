@@ -1,7 +1,7 @@
 /* program: compiling is finding the memory of each node's tensors, and making room for the largest node in doubles. */
 #include <string.h>
 
-#include "reference.h"
+#include "backends/reference/reference.h"
 
 /* Is the name one of a list joined by '+'? */
 static bool listed(const char *list, const char *name)

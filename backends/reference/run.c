@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "reference.h"
+#include "backends/reference/reference.h"
 
 static uint64_t now_ns(void)
 {

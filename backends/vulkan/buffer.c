@@ -1,6 +1,6 @@
 /* buffer: device memory, and copies: at once where the host sees the memory, else through staging. */
-#include "plugin.h"
-#include "vulkan.h"
+#include "backends/lowering/plugin.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <string.h>
 
@@ -78,7 +78,7 @@ static m3_status check(m3_device_impl *device, const m3_buffer *buffer, uint32_t
 {
     const m3_status st = vulkan_check(device, err);
     if (st != M3_OK) return st;
-    return gpu_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
+    return lower_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
 }
 
 m3_status vulkan_buffer_map(m3_device_impl *device, m3_buffer *buffer, uint32_t access, uint64_t offset, uint64_t bytes,

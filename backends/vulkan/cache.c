@@ -1,7 +1,7 @@
 /* cache: compiled pipelines on disk, one file for each device, driver and set of shaders.
  *   magic, key, bytes and their hash, then what the driver gave
  * A file that is damaged or another's is as good as none. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <stdlib.h>
 #include <string.h>

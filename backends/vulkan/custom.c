@@ -2,12 +2,12 @@
  * set 0; the scalar block is push constants: the grid output's count of elements, then the attributes in their order,
  * whole numbers as int, each of a list by itself, and others as float. Specialisation constants 0 to 2 are the group
  * size; a module that fixes its own must say the same in `local`. */
-#include "plugin.h"
-#include "vulkan.h"
+#include "backends/lowering/plugin.h"
+#include "backends/vulkan/vulkan.h"
 
 const m3_kernel_desc *vulkan_custom(const m3_node *node)
 {
-    return gpu_kernel_in(node, "spirv");
+    return lower_kernel_in(node, "spirv");
 }
 
 static uint32_t words_of(const m3_node *node)
@@ -42,12 +42,12 @@ m3_status vulkan_custom_supports(m3_device_impl *device, const m3_node *node, m3
     const m3_kernel_desc *desc = vulkan_custom(node);
     const uint32_t buffers = node->in_count + node->out_count, words = words_of(node);
     const char *name = node->op->name;
-    if (buffers > GPU_MAX_BUFFERS)
+    if (buffers > LOWER_MAX_BUFFERS)
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "its kernel has %u buffers, at most %d are bound", buffers,
-                       GPU_MAX_BUFFERS);
-    if (words > GPU_MAX_WORDS)
+                       LOWER_MAX_BUFFERS);
+    if (words > LOWER_MAX_WORDS)
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "its kernel has %u scalars, at most %d are passed", words,
-                       GPU_MAX_WORDS);
+                       LOWER_MAX_WORDS);
     if (desc->grid_output >= node->out_count)
         return M3_FAIL(why, M3_ERR_INVALID, name, "its kernel's grid is counted over output %u of %u",
                        desc->grid_output, node->out_count);
@@ -61,40 +61,40 @@ m3_status vulkan_custom_supports(m3_device_impl *device, const m3_node *node, m3
     return check_group(device, desc, name, why);
 }
 
-static void add_attributes(gpu_dispatch *d, const m3_node *node)
+static void add_attributes(lower_dispatch *d, const m3_node *node)
 {
     for (uint32_t i = 0; i < node->op->attr_count; i++) {
         const m3_attr *attr = &node->attr[i];
         const m3_attr_kind kind = node->op->attrs[i].kind;
         const uint32_t count = kind == M3_ATTR_INTS ? attr->count : kind == M3_ATTR_INT ? 1 : 0;
-        for (uint32_t k = 0; k < count; k++) gpu_i32(d, attr->i[k]);
-        if (kind == M3_ATTR_FLOAT) gpu_f32(d, (float)attr->f);
+        for (uint32_t k = 0; k < count; k++) lower_i32(d, attr->i[k]);
+        if (kind == M3_ATTR_FLOAT) lower_f32(d, (float)attr->f);
     }
 }
 
-m3_status vulkan_custom_dispatch(m3_device_impl *device, gpu_list *l, const m3_node *node, uint32_t index,
-                                 gpu_dispatch *d, m3_error *err)
+m3_status vulkan_custom_dispatch(m3_device_impl *device, lower_list *l, const m3_node *node, uint32_t index,
+                                 lower_dispatch *d, m3_error *err)
 {
     const m3_kernel_desc *desc = vulkan_custom(node);
-    *d = (gpu_dispatch){.list = l, .entry = desc->entry, .node = index};
+    *d = (lower_dispatch){.list = l, .entry = desc->entry, .node = index};
     m3_status st = vulkan_custom_supports(device, node, err);
     if (st != M3_OK) return st;
     const uint64_t count = m3_tensor_count(node->out[desc->grid_output]);
     if (count == 0) return M3_OK;
     l->node = index;
-    for (uint32_t i = 0; i < node->in_count; i++) gpu_read(d, node->in[i]);
-    for (uint32_t i = 0; i < node->out_count; i++) gpu_write(d, node->out[i]);
-    gpu_u32(d, count);
+    for (uint32_t i = 0; i < node->in_count; i++) lower_read(d, node->in[i]);
+    for (uint32_t i = 0; i < node->out_count; i++) lower_write(d, node->out[i]);
+    lower_u32(d, count);
     add_attributes(d, node);
     uint64_t groups[3];
     uint32_t local[3] = {device->traits.group, 1, 1};
     for (int i = 0; i < 3; i++) {
         const uint64_t divide = desc->grid_divide[i] == 0 && i == 0 ? 1 : desc->grid_divide[i];
-        const uint64_t items = divide == 0 ? 1 : gpu_parts(count, divide);
+        const uint64_t items = divide == 0 ? 1 : lower_parts(count, divide);
         if (desc->local[0] != 0) local[i] = desc->local[i] == 0 ? 1 : desc->local[i];
-        groups[i] = gpu_parts(items, local[i]);
+        groups[i] = lower_parts(items, local[i]);
     }
-    gpu_groups(d, groups[0], groups[1], groups[2], local[0], local[1], local[2]);
+    lower_groups(d, groups[0], groups[1], groups[2], local[0], local[1], local[2]);
     if (l->error.code == M3_OK) return M3_OK;
     return M3_FAIL(err, l->error.code, l->error.subject, "%s", l->error.message);
 }

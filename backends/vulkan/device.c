@@ -1,5 +1,5 @@
 /* device: the list, opening with options, limits, and what lowering may ask of the device. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +61,7 @@ static void ask_traits(m3_device_impl *d)
 {
     const VkPhysicalDeviceLimits *limits = &d->adapter->properties.limits;
     const bool software = d->adapter->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
-    gpu_traits *t = &d->traits;
+    lower_traits *t = &d->traits;
     t->largest_group = least(limits->maxComputeWorkGroupInvocations, limits->maxComputeWorkGroupSize[0]);
     t->largest_group = power_below(t->largest_group);
     for (int i = 0; i < 3; i++) t->largest_count[i] = least(limits->maxComputeWorkGroupCount[i], INT32_MAX);
@@ -81,9 +81,9 @@ static m3_status check_limits(const m3_device_impl *d, m3_error *err)
     const struct {
         const char *name;
         uint32_t has, needs;
-    } all[] = {{"maxPerStageDescriptorStorageBuffers", limits->maxPerStageDescriptorStorageBuffers, GPU_MAX_BUFFERS},
-               {"maxDescriptorSetStorageBuffers", limits->maxDescriptorSetStorageBuffers, GPU_MAX_BUFFERS},
-               {"maxPushConstantsSize", limits->maxPushConstantsSize, GPU_MAX_WORDS * sizeof(uint32_t)}};
+    } all[] = {{"maxPerStageDescriptorStorageBuffers", limits->maxPerStageDescriptorStorageBuffers, LOWER_MAX_BUFFERS},
+               {"maxDescriptorSetStorageBuffers", limits->maxDescriptorSetStorageBuffers, LOWER_MAX_BUFFERS},
+               {"maxPushConstantsSize", limits->maxPushConstantsSize, LOWER_MAX_WORDS * sizeof(uint32_t)}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i].has < all[i].needs)
             return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->name, "'%s' has %s %u, the kernels need %u",
@@ -194,7 +194,7 @@ void vulkan_device_close(m3_device_impl *device)
         device->vk.DestroyDevice(device->device, NULL);
     }
     if (device->instance != device->backend->instance) vulkan_instance_close(device->instance);
-    gpu_tuning_free(device->tuning);
+    lower_tuning_free(device->tuning);
     pthread_mutex_destroy(&device->queue.lock);
     host->release(host->user, device->refused);
     host->release(host->user, device);

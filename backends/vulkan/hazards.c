@@ -1,5 +1,5 @@
 /* hazards: levels by a list of past accesses, from which goes what a later access stands for. */
-#include "hazards.h"
+#include "backends/vulkan/hazards.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* instance: the connection to the drivers, with the validation layer where it is wanted, and the devices that compute
  * at Vulkan 1.1 or later. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <string.h>
 

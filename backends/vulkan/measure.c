@@ -1,5 +1,5 @@
 /* measure: the peak of fused multiply-adds, by launches of measure.comp that grow until one is long enough. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <time.h>
 
@@ -23,12 +23,12 @@ static m3_status measure(m3_device_impl *device, m3_buffer *y, uint64_t groups, 
     uint64_t value = 0;
     m3_exec_impl *exec = host->allocate(host->user, 1, sizeof *exec);
     if (exec == NULL) return M3_FAIL_MEMORY(err, "measure", sizeof *exec);
-    m3_status st = gpu_lower(&exec->list, host, &device->traits, &program, device->alignment, NULL, err);
+    m3_status st = lower_program(&exec->list, host, &device->traits, &program, device->alignment, NULL, err);
     if (st == M3_OK) {
-        gpu_dispatch *d = gpu_begin(&exec->list, "measure", "peak");
-        gpu_bind(d, gpu_segment(&exec->list, 0), false, true);
-        gpu_u32(d, rounds);
-        gpu_groups(d, groups, 1, 1, device->traits.group, 1, 1);
+        lower_dispatch *d = lower_begin(&exec->list, "measure", "peak");
+        lower_bind(d, lower_segment(&exec->list, 0), false, true);
+        lower_u32(d, rounds);
+        lower_groups(d, groups, 1, 1, device->traits.group, 1, 1);
         if ((st = exec->list.error.code) != M3_OK) *err = exec->list.error;
     }
     if (st == M3_OK) st = vulkan_compile_list(device, &program, &y, exec, err);

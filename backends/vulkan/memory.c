@@ -1,6 +1,6 @@
 /* memory: few large allocations of the driver (blocks), each cut into pieces by the first gap that fits. A buffer that
  * would fill half a block gets one of its own. Blocks that the host sees stay mapped. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 static const uint64_t shared_block = 64 << 20;
 

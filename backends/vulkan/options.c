@@ -1,23 +1,24 @@
 /* options: what `--device-option KEY=VALUE` sets, for users and for tests. */
-#include "plugin.h"
-#include "vulkan.h"
+#include "backends/lowering/plugin.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <string.h>
 
 m3_status vulkan_set_option(m3_device_impl *device, const m3_option *option, m3_error *err)
 {
     const char *key = option->key;
-    if (strcmp(key, "refuse") == 0) return gpu_set_text(device->host, option, &device->refused, err);
-    if (strcmp(key, "fail_after") == 0) return gpu_set_number(option, 0, UINT64_MAX, &device->fail_after, err);
-    if (strcmp(key, "largest_buffer") == 0) return gpu_set_number(option, 0, UINT64_MAX, &device->largest_buffer, err);
-    if (strcmp(key, "memory") == 0) return gpu_set_number(option, 0, UINT64_MAX, &device->most_memory, err);
-    if (strcmp(key, "drop_barrier") == 0) return gpu_set_number(option, 0, UINT64_MAX, &device->drop_barrier, err);
-    if (strcmp(key, "validate") == 0) return gpu_set_switch(option, &device->validate, err);
-    if (strcmp(key, "staging") == 0) return gpu_set_switch(option, &device->staging, err);
-    if (strcmp(key, "timeline") == 0) return gpu_set_switch(option, &device->timeline, err);
-    if (strcmp(key, "way") == 0) return gpu_set_way(option, &device->traits.way, err);
-    if (strcmp(key, "tune") == 0) return gpu_set_switch(option, &device->tune, err);
-    if (strcmp(key, "cache") == 0) return gpu_set_switch(option, &device->cached, err);
+    if (strcmp(key, "refuse") == 0) return lower_set_text(device->host, option, &device->refused, err);
+    if (strcmp(key, "fail_after") == 0) return lower_set_number(option, 0, UINT64_MAX, &device->fail_after, err);
+    if (strcmp(key, "largest_buffer") == 0)
+        return lower_set_number(option, 0, UINT64_MAX, &device->largest_buffer, err);
+    if (strcmp(key, "memory") == 0) return lower_set_number(option, 0, UINT64_MAX, &device->most_memory, err);
+    if (strcmp(key, "drop_barrier") == 0) return lower_set_number(option, 0, UINT64_MAX, &device->drop_barrier, err);
+    if (strcmp(key, "validate") == 0) return lower_set_switch(option, &device->validate, err);
+    if (strcmp(key, "staging") == 0) return lower_set_switch(option, &device->staging, err);
+    if (strcmp(key, "timeline") == 0) return lower_set_switch(option, &device->timeline, err);
+    if (strcmp(key, "way") == 0) return lower_set_way(option, &device->traits.way, err);
+    if (strcmp(key, "tune") == 0) return lower_set_switch(option, &device->tune, err);
+    if (strcmp(key, "cache") == 0) return lower_set_switch(option, &device->cached, err);
     return M3_FAIL(
         err, M3_ERR_INVALID, key,
         "no such option of the vulkan device; there are timeline=off (fences instead of timeline semaphores), "

@@ -1,6 +1,6 @@
 /* pipeline: one for each module, constants and group size, kept by the device. Set 0 has the buffers as bindings 0, 1,
  * …; words are push constants; specialisation constants 0 to 2 are the group size and the others follow from 3. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <string.h>
 
@@ -19,7 +19,7 @@ typedef struct vulkan_module {
 static m3_status get_layout(m3_device_impl *device, uint32_t buffers, vulkan_layout **layout, m3_error *err)
 {
     vulkan_layout *l = *layout = &device->layouts[buffers];
-    VkDescriptorSetLayoutBinding bindings[GPU_MAX_BUFFERS];
+    VkDescriptorSetLayoutBinding bindings[LOWER_MAX_BUFFERS];
     for (uint32_t i = 0; i < buffers; i++)
         bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
                                                      .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
@@ -27,7 +27,7 @@ static m3_status get_layout(m3_device_impl *device, uint32_t buffers, vulkan_lay
                                                      .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
     const VkDescriptorSetLayoutCreateInfo set = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = buffers, .pBindings = bindings};
-    const VkPushConstantRange words = {VK_SHADER_STAGE_COMPUTE_BIT, 0, GPU_MAX_WORDS * sizeof(uint32_t)};
+    const VkPushConstantRange words = {VK_SHADER_STAGE_COMPUTE_BIT, 0, LOWER_MAX_WORDS * sizeof(uint32_t)};
     const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
                                              .setLayoutCount = 1,
                                              .pSetLayouts = &l->set,
@@ -43,7 +43,7 @@ static m3_status get_layout(m3_device_impl *device, uint32_t buffers, vulkan_lay
 static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_module *code, VkPipelineLayout layout,
                        m3_error *err)
 {
-    VkSpecializationMapEntry entries[3 + GPU_MAX_CONSTANTS];
+    VkSpecializationMapEntry entries[3 + LOWER_MAX_CONSTANTS];
     const VkShaderModuleCreateInfo module_info = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = code->bytes, .pCode = code->words};
     VkShaderModule module = VK_NULL_HANDLE;
@@ -70,7 +70,7 @@ static bool same(const vulkan_pipeline *p, const vulkan_pipeline *key)
            memcmp(p->values, key->values, key->value_count * sizeof key->values[0]) == 0;
 }
 
-static m3_status get(m3_device_impl *device, const gpu_dispatch *d, const vulkan_module *code, vulkan_step *step,
+static m3_status get(m3_device_impl *device, const lower_dispatch *d, const vulkan_module *code, vulkan_step *step,
                      m3_error *err)
 {
     const m3_host *host = device->host;
@@ -100,7 +100,7 @@ static m3_status get(m3_device_impl *device, const gpu_dispatch *d, const vulkan
     return M3_OK;
 }
 
-m3_status vulkan_pipeline_get(m3_device_impl *device, const gpu_dispatch *d, vulkan_step *step, m3_error *err)
+m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, vulkan_step *step, m3_error *err)
 {
     const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
     if (shader == NULL)
@@ -113,8 +113,8 @@ m3_status vulkan_pipeline_get(m3_device_impl *device, const gpu_dispatch *d, vul
 }
 
 /* By its content: the code may go away with its program, and other code may take its place. */
-m3_status vulkan_pipeline_custom(m3_device_impl *device, const gpu_dispatch *d, const m3_node *node, vulkan_step *step,
-                                 m3_error *err)
+m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d, const m3_node *node,
+                                 vulkan_step *step, m3_error *err)
 {
     const m3_kernel_desc *desc = vulkan_custom(node);
     char what[WHAT_BYTES];
@@ -134,7 +134,7 @@ void vulkan_pipelines_close(m3_device_impl *device)
         host->release(host->user, p);
     }
     device->pipelines = NULL;
-    for (uint32_t i = 0; i <= GPU_MAX_BUFFERS; i++) {
+    for (uint32_t i = 0; i <= LOWER_MAX_BUFFERS; i++) {
         if (device->layouts[i].pipeline != VK_NULL_HANDLE)
             device->vk.DestroyPipelineLayout(device->device, device->layouts[i].pipeline, NULL);
         if (device->layouts[i].set != VK_NULL_HANDLE)

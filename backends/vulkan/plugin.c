@@ -1,5 +1,5 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 /* Without a loader, a driver or a device there is nothing to list, which is no failure; the log says why. */
 static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)

@@ -1,7 +1,7 @@
-/* program: nodes become dispatches (backends/gpu), dispatches become steps with a pipeline and a descriptor set, and
- * steps get the level at which they run (hazards.c). */
-#include "plugin.h"
-#include "vulkan.h"
+/* program: nodes become dispatches (backends/lowering), dispatches become steps with a pipeline and a descriptor set,
+ * and steps get the level at which they run (hazards.c). */
+#include "backends/lowering/plugin.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <string.h>
 
@@ -10,10 +10,10 @@ enum { SCRATCH_TURNS = 4 };
 
 m3_status vulkan_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
-    if (gpu_listed(device->refused, node->op->name))
+    if (lower_listed(device->refused, node->op->name))
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "refused by the option refuse=%s", device->refused);
     return vulkan_custom(node) != NULL ? vulkan_custom_supports(device, node, why)
-                                       : gpu_supports(&device->traits, node, why);
+                                       : lower_supports(&device->traits, node, why);
 }
 
 /* Dispatches. */
@@ -23,8 +23,8 @@ static bool is_custom(const m3_node *node)
     return vulkan_custom(node) != NULL;
 }
 
-static m3_status lower(m3_device_impl *device, const gpu_traits *traits, const m3_program *program, m3_exec_impl *exec,
-                       m3_error *err)
+static m3_status lower(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
+                       m3_exec_impl *exec, m3_error *err)
 {
     const m3_host *host = device->host;
     m3_status st = M3_OK;
@@ -34,7 +34,7 @@ static m3_status lower(m3_device_impl *device, const gpu_traits *traits, const m
         custom += is_custom(program->nodes[i]);
     }
     if (st != M3_OK) return st;
-    st = gpu_lower(&exec->list, host, traits, program, device->alignment, is_custom, err);
+    st = lower_program(&exec->list, host, traits, program, device->alignment, is_custom, err);
     if (st != M3_OK || custom == 0) return st;
     exec->custom = host->allocate(host->user, custom, sizeof *exec->custom);
     if (exec->custom == NULL) return M3_FAIL_MEMORY(err, program->name, custom * sizeof *exec->custom);
@@ -45,7 +45,7 @@ static m3_status lower(m3_device_impl *device, const gpu_traits *traits, const m
     return st;
 }
 
-static bool launches(const gpu_dispatch *d)
+static bool launches(const lower_dispatch *d)
 {
     return d->count[0] != 0 && d->count[1] != 0 && d->count[2] != 0;
 }
@@ -57,7 +57,7 @@ static void merge(m3_exec_impl *exec)
     while (a < exec->list.count || b < exec->custom_count) {
         const bool custom =
             a == exec->list.count || (b < exec->custom_count && exec->custom[b].node < exec->list.dispatches[a].node);
-        gpu_dispatch *d = custom ? &exec->custom[b++] : &exec->list.dispatches[a++];
+        lower_dispatch *d = custom ? &exec->custom[b++] : &exec->list.dispatches[a++];
         if (launches(d)) exec->steps[exec->step_count++].dispatch = d;
     }
 }
@@ -70,16 +70,16 @@ static uint64_t spread_scratch(const m3_device_impl *device, m3_exec_impl *exec)
     uint32_t node = UINT32_MAX;
     if (all > roomy_scratch) all = least > roomy_scratch ? least : roomy_scratch;
     for (uint32_t i = 0; i < exec->step_count; i++) {
-        const gpu_dispatch *first = exec->steps[i].dispatch;
+        const lower_dispatch *first = exec->steps[i].dispatch;
         if (first->node == node) continue;
         uint64_t need = 0;
         node = first->node;
         for (int turn = 0; turn < 2; turn++) {
             for (uint32_t k = i; k < exec->step_count && exec->steps[k].dispatch->node == node; k++) {
-                gpu_dispatch *d = exec->steps[k].dispatch;
+                lower_dispatch *d = exec->steps[k].dispatch;
                 for (uint32_t v = 0; v < d->buffer_count; v++) {
-                    gpu_view *view = &d->buffers[v];
-                    if (view->memory != GPU_SCRATCH) continue;
+                    lower_view *view = &d->buffers[v];
+                    if (view->memory != LOWER_SCRATCH) continue;
                     if (turn == 1)
                         view->offset += base;
                     else if (view->offset + view->bytes > need)
@@ -137,10 +137,10 @@ static m3_status make_buffers(m3_device_impl *device, m3_buffer *const *buffers,
 /* Steps. */
 
 /* Place of a view's buffer in exec->buffers; one buffer may hold several segments. */
-static uint32_t buffer_of(const m3_exec_impl *exec, const gpu_view *view)
+static uint32_t buffer_of(const m3_exec_impl *exec, const lower_view *view)
 {
-    if (view->memory == GPU_SCRATCH) return exec->segment_count;
-    if (view->memory == GPU_TABLE) return exec->segment_count + 1;
+    if (view->memory == LOWER_SCRATCH) return exec->segment_count;
+    if (view->memory == LOWER_TABLE) return exec->segment_count + 1;
     uint32_t i = 0;
     while (exec->buffers[i] != exec->buffers[view->segment]) i++;
     return i;
@@ -152,12 +152,12 @@ static uint64_t whole(uint64_t bytes)
     return (bytes + 3) / 4 * 4;
 }
 
-uint32_t vulkan_step_ranges(const m3_exec_impl *exec, const gpu_dispatch *d, bool writes, vulkan_range *ranges)
+uint32_t vulkan_step_ranges(const m3_exec_impl *exec, const lower_dispatch *d, bool writes, vulkan_range *ranges)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < d->buffer_count; i++) {
-        const gpu_view *view = &d->buffers[i];
-        if (view->memory == GPU_NOTHING || view->memory == GPU_TABLE || (writes && !view->write)) continue;
+        const lower_view *view = &d->buffers[i];
+        if (view->memory == LOWER_NOTHING || view->memory == LOWER_TABLE || (writes && !view->write)) continue;
         ranges[count++] =
             (vulkan_range){buffer_of(exec, view), view->write, view->offset, view->offset + whole(view->bytes), 0};
     }
@@ -166,14 +166,14 @@ uint32_t vulkan_step_ranges(const m3_exec_impl *exec, const gpu_dispatch *d, boo
 
 static m3_status write_set(m3_device_impl *device, const m3_exec_impl *exec, const vulkan_step *step, m3_error *err)
 {
-    const gpu_dispatch *d = step->dispatch;
+    const lower_dispatch *d = step->dispatch;
     const uint64_t alignment = device->adapter->properties.limits.minStorageBufferOffsetAlignment;
-    VkDescriptorBufferInfo infos[GPU_MAX_BUFFERS];
-    VkWriteDescriptorSet writes[GPU_MAX_BUFFERS];
+    VkDescriptorBufferInfo infos[LOWER_MAX_BUFFERS];
+    VkWriteDescriptorSet writes[LOWER_MAX_BUFFERS];
     for (uint32_t i = 0; i < d->buffer_count; i++) {
-        const gpu_view *view = &d->buffers[i];
+        const lower_view *view = &d->buffers[i];
         infos[i] = (VkDescriptorBufferInfo){device->dummy->buffer, 0, VK_WHOLE_SIZE};
-        if (view->memory != GPU_NOTHING)
+        if (view->memory != LOWER_NOTHING)
             infos[i] = (VkDescriptorBufferInfo){exec->buffers[buffer_of(exec, view)]->buffer, view->offset,
                                                 whole(view->bytes)};
         if (infos[i].offset % alignment != 0)
@@ -201,7 +201,7 @@ static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_e
     m3_status st = vulkan_result(device, result, "a descriptor pool", err);
     for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
         vulkan_step *step = &exec->steps[i];
-        const gpu_dispatch *d = step->dispatch;
+        const lower_dispatch *d = step->dispatch;
         st = d->source != NULL ? vulkan_pipeline_get(device, d, step, err)
                                : vulkan_pipeline_custom(device, d, program->nodes[d->node], step, err);
         if (st != M3_OK) break;
@@ -220,7 +220,7 @@ static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_e
 static m3_status order(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
 {
     vulkan_hazards hazards = {.host = device->host};
-    vulkan_range ranges[GPU_MAX_BUFFERS];
+    vulkan_range ranges[LOWER_MAX_BUFFERS];
     m3_status st = M3_OK;
     uint32_t at = 0;
     for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
@@ -248,7 +248,7 @@ m3_status vulkan_compile_list(m3_device_impl *device, const m3_program *program,
     return vulkan_check(device, err); /* a message of the validation layer */
 }
 
-m3_status vulkan_compile_with(m3_device_impl *device, const gpu_traits *traits, const m3_program *program,
+m3_status vulkan_compile_with(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
                               m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
 {
     const m3_host *host = device->host;
@@ -288,7 +288,7 @@ void vulkan_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     vulkan_forget_timed(device, exec);
     vulkan_buffer_free(device, exec->scratch);
     vulkan_buffer_free(device, exec->table);
-    gpu_list_fini(&exec->list);
+    lower_list_fini(&exec->list);
     void *blocks[] = {exec->custom, (void *)exec->buffers, exec->steps, (void *)exec->sorted,
                       exec->ranges, exec->barriers,        exec->ticks, exec};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) host->release(host->user, blocks[i]);

@@ -1,6 +1,6 @@
 /* record: the commands of a program, once. Dispatches stand by levels, with one barrier between two levels over the
  * ranges that the first one wrote. A timed recording keeps the order of nodes and lets none overlap another. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 enum {
     COMPUTE = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
@@ -55,7 +55,7 @@ void vulkan_record_to_host(m3_device_impl *device, VkCommandBuffer commands, VkB
 
 static void dispatch(m3_device_impl *device, VkCommandBuffer commands, const vulkan_step *step, VkPipeline *bound)
 {
-    const gpu_dispatch *d = step->dispatch;
+    const lower_dispatch *d = step->dispatch;
     if (*bound != step->pipeline) device->vk.CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, step->pipeline);
     *bound = step->pipeline;
     device->vk.CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, step->layout, 0, 1, &step->set, 0, NULL);

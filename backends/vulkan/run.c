@@ -1,5 +1,5 @@
 /* run: a run is one submission of what was recorded, and its times are read when they are asked for. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 m3_status vulkan_start(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
 {

@@ -1,5 +1,5 @@
 /* shaders: the SPIR-V that the build made of shaders/vulkan, by source and entry. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <string.h>
 

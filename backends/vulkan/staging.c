@@ -1,6 +1,6 @@
 /* staging: copies in pieces through a ring of buffers that both sides see, so that the host fills or empties one while
  * the device works on the next. */
-#include "vulkan.h"
+#include "backends/vulkan/vulkan.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* tune: what the device knows by measurement: a file beside the pipelines' cache, read when the device is opened, and
- * with option tune=yes extended by what a program leaves open (backends/gpu/tuning.h). */
-#include "vulkan.h"
+ * with option tune=yes extended by what a program leaves open (backends/lowering/tuning.h). */
+#include "backends/vulkan/vulkan.h"
 
 #include <time.h>
 
@@ -9,7 +9,7 @@ enum { KEY_BYTES = 256, RUNS = 5, PIECE = 1 << 16 };
 /* Everything that decides how fast a way is, in one line. */
 static void name_device(const m3_device_impl *device, char key[KEY_BYTES])
 {
-    const gpu_traits *t = &device->traits;
+    const lower_traits *t = &device->traits;
     (void)snprintf(key, KEY_BYTES, "vulkan %.80s, %.80s, lanes %u, group %u, units %u",
                    device->adapter->properties.deviceName, device->adapter->driver, t->lanes, t->group, t->units);
 }
@@ -18,7 +18,7 @@ m3_status vulkan_tuning_open(m3_device_impl *device, m3_error *err)
 {
     char key[KEY_BYTES];
     name_device(device, key);
-    m3_status st = gpu_tuning_open(device->host, "vulkan", key, &device->tuning, err);
+    m3_status st = lower_tuning_open(device->host, "vulkan", key, &device->tuning, err);
     device->traits.tuning = device->tuning;
     return st;
 }
@@ -62,7 +62,7 @@ static m3_status time_run(m3_device_impl *device, m3_exec_impl *exec, double *mi
     return st;
 }
 
-static m3_status time_way(void *user, const gpu_traits *traits, const m3_program *program, double *microseconds,
+static m3_status time_way(void *user, const lower_traits *traits, const m3_program *program, double *microseconds,
                           m3_error *err)
 {
     m3_device_impl *device = user;
@@ -88,12 +88,12 @@ done:
 
 m3_status vulkan_tune(m3_device_impl *device, const m3_program *program, m3_error *err)
 {
-    const gpu_tuner tuner = {device, time_way};
+    const lower_tuner tuner = {device, time_way};
     if (!device->tune) return M3_OK;
-    return gpu_tune(device->tuning, &tuner, &device->traits, program, device->alignment, err);
+    return lower_tune(device->tuning, &tuner, &device->traits, program, device->alignment, err);
 }
 
 m3_status vulkan_tuning(m3_device_impl *device, m3_tuning *tuning, m3_error *err)
 {
-    return gpu_tuning_tell(device->tuning, tuning, err);
+    return lower_tuning_tell(device->tuning, tuning, err);
 }

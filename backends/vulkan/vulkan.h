@@ -16,9 +16,9 @@
 #include <stdatomic.h>
 #include <vulkan/vulkan_core.h>
 
-#include "hazards.h"
-#include "lower.h"
-#include "tuning.h"
+#include "backends/lowering/lower.h"
+#include "backends/lowering/tuning.h"
+#include "backends/vulkan/hazards.h"
 
 /* Functions of Vulkan, asked by name: plugins of two engines, and devices of two drivers, do not share them. */
 #define VULKAN_INSTANCE_FUNCTIONS(X)                                                                                   \
@@ -196,7 +196,7 @@ typedef struct vulkan_memory {
 
 typedef struct vulkan_pipeline {
     uint64_t code; /* of its module; with what follows it is the key */
-    int32_t values[3 + GPU_MAX_CONSTANTS];
+    int32_t values[3 + LOWER_MAX_CONSTANTS];
     uint32_t value_count, buffers;
     VkPipeline pipeline;
     struct vulkan_pipeline *next;
@@ -224,8 +224,8 @@ struct m3_device_impl {
     const vulkan_adapter *adapter;
     VkDevice device;
     vulkan_functions vk;
-    gpu_traits traits;
-    gpu_tuning *tuning;
+    lower_traits traits;
+    lower_tuning *tuning;
     uint32_t alignment; /* of places */
     bool unified;       /* device memory is host memory, and mapped */
     char name[32];      /* for messages */
@@ -242,7 +242,7 @@ struct m3_device_impl {
     vulkan_memory memory;
     uint64_t submits;
     vulkan_pipeline *pipelines;
-    vulkan_layout layouts[GPU_MAX_BUFFERS + 1];
+    vulkan_layout layouts[LOWER_MAX_BUFFERS + 1];
     VkPipelineCache cache;
     uint64_t cache_read; /* the hash of what its file held; 0: there was none that is good */
     uint32_t built;      /* pipelines since the cache was read */
@@ -265,7 +265,7 @@ struct m3_buffer {
 
 /* A dispatch, ready to be recorded. */
 typedef struct vulkan_step {
-    gpu_dispatch *dispatch;
+    lower_dispatch *dispatch;
     uint32_t level;
     VkPipeline pipeline;
     VkDescriptorSetLayout set_layout;
@@ -274,8 +274,8 @@ typedef struct vulkan_step {
 } vulkan_step;
 
 struct m3_exec_impl {
-    gpu_list list;
-    gpu_dispatch *custom; /* dispatches of kernels that custom ops bring */
+    lower_list list;
+    lower_dispatch *custom; /* dispatches of kernels that custom ops bring */
     uint32_t custom_count;
     uint32_t node_count, segment_count, step_count, levels, range_count;
     m3_buffer **buffers;  /* of the segments, then scratch and table; NULL where there is none */
@@ -374,10 +374,10 @@ m3_status vulkan_stage_download(m3_device_impl *device, m3_buffer *from, uint64_
                                 uint64_t *value, m3_error *err);
 
 /* pipeline.c: made once for each key and kept by the device. */
-m3_status vulkan_pipeline_get(m3_device_impl *device, const gpu_dispatch *d, vulkan_step *step, m3_error *err);
+m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, vulkan_step *step, m3_error *err);
 /* With a module that is not one of ours, but a custom op's. */
-m3_status vulkan_pipeline_custom(m3_device_impl *device, const gpu_dispatch *d, const m3_node *node, vulkan_step *step,
-                                 m3_error *err);
+m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d, const m3_node *node,
+                                 vulkan_step *step, m3_error *err);
 void vulkan_pipelines_close(m3_device_impl *device);
 
 /* cache.c: a file that cannot be used is as good as none, and one that has it all already is not written again. */
@@ -388,8 +388,8 @@ void vulkan_cache_close(m3_device_impl *device);
 const m3_kernel_desc *vulkan_custom(const m3_node *node);
 m3_status vulkan_custom_supports(m3_device_impl *device, const m3_node *node, m3_error *why);
 /* Its dispatch, or one that launches nothing. The list is that of the program. */
-m3_status vulkan_custom_dispatch(m3_device_impl *device, gpu_list *l, const m3_node *node, uint32_t index,
-                                 gpu_dispatch *d, m3_error *err);
+m3_status vulkan_custom_dispatch(m3_device_impl *device, lower_list *l, const m3_node *node, uint32_t index,
+                                 lower_dispatch *d, m3_error *err);
 
 /* program.c */
 m3_status vulkan_supports(m3_device_impl *device, const m3_node *node, m3_error *why);
@@ -397,13 +397,13 @@ m3_status vulkan_compile(m3_device_impl *device, const m3_program *program, m3_b
                          m3_exec_impl **exec, m3_error *err);
 void vulkan_exec_free(m3_device_impl *device, m3_exec_impl *exec);
 /* For traits other than the device's, where one of several ways is measured. */
-m3_status vulkan_compile_with(m3_device_impl *device, const gpu_traits *traits, const m3_program *program,
+m3_status vulkan_compile_with(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
                               m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err);
 /* The rest of compiling, when exec->list stands. On failure exec is the caller's to free. */
 m3_status vulkan_compile_list(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                               m3_exec_impl *exec, m3_error *err);
 /* The ranges of a dispatch, at most one for each buffer, or only those that it writes. Returns how many. */
-uint32_t vulkan_step_ranges(const m3_exec_impl *exec, const gpu_dispatch *d, bool writes, vulkan_range *ranges);
+uint32_t vulkan_step_ranges(const m3_exec_impl *exec, const lower_dispatch *d, bool writes, vulkan_range *ranges);
 
 /* record.c */
 m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);

@@ -11,8 +11,8 @@
 
 #include "core/base/alloc.h"
 #include "core/runtime/engine.h"
-#include "core/train/rank.h"
-#include "core/train/settings.h"
+#include "core/serve/rank.h"
+#include "core/settings/settings.h"
 
 enum { RECENT = 32, TRACED_STEPS = 3 };
 

@@ -1,6 +1,6 @@
 /* common: what stands before every source of this folder. Floor: OpenCL C 1.2.
  *
- * A kernel's parameters are buffers, then words, in the order in which backends/gpu/ops/NAME.c lists them. A buffer is
+ * A kernel's parameters are buffers, then words, in the order in which backends/lowering/ops/NAME.c lists them. A buffer is
  * a pointer and bytes into it, so a kernel begins with OPEN for each. Constants (-D) are listed there too. */
 
 #define IN(type, name)  global const type *name, const ulong name##_at

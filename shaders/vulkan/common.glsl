@@ -1,7 +1,7 @@
 /* common: what every source of this folder includes. Floor: Vulkan 1.1, SPIR-V 1.3, no extension.
  *
  * A source NAME.comp has one or more entries, named on its second line; the build compiles it once for each, with
- * ENTRY_name defined. Work-group sizes are specialisation constants 0 to 2; the constants that backends/gpu/ops/NAME.c
+ * ENTRY_name defined. Work-group sizes are specialisation constants 0 to 2; the constants that backends/lowering/ops/NAME.c
  * lists follow from 3, in its order; buffers are bindings 0, 1, … of set 0, in its order; words are push constants.
  *
  * Bytes (bool, u8) and halves lie in words of 32 bits: BYTE reads one; whoever writes them writes whole words, whose

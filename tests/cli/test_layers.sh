@@ -30,7 +30,11 @@ core/base/a.c|backends/cpu/plugin.h|core includes core/ and m3bsr/ alone
 core/extra/a.c|core/base/alloc.h|has no place in the layers
 core/base/a.c|../ops/op.h|without ..
 backends/cpu/a.c|m3bsr/backend.h|ok
-backends/cpu/a.c|kernels.h|ok
+backends/cpu/a.c|backends/cpu/kernels.h|ok
+backends/cpu/a.c|kernels.h|from the root of the sources
+backends/cpu/a.c|shaders.inc|ok
+backends/vulkan/a.c|backends/lowering/lower.h|ok
+backends/lowering/a.c|backends/vulkan/queue.h|includes no other plugin
 backends/cpu/a.c|core/base/alloc.h|include/m3bsr and its own folder alone
 backends/cpu/a.c|backends/reference/device.h|includes no other plugin
 plugins/experts/gru/a.c|core/ops/op.h|include/m3bsr and its own folder alone

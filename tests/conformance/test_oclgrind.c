@@ -136,7 +136,7 @@ static uint32_t *cases_of(const char *key)
     return &variants.cases[at];
 }
 
-static void name_variant(const gpu_dispatch *d, char key[KEY])
+static void name_variant(const lower_dispatch *d, char key[KEY])
 {
     size_t at = (size_t)snprintf(key, KEY, "%s %s", d->source, d->entry);
     for (uint32_t i = 0; i < d->constant_count; i++)
@@ -151,17 +151,17 @@ static void make_node(const m3_case *c, rig_node *n)
 }
 
 /* Does the case launch a variant that fewer than `enough` cases do? Then it is counted for all that it launches. */
-static bool is_wanted(const gpu_traits *traits, const m3_case *c, uint32_t enough)
+static bool is_wanted(const lower_traits *traits, const m3_case *c, uint32_t enough)
 {
     rig_node n;
     apart a;
-    gpu_list list = {0};
+    lower_list list = {0};
     m3_error err = {0};
     char key[KEY];
     bool wanted = false;
     make_node(c, &n);
     make_apart(&a, &n);
-    if (gpu_lower(&list, &with.r.host, traits, &a.program, with.r.device->alignment, NULL, &err) != M3_OK)
+    if (lower_program(&list, &with.r.host, traits, &a.program, with.r.device->alignment, NULL, &err) != M3_OK)
         fail_msg("%s: %s", c->name, err.message);
     for (uint32_t i = 0; i < list.count; i++) {
         name_variant(&list.dispatches[i], key);
@@ -171,7 +171,7 @@ static bool is_wanted(const gpu_traits *traits, const m3_case *c, uint32_t enoug
         name_variant(&list.dispatches[i], key);
         ++*cases_of(key);
     }
-    gpu_list_fini(&list);
+    lower_list_fini(&list);
     return wanted;
 }
 
@@ -212,7 +212,7 @@ static choice *list_cases(uint32_t *count)
 static void choose_cases(choice *all, uint32_t count)
 {
     enum { CHEAP = 2, ALL = 4 };
-    const gpu_traits *traits = &with.r.device->traits;
+    const lower_traits *traits = &with.r.device->traits;
     for (uint32_t i = 0; i < count && all[i].cost <= DEAR; i++) all[i].chosen = is_wanted(traits, &all[i].c, CHEAP);
     for (uint32_t i = count; i-- > 0;)
         if (all[i].cost <= LARGE && !all[i].chosen) all[i].chosen = is_wanted(traits, &all[i].c, ALL);
@@ -232,7 +232,7 @@ static void is_clean(void **state)
 
 static void add_entries(uint32_t lanes, uint32_t vector, uint32_t group, const choice *all, uint32_t count)
 {
-    gpu_traits traits = with.r.device->traits;
+    lower_traits traits = with.r.device->traits;
     traits.lanes = lanes;
     traits.vector = vector;
     traits.group = group;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "core/train/settings.h"
+#include "core/settings/settings.h"
 
 static void same(const m3_settings *a, const m3_settings *b)
 {

@@ -2,7 +2,7 @@
  * here, sample by sample.   Labels: errors */
 #include "core/base/alloc.h"
 #include "core/base/safetensors.h"
-#include "core/train/serve.h"
+#include "core/serve/serve.h"
 #include "tests/support/data_source.h"
 
 #include <math.h>

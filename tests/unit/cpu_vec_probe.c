@@ -1,5 +1,5 @@
 /* cpu_vec_probe: the functions of vec.h over arrays, compiled like the kernels once for each set of instructions. */
-#include "isa/vec.h"
+#include "backends/cpu/isa/vec.h"
 
 #include "tests/unit/cpu_vec_probe.h"
 

@@ -1,5 +1,5 @@
 /* rank: places among scores, metrics over places, and the best of many, on hand-worked examples. */
-#include "core/train/serve.h"
+#include "core/serve/serve.h"
 
 #include <math.h>
 #include <setjmp.h>

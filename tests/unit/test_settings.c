@@ -1,6 +1,6 @@
 /* settings: every mistake in a settings file has its message with file and line; what is saved reads back the same.
  * Labels: errors */
-#include "core/train/settings.h"
+#include "core/settings/settings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -8,9 +8,9 @@
  * that maxima and sums over keys need no sum across lanes. A block of one query has keys in its lanes instead.
  * All five products run in tiles of registers over rows of whole vectors. Rows of q, k, v and dy are used where they
  * lie when they are whole vectors and no key between them is masked, else they are copied. */
-#include "ops/attention.h"
+#include "backends/cpu/ops/attention.h"
 
-#include "isa/row.h"
+#include "backends/cpu/isa/row.h"
 
 enum { QUERIES = 2 * CPU_VW, TILE = CPU_VW == 16 ? 8 : 4 /* rows of a tile, of two vectors */ };
 

@@ -2,9 +2,9 @@
  *   bits     the words as they come
  *   uniform  (bits >> 8) 2^-24
  *   normal   of each pair (u, v) of uniforms: sqrt(-2 log(1 - u)) times cos(2 pi v), then sin(2 pi v) */
-#include "ops/draws.h"
+#include "backends/cpu/ops/draws.h"
 
-#include "isa/philox.h"
+#include "backends/cpu/isa/philox.h"
 
 #define INLINE static inline __attribute__((always_inline))
 

@@ -1,9 +1,9 @@
 /* dropout: y = factor x where uniform >= rate, else 0; see ops/dropout.h. The draws are random_uniform's, and stay in
  * registers. */
-#include "ops/dropout.h"
+#include "backends/cpu/ops/dropout.h"
 
-#include "isa/philox.h"
-#include "isa/row.h"
+#include "backends/cpu/isa/philox.h"
+#include "backends/cpu/isa/row.h"
 
 static void fill(const cpu_dropout *d, size_t begin, size_t end)
 {

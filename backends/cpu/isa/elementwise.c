@@ -1,8 +1,8 @@
 /* elementwise: kernels of one run of elements, z_i = f(x_i, y_i, …); see ops/elementwise.h.
  * Floats go through vectors written out; integers and bytes through loops that the compiler turns into vectors. */
-#include "ops/elementwise.h"
+#include "backends/cpu/ops/elementwise.h"
 
-#include "isa/vec.h"
+#include "backends/cpu/isa/vec.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define KERNEL(name)                                                                                                   \

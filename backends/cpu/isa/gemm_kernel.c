@@ -3,8 +3,8 @@
  *   finish  long activations and the gate behind them, on a tile that is still in the first cache
  *   pack    rows or columns into panels that a tile reads from front to back
  * Each tile height has a function of its own, so edges cost what they compute. */
-#include "isa/vec.h"
-#include "machine.h"
+#include "backends/cpu/isa/vec.h"
+#include "backends/cpu/machine.h"
 
 /* The tallest tile whose sums, one step of B and one element of A fit the registers: 32 of avx512, 16 of the others. */
 #if CPU_VW == 16

@@ -1,9 +1,9 @@
 /* gru: one step of a row that is not masked, and its gradient; see ops/gru.h and core/ops/gru_cell.c.
  *   r = sigmoid(xi_r + hh_r),  z = sigmoid(xi_z + hh_z),  n = tanh(xi_n + r hh_n),  y = (1 - z) n + z h
  *   da_n = dy (1 - z) (1 - n^2),  da_z = dy (h - n) z (1 - z),  da_r = da_n hh_n r (1 - r) */
-#include "ops/gru.h"
+#include "backends/cpu/ops/gru.h"
 
-#include "isa/row.h"
+#include "backends/cpu/isa/row.h"
 
 typedef struct gates {
     vf r, z, n, hidden; /* hidden: hh_n */

@@ -1,8 +1,8 @@
 /* movement: a matrix transposed in square tiles of one vector's width; see ops/movement.h. Only bits are moved, so
  * f32, i32 and u32 are the same. */
-#include "ops/movement.h"
+#include "backends/cpu/ops/movement.h"
 
-#include "isa/vec.h"
+#include "backends/cpu/isa/vec.h"
 
 static void transpose(float *to, size_t to_row, const float *from, size_t from_row, size_t rows, size_t columns)
 {

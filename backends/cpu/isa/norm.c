@@ -2,9 +2,9 @@
  *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
  *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
  * A row is walked three times, from the first cache after the first time. */
-#include "ops/norm.h"
+#include "backends/cpu/ops/norm.h"
 
-#include "isa/row.h"
+#include "backends/cpu/isa/row.h"
 
 enum { PARTS = 4 }; /* sums side by side, since one would wait for itself */
 

@@ -1,7 +1,7 @@
 /* optim: AdamW's update and sums of squares; see ops/optim.h. */
-#include "ops/optim.h"
+#include "backends/cpu/ops/optim.h"
 
-#include "isa/row.h"
+#include "backends/cpu/isa/row.h"
 
 INLINE void update(const cpu_adam *a, const cpu_adam_state *s, size_t at, const float *g, size_t left)
 {

@@ -3,7 +3,7 @@
 #ifndef CPU_ISA_PHILOX_H
 #define CPU_ISA_PHILOX_H
 
-#include "isa/vec.h"
+#include "backends/cpu/isa/vec.h"
 
 enum { CPU_DRAW = 4 * CPU_VW }; /* elements that come at once */
 

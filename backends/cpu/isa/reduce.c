@@ -1,9 +1,9 @@
 /* reduce: y[o,i] = sum or max over l of x[o,l,i]; see ops/reduce.h.
  * inner = 1: four vectors run along a row, and their lanes are added last. inner > 1: columns stay in registers.
  * Long columns are added up in blocks, whose sums are then added, since one long sum loses digits. */
-#include "ops/reduce.h"
+#include "backends/cpu/ops/reduce.h"
 
-#include "isa/vec.h"
+#include "backends/cpu/isa/vec.h"
 
 #define INLINE static inline __attribute__((always_inline))
 

@@ -2,7 +2,7 @@
 #ifndef CPU_ISA_ROW_H
 #define CPU_ISA_ROW_H
 
-#include "isa/vec.h"
+#include "backends/cpu/isa/vec.h"
 
 #define INLINE static inline __attribute__((always_inline))
 

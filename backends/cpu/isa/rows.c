@@ -1,7 +1,7 @@
 /* rows: sums of picked rows, in their order; see ops/rows.h. Four vectors of columns at a time stay in registers. */
-#include "ops/rows.h"
+#include "backends/cpu/ops/rows.h"
 
-#include "isa/vec.h"
+#include "backends/cpu/isa/vec.h"
 
 enum { WIDE = 4 };
 

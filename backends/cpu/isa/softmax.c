@@ -1,9 +1,9 @@
 /* softmax: masked softmax, and cross entropy of a softmax with its gradient, over one row; see ops/softmax.h.
  * A row is walked for its maximum, for the sum of exp(x - maximum), and once more for what is wanted; of long rows the
  * second cache still holds what the first walk read. */
-#include "ops/softmax.h"
+#include "backends/cpu/ops/softmax.h"
 
-#include "isa/row.h"
+#include "backends/cpu/isa/row.h"
 
 enum { PARTS = 4 }; /* side by side, since one would wait for itself */
 

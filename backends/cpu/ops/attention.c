@@ -1,6 +1,6 @@
 /* attention and attention_grad: q [rows, queries, heads, width], k and v [rows, keys, heads, width], mask [rows, keys].
  * A unit of work is a row and a head, whose matrices stay in the first cache. */
-#include "ops/attention.h"
+#include "backends/cpu/ops/attention.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
 #ifndef CPU_OPS_ATTENTION_H
 #define CPU_OPS_ATTENTION_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 typedef struct cpu_head {
     size_t queries, keys, width, stride;

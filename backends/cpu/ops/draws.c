@@ -1,6 +1,6 @@
 /* draws: philox, random_uniform, random_normal. The numbers follow from seed, step, site and element alone, so any
  * range can be filled by itself. */
-#include "ops/draws.h"
+#include "backends/cpu/ops/draws.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_DRAWS_H
 #define CPU_OPS_DRAWS_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 enum { CPU_DRAW_UNIT = 256 };
 

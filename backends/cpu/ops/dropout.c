@@ -1,6 +1,6 @@
 /* dropout: whether an element is kept follows from seed, step, site and element alone, so any range can be filled by
  * itself. */
-#include "ops/dropout.h"
+#include "backends/cpu/ops/dropout.h"
 
 typedef struct dropout_args {
     const cpu_dropout_kernels *kernels;

@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_DROPOUT_H
 #define CPU_OPS_DROPOUT_H
 
-#include "ops/draws.h"
+#include "backends/cpu/ops/draws.h"
 
 typedef struct cpu_dropout {
     const uint32_t *rng;

@@ -1,7 +1,7 @@
 /* elementwise: z = f(x, y, …) with NumPy's broadcast. Axes are joined as far as all operands allow, and a kernel runs
  * along the last one, where each operand goes on by 1 or stands still. So equal shapes are one run, a scalar or a row
  * [.., 1] stands still, and a vector along the last axis begins again in each row. */
-#include "ops/elementwise.h"
+#include "backends/cpu/ops/elementwise.h"
 
 /* Axes. */
 

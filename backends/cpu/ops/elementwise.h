@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_ELEMENTWISE_H
 #define CPU_OPS_ELEMENTWISE_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 enum { CPU_MAX_OPERANDS = 3 };
 

@@ -1,5 +1,5 @@
 /* gru: gru_cell and gru_cell_grad, a row after another. A masked row keeps its state: y = h, and dy goes on as dh. */
-#include "ops/gru.h"
+#include "backends/cpu/ops/gru.h"
 
 #include <string.h>
 

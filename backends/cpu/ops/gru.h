@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_GRU_H
 #define CPU_OPS_GRU_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 typedef struct cpu_gru {
     size_t width;

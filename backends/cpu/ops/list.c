@@ -1,7 +1,7 @@
 /* list: the tables of ops. */
 #include <string.h>
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 extern const cpu_op cpu_elementwise_ops[], cpu_movement_ops[], cpu_reduce_ops[], cpu_matmul_ops[], cpu_rows_ops[],
     cpu_sort_ops[], cpu_draws_ops[], cpu_dropout_ops[], cpu_norm_ops[], cpu_attention_ops[], cpu_softmax_ops[],

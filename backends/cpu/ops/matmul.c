@@ -2,9 +2,9 @@
  *   matmul  y = a b, leading axes broadcast     linear  y = gate(act(x w + bias + residual)), one leading axis or none
  * The leading axes of a matmul are joined as those of an elementwise op are; gemm takes the last two that remain, and
  * products that remain outside them run one after another. */
-#include "gemm.h"
+#include "backends/cpu/gemm.h"
+#include "backends/cpu/ops/elementwise.h"
 #include "m3bsr/builder.h"
-#include "ops/elementwise.h"
 
 typedef struct product_args {
     cpu_gemm gemm;

@@ -2,7 +2,7 @@
  * element at (i, j, …) goes from sum of i * from_stride to sum of i * to_stride. A broadcast and the zeros of a pad
  * stand still on the side of `from`. Axes are joined as far as both sides allow; then the last axis decides how to
  * copy. */
-#include "ops/movement.h"
+#include "backends/cpu/ops/movement.h"
 
 #include <string.h>
 

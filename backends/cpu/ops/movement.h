@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_MOVEMENT_H
 #define CPU_OPS_MOVEMENT_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 typedef struct cpu_movement_kernels {
     /* to[i * to_row + j] = from[j * from_row + i], i < rows, j < columns; elements of 4 bytes, rows in elements. */

@@ -1,8 +1,8 @@
 /* norm: layer_norm and layer_norm_grad over x [groups, rows, width], gamma and beta [groups, width].
  * Sums over rows run in parts of a number of rows that the shape decides: each part sums by itself, and then the parts
  * are added in order, so that the result does not depend on the number of threads. */
-#include "ops/norm.h"
-#include "ops/reduce.h"
+#include "backends/cpu/ops/norm.h"
+#include "backends/cpu/ops/reduce.h"
 
 typedef struct norm_args {
     const cpu_norm_kernels *kernels;

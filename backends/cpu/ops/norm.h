@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_NORM_H
 #define CPU_OPS_NORM_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 typedef struct cpu_norm {
     size_t rows, width;

@@ -1,6 +1,6 @@
 /* optim: adamw, adamw_rows, global_norm. adamw and global_norm take any number of tensors at once, and so that large
  * and small ones are shared evenly, all are cut into blocks of BLOCK elements. */
-#include "ops/optim.h"
+#include "backends/cpu/ops/optim.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_OPTIM_H
 #define CPU_OPS_OPTIM_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 /* One AdamW step:  g' = scale g,  m' = beta1 m + (1 - beta1) g',  v' = beta2 v + (1 - beta2) g'^2
  *   p' = keep p - rate m' / (sqrt(spread v') + eps) */

@@ -1,7 +1,7 @@
 /* reduce: reduce_sum and reduce_max over one axis: x [outer, length, inner] -> y [outer, inner].
  * Few outputs of long sums are split into parts along the axis, whose results are reduced in order by the same kernel.
  * The parts follow from the shape alone, so the result does not depend on the number of threads. */
-#include "ops/reduce.h"
+#include "backends/cpu/ops/reduce.h"
 
 #include <string.h>
 

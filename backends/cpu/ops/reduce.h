@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_REDUCE_H
 #define CPU_OPS_REDUCE_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 /* x may be a part of more: element (o, l, i) lies at o * block + l * row + i. y is dense. */
 typedef struct cpu_reduction {

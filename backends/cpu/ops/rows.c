@@ -5,11 +5,11 @@
  *   group_rows    the distinct ids, rising, and the sums of their rows
  * Sums first sort the places by id, stably, and then add each id's rows in their order: no two threads add to one row,
  * and the same bits come out every time. */
-#include "ops/rows.h"
+#include "backends/cpu/ops/rows.h"
 
 #include <string.h>
 
-#include "ops/order.h"
+#include "backends/cpu/ops/order.h"
 
 typedef struct rows_args {
     const int32_t *ids;

@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_ROWS_H
 #define CPU_OPS_ROWS_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 /* to[j] = sum over i < count of rows[pick[i] * size + j], i rising, j < size; count >= 1. */
 typedef void (*cpu_sum_rows_fn)(void *to, const void *rows, const uint32_t *pick, size_t count, size_t size);

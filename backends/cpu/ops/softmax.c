@@ -1,9 +1,9 @@
 /* softmax: masked_softmax, softmax_cross_entropy and its gradient, a row after another. */
-#include "ops/softmax.h"
+#include "backends/cpu/ops/softmax.h"
 
 #include <string.h>
 
-#include "ops/elementwise.h"
+#include "backends/cpu/ops/elementwise.h"
 
 typedef struct softmax_args {
     const cpu_softmax_kernels *kernels;

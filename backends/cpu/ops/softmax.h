@@ -2,7 +2,7 @@
 #ifndef CPU_OPS_SOFTMAX_H
 #define CPU_OPS_SOFTMAX_H
 
-#include "step.h"
+#include "backends/cpu/step.h"
 
 typedef struct cpu_softmax_kernels {
     /* y = softmax of x over entries whose mask is not 0; zeros where there are none. repeat: mask[0] is for all.

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/order.h"
-#include "step.h"
+#include "backends/cpu/ops/order.h"
+#include "backends/cpu/step.h"
 
 typedef struct sort_args {
     const void *x;

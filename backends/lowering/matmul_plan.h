@@ -1,0 +1,63 @@
+/* matmul_plan: a product of matrices as the kernels see it, and the choice of a way to compute it on a device.
+ *   y = gate(act(a b + bias + residual)) for each of outer * inner products; linear and matmul are both of this form.
+ *
+ * Ways have names, which tuning.h measures:
+ *   rowsN      a processor's: tiles whose sums lie in registers, N rows high (matmul_processor.c)
+ *   tileMxN…   of devices with groups: tiles in local memory (matmul_tiles.c)
+ *   clblast    a call of that library, where a device has it */
+#ifndef LOWER_MATMUL_PLAN_H
+#define LOWER_MATMUL_PLAN_H
+
+#include "backends/lowering/lower.h"
+#include "backends/lowering/tuning.h"
+
+typedef struct lower_product {
+    const m3_tensor *a, *b, *bias, *residual, *gate, *y; /* bias, residual, gate: or NULL */
+    uint64_t m, n, k;
+    uint64_t outer, inner;                       /* axes of the batch */
+    uint64_t a_outer, a_inner, b_outer, b_inner; /* elements from one product to the next; 0: the same again */
+    uint64_t a_first, b_first, y_first;          /* elements before the first product */
+    bool transpose_a, transpose_b;
+    uint32_t act; /* m3_activation */
+} lower_product;
+
+/* Dispatches that compute it, in the way that the device's tuning names, else in the default one; none where y has no
+ * elements. y_first is 0 where there is a bias, residual or gate. */
+void lower_product_emit(lower_list *l, const lower_product *p);
+
+/* The ways, the default one first, and the class of products that are measured together: see lower_op. */
+uint32_t lower_product_ways(const lower_traits *traits, const lower_product *p, char *class_text, const char **names);
+
+/* Shared by the ways. */
+
+/* Bits of the word `flags` of the kernels; the activation lies above them. */
+enum { LOWER_B_TRANSPOSED = 1, LOWER_BIAS = 2, LOWER_RESIDUAL = 4, LOWER_GATE = 8, LOWER_ACT_SHIFT = 4 };
+
+static inline uint64_t lower_smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t lower_larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* bias, residual, gate and y, of which the first three are absent where parts of the sum are written instead. */
+void lower_product_bind(lower_dispatch *d, const lower_product *p, lower_view part, uint64_t parts);
+/* m, n, k, flags, then the words that say where the factors lie: batches … y_first. */
+void lower_product_words(lower_dispatch *d, const lower_product *p, uint64_t parts, uint32_t flags);
+/* Memory for parts, and y from them. At most lower_most_parts fit what a kernel sees and counts. */
+lower_view lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts);
+void lower_product_sum(lower_list *l, const lower_product *p, lower_view part, uint64_t parts);
+uint64_t lower_most_parts(const lower_traits *traits, const lower_product *p);
+
+/* The kinds. Their names are listed from the one that is the default for the product on; ended by NULL. */
+const char *lower_processor_way(const char *name); /* that name, static, or NULL when it is none of them */
+const char *lower_tiles_way(const char *name);
+void lower_processor_emit(lower_list *l, const lower_product *p, const char *way);
+uint32_t lower_processor_ways(const lower_traits *traits, const lower_product *p, const char **names);
+void lower_tiles_emit(lower_list *l, const lower_product *p, const char *way);
+uint32_t lower_tiles_ways(const lower_traits *traits, const lower_product *p, const char **names);
+
+#endif

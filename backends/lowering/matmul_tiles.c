@@ -1,0 +1,136 @@
+/* matmul_tiles: tiles of a product in local memory for devices whose items work in groups, see matmul.cl. */
+#include <string.h>
+
+#include "backends/lowering/matmul_plan.h"
+#include "backends/lowering/ops/share.h"
+
+typedef struct tile {
+    const char *name;
+    uint32_t rows, columns, steps, item_rows, item_columns; /* constants TM, TN, TK, RM, RN */
+} tile;
+
+/* From the largest on. Groups have 64 to 256 items, and fewer where an item has 16 x 16 sums. */
+static const tile tiles[] = {{"tile128x128r16", 128, 128, 8, 16, 16},
+                             {"tile64x128r16", 64, 128, 16, 16, 16},
+                             {"tile32x128r16", 32, 128, 16, 16, 16},
+                             {"tile256x32r16", 256, 32, 8, 16, 16},
+                             {"tile64x64r16", 64, 64, 16, 16, 16},
+                             {"tile128x128", 128, 128, 8, 8, 8},
+                             {"tile64x64r8", 64, 64, 16, 8, 8},
+                             {"tile64x64", 64, 64, 16, 4, 4},
+                             {"tile32x64", 32, 64, 16, 4, 4},
+                             {"tile32x32", 32, 32, 16, 4, 4},
+                             {"tile8x128", 8, 128, 16, 2, 8},
+                             {"tile8x32", 8, 32, 32, 1, 4},
+                             {"tile64x8", 64, 8, 32, 2, 4}};
+
+enum {
+    TILES = sizeof tiles / sizeof tiles[0],
+    DEEP = 256,        /* steps enough that adding a part is little beside them */
+    GROUPS_OF_UNIT = 4 /* that hide each other's waiting */
+};
+
+static uint32_t items_of(const tile *t)
+{
+    return t->rows / t->item_rows * (t->columns / t->item_columns);
+}
+
+static uint64_t tiles_in(const lower_product *p, const tile *t)
+{
+    return lower_parts(p->m, t->rows) * lower_parts(p->n, t->columns) * p->outer * p->inner;
+}
+
+/* Parts that a sum must be cut into where an item's turns are counted: those that copy, and those that add. */
+static uint64_t least_parts(const lower_traits *traits, const lower_product *p, const tile *t)
+{
+    const uint32_t items = items_of(t);
+    const uint64_t copies = lower_parts(t->rows * t->steps, items) + lower_parts(t->columns * t->steps, items);
+    return lower_larger(1, lower_parts(p->k, share_turns(traits) / (copies + t->steps + 4) * t->steps));
+}
+
+/* Worth the seconds that a processor needs to compile a kernel of 256 sums. */
+static bool is_large(const lower_product *p)
+{
+    return (double)p->m * (double)p->n * (double)p->k * (double)(p->outer * p->inner) >= 1 << 22;
+}
+
+/* A GPU's registers hold 64 sums; where it is simulated its local memory is slow beside arithmetic, and more pay. */
+static bool fits(const lower_traits *traits, const lower_product *p, const tile *t)
+{
+    const uint64_t floats = (uint64_t)t->steps * (t->rows + 1 + t->columns + 4);
+    return items_of(t) <= traits->largest_group && floats * sizeof(float) <= traits->local_bytes &&
+           (t->item_rows * t->item_columns <= 64 || (traits->simulated > 0 && is_large(p))) &&
+           least_parts(traits, p, t) <= lower_most_parts(traits, p);
+}
+
+static uint64_t parts_of(const lower_traits *traits, const lower_product *p, const tile *t)
+{
+    const uint64_t wanted = lower_parts((uint64_t)GROUPS_OF_UNIT * traits->units, tiles_in(p, t));
+    return lower_larger(least_parts(traits, p, t),
+                        lower_smaller(lower_smaller(wanted, p->k / DEEP), lower_most_parts(traits, p)));
+}
+
+/* Time of a product in a made-up unit: rounds of groups, each as long as its tile is large, or as the copies from
+ * memory are where a tile is small; a little more for each group. */
+static uint64_t cost(const lower_traits *traits, const lower_product *p, const tile *t)
+{
+    const uint64_t parts = parts_of(traits, p, t), steps = lower_parts(p->k, parts) + 16;
+    const uint64_t rounds = lower_parts(tiles_in(p, t) * parts, traits->units);
+    const uint64_t sums = (uint64_t)t->rows * t->columns, copies = 16ull * (t->rows + t->columns);
+    /* An item reads item_rows + item_columns elements of local memory for each item_rows * item_columns sums. */
+    const uint64_t reads = 4 * sums * (t->item_rows + t->item_columns) / (t->item_rows * t->item_columns);
+    return rounds * steps * (sums + copies + reads);
+}
+
+const char *lower_tiles_way(const char *name)
+{
+    for (uint32_t i = 0; i < TILES; i++)
+        if (strcmp(tiles[i].name, name) == 0) return tiles[i].name;
+    return NULL;
+}
+
+uint32_t lower_tiles_ways(const lower_traits *traits, const lower_product *p, const char **names)
+{
+    uint32_t count = 0, best = 0;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < TILES; i++) {
+        if (!fits(traits, p, &tiles[i])) continue;
+        const uint64_t this = cost(traits, p, &tiles[i]);
+        if (this < least) best = count;
+        least = lower_smaller(least, this);
+        names[count++] = tiles[i].name;
+    }
+    if (count > 0) {
+        const char *first = names[0];
+        names[0] = names[best];
+        names[best] = first;
+    }
+    return count;
+}
+
+void lower_tiles_emit(lower_list *l, const lower_product *p, const char *name)
+{
+    const tile *t = &tiles[0];
+    for (uint32_t i = 0; i < TILES; i++)
+        if (strcmp(tiles[i].name, name) == 0) t = &tiles[i];
+    const uint64_t depth = lower_parts(p->k, parts_of(l->traits, p, t)),
+                   parts = depth > 0 ? lower_parts(p->k, depth) : 1;
+    const lower_view part = lower_product_parts(l, p, parts);
+    lower_dispatch *d = lower_begin(l, "matmul", "product");
+    lower_constant(d, "TRANSPOSE_A", p->transpose_a);
+    lower_constant(d, "TRANSPOSE_B", p->transpose_b);
+    lower_constant(d, "TM", (int32_t)t->rows);
+    lower_constant(d, "TN", (int32_t)t->columns);
+    lower_constant(d, "TK", (int32_t)t->steps);
+    lower_constant(d, "RM", (int32_t)t->item_rows);
+    lower_constant(d, "RN", (int32_t)t->item_columns);
+    lower_read(d, p->a);
+    lower_read(d, p->b);
+    lower_product_bind(d, p, part, parts);
+    lower_product_words(d, p, parts, 0);
+    lower_u32(d, parts);
+    lower_u32(d, depth);
+    lower_u32(d, tiles_in(p, t) * parts);
+    lower_rows(d, tiles_in(p, t) * parts, items_of(t));
+    if (parts > 1) lower_product_sum(l, p, part, parts);
+}

@@ -1,0 +1,175 @@
+/* attention, attention_grad. A unit of work is a row and a head, which an item of a processor takes alone. On a GPU a
+ * group takes a unit's gradient, or a block of a unit's queries; how large its blocks are follows from the shape, from
+ * the memory that a group shares and from its size. Where a processor plays a GPU, an item takes a block of a unit's
+ * queries, or of its keys for their gradients. */
+#include "backends/lowering/ops/list.h"
+
+#include <math.h>
+
+#include "backends/lowering/ops/share.h"
+
+enum { GRADIENT = 5 }; /* inputs of the gradient */
+enum { COLUMNS = 32 /* COLUMNS of the sources */, SIDE = 4 /* of a tile of sums */, LARGEST = 32 /* block */ };
+
+typedef struct shape {
+    uint64_t rows, queries, keys, heads, width;
+} shape;
+
+static shape shape_of(const m3_node *node)
+{
+    const m3_tensor *q = node->in[0], *k = node->in[1];
+    shape s = {.queries = q->shape.dim[q->shape.rank - 2],
+               .keys = k->shape.dim[k->shape.rank - 2],
+               .heads = (uint64_t)node->attr[0].i[0]};
+    s.rows = 1;
+    for (uint32_t i = 0; i + 2 < q->shape.rank; i++) s.rows *= q->shape.dim[i];
+    s.width = lower_last(q) / s.heads;
+    return s;
+}
+
+/* How a unit is cut. */
+typedef struct blocks {
+    uint32_t lanes, vector, queries, keys, tile; /* tile: queries of a tile of sums */
+} blocks;
+
+static uint32_t round_up(uint64_t x, uint32_t step, uint32_t most)
+{
+    const uint64_t whole = x == 0 ? step : lower_parts(x, step) * step;
+    return whole < most ? (uint32_t)whole : most;
+}
+
+/* What the gradient keeps in local memory; attention keeps less. */
+static uint64_t local_bytes(const blocks *b)
+{
+    const uint64_t sides = 2 * (b->queries + b->keys) * (COLUMNS + 1), scores = 2 * b->queries * (b->keys + 1);
+    return (sides + scores + 4 * b->queries) * sizeof(float);
+}
+
+static uint32_t tiles(const blocks *b)
+{
+    return b->queries / b->tile * (b->keys / SIDE);
+}
+
+static blocks blocks_of(const lower_traits *traits, const shape *s)
+{
+    enum { ALONE = 64 /* keys that a processor's item takes at once */ };
+    blocks b = {
+        .lanes = 1, .vector = traits->vector > SIDE ? traits->vector : SIDE, .queries = 1, .keys = ALONE, .tile = 1};
+    if (traits->lanes == 1) return b;
+    const uint32_t most = share_power(traits->largest_group);
+    b.vector = 1;
+    b.tile = s->queries > 1 ? SIDE : 1;
+    b.queries = round_up(s->queries, b.tile, s->queries > 1 ? LARGEST : 1);
+    b.keys = round_up(s->keys, SIDE, LARGEST);
+    while (b.queries > b.tile && (local_bytes(&b) > traits->local_bytes || tiles(&b) > most))
+        b.queries = round_up(b.queries / 2, b.tile, LARGEST);
+    while (b.keys > SIDE && (local_bytes(&b) > traits->local_bytes || tiles(&b) > most))
+        b.keys = round_up(b.keys / 2, SIDE, LARGEST);
+    b.lanes = traits->lanes;
+    while (b.lanes < tiles(&b) || b.lanes < b.queries) b.lanes *= 2;
+    return b;
+}
+
+static void put_shape(lower_dispatch *d, const shape *s)
+{
+    lower_u32(d, s->rows * s->heads);
+    lower_u32(d, s->heads);
+    lower_u32(d, s->queries);
+    lower_u32(d, s->keys);
+    lower_f32(d, (float)(1.0 / sqrt((double)s->width)));
+}
+
+static void emit_shared(lower_list *l, const m3_node *node, const shape *s)
+{
+    const bool gradient = node->in_count == GRADIENT;
+    const blocks b = blocks_of(l->traits, s);
+    const uint64_t parts = gradient || b.lanes == 1 ? 1 : lower_parts(s->queries, b.queries);
+    lower_dispatch *d = lower_begin(l, "attention", gradient ? "attend_grad" : "attend");
+    lower_constant(d, "VECTOR", (int32_t)b.vector);
+    lower_constant(d, "WIDTH", (int32_t)s->width);
+    lower_constant(d, "QUERIES", (int32_t)b.queries);
+    lower_constant(d, "KEYS", (int32_t)b.keys);
+    lower_constant(d, "TILE", (int32_t)b.tile);
+    lower_constant(d, "AGAIN", s->keys > b.keys);
+    lower_constant(d, "GRADIENT", gradient);
+    for (uint32_t i = 0; i < node->in_count; i++) lower_read(d, node->in[i]);
+    for (uint32_t i = 0; i < node->out_count; i++) lower_write(d, node->out[i]);
+    put_shape(d, s);
+    share_pieces(d, s->rows * s->heads * parts, UINT64_MAX, b.lanes);
+}
+
+/* A processor that plays a GPU. */
+
+enum { MINE = 10, OTHERS = 20 }; /* queries or keys that an item takes, and of the other kind at a time */
+
+/* Equal parts of n, none above most. */
+static uint32_t part_of(uint64_t n, uint32_t most)
+{
+    return n == 0 ? 1 : (uint32_t)lower_parts(n, lower_parts(n, most));
+}
+
+static lower_dispatch *begin_alone(lower_list *l, const m3_node *node, const shape *s, const char *entry,
+                                   uint32_t most_queries, uint32_t most_keys)
+{
+    const uint32_t queries = part_of(s->queries, most_queries), keys = part_of(s->keys, most_keys);
+    lower_dispatch *d = lower_begin(l, "attention_alone", entry);
+    lower_constant(d, "WIDTH", (int32_t)s->width);
+    lower_constant(d, "QUERIES", (int32_t)queries);
+    lower_constant(d, "KEYS", (int32_t)keys);
+    lower_constant(d, "AGAIN", s->keys > keys);
+    for (uint32_t i = 0; i < node->in_count; i++) lower_read(d, node->in[i]);
+    put_shape(d, s);
+    share_pieces(
+        d, s->rows * s->heads * (most_queries == MINE ? lower_parts(s->queries, queries) : lower_parts(s->keys, keys)),
+        UINT64_MAX, 1);
+    return d;
+}
+
+static void emit_alone(lower_list *l, const m3_node *node, const shape *s)
+{
+    lower_dispatch *d;
+    if (node->in_count != GRADIENT) {
+        d = begin_alone(l, node, s, "attend", MINE, OTHERS);
+        lower_write(d, node->out[0]);
+        return;
+    }
+    const lower_view stats = s->queries == 0 ? (lower_view){.memory = LOWER_NOTHING}
+                                             : lower_scratch(l, s->rows * s->heads * s->queries * 3 * sizeof(float));
+    if (s->queries > 0) {
+        d = begin_alone(l, node, s, "attend_queries", MINE, OTHERS);
+        lower_write(d, node->out[0]);
+        lower_bind(d, stats, false, true);
+    }
+    if (s->keys > 0) {
+        d = begin_alone(l, node, s, "attend_keys", OTHERS, MINE);
+        lower_bind(d, stats, true, false);
+        lower_write(d, node->out[1]);
+        lower_write(d, node->out[2]);
+    }
+}
+
+static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
+{
+    const shape s = shape_of(node);
+    const uint64_t longer = s.queries > s.keys ? s.queries : s.keys;
+    const uint64_t turns = (lower_parts(longer, OTHERS) + 1) * 3 * s.width; /* of loops, at most */
+    if (traits->simulated == 0 || turns <= share_turns(traits)) return M3_OK;
+    return M3_FAIL(
+        why, M3_ERR_UNSUPPORTED, node->op->name,
+        "%llu queries, %llu keys, heads of width %llu: more than this device, which is simulated, does in one "
+        "kernel: use a shorter history",
+        (unsigned long long)s.queries, (unsigned long long)s.keys, (unsigned long long)s.width);
+}
+
+static void lower(lower_list *l, const m3_node *node)
+{
+    const shape s = shape_of(node);
+    const bool empty = s.queries == 0 && (s.keys == 0 || node->in_count != GRADIENT);
+    if (s.rows * s.heads == 0 || empty) return;
+    if (l->traits->simulated > 0)
+        emit_alone(l, node, &s);
+    else
+        emit_shared(l, node, &s);
+}
+
+const lower_op lower_attention_ops[] = {{"attention", supports, lower}, {"attention_grad", supports, lower}, {0}};

@@ -1,0 +1,99 @@
+/* elementwise: z = f(x, y, …) with NumPy's broadcast. Axes are joined as far as all operands allow; along the last one
+ * an operand goes on by 1 or stands still, the others are a table of extents and strides. An item makes a piece of z in
+ * row-major order. Types that are the same bits to an op are one to the kernel. */
+#include "backends/lowering/ops/list.h"
+
+#include <string.h>
+
+#include "backends/lowering/ops/pieces.h"
+
+/* Types that an op sees as another. */
+typedef enum sight {
+    AS_IT_IS, /* all matter */
+    MODULAR,  /* i32 and u32 are the same */
+    BITS      /* nothing but the size matters */
+} sight;
+
+/* In the order of the kernel's OP. */
+static const struct {
+    const char *name;
+    sight sees;
+} functions[] = {
+    {"neg", MODULAR},    {"abs", AS_IT_IS},       {"exp", AS_IT_IS},        {"log", AS_IT_IS},
+    {"sqrt", AS_IT_IS},  {"sin", AS_IT_IS},       {"cos", AS_IT_IS},        {"tanh", AS_IT_IS},
+    {"floor", AS_IT_IS}, {"sigmoid", AS_IT_IS},   {"relu", AS_IT_IS},       {"silu", AS_IT_IS},
+    {"not", BITS},       {"cast", AS_IT_IS},      {"add", MODULAR},         {"sub", MODULAR},
+    {"mul", MODULAR},    {"div", AS_IT_IS},       {"max", AS_IT_IS},        {"min", AS_IT_IS},
+    {"equal", MODULAR},  {"less", AS_IT_IS},      {"less_equal", AS_IT_IS}, {"and", BITS},
+    {"or", BITS},        {"relu_grad", AS_IT_IS}, {"where", BITS},
+};
+
+static uint32_t function_of(const m3_node *node)
+{
+    uint32_t i = 0;
+    while (strcmp(functions[i].name, node->op->name) != 0) i++;
+    return i;
+}
+
+static m3_dtype seen(sight sees, m3_dtype type)
+{
+    if (sees == MODULAR) return type == M3_I32 ? M3_U32 : type == M3_BOOL ? M3_U8 : type;
+    if (sees == BITS) return m3_dtype_bytes(type) == 4 ? M3_U32 : m3_dtype_bytes(type) == 1 ? M3_U8 : M3_F16;
+    return type;
+}
+
+/* Rows of the table: extent and a stride for each operand, of the axes before the last, innermost first. */
+static lower_view outer_axes(lower_list *l, const lower_axes *axes)
+{
+    uint32_t row[M3_MAX_RANK][1 + LOWER_MAX_OPERANDS] = {0}, rows = 0;
+    for (uint32_t i = axes->rank - 1; i-- > 0; rows++) {
+        row[rows][0] = (uint32_t)axes->dim[i];
+        for (uint32_t k = 0; k < axes->operands; k++) row[rows][1 + k] = (uint32_t)axes->stride[k][i];
+    }
+    return rows == 0 ? (lower_view){.memory = LOWER_NOTHING} : lower_table(l, row, rows * sizeof row[0]);
+}
+
+static void lower(lower_list *l, const m3_node *node)
+{
+    const m3_tensor *out = node->out[0];
+    const uint32_t function = function_of(node), last_input = node->in_count - 1;
+    const sight sees = functions[function].sees;
+    const m3_shape *shape[LOWER_MAX_OPERANDS] = {NULL};
+    const uint64_t count = m3_tensor_count(out);
+    uint32_t moves = 0;
+    if (count == 0) return;
+    for (uint32_t k = 0; k < node->in_count; k++) shape[k] = &node->in[k]->shape;
+    const lower_axes axes = lower_axes_of(&out->shape, shape, node->in_count);
+    const uint64_t piece = lower_piece(l->traits, count, m3_dtype_bytes(out->dtype));
+    for (uint32_t k = 0; k < node->in_count; k++)
+        if (axes.stride[k][axes.rank - 1] != 0) moves |= 1u << k;
+
+    lower_dispatch *d = lower_begin(l, "elementwise", "map");
+    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "OP", (int32_t)function);
+    lower_constant(d, "FROM", (int32_t)seen(sees, node->in[last_input]->dtype));
+    lower_constant(d, "TO", (int32_t)seen(sees, out->dtype));
+    for (uint32_t k = 0; k < LOWER_MAX_OPERANDS; k++) lower_read(d, k < node->in_count ? node->in[k] : NULL);
+    lower_write(d, out);
+    lower_bind(d, outer_axes(l, &axes), true, false);
+    lower_u32(d, count);
+    lower_u32(d, piece);
+    lower_u32(d, axes.dim[axes.rank - 1]);
+    lower_u32(d, axes.rank - 1);
+    lower_u32(d, moves);
+    lower_items(d, lower_parts(count, piece));
+}
+
+#define ENTRY(name)                                                                                                    \
+    {                                                                                                                  \
+        name, NULL, lower                                                                                              \
+    }
+const lower_op lower_elementwise_ops[] = {
+    ENTRY("neg"),   ENTRY("abs"),     ENTRY("exp"),        ENTRY("log"),
+    ENTRY("sqrt"),  ENTRY("sin"),     ENTRY("cos"),        ENTRY("tanh"),
+    ENTRY("floor"), ENTRY("sigmoid"), ENTRY("relu"),       ENTRY("silu"),
+    ENTRY("not"),   ENTRY("cast"),    ENTRY("add"),        ENTRY("sub"),
+    ENTRY("mul"),   ENTRY("div"),     ENTRY("max"),        ENTRY("min"),
+    ENTRY("equal"), ENTRY("less"),    ENTRY("less_equal"), ENTRY("and"),
+    ENTRY("or"),    ENTRY("where"),   ENTRY("relu_grad"),  {0},
+};

@@ -1,0 +1,30 @@
+#include "backends/lowering/ops/list.h"
+
+#include <string.h>
+
+#include "backends/lowering/tuning.h"
+
+static const lower_op *const tables[] = {
+    lower_draws_ops,    lower_matmul_ops,  lower_rows_ops,      lower_sort_ops,  lower_reduce_ops,
+    lower_norm_ops,     lower_softmax_ops, lower_attention_ops, lower_optim_ops, lower_elementwise_ops,
+    lower_movement_ops, lower_dropout_ops, lower_gru_ops};
+
+const lower_op *lower_op_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        for (const lower_op *op = tables[i]; op->name != NULL; op++)
+            if (strcmp(op->name, name) == 0) return op;
+    return NULL;
+}
+
+static const struct choice {
+    const char *name;
+    uint32_t (*ways)(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
+} choices[] = {{"matmul", lower_matmul_ways}, {"linear", lower_matmul_ways}};
+
+uint32_t lower_ways(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+{
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
+        if (strcmp(choices[i].name, node->op->name) == 0) return choices[i].ways(traits, node, class_text, names);
+    return 0;
+}

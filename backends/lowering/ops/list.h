@@ -1,0 +1,28 @@
+/* list: all ops that can be lowered. */
+#ifndef LOWER_OPS_LIST_H
+#define LOWER_OPS_LIST_H
+
+#include "backends/lowering/lower.h"
+
+/* The entry of an op, or NULL. */
+const lower_op *lower_op_find(const char *name);
+
+/* The tables of this folder's files, each ended by a NULL name. */
+extern const lower_op lower_draws_ops[];
+extern const lower_op lower_gru_ops[];
+extern const lower_op lower_dropout_ops[];
+extern const lower_op lower_movement_ops[];
+extern const lower_op lower_elementwise_ops[];
+extern const lower_op lower_attention_ops[];
+extern const lower_op lower_optim_ops[];
+extern const lower_op lower_rows_ops[];
+extern const lower_op lower_sort_ops[];
+extern const lower_op lower_matmul_ops[];
+extern const lower_op lower_reduce_ops[];
+extern const lower_op lower_norm_ops[];
+extern const lower_op lower_softmax_ops[];
+
+/* Ops with several ways, see lower_ways of tuning.h. */
+uint32_t lower_matmul_ways(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
+
+#endif

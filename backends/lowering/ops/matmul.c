@@ -1,0 +1,126 @@
+/* matmul and linear: a node as a product that matmul_plan.h lowers.
+ * The leading axes of a matmul are joined as those of an elementwise op are; a product has the last two that remain,
+ * and what remains outside them runs one after another. */
+#include <string.h>
+
+#include "backends/lowering/matmul_plan.h"
+#include "backends/lowering/ops/list.h"
+
+/* Extents of a product, from factors that may lie transposed. */
+static lower_product matrices(const m3_node *node)
+{
+    const m3_tensor *a = node->in[0], *b = node->in[1];
+    lower_product p = {.a = a, .b = b, .y = node->out[0], .outer = 1, .inner = 1};
+    p.transpose_a = node->attr[0].i[0] != 0;
+    p.transpose_b = node->attr[1].i[0] != 0;
+    p.m = a->shape.dim[a->shape.rank - (p.transpose_a ? 1 : 2)];
+    p.k = a->shape.dim[a->shape.rank - (p.transpose_a ? 2 : 1)];
+    p.n = b->shape.dim[b->shape.rank - (p.transpose_b ? 2 : 1)];
+    return p;
+}
+
+static lower_product linear_of(const m3_node *node)
+{
+    lower_product p = matrices(node);
+    if (node->in[0]->shape.rank == 3) {
+        p.inner = node->in[0]->shape.dim[0];
+        p.a_inner = p.m * p.k;
+        p.b_inner = p.k * p.n;
+    }
+    p.bias = node->in_count > 2 ? node->in[2] : NULL;
+    p.residual = node->in_count > 3 ? node->in[3] : NULL;
+    p.gate = node->in_count > 4 ? node->in[4] : NULL;
+    p.act = (uint32_t)node->attr[2].i[0];
+    return p;
+}
+
+static m3_shape leading(const m3_tensor *x)
+{
+    m3_shape lead = x->shape;
+    lead.rank -= 2;
+    return lead;
+}
+
+/* Rows of many products that share b are rows of one. */
+static void merge_rows(lower_product *p)
+{
+    if (p->transpose_a || p->b_inner != 0 || p->b_outer != 0) return;
+    if (p->inner > 1 && p->a_inner != p->m * p->k) return;
+    if (p->outer > 1 && p->a_outer != p->inner * p->m * p->k) return;
+    p->m *= p->outer * p->inner;
+    p->outer = p->inner = 1;
+}
+
+/* The product of the last two axes that remain of the leading ones; axes: all that remain. */
+static lower_product matmul_of(const m3_node *node, lower_axes *axes)
+{
+    lower_product p = matrices(node);
+    const m3_shape a = leading(node->in[0]), b = leading(node->in[1]), y = leading(node->out[0]);
+    const m3_shape *const operand[] = {&a, &b};
+    *axes = lower_axes_of(&y, operand, 2);
+    const uint64_t a_size = p.m * p.k, b_size = p.k * p.n, last = axes->rank - 1;
+    p.inner = axes->dim[last];
+    p.a_inner = axes->stride[0][last] * a_size;
+    p.b_inner = axes->stride[1][last] * b_size;
+    if (last > 0) {
+        p.outer = axes->dim[last - 1];
+        p.a_outer = axes->stride[0][last - 1] * a_size;
+        p.b_outer = axes->stride[1][last - 1] * b_size;
+    }
+    return p;
+}
+
+static void emit_matmul(lower_list *l, const m3_node *node)
+{
+    lower_axes axes;
+    if (m3_tensor_count(node->out[0]) == 0) return;
+    lower_product p = matmul_of(node, &axes);
+    const uint64_t a_size = p.m * p.k, b_size = p.k * p.n, y_size = p.outer * p.inner * p.m * p.n;
+    const uint64_t count = m3_tensor_count(node->out[0]) / y_size;
+    merge_rows(&p);
+    for (uint64_t i = 0; i < count; i++) {
+        p.a_first = p.b_first = 0;
+        p.y_first = i * y_size;
+        uint64_t rest = i;
+        for (uint64_t axis = axes.rank > 2 ? axes.rank - 2 : 0; axis-- > 0; rest /= axes.dim[axis]) {
+            const uint64_t at = rest % axes.dim[axis];
+            p.a_first += at * axes.stride[0][axis] * a_size;
+            p.b_first += at * axes.stride[1][axis] * b_size;
+        }
+        lower_product_emit(l, &p);
+    }
+}
+
+static void emit_linear(lower_list *l, const m3_node *node)
+{
+    const lower_product p = linear_of(node);
+    lower_product_emit(l, &p);
+}
+
+static lower_product product_of(const m3_node *node)
+{
+    lower_axes axes;
+    if (strcmp(node->op->name, "linear") == 0) return linear_of(node);
+    lower_product p = matmul_of(node, &axes);
+    merge_rows(&p);
+    return p;
+}
+
+uint32_t lower_matmul_ways(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+{
+    if (m3_tensor_count(node->out[0]) == 0) return 0;
+    const lower_product p = product_of(node);
+    return lower_product_ways(traits, &p, class_text, names);
+}
+
+/* Not even the smallest tile fits: less than any OpenCL or Vulkan device must have. */
+static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
+{
+    enum { LOCAL = 16 * 1024, GROUP = 64 };
+    if (traits->local_bytes >= LOCAL && (traits->lanes == 1 || traits->largest_group >= GROUP)) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                   "groups have %u items and %llu bytes; the kernels want %d and %d", traits->largest_group,
+                   (unsigned long long)traits->local_bytes, GROUP, LOCAL);
+}
+
+const lower_op lower_matmul_ops[] = {{"matmul", supports, emit_matmul}, {"linear", supports, emit_linear}, {0}};

@@ -1,0 +1,112 @@
+/* norm: layer_norm and layer_norm_grad over x [groups, rows, width], gamma and beta [groups, width].
+ * The gradient's sums over rows run in parts of a number of rows that shape and traits decide: each part sums by
+ * itself, and a second dispatch adds the parts in order. */
+#include "backends/lowering/ops/list.h"
+
+#include "backends/lowering/ops/share.h"
+
+enum { WALKS = 5 }; /* over a row, and one to spare */
+
+typedef struct norm {
+    uint64_t groups, rows, width; /* rows of a group */
+    float eps;
+} norm;
+
+static norm norm_of(const m3_node *node)
+{
+    const m3_tensor *x = node->in[0], *gamma = node->in[1];
+    norm n = {.groups = 1, .width = lower_last(x), .eps = (float)node->attr[0].f};
+    if (gamma->shape.rank == 2) n.groups = gamma->shape.dim[0];
+    n.rows = n.groups == 0 ? 0 : lower_row_count(x) / n.groups;
+    return n;
+}
+
+static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
+{
+    return share_check(traits, node, WALKS, why);
+}
+
+/* The same constants for each kernel, so that a processor compiles the source once. */
+static lower_dispatch *begin(lower_list *l, const char *entry, uint64_t columns, uint32_t slices)
+{
+    lower_dispatch *d = lower_begin(l, "norm", entry);
+    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "COLUMNS", (int32_t)columns);
+    lower_constant(d, "SLICES", (int32_t)slices);
+    return d;
+}
+
+static void lower(lower_list *l, const m3_node *node)
+{
+    const norm n = norm_of(node);
+    if (n.groups * n.rows == 0) return;
+    lower_dispatch *d = begin(l, "layer_norm", 1, 1);
+    lower_read(d, node->in[0]);
+    lower_read(d, node->in[1]);
+    lower_read(d, node->in[2]);
+    lower_write(d, node->out[0]);
+    lower_u32(d, n.groups);
+    lower_u32(d, n.rows);
+    lower_u32(d, n.width);
+    lower_f32(d, n.eps);
+    share_pieces(d, n.groups * n.rows, n.width, share_walks(l->traits, n.width, WALKS));
+}
+
+/* Rows of a part, which `lanes` items take. */
+static uint64_t part_of(const lower_traits *traits, const norm *n, uint32_t lanes)
+{
+    enum { ROWS_ALONE = 32, ROWS_SHARED = 8, PARTS_ALONE = 256, PARTS_OF_UNIT = 8 }; /* least rows, most parts */
+    enum { BETWEEN = 128 };                                                          /* turns between lanes, of a row */
+    const uint64_t part = lanes == 1 ? lower_parts(n->rows, PARTS_ALONE)
+                                     : lower_parts(n->groups * n->rows, PARTS_OF_UNIT * (uint64_t)traits->units);
+    const uint64_t least = lanes == 1 ? ROWS_ALONE : ROWS_SHARED;
+    const uint64_t most = share_turns(traits) / (WALKS * lower_parts(n->width, lanes) + (lanes > 1 ? BETWEEN : 1));
+    const uint64_t wanted = part > least ? part : least;
+    return wanted < most ? wanted : most > 1 ? most : 1;
+}
+
+/* The rows of parts: dx, and of each part its sums. */
+static void emit_parts(lower_list *l, const m3_node *node, const norm *n, uint64_t part, uint64_t parts,
+                       lower_view sums)
+{
+    const uint32_t lanes = share_walks(l->traits, n->width, WALKS);
+    lower_dispatch *d = begin(l, "layer_norm_grad", lanes > 1 ? lower_parts(n->width, lanes) : 1, 1);
+    lower_read(d, node->in[0]);
+    lower_read(d, node->in[1]);
+    lower_read(d, node->in[2]);
+    lower_write(d, node->out[0]);
+    lower_bind(d, sums, true, true);
+    lower_u32(d, n->groups);
+    lower_u32(d, n->rows);
+    lower_u32(d, n->width);
+    lower_f32(d, n->eps);
+    lower_u32(d, parts);
+    lower_u32(d, part);
+    share_pieces(d, n->groups * parts, part * n->width, lanes);
+}
+
+static void emit_grad(lower_list *l, const m3_node *node)
+{
+    const norm n = norm_of(node);
+    const lower_traits *traits = l->traits;
+    const uint32_t lanes = traits->lanes > 1 ? traits->group : 1;
+    const uint64_t part = part_of(traits, &n, share_walks(traits, n.width, WALKS)), parts = lower_parts(n.rows, part);
+    if (n.groups == 0) return;
+    lower_view sums = {.memory = LOWER_NOTHING};
+    if (parts > 0) {
+        sums = lower_scratch(l, n.groups * parts * 2 * n.width * sizeof(float));
+        emit_parts(l, node, &n, part, parts, sums);
+    }
+    const uint32_t slices = lanes > 1 ? share_slices(traits, lanes, parts, n.width) : 1;
+    const uint64_t pieces = n.groups * lower_parts(n.width, lanes > 1 ? lanes / slices : traits->vector);
+    lower_dispatch *d = begin(l, "layer_norm_sums", 1, slices);
+    lower_bind(d, sums, true, false);
+    lower_write(d, node->out[1]);
+    lower_write(d, node->out[2]);
+    lower_u32(d, n.groups);
+    lower_u32(d, n.width);
+    lower_u32(d, parts);
+    share_pieces(d, pieces, 2 * parts * traits->vector, lanes);
+}
+
+const lower_op lower_norm_ops[] = {{"layer_norm", supports, lower}, {"layer_norm_grad", supports, emit_grad}, {0}};

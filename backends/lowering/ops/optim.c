@@ -1,0 +1,243 @@
+/* optim: adamw, adamw_rows, global_norm. adamw and global_norm take any number of tensors, so those whose places lie in
+ * the same segments go into one dispatch, which sees each segment from the first of them to the last and is told by a
+ * table where each lies. Where a device cannot see so much of a buffer, each tensor has a dispatch of its own. */
+#include "backends/lowering/ops/list.h"
+
+#include <string.h>
+
+#include "backends/lowering/ops/share.h"
+
+enum { STEP = 0, SCALE = 1, FIRST = 2, EACH = 4, STATES = 3, IDS = 5, ROWS = 6 }; /* inputs */
+enum { BETA1 = 0, BETA2 = 1, EPS = 2, DECAY = 3 };                                /* attributes */
+enum { CHUNK = 4096 };                                                            /* elements */
+
+static lower_dispatch *begin(lower_list *l, const char *entry)
+{
+    lower_dispatch *d = lower_begin(l, "optim", entry);
+    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "CHUNK", CHUNK);
+    return d;
+}
+
+/* Many tensors. */
+
+enum { MAX_ROLES = EACH + STATES, HEAD = 3 /* numbers of a table's line before the places */ };
+
+/* What a node does with its tensors, each of which comes in some roles: p, m, v, g and p', m', v', or g alone. */
+typedef struct many {
+    lower_list *l;
+    const m3_node *node;
+    uint32_t count, roles; /* tensors, and tensors of the program for each */
+    const m3_tensor *(*tensor)(const m3_node *node, uint32_t j, uint32_t role);
+    /* Write the dispatch of some tensors. */
+    void (*emit)(const struct many *job, lower_view table, const lower_view *view, uint32_t tensors, uint64_t chunks);
+    lower_view sums; /* of global_norm */
+    uint32_t *mine;  /* [count], numbers of the tensors of a dispatch */
+    uint32_t *line;  /* [count, HEAD + roles], its table */
+} many;
+
+static uint64_t chunks_of(const many *job, uint32_t j)
+{
+    return lower_parts(m3_tensor_count(job->tensor(job->node, j, 0)), CHUNK);
+}
+
+static bool same_segments(const many *job, uint32_t i, uint32_t j)
+{
+    for (uint32_t role = 0; role < job->roles; role++)
+        if (lower_tensor(job->l, job->tensor(job->node, i, role)).segment !=
+            lower_tensor(job->l, job->tensor(job->node, j, role)).segment)
+            return false;
+    return true;
+}
+
+/* The part of a segment that tensors [0, n) of `mine` lie in. */
+static lower_view span_of(const many *job, const uint32_t *mine, uint32_t n, uint32_t role)
+{
+    lower_view span = lower_tensor(job->l, job->tensor(job->node, mine[0], role));
+    for (uint32_t i = 1; i < n; i++) {
+        const lower_view view = lower_tensor(job->l, job->tensor(job->node, mine[i], role));
+        const uint64_t end = span.offset + span.bytes, its_end = view.offset + view.bytes;
+        span.offset = view.offset < span.offset ? view.offset : span.offset;
+        span.bytes = (its_end > end ? its_end : end) - span.offset;
+    }
+    return span;
+}
+
+static uint64_t chunks_before(const many *job, uint32_t j)
+{
+    uint64_t chunks = 0;
+    for (uint32_t i = 0; i < j; i++) chunks += chunks_of(job, i);
+    return chunks;
+}
+
+/* The dispatch of tensors [0, n) of `mine`; false: the device sees too little of their segments, or they
+ * lie farther from each other than the table's numbers count. */
+static bool dispatch(const many *job, const uint32_t *mine, uint32_t n)
+{
+    lower_view view[MAX_ROLES];
+    uint64_t chunks = 0;
+    uint32_t *line = job->line;
+    for (uint32_t role = 0; role < job->roles; role++) {
+        view[role] = span_of(job, mine, n, role);
+        if (view[role].bytes > job->l->traits->largest_binding || view[role].bytes / sizeof(float) > UINT32_MAX)
+            return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t j = mine[i];
+        *line++ = (uint32_t)chunks;
+        *line++ = (uint32_t)m3_tensor_count(job->tensor(job->node, j, 0));
+        *line++ = (uint32_t)chunks_before(job, j);
+        for (uint32_t role = 0; role < job->roles; role++) {
+            const lower_view place = lower_tensor(job->l, job->tensor(job->node, j, role));
+            *line++ = (uint32_t)((place.offset - view[role].offset) / sizeof(float));
+        }
+        chunks += chunks_of(job, j);
+    }
+    const uint64_t bytes = (uint64_t)(line - job->line) * sizeof *line;
+    job->emit(job, lower_table(job->l, job->line, bytes), view, n, chunks);
+    return true;
+}
+
+/* The first tensor of the same segments leads; it gathers the others. */
+static void dispatch_with(const many *job, uint32_t leader)
+{
+    uint32_t n = 0;
+    for (uint32_t j = 0; j < leader; j++)
+        if (chunks_of(job, j) > 0 && same_segments(job, j, leader)) return;
+    for (uint32_t j = leader; j < job->count; j++)
+        if (chunks_of(job, j) > 0 && same_segments(job, j, leader)) job->mine[n++] = j;
+    if (dispatch(job, job->mine, n)) return;
+    for (uint32_t i = 0; i < n; i++) (void)dispatch(job, job->mine + i, 1);
+}
+
+static void run(many *job)
+{
+    const m3_host *host = job->l->host;
+    const uint64_t numbers = (uint64_t)job->count * (1 + HEAD + job->roles);
+    job->mine = host->allocate(host->user, (size_t)numbers, sizeof *job->mine);
+    if (job->mine == NULL) {
+        lower_fail_memory(job->l, numbers * sizeof *job->mine);
+        return;
+    }
+    job->line = job->mine + job->count;
+    for (uint32_t j = 0; j < job->count; j++)
+        if (chunks_of(job, j) > 0) dispatch_with(job, j);
+    host->release(host->user, job->mine);
+}
+
+/* adamw. */
+
+static void put_rule(lower_dispatch *d, const m3_node *node)
+{
+    const m3_attr *attr = node->attr;
+    lower_f32(d, (float)attr[BETA1].f);
+    lower_f32(d, (float)(1.0 - attr[BETA1].f));
+    lower_f32(d, (float)attr[BETA2].f);
+    lower_f32(d, (float)(1.0 - attr[BETA2].f));
+    lower_f32(d, (float)attr[EPS].f);
+    lower_f32(d, (float)attr[DECAY].f);
+}
+
+static const m3_tensor *of_adamw(const m3_node *node, uint32_t j, uint32_t role)
+{
+    return role < EACH ? node->in[FIRST + EACH * j + role] : node->out[STATES * j + role - EACH];
+}
+
+static void emit_adamw_chunks(const many *job, lower_view table, const lower_view *view, uint32_t tensors,
+                              uint64_t chunks)
+{
+    lower_dispatch *d = begin(job->l, "adamw");
+    lower_bind(d, table, true, false);
+    lower_read(d, job->node->in[STEP]);
+    lower_read(d, job->node->in[SCALE]);
+    for (uint32_t role = 0; role < job->roles; role++) lower_bind(d, view[role], role < EACH, role >= EACH);
+    lower_u32(d, tensors);
+    lower_u32(d, chunks);
+    put_rule(d, job->node);
+    share_pieces(d, chunks, CHUNK, share_walks(job->l->traits, CHUNK, 1));
+}
+
+static void emit_adamw(lower_list *l, const m3_node *node)
+{
+    many job = {.l = l,
+                .node = node,
+                .count = (node->in_count - FIRST) / EACH,
+                .roles = EACH + STATES,
+                .tensor = of_adamw,
+                .emit = emit_adamw_chunks};
+    run(&job);
+}
+
+/* adamw_rows. */
+
+static bool moves(lower_list *l, const m3_node *node)
+{
+    for (uint32_t c = 0; c < STATES; c++) {
+        const lower_view in = lower_tensor(l, node->in[FIRST + c]), out = lower_tensor(l, node->out[c]);
+        if (in.segment != out.segment || in.offset != out.offset) return true;
+    }
+    return false;
+}
+
+static void emit_rows(lower_list *l, const m3_node *node)
+{
+    const m3_tensor *p = node->in[FIRST];
+    const uint64_t count = m3_tensor_count(p), ids = m3_tensor_count(node->in[IDS]);
+    if (count == 0) return;
+    const uint64_t rows = p->shape.dim[0], size = count / rows;
+    if (moves(l, node)) {
+        lower_dispatch *d = begin(l, "adamw_copy");
+        for (uint32_t c = 0; c < STATES; c++) lower_read(d, node->in[FIRST + c]);
+        for (uint32_t c = 0; c < STATES; c++) lower_write(d, node->out[c]);
+        lower_u32(d, count);
+        lower_u32(d, lower_parts(count, CHUNK));
+        share_pieces(d, lower_parts(count, CHUNK), CHUNK, share_walks(l->traits, CHUNK, 1));
+    }
+    if (ids == 0) return;
+    lower_dispatch *d = begin(l, "adamw_rows");
+    lower_read(d, node->in[STEP]);
+    lower_read(d, node->in[SCALE]);
+    for (uint32_t i = FIRST; i <= ROWS; i++) lower_read(d, node->in[i]);
+    for (uint32_t c = 0; c < STATES; c++) lower_update(d, node->out[c]);
+    lower_u32(d, ids);
+    lower_u32(d, rows);
+    lower_u32(d, size);
+    put_rule(d, node);
+    share_pieces(d, ids, size, share_walks(l->traits, size, 1));
+}
+
+/* global_norm. */
+
+static const m3_tensor *of_norm(const m3_node *node, uint32_t j, uint32_t role)
+{
+    (void)role;
+    return node->in[j];
+}
+
+static void emit_norm_chunks(const many *job, lower_view table, const lower_view *view, uint32_t tensors,
+                             uint64_t chunks)
+{
+    lower_dispatch *d = begin(job->l, "squares");
+    lower_bind(d, table, true, false);
+    lower_bind(d, view[0], true, false);
+    lower_bind(d, job->sums, true, true);
+    lower_u32(d, tensors);
+    lower_u32(d, chunks);
+    share_pieces(d, chunks, CHUNK, share_walks(job->l->traits, CHUNK, 1));
+}
+
+static void emit_norm(lower_list *l, const m3_node *node)
+{
+    many job = {.l = l, .node = node, .count = node->in_count, .roles = 1, .tensor = of_norm, .emit = emit_norm_chunks};
+    const uint64_t sums = chunks_before(&job, job.count);
+    if (sums > 0) job.sums = lower_scratch(l, sums * sizeof(float));
+    run(&job);
+    lower_dispatch *d = begin(l, "norm");
+    lower_bind(d, job.sums, true, false);
+    lower_write(d, node->out[0]);
+    lower_u32(d, sums);
+    share_pieces(d, 1, sums, share_walks(l->traits, sums, 1));
+}
+
+const lower_op lower_optim_ops[] = {
+    {"adamw", NULL, emit_adamw}, {"adamw_rows", NULL, emit_rows}, {"global_norm", NULL, emit_norm}, {0}};

@@ -1,0 +1,106 @@
+/* reduce: reduce_sum and reduce_max over one axis: x [outer, length, inner] -> y [outer, inner].
+ * Few outputs of long sums are split into parts along the axis, whose results a second dispatch of the same kernel
+ * reduces in order. Shape and traits decide the parts, so the same device gives the same bits twice. */
+#include "backends/lowering/ops/list.h"
+
+#include <string.h>
+
+#include "backends/lowering/ops/share.h"
+
+typedef struct reduction {
+    int32_t kind; /* 0 sum, 1 largest f32; 2 sum, 3 largest i32 */
+    uint64_t outer, length, inner;
+    uint64_t parts, part; /* of the axis; so long is each but the last */
+    uint32_t strip;       /* vectors of columns that a processor's item takes */
+    uint32_t slices;      /* items of a group that share a column or row */
+} reduction;
+
+static uint64_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Pieces that can run at the same time while the axis stays whole. */
+static uint64_t pieces_of(const reduction *r, const lower_traits *traits)
+{
+    uint64_t pieces = r->outer;
+    if (traits->lanes > 1)
+        pieces = lower_parts(r->outer * r->inner, r->slices > 0 ? traits->group / r->slices : 1);
+    else if (r->inner > 1)
+        pieces = r->outer * lower_parts(r->inner, (uint64_t)r->strip * traits->vector);
+    return pieces > 0 ? pieces : 1;
+}
+
+/* Rows of x are read as a whole where registers hold their sums. */
+static uint32_t strip_of(const lower_traits *traits, uint64_t inner)
+{
+    enum { WIDEST = 8 };
+    return share_power(least_of(lower_parts(inner, traits->vector), WIDEST));
+}
+
+/* Enough of them to keep the device busy, as long as each is worth its start. */
+static void choose_parts(reduction *r, const lower_traits *traits)
+{
+    enum { LEAST = 1 << 14, EACH = 8 }; /* elements worth an item of a processor, and one of a group */
+    enum { MANY = 4 };                  /* groups that keep a unit busy */
+    enum { NEAR = 256 }; /* rows that a cache keeps until the next columns of a simulated group are summed */
+    const uint64_t pieces = pieces_of(r, traits), wanted = MANY * (uint64_t)traits->units;
+    const uint64_t most =
+        traits->lanes > 1 ? r->length / (EACH * r->slices) : r->outer * r->length * r->inner / (LEAST * pieces);
+    const uint64_t turns = share_turns(traits) - share_turns(traits) / 64; /* the rest: loops over blocks */
+    const uint64_t near =
+        lower_parts(r->length, turns) > NEAR ? lower_parts(r->length, turns) : NEAR; /* as few parts */
+    const uint64_t longest = traits->simulated > 0 && r->inner > 1 ? near : turns * r->slices;
+    const uint64_t needed = lower_parts(r->length, longest);
+    uint64_t parts = pieces < wanted ? least_of(most, lower_parts(wanted, pieces)) : 1;
+    if (parts < needed) parts = needed;
+    r->part = parts > 1 ? lower_parts(r->length, parts) : r->length;
+    r->parts = parts > 1 ? lower_parts(r->length, r->part) : 1;
+}
+
+static void dispatch(lower_list *l, const reduction *r, lower_view x, lower_view y)
+{
+    const lower_traits *traits = l->traits;
+    const uint32_t lanes = traits->lanes > 1 ? traits->group : 1;
+    const uint64_t pieces = pieces_of(r, traits) * r->parts;
+    lower_dispatch *d = lower_begin(l, "reduce", r->inner == 1 ? "reduce_rows" : "reduce_columns");
+    lower_constant(d, "VECTOR", (int32_t)traits->vector);
+    lower_constant(d, "KIND", r->kind);
+    lower_constant(d, "STRIP", (int32_t)r->strip);
+    lower_constant(d, "SLICES", (int32_t)r->slices);
+    lower_bind(d, x, true, false);
+    lower_bind(d, y, false, true);
+    lower_u32(d, r->outer);
+    lower_u32(d, r->length);
+    lower_u32(d, r->inner);
+    lower_u32(d, r->parts);
+    lower_u32(d, r->part);
+    share_pieces(d, pieces, pieces > 0 ? r->outer * r->length * r->inner / pieces : 0, lanes);
+}
+
+static void lower(lower_list *l, const m3_node *node)
+{
+    const m3_shape *x = &node->in[0]->shape;
+    const uint32_t axis = (uint32_t)node->attr[0].i[0];
+    reduction r = {.outer = 1, .length = x->dim[axis], .inner = 1, .strip = 1, .slices = 1};
+    if (m3_tensor_count(node->out[0]) == 0) return;
+    r.kind = (node->in[0]->dtype == M3_F32 ? 0 : 2) + (strcmp(node->op->name, "reduce_max") == 0);
+    for (uint32_t i = 0; i < axis; i++) r.outer *= x->dim[i];
+    for (uint32_t i = axis + 1; i < x->rank; i++) r.inner *= x->dim[i];
+    if (l->traits->lanes > 1)
+        r.slices = share_slices(l->traits, l->traits->group, r.length, r.inner);
+    else
+        r.strip = strip_of(l->traits, r.inner);
+    choose_parts(&r, l->traits);
+    if (r.parts == 1) {
+        dispatch(l, &r, lower_tensor(l, node->in[0]), lower_tensor(l, node->out[0]));
+        return;
+    }
+    const lower_view between = lower_scratch(l, r.outer * r.parts * r.inner * sizeof(float));
+    dispatch(l, &r, lower_tensor(l, node->in[0]), between);
+    r.length = r.part = r.parts;
+    r.parts = 1;
+    dispatch(l, &r, between, lower_tensor(l, node->out[0]));
+}
+
+const lower_op lower_reduce_ops[] = {{"reduce_sum", NULL, lower}, {"reduce_max", NULL, lower}, {0}};

@@ -1,0 +1,228 @@
+/* rows: ops that pick rows of axis 0 by i32 ids.
+ *   gather        y[i] = table[ids[i]], zeros where the id names no row
+ *   scatter_add   y[j] = sum of rows[i] with ids[i] = j, i rising
+ *   scatter_rows  y = table with row ids[i] replaced by rows[i]
+ *   group_rows    the distinct ids, rising, and the sums of their rows
+ * Sums first put the places into the order of their ids, stably, and then add each id's rows in their order: no two
+ * items add to one row, and the same bits come out every time. */
+#include "backends/lowering/order.h"
+
+#include "backends/lowering/ops/list.h"
+#include "backends/lowering/ops/share.h"
+
+enum { ALONE_DIGIT = 11, PROCESSOR_PART = 256, COPY_PART = 4096, WIDE = 4 };
+
+/* Rows as the kernels see them: units of 4 bytes where a row has whole words, else of an element. */
+typedef struct rows_shape {
+    uint64_t rows, size, unit; /* size: units of a row */
+    bool alone;                /* an item takes a row: a processor, and a row fills its vectors */
+    uint32_t vector;           /* units that are read at once */
+    uint32_t part;             /* units of an item, where it does not take a row */
+} rows_shape;
+
+static rows_shape shape_of(const lower_list *l, const m3_tensor *x)
+{
+    rows_shape s = {.rows = x->shape.dim[0], .size = 1, .unit = m3_dtype_bytes(x->dtype)};
+    for (uint32_t i = 1; i < x->shape.rank; i++) s.size *= x->shape.dim[i];
+    if (s.size * s.unit % 4 == 0) {
+        s.size = s.size * s.unit / 4;
+        s.unit = 4;
+    }
+    s.alone = l->traits->lanes == 1 && s.size >= l->traits->vector;
+    s.vector = s.alone ? l->traits->vector : l->traits->lanes > 1 && s.unit == 4 && s.size % WIDE == 0 ? WIDE : 1;
+    s.part = l->traits->lanes == 1 ? PROCESSOR_PART : 4 / (uint32_t)s.unit * s.vector;
+    return s;
+}
+
+static lower_dispatch *begin(lower_list *l, const char *entry, const rows_shape *s)
+{
+    lower_dispatch *d = lower_begin(l, "rows", entry);
+    lower_constant(d, "LANES", s->alone ? 1 : 2);
+    lower_constant(d, "VECTOR", (int32_t)s->vector);
+    lower_constant(d, "UNIT", (int32_t)s->unit);
+    lower_constant(d, "PART", (int32_t)(s->alone ? COPY_PART : s->part));
+    return d;
+}
+
+/* An item for each row, or for a part of them. */
+static void per_row(lower_dispatch *d, const rows_shape *s, uint64_t rows)
+{
+    lower_items(d, s->alone ? rows : lower_parts(rows * s->size, s->part));
+}
+
+static uint64_t counted(const rows_shape *s, uint64_t rows)
+{
+    return s->alone ? rows : rows * s->size;
+}
+
+static void emit_gather(lower_list *l, const m3_node *node)
+{
+    const rows_shape s = shape_of(l, node->in[0]);
+    const uint64_t ids = m3_tensor_count(node->in[1]);
+    if (ids == 0 || s.size == 0) return;
+    lower_dispatch *d = begin(l, "gather", &s);
+    lower_read(d, node->in[0]);
+    lower_read(d, node->in[1]);
+    lower_write(d, node->out[0]);
+    lower_u32(d, counted(&s, ids));
+    lower_u32(d, s.rows);
+    lower_u32(d, s.size);
+    lower_i32(d, node->attr[0].i[0]);
+    per_row(d, &s, ids);
+}
+
+/* y = table or, without one, zeros. */
+static void emit_copy(lower_list *l, const rows_shape *s, const m3_tensor *table, const m3_tensor *y)
+{
+    const uint64_t count = s->rows * s->size;
+    lower_dispatch *d = begin(l, "copy", s);
+    lower_constant(d, "ZERO", table == NULL);
+    lower_read(d, table);
+    lower_write(d, y);
+    lower_u32(d, count);
+    lower_items(d, lower_parts(count, s->alone ? COPY_PART : s->part));
+}
+
+static void emit_scatter_rows(lower_list *l, const m3_node *node)
+{
+    const m3_tensor *table = node->in[0], *ids = node->in[1], *y = node->out[0];
+    const rows_shape s = shape_of(l, table);
+    const lower_view from = lower_tensor(l, table), to = lower_tensor(l, y);
+    if (s.rows == 0 || s.size == 0) return;
+    if (from.segment != to.segment || from.offset != to.offset) emit_copy(l, &s, table, y);
+    if (m3_tensor_count(ids) == 0) return;
+    lower_dispatch *d = begin(l, "replace", &s);
+    lower_read(d, ids);
+    lower_read(d, node->in[2]);
+    lower_update(d, y);
+    lower_u32(d, counted(&s, m3_tensor_count(ids)));
+    lower_u32(d, s.rows);
+    lower_u32(d, s.size);
+    per_row(d, &s, m3_tensor_count(ids));
+}
+
+/* An item adds all rows of an id, and all ids may be one. A turn adds 4 rows; half of what fits leaves room for the
+ * rest. Blocks of so few ids are short, for the walks that put them into order and find heads. */
+static m3_status supports_sum(const lower_traits *traits, const m3_node *node, m3_error *why)
+{
+    const uint64_t most = 2 * (uint64_t)share_turns(traits), count = m3_tensor_count(node->in[0]);
+    if (traits->simulated == 0 || count <= most) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                   "it adds rows of %llu ids; this device, which is simulated, takes %llu: use a smaller batch",
+                   (unsigned long long)count, (unsigned long long)most);
+}
+
+/* y[j] = the rows that place names from start[j] on, added up. */
+static void emit_sum(lower_list *l, const rows_shape *s, const m3_tensor *rows, lower_view place, lower_view start,
+                     const m3_tensor *y)
+{
+    lower_dispatch *d = lower_begin(l, "rows", "sum");
+    lower_constant(d, "LANES", s->alone ? 1 : 2);
+    lower_constant(d, "VECTOR", (int32_t)s->vector);
+    lower_constant(d, "INTEGER", y->dtype == M3_I32);
+    lower_read(d, rows);
+    lower_bind(d, place, true, false);
+    lower_bind(d, start, true, false);
+    lower_write(d, y);
+    lower_u32(d, counted(s, s->rows));
+    lower_u32(d, s->size);
+    lower_items(d, s->alone ? s->rows : s->rows * s->size / s->vector);
+}
+
+static void emit_scatter_add(lower_list *l, const m3_node *node)
+{
+    const m3_tensor *ids = node->in[0], *y = node->out[0];
+    const rows_shape s = shape_of(l, y);
+    const uint64_t count = m3_tensor_count(ids), word = sizeof(uint32_t);
+    const int64_t skip = node->attr[1].i[0];
+    if (s.rows == 0 || s.size == 0) return;
+    if (count == 0) {
+        emit_copy(l, &s, NULL, y);
+        return;
+    }
+    const lower_view start = lower_scratch(l, (s.rows + 2) * word);
+    if (l->traits->lanes > 1) {
+        const lower_order order = lower_order_rows(l, ids, 1, count, LOWER_KEYS_IDS, s.rows, skip);
+        lower_dispatch *d = lower_begin(l, "rows", "starts");
+        lower_bind(d, order.key, true, false);
+        lower_bind(d, start, false, true);
+        lower_u32(d, s.rows);
+        lower_u32(d, count);
+        lower_items(d, s.rows + 1);
+        emit_sum(l, &s, node->in[1], order.place, start, y);
+        return;
+    }
+    const lower_view place = lower_scratch(l, count * word);
+    lower_dispatch *d = lower_begin(l, "sort", "count_alone");
+    lower_rows(d, 1, 1);
+    lower_read(d, ids);
+    lower_bind(d, start, true, true);
+    lower_bind(d, place, false, true);
+    lower_u32(d, count);
+    lower_u32(d, s.rows);
+    lower_i32(d, skip);
+    emit_sum(l, &s, node->in[1], place, start, y);
+}
+
+/* Heads of the groups in an order of ids. */
+static void emit_heads(lower_list *l, lower_order order, lower_view start, const m3_tensor *groups, uint64_t limit)
+{
+    const uint64_t count = m3_tensor_count(groups);
+    const lower_blocks blocks = lower_blocks_of(l->traits, 1, count);
+    const lower_view heads = lower_scratch(l, blocks.count * sizeof(uint32_t));
+    lower_dispatch *d = lower_begin(l, "rows", "heads_count");
+    lower_rows(d, blocks.count, blocks.lanes);
+    lower_bind(d, order.key, true, false);
+    lower_bind(d, heads, false, true);
+    lower_u32(d, count);
+    lower_u32(d, blocks.length);
+    lower_u32(d, limit);
+    d = lower_begin(l, "rows", "heads_write");
+    lower_rows(d, blocks.count, blocks.lanes);
+    lower_bind(d, order.key, true, false);
+    lower_bind(d, heads, true, false);
+    lower_write(d, groups);
+    lower_bind(d, start, false, true);
+    lower_u32(d, count);
+    lower_u32(d, blocks.length);
+    lower_u32(d, blocks.count);
+    lower_u32(d, limit);
+}
+
+static void emit_group_rows(lower_list *l, const m3_node *node)
+{
+    const uint64_t limit = UINT64_C(1) << 31; /* no id reaches it */
+    const m3_tensor *ids = node->in[0], *groups = node->out[0];
+    const rows_shape s = shape_of(l, node->in[1]);
+    const uint64_t bytes = s.rows * sizeof(uint32_t);
+    const int64_t skip = node->attr[0].i[0];
+    if (s.rows == 0) return;
+    lower_order order;
+    const lower_view start = lower_scratch(l, bytes + sizeof(uint32_t));
+    if (l->traits->lanes > 1) {
+        order = lower_order_rows(l, ids, 1, s.rows, LOWER_KEYS_IDS, limit, skip);
+        emit_heads(l, order, start, groups, limit);
+    } else {
+        order = (lower_order){lower_scratch(l, bytes), lower_scratch(l, bytes)};
+        lower_dispatch *d = lower_begin(l, "sort", "group_alone");
+        lower_rows(d, 1, 1);
+        lower_constant(d, "KEYS", LOWER_KEYS_IDS);
+        lower_constant(d, "DIGIT", ALONE_DIGIT);
+        lower_read(d, ids);
+        lower_bind(d, order.key, true, true);
+        lower_bind(d, order.place, true, true);
+        for (uint32_t i = 0; i < 2; i++) lower_bind(d, lower_scratch(l, bytes), true, true);
+        lower_bind(d, start, false, true);
+        lower_write(d, groups);
+        lower_u32(d, s.rows);
+        lower_u32(d, limit);
+        lower_i32(d, skip);
+    }
+    if (s.size > 0) emit_sum(l, &s, node->in[1], order.place, start, node->out[1]);
+}
+
+const lower_op lower_rows_ops[] = {{"gather", NULL, emit_gather},
+                                   {"scatter_add", supports_sum, emit_scatter_add},
+                                   {"scatter_rows", NULL, emit_scatter_rows},
+                                   {"group_rows", supports_sum, emit_group_rows},
+                                   {0}};

@@ -1,0 +1,122 @@
+/* order: a stable sort by digits, the lowest first. A pass counts the digits of each block of a row, then moves each
+ * key behind those that belong before it; a pass needs one launch where a row is a single block, else two. */
+#include "backends/lowering/order.h"
+
+#include "backends/lowering/ops/share.h"
+
+enum { MOST_LANES = 256, LANE_BYTES = 36 }; /* local memory of order_move */
+enum { TILE_PARTS = 8 };                    /* PARTS of order_move */
+enum { MOST_BLOCKS = 64 };                  /* every block reads the counts of all others */
+
+/* Tiles of a block that order_move may walk where turns are counted; as many turns again are left for the counts of
+ * all blocks. */
+static uint64_t most_tiles(const lower_traits *traits, uint32_t lanes)
+{
+    const uint32_t parts = lanes < TILE_PARTS ? lanes : TILE_PARTS;
+    return share_turns(traits) / 2 / (lanes / parts + 2 * parts + 2);
+}
+
+lower_blocks lower_blocks_of(const lower_traits *traits, uint64_t rows, uint64_t length)
+{
+    lower_blocks b = {.lanes = MOST_LANES};
+    while (b.lanes > traits->largest_group || b.lanes * LANE_BYTES > traits->local_bytes) b.lanes /= 2;
+    const uint64_t tiles = lower_parts(length, b.lanes), most = rows >= MOST_BLOCKS ? 1 : MOST_BLOCKS / rows;
+    b.length = lower_parts(tiles, most) * b.lanes;
+    if (traits->simulated > 0 && b.length > most_tiles(traits, b.lanes) * b.lanes)
+        b.length = most_tiles(traits, b.lanes) * b.lanes;
+    b.count = lower_parts(length, b.length);
+    return b;
+}
+
+m3_status lower_order_check(const lower_traits *traits, const m3_node *node, uint64_t rows, uint64_t length,
+                            m3_error *why)
+{
+    if (traits->simulated == 0 || traits->lanes == 1 || rows == 0) return M3_OK;
+    const lower_blocks b = lower_blocks_of(traits, rows, length);
+    const uint64_t blocks = share_turns(traits) / 2 - MOST_LANES;
+    if (b.count <= blocks) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                   "its rows have %llu elements; this device, which is simulated, takes %llu",
+                   (unsigned long long)length, (unsigned long long)(blocks * b.length));
+}
+
+uint32_t lower_digit_bits(uint32_t lanes)
+{
+    return lower_bits(lanes - 1);
+}
+
+uint32_t lower_bits(uint64_t most)
+{
+    uint32_t bits = 0;
+    for (; most != 0; most >>= 1) bits++;
+    return bits;
+}
+
+/* Rows of x, or of the order that the pass before has made. */
+typedef struct pass {
+    lower_view key, place; /* read */
+    lower_keys keys;
+    lower_blocks blocks;
+    uint64_t rows, length, limit;
+    int64_t skip;
+    uint32_t shift;
+} pass;
+
+static void pass_words(lower_dispatch *d, const pass *p)
+{
+    lower_u32(d, p->rows);
+    lower_u32(d, p->length);
+    lower_u32(d, p->blocks.count);
+    lower_u32(d, p->blocks.length);
+    lower_u32(d, p->shift);
+    lower_u32(d, p->limit);
+    lower_i32(d, p->skip);
+}
+
+static void emit_pass(lower_list *l, const pass *p, lower_view counts, lower_order to)
+{
+    const bool whole = p->blocks.count == 1;
+    const uint64_t groups = p->rows * p->blocks.count;
+    if (!whole) {
+        lower_dispatch *d = lower_begin(l, "sort", "order_count");
+        lower_rows(d, groups, p->blocks.lanes);
+        lower_constant(d, "KEYS", (int32_t)p->keys);
+        lower_bind(d, p->key, true, false);
+        lower_bind(d, counts, false, true);
+        pass_words(d, p);
+    }
+    lower_dispatch *d = lower_begin(l, "sort", "order_move");
+    lower_rows(d, groups, p->blocks.lanes);
+    lower_constant(d, "KEYS", (int32_t)p->keys);
+    lower_constant(d, "WHOLE", whole);
+    lower_bind(d, p->key, true, false);
+    lower_bind(d, p->place, true, false);
+    lower_bind(d, counts, true, false);
+    lower_bind(d, to.key, false, true);
+    lower_bind(d, to.place, false, true);
+    pass_words(d, p);
+}
+
+lower_order lower_order_rows(lower_list *l, const m3_tensor *x, uint64_t rows, uint64_t length, lower_keys keys,
+                             uint64_t limit, int64_t skip)
+{
+    const uint64_t bytes = rows * length * sizeof(uint32_t);
+    const uint32_t bits = keys == LOWER_KEYS_IDS ? lower_bits(limit) : 32;
+    pass p = {.key = lower_tensor(l, x), .keys = keys, .rows = rows, .length = length, .limit = limit, .skip = skip};
+    p.blocks = lower_blocks_of(l->traits, rows, length);
+    const lower_view none = {.memory = LOWER_NOTHING};
+    const lower_view counts =
+        p.blocks.count == 1 ? none : lower_scratch(l, rows * p.blocks.count * p.blocks.lanes * sizeof(uint32_t));
+    lower_order to = {lower_scratch(l, bytes), lower_scratch(l, bytes)};
+    lower_order next = {lower_scratch(l, bytes), lower_scratch(l, bytes)};
+    do { /* at least once: a limit of 0 has no bits, and its order is wanted too */
+        emit_pass(l, &p, counts, to);
+        const lower_order written = to;
+        to = p.keys == LOWER_KEYS ? (lower_order){p.key, p.place} : next;
+        p.key = written.key;
+        p.place = written.place;
+        p.keys = LOWER_KEYS;
+        p.shift += lower_digit_bits(p.blocks.lanes);
+    } while (p.shift < bits);
+    return (lower_order){p.key, p.place};
+}

@@ -1,0 +1,328 @@
+/* tuning: the table of measured ways, its file, and the measurement of a program's nodes. */
+#include "backends/lowering/tuning.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { KEY_BYTES = 384, WAY_BYTES = 32, LINE_BYTES = 512, PATH_BYTES = 4096 };
+
+static const char version[] = "m3bsr tuning 1";
+
+typedef struct entry {
+    char class_text[LOWER_CLASS_BYTES], way[WAY_BYTES];
+    double microseconds;
+} entry;
+
+struct lower_tuning {
+    const m3_host *host;
+    char key[KEY_BYTES];
+    char path[sizeof((m3_tuning *)0)->path]; /* "": no file keeps it */
+    entry *entries;
+    uint32_t count, capacity, measured;
+    bool changed;
+};
+
+/* The table. */
+
+m3_status lower_tuning_create(const m3_host *host, const char *key, lower_tuning **out, m3_error *err)
+{
+    lower_tuning *t = *out = host->allocate(host->user, 1, sizeof *t);
+    if (t == NULL) return M3_FAIL_MEMORY(err, "tuning", sizeof *t);
+    t->host = host;
+    (void)snprintf(t->key, sizeof t->key, "%s", key);
+    for (char *c = t->key; *c != '\0'; c++)
+        if (*c == '\n' || *c == '\r') *c = ' ';
+    return M3_OK;
+}
+
+void lower_tuning_free(lower_tuning *t)
+{
+    if (t == NULL) return;
+    const m3_host *host = t->host;
+    host->release(host->user, t->entries);
+    host->release(host->user, t);
+}
+
+static entry *find(const lower_tuning *t, const char *class_text)
+{
+    for (uint32_t i = 0; t != NULL && i < t->count; i++)
+        if (strcmp(t->entries[i].class_text, class_text) == 0) return &t->entries[i];
+    return NULL;
+}
+
+const char *lower_tuned(const lower_tuning *t, const char *class_text)
+{
+    const entry *e = find(t, class_text);
+    return e != NULL ? e->way : NULL;
+}
+
+uint32_t lower_tuning_count(const lower_tuning *t)
+{
+    return t->count;
+}
+
+uint32_t lower_tuning_measured(const lower_tuning *t)
+{
+    return t->measured;
+}
+
+bool lower_tuning_changed(const lower_tuning *t)
+{
+    return t->changed;
+}
+
+static m3_status grow(lower_tuning *t, m3_error *err)
+{
+    const uint32_t capacity = t->capacity == 0 ? 64 : 2 * t->capacity;
+    entry *more = t->host->allocate(t->host->user, capacity, sizeof *more);
+    if (more == NULL) return M3_FAIL_MEMORY(err, "tuning", capacity * sizeof *more);
+    if (t->count > 0) memcpy(more, t->entries, t->count * sizeof *more);
+    t->host->release(t->host->user, t->entries);
+    t->entries = more;
+    t->capacity = capacity;
+    return M3_OK;
+}
+
+static m3_status enter(lower_tuning *t, const char *class_text, const char *way, double microseconds, m3_error *err)
+{
+    m3_status st;
+    entry *e = find(t, class_text);
+    if (strlen(class_text) >= LOWER_CLASS_BYTES || strlen(way) >= WAY_BYTES)
+        return M3_FAIL(err, M3_ERR_RANGE, "tuning", "'%s %s' is longer than %d and %d letters", class_text, way,
+                       LOWER_CLASS_BYTES - 1, WAY_BYTES - 1);
+    if (e == NULL) {
+        if (t->count == t->capacity && (st = grow(t, err)) != M3_OK) return st;
+        e = &t->entries[t->count++];
+        (void)snprintf(e->class_text, sizeof e->class_text, "%s", class_text);
+    }
+    (void)snprintf(e->way, sizeof e->way, "%s", way);
+    e->microseconds = microseconds;
+    return M3_OK;
+}
+
+m3_status lower_tuning_put(lower_tuning *t, const char *class_text, const char *way, double microseconds, m3_error *err)
+{
+    const uint32_t count = t->count;
+    const m3_status st = enter(t, class_text, way, microseconds, err);
+    if (st != M3_OK) return st;
+    t->measured += t->count - count;
+    t->changed = true;
+    return M3_OK;
+}
+
+/* The file. */
+
+/* line 0: the file as a whole. */
+static void warn(const lower_tuning *t, const char *path, unsigned line, const char *what)
+{
+    char text[LINE_BYTES], at[16] = {0};
+    if (t->host->log == NULL) return;
+    if (line > 0) (void)snprintf(at, sizeof at, ":%u", line);
+    (void)snprintf(text, sizeof text, "tuning: %.300s%s: %.150s", path, at, what);
+    t->host->log(t->host->user, M3_LOG_WARN, text);
+}
+
+static void first_line(const lower_tuning *t, char text[LINE_BYTES])
+{
+    (void)snprintf(text, LINE_BYTES, "%s %s\n", version, t->key);
+}
+
+/* One line of a file: three words and nothing else. */
+static m3_status read_entry(lower_tuning *t, const char *text, const char *path, unsigned line, m3_error *err)
+{
+    char class_text[LOWER_CLASS_BYTES], way[WAY_BYTES], rest;
+    double microseconds;
+    _Static_assert(LOWER_CLASS_BYTES == 96 && WAY_BYTES == 32, "the widths below");
+    if (strchr(text, '\n') == NULL || sscanf(text, "%95s %31s %lf %c", class_text, way, &microseconds, &rest) != 3 ||
+        !(microseconds >= 0)) {
+        warn(t, path, line, "is not 'class way microseconds'; left out");
+        return M3_OK;
+    }
+    return enter(t, class_text, way, microseconds, err);
+}
+
+m3_status lower_tuning_load(lower_tuning *t, const char *path, m3_error *err)
+{
+    m3_status st = M3_OK;
+    char text[LINE_BYTES], wanted[LINE_BYTES];
+    FILE *file = fopen(path, "re");
+    if (file == NULL && errno == ENOENT) return M3_OK;
+    if (file == NULL) return M3_FAIL(err, M3_ERR_IO, path, "cannot be read: %s", strerror(errno));
+    first_line(t, wanted);
+    if (fgets(text, sizeof text, file) == NULL || strcmp(text, wanted) != 0) {
+        warn(t, path, 1, "was measured on another device, driver or version; not used");
+        goto done;
+    }
+    for (unsigned line = 2; st == M3_OK && fgets(text, sizeof text, file) != NULL; line++)
+        st = read_entry(t, text, path, line, err);
+    if (st == M3_OK && ferror(file)) st = M3_FAIL(err, M3_ERR_IO, path, "cannot be read: %s", strerror(errno));
+done:
+    (void)fclose(file);
+    return st;
+}
+
+static bool write_all(const lower_tuning *t, FILE *file)
+{
+    char text[LINE_BYTES];
+    first_line(t, text);
+    bool ok = fputs(text, file) >= 0;
+    for (uint32_t i = 0; i < t->count && ok; i++) {
+        const entry *e = &t->entries[i];
+        ok = fprintf(file, "%s %s %.3f\n", e->class_text, e->way, e->microseconds) > 0;
+    }
+    return ok && fflush(file) == 0 && fsync(fileno(file)) == 0;
+}
+
+m3_status lower_tuning_save(lower_tuning *t, const char *path, m3_error *err)
+{
+    char temporary[PATH_BYTES];
+    const int length = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
+    if (length < 0 || (size_t)length >= sizeof temporary)
+        return M3_FAIL(err, M3_ERR_RANGE, path, "is longer than %d letters", PATH_BYTES);
+    FILE *file = fopen(temporary, "we");
+    if (file == NULL) return M3_FAIL(err, M3_ERR_IO, temporary, "cannot be written: %s", strerror(errno));
+    bool ok = write_all(t, file);
+    ok = fclose(file) == 0 && ok;
+    if (!ok || rename(temporary, path) != 0) {
+        const int reason = errno;
+        (void)unlink(temporary);
+        return M3_FAIL(err, M3_ERR_IO, path, "cannot be written: %s", strerror(reason));
+    }
+    t->changed = false;
+    return M3_OK;
+}
+
+/* Where the file lies; "" when there is no cache. */
+static void find_path(lower_tuning *t, const char *interface)
+{
+    if (t->host->cache_path == NULL) return;
+    const int length = snprintf(t->path, sizeof t->path, "%s/tuning-%s-%016llx.txt", t->host->cache_path, interface,
+                                (unsigned long long)XXH3_64bits(t->key, strlen(t->key)));
+    if (length < 0 || (size_t)length >= sizeof t->path) t->path[0] = '\0';
+}
+
+m3_status lower_tuning_open(const m3_host *host, const char *interface, const char *key, lower_tuning **out,
+                            m3_error *err)
+{
+    m3_error why = {0};
+    lower_tuning *t = NULL;
+    m3_status st = lower_tuning_create(host, key, &t, err);
+    *out = t;
+    if (t == NULL) return st;
+    find_path(t, interface);
+    if (t->path[0] == '\0' || (st = lower_tuning_load(t, t->path, &why)) == M3_OK) return M3_OK;
+    if (st == M3_ERR_MEMORY) {
+        lower_tuning_free(t);
+        *out = NULL;
+        return M3_FAIL(err, st, why.subject, "%s", why.message);
+    }
+    warn(t, t->path, 0, why.message);
+    return M3_OK;
+}
+
+m3_status lower_tuning_tell(const lower_tuning *t, m3_tuning *tuning, m3_error *err)
+{
+    if (tuning->size < M3_STRUCT_SIZE(m3_tuning, path))
+        return M3_FAIL(err, M3_ERR_ABI, "m3_tuning", "its size is %u, wanted at least %u", tuning->size,
+                       M3_STRUCT_SIZE(m3_tuning, path));
+    tuning->classes = t->count;
+    tuning->measured = t->measured;
+    (void)snprintf(tuning->path, sizeof tuning->path, "%s", t->path);
+    return M3_OK;
+}
+
+/* What was measured is known until the device is closed, even when no file takes it. */
+static void keep(lower_tuning *t)
+{
+    m3_error why = {0};
+    if (t->path[0] == '\0' || !t->changed) return;
+    if (lower_tuning_save(t, t->path, &why) != M3_OK) warn(t, t->path, 0, why.message);
+}
+
+/* Measuring. */
+
+/* A node as a program of its own, with its tensors one behind the other. */
+typedef struct lone {
+    const m3_node *node;
+    m3_place *places;
+    m3_segment segment;
+    m3_program program;
+} lone;
+
+static void place(lone *x, const m3_tensor *tensor, uint32_t alignment)
+{
+    if (tensor == NULL || tensor->id >= x->program.tensor_count || x->places[tensor->id].segment == 0) return;
+    x->places[tensor->id] = (m3_place){.segment = 0, .offset = x->segment.bytes};
+    x->segment.bytes += (m3_tensor_bytes(tensor) + alignment - 1) / alignment * alignment;
+}
+
+static m3_status lone_init(lone *x, const m3_host *host, const m3_program *whole, const m3_node *node,
+                           uint32_t alignment, m3_error *err)
+{
+    *x = (lone){.node = node, .program = *whole};
+    x->segment.role = M3_SEGMENT_SCRATCH;
+    x->places = host->allocate(host->user, whole->tensor_count, sizeof *x->places);
+    if (x->places == NULL) return M3_FAIL_MEMORY(err, "tuning", whole->tensor_count * sizeof *x->places);
+    for (uint32_t i = 0; i < whole->tensor_count; i++) x->places[i].segment = M3_NO_SEGMENT;
+    for (uint32_t i = 0; i < node->in_count; i++) place(x, node->in[i], alignment);
+    for (uint32_t i = 0; i < node->out_count; i++) place(x, node->out[i], alignment);
+    x->program.name = "tuning";
+    x->program.node_count = 1;
+    x->program.nodes = &x->node;
+    x->program.places = x->places;
+    x->program.segment_count = 1;
+    x->program.segments = &x->segment;
+    return M3_OK;
+}
+
+/* Time every way; a table of one entry makes lowering take it. */
+static m3_status measure(lower_tuning *t, const lower_tuner *tuner, const lower_traits *traits, const lone *x,
+                         const char *class_text, const char *const *names, uint32_t count, m3_error *err)
+{
+    double least = 0;
+    const char *best = NULL;
+    lower_traits forced = *traits;
+    entry only = {.microseconds = 0};
+    const lower_tuning one = {.host = t->host, .entries = &only, .count = 1};
+    forced.tuning = &one;
+    forced.way = NULL;
+    (void)snprintf(only.class_text, sizeof only.class_text, "%s", class_text);
+    for (uint32_t i = 0; i < count; i++) {
+        double microseconds = 0;
+        m3_error why = {0};
+        (void)snprintf(only.way, sizeof only.way, "%s", names[i]);
+        const m3_status st = tuner->time(tuner->user, &forced, &x->program, &microseconds, &why);
+        if (st == M3_ERR_DEVICE_LOST || st == M3_ERR_MEMORY) {
+            if (err != NULL && err->code == M3_OK) *err = why;
+            return st;
+        }
+        if (st != M3_OK || (best != NULL && microseconds >= least)) continue;
+        best = names[i];
+        least = microseconds;
+    }
+    return best != NULL ? lower_tuning_put(t, class_text, best, least, err) : M3_OK;
+}
+
+m3_status lower_tune(lower_tuning *t, const lower_tuner *tuner, const lower_traits *traits, const m3_program *program,
+                     uint32_t alignment, m3_error *err)
+{
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
+        const m3_node *node = program->nodes[i];
+        char class_text[LOWER_CLASS_BYTES];
+        const char *names[LOWER_MAX_WAYS];
+        lone x = {0};
+        const uint32_t count = lower_ways(traits, node, class_text, names);
+        if (count < 2 || find(t, class_text) != NULL) continue;
+        if ((st = lone_init(&x, t->host, program, node, alignment, err)) == M3_OK)
+            st = measure(t, tuner, traits, &x, class_text, names, count, err);
+        t->host->release(t->host->user, x.places);
+    }
+    keep(t);
+    return st;
+}

@@ -1,0 +1,146 @@
+/* recommend: the best items for users after their whole history, those of the set or of a file. */
+#include <math.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/serve/serve.h"
+
+/* ---- The best of many ----
+ * A heap of the best so far with the worst of them on top. Item a comes before b when its score is higher, or equal and
+ * it is more popular; so users whose scores are all zero, having no history, get what is popular. */
+
+typedef struct heap {
+    const uint32_t *popularity;
+    m3_recommendation *at;
+    uint32_t count;
+} heap;
+
+static bool before(const heap *h, m3_recommendation a, m3_recommendation b)
+{
+    if (a.score != b.score) return a.score > b.score;
+    return h->popularity[a.item] < h->popularity[b.item];
+}
+
+static void sink(heap *h, uint32_t i)
+{
+    for (;;) {
+        uint32_t worst = i;
+        for (uint32_t child = 2 * i + 1; child <= 2 * i + 2 && child < h->count; child++)
+            if (before(h, h->at[worst], h->at[child])) worst = child;
+        if (worst == i) return;
+        const m3_recommendation other = h->at[i];
+        h->at[i] = h->at[worst];
+        h->at[worst] = other;
+        i = worst;
+    }
+}
+
+static void rise(heap *h, uint32_t i)
+{
+    while (i > 0 && before(h, h->at[(i - 1) / 2], h->at[i])) {
+        const uint32_t parent = (i - 1) / 2;
+        const m3_recommendation other = h->at[i];
+        h->at[i] = h->at[parent];
+        h->at[parent] = other;
+        i = parent;
+    }
+}
+
+static void offer(heap *h, uint32_t top, m3_recommendation one)
+{
+    if (h->count < top) {
+        h->at[h->count++] = one;
+        rise(h, h->count - 1);
+    } else if (before(h, one, h->at[0])) {
+        h->at[0] = one;
+        sink(h, 0);
+    }
+}
+
+void m3_choose_top(const float *scores, uint32_t item_count, const uint8_t *marked, const uint32_t *popularity,
+                   uint32_t top, m3_recommendation *best)
+{
+    heap h = {.popularity = popularity, .at = best};
+    memset(best, 0, top * sizeof *best);
+    for (uint32_t item = 1; item <= item_count; item++) {
+        if (marked != NULL && marked[item] != 0) continue;
+        const float score = scores[item - 1];
+        offer(&h, top, (m3_recommendation){item, isnan(score) ? -INFINITY : score});
+    }
+    for (uint32_t left = h.count; left > 1; left--) { /* the worst go to the end */
+        const m3_recommendation worst = best[0];
+        best[0] = best[left - 1];
+        best[left - 1] = worst;
+        h.count = left - 1;
+        sink(&h, 0);
+    }
+}
+
+/* ---- Users ---- */
+
+typedef struct asking {
+    const m3_served *served;
+    const m3_histories *histories; /* NULL: users of the set */
+    m3_exclude exclude;
+    uint8_t *marked; /* [N+1], zero between users */
+} asking;
+
+static void fill(const asking *a, uint32_t user, size_t stride, int32_t *ids)
+{
+    const uint32_t length = a->served->shape.length;
+    if (a->histories != NULL)
+        m3_histories_fill(a->histories, user, M3_TIME_END, length, stride, ids);
+    else
+        m3_dataset_history(a->served->set, user, M3_TIME_END, length, stride, ids);
+}
+
+/* Set or clear the marks of what is left out. */
+static void mark(const asking *a, uint32_t user, uint8_t value)
+{
+    const uint32_t target = m3_split_target(a->served->split);
+    if (a->exclude == M3_EXCLUDE_NONE) return;
+    for (uint32_t b = 0; b < m3_dataset_behavior_count(a->served->set); b++) {
+        if (a->exclude == M3_EXCLUDE_TARGET && b != target) continue;
+        const m3_events events = a->histories != NULL ? m3_histories_events(a->histories, user, b)
+                                                      : m3_dataset_events(a->served->set, user, b);
+        for (uint32_t i = 0; i < events.count; i++) a->marked[events.items[i]] = value;
+    }
+}
+
+static m3_status recommend_batch(const asking *a, const uint32_t *users, uint32_t rows, uint32_t top,
+                                 m3_recommendation *items, m3_error *err)
+{
+    const m3_infer_shape *s = &a->served->shape;
+    const size_t stride = (size_t)s->batch * s->length;
+    memset(s->ids, 0, s->behaviors * stride * sizeof *s->ids);
+    for (uint32_t i = 0; i < rows; i++) fill(a, users[i], stride, s->ids + (size_t)i * s->length);
+    m3_status st = m3_executable_run(a->served->infer, err);
+    if (st == M3_OK) st = m3_check_scores(s, rows, err);
+    for (uint32_t i = 0; st == M3_OK && i < rows; i++) {
+        mark(a, users[i], 1);
+        m3_choose_top(s->scores + (size_t)i * s->items, s->items, a->marked, a->served->popularity, top,
+                      items + (size_t)i * top);
+        mark(a, users[i], 0);
+    }
+    return st;
+}
+
+m3_status m3_recommend(m3_served *served, const m3_histories *histories, const uint32_t *users, uint32_t count,
+                       uint32_t top, m3_exclude exclude, m3_recommendation *items, m3_error *err)
+{
+    m3_status st = M3_OK;
+    asking a = {.served = served, .histories = histories, .exclude = exclude};
+    const uint32_t there = histories != NULL ? m3_histories_user_count(histories) : m3_dataset_user_count(served->set);
+    if (top == 0) return M3_FAIL(err, M3_ERR_RANGE, "top", "is 0; ask for one item or more");
+    for (uint32_t i = 0; i < count; i++)
+        if (users[i] >= there)
+            return M3_FAIL(err, M3_ERR_RANGE, "users", "has %u, but there are %u, counted from 0", users[i], there);
+    a.marked = m3_calloc((size_t)served->shape.items + 1, 1);
+    if (a.marked == NULL) return M3_FAIL_MEMORY(err, "recommend", (size_t)served->shape.items + 1);
+    for (uint32_t first = 0; st == M3_OK && first < count; first += served->shape.batch) {
+        const uint32_t rows = count - first < served->shape.batch ? count - first : served->shape.batch;
+        st = recommend_batch(&a, users + first, rows, top, items + (size_t)first * top, err);
+    }
+    m3_free(a.marked);
+    return st;
+}

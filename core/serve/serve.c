@@ -1,0 +1,184 @@
+/* serve: put a run together again: settings, set, features, parameters, and the inference graph. */
+#include "core/serve/serve.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/base/safetensors.h"
+#include "core/runtime/engine.h"
+
+/* ---- Popularity ---- */
+
+typedef struct counted {
+    uint32_t item, count;
+} counted;
+
+static int by_count(const void *a, const void *b)
+{
+    const counted *x = a, *y = b;
+    if (x->count != y->count) return x->count > y->count ? -1 : 1;
+    return x->item < y->item ? -1 : x->item > y->item;
+}
+
+static m3_status order_by_popularity(m3_served *served, m3_error *err)
+{
+    const uint32_t items = m3_dataset_item_count(served->set);
+    const uint32_t *counts = m3_split_item_counts(served->split);
+    served->popularity = m3_calloc((size_t)items + 1, sizeof *served->popularity);
+    counted *order = m3_calloc(items, sizeof *order);
+    if (served->popularity == NULL || order == NULL) {
+        m3_free(order);
+        return M3_FAIL_MEMORY(err, "popularity", (size_t)items * (sizeof *order + sizeof *served->popularity));
+    }
+    for (uint32_t i = 0; i < items; i++) order[i] = (counted){i + 1, counts[i + 1]};
+    qsort(order, items, sizeof *order, by_count);
+    for (uint32_t i = 0; i < items; i++) served->popularity[order[i].item] = i + 1;
+    m3_free(order);
+    return M3_OK;
+}
+
+/* ---- Checkpoint ---- */
+
+/* The file that was asked for, else the best, else the last. Fresh memory. */
+static m3_status choose_checkpoint(const char *run, const char *asked, char **path, m3_error *err)
+{
+    *path = asked != NULL ? m3_strdup(asked) : m3_run_path(run, "best.safetensors");
+    if (*path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
+    if (asked != NULL || access(*path, F_OK) == 0) return M3_OK;
+    m3_free(*path);
+    if ((*path = m3_run_path(run, "last.safetensors")) == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
+    if (access(*path, F_OK) == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, run,
+                   "has neither best.safetensors nor last.safetensors; train first, or name a checkpoint");
+}
+
+/* Item numbers belong to a set: parameters of another one may fit and still mean other items. */
+static m3_status warn_of_other_data(const m3_served *served, m3_engine *engine, const char *path, m3_error *err)
+{
+    m3_safetensors *file = NULL;
+    m3_status st = m3_safetensors_open(path, &file, err);
+    const char *data = st == M3_OK ? m3_safetensors_meta(file, "data") : NULL;
+    if (data != NULL && strtoull(data, NULL, 10) != m3_dataset_checksum(served->set))
+        m3_engine_log(engine, M3_LOG_WARN,
+                      "%s was trained on another data set than the one given (checksum %016" PRIx64
+                      "); results are right only if the items are the same",
+                      path, m3_dataset_checksum(served->set));
+    m3_safetensors_close(file);
+    return st;
+}
+
+/* ---- Putting together ---- */
+
+static m3_status open_data(m3_served *served, m3_engine *engine, const char *run, const char *data,
+                           m3_model_config *config, m3_error *err)
+{
+    m3_status st;
+    uint32_t target = 0;
+    char *path = m3_run_path(run, "settings.yaml");
+    if (path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
+    st = m3_settings_load(path, &served->settings, err);
+    m3_free(path);
+    if (st != M3_OK) return st;
+    if (data == NULL) data = m3_settings_get(served->settings, "data");
+    if (data[0] == 0) return M3_FAIL(err, M3_ERR_INVALID, "data", "is not set; give the data set file");
+    if ((st = m3_dataset_open(data, &served->set, err)) != M3_OK) return st;
+    if ((st = m3_settings_model(engine, served->settings, served->set, config, err)) != M3_OK) return st;
+    if ((st = m3_settings_target(served->settings, served->set, &target, err)) != M3_OK) return st;
+    if ((st = m3_dataset_split(served->set, target, &served->split, err)) != M3_OK) return st;
+    return order_by_popularity(served, err);
+}
+
+typedef struct loading {
+    const m3_served *served;
+    const m3_programs_plan *plan;
+    const char *path;
+} loading;
+
+/* Parameters are read by the names of the whole graph: a pass may have left out one that has no effect. */
+static m3_status fill(void *user, m3_store *store, m3_error *err)
+{
+    m3_status st;
+    const loading *l = user;
+    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
+    m3_graph *graph = NULL;
+    const m3_build_options build = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
+                                    .batch = l->plan->eval_batch,
+                                    .publish = M3_PUBLISH_SCORES,
+                                    .no_pass = l->plan->no_pass};
+    if ((st = m3_settings_features(l->served->settings, l->served->set, modalities, &count, err)) != M3_OK) return st;
+    if ((st = m3_features_store(store, l->served->set, modalities, count, err)) != M3_OK) return st;
+    st = m3_model_build_infer(m3_device_engine(l->plan->device), l->plan->config, &build, &graph, err);
+    if (st == M3_OK) st = m3_checkpoint_load_parameters(l->path, store, graph, err);
+    m3_graph_free(graph);
+    return st;
+}
+
+static m3_status make(m3_served *served, const m3_programs_plan *plan, const char *path, m3_error *err)
+{
+    m3_status st;
+    loading l = {served, plan, path};
+    m3_programs programs = {0};
+    m3_programs_plan with = *plan;
+    if ((st = warn_of_other_data(served, m3_device_engine(plan->device), path, err)) != M3_OK) return st;
+    if ((st = m3_store_create(plan->device, 0, &served->store, err)) != M3_OK) return st;
+    if ((st = fill(&l, served->store, err)) == M3_OK) st = m3_programs_make(plan, served->store, &programs, err);
+    served->infer = programs.infer;
+    if (st == M3_OK) return m3_infer_shape_of(served->infer, &served->shape, err);
+    m3_store_free(served->store);
+    served->store = NULL;
+    with.fill = fill;
+    with.user = &l;
+    m3_programs_explain(&with, err);
+    return st;
+}
+
+m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *options, m3_served **out, m3_error *err)
+{
+    m3_status st;
+    m3_model_config config;
+    m3_training training;
+    char *path = NULL;
+    m3_serve_options o = {0};
+    m3_engine *engine = m3_device_engine(device);
+    if (options != NULL) m3_copy_out(&o, options, options->size, M3_STRUCT_SIZE(m3_serve_options, fallbacks));
+    *out = NULL;
+    m3_served *served = m3_calloc(1, sizeof *served);
+    if (served == NULL) return M3_FAIL_MEMORY(err, run, sizeof *served);
+    if ((st = open_data(served, engine, run, o.data, &config, err)) != M3_OK) goto done;
+    if ((st = choose_checkpoint(run, o.checkpoint, &path, err)) != M3_OK) goto done;
+    m3_settings_training(served->settings, &training);
+    const m3_programs_plan plan = {.device = device,
+                                   .config = &config,
+                                   .eval_batch = (uint32_t)training.eval_batch,
+                                   .no_pass = o.no_pass,
+                                   .strict = o.strict,
+                                   .fallbacks = o.fallbacks,
+                                   .key = "eval_batch"};
+    if ((st = make(served, &plan, path, err)) != M3_OK) goto done;
+    *out = served;
+    served = NULL; /* the caller owns it now */
+done:
+    m3_served_free(served);
+    m3_free(path);
+    return st;
+}
+
+void m3_served_free(m3_served *served)
+{
+    if (served == NULL) return;
+    m3_executable_free(served->infer);
+    m3_store_free(served->store);
+    m3_split_free(served->split);
+    m3_dataset_close(served->set);
+    m3_settings_free(served->settings);
+    m3_free(served->popularity);
+    m3_free(served);
+}
+
+const m3_dataset *m3_served_dataset(const m3_served *served)
+{
+    return served->set;
+}

@@ -1,0 +1,400 @@
+/* settings: every key of a training as text, checked when it is set. The model's keys come first (core/model/keys.c),
+ * then training's, which stand here; a key that is neither is kept, as an encoder or expert may declare it. */
+#include "core/settings/settings.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/data/outfile.h"
+#include "core/data/text.h"
+
+typedef struct training_key {
+    m3_model_key public;
+    size_t offset; /* of its value in m3_training */
+} training_key;
+
+#define KEY(member, key_type, least, most, allowed, standard, line)                                                    \
+    {                                                                                                                  \
+        .public = {.size = M3_STRUCT_SIZE(m3_model_key, help),                                                         \
+                   .name = #member,                                                                                    \
+                   .type = (key_type),                                                                                 \
+                   .min = (least),                                                                                     \
+                   .max = (most),                                                                                      \
+                   .choices = (allowed),                                                                               \
+                   .fallback = (standard),                                                                             \
+                   .help = (line)},                                                                                    \
+        .offset = offsetof(m3_training, member)                                                                        \
+    }
+#define WHOLE(member, least, most, standard, line) KEY(member, M3_KEY_INT, least, most, NULL, standard, line)
+#define TEXT(member, allowed, standard, line)      KEY(member, M3_KEY_TEXT, 0, 0, allowed, standard, line)
+
+#define METRICS "hr@5|hr@10|hr@20|ndcg@5|ndcg@10|ndcg@20|mrr@5|mrr@10|mrr@20"
+#define EXACT   9007199254740992.0 /* 2^53: whole numbers up to here are exact in double */
+
+static const training_key keys[] = {
+    TEXT(data, NULL, "", "data set file; a relative path is taken from the settings file's folder"),
+    TEXT(features, NULL, "all", "modalities to use, such as [image, text]; all, or [] for none"),
+    TEXT(target, NULL, "", "behavior to predict; empty: the one that the set proposes"),
+    WHOLE(epochs, 1, 1000000, "100", "passes over the training samples, at most"),
+    WHOLE(patience, 0, 1000000, "10", "end after so many epochs without a better metric; 0: never"),
+    TEXT(metric, METRICS, "ndcg@10", "validation metric that chooses the best epoch"),
+    TEXT(schedule, "constant|linear|cosine", "constant", "learning rate after the warm-up"),
+    WHOLE(warmup_steps, 0, EXACT, "0", "steps over which the learning rate rises to lr"),
+    KEY(lr_end, M3_KEY_FLOAT, 0, 1e3, NULL, "0", "learning rate of the last step, for linear and cosine"),
+    WHOLE(accumulate, 1, 65536, "1", "batches whose gradients make one step"),
+    WHOLE(eval_batch, 1, 1 << 20, "256", "users ranked at once"),
+    WHOLE(checkpoint_steps, 0, EXACT, "0", "save last.safetensors after so many steps too; 0: after epochs alone"),
+    WHOLE(seed, 0, EXACT, "1", "of initial weights, order, negatives, noise and dropout"),
+    TEXT(empty_histories, "skip|keep", "skip", "what to do with training samples that have no history"),
+};
+enum { KEYS = sizeof keys / sizeof keys[0], TEXT_ROOM = 512 };
+#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."
+
+m3_span m3_settings_keys(void)
+{
+    return (m3_span){.count = KEYS, .stride = sizeof keys[0], .data = keys};
+}
+
+static const m3_model_key *find_key(const char *name)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (strcmp(keys[i].public.name, name) == 0) return &keys[i].public;
+    return NULL;
+}
+
+void m3_settings_training(const m3_settings *settings, m3_training *training)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        void *member = (char *)training + keys[i].offset;
+        const char *text = m3_settings_get(settings, keys[i].public.name);
+        if (keys[i].public.type == M3_KEY_TEXT)
+            *(const char **)member = text;
+        else if (keys[i].public.type == M3_KEY_INT) /* the text was checked when it was set */
+            *(uint64_t *)member = (uint64_t)strtod(text, NULL);
+        else
+            *(double *)member = strtod(text, NULL);
+    }
+}
+
+/* ---- Values ---- */
+
+static m3_status check_number(const m3_model_key *key, const char *value, char text[TEXT_ROOM], m3_error *err)
+{
+    char *end = NULL;
+    double number = strtod(value, &end);
+    const char *kind = key->type == M3_KEY_INT ? "whole number" : "number";
+    if (end == value || end[strspn(end, " \t")] != 0 || isnan(number) ||
+        (key->type == M3_KEY_INT && number != floor(number)))
+        return M3_FAIL(err, M3_ERR_INVALID, key->name, "'%s' is no %s; give one from %.16g to %.16g", value, kind,
+                       key->min, key->max);
+    if (number < key->min || number > key->max)
+        return M3_FAIL(err, M3_ERR_INVALID, key->name, "is %.16g; give a %s from %.16g to %.16g", number, kind,
+                       key->min, key->max);
+    for (int digits = key->type == M3_KEY_INT ? 16 : 6; digits <= 17; digits++) {
+        (void)snprintf(text, TEXT_ROOM, "%.*g", digits, number);
+        if (strtod(text, NULL) == number) break; /* the shortest that reads back to the same */
+    }
+    return M3_OK;
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t length = strlen(value);
+    for (const char *at = choices; at != NULL; at = strchr(at, '|'), at = at == NULL ? NULL : at + 1)
+        if (strcspn(at, "|") == length && strncmp(at, value, length) == 0) return true;
+    return false;
+}
+
+/* The value of one of training's keys in its normal form. */
+static m3_status normal_text(const m3_model_key *key, const char *value, char **out, m3_error *err)
+{
+    m3_status st = M3_OK;
+    char number[TEXT_ROOM];
+    if (key->type != M3_KEY_TEXT) {
+        if ((st = check_number(key, value, number, err)) != M3_OK) return st;
+        *out = m3_strdup(number);
+    } else if (key->choices != NULL && !is_choice(key->choices, value)) {
+        return M3_FAIL(err, M3_ERR_INVALID, key->name, "is '%s'; give one of %s", value, key->choices);
+    } else if (strcmp(key->name, "features") == 0 && strcmp(value, "all") != 0 && value[0] != '[') {
+        *out = m3_strfmt("[%s]", strcmp(value, "none") == 0 ? "" : value);
+    } else {
+        *out = m3_strdup(value);
+    }
+    return *out != NULL ? M3_OK : M3_FAIL_MEMORY(err, key->name, strlen(value) + 1);
+}
+
+/* The value of one of the model's keys in its normal form; config has it too. */
+static m3_status normal_model_text(m3_model_config *config, const char *name, const char *value, char **out,
+                                   m3_error *err)
+{
+    m3_status st;
+    char text[TEXT_ROOM];
+    if ((st = m3_model_set(config, name, value, err)) != M3_OK) return st;
+    if ((st = m3_model_get(config, name, text, sizeof text, err)) != M3_OK) return st;
+    *out = m3_strdup(text);
+    return *out != NULL ? M3_OK : M3_FAIL_MEMORY(err, name, strlen(text) + 1);
+}
+
+/* ---- Settings ---- */
+
+m3_setting *m3_setting_find(const m3_settings *settings, const char *name)
+{
+    for (uint32_t i = 0; i < settings->count; i++)
+        if (strcmp(settings->all[i].name, name) == 0) return &settings->all[i];
+    return NULL;
+}
+
+static m3_status add(m3_settings *settings, const char *name, const char *text, m3_error *err)
+{
+    m3_setting *more = m3_realloc(settings->all, settings->count + 1, sizeof *more);
+    if (more == NULL) return M3_FAIL_MEMORY(err, name, (settings->count + 1) * sizeof *more);
+    settings->all = more;
+    m3_setting *at = &settings->all[settings->count];
+    *at = (m3_setting){.name = m3_strdup(name), .text = m3_strdup(text)};
+    settings->count++; /* from here on it is freed with the rest */
+    return at->name != NULL && at->text != NULL ? M3_OK : M3_FAIL_MEMORY(err, name, strlen(name) + strlen(text) + 2);
+}
+
+m3_status m3_settings_create(m3_settings **out, m3_error *err)
+{
+    m3_status st = M3_OK;
+    *out = NULL;
+    m3_settings *settings = m3_calloc(1, sizeof *settings);
+    if (settings == NULL) return M3_FAIL_MEMORY(err, "settings", sizeof *settings);
+    const m3_span spans[2] = {m3_model_keys(), m3_settings_keys()};
+    m3_model_defaults(&settings->config);
+    for (int s = 0; s < 2; s++)
+        for (uint32_t i = 0; i < spans[s].count; i++) {
+            const m3_model_key *key = m3_span_at(spans[s], i);
+            if ((st = add(settings, key->name, key->fallback, err)) != M3_OK) goto done;
+        }
+    settings->known = settings->count;
+    *out = settings;
+    settings = NULL; /* the caller owns it now */
+done:
+    m3_settings_free(settings);
+    return st;
+}
+
+void m3_settings_free(m3_settings *settings)
+{
+    if (settings == NULL) return;
+    for (uint32_t i = 0; i < settings->count; i++) {
+        m3_free(settings->all[i].name);
+        m3_free(settings->all[i].text);
+        m3_free(settings->all[i].file);
+    }
+    m3_free(settings->all);
+    m3_free(settings);
+}
+
+static m3_status set_option(m3_settings *settings, const char *name, const char *value, m3_error *err)
+{
+    m3_status st;
+    if (name[0] == 0) return M3_FAIL(err, M3_ERR_INVALID, "key", "is empty; give key=value");
+    if ((st = m3_model_set_option(&settings->config, name, value, err)) != M3_OK) return st;
+    m3_setting *old = m3_setting_find(settings, name);
+    if (old == NULL) return add(settings, name, value, err);
+    char *text = m3_strdup(value);
+    if (text == NULL) return M3_FAIL_MEMORY(err, name, strlen(value) + 1);
+    m3_free(old->text);
+    old->text = text;
+    return M3_OK;
+}
+
+static m3_status set_value(m3_settings *settings, const char *name, const char *value, m3_error *err)
+{
+    m3_status st;
+    char *text = NULL;
+    const m3_model_key *key = find_key(name);
+    if (!m3_field_is_utf8((m3_field){name, strlen(name)}) || !m3_field_is_utf8((m3_field){value, strlen(value)}))
+        return M3_FAIL(err, M3_ERR_INVALID, name,
+                       "is set to '%s', which is not UTF-8; a settings file could not hold it", value);
+    if (key == NULL && m3_model_find_key(name) == NULL) {
+        if ((st = set_option(settings, name, value, err)) != M3_OK) return st;
+    } else {
+        st = key != NULL ? normal_text(key, value, &text, err)
+                         : normal_model_text(&settings->config, name, value, &text, err);
+        if (st != M3_OK) return st;
+    }
+    m3_setting *at = m3_setting_find(settings, name);
+    if (text != NULL) {
+        m3_free(at->text);
+        at->text = text;
+    }
+    at->given = true;
+    m3_free(at->file); /* the place belongs to the older value */
+    at->file = NULL;
+    at->line = 0;
+    return M3_OK;
+}
+
+/* folder/path, from the working directory when the folder is relative too: the value must mean the same wherever it is
+ * written to. */
+static m3_status set_path(m3_settings *settings, const char *name, const char *folder, const char *path, m3_error *err)
+{
+    m3_status st;
+    char *joined = NULL, *here = NULL;
+    if (path[0] == '/' || path[0] == 0) return set_value(settings, name, path, err);
+    bool rooted = folder != NULL && folder[0] == '/';
+    if (!rooted && (here = getcwd(NULL, 0)) == NULL)
+        return M3_FAIL(err, M3_ERR_IO, name, "'%s' is relative to a folder that cannot be found: %s", path,
+                       strerror(errno));
+    joined = m3_strfmt("%s%s%s%s%s", rooted ? "" : here, rooted ? "" : "/", folder != NULL ? folder : "",
+                       folder != NULL ? "/" : "", path);
+    st = joined != NULL ? set_value(settings, name, joined, err) : M3_FAIL_MEMORY(err, name, strlen(path));
+    m3_free(joined);
+    free(here); /* getcwd's */
+    return st;
+}
+
+m3_status m3_settings_set(m3_settings *settings, const char *assignment, m3_error *err)
+{
+    m3_status st;
+    const char *equals = strchr(assignment, '=');
+    if (equals == NULL || equals == assignment)
+        return M3_FAIL(err, M3_ERR_INVALID, assignment, "is no assignment; give key=value, such as lr=0.01");
+    char *name = m3_strfmt("%.*s", (int)(equals - assignment), assignment);
+    if (name == NULL) return M3_FAIL_MEMORY(err, assignment, strlen(assignment));
+    st = strcmp(name, "data") == 0 ? set_path(settings, name, NULL, equals + 1, err)
+                                   : set_value(settings, name, equals + 1, err);
+    m3_free(name);
+    return st;
+}
+
+const char *m3_settings_get(const m3_settings *settings, const char *key)
+{
+    const m3_setting *at = m3_setting_find(settings, key);
+    return at != NULL ? at->text : NULL;
+}
+
+/* ---- A file ---- */
+
+typedef struct loading {
+    m3_settings *settings;
+    const char *path;
+    char *folder;
+} loading;
+
+void m3_setting_blame(const m3_setting *setting, m3_error *err)
+{
+    if (err == NULL || setting == NULL || setting->file == NULL) return;
+    (void)snprintf(err->file, sizeof err->file, "%s", setting->file);
+    err->line = (int32_t)setting->line;
+}
+
+static bool takes_list(const char *name)
+{
+    const m3_model_key *key = m3_model_find_key(name);
+    return key != NULL ? key->type == M3_KEY_INTS : strcmp(name, "features") == 0 || find_key(name) == NULL;
+}
+
+static m3_status load_pair(void *user, const char *name, const char *value, bool list, uint32_t line, m3_error *err)
+{
+    m3_status st;
+    loading *l = user;
+    const m3_model_key *key = m3_model_find_key(name);
+    if (list && !takes_list(name)) {
+        return m3_error_set(err, M3_ERR_INVALID, l->path, (int)line, name, "is the list %s; give a single value",
+                            value);
+    }
+    if (key != NULL && key->type == M3_KEY_BOOL)
+        value = strcasecmp(value, "true") == 0 ? "true" : strcasecmp(value, "false") == 0 ? "false" : value;
+    st = strcmp(name, "data") == 0 ? set_path(l->settings, name, l->folder, value, err)
+                                   : set_value(l->settings, name, value, err);
+    if (st == M3_OK) {
+        m3_setting *at = m3_setting_find(l->settings, name);
+        at->line = line;
+        if ((at->file = m3_strdup(l->path)) == NULL) st = M3_FAIL_MEMORY(err, l->path, strlen(l->path) + 1);
+    } else if (err != NULL) {
+        (void)snprintf(err->file, sizeof err->file, "%s", l->path);
+        err->line = (int32_t)line;
+    }
+    return st;
+}
+
+m3_status m3_settings_load(const char *path, m3_settings **settings, m3_error *err)
+{
+    m3_status st;
+    loading l = {.path = path};
+    const char *slash = strrchr(path, '/');
+    *settings = NULL;
+    if ((st = m3_settings_create(&l.settings, err)) != M3_OK) goto done;
+    l.folder = slash == NULL ? m3_strdup(".") : m3_strfmt("%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (l.folder == NULL) {
+        st = M3_FAIL_MEMORY(err, path, strlen(path) + 1);
+        goto done;
+    }
+    if ((st = m3_yaml_read(path, load_pair, &l, err)) != M3_OK) goto done;
+    *settings = l.settings;
+    l.settings = NULL; /* the caller owns it now */
+done:
+    m3_settings_free(l.settings);
+    m3_free(l.folder);
+    return st;
+}
+
+const char *m3_setting_text(const m3_setting *setting, const m3_model_config *config, char room[512])
+{
+    if (config == NULL || m3_model_find_key(setting->name) == NULL) return setting->text;
+    (void)m3_model_get(config, setting->name, room, TEXT_ROOM, NULL); /* the name is a key of the model */
+    return room;
+}
+
+/* "[image, text]" with entries that need no quotes: the same as a list or as a text. */
+static bool is_plain_list(const char *text)
+{
+    size_t length = strlen(text);
+    if (text[0] != '[' || strcspn(text, "]") != length - 1) return false;
+    for (const char *at = text + 1; *at != ']'; at += at[0] == ',' ? 2 : 0) {
+        size_t entry = strcspn(at, ",]");
+        bool null = entry == 4 && strncasecmp(at, "null", 4) == 0;
+        if (entry == 0 || null || strspn(at, PLAIN) < entry) return false;
+        at += entry;
+        if (at[0] == ',' && (at[1] != ' ' || at[2] == ']')) return false;
+    }
+    return true;
+}
+
+static void write_setting(FILE *to, const m3_setting *setting, const m3_model_config *config)
+{
+    char room[TEXT_ROOM];
+    const char *text = m3_setting_text(setting, config, room);
+    const m3_model_key *key = m3_model_find_key(setting->name);
+    if (key == NULL) key = find_key(setting->name);
+    m3_yaml_write(to, setting->name);
+    (void)fputs(": ", to);
+    if (takes_list(setting->name) && is_plain_list(text))
+        (void)fputs(text, to);
+    else if (key == NULL || key->type == M3_KEY_TEXT)
+        m3_yaml_write(to, text);
+    else
+        (void)fputs(text, to);
+    if (key != NULL) (void)fprintf(to, "  # %s", key->help);
+    (void)fputc('\n', to);
+}
+
+m3_status m3_settings_write(const m3_settings *settings, const m3_model_config *config, const char *path, m3_error *err)
+{
+    m3_outfile out;
+    m3_status st = m3_outfile_open(&out, path, err);
+    if (st != M3_OK) return st;
+    (void)fputs("# Training:\n", out.stream);
+    uint32_t model = m3_model_keys().count;
+    for (uint32_t i = model; i < settings->known; i++) write_setting(out.stream, &settings->all[i], config);
+    (void)fputs("\n# The model:\n", out.stream);
+    for (uint32_t i = 0; i < model; i++) write_setting(out.stream, &settings->all[i], config);
+    if (settings->count > settings->known) (void)fputs("\n# Options of its encoder and expert:\n", out.stream);
+    for (uint32_t i = settings->known; i < settings->count; i++) write_setting(out.stream, &settings->all[i], config);
+    return m3_outfile_commit(&out, err);
+}
+
+m3_status m3_settings_save(const m3_settings *settings, const char *path, m3_error *err)
+{
+    return m3_settings_write(settings, NULL, path, err);
+}

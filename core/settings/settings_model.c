@@ -1,0 +1,273 @@
+/* settings_model: what settings mean for an engine and a set: the model's configuration, the target, the features, and
+ * whether two settings compute the same. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/base/alloc.h"
+#include "core/settings/settings.h"
+
+enum { KEY_ROOM = 64 };
+
+/* ---- Keys that nobody knows ---- */
+
+static uint32_t least(uint32_t a, uint32_t b, uint32_t c)
+{
+    uint32_t ab = a < b ? a : b;
+    return ab < c ? ab : c;
+}
+
+/* Letters to insert, remove, replace or swap with their neighbour until a is b. Long keys are far from everything. */
+static uint32_t distance(const char *a, const char *b)
+{
+    uint32_t row[3][KEY_ROOM + 1] = {{0}};
+    size_t m = strlen(a), n = strlen(b);
+    if (m > KEY_ROOM || n > KEY_ROOM) return UINT32_MAX;
+    for (uint32_t j = 0; j <= n; j++) row[0][j] = j;
+    for (uint32_t i = 1; i <= m; i++) {
+        uint32_t *now = row[i % 3];
+        const uint32_t *before = row[(i + 2) % 3], *two = row[(i + 1) % 3];
+        now[0] = i;
+        for (uint32_t j = 1; j <= n; j++) {
+            now[j] = least(before[j] + 1, now[j - 1] + 1, before[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < now[j])
+                now[j] = two[j - 2] + 1;
+        }
+    }
+    return row[m % 3][n];
+}
+
+typedef struct nearest {
+    const char *wanted, *key;
+    uint32_t distance;
+} nearest;
+
+static void compare(nearest *n, const char *key)
+{
+    uint32_t d = distance(n->wanted, key);
+    if (d < n->distance) *n = (nearest){.wanted = n->wanted, .key = key, .distance = d};
+}
+
+/* The name of the first module that declares the option and that the configuration does not use; or NULL. */
+static const char *look_through(m3_engine *engine, m3_plugin_kind kind, const char *chosen, const char *option,
+                                bool *declared, nearest *near)
+{
+    const char *name = NULL, *other = NULL;
+    const m3_module_api *api;
+    for (uint32_t i = 0; (api = m3_engine_module_at(engine, kind, i, &name)) != NULL; i++)
+        for (uint32_t k = 0; k < api->options.count; k++) {
+            const m3_option_desc *desc = m3_span_at(api->options, k);
+            if (strcmp(desc->key, option) != 0) {
+                if (strcmp(name, chosen) == 0) compare(near, desc->key);
+            } else if (strcmp(name, chosen) == 0) {
+                *declared = true;
+            } else if (other == NULL) {
+                other = name;
+            }
+        }
+    return other;
+}
+
+static m3_status check_option(m3_engine *engine, const m3_settings *settings, const m3_setting *s, m3_error *err)
+{
+    bool declared = false;
+    nearest near = {.wanted = s->name, .distance = (uint32_t)strlen(s->name) * 2 / 3 + 1}; /* nearer than nonsense is */
+    const m3_model_config *c = &settings->config;
+    for (uint32_t i = 0; i < settings->known; i++) compare(&near, settings->all[i].name);
+    const char *encoder = look_through(engine, M3_PLUGIN_ENCODER, c->encoder, s->name, &declared, &near);
+    const char *expert = look_through(engine, M3_PLUGIN_EXPERT, c->expert, s->name, &declared, &near);
+    if (declared) return M3_OK;
+    bool clean = err != NULL && err->code == M3_OK;
+    m3_status st;
+    if (encoder != NULL || expert != NULL)
+        st = M3_FAIL(err, M3_ERR_INVALID, s->name, "is an option of %s '%s', but %s is '%s'; change one of them",
+                     expert != NULL ? "expert" : "encoder", expert != NULL ? expert : encoder,
+                     expert != NULL ? "expert" : "encoder", expert != NULL ? c->expert : c->encoder);
+    else if (near.key != NULL)
+        st = M3_FAIL(err, M3_ERR_INVALID, s->name, "is no key; did you mean '%s'?", near.key);
+    else
+        st = M3_FAIL(err, M3_ERR_INVALID, s->name, "is no key and like none; see `m3bsr help train` for all keys");
+    if (clean) m3_setting_blame(s, err);
+    return st;
+}
+
+m3_status m3_settings_config(m3_engine *engine, const m3_settings *settings, m3_model_config *config, m3_error *err)
+{
+    *config = settings->config;
+    for (uint32_t i = settings->known; engine != NULL && i < settings->count; i++) {
+        m3_status st = check_option(engine, settings, &settings->all[i], err);
+        if (st != M3_OK) return st;
+    }
+    return M3_OK;
+}
+
+/* ---- A set ---- */
+
+m3_status m3_settings_target(const m3_settings *settings, const m3_dataset *set, uint32_t *target, m3_error *err)
+{
+    const m3_setting *s = m3_setting_find(settings, "target");
+    *target = m3_dataset_target(set);
+    if (s->text[0] == 0 || m3_dataset_find_behavior(set, s->text, target)) return M3_OK;
+    char names[M3_ERROR_SUBJECT] = "";
+    for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++) {
+        size_t at = strlen(names);
+        (void)snprintf(names + at, sizeof names - at, "%s%s", b != 0 ? ", " : "", m3_dataset_behavior_name(set, b));
+    }
+    m3_status st =
+        M3_FAIL(err, M3_ERR_INVALID, "target", "is '%s', which is no behavior of the set; it has %s", s->text, names);
+    m3_setting_blame(s, err);
+    return st;
+}
+
+static m3_status find_modality(const m3_setting *s, const m3_dataset *set, const char *name, uint32_t *found,
+                               m3_error *err)
+{
+    char names[M3_ERROR_SUBJECT] = "";
+    uint32_t count = m3_dataset_modality_count(set);
+    for (uint32_t k = 0; k < count; k++) {
+        size_t at = strlen(names);
+        const char *has = m3_dataset_features(set, k).name;
+        if (strcmp(has, name) == 0) {
+            *found = k;
+            return M3_OK;
+        }
+        (void)snprintf(names + at, sizeof names - at, "%s%s", k != 0 ? ", " : "", has);
+    }
+    m3_status st = M3_FAIL(err, M3_ERR_INVALID, "features", "names '%s', which is no modality of the set; it has %s",
+                           name, count != 0 ? names : "none");
+    m3_setting_blame(s, err);
+    return st;
+}
+
+m3_status m3_settings_features(const m3_settings *settings, const m3_dataset *set, uint32_t *modalities,
+                               uint32_t *count, m3_error *err)
+{
+    const m3_setting *s = m3_setting_find(settings, "features");
+    uint32_t all = m3_dataset_modality_count(set);
+    bool take_all = strcmp(s->text, "all") == 0;
+    char name[M3_ERROR_SUBJECT];
+    *count = 0;
+    for (uint32_t k = 0; take_all && k < all && k < M3_MAX_MODALITIES; k++) modalities[(*count)++] = k;
+    if (take_all && all > M3_MAX_MODALITIES)
+        return M3_FAIL(err, M3_ERR_INVALID, "features", "is all, and the set has %u; name at most %d of them", all,
+                       M3_MAX_MODALITIES);
+    if (take_all) return M3_OK;
+    for (const char *at = s->text + 1; *at != 0 && *at != ']';) {
+        uint32_t found = 0;
+        at += strspn(at, " ");
+        size_t length = strcspn(at, ",]");
+        (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
+        at += length;
+        if (*at == ',') at++;
+        m3_status st = find_modality(s, set, name, &found, err);
+        if (st != M3_OK) return st;
+        for (uint32_t i = 0; i < *count; i++)
+            if (modalities[i] == found)
+                return M3_FAIL(err, M3_ERR_INVALID, "features", "names '%s' twice; name it once", name);
+        if (*count == M3_MAX_MODALITIES)
+            return M3_FAIL(err, M3_ERR_INVALID, "features", "has more than %d entries; name fewer", M3_MAX_MODALITIES);
+        modalities[(*count)++] = found;
+    }
+    return M3_OK;
+}
+
+/* Give a key the set's value, unless the settings say otherwise. */
+static m3_status take_from_set(const m3_settings *settings, const char *name, const char *value, const char *what,
+                               m3_model_config *config, m3_error *err)
+{
+    const m3_setting *s = m3_setting_find(settings, name);
+    if (s->given && strcmp(s->text, value) != 0) {
+        m3_status st = M3_FAIL(err, M3_ERR_INVALID, name,
+                               "is %s, but the set has %s %s; remove the key, or give the set that it is for", s->text,
+                               what, value);
+        m3_setting_blame(s, err);
+        return st;
+    }
+    return m3_model_set(config, name, value, err);
+}
+
+static m3_status take_number(const m3_settings *settings, const char *name, uint32_t value, const char *what,
+                             m3_model_config *config, m3_error *err)
+{
+    char text[16];
+    (void)snprintf(text, sizeof text, "%" PRIu32, value);
+    return take_from_set(settings, name, text, what, config, err);
+}
+
+m3_status m3_settings_model(m3_engine *engine, const m3_settings *settings, const m3_dataset *set,
+                            m3_model_config *config, m3_error *err)
+{
+    m3_status st;
+    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
+    char widths[M3_MAX_MODALITIES * 12 + 8] = "[";
+    if ((st = m3_settings_config(engine, settings, config, err)) != M3_OK) return st;
+    if ((st = take_number(settings, "behaviors", m3_dataset_behavior_count(set), "behaviors", config, err)) != M3_OK)
+        return st;
+    if ((st = take_number(settings, "items", m3_dataset_item_count(set), "items", config, err)) != M3_OK) return st;
+    if ((st = m3_settings_features(settings, set, modalities, &count, err)) != M3_OK) return st;
+    for (uint32_t k = 0; k < count; k++) {
+        size_t at = strlen(widths);
+        (void)snprintf(widths + at, sizeof widths - at, "%s%" PRIu32, k != 0 ? ", " : "",
+                       m3_dataset_features(set, modalities[k]).width);
+    }
+    (void)snprintf(widths + strlen(widths), sizeof widths - strlen(widths), "]");
+    if ((st = take_from_set(settings, "modalities", widths, "features of", config, err)) != M3_OK) return st;
+    if (!m3_setting_find(settings, "length")->given &&
+        (st = take_number(settings, "length", m3_dataset_max_length(set), "length", config, err)) != M3_OK)
+        return st;
+    return m3_model_check(engine, config, err);
+}
+
+m3_status m3_features_store(m3_store *store, const m3_dataset *set, const uint32_t *modalities, uint32_t count,
+                            m3_error *err)
+{
+    char name[32];
+    for (uint32_t k = 0; k < count; k++) {
+        m3_features f = m3_dataset_features(set, modalities[k]);
+        const m3_shape shape = {.rank = 2, .dim = {(uint64_t)m3_dataset_item_count(set) + 1, f.width}};
+        (void)snprintf(name, sizeof name, "features%" PRIu32, k);
+        m3_status st = m3_store_write(store, name, M3_F32, &shape, f.rows, err);
+        if (st != M3_OK) return st;
+    }
+    return M3_OK;
+}
+
+/* ---- The same computation? ---- */
+
+static bool is_computed(const m3_settings *settings, const m3_setting *s)
+{
+    static const char *const others[] = {"data", "patience", "metric", "eval_batch", "checkpoint_steps"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(s->name, others[i]) == 0) return false;
+    return strcmp(s->name, "epochs") != 0 || strcmp(m3_settings_get(settings, "schedule"), "constant") != 0;
+}
+
+void m3_settings_hash(const m3_settings *settings, const m3_model_config *config, char text[17])
+{
+    XXH64_hash_t hash = 0, options = 0;
+    char room[512];
+    for (uint32_t i = 0; i < settings->count; i++) {
+        const m3_setting *s = &settings->all[i];
+        const char *value = m3_setting_text(s, config, room);
+        if (!is_computed(settings, s)) continue;
+        if (i < settings->known)
+            hash = XXH64(value, strlen(value), XXH64(s->name, strlen(s->name), hash));
+        else /* in any order */
+            options += XXH64(value, strlen(value), XXH64(s->name, strlen(s->name), 0));
+    }
+    (void)snprintf(text, 17, "%016" PRIx64, (uint64_t)(hash ^ options));
+}
+
+const char *m3_settings_difference(const m3_settings *a, const m3_model_config *config, const m3_settings *b)
+{
+    char room[512];
+    for (uint32_t i = 0; i < a->count; i++) {
+        const m3_setting *s = &a->all[i], *other = m3_setting_find(b, s->name);
+        if (!is_computed(a, s)) continue;
+        if (other == NULL || strcmp(m3_setting_text(s, config, room), other->text) != 0) return s->name;
+    }
+    for (uint32_t i = b->known; i < b->count; i++)
+        if (m3_setting_find(a, b->all[i].name) == NULL) return b->all[i].name;
+    return NULL;
+}
