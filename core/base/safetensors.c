@@ -35,7 +35,7 @@ static const struct {
              {"BOOL", M3_BOOL}, {"F16", M3_F16}, {"BF16", M3_BF16}, {"F64", M3_F64}};
 enum { TYPES = sizeof types / sizeof types[0] };
 
-/* ---- Reading ---- */
+/* Reading. */
 
 static m3_status read_at(const m3_safetensors *file, uint64_t offset, void *to, uint64_t bytes, m3_error *err)
 {
@@ -297,7 +297,7 @@ m3_status m3_safetensors_read_f32(const m3_safetensors *file, uint32_t index, fl
     return st;
 }
 
-/* ---- Writing ---- */
+/* Writing. */
 
 static json_t *describe(const m3_safetensors_entry *entry, uint64_t begin, uint64_t end)
 {

@@ -36,7 +36,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- Random inputs ---- */
+/* Random inputs. */
 
 static m3_status write_features(void *user, m3_store *store, m3_error *err)
 {
@@ -76,7 +76,7 @@ static void fill_inputs(bench *b)
     if (b->batch.valid != NULL) *b->batch.valid = (float)c->batch;
 }
 
-/* ---- Set-up ---- */
+/* Set-up. */
 
 static m3_programs_plan plan_of(bench *b)
 {
@@ -137,7 +137,7 @@ static void explain(bench *b, m3_error *err)
     if (b->executable == NULL) m3_programs_explain(&plan, err);
 }
 
-/* ---- Runs ---- */
+/* Runs. */
 
 static m3_status run_once(bench *b, double *seconds, m3_error *err)
 {
@@ -180,7 +180,7 @@ static m3_status time_runs(bench *b, m3_bench_result *result, m3_error *err)
     return M3_OK;
 }
 
-/* ---- The table by op ---- */
+/* The table by op. */
 
 /* Bytes that a node has to move: its inputs and outputs once; of a table that is picked from, the picked rows. */
 static double node_bytes(const m3_node *node)
@@ -271,7 +271,7 @@ done:
     return st;
 }
 
-/* ---- Results ---- */
+/* Results. */
 
 static void add_figures(const bench *b, double peak, m3_bench_result *result)
 {

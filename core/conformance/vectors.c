@@ -21,7 +21,7 @@ const char *m3_vector_group_name(uint32_t group)
     return group < M3_VECTOR_GROUPS ? group_names[group] : NULL;
 }
 
-/* ---- The configuration ---- */
+/* The configuration. */
 
 static m3_status set_key(m3_model_config *config, const char *key, const json_t *value, uint32_t *train_steps,
                          m3_error *err)
@@ -80,7 +80,7 @@ done:
     return st;
 }
 
-/* ---- The check ---- */
+/* The check. */
 
 typedef struct check {
     const char *path;

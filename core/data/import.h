@@ -7,7 +7,7 @@
 #include "core/data/rows.h"
 #include "core/data/set_write.h"
 
-/* ---- import_files: what there is to read ---- */
+/* import_files: what there is to read. */
 
 typedef struct m3_feature_file {
     char *name, *path, *ids;
@@ -25,7 +25,7 @@ m3_status m3_import_files_find(m3_import_files *files, const m3_import_options *
                                m3_error *err);
 void m3_import_files_fini(m3_import_files *files);
 
-/* ---- import_select: which events stay ---- */
+/* import_select: which events stay. */
 
 typedef struct m3_behavior_choice {
     uint32_t count, target;
@@ -36,7 +36,7 @@ typedef struct m3_behavior_choice {
 m3_status m3_import_select(m3_rows *rows, const m3_import_options *options, m3_behavior_choice *choice, m3_drops *drops,
                            m3_error *err);
 
-/* ---- import_items: texts, and the numbers that items get ---- */
+/* import_items: texts, and the numbers that items get. */
 
 typedef struct m3_item_text {
     uint32_t title, category; /**< numbers in texts, + 1; 0: none */
@@ -59,7 +59,7 @@ m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const char
                                bool keep_all, m3_drops *drops, m3_error *err);
 void m3_import_items_fini(m3_import_items *items);
 
-/* ---- import_features ---- */
+/* import_features. */
 
 /** Open a matrix and find each item's row. @param features  Starts as {0}; m3_feature_rows_fini() ends it. */
 m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,

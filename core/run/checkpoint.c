@@ -26,7 +26,7 @@ static bool is_saved(const m3_store_entry *entry)
     return !starts_with(entry->name, "features") && !starts_with(entry->name, "accum.");
 }
 
-/* ---- Notes: the position as texts ---- */
+/* Notes: the position as texts. */
 
 enum { NOTE_TEXT = 40, NOTES = 12 + M3_LOSSES };
 
@@ -107,7 +107,7 @@ static m3_status read_position(const m3_safetensors *file, const char *path, m3_
     return M3_OK;
 }
 
-/* ---- Saving ---- */
+/* Saving. */
 
 typedef struct saving {
     m3_store *store;
@@ -159,7 +159,7 @@ m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_positio
     return st;
 }
 
-/* ---- Loading ---- */
+/* Loading. */
 
 static m3_status check_shape(const char *path, const char *name, const m3_shape *has, const m3_shape *wants,
                              m3_error *err)

@@ -91,7 +91,7 @@ static m3_status write_metrics(const report *r, const char *folder, m3_error *er
     return m3_outfile_commit(&out, err);
 }
 
-/* ---- HTML ---- */
+/* HTML. */
 
 static void escape(FILE *to, const char *text)
 {

@@ -5,7 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/serve/serve.h"
 
-/* ---- The best of many ----
+/* The best of many.
  * A heap of the best so far with the worst of them on top. Item a comes before b when its score is higher, or equal and
  * it is more popular; so users whose scores are all zero, having no history, get what is popular. */
 
@@ -76,7 +76,7 @@ void m3_choose_top(const float *scores, uint32_t item_count, const uint8_t *mark
     }
 }
 
-/* ---- Users ---- */
+/* Users. */
 
 typedef struct asking {
     const m3_served *served;

@@ -10,7 +10,7 @@
 #include "core/base/safetensors.h"
 #include "core/runtime/engine.h"
 
-/* ---- Popularity ---- */
+/* Popularity. */
 
 typedef struct counted {
     uint32_t item, count;
@@ -40,7 +40,7 @@ static m3_status order_by_popularity(m3_served *served, m3_error *err)
     return M3_OK;
 }
 
-/* ---- Checkpoint ---- */
+/* Checkpoint. */
 
 /* The file that was asked for, else the best, else the last. Fresh memory. */
 static m3_status choose_checkpoint(const char *run, const char *asked, char **path, m3_error *err)
@@ -70,7 +70,7 @@ static m3_status warn_of_other_data(const m3_served *served, m3_engine *engine, 
     return st;
 }
 
-/* ---- Putting together ---- */
+/* Putting together. */
 
 static m3_status open_data(m3_served *served, m3_engine *engine, const char *run, const char *data,
                            m3_model_config *config, m3_error *err)

@@ -81,7 +81,7 @@ void m3_settings_training(const m3_settings *settings, m3_training *training)
     }
 }
 
-/* ---- Values ---- */
+/* Values. */
 
 static m3_status check_number(const m3_model_key *key, const char *value, char text[TEXT_ROOM], m3_error *err)
 {
@@ -140,7 +140,7 @@ static m3_status normal_model_text(m3_model_config *config, const char *name, co
     return *out != NULL ? M3_OK : M3_FAIL_MEMORY(err, name, strlen(text) + 1);
 }
 
-/* ---- Settings ---- */
+/* Settings. */
 
 m3_setting *m3_setting_find(const m3_settings *settings, const char *name)
 {
@@ -273,7 +273,7 @@ const char *m3_settings_get(const m3_settings *settings, const char *key)
     return at != NULL ? at->text : NULL;
 }
 
-/* ---- A file ---- */
+/* A file. */
 
 typedef struct loading {
     m3_settings *settings;

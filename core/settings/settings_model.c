@@ -10,7 +10,7 @@
 
 enum { KEY_ROOM = 64 };
 
-/* ---- Keys that nobody knows ---- */
+/* Keys that nobody knows. */
 
 static uint32_t least(uint32_t a, uint32_t b, uint32_t c)
 {
@@ -102,7 +102,7 @@ m3_status m3_settings_config(m3_engine *engine, const m3_settings *settings, m3_
     return M3_OK;
 }
 
-/* ---- A set ---- */
+/* A set. */
 
 m3_status m3_settings_target(const m3_settings *settings, const m3_dataset *set, uint32_t *target, m3_error *err)
 {
@@ -233,7 +233,7 @@ m3_status m3_features_store(m3_store *store, const m3_dataset *set, const uint32
     return M3_OK;
 }
 
-/* ---- The same computation? ---- */
+/* The same computation?. */
 
 static bool is_computed(const m3_settings *settings, const m3_setting *s)
 {

@@ -212,7 +212,7 @@ done:
     return st;
 }
 
-/* ---- Writing ---- */
+/* Writing. */
 
 static bool reads_plain(const char *value)
 {

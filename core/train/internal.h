@@ -11,7 +11,7 @@
 
 #include "m3bsr/train.h"
 
-/* ---- Settings ---- */
+/* Settings. */
 
 /** Training's own keys as values: a member a key, texts and whole numbers and reals. Texts are borrowed from the
  * settings until the next set. */
@@ -54,7 +54,7 @@ m3_status m3_yaml_read(const char *path, m3_yaml_pair pair, void *user, m3_error
 /** value as a YAML scalar, quoted when a plain one would read as something else. */
 void m3_yaml_write(FILE *to, const char *value);
 
-/* ---- Random numbers of the host ----
+/* Random numbers of the host.
  * The same generator as the graph's (core/ops/philox.c), at sites that no graph uses. */
 
 enum { M3_SITE_ORDER = 0x10000, M3_SITE_NEGATIVES = 0x10001, M3_SITE_UNI99 = 0x10002, M3_SITE_BENCH = 0x10003 };
@@ -64,13 +64,13 @@ uint64_t m3_draw(uint64_t seed, uint32_t step, uint32_t site, uint64_t element);
 /** Uniform over the items 1..N without `without` (rising, no repeats); 0 when nothing is left. Exact, no rejection. */
 uint32_t m3_draw_item(uint64_t bits, uint32_t item_count, m3_items without);
 
-/* ---- Features ---- */
+/* Features. */
 
 /** Write the chosen modalities of a set into a store as "features0", "features1", … */
 m3_status m3_features_store(m3_store *store, const m3_dataset *set, const uint32_t *modalities, uint32_t count,
                             m3_error *err);
 
-/* ---- Batches (batch.c) ---- */
+/* Batches (batch.c). */
 
 /** Training samples and their order. Not changed by filling. */
 typedef struct m3_feed m3_feed;
@@ -103,7 +103,7 @@ const m3_sample *m3_feed_at(const m3_feed *feed, uint64_t i);
  * Returns the rows that count; those from there on are zero. */
 uint32_t m3_feed_fill(const m3_feed *feed, uint64_t index, uint32_t draw, const m3_batch *batch);
 
-/* ---- Executables (programs.c) ---- */
+/* Executables (programs.c). */
 
 /** What is compiled together over one store. */
 typedef struct m3_programs_plan {
@@ -134,7 +134,7 @@ void m3_programs_free(m3_programs *programs);
  * sizes would fit. What was made must have been freed. Slow: it plans and tries. */
 void m3_programs_explain(const m3_programs_plan *plan, m3_error *err);
 
-/* ---- Learning rate (schedule.c) ---- */
+/* Learning rate (schedule.c). */
 
 typedef struct m3_schedule {
     const char *kind; /**< "constant", "linear", "cosine" */
@@ -147,7 +147,7 @@ double m3_schedule_lr(const m3_schedule *schedule, uint64_t t);
 /** The graph's input "step": {lr, 1 - beta1^t, 1 - beta2^t}, computed in double. */
 void m3_schedule_fill(const m3_schedule *schedule, uint64_t t, float step[3]);
 
-/* ---- Checkpoints (checkpoint.c) ---- */
+/* Checkpoints (checkpoint.c). */
 
 enum { M3_LOSSES = 5 }; /* as m3_loss_names */
 extern const char *const m3_loss_names[M3_LOSSES];
@@ -175,7 +175,7 @@ m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_position *pos
  * shapes; what the graph has no use for is left. */
 m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const m3_graph *graph, m3_error *err);
 
-/* ---- The run directory (run.c) ---- */
+/* The run directory (run.c). */
 
 typedef struct m3_run {
     char *folder;
@@ -194,7 +194,7 @@ m3_status m3_run_log(m3_run *run, m3_error *err, const char *format, ...);
 m3_status m3_run_sync_log(m3_run *run, uint64_t *bytes, m3_error *err);
 void m3_run_close(m3_run *run);
 
-/* ---- After training ---- */
+/* After training. */
 
 /** Append the times of the last profiled run to a Chrome trace (trace.c). */
 typedef struct m3_trace m3_trace;

@@ -55,7 +55,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- Set-up ---- */
+/* Set-up. */
 
 static m3_status write_features(void *user, m3_store *store, m3_error *err)
 {
@@ -232,7 +232,7 @@ static m3_status set_up(trainer *tr, const char *folder, m3_error *err)
     return write_start(tr, err);
 }
 
-/* ---- A step ---- */
+/* A step. */
 
 static m3_status save_last(trainer *tr, m3_error *err)
 {
@@ -399,7 +399,7 @@ static m3_status run_steps(trainer *tr, m3_error *err)
     return stopped(tr) ? save_and_stop(tr, err) : M3_OK;
 }
 
-/* ---- An epoch ---- */
+/* An epoch. */
 
 static double metric_value(const m3_metrics *m, const char *name)
 {

@@ -73,7 +73,7 @@ void m3_programs_free(m3_programs *programs)
     *programs = (m3_programs){0};
 }
 
-/* ---- What would fit ---- */
+/* What would fit. */
 
 static m3_status measure(const m3_programs_plan *plan, uint64_t *bytes)
 {

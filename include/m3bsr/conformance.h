@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* ---- Layer model: vector files (MODEL.md 13) ----
+/* Layer model: vector files (MODEL.md 13).
  * A value a against the file's r passes when |a - r| <= 2e-5 + 2e-4 max|r| of that tensor: room for float32 sums in
  * another order, none for another formula. */
 
@@ -60,7 +60,7 @@ typedef struct m3_vector_report {
 M3_API m3_status m3_conformance_vectors(m3_device *device, const char *path, const m3_vector_options *options,
                                         m3_vector_report *report, m3_error *err);
 
-/* ---- Layers ops and gradients: the list of cases ----
+/* Layers ops and gradients: the list of cases.
  * A case is one op over described inputs; its name says all of it: "matmul(f32[7,5]; f32[5,3]) 0; 0". */
 
 typedef enum m3_verdict {

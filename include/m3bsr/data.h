@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* ---- Import ---- */
+/* Import. */
 
 /** Why something was left out. Appended in minor versions, never renumbered: the counts lie in the set file. */
 typedef enum m3_drop {
@@ -111,7 +111,7 @@ typedef struct m3_import_report {
 M3_API m3_status m3_data_import(const m3_import_options *options, const char *out_path, m3_import_report *report,
                                 m3_error *err);
 
-/* ---- An opened set ---- */
+/* An opened set. */
 
 typedef struct m3_dataset m3_dataset;
 
@@ -197,7 +197,7 @@ typedef struct m3_behavior_stats {
 /** Returns M3_OK, M3_ERR_RANGE (no such behavior), M3_ERR_MEMORY. */
 M3_API m3_status m3_dataset_stats(const m3_dataset *set, uint32_t behavior, m3_behavior_stats *out, m3_error *err);
 
-/* ---- Split ---- */
+/* Split. */
 
 /** A user's target events, oldest first, keep the first one of every item. With at least three left, the last is
  * test and the one before it validation; all others train. Later repeats of an item are history, never samples. */
@@ -232,7 +232,7 @@ M3_API m3_items m3_split_had_before(const m3_split *split, const m3_sample *samp
 /** All different items of a user in the target behavior, in the order of their first events. */
 M3_API m3_items m3_split_had(const m3_split *split, uint32_t user);
 
-/* ---- New histories ---- */
+/* New histories. */
 
 typedef struct m3_histories m3_histories;
 
@@ -256,7 +256,7 @@ M3_API m3_events m3_histories_events(const m3_histories *histories, uint32_t use
 M3_API void m3_histories_fill(const m3_histories *histories, uint32_t user, int64_t time, uint32_t length,
                               size_t stride, int32_t *ids);
 
-/* ---- Synthetic data with a known truth ---- */
+/* Synthetic data with a known truth. */
 
 typedef struct m3_synth_options {
     uint32_t size;        /**< M3_SYNTH_OPTIONS_INIT sets it and the defaults named here */

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* ---- Configuration ---- */
+/* Configuration. */
 
 enum {
     M3_MAX_BEHAVIORS = 16,
@@ -89,7 +89,7 @@ M3_API m3_status m3_model_check(m3_engine *engine, const m3_model_config *config
  * The gradient norm is the same as in the dense rule. A step with accumulated gradients is always dense. */
 M3_API bool m3_model_is_lazy(const m3_model_config *config);
 
-/* ---- Graphs ----
+/* Graphs.
  * Parameters have PyTorch's names (section 3). Features are states "features0" ... f32 [N+1, D_k] with a zero row 0,
  * to be written into the store before an executable is made. */
 

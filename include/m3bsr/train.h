@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* ---- Settings: the model's keys (model.h) and training's, from YAML ---- */
+/* Settings: the model's keys (model.h) and training's, from YAML. */
 
 typedef struct m3_settings m3_settings;
 
@@ -47,7 +47,7 @@ M3_API m3_status m3_settings_model(m3_engine *engine, const m3_settings *setting
 M3_API m3_status m3_settings_config(m3_engine *engine, const m3_settings *settings, m3_model_config *config,
                                     m3_error *err);
 
-/* ---- Training ---- */
+/* Training. */
 
 /** How far a training is, for a progress bar; handed out after each step. */
 typedef struct m3_progress {
@@ -90,7 +90,7 @@ typedef struct m3_train_result {
 M3_API m3_status m3_train(m3_device *device, const m3_settings *settings, const char *run,
                           const m3_train_options *options, m3_train_result *result, m3_error *err);
 
-/* ---- Evaluation ---- */
+/* Evaluation. */
 
 enum { M3_METRIC_CUTS = 3 }; /* at 5, 10, 20 */
 
@@ -137,7 +137,7 @@ M3_API const m3_dataset *m3_served_dataset(const m3_served *served);
 /** Rank every sample of a part. */
 M3_API m3_status m3_evaluate(m3_served *served, m3_part part, m3_evaluation *evaluation, m3_error *err);
 
-/* ---- Recommendation ---- */
+/* Recommendation. */
 
 typedef enum m3_exclude {
     M3_EXCLUDE_TARGET = 0,  /**< items that the user had in the target behavior */
@@ -158,7 +158,7 @@ typedef struct m3_recommendation {
 M3_API m3_status m3_recommend(m3_served *served, const m3_histories *histories, const uint32_t *users, uint32_t count,
                               uint32_t top, m3_exclude exclude, m3_recommendation *items, m3_error *err);
 
-/* ---- Benchmarks ---- */
+/* Benchmarks. */
 
 typedef struct m3_bench_options {
     uint32_t size;
@@ -196,7 +196,7 @@ typedef struct m3_bench_result {
 M3_API m3_status m3_bench(m3_device *device, const m3_settings *settings, const m3_bench_options *options,
                           m3_bench_result *result, m3_error *err);
 
-/* ---- Tuning ---- */
+/* Tuning. */
 
 typedef struct m3_tune_options {
     uint32_t size;

@@ -27,7 +27,7 @@ check() {
     grep -qF -- "$piece" "$work/log" || failed "$name: does not say '$piece'" "$work/log"
 }
 
-# ---- Writing ----
+# Writing.
 
 for kind in expert encoder backend; do
     name=my_$kind-2
@@ -46,7 +46,7 @@ mkdir "$work/here"
 (cd "$work/here" && "$M3BSR" plugin new encoder -q here >"$work/log" 2>&1) || failed 'the folder at hand' "$work/log"
 [ -e "$work/here/here/plugin.c" ] || failed 'without --out, the folder is made at hand'
 
-# ---- Refusals ----
+# Refusals.
 
 rm -rf "$work/none" && mkdir "$work/none"
 new="$M3BSR plugin new"
@@ -84,7 +84,7 @@ grep -q 'it cannot be written' "$work/log" || failed 'a file that cannot be fini
 [ "$failures" = 0 ] || exit 1
 [ -z "$SANITIZE" ] || { echo "written and refused; building needs a library without sanitizers"; exit 0; }
 
-# ---- Building, loading, proving ----
+# Building, loading, proving.
 
 flock "$BUILD_DIR/install.lock" "$CMAKE" --install "$BUILD_DIR" --prefix "$work/prefix" >"$work/log" 2>&1 ||
     failed 'cmake --install' "$work/log"

@@ -24,7 +24,7 @@ static struct {
     FILE *log; /* what Oclgrind says on stderr, which only there comes at once */
 } with;
 
-/* ---- Running a node ---- */
+/* Running a node. */
 
 /* Let stderr go to the log, and back to what it was. */
 static int begin_log(void)
@@ -110,7 +110,7 @@ static void run_apart(const rig_node *n, char *text, size_t bytes)
     if (st != M3_OK) fail_msg("%s: %s %s", err.subject, err.message, text);
 }
 
-/* ---- Choosing cases ---- */
+/* Choosing cases. */
 
 typedef struct choice {
     m3_case c;
@@ -228,7 +228,7 @@ static void is_clean(void **state)
     if (text[0] != 0) fail_msg("Oclgrind reports: %s", text);
 }
 
-/* ---- Every kernel is reached ---- */
+/* Every kernel is reached. */
 
 static void add_entries(uint32_t lanes, uint32_t vector, uint32_t group, const choice *all, uint32_t count)
 {
@@ -295,7 +295,7 @@ static void every_kernel_is_launched_by_some_shape(void **state)
     assert_int_equal(missing, 0);
 }
 
-/* ---- Planted faults ---- */
+/* Planted faults. */
 
 typedef struct planted {
     const char *name, *code, *says; /* says "": nothing may be reported */
@@ -354,7 +354,7 @@ static void is_seen(void **state)
         fail_msg("'%s' and not '%s'", text, p->says[0] == 0 ? "nothing" : p->says);
 }
 
-/* ---- The group ---- */
+/* The group. */
 
 /* The loader takes Oclgrind for the only platform, and Oclgrind takes its options from the environment. */
 static void choose_oclgrind(void)

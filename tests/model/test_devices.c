@@ -53,7 +53,7 @@ static void same_last(const char *a, const char *b, double bound)
     training_same_tensors(&with.source, a, b, "last.safetensors", bound);
 }
 
-/* ---- Going on ---- */
+/* Going on. */
 
 static void a_lost_device(void **state)
 {
@@ -129,7 +129,7 @@ static void a_moved_checkpoint(void **state)
     m3_settings_free(settings);
 }
 
-/* ---- Memory ---- */
+/* Memory. */
 
 /* The number behind `key=` in a message. */
 static uint32_t proposed(const m3_error *err, const char *key)
@@ -231,7 +231,7 @@ static void a_model_that_is_too_large(void **state)
     m3_settings_free(settings);
 }
 
-/* ---- Traces ---- */
+/* Traces. */
 
 typedef struct seen {
     size_t runs, nodes;
@@ -283,7 +283,6 @@ static void a_trace(void **state)
     m3_settings_free(settings);
 }
 
-/* ---- */
 
 static void open_all(const char *argument)
 {

@@ -106,7 +106,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- Evaluation, from the definitions ---- */
+/* Evaluation, from the definitions. */
 
 typedef struct judged {
     const m3_sample *samples;
@@ -224,7 +224,7 @@ static void an_older_caller_gets_what_it_knows(void **state)
     assert_int_equal(m3_evaluate(served, (m3_part)7, &e, &err), M3_ERR_RANGE);
 }
 
-/* ---- Recommendation ---- */
+/* Recommendation. */
 
 static void recommends_the_best_that_are_not_left_out(void **state)
 {
@@ -286,7 +286,7 @@ static void a_stranger_with_the_same_history_gets_the_same(void **state)
     m3_histories_free(histories);
 }
 
-/* ---- Checkpoints ---- */
+/* Checkpoints. */
 
 /* What another tool might write: parameters alone, and something that the model has no use for. */
 typedef struct foreign {
@@ -394,7 +394,7 @@ static void without_memory_nothing_is_left_over(void **state)
     assert_true(n > 100);
 }
 
-/* ---- Benchmarks ---- */
+/* Benchmarks. */
 
 static void a_bench_counts_what_runs(void **state)
 {

@@ -28,7 +28,7 @@ static m3_train_result train(const m3_settings *settings, const char *run)
     return train_with(settings, run, (m3_train_options){0}, M3_OK, &err);
 }
 
-/* ---- Files of a run ---- */
+/* Files of a run. */
 
 static char *file_of(const char *run, const char *name)
 {
@@ -94,7 +94,7 @@ static double logged(const char *run, int epoch, const char *key)
     return value;
 }
 
-/* ---- Tests ---- */
+/* Tests. */
 
 static void learns(void **state)
 {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-/* ---- Places ---- */
+/* Places. */
 
 enum { ITEMS = 5 };
 
@@ -40,7 +40,7 @@ static void ranks(void **state)
     assert_int_equal(m3_rank_full(p->scores, ITEMS, p->item, had), p->want);
 }
 
-/* ---- Metrics ---- */
+/* Metrics. */
 
 static void assert_near(double a, double b)
 {
@@ -74,7 +74,7 @@ static void no_sample_gives_zeros(void **state)
     for (int k = 0; k < M3_METRIC_CUTS; k++) assert_true(m.hr[k] == 0 && m.ndcg[k] == 0 && m.mrr[k] == 0);
 }
 
-/* ---- The best of many ---- */
+/* The best of many. */
 
 static const struct choice {
     const char *name;

@@ -33,7 +33,7 @@ int cli_report(const m3_error *err)
     return CLI_SYSTEM;
 }
 
-/* ---- Options ---- */
+/* Options. */
 
 bool cli_count(const char *text, uint32_t *number)
 {
@@ -180,7 +180,7 @@ const char *const *cli_no_pass(const cli *c)
     return c->no_pass.at; /* ended by NULL: the list starts as zeros and has one more than it takes */
 }
 
-/* ---- Engine, device ---- */
+/* Engine, device. */
 
 static void print_log(void *user, m3_log_level level, const char *line)
 {
@@ -274,7 +274,7 @@ m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m
     return m3_settings_set(*settings, seed, err);
 }
 
-/* ---- JSON on stdout ---- */
+/* JSON on stdout. */
 
 void cli_json_text(const char *text)
 {

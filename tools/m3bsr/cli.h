@@ -10,7 +10,7 @@ enum { CLI_DONE = 0, CLI_CHECK_FAILED = 1, CLI_BAD_INPUT = 2, CLI_SYSTEM = 3, CL
  * (ARCHITECTURE 6: 2 bad usage or input, 3 device or system failure, 130 interrupted). */
 int cli_report(const m3_error *err);
 
-/* ---- Options ---- */
+/* Options. */
 
 enum { CLI_MOST = 64 };
 
@@ -74,7 +74,7 @@ int cli_parse(cli *c, const cli_command *command, int argc, char **argv);
 /** A whole number that fills all of the text. */
 bool cli_count(const char *text, uint32_t *number);
 
-/* ---- Engine, device ---- */
+/* Engine, device. */
 
 /** Load the plugins. */
 m3_status cli_open_engine(cli *c, m3_error *err);
@@ -88,7 +88,7 @@ const char *const *cli_no_pass(const cli *c);
  * @param settings  Yours, m3_settings_free(). */
 m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m3_error *err);
 
-/* ---- JSON on stdout ---- */
+/* JSON on stdout. */
 
 /** A text in quotes. It must be UTF-8. */
 void cli_json_text(const char *text);

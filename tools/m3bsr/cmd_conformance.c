@@ -32,7 +32,7 @@ static bool may_show(check *k)
     return false;
 }
 
-/* ---- Layer model ---- */
+/* Layer model. */
 
 static void on_failure(void *user, const m3_vector_failure *f)
 {
@@ -109,7 +109,7 @@ static void check_file(check *k, const char *path)
     if (st != M3_OK) worsen(k, cli_report(&err));
 }
 
-/* ---- Layers ops and gradients ---- */
+/* Layers ops and gradients. */
 
 static void on_case(void *user, const m3_case_report *r)
 {
@@ -174,7 +174,7 @@ static void check_cases(check *k, const char *layer, uint64_t seed)
     if (st != M3_OK) worsen(k, cli_report(&err));
 }
 
-/* ---- The command ---- */
+/* The command. */
 
 static bool wants(const check *k, const char *layer)
 {

@@ -38,7 +38,7 @@ static const char *file_of(const struct pattern *t, const char *kind)
     return strncmp(t->path, kind, length) == 0 && t->path[length] == '/' ? t->path + length + 1 : NULL;
 }
 
-/* ---- What may be asked ---- */
+/* What may be asked. */
 
 static int check_words(const request *r, const char *verb)
 {
@@ -78,7 +78,7 @@ static m3_status check_free(const cli *c, const request *r, m3_error *err)
     return M3_OK;
 }
 
-/* ---- Writing ---- */
+/* Writing. */
 
 static m3_status join(char to[PATH_MAX], const char *folder, const char *file, m3_error *err)
 {
@@ -163,7 +163,7 @@ static m3_status write_folder(request *r, m3_error *err)
     return st;
 }
 
-/* ---- The command ---- */
+/* The command. */
 
 static void print_json(const request *r)
 {

@@ -21,7 +21,7 @@ typedef struct request {
     m3_recommendation *items;
 } request;
 
-/* ---- Users ---- */
+/* Users. */
 
 static m3_status add_user(request *r, uint32_t number, m3_error *err)
 {
@@ -114,7 +114,7 @@ static m3_status read_history(request *r, m3_error *err)
     return st;
 }
 
-/* ---- Results ---- */
+/* Results. */
 
 static const char *user_id(const request *r, uint32_t number)
 {
@@ -182,7 +182,7 @@ static m3_status print_all(request *r, m3_error *err)
     return st;
 }
 
-/* ---- The command ---- */
+/* The command. */
 
 static m3_status recommend(request *r, m3_error *err)
 {

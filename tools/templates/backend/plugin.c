@@ -9,7 +9,7 @@
 
 enum { KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE };
 
-/* ---- The plugin ---- */
+/* The plugin. */
 
 static m3_status backend_open(const m3_host *host, m3_backend **backend, m3_error *err)
 {
@@ -41,7 +41,7 @@ static m3_status backend_list(m3_backend *backend, m3_device_info *infos, uint32
     return M3_OK;
 }
 
-/* ---- A device and its queue ---- */
+/* A device and its queue. */
 
 static m3_status device_open(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
                              m3_error *err)
@@ -125,7 +125,7 @@ static m3_status device_wait(m3_device_impl *device, uint64_t value, uint64_t ti
     return M3_OK;
 }
 
-/* ---- Memory ---- */
+/* Memory. */
 
 static m3_status buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_buffer **buffer,
                                m3_error *err)
@@ -193,7 +193,7 @@ static m3_status download(m3_device_impl *device, m3_buffer *from, uint64_t offs
     return M3_OK;
 }
 
-/* ---- What is published ---- */
+/* What is published. */
 
 static const m3_backend_api api = {
     .size = M3_STRUCT_SIZE(m3_backend_api, measure_peak),

@@ -18,7 +18,7 @@ struct m3_exec_impl {
     double **arrays; /* where each of them begins, as `at` has them */
 };
 
-/* ---- Which nodes ---- */
+/* Which nodes. */
 
 /* A core op has .evaluate. Any other is refused, and comes again in pieces that are core ops. With kernels of your own,
  * name here what they cannot do: type, shape, attribute, memory, always with the figure. Called from any thread. */
@@ -36,7 +36,7 @@ m3_status program_supports(m3_device_impl *device, const m3_node *node, m3_error
     return M3_OK;
 }
 
-/* ---- Compiling ---- */
+/* Compiling. */
 
 static m3_status locate(const m3_program *program, m3_buffer *const *buffers, const m3_tensor *x, void **pointer,
                         m3_error *err)
@@ -124,7 +124,7 @@ void program_free(m3_device_impl *device, m3_exec_impl *exec)
     host->release(host->user, exec);
 }
 
-/* ---- Running ---- */
+/* Running. */
 
 static m3_status run(const m3_exec_impl *exec, const step *now, m3_error *err)
 {
