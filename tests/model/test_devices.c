@@ -283,7 +283,6 @@ static void a_trace(void **state)
     m3_settings_free(settings);
 }
 
-
 static void open_all(const char *argument)
 {
     m3_error err = {0};
