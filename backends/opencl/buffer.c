@@ -1,46 +1,11 @@
-/* buffer: device memory, and copies, which are queued. */
+/* buffer: a copy is checked, enqueued and given its value. */
+#include "backends/opencl/buffer.h"
 #include "backends/lowering/plugin.h"
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/memory.h"
+#include "backends/opencl/queue.h"
 
 enum { KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE };
-
-static m3_status too_much(m3_device_impl *device, const char *what, uint64_t bytes, const char *why, m3_error *err)
-{
-    const uint64_t used = opencl_memory_used(device), total = device->memory_total;
-    const unsigned long long left = total > used ? total - used : 0;
-    return M3_FAIL(
-        err, M3_ERR_MEMORY, what,
-        "%llu bytes were asked of %s, %llu of %llu are left and one buffer may have %llu (%s); use a smaller "
-        "batch and raise accumulate",
-        (unsigned long long)bytes, device->name, left, (unsigned long long)total,
-        (unsigned long long)device->largest_buffer, why);
-}
-
-m3_status opencl_allocate(m3_device_impl *device, const char *what, uint64_t bytes, cl_mem *memory, m3_error *err)
-{
-    const opencl_api *cl = device->cl;
-    const cl_uint zero = 0;
-    cl_int code = CL_SUCCESS;
-    cl_event event = NULL;
-    *memory = NULL;
-    if (bytes > device->largest_buffer) return too_much(device, what, bytes, "the device's limit", err);
-    if (opencl_memory_used(device) + bytes > device->memory_total)
-        return too_much(device, what, bytes, "all of its memory", err);
-    const size_t room = ((size_t)bytes + 3) / 4 * 4; /* kernels and fills go by whole words */
-    *memory = cl->CreateBuffer(device->context, CL_MEM_READ_WRITE, room, NULL, &code);
-    /* Many drivers take memory only when it is touched, and then it is too late to say so. */
-    if (code == CL_SUCCESS)
-        code = cl->EnqueueFillBuffer(device->queue, *memory, &zero, sizeof zero, 0, sizeof zero, 0, NULL, &event);
-    if (code == CL_SUCCESS) code = cl->WaitForEvents(1, &event);
-    if (event != NULL) (void)cl->ReleaseEvent(event);
-    if (code == CL_SUCCESS) {
-        opencl_count_memory(device, (int64_t)bytes);
-        return M3_OK;
-    }
-    if (*memory != NULL) (void)cl->ReleaseMemObject(*memory);
-    *memory = NULL;
-    return too_much(device, what, bytes, OPENCL_CODE(code), err);
-}
 
 m3_status opencl_buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_buffer **buffer,
                                m3_error *err)
@@ -68,8 +33,7 @@ m3_status opencl_buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t 
 void opencl_buffer_free(m3_device_impl *device, m3_buffer *buffer)
 {
     if (buffer == NULL) return;
-    opencl_count_memory(device, -(int64_t)buffer->bytes);
-    (void)device->cl->ReleaseMemObject(buffer->memory);
+    opencl_release(device, buffer->memory, buffer->bytes);
     device->host->release(device->host->user, buffer);
 }
 

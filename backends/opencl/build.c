@@ -1,6 +1,9 @@
 /* build: kernels from the sources of shaders/opencl, which are part of this plugin, or from a custom op's text.
  * A program is built once a device for each source with its options, and kept on disk for the next process. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/build.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/cache.h"
+#include "backends/opencl/device.h"
 
 #include <string.h>
 #include <time.h>

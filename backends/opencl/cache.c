@@ -2,7 +2,9 @@
  *   "m3bsr kernel 1\n", key (16 bytes), bytes of the binary (8), their XXH3 (8), the binary
  * The key is a hash of device, driver, source and options. A file is written under a temporary name and renamed, so
  * several processes may share the folder; one that is damaged, cut or made for something else reads as none. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/cache.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/platform.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,8 +1,14 @@
 /* custom: kernels in OpenCL C that an op of a plugin brings. Their arguments are the node's inputs and outputs as
  * pointers, then the scalar block: the grid output's count of elements (uint), and the attributes in their order, whole
  * numbers as int, each of a list by itself, and others as float. */
+#include "backends/opencl/custom.h"
 #include "backends/lowering/plugin.h"
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/buffer.h"
+#include "backends/opencl/build.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/exec.h"
+#include "backends/opencl/group.h"
 
 const m3_kernel_desc *opencl_custom(const m3_node *node)
 {

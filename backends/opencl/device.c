@@ -1,7 +1,15 @@
-/* device: a context and a queue, what lowering may ask of the device, and the memory that is held. */
-#include "backends/opencl/opencl.h"
-
-#include <string.h>
+/* device: a context and a queue, and what lowering may ask of the device. */
+#include "backends/opencl/device.h"
+#include "backends/lowering/lower.h"
+#include "backends/lowering/tuning.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/build.h"
+#include "backends/opencl/clblast.h"
+#include "backends/opencl/memory.h"
+#include "backends/opencl/options.h"
+#include "backends/opencl/platform.h"
+#include "backends/opencl/queue.h"
+#include "backends/opencl/tune.h"
 
 /* The largest power of two that is at most x, and at least 1. */
 static uint32_t power_below(uint64_t x)
@@ -128,19 +136,4 @@ m3_status opencl_limits(m3_device_impl *device, m3_device_limits *limits, m3_err
     limits->unified = opencl_number(device->cl, device->id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
     limits->coherent = false;
     return M3_OK;
-}
-
-void opencl_count_memory(m3_device_impl *device, int64_t bytes)
-{
-    pthread_mutex_lock(&device->lock);
-    device->memory += (uint64_t)bytes;
-    pthread_mutex_unlock(&device->lock);
-}
-
-uint64_t opencl_memory_used(m3_device_impl *device)
-{
-    pthread_mutex_lock(&device->lock);
-    const uint64_t memory = device->memory;
-    pthread_mutex_unlock(&device->lock);
-    return memory;
 }

@@ -1,5 +1,7 @@
 /* group: how many items of a kernel the device takes at once. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/group.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/exec.h"
 
 m3_status opencl_fit_group(m3_device_impl *device, opencl_launch *launch, bool any, const char *name, m3_error *err)
 {

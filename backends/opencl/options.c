@@ -1,7 +1,9 @@
 /* options: key=value pairs of the command line. Those that shape kernels exist so that kernels made for one kind of
  * device can be tried on another. */
+#include "backends/opencl/options.h"
+#include "backends/lowering/lower.h"
 #include "backends/lowering/plugin.h"
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/device.h"
 
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* platform: which devices there are, and what is told about them. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/platform.h"
+#include "backends/opencl/api.h"
 
 #include <string.h>
 

@@ -1,5 +1,14 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/buffer.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/measure.h"
+#include "backends/opencl/memory.h"
+#include "backends/opencl/platform.h"
+#include "backends/opencl/program.h"
+#include "backends/opencl/queue.h"
+#include "backends/opencl/run.h"
+#include "backends/opencl/tune.h"
 
 static void close_backend(m3_backend *backend)
 {
@@ -23,6 +32,16 @@ static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_erro
     return st;
 }
 
+/* Variants are measured, where the device was opened for it, before the program is compiled that uses them. */
+static m3_status compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                         m3_exec_impl **exec, m3_error *err)
+{
+    *exec = NULL;
+    m3_status st = opencl_check(device, err);
+    if (st == M3_OK) st = opencl_tune(device, program, err);
+    return st == M3_OK ? opencl_compile(device, &device->traits, program, buffers, exec, err) : st;
+}
+
 static const m3_backend_api api = {
     .size = M3_STRUCT_SIZE(m3_backend_api, tuning),
     .open = open_backend,
@@ -36,7 +55,7 @@ static const m3_backend_api api = {
     .upload = opencl_upload,
     .download = opencl_download,
     .supports = opencl_supports,
-    .compile = opencl_compile,
+    .compile = compile,
     .exec_free = opencl_exec_free,
     .submit = opencl_submit,
     .wait = opencl_wait,

@@ -1,7 +1,18 @@
 /* program: nodes become dispatches (backends/lowering), and dispatches become kernels whose arguments are set. Custom
  * ops that bring a kernel in OpenCL C have a launch of their own, in the place of their node. */
+#include "backends/opencl/program.h"
+#include "backends/lowering/lower.h"
 #include "backends/lowering/plugin.h"
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/buffer.h"
+#include "backends/opencl/build.h"
+#include "backends/opencl/clblast.h"
+#include "backends/opencl/custom.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/exec.h"
+#include "backends/opencl/group.h"
+#include "backends/opencl/memory.h"
+#include "backends/opencl/queue.h"
 
 #include <string.h>
 
@@ -154,17 +165,8 @@ static bool is_custom(const m3_node *node)
     return opencl_custom(node) != NULL;
 }
 
-m3_status opencl_compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
-                         m3_exec_impl **exec, m3_error *err)
-{
-    *exec = NULL;
-    m3_status st = opencl_check(device, err);
-    if (st == M3_OK) st = opencl_tune(device, program, err);
-    return st == M3_OK ? opencl_compile_with(device, &device->traits, program, buffers, exec, err) : st;
-}
-
-m3_status opencl_compile_with(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
-                              m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
+m3_status opencl_compile(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
+                         m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
 {
     const m3_host *host = device->host;
     lower_list list = {0};
@@ -201,13 +203,6 @@ done:
     return st;
 }
 
-static void free_memory(m3_device_impl *device, cl_mem memory, uint64_t bytes)
-{
-    if (memory == NULL) return;
-    (void)device->cl->ReleaseMemObject(memory);
-    opencl_count_memory(device, -(int64_t)bytes);
-}
-
 void opencl_exec_free(m3_device_impl *device, m3_exec_impl *exec)
 {
     if (exec == NULL) return;
@@ -217,8 +212,8 @@ void opencl_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     for (uint32_t i = 0; i < exec->count; i++)
         if (exec->launches[i].kernel != NULL) (void)cl->ReleaseKernel(exec->launches[i].kernel);
     for (uint32_t i = 0; exec->parts != NULL && i < exec->part_count; i++) (void)cl->ReleaseMemObject(exec->parts[i]);
-    free_memory(device, exec->scratch, exec->scratch_bytes);
-    free_memory(device, exec->table, exec->table_bytes);
+    opencl_release(device, exec->scratch, exec->scratch_bytes);
+    opencl_release(device, exec->table, exec->table_bytes);
     host->release(host->user, exec->parts);
     host->release(host->user, exec->launches);
     host->release(host->user, exec->time_ns);

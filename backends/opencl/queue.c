@@ -1,6 +1,8 @@
 /* queue: values of the one in-order queue, and the failure that sticks to the device.
  * Each value keeps its event until it is known to be done; OPENCL_RING of them may be under way. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/queue.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/device.h"
 
 #include <time.h>
 

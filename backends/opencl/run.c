@@ -1,5 +1,11 @@
 /* run: all launches of a program are enqueued without waiting. A timed run has a queue with profiling, and events. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/run.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/build.h"
+#include "backends/opencl/clblast.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/exec.h"
+#include "backends/opencl/queue.h"
 
 #include <time.h>
 
@@ -124,59 +130,4 @@ void opencl_describe(m3_device_impl *device, m3_exec_impl *exec, char *text, siz
     for (const opencl_program *p = device->programs; p != NULL; p = p->next) programs++;
     (void)snprintf(text, bytes, "%u launches, none waits for the host; %u programs built so far; scratch %llu bytes",
                    exec->count, programs, (unsigned long long)exec->scratch_bytes);
-}
-
-/* Peak. */
-
-/* Seconds of one launch of the kernel measure. */
-static m3_status measure(m3_device_impl *device, cl_kernel kernel, cl_mem memory, cl_uint rounds, size_t items,
-                         double *seconds, m3_error *err)
-{
-    const opencl_api *cl = device->cl;
-    const cl_ulong at = 0;
-    const size_t local = device->traits.group;
-    cl_int code = cl->SetKernelArg(kernel, 0, sizeof memory, &memory);
-    if (code == CL_SUCCESS) code = cl->SetKernelArg(kernel, 1, sizeof at, &at);
-    if (code == CL_SUCCESS) code = cl->SetKernelArg(kernel, 2, sizeof rounds, &rounds);
-    const double start = seconds_now();
-    if (code == CL_SUCCESS)
-        code = cl->EnqueueNDRangeKernel(device->queue, kernel, 1, NULL, &items, &local, 0, NULL, NULL);
-    if (code == CL_SUCCESS) code = cl->Finish(device->queue);
-    *seconds = seconds_now() - start;
-    return code == CL_SUCCESS ? M3_OK : opencl_lose(device, "the measurement of the peak", code, err);
-}
-
-m3_status opencl_measure_peak(m3_device_impl *device, double *gflops, m3_error *err)
-{
-    enum { CHAINS = 16, PER_ROUND = 2 * CHAINS, LIMIT = 1 << 24 };
-    const lower_traits *t = &device->traits;
-    const size_t items = (size_t)t->units * t->group * (t->lanes == 1 ? 4 : 32);
-    char options[32];
-    cl_kernel kernel = NULL;
-    cl_mem memory = NULL;
-    double seconds = 0, best = 0;
-    (void)snprintf(options, sizeof options, "-DVECTOR=%u ", t->vector);
-    *gflops = 0;
-    m3_status st = opencl_kernel(device, "measure", "measure", options, &kernel, err);
-    if (st == M3_OK) st = opencl_allocate(device, "the measurement of the peak", items * 4, &memory, err);
-    /* Longer and longer, until a launch is no longer lost in what surrounds it. */
-    for (cl_uint rounds = 256; st == M3_OK && rounds < LIMIT && seconds < 0.05; rounds *= 2) {
-        st = measure(device, kernel, memory, rounds, items, &seconds, err);
-        const double now = (double)items * rounds * PER_ROUND * t->vector / seconds * 1e-9;
-        if (st == M3_OK && now > best) best = now;
-    }
-    for (int i = 0; i < 2 && st == M3_OK; i++) {
-        /* The last length twice more: the best of three. */
-        const cl_uint rounds = (cl_uint)(0.05 * best * 1e9 / ((double)items * PER_ROUND * t->vector)) + 1;
-        st = measure(device, kernel, memory, rounds, items, &seconds, err);
-        const double now = (double)items * rounds * PER_ROUND * t->vector / seconds * 1e-9;
-        if (st == M3_OK && now > best) best = now;
-    }
-    if (memory != NULL) {
-        (void)device->cl->ReleaseMemObject(memory);
-        opencl_count_memory(device, -(int64_t)(items * 4));
-    }
-    if (kernel != NULL) (void)device->cl->ReleaseKernel(kernel);
-    *gflops = best;
-    return st;
 }

@@ -1,6 +1,15 @@
 /* tune: what the device knows by measurement: a file beside the compiled kernels, read when the device is opened, and
  * with option tune=yes extended by what a program leaves open (backends/lowering/tuning.h). */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/tune.h"
+#include "backends/lowering/lower.h"
+#include "backends/lowering/tuning.h"
+#include "backends/opencl/buffer.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/exec.h"
+#include "backends/opencl/platform.h"
+#include "backends/opencl/program.h"
+#include "backends/opencl/queue.h"
+#include "backends/opencl/run.h"
 
 enum { KEY_BYTES = 320, RUNS = 5 };
 
@@ -45,7 +54,7 @@ static m3_status time_way(void *user, const lower_traits *traits, const m3_progr
     if ((st = opencl_buffer_create(device, program->segments[0].bytes, M3_BUFFER_DEVICE, &buffer, err)) != M3_OK)
         goto done;
     if ((st = fill(device, buffer, err)) != M3_OK) goto done;
-    if ((st = opencl_compile_with(device, traits, program, &buffer, &exec, err)) != M3_OK) goto done;
+    if ((st = opencl_compile(device, traits, program, &buffer, &exec, err)) != M3_OK) goto done;
     if ((st = opencl_profile(device, exec, true, err)) != M3_OK) goto done;
     for (int i = 0; i <= RUNS && st == M3_OK; i++) { /* the first may still compile */
         st = opencl_submit_timed(device, exec, &value, err);

@@ -1,8 +1,10 @@
-/* buffer: device memory, and copies: at once where the host sees the memory, else through staging. */
+/* buffer: a buffer of the driver in a piece of a block. */
+#include "backends/vulkan/buffer.h"
 #include "backends/lowering/plugin.h"
-#include "backends/vulkan/vulkan.h"
-
-#include <string.h>
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/limits.h"
+#include "backends/vulkan/memory.h"
+#include "backends/vulkan/queue.h"
 
 enum {
     KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE,
@@ -31,7 +33,7 @@ m3_status vulkan_buffer_make(m3_device_impl *device, uint64_t bytes, uint32_t us
                        "vkBindBufferMemory", err);
     if (st != M3_OK) goto done;
     b->bytes = bytes;
-    atomic_fetch_add(&device->memory_used, bytes);
+    vulkan_memory_count(device, (int64_t)bytes);
     *buffer = b;
     b = NULL;
 done:
@@ -69,12 +71,12 @@ void vulkan_buffer_free(m3_device_impl *device, m3_buffer *buffer)
     vulkan_queue_drain(device);
     device->vk.DestroyBuffer(device->device, buffer->buffer, NULL);
     vulkan_memory_give(device, buffer);
-    atomic_fetch_sub(&device->memory_used, buffer->bytes);
+    vulkan_memory_count(device, -(int64_t)buffer->bytes);
     device->host->release(device->host->user, buffer);
 }
 
-static m3_status check(m3_device_impl *device, const m3_buffer *buffer, uint32_t use, const char *what, uint64_t offset,
-                       uint64_t bytes, m3_error *err)
+m3_status vulkan_buffer_check(m3_device_impl *device, const m3_buffer *buffer, uint32_t use, const char *what,
+                              uint64_t offset, uint64_t bytes, m3_error *err)
 {
     const m3_status st = vulkan_check(device, err);
     if (st != M3_OK) return st;
@@ -85,7 +87,7 @@ m3_status vulkan_buffer_map(m3_device_impl *device, m3_buffer *buffer, uint32_t 
                             void **pointer, m3_error *err)
 {
     *pointer = NULL;
-    const m3_status st = check(device, buffer, M3_BUFFER_MAPPABLE, "map", offset, bytes, err);
+    const m3_status st = vulkan_buffer_check(device, buffer, M3_BUFFER_MAPPABLE, "map", offset, bytes, err);
     if (st != M3_OK) return st;
     if (buffer->mapped) return M3_FAIL(err, M3_ERR_INVALID, "map", "the buffer is mapped already; unmap it first");
     if (access == 0 || (access & ~(uint32_t)(M3_MAP_READ | M3_MAP_WRITE)) != 0)
@@ -99,33 +101,4 @@ void vulkan_buffer_unmap(m3_device_impl *device, m3_buffer *buffer)
 {
     (void)device;
     buffer->mapped = false;
-}
-
-/* Does the host copy by itself? Memory of a device of its own may be seen too, but slowly. */
-static bool direct(const m3_device_impl *device, const m3_buffer *buffer)
-{
-    return buffer->data != NULL && (device->unified || ((buffer->usage & M3_BUFFER_MAPPABLE) != 0 && !device->staging));
-}
-
-m3_status vulkan_upload(m3_device_impl *device, m3_buffer *to, uint64_t offset, const void *from, uint64_t bytes,
-                        uint64_t *value, m3_error *err)
-{
-    m3_status st = check(device, to, M3_BUFFER_UPLOAD, "upload", offset, bytes, err);
-    if (st != M3_OK) return st;
-    if (bytes != 0 && !direct(device, to)) return vulkan_stage_upload(device, to, offset, from, bytes, value, err);
-    vulkan_queue_drain(device); /* what is in flight may still read the old bytes */
-    if ((st = vulkan_check(device, err)) != M3_OK) return st;
-    if (bytes != 0) memcpy(to->data + offset, from, (size_t)bytes);
-    *value = vulkan_queue_advance(device);
-    return M3_OK;
-}
-
-m3_status vulkan_download(m3_device_impl *device, m3_buffer *from, uint64_t offset, void *to, uint64_t bytes,
-                          uint64_t *value, m3_error *err)
-{
-    const m3_status st = check(device, from, M3_BUFFER_DOWNLOAD, "download", offset, bytes, err);
-    if (st != M3_OK) return st;
-    if (bytes != 0 && !direct(device, from)) return vulkan_stage_download(device, from, offset, to, bytes, value, err);
-    return vulkan_queue_submit(device, NULL, bytes != 0 ? to : NULL, bytes != 0 ? from->data + offset : NULL, bytes,
-                               value, err);
 }

@@ -1,7 +1,11 @@
 /* cache: compiled pipelines on disk, one file for each device, driver and set of shaders.
  *   magic, key, bytes and their hash, then what the driver gave
  * A file that is damaged or another's is as good as none. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/cache.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/hash.h"
+#include "backends/vulkan/queue.h"
+#include "backends/vulkan/shaders.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,10 @@
  * set 0; the scalar block is push constants: the grid output's count of elements, then the attributes in their order,
  * whole numbers as int, each of a list by itself, and others as float. Specialisation constants 0 to 2 are the group
  * size; a module that fixes its own must say the same in `local`. */
+#include "backends/vulkan/custom.h"
+#include "backends/lowering/lower.h"
 #include "backends/lowering/plugin.h"
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/device.h"
 
 const m3_kernel_desc *vulkan_custom(const m3_node *node)
 {

@@ -1,46 +1,20 @@
-/* device: the list, opening with options, limits, and what lowering may ask of the device. */
-#include "backends/vulkan/vulkan.h"
+/* device: opening with options, and what lowering may ask of the device. */
+#include "backends/vulkan/device.h"
+#include "backends/lowering/lower.h"
+#include "backends/lowering/tuning.h"
+#include "backends/vulkan/buffer.h"
+#include "backends/vulkan/cache.h"
+#include "backends/vulkan/instance.h"
+#include "backends/vulkan/loader.h"
+#include "backends/vulkan/memory.h"
+#include "backends/vulkan/options.h"
+#include "backends/vulkan/pipeline.h"
+#include "backends/vulkan/queue.h"
+#include "backends/vulkan/staging.h"
+#include "backends/vulkan/tune.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static m3_device_class class_of(VkPhysicalDeviceType type)
-{
-    switch (type) {
-    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
-    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return M3_DEVICE_DISCRETE;
-    case VK_PHYSICAL_DEVICE_TYPE_CPU: return M3_DEVICE_SOFTWARE;
-    default: return M3_DEVICE_INTEGRATED;
-    }
-}
-
-m3_status vulkan_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err)
-{
-    const vulkan_instance *instance = backend->instance;
-    *count = instance != NULL ? instance->count : 0;
-    for (uint32_t i = 0; i < *count && i < capacity; i++) {
-        const vulkan_adapter *a = &instance->adapters[i];
-        const VkPhysicalDeviceLimits *limits = &a->properties.limits;
-        const uint32_t v = a->properties.apiVersion;
-        m3_device_info *info = &infos[i];
-        if (info->size < M3_STRUCT_SIZE(m3_device_info, features))
-            return M3_FAIL(err, M3_ERR_ABI, "m3_device_info", "its size is %u, wanted at least %u", info->size,
-                           M3_STRUCT_SIZE(m3_device_info, features));
-        info->device_class = class_of(a->properties.deviceType);
-        (void)snprintf(info->name, sizeof info->name, "%.120s", a->properties.deviceName);
-        (void)snprintf(info->driver, sizeof info->driver, "%s", a->driver);
-        (void)snprintf(info->features, sizeof info->features,
-                       "vulkan=%u.%u f32 %s queue=%s subgroup=%u group=%u shared=%u binding=%u push=%u%s%s",
-                       VK_VERSION_MAJOR(v), VK_VERSION_MINOR(v), a->timeline ? "timeline" : "fences",
-                       a->compute_only ? "compute" : "shared-with-graphics", a->subgroup,
-                       limits->maxComputeWorkGroupInvocations, limits->maxComputeSharedMemorySize,
-                       limits->maxStorageBufferRange, limits->maxPushConstantsSize,
-                       a->timestamp_bits != 0 ? " timestamps" : "", a->budget ? " budget" : "");
-    }
-    return M3_OK;
-}
-
-/* Opening. */
 
 static uint32_t least(uint32_t a, uint32_t b)
 {
@@ -198,36 +172,4 @@ void vulkan_device_close(m3_device_impl *device)
     pthread_mutex_destroy(&device->queue.lock);
     host->release(host->user, device->refused);
     host->release(host->user, device);
-}
-
-/* Limits. */
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-m3_status vulkan_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err)
-{
-    if (limits->size < M3_STRUCT_SIZE(m3_device_limits, coherent))
-        return M3_FAIL(err, M3_ERR_ABI, "m3_device_limits", "its size is %u, wanted at least %u", limits->size,
-                       M3_STRUCT_SIZE(m3_device_limits, coherent));
-    vulkan_memory_room(device, device->memory.device_type, &limits->memory_total, &limits->memory_free);
-    if (limits->memory_total > device->most_memory) {
-        limits->memory_total = device->most_memory;
-        limits->memory_free = device->most_memory - smaller(device->most_memory, vulkan_memory_used(device));
-    }
-    limits->offset_alignment = device->alignment;
-    limits->largest_buffer =
-        smaller(smaller(device->largest_buffer, device->adapter->largest_allocation), limits->memory_total);
-    limits->largest_binding = smaller(device->traits.largest_binding, limits->largest_buffer);
-    limits->map_alignment = 1;
-    limits->unified = device->unified;
-    limits->coherent = true;
-    return M3_OK;
-}
-
-uint64_t vulkan_memory_used(m3_device_impl *device)
-{
-    return atomic_load(&device->memory_used);
 }

@@ -1,6 +1,7 @@
 /* instance: the connection to the drivers, with the validation layer where it is wanted, and the devices that compute
  * at Vulkan 1.1 or later. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/instance.h"
+#include "backends/vulkan/loader.h"
 
 #include <string.h>
 
@@ -236,4 +237,42 @@ void vulkan_instance_close(vulkan_instance *instance)
     pthread_mutex_destroy(&instance->lock);
     host->release(host->user, instance->adapters);
     host->release(host->user, instance);
+}
+
+/* The list. */
+
+static m3_device_class class_of(VkPhysicalDeviceType type)
+{
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return M3_DEVICE_DISCRETE;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return M3_DEVICE_SOFTWARE;
+    default: return M3_DEVICE_INTEGRATED;
+    }
+}
+
+m3_status vulkan_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err)
+{
+    const vulkan_instance *instance = backend->instance;
+    *count = instance != NULL ? instance->count : 0;
+    for (uint32_t i = 0; i < *count && i < capacity; i++) {
+        const vulkan_adapter *a = &instance->adapters[i];
+        const VkPhysicalDeviceLimits *limits = &a->properties.limits;
+        const uint32_t v = a->properties.apiVersion;
+        m3_device_info *info = &infos[i];
+        if (info->size < M3_STRUCT_SIZE(m3_device_info, features))
+            return M3_FAIL(err, M3_ERR_ABI, "m3_device_info", "its size is %u, wanted at least %u", info->size,
+                           M3_STRUCT_SIZE(m3_device_info, features));
+        info->device_class = class_of(a->properties.deviceType);
+        (void)snprintf(info->name, sizeof info->name, "%.120s", a->properties.deviceName);
+        (void)snprintf(info->driver, sizeof info->driver, "%s", a->driver);
+        (void)snprintf(info->features, sizeof info->features,
+                       "vulkan=%u.%u f32 %s queue=%s subgroup=%u group=%u shared=%u binding=%u push=%u%s%s",
+                       VK_VERSION_MAJOR(v), VK_VERSION_MINOR(v), a->timeline ? "timeline" : "fences",
+                       a->compute_only ? "compute" : "shared-with-graphics", a->subgroup,
+                       limits->maxComputeWorkGroupInvocations, limits->maxComputeSharedMemorySize,
+                       limits->maxStorageBufferRange, limits->maxPushConstantsSize,
+                       a->timestamp_bits != 0 ? " timestamps" : "", a->budget ? " budget" : "");
+    }
+    return M3_OK;
 }

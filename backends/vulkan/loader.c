@@ -1,5 +1,5 @@
 /* loader: the system's Vulkan loader, opened at run time: a machine without one can load this plugin all the same. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/loader.h"
 
 #include <dlfcn.h>
 

@@ -1,5 +1,11 @@
 /* measure: the peak of fused multiply-adds, by launches of measure.comp that grow until one is long enough. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/measure.h"
+#include "backends/lowering/lower.h"
+#include "backends/vulkan/buffer.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/exec.h"
+#include "backends/vulkan/program.h"
+#include "backends/vulkan/queue.h"
 
 #include <time.h>
 

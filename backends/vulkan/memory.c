@@ -1,6 +1,10 @@
 /* memory: few large allocations of the driver (blocks), each cut into pieces by the first gap that fits. A buffer that
  * would fill half a block gets one of its own. Blocks that the host sees stay mapped. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/memory.h"
+#include "backends/vulkan/buffer.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/instance.h"
+#include "backends/vulkan/queue.h"
 
 static const uint64_t shared_block = 64 << 20;
 
@@ -78,7 +82,7 @@ void vulkan_memory_close(m3_device_impl *device)
     device->memory.blocks = NULL;
 }
 
-void vulkan_memory_room(const m3_device_impl *device, uint32_t type, uint64_t *total, uint64_t *room)
+void vulkan_memory_capacity(const m3_device_impl *device, uint32_t type, uint64_t *total, uint64_t *unused)
 {
     const vulkan_adapter *a = device->adapter;
     const uint32_t heap = a->memory.memoryTypes[type].heapIndex;
@@ -86,28 +90,28 @@ void vulkan_memory_room(const m3_device_impl *device, uint32_t type, uint64_t *t
     for (const vulkan_block *block = device->memory.blocks; block != NULL; block = block->next)
         if (a->memory.memoryTypes[block->type].heapIndex == heap) held += block->bytes;
     *total = a->memory.memoryHeaps[heap].size;
-    *room = *total > held ? *total - held : 0;
+    *unused = *total > held ? *total - held : 0;
     if (!a->budget) return;
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
     VkPhysicalDeviceMemoryProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
                                              .pNext = &budget};
     device->instance->vk.GetPhysicalDeviceMemoryProperties2(a->physical, &all);
-    *room = budget.heapBudget[heap] > budget.heapUsage[heap] ? budget.heapBudget[heap] - budget.heapUsage[heap] : 0;
+    *unused = budget.heapBudget[heap] > budget.heapUsage[heap] ? budget.heapBudget[heap] - budget.heapUsage[heap] : 0;
 }
 
 /* Lack of device memory is told with the figures of the heap that was asked. */
 static m3_status explain(m3_device_impl *device, VkResult result, uint32_t type, uint64_t bytes, m3_error *err)
 {
     const bool local = (device->adapter->memory.memoryTypes[type].propertyFlags & LOCAL) != 0;
-    uint64_t total = 0, room = 0;
+    uint64_t total = 0, unused = 0;
     if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) return vulkan_result(device, result, "memory of a buffer", err);
-    vulkan_memory_room(device, type, &total, &room);
+    vulkan_memory_capacity(device, type, &total, &unused);
     return M3_FAIL(err, M3_ERR_MEMORY, "buffer",
                    "%llu bytes were asked, of %llu bytes of %s memory %llu are free; free memory or use a smaller "
                    "batch",
                    (unsigned long long)bytes, (unsigned long long)total, local ? "device" : "host",
-                   (unsigned long long)room);
+                   (unsigned long long)unused);
 }
 
 static m3_status add_block(m3_device_impl *device, uint32_t type, uint64_t bytes, m3_error *err)
@@ -146,14 +150,14 @@ static bool take_gap(vulkan_block *block, m3_buffer *buffer, uint64_t bytes, uin
     m3_buffer **link = &block->pieces;
     uint64_t at = 0;
     while (*link != NULL && up(at, alignment) + bytes > (*link)->offset) {
-        at = (*link)->offset + (*link)->room;
+        at = (*link)->offset + (*link)->capacity;
         link = &(*link)->next;
     }
     at = up(at, alignment);
     if (*link == NULL && (at > block->bytes || bytes > block->bytes - at)) return false;
     buffer->block = block;
     buffer->offset = at;
-    buffer->room = bytes;
+    buffer->capacity = bytes;
     buffer->data = block->mapped != NULL ? block->mapped + at : NULL;
     buffer->next = *link;
     *link = buffer;
@@ -185,4 +189,14 @@ void vulkan_memory_give(m3_device_impl *device, m3_buffer *buffer)
     while (*at != block) at = &(*at)->next;
     *at = block->next;
     free_block(device, block);
+}
+
+uint64_t vulkan_memory_used(m3_device_impl *device)
+{
+    return atomic_load(&device->memory.used);
+}
+
+void vulkan_memory_count(m3_device_impl *device, int64_t bytes)
+{
+    atomic_fetch_add(&device->memory.used, (uint64_t)bytes);
 }

@@ -1,6 +1,7 @@
 /* options: what `--device-option KEY=VALUE` sets, for users and for tests. */
+#include "backends/vulkan/options.h"
 #include "backends/lowering/plugin.h"
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/device.h"
 
 #include <string.h>
 

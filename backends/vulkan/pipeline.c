@@ -1,6 +1,12 @@
 /* pipeline: one for each module, constants and group size, kept by the device. Set 0 has the buffers as bindings 0, 1,
  * …; words are push constants; specialisation constants 0 to 2 are the group size and the others follow from 3. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/pipeline.h"
+#include "backends/lowering/lower.h"
+#include "backends/vulkan/custom.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/hash.h"
+#include "backends/vulkan/queue.h"
+#include "backends/vulkan/shaders.h"
 
 #include <string.h>
 
@@ -70,8 +76,8 @@ static bool same(const vulkan_pipeline *p, const vulkan_pipeline *key)
            memcmp(p->values, key->values, key->value_count * sizeof key->values[0]) == 0;
 }
 
-static m3_status get(m3_device_impl *device, const lower_dispatch *d, const vulkan_module *code, vulkan_step *step,
-                     m3_error *err)
+static m3_status get(m3_device_impl *device, const lower_dispatch *d, const vulkan_module *code,
+                     const vulkan_pipeline **pipeline, m3_error *err)
 {
     const m3_host *host = device->host;
     vulkan_layout *layout = NULL;
@@ -86,6 +92,7 @@ static m3_status get(m3_device_impl *device, const lower_dispatch *d, const vulk
         p = host->allocate(host->user, 1, sizeof *p);
         if (p == NULL) return M3_FAIL_MEMORY(err, d->entry, sizeof *p);
         *p = key;
+        p->layout = layout;
         if ((st = build(device, p, code, layout->pipeline, err)) != M3_OK) {
             host->release(host->user, p);
             return st;
@@ -94,13 +101,12 @@ static m3_status get(m3_device_impl *device, const lower_dispatch *d, const vulk
         device->pipelines = p;
         device->built++;
     }
-    step->pipeline = p->pipeline;
-    step->set_layout = layout->set;
-    step->layout = layout->pipeline;
+    *pipeline = p;
     return M3_OK;
 }
 
-m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, vulkan_step *step, m3_error *err)
+m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
+                              m3_error *err)
 {
     const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
     if (shader == NULL)
@@ -109,12 +115,12 @@ m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, v
     char what[WHAT_BYTES];
     (void)snprintf(what, sizeof what, "the pipeline of shaders/vulkan/%s.comp, entry '%s'", d->source, d->entry);
     const vulkan_module code = {shader->words, shader->bytes, "main", what, (uint64_t)(uintptr_t)shader->words};
-    return get(device, d, &code, step, err);
+    return get(device, d, &code, pipeline, err);
 }
 
 /* By its content: the code may go away with its program, and other code may take its place. */
 m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d, const m3_node *node,
-                                 vulkan_step *step, m3_error *err)
+                                 const vulkan_pipeline **pipeline, m3_error *err)
 {
     const m3_kernel_desc *desc = vulkan_custom(node);
     char what[WHAT_BYTES];
@@ -122,7 +128,7 @@ m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d
     const uint64_t hash = vulkan_hash(VULKAN_HASH_START, desc->code, (size_t)desc->code_bytes);
     const vulkan_module code = {desc->code, (size_t)desc->code_bytes, desc->entry, what,
                                 vulkan_hash(hash, desc->entry, strlen(desc->entry))};
-    return get(device, d, &code, step, err);
+    return get(device, d, &code, pipeline, err);
 }
 
 void vulkan_pipelines_close(m3_device_impl *device)

@@ -1,5 +1,15 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/buffer.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/instance.h"
+#include "backends/vulkan/limits.h"
+#include "backends/vulkan/measure.h"
+#include "backends/vulkan/memory.h"
+#include "backends/vulkan/program.h"
+#include "backends/vulkan/queue.h"
+#include "backends/vulkan/run.h"
+#include "backends/vulkan/transfer.h"
+#include "backends/vulkan/tune.h"
 
 /* Without a loader, a driver or a device there is nothing to list, which is no failure; the log says why. */
 static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
@@ -28,6 +38,16 @@ static void close_backend(m3_backend *backend)
     backend->host->release(backend->host->user, backend);
 }
 
+/* Variants are measured, where the device was opened for it, before the program is compiled that uses them. */
+static m3_status compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                         m3_exec_impl **exec, m3_error *err)
+{
+    *exec = NULL;
+    m3_status st = vulkan_check(device, err);
+    if (st == M3_OK) st = vulkan_tune(device, program, err);
+    return st == M3_OK ? vulkan_compile(device, &device->traits, program, buffers, exec, err) : st;
+}
+
 static const m3_backend_api api = {
     .size = M3_STRUCT_SIZE(m3_backend_api, tuning),
     .open = open_backend,
@@ -43,7 +63,7 @@ static const m3_backend_api api = {
     .upload = vulkan_upload,
     .download = vulkan_download,
     .supports = vulkan_supports,
-    .compile = vulkan_compile,
+    .compile = compile,
     .exec_free = vulkan_exec_free,
     .submit = vulkan_submit,
     .wait = vulkan_wait,

@@ -1,7 +1,17 @@
 /* program: nodes become dispatches (backends/lowering), dispatches become steps with a pipeline and a descriptor set,
  * and steps get the level at which they run (hazards.c). */
+#include "backends/vulkan/program.h"
+#include "backends/lowering/lower.h"
 #include "backends/lowering/plugin.h"
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/buffer.h"
+#include "backends/vulkan/custom.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/exec.h"
+#include "backends/vulkan/hazards.h"
+#include "backends/vulkan/pipeline.h"
+#include "backends/vulkan/queue.h"
+#include "backends/vulkan/record.h"
+#include "backends/vulkan/transfer.h"
 
 #include <string.h>
 
@@ -136,34 +146,6 @@ static m3_status make_buffers(m3_device_impl *device, m3_buffer *const *buffers,
 
 /* Steps. */
 
-/* Place of a view's buffer in exec->buffers; one buffer may hold several segments. */
-static uint32_t buffer_of(const m3_exec_impl *exec, const lower_view *view)
-{
-    if (view->memory == LOWER_SCRATCH) return exec->segment_count;
-    if (view->memory == LOWER_TABLE) return exec->segment_count + 1;
-    uint32_t i = 0;
-    while (exec->buffers[i] != exec->buffers[view->segment]) i++;
-    return i;
-}
-
-/* Bytes as a kernel sees them: whole words. */
-static uint64_t whole(uint64_t bytes)
-{
-    return (bytes + 3) / 4 * 4;
-}
-
-uint32_t vulkan_step_ranges(const m3_exec_impl *exec, const lower_dispatch *d, bool writes, vulkan_range *ranges)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < d->buffer_count; i++) {
-        const lower_view *view = &d->buffers[i];
-        if (view->memory == LOWER_NOTHING || view->memory == LOWER_TABLE || (writes && !view->write)) continue;
-        ranges[count++] =
-            (vulkan_range){buffer_of(exec, view), view->write, view->offset, view->offset + whole(view->bytes), 0};
-    }
-    return count;
-}
-
 static m3_status write_set(m3_device_impl *device, const m3_exec_impl *exec, const vulkan_step *step, m3_error *err)
 {
     const lower_dispatch *d = step->dispatch;
@@ -174,8 +156,8 @@ static m3_status write_set(m3_device_impl *device, const m3_exec_impl *exec, con
         const lower_view *view = &d->buffers[i];
         infos[i] = (VkDescriptorBufferInfo){device->dummy->buffer, 0, VK_WHOLE_SIZE};
         if (view->memory != LOWER_NOTHING)
-            infos[i] = (VkDescriptorBufferInfo){exec->buffers[buffer_of(exec, view)]->buffer, view->offset,
-                                                whole(view->bytes)};
+            infos[i] = (VkDescriptorBufferInfo){exec->buffers[vulkan_exec_buffer(exec, view)]->buffer, view->offset,
+                                                vulkan_view_bytes(view)};
         if (infos[i].offset % alignment != 0)
             return M3_FAIL(err, M3_ERR_RANGE, d->entry, "a tensor lies at byte %llu, places are multiples of %u",
                            (unsigned long long)infos[i].offset, device->alignment);
@@ -202,13 +184,13 @@ static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_e
     for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
         vulkan_step *step = &exec->steps[i];
         const lower_dispatch *d = step->dispatch;
-        st = d->source != NULL ? vulkan_pipeline_get(device, d, step, err)
-                               : vulkan_pipeline_custom(device, d, program->nodes[d->node], step, err);
+        st = d->source != NULL ? vulkan_pipeline_get(device, d, &step->pipeline, err)
+                               : vulkan_pipeline_custom(device, d, program->nodes[d->node], &step->pipeline, err);
         if (st != M3_OK) break;
         const VkDescriptorSetAllocateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                                  .descriptorPool = exec->descriptors,
                                                  .descriptorSetCount = 1,
-                                                 .pSetLayouts = &step->set_layout};
+                                                 .pSetLayouts = &step->pipeline->layout->set};
         st = vulkan_result(device, device->vk.AllocateDescriptorSets(device->device, &set, &step->set),
                            "a descriptor set", err);
         if (st == M3_OK) st = write_set(device, exec, step, err);
@@ -225,7 +207,7 @@ static m3_status order(m3_device_impl *device, m3_exec_impl *exec, m3_error *err
     uint32_t at = 0;
     for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
         vulkan_step *step = &exec->steps[i];
-        const uint32_t count = vulkan_step_ranges(exec, step->dispatch, false, ranges);
+        const uint32_t count = vulkan_exec_ranges(exec, step->dispatch, false, ranges);
         st = vulkan_hazards_add(&hazards, ranges, count, &step->level, err);
         if (step->level >= exec->levels) exec->levels = step->level + 1;
     }
@@ -248,8 +230,8 @@ m3_status vulkan_compile_list(m3_device_impl *device, const m3_program *program,
     return vulkan_check(device, err); /* a message of the validation layer */
 }
 
-m3_status vulkan_compile_with(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
-                              m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
+m3_status vulkan_compile(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
+                         m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
 {
     const m3_host *host = device->host;
     *exec = NULL;
@@ -267,15 +249,6 @@ m3_status vulkan_compile_with(m3_device_impl *device, const lower_traits *traits
     else
         vulkan_exec_free(device, made);
     return st;
-}
-
-m3_status vulkan_compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
-                         m3_exec_impl **exec, m3_error *err)
-{
-    *exec = NULL;
-    m3_status st = vulkan_check(device, err);
-    if (st == M3_OK) st = vulkan_tune(device, program, err);
-    return st == M3_OK ? vulkan_compile_with(device, &device->traits, program, buffers, exec, err) : st;
 }
 
 void vulkan_exec_free(m3_device_impl *device, m3_exec_impl *exec)

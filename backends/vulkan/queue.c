@@ -1,7 +1,9 @@
 /* queue: values rise with every submit and transfer; what is in flight stands in a ring in that order. A flight ends
  * when its semaphore value (or fence) is reached and its copy to host memory is done; ends come in order, made by
  * whoever waits. The first failure sticks. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/queue.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/instance.h"
 
 #include <string.h>
 #include <time.h>

@@ -1,66 +1,30 @@
 /* record: the commands of a program, once. Dispatches stand by levels, with one barrier between two levels over the
  * ranges that the first one wrote. A timed recording keeps the order of nodes and lets none overlap another. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/record.h"
+#include "backends/lowering/lower.h"
+#include "backends/vulkan/buffer.h"
+#include "backends/vulkan/commands.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/exec.h"
+#include "backends/vulkan/hazards.h"
+#include "backends/vulkan/queue.h"
 
 enum {
     COMPUTE = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-    COPY = VK_PIPELINE_STAGE_TRANSFER_BIT,
     READ = VK_ACCESS_SHADER_READ_BIT,
     WRITE = VK_ACCESS_SHADER_WRITE_BIT
 };
 
-m3_status vulkan_commands(m3_device_impl *device, VkCommandPool *pool, VkCommandBuffer *commands, m3_error *err)
-{
-    const VkCommandPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                          .queueFamilyIndex = device->adapter->family};
-    VkResult result = device->vk.CreateCommandPool(device->device, &info, NULL, pool);
-    const VkCommandBufferAllocateInfo allocate = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                                  .commandPool = *pool,
-                                                  .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                                  .commandBufferCount = 1};
-    if (result == VK_SUCCESS) result = device->vk.AllocateCommandBuffers(device->device, &allocate, commands);
-    return vulkan_result(device, result, "a command buffer", err);
-}
-
-void vulkan_record_start(m3_device_impl *device, VkCommandBuffer commands)
-{
-    const VkMemoryBarrier all = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                 .srcAccessMask = WRITE | VK_ACCESS_TRANSFER_WRITE_BIT,
-                                 .dstAccessMask =
-                                     READ | WRITE | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
-    device->vk.CmdPipelineBarrier(commands, COMPUTE | COPY, COMPUTE | COPY, 0, 1, &all, 0, NULL, 0, NULL);
-}
-
-static VkBufferMemoryBarrier barrier(VkBuffer buffer, uint64_t offset, uint64_t bytes, VkAccessFlags from,
-                                     VkAccessFlags to)
-{
-    return (VkBufferMemoryBarrier){.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_BARRIER,
-                                   .srcAccessMask = from,
-                                   .dstAccessMask = to,
-                                   .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
-                                   .dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
-                                   .buffer = buffer,
-                                   .offset = offset,
-                                   .size = bytes};
-}
-
-void vulkan_record_to_host(m3_device_impl *device, VkCommandBuffer commands, VkBuffer buffer, uint64_t offset,
-                           uint64_t bytes, bool copied)
-{
-    const VkBufferMemoryBarrier one = barrier(
-        buffer, offset, bytes, copied ? (VkAccessFlags)VK_ACCESS_TRANSFER_WRITE_BIT : WRITE, VK_ACCESS_HOST_READ_BIT);
-    device->vk.CmdPipelineBarrier(commands, copied ? COPY : COMPUTE, VK_PIPELINE_STAGE_HOST_BIT, 0, 0, NULL, 1, &one, 0,
-                                  NULL);
-}
-
 static void dispatch(m3_device_impl *device, VkCommandBuffer commands, const vulkan_step *step, VkPipeline *bound)
 {
     const lower_dispatch *d = step->dispatch;
-    if (*bound != step->pipeline) device->vk.CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, step->pipeline);
-    *bound = step->pipeline;
-    device->vk.CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, step->layout, 0, 1, &step->set, 0, NULL);
+    if (*bound != step->pipeline->pipeline)
+        device->vk.CmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, step->pipeline->pipeline);
+    *bound = step->pipeline->pipeline;
+    device->vk.CmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, step->pipeline->layout->pipeline, 0, 1,
+                                     &step->set, 0, NULL);
     if (d->word_count > 0)
-        device->vk.CmdPushConstants(commands, step->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+        device->vk.CmdPushConstants(commands, step->pipeline->layout->pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                                     d->word_count * (uint32_t)sizeof d->words[0], d->words);
     device->vk.CmdDispatch(commands, d->count[0], d->count[1], d->count[2]);
 }
@@ -70,11 +34,12 @@ static uint32_t collect(m3_exec_impl *exec, vulkan_step *const *steps, uint32_t 
 {
     uint32_t ranges = 0;
     for (uint32_t i = 0; i < count; i++)
-        ranges += vulkan_step_ranges(exec, steps[i]->dispatch, true, &exec->ranges[ranges]);
+        ranges += vulkan_exec_ranges(exec, steps[i]->dispatch, true, &exec->ranges[ranges]);
     ranges = vulkan_ranges_join(exec->ranges, ranges);
     for (uint32_t i = 0; i < ranges; i++) {
         const vulkan_range *r = &exec->ranges[i];
-        exec->barriers[i] = barrier(exec->buffers[r->buffer]->buffer, r->from, r->to - r->from, WRITE, READ | WRITE);
+        exec->barriers[i] =
+            vulkan_barrier(exec->buffers[r->buffer]->buffer, r->from, r->to - r->from, WRITE, READ | WRITE);
     }
     return ranges;
 }
@@ -93,7 +58,7 @@ static void record_end(m3_device_impl *device, m3_exec_impl *exec, VkCommandBuff
         const m3_buffer *buffer = exec->buffers[i];
         if (buffer == NULL || buffer->data == NULL) continue;
         if ((buffer->usage & (M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE)) == 0) continue;
-        vulkan_record_to_host(device, commands, buffer->buffer, 0, VK_WHOLE_SIZE, false);
+        vulkan_barrier_to_host(device, commands, buffer->buffer, 0, VK_WHOLE_SIZE, false);
         exec->barrier_count++;
     }
 }
@@ -103,11 +68,11 @@ m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *er
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VkPipeline bound = VK_NULL_HANDLE;
     uint32_t first = 0, number = 0;
-    m3_status st = vulkan_commands(device, &exec->pool, &exec->plain, err);
+    m3_status st = vulkan_commands_create(device, &exec->pool, &exec->plain, err);
     if (st != M3_OK) return st;
     VkResult result = device->vk.BeginCommandBuffer(exec->plain, &info);
     if (result != VK_SUCCESS) return vulkan_result(device, result, "vkBeginCommandBuffer", err);
-    vulkan_record_start(device, exec->plain);
+    vulkan_barrier_at_start(device, exec->plain);
     exec->barrier_count = 1;
     for (uint32_t i = 0; i < exec->step_count; i++) {
         if (exec->sorted[i]->level != exec->sorted[first]->level) {
@@ -130,7 +95,7 @@ static void record_nodes(m3_device_impl *device, m3_exec_impl *exec)
     uint32_t at = 0;
     const uint32_t barriers = exec->barrier_count;
     device->vk.CmdResetQueryPool(exec->timed, exec->queries, 0, 2 * exec->node_count);
-    vulkan_record_start(device, exec->timed);
+    vulkan_barrier_at_start(device, exec->timed);
     for (uint32_t node = 0; node < exec->node_count; node++) {
         device->vk.CmdWriteTimestamp(exec->timed, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, exec->queries, 2 * node);
         for (; at < exec->step_count && exec->steps[at].dispatch->node == node; at++) {
@@ -160,7 +125,7 @@ m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_err
                                            .queryType = VK_QUERY_TYPE_TIMESTAMP,
                                            .queryCount = 2 * exec->node_count};
     VkResult result;
-    m3_status st = vulkan_commands(device, &exec->timed_pool, &exec->timed, err);
+    m3_status st = vulkan_commands_create(device, &exec->timed_pool, &exec->timed, err);
     if (st != M3_OK) goto failed;
     result = device->vk.CreateQueryPool(device->device, &queries, NULL, &exec->queries);
     if ((st = vulkan_result(device, result, "vkCreateQueryPool", err)) != M3_OK) goto failed;

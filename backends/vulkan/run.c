@@ -1,5 +1,9 @@
 /* run: a run is one submission of what was recorded, and its times are read when they are asked for. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/run.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/exec.h"
+#include "backends/vulkan/queue.h"
+#include "backends/vulkan/record.h"
 
 m3_status vulkan_start(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
 {

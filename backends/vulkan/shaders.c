@@ -1,5 +1,6 @@
 /* shaders: the SPIR-V that the build made of shaders/vulkan, by source and entry. */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/shaders.h"
+#include "backends/vulkan/hash.h"
 
 #include <string.h>
 

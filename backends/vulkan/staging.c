@@ -1,6 +1,9 @@
-/* staging: copies in pieces through a ring of buffers that both sides see, so that the host fills or empties one while
- * the device works on the next. */
-#include "backends/vulkan/vulkan.h"
+/* staging: a piece is used again when its last copy is over. */
+#include "backends/vulkan/staging.h"
+#include "backends/vulkan/buffer.h"
+#include "backends/vulkan/commands.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/queue.h"
 
 #include <string.h>
 
@@ -14,7 +17,7 @@ static void close_stage(m3_device_impl *device, vulkan_stage *stage)
 static m3_status open_stage(m3_device_impl *device, vulkan_stage *stage, uint32_t type, m3_error *err)
 {
     const m3_status st = vulkan_buffer_make(device, VULKAN_STAGE_BYTES, 0, type, &stage->buffer, err);
-    return st == M3_OK ? vulkan_commands(device, &stage->pool, &stage->commands, err) : st;
+    return st == M3_OK ? vulkan_commands_create(device, &stage->pool, &stage->commands, err) : st;
 }
 
 m3_status vulkan_staging_open(m3_device_impl *device, m3_error *err)
@@ -22,8 +25,8 @@ m3_status vulkan_staging_open(m3_device_impl *device, m3_error *err)
     m3_status st = M3_OK;
     if (device->unified) return M3_OK;
     for (uint32_t i = 0; i < VULKAN_STAGES && st == M3_OK; i++) {
-        st = open_stage(device, &device->upload_stages[i], device->memory.upload_type, err);
-        if (st == M3_OK) st = open_stage(device, &device->download_stages[i], device->memory.download_type, err);
+        st = open_stage(device, &device->stages.uploads[i], device->memory.upload_type, err);
+        if (st == M3_OK) st = open_stage(device, &device->stages.downloads[i], device->memory.download_type, err);
     }
     return st;
 }
@@ -31,8 +34,8 @@ m3_status vulkan_staging_open(m3_device_impl *device, m3_error *err)
 void vulkan_staging_close(m3_device_impl *device)
 {
     for (uint32_t i = 0; i < VULKAN_STAGES; i++) {
-        close_stage(device, &device->upload_stages[i]);
-        close_stage(device, &device->download_stages[i]);
+        close_stage(device, &device->stages.uploads[i]);
+        close_stage(device, &device->stages.downloads[i]);
     }
 }
 
@@ -47,18 +50,18 @@ static m3_status begin(m3_device_impl *device, vulkan_stage *ring, uint32_t *nex
     if (st != M3_OK) return st;
     VkResult result = device->vk.ResetCommandPool(device->device, s->pool, 0);
     if (result == VK_SUCCESS) result = device->vk.BeginCommandBuffer(s->commands, &info);
-    if (result == VK_SUCCESS) vulkan_record_start(device, s->commands);
+    if (result == VK_SUCCESS) vulkan_barrier_at_start(device, s->commands);
     return vulkan_result(device, result, "vkBeginCommandBuffer", err);
 }
 
-m3_status vulkan_stage_upload(m3_device_impl *device, m3_buffer *to, uint64_t offset, const void *from, uint64_t bytes,
-                              uint64_t *value, m3_error *err)
+m3_status vulkan_staging_upload(m3_device_impl *device, m3_buffer *to, uint64_t offset, const void *from,
+                                uint64_t bytes, uint64_t *value, m3_error *err)
 {
     m3_status st = M3_OK;
     for (uint64_t at = 0; at < bytes && st == M3_OK; at += VULKAN_STAGE_BYTES) {
         const uint64_t part = bytes - at < VULKAN_STAGE_BYTES ? bytes - at : VULKAN_STAGE_BYTES;
         vulkan_stage *stage = NULL;
-        if ((st = begin(device, device->upload_stages, &device->next_upload, &stage, err)) != M3_OK) break;
+        if ((st = begin(device, device->stages.uploads, &device->stages.next_upload, &stage, err)) != M3_OK) break;
         memcpy(stage->buffer->data, (const unsigned char *)from + at, (size_t)part);
         const VkBufferCopy copy = {0, offset + at, part};
         device->vk.CmdCopyBuffer(stage->commands, stage->buffer->buffer, to->buffer, 1, &copy);
@@ -69,17 +72,17 @@ m3_status vulkan_stage_upload(m3_device_impl *device, m3_buffer *to, uint64_t of
     return st;
 }
 
-m3_status vulkan_stage_download(m3_device_impl *device, m3_buffer *from, uint64_t offset, void *to, uint64_t bytes,
-                                uint64_t *value, m3_error *err)
+m3_status vulkan_staging_download(m3_device_impl *device, m3_buffer *from, uint64_t offset, void *to, uint64_t bytes,
+                                  uint64_t *value, m3_error *err)
 {
     m3_status st = M3_OK;
     for (uint64_t at = 0; at < bytes && st == M3_OK; at += VULKAN_STAGE_BYTES) {
         const uint64_t part = bytes - at < VULKAN_STAGE_BYTES ? bytes - at : VULKAN_STAGE_BYTES;
         vulkan_stage *stage = NULL;
-        if ((st = begin(device, device->download_stages, &device->next_download, &stage, err)) != M3_OK) break;
+        if ((st = begin(device, device->stages.downloads, &device->stages.next_download, &stage, err)) != M3_OK) break;
         const VkBufferCopy copy = {offset + at, 0, part};
         device->vk.CmdCopyBuffer(stage->commands, from->buffer, stage->buffer->buffer, 1, &copy);
-        vulkan_record_to_host(device, stage->commands, stage->buffer->buffer, 0, part, true);
+        vulkan_barrier_to_host(device, stage->commands, stage->buffer->buffer, 0, part, true);
         st = vulkan_result(device, device->vk.EndCommandBuffer(stage->commands), "vkEndCommandBuffer", err);
         if (st == M3_OK)
             st = vulkan_queue_submit(device, stage->commands, (unsigned char *)to + at, stage->buffer->data, part,

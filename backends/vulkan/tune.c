@@ -1,6 +1,15 @@
 /* tune: what the device knows by measurement: a file beside the pipelines' cache, read when the device is opened, and
  * with option tune=yes extended by what a program leaves open (backends/lowering/tuning.h). */
-#include "backends/vulkan/vulkan.h"
+#include "backends/vulkan/tune.h"
+#include "backends/lowering/lower.h"
+#include "backends/lowering/tuning.h"
+#include "backends/vulkan/buffer.h"
+#include "backends/vulkan/device.h"
+#include "backends/vulkan/exec.h"
+#include "backends/vulkan/program.h"
+#include "backends/vulkan/queue.h"
+#include "backends/vulkan/run.h"
+#include "backends/vulkan/transfer.h"
 
 #include <time.h>
 
@@ -73,7 +82,7 @@ static m3_status time_way(void *user, const lower_traits *traits, const m3_progr
     *microseconds = 0;
     if ((st = vulkan_buffer_create(device, program->segments[0].bytes, usage, &buffer, err)) != M3_OK) goto done;
     if ((st = fill(device, buffer, err)) != M3_OK) goto done;
-    if ((st = vulkan_compile_with(device, traits, program, &buffer, &exec, err)) != M3_OK) goto done;
+    if ((st = vulkan_compile(device, traits, program, &buffer, &exec, err)) != M3_OK) goto done;
     if (device->adapter->timestamp_bits != 0) st = vulkan_profile(device, exec, true, err);
     for (int i = 0; i <= RUNS && st == M3_OK; i++) {
         double now = 0;

@@ -6,7 +6,8 @@
  * faults are seen. Skipped where Oclgrind is not installed.
  * Labels: kernels
  * Parts: opencl,shape=processor opencl,shape=gpu opencl,shape=gpu,vector=1,lanes=64 */
-#include "backends/opencl/opencl.h"
+#include "backends/lowering/lower.h"
+#include "backends/opencl/device.h"
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
 #include "tests/support/backend_rig.h"

@@ -1,5 +1,7 @@
 /* The OpenCL backend's compiled programs on disk: keys, what is read again, and a host without a folder. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/cache.h"
+#include "backends/opencl/device.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

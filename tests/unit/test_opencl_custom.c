@@ -1,6 +1,7 @@
 /* Which groups of a custom kernel in OpenCL C a device takes. It is asked before anything runs, since a launch that is
  * refused loses the device. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/program.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

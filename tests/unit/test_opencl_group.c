@@ -1,5 +1,8 @@
 /* How the groups of a kernel come to fit, on a device whose compiler made a kernel that takes few items. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/exec.h"
+#include "backends/opencl/group.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

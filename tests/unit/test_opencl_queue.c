@@ -1,6 +1,11 @@
 /* What the queue of the OpenCL backend keeps of work under way, and when it waits, on a driver that finishes work only
  * when it is told to. */
-#include "backends/opencl/opencl.h"
+#include "backends/opencl/api.h"
+#include "backends/opencl/buffer.h"
+#include "backends/opencl/device.h"
+#include "backends/opencl/exec.h"
+#include "backends/opencl/queue.h"
+#include "backends/opencl/run.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

@@ -1,0 +1,28 @@
+/* platform: the devices of all platforms, and what their drivers say about them. */
+#ifndef OPENCL_PLATFORM_H
+#define OPENCL_PLATFORM_H
+
+#include "backends/opencl/api.h"
+#include "m3bsr/backend.h"
+
+/* A device as it is listed. */
+typedef struct opencl_slot {
+    cl_platform_id platform;
+    cl_device_id id;
+} opencl_slot;
+
+/* One opened plugin. */
+struct m3_backend {
+    const m3_host *host;
+    opencl_api cl;
+    opencl_slot *slots;
+    uint32_t slot_count;
+};
+
+m3_status opencl_find(m3_backend *backend, m3_error *err);
+m3_status opencl_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err);
+/* Text of a device, cut to bytes; "" when it has none. */
+void opencl_text(const opencl_api *cl, cl_device_id id, cl_device_info what, char *text, size_t bytes);
+uint64_t opencl_number(const opencl_api *cl, cl_device_id id, cl_device_info what);
+
+#endif

@@ -1,0 +1,33 @@
+/* pipeline: compiled shaders, one for each module, workgroup size and values of specialisation constants. Made once and
+ * kept by the device. */
+#ifndef VULKAN_PIPELINE_H
+#define VULKAN_PIPELINE_H
+
+#include <vulkan/vulkan_core.h>
+
+#include "backends/lowering/lower.h"
+
+/* For so many buffers. */
+typedef struct vulkan_layout {
+    VkDescriptorSetLayout set;
+    VkPipelineLayout pipeline;
+} vulkan_layout;
+
+typedef struct vulkan_pipeline {
+    uint64_t code; /* of its module; with what follows it is the key */
+    int32_t values[3 + LOWER_MAX_CONSTANTS];
+    uint32_t value_count, buffers;
+    VkPipeline pipeline;
+    const vulkan_layout *layout;
+    struct vulkan_pipeline *next;
+} vulkan_pipeline;
+
+/* The pipeline of a dispatch, borrowed. */
+m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
+                              m3_error *err);
+/* With a module that is not one of ours, but a custom op's. */
+m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d, const m3_node *node,
+                                 const vulkan_pipeline **pipeline, m3_error *err);
+void vulkan_pipelines_close(m3_device_impl *device);
+
+#endif

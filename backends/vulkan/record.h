@@ -1,0 +1,12 @@
+/* record: the commands of a program. */
+#ifndef VULKAN_RECORD_H
+#define VULKAN_RECORD_H
+
+#include "m3bsr/backend.h"
+
+m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
+/* On failure nothing of it is left, and it may be tried again. */
+m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
+void vulkan_forget_timed(m3_device_impl *device, m3_exec_impl *exec);
+
+#endif
