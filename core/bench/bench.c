@@ -8,8 +8,13 @@
 #include <time.h>
 
 #include "core/base/alloc.h"
+#include "core/data/draw.h"
+#include "core/programs/programs.h"
 #include "core/runtime/engine.h"
 #include "core/serve/serve.h"
+#include "core/train/batch.h"
+#include "core/train/lr_schedule.h"
+#include "m3bsr/bench.h"
 
 enum { WARM_UPS = 2, LEAST_RUNS = 5, MOST_RUNS = 1000, PROFILED_RUNS = 5, TOP = 10, OPS = 64, SEED = 1 };
 static const double about_s = 10.0;

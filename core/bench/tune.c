@@ -1,6 +1,8 @@
 /* tune: compile the training step and inference on a device that measures while it compiles. */
+#include "core/programs/programs.h"
 #include "core/runtime/engine.h"
-#include "core/train/internal.h"
+#include "core/settings/settings.h"
+#include "m3bsr/bench.h"
 
 static m3_status take_settings(m3_device *device, const m3_settings *settings, uint32_t batch, m3_model_config *config,
                                m3_error *err)

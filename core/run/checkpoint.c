@@ -2,6 +2,8 @@
  * "adam.v.NAME"), and in its metadata every counter that a later step, the order of samples or the log depends on.
  * Reals are written in hexadecimal, so that they come back with all their bits. Features are the set's and sums of
  * accumulated gradients are zero between steps, so neither is saved. */
+#include "core/run/checkpoint.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +11,6 @@
 
 #include "core/base/alloc.h"
 #include "core/base/safetensors.h"
-#include "core/train/internal.h"
 
 static const char format_name[] = "m3bsr checkpoint 1";
 

@@ -1,6 +1,8 @@
 /* report: what a person and a script look at after a training: metrics.json with the validation metrics of the best
  * epoch, and report.html, one page without anything from elsewhere: curves, metrics, settings. Both come from log.jsonl
  * and settings.yaml alone, so they can be made again at any time. */
+#include "core/run/report.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -9,6 +11,7 @@
 
 #include "core/base/alloc.h"
 #include "core/data/outfile.h"
+#include "core/run/run.h"
 #include "core/settings/settings.h"
 
 typedef struct report {

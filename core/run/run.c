@@ -1,5 +1,7 @@
 /* run: the directory of a training. log.jsonl gets a line at a time; a resumed run cuts it off where its checkpoint was
  * made, so the log of an interrupted run equals that of an uninterrupted one in all but times. */
+#include "core/run/run.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -11,7 +13,6 @@
 
 #include "core/base/alloc.h"
 #include "core/data/outfile.h"
-#include "core/train/internal.h"
 
 char *m3_run_path(const char *folder, const char *name)
 {

@@ -1,6 +1,8 @@
 /* trace: a file for chrome://tracing or Perfetto. A run tells how long each node took, not when it began, so nodes are
  * laid out one after the other from the beginning of their step, or from the end of the step before where a device that
  * works on several nodes at once makes that later. Times are microseconds. */
+#include "core/run/trace.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +10,6 @@
 
 #include "core/base/alloc.h"
 #include "core/data/outfile.h"
-#include "core/train/internal.h"
 
 struct m3_trace {
     m3_outfile out;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/data/draw.h"
 #include "core/runtime/engine.h"
 #include "core/serve/serve.h"
 

@@ -1,8 +1,8 @@
 /* rank: scores of samples, the place of a sample's item among them, and metrics over places (MODEL.md 12). */
-#ifndef M3_CORE_TRAIN_RANK_H
-#define M3_CORE_TRAIN_RANK_H
+#ifndef M3_CORE_SERVE_RANK_H
+#define M3_CORE_SERVE_RANK_H
 
-#include "m3bsr/train.h"
+#include "m3bsr/serve.h"
 
 /** The sizes of an inference executable: ids [B, n, L] -> scores [n, N]. */
 typedef struct m3_infer_shape {

@@ -8,7 +8,11 @@
 
 #include "core/base/alloc.h"
 #include "core/base/safetensors.h"
+#include "core/programs/programs.h"
+#include "core/run/checkpoint.h"
+#include "core/run/run.h"
 #include "core/runtime/engine.h"
+#include "core/settings/settings.h"
 
 /* Popularity. */
 

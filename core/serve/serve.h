@@ -1,9 +1,9 @@
 /* serve: a trained model on a device with its set, as evaluation and recommendation use it. */
-#ifndef M3_CORE_TRAIN_SERVE_H
-#define M3_CORE_TRAIN_SERVE_H
+#ifndef M3_CORE_SERVE_SERVE_H
+#define M3_CORE_SERVE_SERVE_H
 
 #include "core/serve/rank.h"
-#include "core/train/internal.h"
+#include "m3bsr/settings.h"
 
 struct m3_served {
     m3_settings *settings;

@@ -12,6 +12,7 @@
 #include "core/base/alloc.h"
 #include "core/data/outfile.h"
 #include "core/data/text.h"
+#include "core/settings/yaml.h"
 
 typedef struct training_key {
     m3_model_key public;

@@ -2,6 +2,8 @@
  *   lr: 0.001          -> "lr", "0.001"
  *   features: [a, b]   -> "features", "[a, b]"
  * Everything else that YAML can say is refused with its line, so that nothing is read in another sense than meant. */
+#include "core/settings/yaml.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,6 @@
 #include <yaml.h>
 
 #include "core/base/alloc.h"
-#include "core/train/internal.h"
 
 typedef struct seen {
     char *key;

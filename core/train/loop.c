@@ -10,9 +10,17 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/programs/programs.h"
+#include "core/run/checkpoint.h"
+#include "core/run/report.h"
+#include "core/run/run.h"
+#include "core/run/trace.h"
 #include "core/runtime/engine.h"
 #include "core/serve/rank.h"
 #include "core/settings/settings.h"
+#include "core/train/batch.h"
+#include "core/train/lr_schedule.h"
+#include "m3bsr/train.h"
 
 enum { RECENT = 32, TRACED_STEPS = 3 };
 

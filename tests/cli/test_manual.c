@@ -1,7 +1,7 @@
 /* The manual names every key of a configuration, each with its default and meaning as the library tells them:
  *   *width* (64)
  *   	d: width of the model; even */
-#include "m3bsr/train.h"
+#include "m3bsr/settings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

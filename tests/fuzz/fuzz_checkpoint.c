@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "core/train/internal.h"
+#include "core/run/checkpoint.h"
 
 static const m3_shape shape = {2, {2, 3}};
 

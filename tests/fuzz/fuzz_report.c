@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/train/internal.h"
+#include "core/run/report.h"
 
 static void check_page(const char *path)
 {

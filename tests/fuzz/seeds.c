@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "core/base/safetensors.h"
-#include "core/train/internal.h"
+#include "core/run/checkpoint.h"
 #include "m3bsr/data.h"
 #include "tests/fuzz/fuzz.h"
 

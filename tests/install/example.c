@@ -1,4 +1,5 @@
 /* example: open a data set, train a small model on it, and recommend. Usage: example SET RUN */
+#include <m3bsr/serve.h>
 #include <m3bsr/train.h>
 #include <m3bsr/version.h>
 

@@ -1,6 +1,8 @@
 /* devices: what holds for training and serving whatever computes: a lost device leaves a checkpoint that goes on, too
  * little memory says what would fit, a trace shows what ran, and a checkpoint moves to another device.
  * The argument names devices (tests/support/named.h).   Parts: cpu opencl vulkan */
+#include "m3bsr/bench.h"
+#include "m3bsr/serve.h"
 #include "tests/support/named.h"
 #include "tests/support/training.h"
 

@@ -3,6 +3,8 @@
 #include "core/base/alloc.h"
 #include "core/base/safetensors.h"
 #include "core/serve/serve.h"
+#include "m3bsr/bench.h"
+#include "m3bsr/train.h"
 #include "tests/support/data_source.h"
 
 #include <math.h>

@@ -2,6 +2,7 @@
 #ifndef M3_TESTS_SUPPORT_TRAINING_H
 #define M3_TESTS_SUPPORT_TRAINING_H
 
+#include "m3bsr/settings.h"
 #include "m3bsr/train.h"
 #include "tests/support/data_source.h"
 

@@ -1,5 +1,6 @@
 /* batch: order, negatives and padding are pure functions of seed, epoch and batch, and cover what they should. */
-#include "core/train/internal.h"
+#include "core/data/draw.h"
+#include "core/train/batch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 /* rank: places among scores, metrics over places, and the best of many, on hand-worked examples. */
+#include "core/data/draw.h"
 #include "core/serve/serve.h"
 
 #include <math.h>

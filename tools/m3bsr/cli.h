@@ -2,7 +2,7 @@
 #ifndef M3_TOOLS_CLI_H
 #define M3_TOOLS_CLI_H
 
-#include "m3bsr/train.h"
+#include "m3bsr/settings.h"
 
 enum { CLI_DONE = 0, CLI_CHECK_FAILED = 1, CLI_BAD_INPUT = 2, CLI_SYSTEM = 3, CLI_INTERRUPTED = 130 };
 

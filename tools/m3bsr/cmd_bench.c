@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "m3bsr/bench.h"
 #include "tools/m3bsr/cli.h"
 
 static void print_ops(const m3_bench_result *r)

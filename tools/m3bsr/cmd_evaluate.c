@@ -2,6 +2,7 @@
  *   m3bsr evaluate RUN [--split valid|test] */
 #include <string.h>
 
+#include "m3bsr/serve.h"
 #include "tools/m3bsr/cli.h"
 
 static const int cuts[M3_METRIC_CUTS] = {5, 10, 20};

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "m3bsr/serve.h"
 #include "tools/m3bsr/cli.h"
 
 enum { AT_ONCE = 1024 }; /* users asked for in one call */

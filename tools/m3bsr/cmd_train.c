@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "m3bsr/train.h"
 #include "tools/m3bsr/cli.h"
 
 /* The one variable that a signal can reach. */

@@ -2,6 +2,7 @@
  *   m3bsr tune [CONFIG] --backend NAME [--batch N] */
 #include <string.h>
 
+#include "m3bsr/bench.h"
 #include "tools/m3bsr/cli.h"
 
 static void print_result(const cli *c, const m3_tuning *t)

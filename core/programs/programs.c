@@ -2,12 +2,13 @@
  * when memory does not suffice for them, what would fit:
  *   largest b so that  stored + sum over programs of segments(b)  <=  free memory,  found by planning, then by trying.
  */
+#include "core/programs/programs.h"
+
 #include <string.h>
 
 #include "core/base/alloc.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/need.h"
-#include "core/train/internal.h"
 
 enum { HALVES = 3 }; /* the step or its first half, its second half, inference */
 

@@ -3,10 +3,10 @@
  *   constant          lr
  *   linear            lr + (lr_end - lr) p,  p = (t - warmup) / (total - warmup)
  *   cosine            lr_end + (lr - lr_end) (1 + cos(pi p)) / 2 */
+#include "core/train/lr_schedule.h"
+
 #include <math.h>
 #include <string.h>
-
-#include "core/train/internal.h"
 
 static const double pi = 3.14159265358979323846;
 

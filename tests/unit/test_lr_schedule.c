@@ -1,5 +1,5 @@
 /* schedule: the learning rate by step, and AdamW's bias corrections. */
-#include "core/train/internal.h"
+#include "core/train/lr_schedule.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,0 +1,37 @@
+/* programs: the executables of a model over one store, and what would fit when memory does not suffice for them. */
+#ifndef M3_CORE_PROGRAMS_PROGRAMS_H
+#define M3_CORE_PROGRAMS_PROGRAMS_H
+
+#include "m3bsr/model.h"
+#include "m3bsr/runtime.h"
+
+/** What is compiled together over one store. */
+typedef struct m3_programs_plan {
+    m3_device *device;
+    const m3_model_config *config;
+    uint32_t batch;      /**< of a training step; 0: none */
+    uint64_t accumulate; /**< above 1: the step in two halves */
+    uint32_t eval_batch; /**< of inference; 0: none */
+    const char *const *no_pass;
+    bool strict;
+    m3_span fallbacks;
+    const char *key; /**< what its user calls the size that can be changed: "batch", "eval_batch" */
+    bool spread;     /**< its user can set accumulate as well */
+    m3_status (*fill)(void *user, m3_store *store, m3_error *err); /**< writes into the store before; NULL: nothing */
+    void *user;
+} m3_programs_plan;
+
+typedef struct m3_programs {
+    m3_executable *step;  /**< the whole step, or its accumulating half */
+    m3_executable *apply; /**< the other half, NULL unless gradients are accumulated */
+    m3_executable *infer; /**< publishes scores */
+} m3_programs;
+
+/** @param programs  All that the plan has, or none of it. */
+m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err);
+void m3_programs_free(m3_programs *programs);
+/** After making them, or filling their store, failed: if that was for want of device memory, add to the message which
+ * sizes would fit. What was made must have been freed. Slow: it plans and tries. */
+void m3_programs_explain(const m3_programs_plan *plan, m3_error *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* lr_schedule: the learning rate of a step, and AdamW's bias corrections. */
+#ifndef M3_CORE_TRAIN_LR_SCHEDULE_H
+#define M3_CORE_TRAIN_LR_SCHEDULE_H
+
+#include "m3bsr/base.h"
+
+typedef struct m3_schedule {
+    const char *kind; /**< "constant", "linear", "cosine" */
+    double lr, lr_end, beta1, beta2;
+    uint64_t warmup, total; /**< steps */
+} m3_schedule;
+
+/** Of step t = 1, 2, …: rises linearly to lr over the warm-up, then stays, or falls to lr_end at step total. */
+double m3_schedule_lr(const m3_schedule *schedule, uint64_t t);
+/** The graph's input "step": {lr, 1 - beta1^t, 1 - beta2^t}, computed in double. */
+void m3_schedule_fill(const m3_schedule *schedule, uint64_t t, float step[3]);
+
+#endif

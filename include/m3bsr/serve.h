@@ -1,0 +1,86 @@
+/* serve: from a run directory (train.h) to metrics and recommendations.
+ * Threads: each function is called by one thread with an engine and device of its own. */
+#ifndef M3BSR_SERVE_H
+#define M3BSR_SERVE_H
+
+#include "m3bsr/data.h"
+#include "m3bsr/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A trained model. */
+
+/** A trained model on a device, ready for histories. */
+typedef struct m3_served m3_served;
+
+typedef struct m3_serve_options {
+    uint32_t size;
+    const char *checkpoint; /**< file, NULL: best.safetensors of the run, else last.safetensors. One that another tool
+                                 wrote is taken when names, types and shapes fit */
+    const char *data;       /**< data set file, NULL: the settings' */
+    const char *const *no_pass;
+    bool strict;
+    m3_span fallbacks;
+} m3_serve_options;
+
+M3_API m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *options, m3_served **served,
+                          m3_error *err);
+M3_API void m3_served_free(m3_served *served);
+M3_API const m3_dataset *m3_served_dataset(const m3_served *served);
+
+/* Evaluation. */
+
+enum { M3_METRIC_CUTS = 3 }; /* at 5, 10, 20 */
+
+/** MODEL.md 12 over some samples; all zero when there are none. */
+typedef struct m3_metrics {
+    uint64_t samples;
+    double hr[M3_METRIC_CUTS], ndcg[M3_METRIC_CUTS], mrr[M3_METRIC_CUTS];
+} m3_metrics;
+
+/** Metrics of one group of samples, by the number of events in the history over all behaviors. */
+typedef struct m3_metrics_group {
+    char name[32]; /**< "all", "0", "1-4", … */
+    m3_metrics model, popularity;
+} m3_metrics_group;
+
+enum { M3_METRIC_GROUPS = 8 };
+
+typedef struct m3_evaluation {
+    uint32_t size;
+    m3_part part;
+    uint32_t group_count; /**< the first is "all" */
+    m3_metrics_group full[M3_METRIC_GROUPS];
+    m3_metrics_group uni99[M3_METRIC_GROUPS]; /**< against 99 items the user never touched, fixed seed */
+} m3_evaluation;
+
+/** Rank every sample of a part. */
+M3_API m3_status m3_evaluate(m3_served *served, m3_part part, m3_evaluation *evaluation, m3_error *err);
+
+/* Recommendation. */
+
+typedef enum m3_exclude {
+    M3_EXCLUDE_TARGET = 0,  /**< items that the user had in the target behavior */
+    M3_EXCLUDE_TOUCHED = 1, /**< items that the user had in any behavior */
+    M3_EXCLUDE_NONE = 2
+} m3_exclude;
+
+typedef struct m3_recommendation {
+    uint32_t item; /**< 1..N */
+    float score;
+} m3_recommendation;
+
+/** The best items for users of the set (histories NULL) or of a file, after their whole history.
+ * @param users  Numbers in the set or in the histories.
+ * @param top    Wanted a user; fewer come when fewer items are left.
+ * @param items  [count * top], the caller's; user i's begin at i * top, best first, then item 0.
+ * A user without history gets zero scores from the model: then the order is popularity, scores 0. */
+M3_API m3_status m3_recommend(m3_served *served, const m3_histories *histories, const uint32_t *users, uint32_t count,
+                              uint32_t top, m3_exclude exclude, m3_recommendation *items, m3_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

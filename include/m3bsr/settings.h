@@ -1,0 +1,46 @@
+/* settings: the keys of a training with their values: the model's (model.h) and its own, from YAML.
+ * Threads: settings are used by one thread at a time. */
+#ifndef M3BSR_SETTINGS_H
+#define M3BSR_SETTINGS_H
+
+#include "m3bsr/data.h"
+#include "m3bsr/model.h"
+#include "m3bsr/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct m3_settings m3_settings;
+
+/** Training's own keys, as m3_model_key in a fixed order: data, features, target, epochs, patience, metric, schedule,
+ * warmup_steps, lr_end, accumulate, eval_batch, checkpoint_steps, seed, empty_histories. Static memory. */
+M3_API m3_span m3_settings_keys(void);
+
+/** All defaults. @param settings  Yours, m3_settings_free(). */
+M3_API m3_status m3_settings_create(m3_settings **settings, m3_error *err);
+/** Read a YAML mapping of keys over the defaults. Errors name file and line. A key that is neither the model's nor
+ * training's may be an option of a plugin, which no engine has loaded yet: it is kept, and m3_settings_model() and all
+ * that build a model refuse it, with file, line and the nearest known key, when no plugin declares it. A relative
+ * `data` path is taken from the file's folder. Returns M3_ERR_INVALID, M3_ERR_IO, M3_ERR_MEMORY. */
+M3_API m3_status m3_settings_load(const char *path, m3_settings **settings, m3_error *err);
+/** Override one key: "lr=0.01". */
+M3_API m3_status m3_settings_set(m3_settings *settings, const char *assignment, m3_error *err);
+/** Value as text; NULL when there is no such key. Valid until the next set. */
+M3_API const char *m3_settings_get(const m3_settings *settings, const char *key);
+/** Write all keys as YAML that m3_settings_load reads to the same settings. */
+M3_API m3_status m3_settings_save(const m3_settings *settings, const char *path, m3_error *err);
+M3_API void m3_settings_free(m3_settings *settings);
+/** The model's configuration for a set: behaviors, items, modalities and, unless set, length come from the set; a key
+ * that says otherwise is an error with both values. Also the rest is checked (m3_model_check). */
+M3_API m3_status m3_settings_model(m3_engine *engine, const m3_settings *settings, const m3_dataset *set,
+                                   m3_model_config *config, m3_error *err);
+/** The model's keys as they are written, without a set. Options are checked with the engine, when it is not NULL: one
+ * that no encoder or expert declares is an error with its file and line and the nearest known key. */
+M3_API m3_status m3_settings_config(m3_engine *engine, const m3_settings *settings, m3_model_config *config,
+                                    m3_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
