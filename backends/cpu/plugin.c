@@ -1,5 +1,9 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
-#include "backends/cpu/cpu.h"
+#include "backends/cpu/device.h"
+#include "backends/cpu/program.h"
+#include "backends/host/buffer.h"
+#include "backends/host/memory.h"
+#include "backends/host/queue.h"
 
 static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
 {
@@ -23,22 +27,22 @@ static const m3_backend_api api = {
     .close = close_backend,
     .list = cpu_list,
     .device_open = cpu_device_open,
-    .device_close = cpu_device_close,
-    .limits = cpu_limits,
-    .buffer_create = cpu_buffer_create,
-    .buffer_free = cpu_buffer_free,
-    .buffer_map = cpu_buffer_map,
-    .buffer_unmap = cpu_buffer_unmap,
-    .upload = cpu_upload,
-    .download = cpu_download,
+    .device_close = host_device_close,
+    .limits = host_limits,
+    .buffer_create = host_buffer_create,
+    .buffer_free = host_buffer_free,
+    .buffer_map = host_buffer_map,
+    .buffer_unmap = host_buffer_unmap,
+    .upload = host_upload,
+    .download = host_download,
     .supports = cpu_supports,
     .compile = cpu_compile,
-    .exec_free = cpu_exec_free,
+    .exec_free = host_exec_free,
     .submit = cpu_submit,
-    .wait = cpu_wait,
-    .profile = cpu_profile,
-    .node_times = cpu_node_times,
-    .memory_used = cpu_memory_used,
+    .wait = host_wait,
+    .profile = host_profile,
+    .node_times = host_node_times,
+    .memory_used = host_memory_used,
     .measure_peak = cpu_peak,
 };
 

@@ -1,14 +1,12 @@
 /* step: what the files of ops/ share: a step's arguments, and loops over threads. */
 #include "backends/cpu/step.h"
 
+#include "backends/host/program.h"
+
 void *cpu_step_args(const cpu_node *at, cpu_step *step, cpu_run_fn run, size_t bytes, m3_error *err)
 {
     step->run = run;
-    step->args = at->host->allocate(at->host->user, bytes, 1);
-    if (step->args == NULL)
-        (void)M3_FAIL_MEMORY(err, at->node->op->name, bytes);
-    else
-        step->args_bytes = bytes;
+    step->args = host_exec_allocate(at->device, at->exec, at->node->op->name, bytes, 1, err);
     return step->args;
 }
 

@@ -33,15 +33,13 @@ typedef struct cpu_run {
     const cpu_machine *machine;
     const cpu_pool *pool;
     void *scratch; /* the step's scratch_bytes, aligned to 64; contents do not matter */
-    m3_error *err; /* set by a custom kernel alone: the run ends there */
 } cpu_run;
 
 typedef void (*cpu_run_fn)(const void *args, const cpu_run *cpu);
 
 typedef struct cpu_step {
     cpu_run_fn run;
-    void *args; /* made by cpu_step_args; the executable frees it */
-    size_t args_bytes;
+    void *args;           /* made by cpu_step_args; freed with the executable */
     bool flush;           /* set before prepare: see flush.h */
     size_t scratch_bytes; /* of all workers together; 0 unless prepare says otherwise */
 } cpu_step;
@@ -52,8 +50,9 @@ typedef struct cpu_node {
     const void *const *in;
     void *const *out;
     const cpu_machine *machine;
-    uint32_t threads; /* of the pool that runs use; workers count from 0 */
-    const m3_host *host;
+    uint32_t threads;       /* of the pool that runs use; workers count from 0 */
+    m3_device_impl *device; /* these two hold what cpu_step_args makes */
+    m3_exec_impl *exec;
 } cpu_node;
 
 typedef struct cpu_op {

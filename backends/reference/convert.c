@@ -1,9 +1,8 @@
 /* convert: arrays of any type to doubles, exactly, and back, rounded to the nearest (ties to even).
  * Whole numbers are cut towards zero and wrap modulo 2^bits, as a machine's do; a NaN or an infinity gives 0. */
-#include <math.h>
-#include <string.h>
+#include "backends/reference/convert.h"
 
-#include "backends/reference/reference.h"
+#include <math.h>
 
 /* A float of `exponent` and `fraction` bits below its sign, as f16 (5, 10) and bf16 (8, 7) are. */
 typedef struct small_float {

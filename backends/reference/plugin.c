@@ -1,5 +1,9 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
-#include "backends/reference/reference.h"
+#include "backends/host/buffer.h"
+#include "backends/host/memory.h"
+#include "backends/host/queue.h"
+#include "backends/reference/device.h"
+#include "backends/reference/program.h"
 
 static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
 {
@@ -20,22 +24,22 @@ static const m3_backend_api api = {
     .close = close_backend,
     .list = reference_list,
     .device_open = reference_device_open,
-    .device_close = reference_device_close,
-    .limits = reference_limits,
-    .buffer_create = reference_buffer_create,
-    .buffer_free = reference_buffer_free,
-    .buffer_map = reference_buffer_map,
-    .buffer_unmap = reference_buffer_unmap,
-    .upload = reference_upload,
-    .download = reference_download,
+    .device_close = host_device_close,
+    .limits = host_limits,
+    .buffer_create = host_buffer_create,
+    .buffer_free = host_buffer_free,
+    .buffer_map = host_buffer_map,
+    .buffer_unmap = host_buffer_unmap,
+    .upload = host_upload,
+    .download = host_download,
     .supports = reference_supports,
     .compile = reference_compile,
-    .exec_free = reference_exec_free,
+    .exec_free = host_exec_free,
     .submit = reference_submit,
-    .wait = reference_wait,
-    .profile = reference_profile,
-    .node_times = reference_node_times,
-    .memory_used = reference_memory_used,
+    .wait = host_wait,
+    .profile = host_profile,
+    .node_times = host_node_times,
+    .memory_used = host_memory_used,
     .measure_peak = NULL, /* double precision, one element after another: a peak would say nothing */
 };
 
