@@ -75,7 +75,7 @@ static const struct {
     {-1001, "CL_PLATFORM_NOT_FOUND_KHR"},
 };
 
-const char *opencl_code(cl_int code, char *text, size_t bytes)
+const char *opencl_error_name(cl_int code, char *text, size_t bytes)
 {
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (codes[i].code == code) return codes[i].name;

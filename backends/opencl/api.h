@@ -56,7 +56,7 @@ m3_status opencl_api_open(opencl_api *cl, m3_error *why);
 void opencl_api_close(opencl_api *cl);
 
 /* "CL_OUT_OF_RESOURCES", or the number as text, for messages. */
-const char *opencl_code(cl_int code, char *text, size_t bytes);
-#define OPENCL_CODE(code) opencl_code((code), (char[32]){0}, 32)
+const char *opencl_error_name(cl_int code, char *text, size_t bytes);
+#define OPENCL_ERROR(code) opencl_error_name((code), (char[32]){0}, 32)
 
 #endif

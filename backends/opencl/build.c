@@ -1,12 +1,12 @@
 /* build: kernels from the sources of shaders/opencl, which are part of this plugin, or from a custom op's text.
  * A program is built once a device for each source with its options, and kept on disk for the next process. */
 #include "backends/opencl/build.h"
+#include "backends/lowering/clock.h"
 #include "backends/opencl/api.h"
 #include "backends/opencl/cache.h"
 #include "backends/opencl/device.h"
 
 #include <string.h>
-#include <time.h>
 
 typedef struct embedded {
     const char *name;
@@ -33,18 +33,18 @@ static const char *find_source(const char *name)
 static m3_status build_failed(m3_device_impl *device, cl_program program, const char *name, const char *options,
                               cl_int code, m3_error *err)
 {
-    enum { MOST = 16384 };
+    enum { CAPACITY = 16384 };
     const m3_host *host = device->host;
     size_t bytes = 0;
-    char *log = host->allocate(host->user, MOST, 1);
+    char *log = host->allocate(host->user, CAPACITY, 1);
     if (log != NULL && program != NULL) {
-        if (device->cl->GetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, MOST - 1, log, &bytes) !=
+        if (device->cl->GetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, CAPACITY - 1, log, &bytes) !=
             CL_SUCCESS)
-            (void)snprintf(log, MOST, "the driver's log is longer than %d bytes", MOST);
+            (void)snprintf(log, CAPACITY, "the driver's log is longer than %d bytes", CAPACITY);
         host->log(host->user, M3_LOG_ERROR, log);
     }
     m3_status st = M3_FAIL(err, M3_ERR_INTERNAL, name, "the compiler of %s failed with %s (options %s): %s",
-                           device->name, OPENCL_CODE(code), options, log == NULL ? "" : log);
+                           device->name, OPENCL_ERROR(code), options, log == NULL ? "" : log);
     host->release(host->user, log);
     return st;
 }
@@ -126,17 +126,10 @@ static opencl_program *keep_program(m3_device_impl *device, const char *name, co
     return p;
 }
 
-static double seconds_now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void tell(m3_device_impl *device, const char *name, const char *options, const char *how, double start)
+static void tell(m3_device_impl *device, const char *name, const char *options, const char *how, uint64_t start)
 {
     char line[1280];
-    (void)snprintf(line, sizeof line, "opencl: %s %s in %.1f ms (%s)", name, how, 1e3 * (seconds_now() - start),
+    (void)snprintf(line, sizeof line, "opencl: %s %s in %.1f ms (%s)", name, how, 1e3 * lower_seconds_since(start),
                    options);
     device->host->log(device->host->user, M3_LOG_DEBUG, line);
 }
@@ -149,7 +142,7 @@ static m3_status program_of(m3_device_impl *device, const char *name, const char
     if (*found != NULL) return M3_OK;
     const char *about[] = {texts[0], texts[count - 1], options};
     const opencl_key key = opencl_cache_key(device, about, 3);
-    const double start = seconds_now();
+    const uint64_t start = lower_now_ns();
     program = from_cache(device, key);
     if (program != NULL) {
         tell(device, name, options, "taken from the cache", start);
@@ -170,11 +163,11 @@ static m3_status kernel_of(m3_device_impl *device, const opencl_program *program
     *kernel = device->cl->CreateKernel(program->program, entry, &code);
     if (code == CL_SUCCESS) return M3_OK;
     return M3_FAIL(err, code == CL_OUT_OF_HOST_MEMORY ? M3_ERR_MEMORY : M3_ERR_INTERNAL, entry,
-                   "there is no such kernel in %s: %s", program->key, OPENCL_CODE(code));
+                   "there is no such kernel in %s: %s", program->key, OPENCL_ERROR(code));
 }
 
-m3_status opencl_kernel(m3_device_impl *device, const char *source, const char *entry, const char *options,
-                        cl_kernel *kernel, m3_error *err)
+m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *options,
+                               cl_kernel *kernel, m3_error *err)
 {
     char line[96], all[1024];
     opencl_program *program = NULL;
@@ -188,8 +181,8 @@ m3_status opencl_kernel(m3_device_impl *device, const char *source, const char *
     return st == M3_OK ? kernel_of(device, program, entry, kernel, err) : st;
 }
 
-m3_status opencl_kernel_of_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
-                                cl_kernel *kernel, m3_error *err)
+m3_status opencl_kernel_create_from_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
+                                         cl_kernel *kernel, m3_error *err)
 {
     char options[64]; /* two ops of a name are told apart by their texts */
     opencl_program *program = NULL;

@@ -13,10 +13,10 @@ typedef struct opencl_program {
     cl_program program;
 } opencl_program;
 
-m3_status opencl_kernel(m3_device_impl *device, const char *source, const char *entry, const char *options,
-                        cl_kernel *kernel, m3_error *err);
-m3_status opencl_kernel_of_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
-                                cl_kernel *kernel, m3_error *err);
+m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *options,
+                               cl_kernel *kernel, m3_error *err);
+m3_status opencl_kernel_create_from_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
+                                         cl_kernel *kernel, m3_error *err);
 void opencl_programs_free(m3_device_impl *device);
 
 #endif

@@ -29,7 +29,7 @@ opencl_key opencl_cache_key(m3_device_impl *device, const char *const *texts, ui
     if (device->cl->GetPlatformInfo(device->platform, CL_PLATFORM_VERSION, sizeof text - 1, text, NULL) == CL_SUCCESS)
         (void)XXH3_128bits_update(&state, text, strlen(text) + 1);
     for (size_t i = 0; i < sizeof about / sizeof about[0]; i++) {
-        opencl_text(device->cl, device->id, about[i], text, sizeof text);
+        opencl_info_text(device->cl, device->id, about[i], text, sizeof text);
         (void)XXH3_128bits_update(&state, text, strlen(text) + 1);
     }
     for (uint32_t i = 0; i < count; i++) (void)XXH3_128bits_update(&state, texts[i], strlen(texts[i]) + 1);

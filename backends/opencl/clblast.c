@@ -1,5 +1,6 @@
 /* clblast: C = A B for each of a batch, row-major, by CLBlast. */
 #include "backends/opencl/clblast.h"
+#include "backends/lowering/lower.h"
 
 #ifdef HAVE_CLBLAST
 #include <clblast_c.h>
@@ -95,7 +96,7 @@ m3_status opencl_gemm_enqueue(const opencl_clblast *lib, cl_command_queue queue,
 
 #endif
 
-opencl_gemm opencl_gemm_of(const lower_dispatch *d, const cl_mem memory[3], const uint64_t offset_bytes[3])
+opencl_gemm opencl_gemm_from(const lower_dispatch *d, const cl_mem memory[3], const uint64_t offset_bytes[3])
 {
     enum { M, N, K, ROW, STRIDE = ROW + 3, FIRST = STRIDE + 3, PRODUCTS = FIRST + 3 };
     opencl_gemm g = {.transpose_a = d->constants[0].value != 0, .transpose_b = d->constants[1].value != 0};

@@ -23,7 +23,7 @@ m3_status opencl_clblast_open(const m3_host *host, opencl_clblast **out, m3_erro
 void opencl_clblast_close(const m3_host *host, opencl_clblast *lib);
 
 /* memory and offset_bytes: of the dispatch's buffers a, b, c. */
-opencl_gemm opencl_gemm_of(const lower_dispatch *d, const cl_mem memory[3], const uint64_t offset_bytes[3]);
+opencl_gemm opencl_gemm_from(const lower_dispatch *d, const cl_mem memory[3], const uint64_t offset_bytes[3]);
 
 /* Enqueue. The library allocates temporary memory where a shape does not fit its tiles, and compiles kernels the first
  * time: run each product once before it is timed. event: NULL, or to be released by the caller. */

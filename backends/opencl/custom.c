@@ -10,7 +10,7 @@
 #include "backends/opencl/exec.h"
 #include "backends/opencl/group.h"
 
-const m3_kernel_desc *opencl_custom(const m3_node *node)
+const m3_kernel_desc *opencl_custom_kernel(const m3_node *node)
 {
     return lower_kernel_in(node, "opencl-c");
 }
@@ -31,26 +31,26 @@ static uint32_t local_of(const m3_device_impl *device, const m3_kernel_desc *des
 m3_status opencl_custom_supports(const m3_device_impl *device, const m3_node *node, m3_error *why)
 {
     static const char axes[] = "xyz";
-    const m3_kernel_desc *desc = opencl_custom(node);
+    const m3_kernel_desc *desc = opencl_custom_kernel(node);
     uint64_t items = 1;
     if (desc->grid_output >= node->out_count)
         return M3_FAIL(why, M3_ERR_INVALID, node->op->name, "its kernel's grid is counted over output %u of %u",
                        desc->grid_output, node->out_count);
     for (int i = 0; i < 3; i++) {
         const uint32_t local = local_of(device, desc, i);
-        if (local > device->most_along[i])
+        if (local > device->max_group_extent[i])
             return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                            "its kernel wants groups of %u work-items along %c, %s takes %llu; give a smaller local "
                            "size, or 0 for any",
-                           local, axes[i], device->name, (unsigned long long)device->most_along[i]);
-        if (items <= device->most_items) items *= local;
+                           local, axes[i], device->name, (unsigned long long)device->max_group_extent[i]);
+        if (items <= device->max_group_items) items *= local;
     }
-    if (items <= device->most_items) return M3_OK;
+    if (items <= device->max_group_items) return M3_OK;
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                    "its kernel wants groups of %u x %u x %u work-items, %s takes %llu in all; give a smaller local "
                    "size, or 0 for any",
                    local_of(device, desc, 0), local_of(device, desc, 1), local_of(device, desc, 2), device->name,
-                   (unsigned long long)device->most_items);
+                   (unsigned long long)device->max_group_items);
 }
 
 typedef struct binder {
@@ -123,11 +123,11 @@ static void set_grid(const m3_device_impl *device, const m3_kernel_desc *desc, u
 m3_status opencl_custom_launch(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                                const m3_node *node, m3_exec_impl *exec, opencl_launch *launch, m3_error *err)
 {
-    const m3_kernel_desc *desc = opencl_custom(node);
+    const m3_kernel_desc *desc = opencl_custom_kernel(node);
     const uint64_t count = m3_tensor_count(node->out[desc->grid_output]);
     m3_status st = check_places(program, node, err);
     if (st != M3_OK || count == 0) return st;
-    st = opencl_kernel_of_text(device, node->op->name, desc->code, desc->entry, &launch->kernel, err);
+    st = opencl_kernel_create_from_text(device, node->op->name, desc->code, desc->entry, &launch->kernel, err);
     if (st != M3_OK) return st;
     binder b = {device, program, buffers, exec, launch->kernel, 0, CL_SUCCESS};
     for (uint32_t i = 0; i < node->in_count; i++) bind_tensor(&b, node->in[i]);
@@ -135,9 +135,9 @@ m3_status opencl_custom_launch(m3_device_impl *device, const m3_program *program
     bind(&b, sizeof(cl_uint), &(cl_uint){(cl_uint)count});
     bind_attributes(&b, node);
     set_grid(device, desc, count, launch);
-    if (b.code == CL_SUCCESS) return opencl_fit_group(device, launch, desc->local[0] == 0, node->op->name, err);
+    if (b.code == CL_SUCCESS) return opencl_group_fit(device, launch, desc->local[0] == 0, node->op->name, err);
     return M3_FAIL(err, M3_ERR_INVALID, node->op->name,
                    "argument %u of its kernel %s could not be set: %s; buffers come first, inputs before outputs, then "
                    "the count and the attributes",
-                   b.argument - 1, desc->entry, OPENCL_CODE(b.code));
+                   b.argument - 1, desc->entry, OPENCL_ERROR(b.code));
 }

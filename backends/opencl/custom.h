@@ -5,7 +5,7 @@
 #include "backends/opencl/exec.h"
 
 /* The kernel of the node's op, or NULL. */
-const m3_kernel_desc *opencl_custom(const m3_node *node);
+const m3_kernel_desc *opencl_custom_kernel(const m3_node *node);
 uint32_t opencl_custom_buffers(const m3_node *node);
 /* Does the device take the kernel's groups? M3_ERR_UNSUPPORTED names both sizes. */
 m3_status opencl_custom_supports(const m3_device_impl *device, const m3_node *node, m3_error *why);

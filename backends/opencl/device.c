@@ -9,10 +9,10 @@
 #include "backends/opencl/options.h"
 #include "backends/opencl/platform.h"
 #include "backends/opencl/queue.h"
-#include "backends/opencl/tune.h"
+#include "backends/opencl/tuning.h"
 
 /* The largest power of two that is at most x, and at least 1. */
-static uint32_t power_below(uint64_t x)
+static uint32_t largest_power(uint64_t x)
 {
     uint32_t power = 1;
     while (power < 1u << 30 && (uint64_t)power * 2 <= x) power *= 2;
@@ -21,44 +21,44 @@ static uint32_t power_below(uint64_t x)
 
 static uint32_t least(uint64_t a, uint64_t b)
 {
-    return power_below(a < b ? a : b);
+    return largest_power(a < b ? a : b);
 }
 
 /* A processor's items take whole rows in vectors; a GPU's share rows, and neighbours touch neighbouring words. */
-static void ask_traits(m3_device_impl *d)
+static void query_traits(m3_device_impl *d)
 {
     const opencl_api *cl = d->cl;
     lower_traits *t = &d->traits;
-    const uint64_t units = opencl_number(cl, d->id, CL_DEVICE_MAX_COMPUTE_UNITS);
-    const uint64_t largest_group = opencl_number(cl, d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
-    const bool processor = (opencl_number(cl, d->id, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
+    const uint64_t units = opencl_info_number(cl, d->id, CL_DEVICE_MAX_COMPUTE_UNITS);
+    const uint64_t largest_group = opencl_info_number(cl, d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+    const bool processor = (opencl_info_number(cl, d->id, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
     size_t sizes[16] = {0};
     if (cl->GetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL) != CL_SUCCESS) sizes[0] = 1;
-    d->most_items = largest_group > 0 ? largest_group : 1;
-    for (int i = 0; i < 3; i++) d->most_along[i] = sizes[i] > 0 ? sizes[i] : 1;
+    d->max_group_items = largest_group > 0 ? largest_group : 1;
+    for (int i = 0; i < 3; i++) d->max_group_extent[i] = sizes[i] > 0 ? sizes[i] : 1;
     t->largest_group = least(largest_group, sizes[0] < UINT32_MAX ? sizes[0] : UINT32_MAX);
     for (int i = 0; i < 3; i++) t->largest_count[i] = INT32_MAX / t->largest_group;
     t->units = units > 0 && units < UINT32_MAX ? (uint32_t)units : 1;
-    t->local_bytes = opencl_number(cl, d->id, CL_DEVICE_LOCAL_MEM_SIZE);
+    t->local_bytes = opencl_info_number(cl, d->id, CL_DEVICE_LOCAL_MEM_SIZE);
     t->largest_binding = d->largest_buffer;
     t->lanes = processor ? 1 : least(32, t->largest_group);
-    t->vector = processor ? least(16, opencl_number(cl, d->id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT)) : 4;
+    t->vector = processor ? least(16, opencl_info_number(cl, d->id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT)) : 4;
     if (t->vector == 2) t->vector = 1;
     t->group = least(processor ? 16 : 128, t->largest_group);
 }
 
-static m3_status open_queue(m3_device_impl *d, m3_error *err)
+static m3_status open_context(m3_device_impl *d, m3_error *err)
 {
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->platform, 0};
     cl_int code = CL_SUCCESS;
     d->context = d->cl->CreateContext(properties, 1, &d->id, NULL, NULL, &code);
-    if (code == CL_SUCCESS) d->queue = d->cl->CreateCommandQueue(d->context, d->id, 0, &code);
+    if (code == CL_SUCCESS) d->queue.commands = d->cl->CreateCommandQueue(d->context, d->id, 0, &code);
     if (code == CL_SUCCESS) return M3_OK;
     return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->name, "could not be opened: %s; is another program using all of it?",
-                   OPENCL_CODE(code));
+                   OPENCL_ERROR(code));
 }
 
-/* One of the ways to compute a product, where the library is there. */
+/* One of the variants to compute a product, where the library is there. */
 static void open_clblast(m3_device_impl *d)
 {
     m3_error why = {0};
@@ -72,27 +72,27 @@ m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span option
 {
     const m3_host *host = backend->host;
     *device = NULL;
-    if (index >= backend->slot_count)
+    if (index >= backend->device_count)
         return M3_FAIL(err, M3_ERR_INVALID, "opencl", "there is no device %u; there are %u", index,
-                       backend->slot_count);
+                       backend->device_count);
     m3_device_impl *d = host->allocate(host->user, 1, sizeof *d);
     if (d == NULL) return M3_FAIL_MEMORY(err, "opencl", sizeof *d);
     d->backend = backend;
     d->host = host;
     d->cl = &backend->cl;
-    d->platform = backend->slots[index].platform;
-    d->id = backend->slots[index].id;
+    d->platform = backend->devices[index].platform;
+    d->id = backend->devices[index].id;
     d->fail_after = UINT64_MAX;
     d->cache = host->cache_path != NULL;
-    pthread_mutex_init(&d->lock, NULL);
-    opencl_text(d->cl, d->id, CL_DEVICE_NAME, d->name, sizeof d->name);
-    d->memory_total = opencl_number(d->cl, d->id, CL_DEVICE_GLOBAL_MEM_SIZE);
-    d->largest_buffer = opencl_number(d->cl, d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
-    const uint64_t alignment = opencl_number(d->cl, d->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8; /* it counts bits */
-    d->alignment = power_below(alignment > 64 ? alignment : 64);
-    ask_traits(d);
+    pthread_mutex_init(&d->queue.lock, NULL);
+    opencl_info_text(d->cl, d->id, CL_DEVICE_NAME, d->name, sizeof d->name);
+    d->memory_total = opencl_info_number(d->cl, d->id, CL_DEVICE_GLOBAL_MEM_SIZE);
+    d->largest_buffer = opencl_info_number(d->cl, d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+    const uint64_t alignment = opencl_info_number(d->cl, d->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8; /* it counts bits */
+    d->alignment = largest_power(alignment > 64 ? alignment : 64);
+    query_traits(d);
     m3_status st = opencl_set_options(d, options, err);
-    if (st == M3_OK) st = open_queue(d, err);
+    if (st == M3_OK) st = open_context(d, err);
     if (st == M3_OK) open_clblast(d);
     if (st == M3_OK) st = opencl_tuning_open(d, err);
     if (st == M3_OK)
@@ -107,21 +107,21 @@ void opencl_device_close(m3_device_impl *device)
     if (device == NULL) return;
     const m3_host *host = device->host;
     const opencl_api *cl = device->cl;
-    if (device->queue != NULL) (void)cl->Finish(device->queue);
-    for (int i = 0; i < OPENCL_RING; i++)
-        if (device->ring[i].event != NULL) (void)cl->ReleaseEvent(device->ring[i].event);
+    if (device->queue.commands != NULL) (void)cl->Finish(device->queue.commands);
+    for (int i = 0; i < OPENCL_MAX_IN_FLIGHT; i++)
+        if (device->queue.ring[i].event != NULL) (void)cl->ReleaseEvent(device->queue.ring[i].event);
     opencl_clblast_close(host, device->clblast);
     opencl_programs_free(device);
     lower_tuning_free(device->tuning);
-    if (device->timed != NULL) (void)cl->ReleaseCommandQueue(device->timed);
-    if (device->queue != NULL) (void)cl->ReleaseCommandQueue(device->queue);
+    if (device->queue.timed != NULL) (void)cl->ReleaseCommandQueue(device->queue.timed);
+    if (device->queue.commands != NULL) (void)cl->ReleaseCommandQueue(device->queue.commands);
     if (device->context != NULL) (void)cl->ReleaseContext(device->context);
-    pthread_mutex_destroy(&device->lock);
+    pthread_mutex_destroy(&device->queue.lock);
     host->release(host->user, device->refused);
     host->release(host->user, device);
 }
 
-m3_status opencl_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err)
+m3_status opencl_device_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err)
 {
     if (limits->size < M3_STRUCT_SIZE(m3_device_limits, coherent))
         return M3_FAIL(err, M3_ERR_ABI, "m3_device_limits", "its size is %u, wanted at least %u", limits->size,
@@ -133,7 +133,7 @@ m3_status opencl_limits(m3_device_impl *device, m3_device_limits *limits, m3_err
     limits->memory_total = device->memory_total;
     limits->memory_free = device->memory_total > used ? device->memory_total - used : 0;
     limits->map_alignment = 1;
-    limits->unified = opencl_number(device->cl, device->id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
+    limits->unified = opencl_info_number(device->cl, device->id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0;
     limits->coherent = false;
     return M3_OK;
 }

@@ -2,7 +2,7 @@
 #ifndef OPENCL_DEVICE_H
 #define OPENCL_DEVICE_H
 
-#include <pthread.h>
+#include <stdatomic.h>
 
 #include "backends/lowering/lower.h"
 #include "backends/opencl/build.h"
@@ -16,14 +16,13 @@ struct m3_device_impl {
     cl_platform_id platform;
     cl_device_id id;
     cl_context context;
-    cl_command_queue queue, timed; /* timed: with profiling, made when it is first wanted */
     char name[128];
     lower_traits traits;
     uint32_t alignment; /* of tensors, in bytes */
     uint64_t memory_total, largest_buffer;
-    uint64_t most_items, most_along[3]; /* work-items of a group: in all, and along each axis */
-    char *refused;                      /* option refuse: names joined by '+', or NULL */
-    uint64_t fail_after;                /* option fail_after: submits until the device is lost; UINT64_MAX: never */
+    uint64_t max_group_items, max_group_extent[3]; /* work-items of a group: in all, and along each axis */
+    char *refused;                                 /* option refuse: names joined by '+', or NULL */
+    uint64_t fail_after; /* option fail_after: submits until the device is lost; UINT64_MAX: never */
     uint64_t submits;
     opencl_clblast *clblast; /* or NULL */
     lower_tuning *tuning;
@@ -31,16 +30,13 @@ struct m3_device_impl {
     bool no_clblast; /* option clblast=no */
     bool cache;      /* option cache: keep compiled kernels on disk */
     opencl_program *programs;
-    pthread_mutex_t lock; /* of what follows, which a waiting thread reads while another works */
-    uint64_t value, reached;
-    opencl_mark ring[OPENCL_RING]; /* at value % OPENCL_RING; event NULL: done */
-    uint64_t memory;               /* bytes held */
-    m3_error failure;              /* the first one; code M3_OK while the device works */
+    opencl_queue queue;
+    atomic_uint_fast64_t memory_used; /* bytes held */
 };
 
 m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
                              m3_error *err);
 void opencl_device_close(m3_device_impl *device);
-m3_status opencl_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err);
+m3_status opencl_device_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err);
 
 #endif

@@ -3,7 +3,7 @@
 #include "backends/opencl/device.h"
 #include "backends/opencl/exec.h"
 
-m3_status opencl_fit_group(m3_device_impl *device, opencl_launch *launch, bool any, const char *name, m3_error *err)
+m3_status opencl_group_fit(m3_device_impl *device, opencl_launch *launch, bool any, const char *name, m3_error *err)
 {
     size_t most = 0, *local = launch->local;
     const cl_int code = device->cl->GetKernelWorkGroupInfo(launch->kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE,

@@ -6,6 +6,6 @@
 
 /* A kernel that needs much may take smaller groups than its device does in general. Where groups may be of any size
  * they shrink, with as many items in all; else M3_ERR_UNSUPPORTED says what is wanted. */
-m3_status opencl_fit_group(m3_device_impl *device, opencl_launch *launch, bool any, const char *name, m3_error *err);
+m3_status opencl_group_fit(m3_device_impl *device, opencl_launch *launch, bool any, const char *name, m3_error *err);
 
 #endif

@@ -1,20 +1,12 @@
 /* measure: the peak, by launches of the kernel measure that grow until one is long enough. */
 #include "backends/opencl/measure.h"
+#include "backends/lowering/clock.h"
 #include "backends/lowering/lower.h"
 #include "backends/opencl/api.h"
 #include "backends/opencl/build.h"
 #include "backends/opencl/device.h"
 #include "backends/opencl/memory.h"
 #include "backends/opencl/queue.h"
-
-#include <time.h>
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Seconds of one launch of the kernel measure. */
 static m3_status measure(m3_device_impl *device, cl_kernel kernel, cl_mem memory, cl_uint rounds, size_t items,
@@ -26,15 +18,15 @@ static m3_status measure(m3_device_impl *device, cl_kernel kernel, cl_mem memory
     cl_int code = cl->SetKernelArg(kernel, 0, sizeof memory, &memory);
     if (code == CL_SUCCESS) code = cl->SetKernelArg(kernel, 1, sizeof at, &at);
     if (code == CL_SUCCESS) code = cl->SetKernelArg(kernel, 2, sizeof rounds, &rounds);
-    const double start = seconds_now();
+    const uint64_t start = lower_now_ns();
     if (code == CL_SUCCESS)
-        code = cl->EnqueueNDRangeKernel(device->queue, kernel, 1, NULL, &items, &local, 0, NULL, NULL);
-    if (code == CL_SUCCESS) code = cl->Finish(device->queue);
-    *seconds = seconds_now() - start;
-    return code == CL_SUCCESS ? M3_OK : opencl_lose(device, "the measurement of the peak", code, err);
+        code = cl->EnqueueNDRangeKernel(device->queue.commands, kernel, 1, NULL, &items, &local, 0, NULL, NULL);
+    if (code == CL_SUCCESS) code = cl->Finish(device->queue.commands);
+    *seconds = lower_seconds_since(start);
+    return code == CL_SUCCESS ? M3_OK : opencl_device_lose(device, "the measurement of the peak", code, err);
 }
 
-m3_status opencl_measure_peak(m3_device_impl *device, double *gflops, m3_error *err)
+m3_status opencl_peak_measure(m3_device_impl *device, double *gflops, m3_error *err)
 {
     enum { CHAINS = 16, PER_ROUND = 2 * CHAINS, LIMIT = 1 << 24 };
     const lower_traits *t = &device->traits;
@@ -45,8 +37,8 @@ m3_status opencl_measure_peak(m3_device_impl *device, double *gflops, m3_error *
     double seconds = 0, best = 0;
     (void)snprintf(options, sizeof options, "-DVECTOR=%u ", t->vector);
     *gflops = 0;
-    m3_status st = opencl_kernel(device, "measure", "measure", options, &kernel, err);
-    if (st == M3_OK) st = opencl_allocate(device, "the measurement of the peak", items * 4, &memory, err);
+    m3_status st = opencl_kernel_create(device, "measure", "measure", options, &kernel, err);
+    if (st == M3_OK) st = opencl_memory_allocate(device, "the measurement of the peak", items * 4, &memory, err);
     /* Longer and longer, until a launch is no longer lost in what surrounds it. */
     for (cl_uint rounds = 256; st == M3_OK && rounds < LIMIT && seconds < 0.05; rounds *= 2) {
         st = measure(device, kernel, memory, rounds, items, &seconds, err);
@@ -60,7 +52,7 @@ m3_status opencl_measure_peak(m3_device_impl *device, double *gflops, m3_error *
         const double now = (double)items * rounds * PER_ROUND * t->vector / seconds * 1e-9;
         if (st == M3_OK && now > best) best = now;
     }
-    opencl_release(device, memory, items * 4);
+    opencl_memory_free(device, memory, items * 4);
     if (kernel != NULL) (void)device->cl->ReleaseKernel(kernel);
     *gflops = best;
     return st;

@@ -4,6 +4,6 @@
 
 #include "m3bsr/backend.h"
 
-m3_status opencl_measure_peak(m3_device_impl *device, double *gflops, m3_error *err);
+m3_status opencl_peak_measure(m3_device_impl *device, double *gflops, m3_error *err);
 
 #endif

@@ -3,19 +3,9 @@
 #include "backends/opencl/api.h"
 #include "backends/opencl/device.h"
 
-static void count(m3_device_impl *device, int64_t bytes)
-{
-    pthread_mutex_lock(&device->lock);
-    device->memory += (uint64_t)bytes;
-    pthread_mutex_unlock(&device->lock);
-}
-
 uint64_t opencl_memory_used(m3_device_impl *device)
 {
-    pthread_mutex_lock(&device->lock);
-    const uint64_t memory = device->memory;
-    pthread_mutex_unlock(&device->lock);
-    return memory;
+    return atomic_load(&device->memory_used);
 }
 
 static m3_status too_much(m3_device_impl *device, const char *what, uint64_t bytes, const char *why, m3_error *err)
@@ -30,7 +20,8 @@ static m3_status too_much(m3_device_impl *device, const char *what, uint64_t byt
         (unsigned long long)device->largest_buffer, why);
 }
 
-m3_status opencl_allocate(m3_device_impl *device, const char *what, uint64_t bytes, cl_mem *memory, m3_error *err)
+m3_status opencl_memory_allocate(m3_device_impl *device, const char *what, uint64_t bytes, cl_mem *memory,
+                                 m3_error *err)
 {
     const opencl_api *cl = device->cl;
     const cl_uint zero = 0;
@@ -40,25 +31,26 @@ m3_status opencl_allocate(m3_device_impl *device, const char *what, uint64_t byt
     if (bytes > device->largest_buffer) return too_much(device, what, bytes, "the device's limit", err);
     if (opencl_memory_used(device) + bytes > device->memory_total)
         return too_much(device, what, bytes, "all of its memory", err);
-    const size_t room = ((size_t)bytes + 3) / 4 * 4; /* kernels and fills go by whole words */
-    *memory = cl->CreateBuffer(device->context, CL_MEM_READ_WRITE, room, NULL, &code);
+    const size_t padded = ((size_t)bytes + 3) / 4 * 4; /* kernels and fills go by whole words */
+    *memory = cl->CreateBuffer(device->context, CL_MEM_READ_WRITE, padded, NULL, &code);
     /* Many drivers take memory only when it is touched, and then it is too late to say so. */
     if (code == CL_SUCCESS)
-        code = cl->EnqueueFillBuffer(device->queue, *memory, &zero, sizeof zero, 0, sizeof zero, 0, NULL, &event);
+        code =
+            cl->EnqueueFillBuffer(device->queue.commands, *memory, &zero, sizeof zero, 0, sizeof zero, 0, NULL, &event);
     if (code == CL_SUCCESS) code = cl->WaitForEvents(1, &event);
     if (event != NULL) (void)cl->ReleaseEvent(event);
     if (code == CL_SUCCESS) {
-        count(device, (int64_t)bytes);
+        atomic_fetch_add(&device->memory_used, bytes);
         return M3_OK;
     }
     if (*memory != NULL) (void)cl->ReleaseMemObject(*memory);
     *memory = NULL;
-    return too_much(device, what, bytes, OPENCL_CODE(code), err);
+    return too_much(device, what, bytes, OPENCL_ERROR(code), err);
 }
 
-void opencl_release(m3_device_impl *device, cl_mem memory, uint64_t bytes)
+void opencl_memory_free(m3_device_impl *device, cl_mem memory, uint64_t bytes)
 {
     if (memory == NULL) return;
     (void)device->cl->ReleaseMemObject(memory);
-    count(device, -(int64_t)bytes);
+    atomic_fetch_sub(&device->memory_used, bytes);
 }

@@ -6,9 +6,10 @@
 #include "m3bsr/backend.h"
 
 /* Memory that is had now and not at first use. what: for messages. */
-m3_status opencl_allocate(m3_device_impl *device, const char *what, uint64_t bytes, cl_mem *memory, m3_error *err);
+m3_status opencl_memory_allocate(m3_device_impl *device, const char *what, uint64_t bytes, cl_mem *memory,
+                                 m3_error *err);
 /* memory: NULL is fine. bytes: as allocated. */
-void opencl_release(m3_device_impl *device, cl_mem memory, uint64_t bytes);
+void opencl_memory_free(m3_device_impl *device, cl_mem memory, uint64_t bytes);
 uint64_t opencl_memory_used(m3_device_impl *device);
 
 #endif

@@ -8,13 +8,13 @@
 #include "backends/opencl/program.h"
 #include "backends/opencl/queue.h"
 #include "backends/opencl/run.h"
-#include "backends/opencl/tune.h"
+#include "backends/opencl/tuning.h"
 
 static void close_backend(m3_backend *backend)
 {
     if (backend == NULL) return;
     opencl_api_close(&backend->cl);
-    backend->host->release(backend->host->user, backend->slots);
+    backend->host->release(backend->host->user, backend->devices);
     backend->host->release(backend->host->user, backend);
 }
 
@@ -24,7 +24,7 @@ static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_erro
     *backend = NULL;
     if (b == NULL) return M3_FAIL_MEMORY(err, "opencl", sizeof *b);
     b->host = host;
-    m3_status st = opencl_find(b, err);
+    m3_status st = opencl_platforms_find(b, err);
     if (st == M3_OK)
         *backend = b;
     else
@@ -37,34 +37,34 @@ static m3_status compile(m3_device_impl *device, const m3_program *program, m3_b
                          m3_exec_impl **exec, m3_error *err)
 {
     *exec = NULL;
-    m3_status st = opencl_check(device, err);
-    if (st == M3_OK) st = opencl_tune(device, program, err);
-    return st == M3_OK ? opencl_compile(device, &device->traits, program, buffers, exec, err) : st;
+    m3_status st = opencl_device_check(device, err);
+    if (st == M3_OK) st = opencl_tuning_measure(device, program, err);
+    return st == M3_OK ? opencl_program_compile(device, &device->traits, program, buffers, exec, err) : st;
 }
 
 static const m3_backend_api api = {
     .size = M3_STRUCT_SIZE(m3_backend_api, tuning),
     .open = open_backend,
     .close = close_backend,
-    .list = opencl_list,
+    .list = opencl_devices_list,
     .device_open = opencl_device_open,
     .device_close = opencl_device_close,
-    .limits = opencl_limits,
+    .limits = opencl_device_limits,
     .buffer_create = opencl_buffer_create,
     .buffer_free = opencl_buffer_free,
-    .upload = opencl_upload,
-    .download = opencl_download,
-    .supports = opencl_supports,
+    .upload = opencl_buffer_upload,
+    .download = opencl_buffer_download,
+    .supports = opencl_program_supports,
     .compile = compile,
     .exec_free = opencl_exec_free,
-    .submit = opencl_submit,
-    .wait = opencl_wait,
-    .profile = opencl_profile,
-    .node_times = opencl_node_times,
+    .submit = opencl_exec_submit,
+    .wait = opencl_queue_wait,
+    .profile = opencl_exec_profile,
+    .node_times = opencl_exec_times,
     .memory_used = opencl_memory_used,
-    .measure_peak = opencl_measure_peak,
-    .describe = opencl_describe,
-    .tuning = opencl_tuning,
+    .measure_peak = opencl_peak_measure,
+    .describe = opencl_exec_describe,
+    .tuning = opencl_tuning_info,
 };
 
 static const m3_plugin plugin = {

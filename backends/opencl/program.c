@@ -16,12 +16,12 @@
 
 #include <string.h>
 
-m3_status opencl_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
+m3_status opencl_program_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
     const char *name = node->op->name;
     if (lower_listed(device->refused, name))
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "refused by the option refuse=%s", device->refused);
-    if (opencl_custom(node) != NULL) return opencl_custom_supports(device, node, why);
+    if (opencl_custom_kernel(node) != NULL) return opencl_custom_supports(device, node, why);
     return lower_supports(&device->traits, node, why);
 }
 
@@ -41,7 +41,7 @@ static m3_status options_of(const lower_dispatch *d, char *text, size_t bytes, m
 static m3_status set_failed(const lower_dispatch *d, uint32_t argument, cl_int code, m3_error *err)
 {
     return M3_FAIL(err, code == CL_OUT_OF_HOST_MEMORY ? M3_ERR_MEMORY : M3_ERR_INTERNAL, d->entry,
-                   "argument %u of the kernel in %s.cl could not be set: %s", argument, d->source, OPENCL_CODE(code));
+                   "argument %u of the kernel in %s.cl could not be set: %s", argument, d->source, OPENCL_ERROR(code));
 }
 
 static cl_mem memory_of(const m3_exec_impl *exec, m3_buffer *const *buffers, const lower_view *view)
@@ -86,7 +86,7 @@ static void prepare_gemm(const m3_exec_impl *exec, m3_buffer *const *buffers, co
         memory[i] = memory_of(exec, buffers, &d->buffers[i]);
         offset[i] = d->buffers[i].offset;
     }
-    launch->gemm = opencl_gemm_of(d, memory, offset);
+    launch->gemm = opencl_gemm_from(d, memory, offset);
 }
 
 static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_buffer *const *buffers,
@@ -105,8 +105,8 @@ static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_bu
         return M3_OK;
     }
     m3_status st = options_of(d, options, sizeof options, err);
-    if (st == M3_OK) st = opencl_kernel(device, d->source, d->entry, options, &launch->kernel, err);
-    if (st == M3_OK) st = opencl_fit_group(device, launch, d->any_group, op, err);
+    if (st == M3_OK) st = opencl_kernel_create(device, d->source, d->entry, options, &launch->kernel, err);
+    if (st == M3_OK) st = opencl_group_fit(device, launch, d->any_group, op, err);
     if (st == M3_OK) st = set_arguments(device, exec, buffers, d, launch->kernel, err);
     return st;
 }
@@ -115,16 +115,16 @@ static m3_status make_memory(m3_device_impl *device, m3_exec_impl *exec, const l
 {
     m3_status st = M3_OK;
     if (list->scratch_bytes > 0) {
-        st = opencl_allocate(device, "scratch of kernels", list->scratch_bytes, &exec->scratch, err);
+        st = opencl_memory_allocate(device, "scratch of kernels", list->scratch_bytes, &exec->scratch, err);
         if (st == M3_OK) exec->scratch_bytes = list->scratch_bytes;
     }
     if (st != M3_OK || list->table_bytes == 0) return st;
-    st = opencl_allocate(device, "tables of kernels", list->table_bytes, &exec->table, err);
+    st = opencl_memory_allocate(device, "tables of kernels", list->table_bytes, &exec->table, err);
     if (st != M3_OK) return st;
     exec->table_bytes = list->table_bytes;
-    const cl_int code = device->cl->EnqueueWriteBuffer(device->queue, exec->table, CL_TRUE, 0,
+    const cl_int code = device->cl->EnqueueWriteBuffer(device->queue.commands, exec->table, CL_TRUE, 0,
                                                        (size_t)list->table_bytes, list->table, 0, NULL, NULL);
-    return code == CL_SUCCESS ? M3_OK : opencl_lose(device, "an upload", code, err);
+    return code == CL_SUCCESS ? M3_OK : opencl_device_lose(device, "an upload", code, err);
 }
 
 /* Launches in the order of nodes; those of custom ops are not among the dispatches. */
@@ -135,7 +135,7 @@ static m3_status make_launches(m3_device_impl *device, const m3_program *program
     uint32_t next = 0;
     for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
         const m3_node *node = program->nodes[i];
-        if (opencl_custom(node) != NULL) {
+        if (opencl_custom_kernel(node) != NULL) {
             opencl_launch *launch = &exec->launches[exec->count++];
             launch->node = i;
             st = opencl_custom_launch(device, program, buffers, node, exec, launch, err);
@@ -162,11 +162,11 @@ static m3_status check_buffers(const m3_program *program, m3_buffer *const *buff
 
 static bool is_custom(const m3_node *node)
 {
-    return opencl_custom(node) != NULL;
+    return opencl_custom_kernel(node) != NULL;
 }
 
-m3_status opencl_compile(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
-                         m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
+m3_status opencl_program_compile(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
+                                 m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
 {
     const m3_host *host = device->host;
     lower_list list = {0};
@@ -174,11 +174,11 @@ m3_status opencl_compile(m3_device_impl *device, const lower_traits *traits, con
     *exec = NULL;
     m3_exec_impl *e = host->allocate(host->user, 1, sizeof *e);
     if (e == NULL) return M3_FAIL_MEMORY(err, program->name, sizeof *e);
-    m3_status st = opencl_check(device, err);
+    m3_status st = opencl_device_check(device, err);
     if (st == M3_OK) st = check_buffers(program, buffers, err);
     for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
-        st = opencl_supports(device, program->nodes[i], err);
-        if (opencl_custom(program->nodes[i]) == NULL) continue;
+        st = opencl_program_supports(device, program->nodes[i], err);
+        if (opencl_custom_kernel(program->nodes[i]) == NULL) continue;
         custom++;
         parts += opencl_custom_buffers(program->nodes[i]);
     }
@@ -208,12 +208,12 @@ void opencl_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     if (exec == NULL) return;
     const m3_host *host = device->host;
     const opencl_api *cl = device->cl;
-    (void)cl->Finish(device->queue);
+    (void)cl->Finish(device->queue.commands);
     for (uint32_t i = 0; i < exec->count; i++)
         if (exec->launches[i].kernel != NULL) (void)cl->ReleaseKernel(exec->launches[i].kernel);
     for (uint32_t i = 0; exec->parts != NULL && i < exec->part_count; i++) (void)cl->ReleaseMemObject(exec->parts[i]);
-    opencl_release(device, exec->scratch, exec->scratch_bytes);
-    opencl_release(device, exec->table, exec->table_bytes);
+    opencl_memory_free(device, exec->scratch, exec->scratch_bytes);
+    opencl_memory_free(device, exec->table, exec->table_bytes);
     host->release(host->user, exec->parts);
     host->release(host->user, exec->launches);
     host->release(host->user, exec->time_ns);

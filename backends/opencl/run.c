@@ -1,5 +1,6 @@
 /* run: all launches of a program are enqueued without waiting. A timed run has a queue with profiling, and events. */
 #include "backends/opencl/run.h"
+#include "backends/lowering/clock.h"
 #include "backends/opencl/api.h"
 #include "backends/opencl/build.h"
 #include "backends/opencl/clblast.h"
@@ -7,15 +8,13 @@
 #include "backends/opencl/exec.h"
 #include "backends/opencl/queue.h"
 
-#include <time.h>
-
 static m3_status enqueue(m3_device_impl *device, cl_command_queue queue, const opencl_launch *launch, cl_event *event,
                          m3_error *err)
 {
     if (launch->kernel == NULL) return opencl_gemm_enqueue(device->clblast, queue, &launch->gemm, event, err);
     const cl_int code = device->cl->EnqueueNDRangeKernel(queue, launch->kernel, launch->axes, NULL, launch->global,
                                                          launch->local, 0, NULL, event);
-    return code == CL_SUCCESS ? M3_OK : opencl_lose(device, "a launch", code, err);
+    return code == CL_SUCCESS ? M3_OK : opencl_device_lose(device, "a launch", code, err);
 }
 
 /* Without a launch, the value is that of the work before it: the event of a marker. */
@@ -23,32 +22,26 @@ static m3_status submit_plain(m3_device_impl *device, m3_exec_impl *exec, uint64
 {
     cl_event event = NULL;
     for (uint32_t i = 0; i < exec->count; i++) {
-        m3_status st = enqueue(device, device->queue, &exec->launches[i], i + 1 == exec->count ? &event : NULL, err);
+        m3_status st =
+            enqueue(device, device->queue.commands, &exec->launches[i], i + 1 == exec->count ? &event : NULL, err);
         if (st != M3_OK) return st;
     }
     if (exec->count == 0) {
-        const cl_int code = device->cl->EnqueueMarkerWithWaitList(device->queue, 0, NULL, &event);
-        if (code != CL_SUCCESS) return opencl_lose(device, "a run of nothing", code, err);
+        const cl_int code = device->cl->EnqueueMarkerWithWaitList(device->queue.commands, 0, NULL, &event);
+        if (code != CL_SUCCESS) return opencl_device_lose(device, "a run of nothing", code, err);
     }
-    return opencl_mark_work(device, event, value, err);
-}
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return opencl_queue_submit(device, event, value, err);
 }
 
 /* A call of CLBlast is several kernels, of which its event knows the last only: the host's clock takes them all. */
 static m3_status time_gemm(m3_device_impl *device, const opencl_launch *launch, uint64_t *time_ns, m3_error *err)
 {
-    cl_int code = device->cl->Finish(device->timed);
-    const double start = seconds_now();
-    m3_status st = enqueue(device, device->timed, launch, NULL, err);
-    if (code == CL_SUCCESS) code = device->cl->Finish(device->timed);
-    *time_ns += (uint64_t)(1e9 * (seconds_now() - start));
-    return st == M3_OK && code != CL_SUCCESS ? opencl_lose(device, "a product by CLBlast", code, err) : st;
+    cl_int code = device->cl->Finish(device->queue.timed);
+    const uint64_t start = lower_now_ns();
+    m3_status st = enqueue(device, device->queue.timed, launch, NULL, err);
+    if (code == CL_SUCCESS) code = device->cl->Finish(device->queue.timed);
+    *time_ns += (uint64_t)(1e9 * lower_seconds_since(start));
+    return st == M3_OK && code != CL_SUCCESS ? opencl_device_lose(device, "a product by CLBlast", code, err) : st;
 }
 
 static uint64_t time_of(const opencl_api *cl, cl_event event)
@@ -61,20 +54,20 @@ static uint64_t time_of(const opencl_api *cl, cl_event event)
 }
 
 /* The two queues must not overlap, so each is empty when the other starts. */
-m3_status opencl_submit_timed(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
+m3_status opencl_exec_submit_timed(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
 {
     const opencl_api *cl = device->cl;
     m3_status st = M3_OK;
-    cl_int code = cl->Finish(device->queue);
+    cl_int code = cl->Finish(device->queue.commands);
     for (uint32_t i = 0; i < exec->node_count; i++) exec->time_ns[i] = 0;
     for (uint32_t i = 0; i < exec->count && st == M3_OK && code == CL_SUCCESS; i++) {
         opencl_launch *launch = &exec->launches[i];
         if (launch->kernel == NULL)
             st = time_gemm(device, launch, &exec->time_ns[launch->node], err);
         else
-            st = enqueue(device, device->timed, launch, &launch->event, err);
+            st = enqueue(device, device->queue.timed, launch, &launch->event, err);
     }
-    const cl_int done = cl->Finish(device->timed);
+    const cl_int done = cl->Finish(device->queue.timed);
     if (code == CL_SUCCESS) code = done;
     for (uint32_t i = 0; i < exec->count; i++) {
         opencl_launch *launch = &exec->launches[i];
@@ -83,37 +76,38 @@ m3_status opencl_submit_timed(m3_device_impl *device, m3_exec_impl *exec, uint64
         (void)cl->ReleaseEvent(launch->event);
         launch->event = NULL;
     }
-    if (st == M3_OK && code != CL_SUCCESS) st = opencl_lose(device, "a timed run", code, err);
+    if (st == M3_OK && code != CL_SUCCESS) st = opencl_device_lose(device, "a timed run", code, err);
     if (st != M3_OK) return st;
-    return opencl_mark_work(device, NULL, value, err);
+    return opencl_queue_submit(device, NULL, value, err);
 }
 
-m3_status opencl_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
+m3_status opencl_exec_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
 {
-    m3_status st = opencl_check(device, err);
+    m3_status st = opencl_device_check(device, err);
     if (st != M3_OK) return st;
     if (device->submits++ >= device->fail_after) {
         char what[96];
         (void)snprintf(what, sizeof what, "the run after %llu submits, as the option fail_after asked,",
                        (unsigned long long)device->fail_after);
-        return opencl_lose(device, what, CL_DEVICE_NOT_AVAILABLE, err);
+        return opencl_device_lose(device, what, CL_DEVICE_NOT_AVAILABLE, err);
     }
-    return exec->timed ? opencl_submit_timed(device, exec, value, err) : submit_plain(device, exec, value, err);
+    return exec->timed ? opencl_exec_submit_timed(device, exec, value, err) : submit_plain(device, exec, value, err);
 }
 
-m3_status opencl_profile(m3_device_impl *device, m3_exec_impl *exec, bool on, m3_error *err)
+m3_status opencl_exec_profile(m3_device_impl *device, m3_exec_impl *exec, bool on, m3_error *err)
 {
     cl_int code = CL_SUCCESS;
-    if (on && device->timed == NULL)
-        device->timed = device->cl->CreateCommandQueue(device->context, device->id, CL_QUEUE_PROFILING_ENABLE, &code);
+    if (on && device->queue.timed == NULL)
+        device->queue.timed =
+            device->cl->CreateCommandQueue(device->context, device->id, CL_QUEUE_PROFILING_ENABLE, &code);
     if (code != CL_SUCCESS)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, device->name, "its driver makes no queue with profiling: %s",
-                       OPENCL_CODE(code));
+                       OPENCL_ERROR(code));
     exec->timed = on;
     return M3_OK;
 }
 
-m3_status opencl_node_times(m3_device_impl *device, m3_exec_impl *exec, uint64_t *time_ns, uint32_t node_count,
+m3_status opencl_exec_times(m3_device_impl *device, m3_exec_impl *exec, uint64_t *time_ns, uint32_t node_count,
                             m3_error *err)
 {
     (void)device;
@@ -124,7 +118,7 @@ m3_status opencl_node_times(m3_device_impl *device, m3_exec_impl *exec, uint64_t
     return M3_OK;
 }
 
-void opencl_describe(m3_device_impl *device, m3_exec_impl *exec, char *text, size_t bytes)
+void opencl_exec_describe(m3_device_impl *device, m3_exec_impl *exec, char *text, size_t bytes)
 {
     uint32_t programs = 0;
     for (const opencl_program *p = device->programs; p != NULL; p = p->next) programs++;

@@ -2,6 +2,7 @@
 #include "backends/vulkan/buffer.h"
 #include "backends/lowering/plugin.h"
 #include "backends/vulkan/device.h"
+#include "backends/vulkan/failure.h"
 #include "backends/vulkan/limits.h"
 #include "backends/vulkan/memory.h"
 #include "backends/vulkan/queue.h"
@@ -25,12 +26,14 @@ m3_status vulkan_buffer_make(m3_device_impl *device, uint64_t bytes, uint32_t us
                                      .size = (bytes + PADDING - 1) / PADDING * PADDING,
                                      .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                                               VK_BUFFER_USAGE_TRANSFER_DST_BIT};
-    st = vulkan_result(device, device->vk.CreateBuffer(device->device, &info, NULL, &b->buffer), "vkCreateBuffer", err);
+    st = vulkan_result_check(device, device->vk.CreateBuffer(device->device, &info, NULL, &b->buffer), "vkCreateBuffer",
+                             err);
     if (st != M3_OK) goto done;
     device->vk.GetBufferMemoryRequirements(device->device, b->buffer, &needs);
-    if ((st = vulkan_memory_take(device, b, type, needs.size, needs.alignment, err)) != M3_OK) goto done;
-    st = vulkan_result(device, device->vk.BindBufferMemory(device->device, b->buffer, b->block->memory, b->offset),
-                       "vkBindBufferMemory", err);
+    if ((st = vulkan_memory_allocate(device, b, type, needs.size, needs.alignment, err)) != M3_OK) goto done;
+    st =
+        vulkan_result_check(device, device->vk.BindBufferMemory(device->device, b->buffer, b->block->memory, b->offset),
+                            "vkBindBufferMemory", err);
     if (st != M3_OK) goto done;
     b->bytes = bytes;
     vulkan_memory_count(device, (int64_t)bytes);
@@ -50,7 +53,7 @@ m3_status vulkan_buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t 
     if ((usage & ~(uint32_t)KNOWN_USES) != 0)
         return M3_FAIL(err, M3_ERR_INVALID, "buffer", "usage 0x%x has unknown bits 0x%x", usage,
                        usage & ~(uint32_t)KNOWN_USES);
-    const m3_status st = vulkan_limits(device, &limits, err);
+    const m3_status st = vulkan_device_limits(device, &limits, err);
     if (st != M3_OK) return st;
     if (bytes > limits.largest_buffer)
         return M3_FAIL(err, M3_ERR_MEMORY, "buffer", "%llu bytes were asked, the largest buffer is %llu",
@@ -70,7 +73,7 @@ void vulkan_buffer_free(m3_device_impl *device, m3_buffer *buffer)
     if (buffer == NULL) return;
     vulkan_queue_drain(device);
     device->vk.DestroyBuffer(device->device, buffer->buffer, NULL);
-    vulkan_memory_give(device, buffer);
+    vulkan_memory_free(device, buffer);
     vulkan_memory_count(device, -(int64_t)buffer->bytes);
     device->host->release(device->host->user, buffer);
 }
@@ -78,7 +81,7 @@ void vulkan_buffer_free(m3_device_impl *device, m3_buffer *buffer)
 m3_status vulkan_buffer_check(m3_device_impl *device, const m3_buffer *buffer, uint32_t use, const char *what,
                               uint64_t offset, uint64_t bytes, m3_error *err)
 {
-    const m3_status st = vulkan_check(device, err);
+    const m3_status st = vulkan_device_check(device, err);
     if (st != M3_OK) return st;
     return lower_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
 }

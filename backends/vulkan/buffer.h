@@ -11,7 +11,7 @@ struct m3_buffer {
     VkBuffer buffer;
     vulkan_block *block;
     uint64_t offset, capacity; /* in the block */
-    m3_buffer *next;           /* of the block's pieces */
+    m3_buffer *next;           /* in the block */
     unsigned char *data;       /* NULL: the host does not see it */
 };
 

@@ -3,8 +3,8 @@
  * A file that is damaged or another's is as good as none. */
 #include "backends/vulkan/cache.h"
 #include "backends/vulkan/device.h"
+#include "backends/vulkan/failure.h"
 #include "backends/vulkan/hash.h"
-#include "backends/vulkan/queue.h"
 #include "backends/vulkan/shaders.h"
 
 #include <stdlib.h>
@@ -116,7 +116,7 @@ m3_status vulkan_cache_open(m3_device_impl *device, m3_error *err)
     const VkResult result = device->vk.CreatePipelineCache(device->device, &info, NULL, &device->cache);
     if (data != NULL) device->cache_read = vulkan_hash(VULKAN_HASH_START, data, bytes);
     device->host->release(device->host->user, data);
-    return vulkan_result(device, result, "the pipeline cache", err);
+    return vulkan_result_check(device, result, "the pipeline cache", err);
 }
 
 /* A cache that cannot be written costs time and nothing else. */

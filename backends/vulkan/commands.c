@@ -1,7 +1,7 @@
 /* commands: compute and copies are all that a queue of ours does. */
 #include "backends/vulkan/commands.h"
 #include "backends/vulkan/device.h"
-#include "backends/vulkan/queue.h"
+#include "backends/vulkan/failure.h"
 
 enum {
     COMPUTE = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
@@ -20,7 +20,7 @@ m3_status vulkan_commands_create(m3_device_impl *device, VkCommandPool *pool, Vk
                                                   .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                                   .commandBufferCount = 1};
     if (result == VK_SUCCESS) result = device->vk.AllocateCommandBuffers(device->device, &allocate, commands);
-    return vulkan_result(device, result, "a command buffer", err);
+    return vulkan_result_check(device, result, "a command buffer", err);
 }
 
 void vulkan_barrier_at_start(m3_device_impl *device, VkCommandBuffer commands)

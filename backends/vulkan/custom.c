@@ -7,7 +7,7 @@
 #include "backends/lowering/plugin.h"
 #include "backends/vulkan/device.h"
 
-const m3_kernel_desc *vulkan_custom(const m3_node *node)
+const m3_kernel_desc *vulkan_custom_kernel(const m3_node *node)
 {
     return lower_kernel_in(node, "spirv");
 }
@@ -41,7 +41,7 @@ static m3_status check_group(const m3_device_impl *device, const m3_kernel_desc 
 
 m3_status vulkan_custom_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
-    const m3_kernel_desc *desc = vulkan_custom(node);
+    const m3_kernel_desc *desc = vulkan_custom_kernel(node);
     const uint32_t buffers = node->in_count + node->out_count, words = words_of(node);
     const char *name = node->op->name;
     if (buffers > LOWER_MAX_BUFFERS)
@@ -77,7 +77,7 @@ static void add_attributes(lower_dispatch *d, const m3_node *node)
 m3_status vulkan_custom_dispatch(m3_device_impl *device, lower_list *l, const m3_node *node, uint32_t index,
                                  lower_dispatch *d, m3_error *err)
 {
-    const m3_kernel_desc *desc = vulkan_custom(node);
+    const m3_kernel_desc *desc = vulkan_custom_kernel(node);
     *d = (lower_dispatch){.list = l, .entry = desc->entry, .node = index};
     m3_status st = vulkan_custom_supports(device, node, err);
     if (st != M3_OK) return st;

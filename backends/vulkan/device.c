@@ -4,6 +4,7 @@
 #include "backends/lowering/tuning.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/cache.h"
+#include "backends/vulkan/failure.h"
 #include "backends/vulkan/instance.h"
 #include "backends/vulkan/loader.h"
 #include "backends/vulkan/memory.h"
@@ -11,18 +12,18 @@
 #include "backends/vulkan/pipeline.h"
 #include "backends/vulkan/queue.h"
 #include "backends/vulkan/staging.h"
-#include "backends/vulkan/tune.h"
+#include "backends/vulkan/tuning.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t least(uint32_t a, uint32_t b)
+static uint32_t min_u32(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
 }
 
 /* The largest power of two that is at most x, which is at least 1. */
-static uint32_t power_below(uint32_t x)
+static uint32_t largest_power(uint32_t x)
 {
     uint32_t power = 1;
     while (power <= x / 2) power *= 2;
@@ -31,17 +32,17 @@ static uint32_t power_below(uint32_t x)
 
 /* Kernels for a GPU always: neighbours touch neighbouring words, groups share memory. No number of units can be asked
  * of Vulkan; it only decides how finely work is cut. */
-static void ask_traits(m3_device_impl *d)
+static void query_traits(m3_device_impl *d)
 {
     const VkPhysicalDeviceLimits *limits = &d->adapter->properties.limits;
     const bool software = d->adapter->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     lower_traits *t = &d->traits;
-    t->largest_group = least(limits->maxComputeWorkGroupInvocations, limits->maxComputeWorkGroupSize[0]);
-    t->largest_group = power_below(t->largest_group);
-    for (int i = 0; i < 3; i++) t->largest_count[i] = least(limits->maxComputeWorkGroupCount[i], INT32_MAX);
-    t->lanes = least(d->adapter->subgroup == 64 ? 64 : 32, t->largest_group);
+    t->largest_group = min_u32(limits->maxComputeWorkGroupInvocations, limits->maxComputeWorkGroupSize[0]);
+    t->largest_group = largest_power(t->largest_group);
+    for (int i = 0; i < 3; i++) t->largest_count[i] = min_u32(limits->maxComputeWorkGroupCount[i], INT32_MAX);
+    t->lanes = min_u32(d->adapter->subgroup == 64 ? 64 : 32, t->largest_group);
     t->vector = 1;
-    t->group = least(128, t->largest_group);
+    t->group = min_u32(128, t->largest_group);
     t->units = software ? d->host->threads : 16;
     t->simulated = software ? d->adapter->subgroup : 0;
     t->local_bytes = limits->maxComputeSharedMemorySize;
@@ -92,7 +93,7 @@ static m3_status create_device(m3_device_impl *d, m3_error *err)
     if (result != VK_SUCCESS)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->name, "the driver does not open the device: VkResult %d",
                        (int)result);
-    return vulkan_load_device(&d->instance->vk, d->device, d->timeline, &d->vk, err);
+    return vulkan_device_load(&d->instance->vk, d->device, d->timeline, &d->vk, err);
 }
 
 static bool validate_by_default(void)
@@ -111,7 +112,7 @@ static m3_status open_parts(m3_device_impl *d, uint32_t index, m3_error *err)
     d->timeline = d->timeline && d->adapter->timeline;
     const uint64_t alignment = d->adapter->properties.limits.minStorageBufferOffsetAlignment;
     d->alignment = alignment > 64 ? (uint32_t)alignment : 64;
-    ask_traits(d);
+    query_traits(d);
     if ((st = check_limits(d, err)) != M3_OK) return st;
     if ((st = create_device(d, err)) != M3_OK) return st;
     if ((st = vulkan_queue_open(d, err)) != M3_OK) return st;
@@ -120,7 +121,7 @@ static m3_status open_parts(m3_device_impl *d, uint32_t index, m3_error *err)
     if ((st = vulkan_tuning_open(d, err)) != M3_OK) return st;
     if ((st = vulkan_buffer_make(d, d->alignment, 0, d->memory.device_type, &d->dummy, err)) != M3_OK) return st;
     if ((st = vulkan_staging_open(d, err)) != M3_OK) return st;
-    return vulkan_check(d, err);
+    return vulkan_device_check(d, err);
 }
 
 m3_status vulkan_device_open(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
@@ -161,7 +162,7 @@ void vulkan_device_close(m3_device_impl *device)
         (void)device->vk.DeviceWaitIdle(device->device);
         vulkan_staging_close(device);
         vulkan_buffer_free(device, device->dummy);
-        vulkan_pipelines_close(device);
+        vulkan_pipelines_free(device);
         vulkan_cache_close(device);
         vulkan_memory_close(device);
         vulkan_queue_close(device);

@@ -1,5 +1,6 @@
 /* hazards: levels by a list of past accesses, from which goes what a later access stands for. */
 #include "backends/vulkan/hazards.h"
+#include "backends/vulkan/buffer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ static bool covers(const vulkan_range *a, const vulkan_range *b)
     return a->buffer == b->buffer && a->from <= b->from && b->to <= a->to;
 }
 
-static m3_status make_room(vulkan_hazards *h, uint32_t more, m3_error *err)
+static m3_status reserve(vulkan_hazards *h, uint32_t more, m3_error *err)
 {
     const m3_host *host = h->host;
     if (h->count + more <= h->room) return M3_OK;
@@ -46,7 +47,7 @@ static void remember(vulkan_hazards *h, const vulkan_range *range)
 
 m3_status vulkan_hazards_add(vulkan_hazards *h, vulkan_range *ranges, uint32_t count, uint32_t *level, m3_error *err)
 {
-    const m3_status st = make_room(h, count, err);
+    const m3_status st = reserve(h, count, err);
     if (st != M3_OK) return st;
     *level = 0;
     for (uint32_t i = 0; i < count; i++)

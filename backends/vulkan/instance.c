@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { MOST = 32 }; /* devices, and families of queues */
+enum { CAPACITY = 32 }; /* devices, and families of queues */
 static const char validation_layer[] = "VK_LAYER_KHRONOS_validation";
 
 static void say(const m3_host *host, m3_log_level level, const char *line)
@@ -74,7 +74,7 @@ static m3_status create(vulkan_instance *instance, bool validate, m3_error *err)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "there is a Vulkan loader, but no driver for it");
     if (result != VK_SUCCESS)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "vkCreateInstance failed with %d", (int)result);
-    if ((st = vulkan_load_instance(&instance->loader, instance->instance, &instance->vk, err)) != M3_OK) return st;
+    if ((st = vulkan_instance_load(&instance->loader, instance->instance, &instance->vk, err)) != M3_OK) return st;
     const VkDebugUtilsMessengerCreateInfoEXT messenger = {
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
         .messageSeverity =
@@ -111,10 +111,10 @@ static m3_status find_extensions(vulkan_instance *instance, vulkan_adapter *a, b
 /* Compute-only families leave the graphics work of others alone. */
 static bool find_family(const vulkan_instance *instance, vulkan_adapter *a)
 {
-    VkQueueFamilyProperties families[MOST];
+    VkQueueFamilyProperties families[CAPACITY];
     uint32_t count = 0, best = UINT32_MAX;
     instance->vk.GetPhysicalDeviceQueueFamilyProperties(a->physical, &count, NULL);
-    if (count > MOST) count = MOST;
+    if (count > CAPACITY) count = CAPACITY;
     instance->vk.GetPhysicalDeviceQueueFamilyProperties(a->physical, &count, families);
     for (uint32_t i = 0; i < count; i++) {
         const VkQueueFlags flags = families[i].queueFlags;
@@ -182,10 +182,10 @@ static bool usable(const vulkan_instance *instance, vulkan_adapter *a)
 static m3_status find_adapters(vulkan_instance *instance, m3_error *err)
 {
     const m3_host *host = instance->host;
-    VkPhysicalDevice physical[MOST];
+    VkPhysicalDevice physical[CAPACITY];
     uint32_t count = 0;
     VkResult result = instance->vk.EnumeratePhysicalDevices(instance->instance, &count, NULL);
-    if (count > MOST) count = MOST;
+    if (count > CAPACITY) count = CAPACITY;
     if (result == VK_SUCCESS && count > 0)
         result = instance->vk.EnumeratePhysicalDevices(instance->instance, &count, physical);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE) count = 0;
@@ -251,7 +251,8 @@ static m3_device_class class_of(VkPhysicalDeviceType type)
     }
 }
 
-m3_status vulkan_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err)
+m3_status vulkan_devices_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count,
+                              m3_error *err)
 {
     const vulkan_instance *instance = backend->instance;
     *count = instance != NULL ? instance->count : 0;

@@ -45,6 +45,7 @@ struct m3_backend {
 m3_status vulkan_instance_open(const m3_host *host, bool validate, vulkan_instance **instance, m3_error *err);
 void vulkan_instance_close(vulkan_instance *instance);
 
-m3_status vulkan_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err);
+m3_status vulkan_devices_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count,
+                              m3_error *err);
 
 #endif

@@ -4,6 +4,6 @@
 
 #include "m3bsr/backend.h"
 
-m3_status vulkan_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err);
+m3_status vulkan_device_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err);
 
 #endif

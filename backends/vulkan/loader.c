@@ -30,7 +30,7 @@ static m3_status missing(const char *name, m3_error *err)
 }
 
 /* Only those of debug_utils may be missing: they are there when its extension was asked for. */
-m3_status vulkan_load_instance(const vulkan_loader *loader, VkInstance instance, vulkan_instance_functions *vk,
+m3_status vulkan_instance_load(const vulkan_loader *loader, VkInstance instance, vulkan_instance_functions *vk,
                                m3_error *err)
 {
 #define LOAD(name) vk->name = (PFN_vk##name)loader->get(instance, "vk" #name);
@@ -49,7 +49,7 @@ m3_status vulkan_load_instance(const vulkan_loader *loader, VkInstance instance,
     return M3_OK;
 }
 
-m3_status vulkan_load_device(const vulkan_instance_functions *from, VkDevice device, bool timeline,
+m3_status vulkan_device_load(const vulkan_instance_functions *from, VkDevice device, bool timeline,
                              vulkan_functions *vk, m3_error *err)
 {
 #define LOAD(name)                                                                                                     \

@@ -91,9 +91,9 @@ typedef struct vulkan_loader {
 /* M3_ERR_UNSUPPORTED, with the reason, where there is no loader. It is never closed. */
 m3_status vulkan_loader_open(vulkan_loader *loader, m3_error *err);
 /* Every function of an instance or a device; M3_ERR_UNSUPPORTED names the first that is missing. */
-m3_status vulkan_load_instance(const vulkan_loader *loader, VkInstance instance, vulkan_instance_functions *vk,
+m3_status vulkan_instance_load(const vulkan_loader *loader, VkInstance instance, vulkan_instance_functions *vk,
                                m3_error *err);
-m3_status vulkan_load_device(const vulkan_instance_functions *from, VkDevice device, bool timeline,
+m3_status vulkan_device_load(const vulkan_instance_functions *from, VkDevice device, bool timeline,
                              vulkan_functions *vk, m3_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* measure: the peak of fused multiply-adds, by launches of measure.comp that grow until one is long enough. */
 #include "backends/vulkan/measure.h"
+#include "backends/lowering/clock.h"
 #include "backends/lowering/lower.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/device.h"
@@ -7,17 +8,8 @@
 #include "backends/vulkan/program.h"
 #include "backends/vulkan/queue.h"
 
-#include <time.h>
-
-enum { OPERATIONS = 8 * 4 * 2, LAST = 3, MOST_ROUNDS = 4096 };
+enum { OPERATIONS = 8 * 4 * 2, LAST = 3, MAX_ROUNDS = 4096 };
 static const double LONG_ENOUGH = 0.03; /* seconds */
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Seconds of a launch, at its second run: the first may still compile. */
 static m3_status measure(m3_device_impl *device, m3_buffer *y, uint64_t groups, uint32_t rounds, double *seconds,
@@ -37,19 +29,19 @@ static m3_status measure(m3_device_impl *device, m3_buffer *y, uint64_t groups, 
         lower_groups(d, groups, 1, 1, device->traits.group, 1, 1);
         if ((st = exec->list.error.code) != M3_OK) *err = exec->list.error;
     }
-    if (st == M3_OK) st = vulkan_compile_list(device, &program, &y, exec, err);
+    if (st == M3_OK) st = vulkan_program_compile_list(device, &program, &y, exec, err);
     for (int i = 0; i < 2 && st == M3_OK; i++) {
-        const double start = seconds_now();
+        const uint64_t start = lower_now_ns();
         st = vulkan_queue_submit(device, exec->plain, NULL, NULL, 0, &value, err);
-        if (st == M3_OK) st = vulkan_wait(device, value, UINT64_MAX, err);
-        *seconds = seconds_now() - start;
+        if (st == M3_OK) st = vulkan_queue_wait(device, value, UINT64_MAX, err);
+        *seconds = lower_seconds_since(start);
     }
     vulkan_exec_free(device, exec);
     return st;
 }
 
-/* More rounds, then more groups: where a GPU is simulated, loops end early beyond some ten thousand turns. */
-m3_status vulkan_measure_peak(m3_device_impl *device, double *gflops, m3_error *err)
+/* More rounds, then more groups: where a GPU is simulated, loops end early beyond some ten thousand iterations. */
+m3_status vulkan_peak_measure(m3_device_impl *device, double *gflops, m3_error *err)
 {
     uint64_t groups = (uint64_t)device->traits.units * 16;
     uint32_t rounds = 64;
@@ -64,7 +56,7 @@ m3_status vulkan_measure_peak(m3_device_impl *device, double *gflops, m3_error *
         vulkan_buffer_free(device, y);
         const double now = (double)items * rounds * OPERATIONS / seconds * 1e-9;
         if (st == M3_OK && now > best) best = now;
-        if (seconds < LONG_ENOUGH && rounds < MOST_ROUNDS)
+        if (seconds < LONG_ENOUGH && rounds < MAX_ROUNDS)
             rounds *= 2;
         else if (seconds < LONG_ENOUGH)
             groups *= 2;

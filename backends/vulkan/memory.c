@@ -1,15 +1,15 @@
-/* memory: few large allocations of the driver (blocks), each cut into pieces by the first gap that fits. A buffer that
+/* memory: few large allocations of the driver (blocks), each cut into buffers by the first gap that fits. A buffer that
  * would fill half a block gets one of its own. Blocks that the host sees stay mapped. */
 #include "backends/vulkan/memory.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/device.h"
+#include "backends/vulkan/failure.h"
 #include "backends/vulkan/instance.h"
-#include "backends/vulkan/queue.h"
 
 static const uint64_t shared_block = 64 << 20;
 
 enum {
-    SEEN = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, /* every device has both */
+    HOST = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, /* every device has both */
     LOCAL = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
     CACHED = VK_MEMORY_PROPERTY_HOST_CACHED_BIT
 };
@@ -49,12 +49,12 @@ m3_status vulkan_memory_open(m3_device_impl *device, m3_error *err)
     VkMemoryRequirements needs;
     VkBuffer probe = VK_NULL_HANDLE; /* all our buffers have one usage, so one tells for all */
     const VkResult result = device->vk.CreateBuffer(device->device, &buffer_info, NULL, &probe);
-    if (result != VK_SUCCESS) return vulkan_result(device, result, "a buffer", err);
+    if (result != VK_SUCCESS) return vulkan_result_check(device, result, "a buffer", err);
     device->vk.GetBufferMemoryRequirements(device->device, probe, &needs);
     device->vk.DestroyBuffer(device->device, probe, NULL);
-    m->upload_type = find_type(device, needs.memoryTypeBits, SEEN, 0);
-    m->download_type = find_type(device, needs.memoryTypeBits, SEEN, CACHED);
-    m->device_type = find_type(device, needs.memoryTypeBits, SEEN | LOCAL, CACHED);
+    m->upload_type = find_type(device, needs.memoryTypeBits, HOST, 0);
+    m->download_type = find_type(device, needs.memoryTypeBits, HOST, CACHED);
+    m->device_type = find_type(device, needs.memoryTypeBits, HOST | LOCAL, CACHED);
     device->unified = !device->staging && m->device_type != UINT32_MAX &&
                       (kind == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU || kind == VK_PHYSICAL_DEVICE_TYPE_CPU);
     if (!device->unified) m->device_type = find_type(device, needs.memoryTypeBits, 0, LOCAL);
@@ -105,7 +105,7 @@ static m3_status explain(m3_device_impl *device, VkResult result, uint32_t type,
 {
     const bool local = (device->adapter->memory.memoryTypes[type].propertyFlags & LOCAL) != 0;
     uint64_t total = 0, unused = 0;
-    if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) return vulkan_result(device, result, "memory of a buffer", err);
+    if (result != VK_ERROR_OUT_OF_DEVICE_MEMORY) return vulkan_result_check(device, result, "memory of a buffer", err);
     vulkan_memory_capacity(device, type, &total, &unused);
     return M3_FAIL(err, M3_ERR_MEMORY, "buffer",
                    "%llu bytes were asked, of %llu bytes of %s memory %llu are free; free memory or use a smaller "
@@ -145,9 +145,9 @@ static uint64_t up(uint64_t value, uint64_t alignment)
 }
 
 /* The first gap that fits. */
-static bool take_gap(vulkan_block *block, m3_buffer *buffer, uint64_t bytes, uint64_t alignment)
+static bool suballocate(vulkan_block *block, m3_buffer *buffer, uint64_t bytes, uint64_t alignment)
 {
-    m3_buffer **link = &block->pieces;
+    m3_buffer **link = &block->buffers;
     uint64_t at = 0;
     while (*link != NULL && up(at, alignment) + bytes > (*link)->offset) {
         at = (*link)->offset + (*link)->capacity;
@@ -164,27 +164,27 @@ static bool take_gap(vulkan_block *block, m3_buffer *buffer, uint64_t bytes, uin
     return true;
 }
 
-m3_status vulkan_memory_take(m3_device_impl *device, m3_buffer *buffer, uint32_t type, uint64_t bytes,
-                             uint64_t alignment, m3_error *err)
+m3_status vulkan_memory_allocate(m3_device_impl *device, m3_buffer *buffer, uint32_t type, uint64_t bytes,
+                                 uint64_t alignment, m3_error *err)
 {
     vulkan_memory *m = &device->memory;
     const bool alone = bytes > m->block_bytes / 2;
     for (vulkan_block *block = m->blocks; block != NULL && !alone; block = block->next)
-        if (block->type == type && take_gap(block, buffer, bytes, alignment)) return M3_OK;
+        if (block->type == type && suballocate(block, buffer, bytes, alignment)) return M3_OK;
     const m3_status st = add_block(device, type, alone ? bytes : m->block_bytes, err);
-    if (st == M3_OK && m->blocks != NULL) (void)take_gap(m->blocks, buffer, bytes, alignment);
+    if (st == M3_OK && m->blocks != NULL) (void)suballocate(m->blocks, buffer, bytes, alignment);
     return st;
 }
 
-void vulkan_memory_give(m3_device_impl *device, m3_buffer *buffer)
+void vulkan_memory_free(m3_device_impl *device, m3_buffer *buffer)
 {
     vulkan_block *block = buffer->block;
     if (block == NULL) return;
-    m3_buffer **link = &block->pieces;
+    m3_buffer **link = &block->buffers;
     while (*link != buffer) link = &(*link)->next;
     *link = buffer->next;
     buffer->block = NULL;
-    if (block->pieces != NULL) return;
+    if (block->buffers != NULL) return;
     vulkan_block **at = &device->memory.blocks;
     while (*at != block) at = &(*at)->next;
     *at = block->next;

@@ -1,4 +1,5 @@
-/* memory: few large allocations of the driver (blocks), each cut into pieces, which are buffers; and how much is held.
+/* memory: few large allocations of the driver (blocks), each cut into
+ * buffers; and how much memory all buffers have.
  */
 #ifndef VULKAN_MEMORY_H
 #define VULKAN_MEMORY_H
@@ -13,7 +14,7 @@ typedef struct vulkan_block {
     uint64_t bytes;
     uint32_t type;
     unsigned char *mapped; /* NULL: the host does not see it */
-    m3_buffer *pieces;     /* by offset; what lies between them is free */
+    m3_buffer *buffers;    /* by offset; what lies between them is free */
     struct vulkan_block *next;
 } vulkan_block;
 
@@ -26,10 +27,10 @@ typedef struct vulkan_memory {
 
 m3_status vulkan_memory_open(m3_device_impl *device, m3_error *err);
 void vulkan_memory_close(m3_device_impl *device);
-/* A piece of a block for the buffer: fills block, offset, capacity and data. */
-m3_status vulkan_memory_take(m3_device_impl *device, m3_buffer *buffer, uint32_t type, uint64_t bytes,
-                             uint64_t alignment, m3_error *err);
-void vulkan_memory_give(m3_device_impl *device, m3_buffer *buffer);
+/* A range of a block for the buffer: sets its block, offset, capacity and data. */
+m3_status vulkan_memory_allocate(m3_device_impl *device, m3_buffer *buffer, uint32_t type, uint64_t bytes,
+                                 uint64_t alignment, m3_error *err);
+void vulkan_memory_free(m3_device_impl *device, m3_buffer *buffer);
 /* Total and free bytes of the heap of a memory type, as far as the driver says. */
 void vulkan_memory_capacity(const m3_device_impl *device, uint32_t type, uint64_t *total, uint64_t *unused);
 /* Bytes of all buffers, and their count when the device holds more, or less (negative). */

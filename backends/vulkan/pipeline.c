@@ -4,8 +4,8 @@
 #include "backends/lowering/lower.h"
 #include "backends/vulkan/custom.h"
 #include "backends/vulkan/device.h"
+#include "backends/vulkan/failure.h"
 #include "backends/vulkan/hash.h"
-#include "backends/vulkan/queue.h"
 #include "backends/vulkan/shaders.h"
 
 #include <string.h>
@@ -43,7 +43,7 @@ static m3_status get_layout(m3_device_impl *device, uint32_t buffers, vulkan_lay
     if (l->set == VK_NULL_HANDLE) result = device->vk.CreateDescriptorSetLayout(device->device, &set, NULL, &l->set);
     if (result == VK_SUCCESS && l->pipeline == VK_NULL_HANDLE)
         result = device->vk.CreatePipelineLayout(device->device, &info, NULL, &l->pipeline);
-    return vulkan_result(device, result, "a pipeline layout", err);
+    return vulkan_result_check(device, result, "a pipeline layout", err);
 }
 
 static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_module *code, VkPipelineLayout layout,
@@ -67,7 +67,7 @@ static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_
     if (result == VK_SUCCESS)
         result = device->vk.CreateComputePipelines(device->device, device->cache, 1, &info, NULL, &p->pipeline);
     device->vk.DestroyShaderModule(device->device, module, NULL);
-    return vulkan_result(device, result, code->what, err);
+    return vulkan_result_check(device, result, code->what, err);
 }
 
 static bool same(const vulkan_pipeline *p, const vulkan_pipeline *key)
@@ -122,7 +122,7 @@ m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, c
 m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d, const m3_node *node,
                                  const vulkan_pipeline **pipeline, m3_error *err)
 {
-    const m3_kernel_desc *desc = vulkan_custom(node);
+    const m3_kernel_desc *desc = vulkan_custom_kernel(node);
     char what[WHAT_BYTES];
     (void)snprintf(what, sizeof what, "the pipeline of the kernel of op '%s', entry '%s'", node->op->name, desc->entry);
     const uint64_t hash = vulkan_hash(VULKAN_HASH_START, desc->code, (size_t)desc->code_bytes);
@@ -131,7 +131,7 @@ m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d
     return get(device, d, &code, pipeline, err);
 }
 
-void vulkan_pipelines_close(m3_device_impl *device)
+void vulkan_pipelines_free(m3_device_impl *device)
 {
     const m3_host *host = device->host;
     for (vulkan_pipeline *p = device->pipelines, *next = NULL; p != NULL; p = next) {

@@ -28,6 +28,6 @@ m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, c
 /* With a module that is not one of ours, but a custom op's. */
 m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d, const m3_node *node,
                                  const vulkan_pipeline **pipeline, m3_error *err);
-void vulkan_pipelines_close(m3_device_impl *device);
+void vulkan_pipelines_free(m3_device_impl *device);
 
 #endif

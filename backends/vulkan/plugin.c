@@ -1,6 +1,7 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/device.h"
+#include "backends/vulkan/failure.h"
 #include "backends/vulkan/instance.h"
 #include "backends/vulkan/limits.h"
 #include "backends/vulkan/measure.h"
@@ -9,7 +10,7 @@
 #include "backends/vulkan/queue.h"
 #include "backends/vulkan/run.h"
 #include "backends/vulkan/transfer.h"
-#include "backends/vulkan/tune.h"
+#include "backends/vulkan/tuning.h"
 
 /* Without a loader, a driver or a device there is nothing to list, which is no failure; the log says why. */
 static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
@@ -43,36 +44,36 @@ static m3_status compile(m3_device_impl *device, const m3_program *program, m3_b
                          m3_exec_impl **exec, m3_error *err)
 {
     *exec = NULL;
-    m3_status st = vulkan_check(device, err);
-    if (st == M3_OK) st = vulkan_tune(device, program, err);
-    return st == M3_OK ? vulkan_compile(device, &device->traits, program, buffers, exec, err) : st;
+    m3_status st = vulkan_device_check(device, err);
+    if (st == M3_OK) st = vulkan_tuning_measure(device, program, err);
+    return st == M3_OK ? vulkan_program_compile(device, &device->traits, program, buffers, exec, err) : st;
 }
 
 static const m3_backend_api api = {
     .size = M3_STRUCT_SIZE(m3_backend_api, tuning),
     .open = open_backend,
     .close = close_backend,
-    .list = vulkan_list,
+    .list = vulkan_devices_list,
     .device_open = vulkan_device_open,
     .device_close = vulkan_device_close,
-    .limits = vulkan_limits,
+    .limits = vulkan_device_limits,
     .buffer_create = vulkan_buffer_create,
     .buffer_free = vulkan_buffer_free,
     .buffer_map = vulkan_buffer_map,
     .buffer_unmap = vulkan_buffer_unmap,
-    .upload = vulkan_upload,
-    .download = vulkan_download,
-    .supports = vulkan_supports,
+    .upload = vulkan_buffer_upload,
+    .download = vulkan_buffer_download,
+    .supports = vulkan_program_supports,
     .compile = compile,
     .exec_free = vulkan_exec_free,
-    .submit = vulkan_submit,
-    .wait = vulkan_wait,
-    .profile = vulkan_profile,
-    .node_times = vulkan_node_times,
+    .submit = vulkan_exec_submit,
+    .wait = vulkan_queue_wait,
+    .profile = vulkan_exec_profile,
+    .node_times = vulkan_exec_times,
     .memory_used = vulkan_memory_used,
-    .measure_peak = vulkan_measure_peak,
-    .describe = vulkan_describe,
-    .tuning = vulkan_tuning,
+    .measure_peak = vulkan_peak_measure,
+    .describe = vulkan_exec_describe,
+    .tuning = vulkan_tuning_info,
 };
 
 static const m3_plugin plugin = {

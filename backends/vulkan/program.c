@@ -7,6 +7,7 @@
 #include "backends/vulkan/custom.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/exec.h"
+#include "backends/vulkan/failure.h"
 #include "backends/vulkan/hazards.h"
 #include "backends/vulkan/pipeline.h"
 #include "backends/vulkan/queue.h"
@@ -15,22 +16,22 @@
 
 #include <string.h>
 
-static const uint64_t roomy_scratch = 64 << 20;
-enum { SCRATCH_TURNS = 4 };
+static const uint64_t scratch_limit = 64 << 20;
+enum { SCRATCH_COPIES = 4 };
 
-m3_status vulkan_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
+m3_status vulkan_program_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
     if (lower_listed(device->refused, node->op->name))
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "refused by the option refuse=%s", device->refused);
-    return vulkan_custom(node) != NULL ? vulkan_custom_supports(device, node, why)
-                                       : lower_supports(&device->traits, node, why);
+    return vulkan_custom_kernel(node) != NULL ? vulkan_custom_supports(device, node, why)
+                                              : lower_supports(&device->traits, node, why);
 }
 
 /* Dispatches. */
 
 static bool is_custom(const m3_node *node)
 {
-    return vulkan_custom(node) != NULL;
+    return vulkan_custom_kernel(node) != NULL;
 }
 
 static m3_status lower(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
@@ -40,7 +41,7 @@ static m3_status lower(m3_device_impl *device, const lower_traits *traits, const
     m3_status st = M3_OK;
     uint32_t custom = 0;
     for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
-        st = vulkan_supports(device, program->nodes[i], err);
+        st = vulkan_program_supports(device, program->nodes[i], err);
         custom += is_custom(program->nodes[i]);
     }
     if (st != M3_OK) return st;
@@ -72,25 +73,26 @@ static void merge(m3_exec_impl *exec)
     }
 }
 
-/* Nodes take turns in the scratch buffer, so that neighbours do not wait for each other's memory. Returns its size. */
+/* Nodes use the ranges of a larger scratch buffer in rotation, so that neighbours do not wait for each other's memory.
+ * Returns its size. */
 static uint64_t spread_scratch(const m3_device_impl *device, m3_exec_impl *exec)
 {
-    const uint64_t least = exec->list.scratch_bytes;
-    uint64_t all = SCRATCH_TURNS * least, at = 0, base = 0;
+    const uint64_t one = exec->list.scratch_bytes;
+    uint64_t all = SCRATCH_COPIES * one, at = 0, base = 0;
     uint32_t node = UINT32_MAX;
-    if (all > roomy_scratch) all = least > roomy_scratch ? least : roomy_scratch;
+    if (all > scratch_limit) all = one > scratch_limit ? one : scratch_limit;
     for (uint32_t i = 0; i < exec->step_count; i++) {
         const lower_dispatch *first = exec->steps[i].dispatch;
         if (first->node == node) continue;
         uint64_t need = 0;
         node = first->node;
-        for (int turn = 0; turn < 2; turn++) {
+        for (int round = 0; round < 2; round++) {
             for (uint32_t k = i; k < exec->step_count && exec->steps[k].dispatch->node == node; k++) {
                 lower_dispatch *d = exec->steps[k].dispatch;
                 for (uint32_t v = 0; v < d->buffer_count; v++) {
                     lower_view *view = &d->buffers[v];
                     if (view->memory != LOWER_SCRATCH) continue;
-                    if (turn == 1)
+                    if (round == 1)
                         view->offset += base;
                     else if (view->offset + view->bytes > need)
                         need = view->offset + view->bytes;
@@ -137,8 +139,9 @@ static m3_status make_buffers(m3_device_impl *device, m3_buffer *const *buffers,
     if (scratch > 0) st = vulkan_buffer_create(device, scratch, M3_BUFFER_DEVICE, &exec->scratch, err);
     if (st == M3_OK && table > 0)
         st = vulkan_buffer_create(device, table, M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD, &exec->table, err);
-    if (st == M3_OK && table > 0) st = vulkan_upload(device, exec->table, 0, exec->list.table, table, &value, err);
-    if (st == M3_OK && table > 0) st = vulkan_wait(device, value, UINT64_MAX, err);
+    if (st == M3_OK && table > 0)
+        st = vulkan_buffer_upload(device, exec->table, 0, exec->list.table, table, &value, err);
+    if (st == M3_OK && table > 0) st = vulkan_queue_wait(device, value, UINT64_MAX, err);
     exec->buffers[exec->segment_count] = exec->scratch;
     exec->buffers[exec->segment_count + 1] = exec->table;
     return st;
@@ -180,7 +183,7 @@ static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_e
                                              .poolSizeCount = 1,
                                              .pPoolSizes = &size};
     const VkResult result = device->vk.CreateDescriptorPool(device->device, &info, NULL, &exec->descriptors);
-    m3_status st = vulkan_result(device, result, "a descriptor pool", err);
+    m3_status st = vulkan_result_check(device, result, "a descriptor pool", err);
     for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
         vulkan_step *step = &exec->steps[i];
         const lower_dispatch *d = step->dispatch;
@@ -191,8 +194,8 @@ static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_e
                                                  .descriptorPool = exec->descriptors,
                                                  .descriptorSetCount = 1,
                                                  .pSetLayouts = &step->pipeline->layout->set};
-        st = vulkan_result(device, device->vk.AllocateDescriptorSets(device->device, &set, &step->set),
-                           "a descriptor set", err);
+        st = vulkan_result_check(device, device->vk.AllocateDescriptorSets(device->device, &set, &step->set),
+                                 "a descriptor set", err);
         if (st == M3_OK) st = write_set(device, exec, step, err);
     }
     return st;
@@ -218,20 +221,20 @@ static m3_status order(m3_device_impl *device, m3_exec_impl *exec, m3_error *err
     return st;
 }
 
-m3_status vulkan_compile_list(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
-                              m3_exec_impl *exec, m3_error *err)
+m3_status vulkan_program_compile_list(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                                      m3_exec_impl *exec, m3_error *err)
 {
     m3_status st;
     if ((st = allocate(device, program, exec, err)) != M3_OK) return st;
     if ((st = make_buffers(device, buffers, exec, err)) != M3_OK) return st;
     if ((st = prepare(device, program, exec, err)) != M3_OK) return st;
     if ((st = order(device, exec, err)) != M3_OK) return st;
-    if ((st = vulkan_record(device, exec, err)) != M3_OK) return st;
-    return vulkan_check(device, err); /* a message of the validation layer */
+    if ((st = vulkan_exec_record(device, exec, err)) != M3_OK) return st;
+    return vulkan_device_check(device, err); /* a message of the validation layer */
 }
 
-m3_status vulkan_compile(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
-                         m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
+m3_status vulkan_program_compile(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
+                                 m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
 {
     const m3_host *host = device->host;
     *exec = NULL;
@@ -243,7 +246,7 @@ m3_status vulkan_compile(m3_device_impl *device, const lower_traits *traits, con
     m3_exec_impl *made = host->allocate(host->user, 1, sizeof *made);
     if (made == NULL) return M3_FAIL_MEMORY(err, program->name, sizeof *made);
     m3_status st = lower(device, traits, program, made, err);
-    if (st == M3_OK) st = vulkan_compile_list(device, program, buffers, made, err);
+    if (st == M3_OK) st = vulkan_program_compile_list(device, program, buffers, made, err);
     if (st == M3_OK)
         *exec = made;
     else
@@ -258,7 +261,7 @@ void vulkan_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     vulkan_queue_drain(device);
     if (exec->descriptors != VK_NULL_HANDLE) device->vk.DestroyDescriptorPool(device->device, exec->descriptors, NULL);
     if (exec->pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->pool, NULL);
-    vulkan_forget_timed(device, exec);
+    vulkan_exec_drop_timed(device, exec);
     vulkan_buffer_free(device, exec->scratch);
     vulkan_buffer_free(device, exec->table);
     lower_list_fini(&exec->list);

@@ -6,8 +6,8 @@
 #include "backends/vulkan/commands.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/exec.h"
+#include "backends/vulkan/failure.h"
 #include "backends/vulkan/hazards.h"
-#include "backends/vulkan/queue.h"
 
 enum {
     COMPUTE = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
@@ -63,7 +63,7 @@ static void record_end(m3_device_impl *device, m3_exec_impl *exec, VkCommandBuff
     }
 }
 
-m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
+m3_status vulkan_exec_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
 {
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VkPipeline bound = VK_NULL_HANDLE;
@@ -71,7 +71,7 @@ m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *er
     m3_status st = vulkan_commands_create(device, &exec->pool, &exec->plain, err);
     if (st != M3_OK) return st;
     VkResult result = device->vk.BeginCommandBuffer(exec->plain, &info);
-    if (result != VK_SUCCESS) return vulkan_result(device, result, "vkBeginCommandBuffer", err);
+    if (result != VK_SUCCESS) return vulkan_result_check(device, result, "vkBeginCommandBuffer", err);
     vulkan_barrier_at_start(device, exec->plain);
     exec->barrier_count = 1;
     for (uint32_t i = 0; i < exec->step_count; i++) {
@@ -85,7 +85,7 @@ m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *er
         dispatch(device, exec->plain, exec->sorted[i], &bound);
     }
     record_end(device, exec, exec->plain);
-    return vulkan_result(device, device->vk.EndCommandBuffer(exec->plain), "vkEndCommandBuffer", err);
+    return vulkan_result_check(device, device->vk.EndCommandBuffer(exec->plain), "vkEndCommandBuffer", err);
 }
 
 /* Queries 2 n and 2 n + 1 are the start and the end of node n. */
@@ -109,7 +109,7 @@ static void record_nodes(m3_device_impl *device, m3_exec_impl *exec)
     exec->barrier_count = barriers;
 }
 
-void vulkan_forget_timed(m3_device_impl *device, m3_exec_impl *exec)
+void vulkan_exec_drop_timed(m3_device_impl *device, m3_exec_impl *exec)
 {
     if (exec->timed_pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->timed_pool, NULL);
     if (exec->queries != VK_NULL_HANDLE) device->vk.DestroyQueryPool(device->device, exec->queries, NULL);
@@ -118,7 +118,7 @@ void vulkan_forget_timed(m3_device_impl *device, m3_exec_impl *exec)
     exec->timed = NULL;
 }
 
-m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
+m3_status vulkan_exec_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
 {
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     const VkQueryPoolCreateInfo queries = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
@@ -128,13 +128,13 @@ m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_err
     m3_status st = vulkan_commands_create(device, &exec->timed_pool, &exec->timed, err);
     if (st != M3_OK) goto failed;
     result = device->vk.CreateQueryPool(device->device, &queries, NULL, &exec->queries);
-    if ((st = vulkan_result(device, result, "vkCreateQueryPool", err)) != M3_OK) goto failed;
+    if ((st = vulkan_result_check(device, result, "vkCreateQueryPool", err)) != M3_OK) goto failed;
     result = device->vk.BeginCommandBuffer(exec->timed, &info);
-    if ((st = vulkan_result(device, result, "vkBeginCommandBuffer", err)) != M3_OK) goto failed;
+    if ((st = vulkan_result_check(device, result, "vkBeginCommandBuffer", err)) != M3_OK) goto failed;
     record_nodes(device, exec);
-    st = vulkan_result(device, device->vk.EndCommandBuffer(exec->timed), "vkEndCommandBuffer", err);
+    st = vulkan_result_check(device, device->vk.EndCommandBuffer(exec->timed), "vkEndCommandBuffer", err);
     if (st == M3_OK) return M3_OK;
 failed:
-    vulkan_forget_timed(device, exec);
+    vulkan_exec_drop_timed(device, exec);
     return st;
 }

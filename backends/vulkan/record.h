@@ -4,9 +4,9 @@
 
 #include "m3bsr/backend.h"
 
-m3_status vulkan_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
+m3_status vulkan_exec_record(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
 /* On failure nothing of it is left, and it may be tried again. */
-m3_status vulkan_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
-void vulkan_forget_timed(m3_device_impl *device, m3_exec_impl *exec);
+m3_status vulkan_exec_record_timed(m3_device_impl *device, m3_exec_impl *exec, m3_error *err);
+void vulkan_exec_drop_timed(m3_device_impl *device, m3_exec_impl *exec);
 
 #endif

@@ -7,18 +7,18 @@
 
 #include "m3bsr/backend.h"
 
-enum { VULKAN_STAGES = 4, VULKAN_STAGE_BYTES = 4 << 20 };
+enum { VULKAN_STAGING_BUFFERS = 4, VULKAN_STAGING_BYTES = 4 << 20 };
 
 /* A piece of memory that both sides see, and the commands that move it. */
-typedef struct vulkan_stage {
+typedef struct vulkan_staging_buffer {
     m3_buffer *buffer;
     VkCommandPool pool;
     VkCommandBuffer commands;
     uint64_t value; /* of its last use */
-} vulkan_stage;
+} vulkan_staging_buffer;
 
 typedef struct vulkan_staging {
-    vulkan_stage uploads[VULKAN_STAGES], downloads[VULKAN_STAGES];
+    vulkan_staging_buffer uploads[VULKAN_STAGING_BUFFERS], downloads[VULKAN_STAGING_BUFFERS];
     uint32_t next_upload, next_download;
 } vulkan_staging;
 

@@ -29,7 +29,7 @@ static const row rows[] = {
 static void is_told(void **state)
 {
     const row *r = *state;
-    m3_device_impl device = {.name = "fake", .most_items = 1024, .most_along = {1024, 1024, 64}};
+    m3_device_impl device = {.name = "fake", .max_group_items = 1024, .max_group_extent = {1024, 1024, 64}};
     m3_kernel_desc desc = {.size = sizeof desc, .language = "opencl-c", .grid_output = r->grid_output};
     const m3_op op = {
         .size = M3_STRUCT_SIZE(m3_op, zero_gradient), .name = "test.fake", .kernels = {1, sizeof desc, &desc}};
@@ -37,7 +37,7 @@ static void is_told(void **state)
     m3_error why = {0};
     device.traits.group = 64;
     memcpy(desc.local, r->local, sizeof r->local);
-    assert_int_equal(opencl_supports(&device, &node, &why), r->status);
+    assert_int_equal(opencl_program_supports(&device, &node, &why), r->status);
     if (strstr(why.message, r->says) == NULL) fail_msg("'%s' does not say '%s'", why.message, r->says);
 }
 

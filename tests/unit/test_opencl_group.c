@@ -28,7 +28,7 @@ static const row rows[] = {
     {"a driver that does not say is tried", 0, false, {128, 1, 1}, {128, 1, 1}, M3_OK},
 };
 
-static size_t most_items;
+static size_t max_group_items;
 
 static cl_int CL_API_CALL say(cl_kernel kernel, cl_device_id id, cl_kernel_work_group_info what, size_t bytes,
                               void *value, size_t *needed)
@@ -37,9 +37,9 @@ static cl_int CL_API_CALL say(cl_kernel kernel, cl_device_id id, cl_kernel_work_
     (void)id;
     (void)needed;
     assert_int_equal(what, CL_KERNEL_WORK_GROUP_SIZE);
-    assert_int_equal(bytes, sizeof most_items);
-    if (most_items == 0) return CL_INVALID_KERNEL;
-    memcpy(value, &most_items, sizeof most_items);
+    assert_int_equal(bytes, sizeof max_group_items);
+    if (max_group_items == 0) return CL_INVALID_KERNEL;
+    memcpy(value, &max_group_items, sizeof max_group_items);
     return CL_SUCCESS;
 }
 
@@ -50,9 +50,9 @@ static void fits(void **state)
     m3_device_impl device = {.cl = &cl, .name = "narrow"};
     opencl_launch launch = {.axes = 1, .global = {1024, 1, 1}};
     m3_error err = {0};
-    most_items = r->most;
+    max_group_items = r->most;
     memcpy(launch.local, r->local, sizeof r->local);
-    assert_int_equal(opencl_fit_group(&device, &launch, r->any, "add", &err), r->status);
+    assert_int_equal(opencl_group_fit(&device, &launch, r->any, "add", &err), r->status);
     assert_memory_equal(launch.local, r->want, sizeof r->want);
     assert_int_equal(launch.global[0], 1024);
     if (r->status == M3_OK) return;

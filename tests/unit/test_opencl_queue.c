@@ -17,7 +17,7 @@ static m3_device_impl device;
 
 /* The driver. */
 
-enum { MOST = 4 * OPENCL_RING };
+enum { CAPACITY = 4 * OPENCL_MAX_IN_FLIGHT };
 
 struct _cl_event {
     int held; /* references */
@@ -25,14 +25,14 @@ struct _cl_event {
 };
 
 static struct driver {
-    struct _cl_event events[MOST];
+    struct _cl_event events[CAPACITY];
     int made;
     cl_int write_code, flush_code, wait_code; /* how calls end */
 } driver;
 
 static cl_event next_event(void)
 {
-    assert_true(driver.made < MOST);
+    assert_true(driver.made < CAPACITY);
     driver.events[driver.made].held = 1;
     return &driver.events[driver.made++];
 }
@@ -80,8 +80,8 @@ static cl_int CL_API_CALL flush(cl_command_queue queue)
 static cl_int CL_API_CALL finish(cl_command_queue queue)
 {
     assert_ptr_equal(queue, &driver);
-    assert_int_equal(pthread_mutex_trylock(&device.lock), 0);
-    assert_int_equal(pthread_mutex_unlock(&device.lock), 0);
+    assert_int_equal(pthread_mutex_trylock(&device.queue.lock), 0);
+    assert_int_equal(pthread_mutex_unlock(&device.queue.lock), 0);
     for (int i = 0; i < driver.made; i++) driver.events[i].done = true;
     return CL_SUCCESS;
 }
@@ -126,38 +126,39 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&driver, 0, sizeof driver);
-    device = (m3_device_impl){.cl = &api, .queue = (cl_command_queue)(void *)&driver, .name = "slow"};
+    device = (m3_device_impl){.cl = &api, .queue.commands = (cl_command_queue)(void *)&driver, .name = "slow"};
     device.fail_after = UINT64_MAX;
-    return pthread_mutex_init(&device.lock, NULL);
+    return pthread_mutex_init(&device.queue.lock, NULL);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    return pthread_mutex_destroy(&device.lock);
+    return pthread_mutex_destroy(&device.queue.lock);
 }
 
 static uint64_t mark(cl_event event)
 {
     uint64_t value = 0;
     m3_error err = {0};
-    assert_int_equal(opencl_mark_work(&device, event, &value, &err), M3_OK);
+    assert_int_equal(opencl_queue_submit(&device, event, &value, &err), M3_OK);
     return value;
 }
 
-/* Work that was done when it was marked, such as timed runs, moves no limit: newer marks fill the slots of the ring. */
+/* Work that was done when it was marked, such as timed runs, moves no limit: newer submissions fill the slots of the
+ * ring. */
 static void newer_work_stays(void **state)
 {
     uint64_t last = 0;
     m3_error err = {0};
     (void)state;
-    for (int i = 0; i < OPENCL_RING; i++) last = mark(NULL);
+    for (int i = 0; i < OPENCL_MAX_IN_FLIGHT; i++) last = mark(NULL);
     for (int i = 0; i < 10; i++) last = mark(next_event());
-    assert_int_equal(opencl_wait(&device, last - 9, UINT64_MAX, &err), M3_OK);
+    assert_int_equal(opencl_queue_wait(&device, last - 9, UINT64_MAX, &err), M3_OK);
     assert_int_equal(driver.events[0].held, 0);
     for (int i = 1; i < 10; i++) assert_int_equal(driver.events[i].held, 1);
-    assert_int_equal(opencl_wait(&device, last, 0, &err), M3_ERR_TIMEOUT);
-    assert_int_equal(opencl_wait(&device, last, UINT64_MAX, NULL), M3_OK);
+    assert_int_equal(opencl_queue_wait(&device, last, 0, &err), M3_ERR_TIMEOUT);
+    assert_int_equal(opencl_queue_wait(&device, last, UINT64_MAX, NULL), M3_OK);
     for (int i = 0; i < 10; i++) assert_int_equal(driver.events[i].held, 0);
 }
 
@@ -166,10 +167,11 @@ static void the_ring_turns(void **state)
 {
     uint64_t last = 0;
     (void)state;
-    for (int i = 0; i < MOST; i++) last = mark(next_event());
-    for (int i = 0; i < MOST; i++) assert_int_equal(driver.events[i].held, i < MOST - OPENCL_RING ? 0 : 1);
-    assert_int_equal(opencl_wait(&device, last, UINT64_MAX, NULL), M3_OK);
-    for (int i = 0; i < MOST; i++) assert_int_equal(driver.events[i].held, 0);
+    for (int i = 0; i < CAPACITY; i++) last = mark(next_event());
+    for (int i = 0; i < CAPACITY; i++)
+        assert_int_equal(driver.events[i].held, i < CAPACITY - OPENCL_MAX_IN_FLIGHT ? 0 : 1);
+    assert_int_equal(opencl_queue_wait(&device, last, UINT64_MAX, NULL), M3_OK);
+    for (int i = 0; i < CAPACITY; i++) assert_int_equal(driver.events[i].held, 0);
 }
 
 /* The bytes that an upload reads belong to the driver until a later value is waited for. */
@@ -180,10 +182,10 @@ static void a_run_of_nothing_waits(void **state)
     m3_error err = {0};
     uint64_t value = 0;
     (void)state;
-    assert_int_equal(opencl_upload(&device, &to, 0, "abc", 4, &value, &err), M3_OK);
-    assert_int_equal(opencl_submit(&device, &exec, &value, &err), M3_OK);
-    assert_int_equal(opencl_wait(&device, value, 0, &err), M3_ERR_TIMEOUT);
-    assert_int_equal(opencl_wait(&device, value, UINT64_MAX, NULL), M3_OK);
+    assert_int_equal(opencl_buffer_upload(&device, &to, 0, "abc", 4, &value, &err), M3_OK);
+    assert_int_equal(opencl_exec_submit(&device, &exec, &value, &err), M3_OK);
+    assert_int_equal(opencl_queue_wait(&device, value, 0, &err), M3_ERR_TIMEOUT);
+    assert_int_equal(opencl_queue_wait(&device, value, UINT64_MAX, NULL), M3_OK);
     assert_true(driver.events[0].done);
     for (int i = 0; i < driver.made; i++) assert_int_equal(driver.events[i].held, 0);
 }
@@ -194,7 +196,7 @@ static m3_status upload(uint64_t *value)
 {
     m3_buffer to = {.bytes = 4, .usage = M3_BUFFER_UPLOAD};
     m3_error err = {0};
-    return opencl_upload(&device, &to, 0, "abc", 4, value, &err);
+    return opencl_buffer_upload(&device, &to, 0, "abc", 4, value, &err);
 }
 
 static void all_is_done(int made)
@@ -227,11 +229,11 @@ static void a_failed_ring_lets_go(void **state)
 {
     uint64_t value = 0;
     (void)state;
-    for (int i = 0; i < OPENCL_RING; i++) assert_int_equal(upload(&value), M3_OK);
+    for (int i = 0; i < OPENCL_MAX_IN_FLIGHT; i++) assert_int_equal(upload(&value), M3_OK);
     driver.wait_code = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
     assert_int_equal(upload(&value), M3_ERR_DEVICE_LOST);
-    assert_int_equal(driver.events[OPENCL_RING].held, 0);
-    all_is_done(OPENCL_RING + 1);
+    assert_int_equal(driver.events[OPENCL_MAX_IN_FLIGHT].held, 0);
+    all_is_done(OPENCL_MAX_IN_FLIGHT + 1);
 }
 
 /* Another thread found the device to be lost between this one's check and its upload. */
@@ -241,8 +243,8 @@ static void a_later_wait_lets_go(void **state)
     m3_error err = {0};
     (void)state;
     assert_int_equal(upload(&value), M3_OK);
-    (void)M3_FAIL(&device.failure, M3_ERR_DEVICE_LOST, device.name, "lost elsewhere");
-    assert_int_equal(opencl_wait(&device, value, UINT64_MAX, &err), M3_ERR_DEVICE_LOST);
+    (void)M3_FAIL(&device.queue.failure, M3_ERR_DEVICE_LOST, device.name, "lost elsewhere");
+    assert_int_equal(opencl_queue_wait(&device, value, UINT64_MAX, &err), M3_ERR_DEVICE_LOST);
     assert_string_equal(err.message, "lost elsewhere");
     all_is_done(1);
 }
@@ -251,8 +253,8 @@ static void without_a_queue_nothing_is_asked(void **state)
 {
     m3_error err = {0};
     (void)state;
-    device.queue = NULL;
-    assert_int_equal(opencl_lose(&device, "a test", CL_OUT_OF_RESOURCES, &err), M3_ERR_DEVICE_LOST);
+    device.queue.commands = NULL;
+    assert_int_equal(opencl_device_lose(&device, "a test", CL_OUT_OF_RESOURCES, &err), M3_ERR_DEVICE_LOST);
     assert_non_null(strstr(err.message, "a test failed with CL_OUT_OF_RESOURCES"));
 }
 

@@ -1,8 +1,8 @@
 /* tune: what the device knows by measurement: a file beside the pipelines' cache, read when the device is opened, and
  * with option tune=yes extended by what a program leaves open (backends/lowering/tuning.h). */
-#include "backends/vulkan/tune.h"
-#include "backends/lowering/lower.h"
 #include "backends/lowering/tuning.h"
+#include "backends/lowering/clock.h"
+#include "backends/lowering/lower.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/exec.h"
@@ -10,8 +10,7 @@
 #include "backends/vulkan/queue.h"
 #include "backends/vulkan/run.h"
 #include "backends/vulkan/transfer.h"
-
-#include <time.h>
+#include "backends/vulkan/tuning.h"
 
 enum { KEY_BYTES = 256, RUNS = 5, PIECE = 1 << 16 };
 
@@ -43,36 +42,29 @@ static m3_status fill(m3_device_impl *device, m3_buffer *buffer, m3_error *err)
     for (uint32_t i = 0; i < PIECE; i++) ones[i] = 1;
     for (uint64_t at = 0; at < buffer->bytes && st == M3_OK; at += PIECE * sizeof *ones) {
         const uint64_t left = buffer->bytes - at;
-        st = vulkan_upload(device, buffer, at, ones, left < PIECE * sizeof *ones ? left : PIECE * sizeof *ones, &value,
-                           err);
-        if (st == M3_OK) st = vulkan_wait(device, value, UINT64_MAX, err);
+        st = vulkan_buffer_upload(device, buffer, at, ones, left < PIECE * sizeof *ones ? left : PIECE * sizeof *ones,
+                                  &value, err);
+        if (st == M3_OK) st = vulkan_queue_wait(device, value, UINT64_MAX, err);
     }
     host->release(host->user, ones);
     return st;
-}
-
-static double now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
 }
 
 /* The device's own clock where it has one. */
 static m3_status time_run(m3_device_impl *device, m3_exec_impl *exec, double *microseconds, m3_error *err)
 {
     uint64_t time_ns = 0;
-    const double start = now_us();
-    m3_status st = vulkan_start(device, exec, err);
-    if (st == M3_OK) st = vulkan_wait(device, exec->value, UINT64_MAX, err);
-    *microseconds = now_us() - start;
-    if (st == M3_OK && exec->profile) st = vulkan_node_times(device, exec, &time_ns, 1, err);
+    const uint64_t start = lower_now_ns();
+    m3_status st = vulkan_exec_start(device, exec, err);
+    if (st == M3_OK) st = vulkan_queue_wait(device, exec->value, UINT64_MAX, err);
+    *microseconds = 1e6 * lower_seconds_since(start);
+    if (st == M3_OK && exec->profile) st = vulkan_exec_times(device, exec, &time_ns, 1, err);
     if (time_ns > 0) *microseconds = 1e-3 * (double)time_ns;
     return st;
 }
 
-static m3_status time_way(void *user, const lower_traits *traits, const m3_program *program, double *microseconds,
-                          m3_error *err)
+static m3_status time_variant(void *user, const lower_traits *traits, const m3_program *program, double *microseconds,
+                              m3_error *err)
 {
     m3_device_impl *device = user;
     const uint32_t usage = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD;
@@ -82,8 +74,8 @@ static m3_status time_way(void *user, const lower_traits *traits, const m3_progr
     *microseconds = 0;
     if ((st = vulkan_buffer_create(device, program->segments[0].bytes, usage, &buffer, err)) != M3_OK) goto done;
     if ((st = fill(device, buffer, err)) != M3_OK) goto done;
-    if ((st = vulkan_compile(device, traits, program, &buffer, &exec, err)) != M3_OK) goto done;
-    if (device->adapter->timestamp_bits != 0) st = vulkan_profile(device, exec, true, err);
+    if ((st = vulkan_program_compile(device, traits, program, &buffer, &exec, err)) != M3_OK) goto done;
+    if (device->adapter->timestamp_bits != 0) st = vulkan_exec_profile(device, exec, true, err);
     for (int i = 0; i <= RUNS && st == M3_OK; i++) {
         double now = 0;
         st = time_run(device, exec, &now, err);
@@ -95,14 +87,14 @@ done:
     return st;
 }
 
-m3_status vulkan_tune(m3_device_impl *device, const m3_program *program, m3_error *err)
+m3_status vulkan_tuning_measure(m3_device_impl *device, const m3_program *program, m3_error *err)
 {
-    const lower_tuner tuner = {device, time_way};
+    const lower_tuner tuner = {device, time_variant};
     if (!device->tune) return M3_OK;
     return lower_tune(device->tuning, &tuner, &device->traits, program, device->alignment, err);
 }
 
-m3_status vulkan_tuning(m3_device_impl *device, m3_tuning *tuning, m3_error *err)
+m3_status vulkan_tuning_info(m3_device_impl *device, m3_tuning *tuning, m3_error *err)
 {
     return lower_tuning_tell(device->tuning, tuning, err);
 }
