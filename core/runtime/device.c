@@ -5,7 +5,8 @@
 #include "core/base/alloc.h"
 #include "core/runtime/engine.h"
 
-m3_status m3_engine_open_backend(m3_engine *engine, m3_plugin_entry *entry, m3_error *err)
+/* Open a backend when it is not open yet. */
+static m3_status open_backend(m3_engine *engine, m3_plugin_entry *entry, m3_error *err)
 {
     if (entry->opened != NULL) return M3_OK;
     m3_status st = entry->backend.open(&engine->host, &entry->opened, err);
@@ -26,7 +27,7 @@ static m3_status list_backend(m3_engine *engine, m3_plugin_entry *entry, m3_devi
     m3_status st;
     *infos = NULL;
     *count = 0;
-    if ((st = m3_engine_open_backend(engine, entry, err)) != M3_OK) return st;
+    if ((st = open_backend(engine, entry, err)) != M3_OK) return st;
     if ((st = entry->backend.list(entry->opened, NULL, 0, count, err)) != M3_OK) return st;
     *infos = m3_calloc(*count, sizeof **infos);
     if (*infos == NULL) return M3_FAIL_MEMORY(err, entry->plugin->name, *count * sizeof **infos);

@@ -6,7 +6,7 @@
 void m3_executable_get_stats(const m3_executable *executable, m3_executable_stats *stats)
 {
     const m3_schedule *s = &executable->schedule;
-    const m3_plan *plan = &executable->lanes[0].plan;
+    const m3_plan *plan = &executable->targets[0].plan;
     m3_executable_stats all = {.size = M3_STRUCT_SIZE(m3_executable_stats, constant_bytes)};
     all.nodes = s->step_count;
     for (uint32_t i = 0; i < s->step_count; i++) {
@@ -14,8 +14,8 @@ void m3_executable_get_stats(const m3_executable *executable, m3_executable_stat
         if (s->steps[i].device != 0) all.fallback_nodes++;
     }
     for (uint32_t i = 0; i < executable->device_count; i++) {
-        all.scratch_bytes += executable->lanes[i].plan.scratch_bytes;
-        all.constant_bytes += executable->lanes[i].plan.constant_bytes;
+        all.scratch_bytes += executable->targets[i].plan.scratch_bytes;
+        all.constant_bytes += executable->targets[i].plan.constant_bytes;
     }
     all.store_bytes = m3_store_bytes(executable->store);
     all.input_bytes = plan->input_bytes;
@@ -40,7 +40,7 @@ void m3_executable_node_at(const m3_executable *executable, uint32_t index, m3_e
     all.node = step->node;
     all.device = executable->devices[step->device]->name;
     all.reason = step->reason != NULL ? step->reason : "";
-    all.places = executable->lanes[step->device].plan.places;
+    all.places = executable->targets[step->device].plan.places;
     all.time_ns = executable->times[index];
     m3_copy_out(node, &all, node->size, all.size);
 }
@@ -61,7 +61,7 @@ static void dump_step(const m3_executable *e, uint32_t index, FILE *to)
 {
     const m3_step *step = &e->schedule.steps[index];
     const m3_node *node = step->node;
-    const m3_plan *plan = &e->lanes[step->device].plan;
+    const m3_plan *plan = &e->targets[step->device].plan;
     for (uint32_t j = 0; j < node->out_count; j++) {
         const m3_tensor *y = node->out[j];
         char place[64], shape[128];
@@ -76,9 +76,9 @@ static void dump_step(const m3_executable *e, uint32_t index, FILE *to)
     }
 }
 
-static void dump_transfers(const m3_executable *e, const m3_part *part, FILE *to)
+static void dump_transfers(const m3_executable *e, const m3_partition *partition, FILE *to)
 {
-    for (uint32_t i = part->transfer; i < part->transfer + part->transfer_count; i++) {
+    for (uint32_t i = partition->transfer; i < partition->transfer + partition->transfer_count; i++) {
         const m3_transfer *t = &e->schedule.transfers[i];
         (void)fprintf(to, "       %%%-5u %llu bytes from %s to %s\n", t->tensor->id,
                       (unsigned long long)m3_tensor_bytes(t->tensor),
@@ -86,15 +86,15 @@ static void dump_transfers(const m3_executable *e, const m3_part *part, FILE *to
     }
 }
 
-/* What each device is asked in a run, where its backend tells. */
+/* What a run of each partition consists of, where its backend describes it. */
 static void dump_programs(const m3_executable *e, FILE *to)
 {
-    for (uint32_t i = 0; i < e->schedule.part_count; i++) {
-        const m3_device *device = e->devices[e->schedule.parts[i].device];
+    for (uint32_t i = 0; i < e->schedule.partition_count; i++) {
+        const m3_device *device = e->devices[e->schedule.partitions[i].device];
         char text[256] = {0};
         if (device->api->describe == NULL) continue;
         device->api->describe(device->impl, e->execs[i], text, sizeof text);
-        (void)fprintf(to, "%s: a run of %u nodes: %s\n", device->name, e->schedule.parts[i].count, text);
+        (void)fprintf(to, "%s: a run of %u nodes: %s\n", device->name, e->schedule.partitions[i].count, text);
     }
 }
 
@@ -108,12 +108,12 @@ void m3_executable_dump(const m3_executable *executable, FILE *to)
                   stats.nodes, stats.fallback_nodes, (unsigned long long)stats.flops);
     (void)fprintf(to, "%5s  %-6s %-4s %-22s %-22s %-26s %14s %12s  %-22s %s\n", "step", "tensor", "type", "shape", "op",
                   "scope", "FLOP", "bytes", "place", "device");
-    for (uint32_t i = 0; i < s->part_count; i++) {
-        dump_transfers(e, &s->parts[i], to);
-        for (uint32_t k = 0; k < s->parts[i].count; k++) dump_step(e, s->parts[i].first + k, to);
+    for (uint32_t i = 0; i < s->partition_count; i++) {
+        dump_transfers(e, &s->partitions[i], to);
+        for (uint32_t k = 0; k < s->partitions[i].count; k++) dump_step(e, s->partitions[i].first + k, to);
     }
     for (uint32_t i = 0; i < e->device_count; i++) {
-        const m3_plan *plan = &e->lanes[i].plan;
+        const m3_plan *plan = &e->targets[i].plan;
         (void)fprintf(to, "%s: peak of temporaries %llu bytes in %u segments (alive at once: %llu)\n",
                       e->devices[i]->name, (unsigned long long)plan->scratch_bytes, plan->scratch_count,
                       (unsigned long long)plan->alive_bytes);

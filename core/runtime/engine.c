@@ -1,4 +1,4 @@
-/* engine: puts together what plugins are lent (log, memory, threads, a cache folder) and answers for what is loaded. */
+/* engine: what plugins are lent (log, memory, threads, a cache folder), and what is loaded. */
 #include "core/runtime/engine.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "core/base/alloc.h"
+#include "core/runtime/loader.h"
 
 /* Log. */
 
@@ -18,22 +19,12 @@ static void to_stderr(void *user, m3_log_level level, const char *line)
     (void)fprintf(stderr, "m3bsr: %s: %s\n", names[level <= M3_LOG_DEBUG ? level : M3_LOG_DEBUG], line);
 }
 
-void m3_engine_log(const m3_engine *engine, m3_log_level level, const char *format, ...)
-{
-    char line[M3_ERROR_MESSAGE + 512];
-    va_list args;
-    if (level > engine->log_level) return;
-    va_start(args, format);
-    (void)vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    engine->log(engine->log_user, level, line);
-}
-
 /* The host table. */
 
 static void host_log(void *user, m3_log_level level, const char *line)
 {
-    m3_engine_log(user, level, "%s", line);
+    const m3_engine *engine = user;
+    m3_engine_log(engine, level, "%s", line);
 }
 
 static void *host_allocate(void *user, size_t count, size_t size)
@@ -106,9 +97,9 @@ m3_status m3_engine_create(const m3_engine_config *config, m3_engine **engine, m
     if (config != NULL) memcpy(&c, config, config->size < sizeof c ? config->size : sizeof c);
     m3_engine *made = m3_calloc(1, sizeof *made);
     if (made == NULL) return M3_FAIL_MEMORY(err, "engine", sizeof *made);
-    made->log = c.log != NULL ? c.log : to_stderr;
-    made->log_user = c.log_user;
-    made->log_level = c.log == NULL && c.log_level < M3_LOG_WARN ? M3_LOG_WARN : c.log_level;
+    made->log.write = c.log != NULL ? c.log : to_stderr;
+    made->log.user = c.log_user;
+    made->log.level = c.log == NULL && c.log_level < M3_LOG_WARN ? M3_LOG_WARN : c.log_level;
     made->ops = (m3_op_lookup){find_op, made};
     if ((st = m3_pool_create(c.threads, &made->pool, err)) != M3_OK) goto done;
     if ((st = find_cache(made, c.cache_path, err)) != M3_OK) goto done;
@@ -124,7 +115,8 @@ m3_status m3_engine_create(const m3_engine_config *config, m3_engine **engine, m
         .threads = m3_pool_threads(made->pool),
         .cache_path = made->cache_path,
     };
-    if ((st = m3_engine_load(made, c.plugin_path, c.allow_writable_folder, err)) != M3_OK) goto done;
+    st = m3_registry_load(&made->registry, c.plugin_path, c.allow_writable_folder, &made->log, err);
+    if (st != M3_OK) goto done;
     *engine = made;
     made = NULL;
 done:

@@ -3,6 +3,7 @@
 #define M3_CORE_RUNTIME_ENGINE_H
 
 #include "core/base/threads.h"
+#include "core/runtime/log.h"
 #include "core/runtime/registry.h"
 #include "m3bsr/runtime.h"
 
@@ -11,9 +12,7 @@ struct m3_engine {
     m3_pool *pool;
     m3_host host;
     m3_op_lookup ops;
-    m3_log_fn log;
-    void *log_user;
-    m3_log_level log_level;
+    m3_logger log;
     char *cache_path;
 };
 
@@ -26,16 +25,9 @@ struct m3_device {
     char name[64];
 };
 
-M3_PRINTF(3, 4)
-void m3_engine_log(const m3_engine *engine, m3_log_level level, const char *format, ...);
+#define m3_engine_log(engine, ...) m3_logger_write(&(engine)->log, __VA_ARGS__)
 
-/** Search the folders and fill the registry (loader.c). Only running out of memory is an error. */
-m3_status m3_engine_load(m3_engine *engine, const char *plugin_path, bool allow_writable, m3_error *err);
-
-/** Open a backend when it is not open yet. */
-m3_status m3_engine_open_backend(m3_engine *engine, m3_plugin_entry *entry, m3_error *err);
-
-/** Fill a struct of the caller's, which may be shorter or longer than ours; its size says, 0 stands for ours. */
+/** Fill a struct of the caller's, which may be shorter or longer than ours, as its size says; 0 stands for ours. */
 void m3_copy_out(void *to, const void *from, uint32_t theirs, uint32_t ours);
 
 #endif

@@ -5,12 +5,13 @@
  *             counter {block low, hash low, hash high, block high}, key seed ^ DOMAIN, hash = XXH64(name)
  *   x_e = 0 in the first zero_rows rows of axis 0
  * Computed in double on the host, so that every device starts from the same bits. */
+#include "core/runtime/init.h"
+
 #include <math.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "core/base/philox.h"
-#include "core/runtime/store.h"
 
 /* Keeps these draws apart from those of a step, which are keyed by the plain seed. */
 static const uint32_t DOMAIN[2] = {0x6d336273u, 0x72696e69u};

@@ -1,5 +1,7 @@
 /* loader: from folders to checked plugins. A file is taken through a column of steps; each is one check with one
  * sentence, and the first that fails is the reason why the file is skipped. */
+#include "core/runtime/loader.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -10,10 +12,10 @@
 
 #include "core/base/alloc.h"
 #include "core/ops/op.h"
-#include "core/runtime/engine.h"
 
 typedef struct search {
-    m3_engine *engine;
+    m3_registry *registry;
+    const m3_logger *log;
     bool allow_writable;
 } search;
 
@@ -175,7 +177,7 @@ static m3_status check_module(const m3_registry *registry, m3_plugin_entry *entr
 
 static m3_status load(const search *s, m3_plugin_entry *entry, m3_error *why)
 {
-    const m3_registry *registry = &s->engine->registry;
+    const m3_registry *registry = s->registry;
     const m3_plugin *plugin = NULL;
     m3_status st;
     if ((st = open_file(s, entry->path, &plugin, why)) != M3_OK) return st;
@@ -196,19 +198,19 @@ static m3_status skip(const search *s, m3_plugin_entry *entry, m3_log_level leve
     if (why->code == M3_ERR_MEMORY) return M3_FAIL(err, M3_ERR_MEMORY, entry->path, "%s", why->message);
     entry->reason = m3_strdup(why->message);
     if (entry->reason == NULL) return M3_FAIL_MEMORY(err, entry->path, strlen(why->message));
-    m3_engine_log(s->engine, level, "plugin %s skipped: %s", entry->path, entry->reason);
+    m3_logger_write(s->log, level, "plugin %s skipped: %s", entry->path, entry->reason);
     return M3_OK;
 }
 
 static m3_status visit_file(const search *s, const char *path, m3_error *err)
 {
     m3_error why = {0};
-    m3_plugin_entry *entry = m3_registry_add(&s->engine->registry, path);
+    m3_plugin_entry *entry = m3_registry_add(s->registry, path);
     if (entry == NULL) return M3_FAIL_MEMORY(err, path, sizeof *entry);
     m3_status st = load(s, entry, &why);
     if (st != M3_OK) return skip(s, entry, st == M3_ERR_INVALID ? M3_LOG_INFO : M3_LOG_WARN, &why, err);
-    m3_engine_log(s->engine, M3_LOG_DEBUG, "plugin %s: %s %s %s", path, m3_plugin_kind_name(entry->plugin->kind),
-                  entry->plugin->name, entry->plugin->version != NULL ? entry->plugin->version : "");
+    m3_logger_write(s->log, M3_LOG_DEBUG, "plugin %s: %s %s %s", path, m3_plugin_kind_name(entry->plugin->kind),
+                    entry->plugin->name, entry->plugin->version != NULL ? entry->plugin->version : "");
     return M3_OK;
 }
 
@@ -263,8 +265,8 @@ static m3_status first_time(m3_registry *registry, const char *path, bool *first
     return st;
 }
 
-/* A folder or a file. One that was asked for and is not there is worth a warning, a default one is not. */
-static m3_status visit(const search *s, const char *path, bool asked, m3_error *err)
+/* A folder or a file. An explicit one that is missing is worth a warning, a default one is not. */
+static m3_status visit(const search *s, const char *path, bool explicit, m3_error *err)
 {
     m3_error why = {0};
     struct stat info;
@@ -273,16 +275,16 @@ static m3_status visit(const search *s, const char *path, bool asked, m3_error *
     m3_status st = check_absolute(path, &why);
     if (st == M3_OK && stat(path, &info) != 0) {
         st = M3_FAIL(&why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
-        if (!asked) level = M3_LOG_DEBUG;
+        if (!explicit) level = M3_LOG_DEBUG;
     }
     if (st == M3_OK && !S_ISDIR(info.st_mode)) return visit_file(s, path, err);
     if (st == M3_OK) st = check_writable(s, path, &info, &why);
     if (st != M3_OK) {
-        m3_plugin_entry *entry = m3_registry_add(&s->engine->registry, path);
+        m3_plugin_entry *entry = m3_registry_add(s->registry, path);
         if (entry == NULL) return M3_FAIL_MEMORY(err, path, sizeof *entry);
         return skip(s, entry, level, &why, err);
     }
-    if ((st = first_time(&s->engine->registry, path, &first, err)) != M3_OK || !first) return st;
+    if ((st = first_time(s->registry, path, &first, err)) != M3_OK || !first) return st;
     return visit_files(s, path, err);
 }
 
@@ -318,13 +320,14 @@ static m3_status visit_neighbours(const search *s, m3_error *err)
     return st;
 }
 
-m3_status m3_engine_load(m3_engine *engine, const char *plugin_path, bool allow_writable, m3_error *err)
+m3_status m3_registry_load(m3_registry *registry, const char *plugin_path, bool allow_writable, const m3_logger *log,
+                           m3_error *err)
 {
-    const search s = {engine, allow_writable};
+    const search s = {registry, log, allow_writable};
     const char *list = plugin_path != NULL ? plugin_path : getenv("M3BSR_PLUGIN_PATH");
     m3_status st = M3_OK;
     if (list != NULL && getauxval(AT_SECURE) != 0) {
-        m3_engine_log(engine, M3_LOG_WARN, "the plugin path is ignored under elevated privileges");
+        m3_logger_write(log, M3_LOG_WARN, "the plugin path is ignored under elevated privileges");
         list = NULL;
     }
     if (list != NULL) st = visit_list(&s, list, err);

@@ -1,12 +1,13 @@
 /* place: addresses for blocks with lifetimes, the problem of packing rectangles (time x bytes) as low as possible.
- * Greedy: blocks come in some order, and each takes a gap between those already placed that live at the same time.
- * No order is best for all graphs, so a few are tried: largest first, longest-lived first, in order of time, and by
- * time x bytes; each with the lowest and with the tightest gap. */
+ * Greedy: blocks come in some order, and each takes a gap between those already placed whose lifetimes overlap its
+ * own. No order is best for all graphs, so a few are tried: largest first, longest-lived first, in order of time, and
+ * by time x bytes; each with the lowest gap (first fit) and with the tightest (best fit). */
+#include "core/runtime/place.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
-#include "core/runtime/plan.h"
 
 typedef int (*order)(const void *a, const void *b);
 

@@ -1,18 +1,20 @@
 /* plan: lifetimes of temporaries on one device, in-place reuse, and the segments.
  *   A temporary lives from the step that makes it (or the transfer that brings it) to the last step that reads it or
- *   anything that shares its memory. Transfers happen before the first step of their part.
+ *   anything that shares its memory. Transfers happen before the first step of their partition.
  * An output of a step takes over the block of an input that dies there, when the op works in place. */
 #include "core/runtime/plan.h"
 
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/runtime/place.h"
 
 typedef struct planner {
     m3_plan *plan;
     const m3_schedule *s;
     uint32_t device;
-    uint64_t alignment, cap;
+    uint64_t alignment;
+    uint64_t cap;    /* the largest size of a segment, in bytes */
     uint32_t *last;  /* by root: the last step that reads it, or M3_NONE */
     uint32_t *block; /* by root: its block, or M3_NONE */
     m3_block *blocks;
@@ -35,11 +37,12 @@ static const m3_tensor *tensor_at(const planner *p, uint32_t id)
 static void collect_reads(planner *p)
 {
     const m3_schedule *s = p->s;
-    for (uint32_t k = 0; k < s->part_count; k++) {
-        const m3_part *part = &s->parts[k];
-        for (uint32_t i = part->transfer; i < part->transfer + part->transfer_count; i++)
-            if (s->transfers[i].from == p->device) p->last[s->root[s->transfers[i].tensor->id]] = part->first;
-        for (uint32_t i = part->first; part->device == p->device && i < part->first + part->count; i++) {
+    for (uint32_t k = 0; k < s->partition_count; k++) {
+        const m3_partition *partition = &s->partitions[k];
+        for (uint32_t i = partition->transfer; i < partition->transfer + partition->transfer_count; i++)
+            if (s->transfers[i].from == p->device) p->last[s->root[s->transfers[i].tensor->id]] = partition->first;
+        for (uint32_t i = partition->first; partition->device == p->device && i < partition->first + partition->count;
+             i++) {
             const m3_node *node = s->steps[i].node;
             for (uint32_t j = 0; j < node->in_count; j++)
                 if (node->in[j] != NULL) p->last[m3_schedule_root(s, node->in[j], p->device)] = i;
@@ -102,11 +105,12 @@ static void make_outputs(planner *p, uint32_t step)
 static void make_blocks(planner *p)
 {
     const m3_schedule *s = p->s;
-    for (uint32_t k = 0; k < s->part_count; k++) {
-        const m3_part *part = &s->parts[k];
-        for (uint32_t i = part->transfer; i < part->transfer + part->transfer_count; i++)
-            if (s->transfers[i].to == p->device) new_block(p, s->transfers[i].tensor, part->first, false);
-        for (uint32_t i = part->first; part->device == p->device && i < part->first + part->count; i++)
+    for (uint32_t k = 0; k < s->partition_count; k++) {
+        const m3_partition *partition = &s->partitions[k];
+        for (uint32_t i = partition->transfer; i < partition->transfer + partition->transfer_count; i++)
+            if (s->transfers[i].to == p->device) new_block(p, s->transfers[i].tensor, partition->first, false);
+        for (uint32_t i = partition->first; partition->device == p->device && i < partition->first + partition->count;
+             i++)
             make_outputs(p, i);
     }
 }
@@ -125,8 +129,8 @@ static m3_status check_fits(const planner *p, const char *what, uint64_t bytes, 
 
 static uint32_t add_segment(planner *p, m3_segment_role role, uint64_t bytes)
 {
-    const uint64_t least = p->alignment; /* a buffer has at least one byte */
-    p->plan->segments[p->plan->segment_count] = (m3_segment){role, bytes > least ? bytes : least};
+    const uint64_t min = p->alignment; /* a buffer has at least one byte */
+    p->plan->segments[p->plan->segment_count] = (m3_segment){role, bytes > min ? bytes : min};
     return p->plan->segment_count++;
 }
 
@@ -260,7 +264,7 @@ static m3_status place_scratch(planner *p, m3_error *err)
     return M3_OK;
 }
 
-/* From roots to all that lies in them. */
+/* Places of roots from their blocks, and of views from their roots. */
 static void place_tensors(planner *p)
 {
     m3_plan *plan = p->plan;
@@ -276,7 +280,7 @@ static void place_tensors(planner *p)
     for (uint32_t i = 0; i < s->tensor_count; i++) {
         const uint32_t root = s->root[i];
         if (root == i || s->home[i] != p->device || plan->places[root].segment == M3_NO_SEGMENT) continue;
-        plan->places[i] = (m3_place){plan->places[root].segment, plan->places[root].offset + s->shift[i]};
+        plan->places[i] = (m3_place){plan->places[root].segment, plan->places[root].offset + s->offset[i]};
     }
 }
 

@@ -5,15 +5,6 @@
 #include "core/runtime/schedule.h"
 #include "core/runtime/store.h"
 
-/* Bytes that are taken from step `first` to step `last`, both included. */
-typedef struct m3_block {
-    uint64_t bytes; /* a multiple of the alignment */
-    uint32_t first, last;
-    uint64_t address; /* the answer */
-    bool output;      /* in the output block: never reused */
-    uint32_t claimed; /* the step that last took it over in place */
-} m3_block;
-
 /* Segments come in the order of the members below. */
 typedef struct m3_plan {
     m3_place *places; /* by tensor id */
@@ -24,17 +15,12 @@ typedef struct m3_plan {
     uint32_t store, store_count; /* segment store + k is chunk k */
     uint32_t scratch, scratch_count;
     uint64_t input_bytes, output_bytes, constant_bytes, scratch_bytes;
-    uint64_t alive_bytes; /* most bytes of scratch alive in one step: no plan needs less */
+    uint64_t alive_bytes; /* the most bytes of scratch alive in one step: no plan needs less */
 } m3_plan;
 
 /** @param store  Has every parameter and state of the graph; NULL on fallback devices, where none lies.
  * Errors: M3_ERR_UNSUPPORTED, with figures, when a tensor does not fit into a buffer of the device. */
 m3_status m3_plan_make(m3_plan *plan, const m3_schedule *s, uint32_t device, const m3_store *store, m3_error *err);
 void m3_plan_fini(m3_plan *plan);
-
-/** Give each block an address so that blocks that live at the same time do not overlap, and none crosses a multiple of
- * `cap`, the size of a segment. Tries several orders and keeps the best (place.c).
- * @param total  Bytes up to the highest end, summed over the segments. */
-m3_status m3_place_blocks(m3_block *const *blocks, uint32_t count, uint64_t cap, uint64_t *total, m3_error *err);
 
 #endif

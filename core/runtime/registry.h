@@ -1,4 +1,4 @@
-/* registry: what one engine has loaded. loader.c fills it, engine.c and device.c read it. */
+/* registry: the plugins of one engine, loaded or skipped. loader.c fills it, engine.c and device.c read it. */
 #ifndef M3_CORE_RUNTIME_REGISTRY_H
 #define M3_CORE_RUNTIME_REGISTRY_H
 
@@ -6,7 +6,7 @@
 #include "m3bsr/graph.h"
 #include "m3bsr/plugin.h"
 
-/* One file or folder that the search met. A table is a copy in our own layout: members that a plugin of another minor
+/* One file or folder that the search found. A table is a copy in our own layout: members that a plugin of another minor
  * does not reach are NULL. Names point into the plugin, which is never unloaded. */
 typedef struct m3_plugin_entry {
     char *path;
@@ -16,7 +16,7 @@ typedef struct m3_plugin_entry {
     m3_module_api module;
     m3_op *ops; /* a module's custom ops */
     uint32_t op_count;
-    m3_backend *opened; /* a backend, once it was asked for its devices */
+    m3_backend *opened; /* of a backend, from the first time that its devices are listed */
 } m3_plugin_entry;
 
 typedef struct m3_registry {

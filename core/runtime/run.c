@@ -1,61 +1,62 @@
-/* run: one block of inputs up, the parts in order with their transfers, one block of outputs down. Allocates nothing.
- * A device's queue keeps its own order; between devices, and before the host reads, the run waits. */
+/* run: one block of inputs up, the partitions in order with their transfers, one block of outputs down. Allocates
+ * nothing. A device's queue keeps its own order; between devices, and before the host reads, the run waits. */
 #include <string.h>
 
 #include "core/runtime/executable.h"
 
-static m3_status upload(m3_lane *lane, const m3_place *place, const void *from, uint64_t bytes, m3_error *err)
+static m3_status upload(m3_target *target, const m3_place *place, const void *from, uint64_t bytes, m3_error *err)
 {
-    const m3_device *device = lane->device;
-    return device->api->upload(device->impl, lane->buffers[place->segment], place->offset, from, bytes, &lane->value,
-                               err);
+    const m3_device *device = target->device;
+    return device->api->upload(device->impl, target->buffers[place->segment], place->offset, from, bytes,
+                               &target->value, err);
 }
 
-static m3_status download(m3_lane *lane, const m3_place *place, void *to, uint64_t bytes, m3_error *err)
+static m3_status download(m3_target *target, const m3_place *place, void *to, uint64_t bytes, m3_error *err)
 {
-    const m3_device *device = lane->device;
-    return device->api->download(device->impl, lane->buffers[place->segment], place->offset, to, bytes, &lane->value,
-                                 err);
+    const m3_device *device = target->device;
+    return device->api->download(device->impl, target->buffers[place->segment], place->offset, to, bytes,
+                                 &target->value, err);
 }
 
-static m3_status wait(const m3_lane *lane, m3_error *err)
+static m3_status wait(const m3_target *target, m3_error *err)
 {
-    return lane->device->api->wait(lane->device->impl, lane->value, UINT64_MAX, err);
+    return target->device->api->wait(target->device->impl, target->value, UINT64_MAX, err);
 }
 
 static m3_status transfer(m3_executable *e, uint32_t index, m3_error *err)
 {
     const m3_transfer *t = &e->schedule.transfers[index];
-    m3_lane *to = &e->lanes[t->to];
-    const m3_place *target = &to->plan.places[t->tensor->id];
+    m3_target *to = &e->targets[t->to];
+    const m3_place *place = &to->plan.places[t->tensor->id];
     const uint64_t bytes = m3_tensor_bytes(t->tensor);
     m3_status st;
     if (bytes == 0) return M3_OK;
     if (t->from == M3_NONE)
-        return upload(to, target, e->input + e->lanes[0].plan.places[t->tensor->id].offset, bytes, err);
-    m3_lane *from = &e->lanes[t->from];
+        return upload(to, place, e->input + e->targets[0].plan.places[t->tensor->id].offset, bytes, err);
+    m3_target *from = &e->targets[t->from];
     if ((st = download(from, &from->plan.places[t->tensor->id], e->staging[index], bytes, err)) != M3_OK) return st;
     if ((st = wait(from, err)) != M3_OK) return st;
-    return upload(to, target, e->staging[index], bytes, err);
+    return upload(to, place, e->staging[index], bytes, err);
 }
 
-static m3_status run_part(m3_executable *e, uint32_t index, m3_error *err)
+static m3_status run_partition(m3_executable *e, uint32_t index, m3_error *err)
 {
-    const m3_part *part = &e->schedule.parts[index];
-    m3_lane *lane = &e->lanes[part->device];
+    const m3_partition *partition = &e->schedule.partitions[index];
+    m3_target *target = &e->targets[partition->device];
     m3_status st = M3_OK;
-    for (uint32_t i = 0; i < part->transfer_count && st == M3_OK; i++) st = transfer(e, part->transfer + i, err);
+    for (uint32_t i = 0; i < partition->transfer_count && st == M3_OK; i++)
+        st = transfer(e, partition->transfer + i, err);
     if (st != M3_OK) return st;
-    return lane->device->api->submit(lane->device->impl, e->execs[index], &lane->value, err);
+    return target->device->api->submit(target->device->impl, e->execs[index], &target->value, err);
 }
 
 static m3_status read_times(m3_executable *e, m3_error *err)
 {
     m3_status st = M3_OK;
-    for (uint32_t i = 0; i < e->schedule.part_count && st == M3_OK; i++) {
-        const m3_part *part = &e->schedule.parts[i];
-        const m3_device *device = e->devices[part->device];
-        st = device->api->node_times(device->impl, e->execs[i], e->times + part->first, part->count, err);
+    for (uint32_t i = 0; i < e->schedule.partition_count && st == M3_OK; i++) {
+        const m3_partition *partition = &e->schedule.partitions[i];
+        const m3_device *device = e->devices[partition->device];
+        st = device->api->node_times(device->impl, e->execs[i], e->times + partition->first, partition->count, err);
     }
     return st;
 }
@@ -63,15 +64,16 @@ static m3_status read_times(m3_executable *e, m3_error *err)
 m3_status m3_executable_run(m3_executable *executable, m3_error *err)
 {
     m3_executable *e = executable;
-    const m3_plan *plan = &e->lanes[0].plan;
+    const m3_plan *plan = &e->targets[0].plan;
     const m3_place input = {plan->input, 0}, output = {plan->output, 0};
     m3_status st = M3_OK;
-    if (plan->input_bytes > 0) st = upload(&e->lanes[0], &input, e->input, plan->input_bytes, err);
-    for (uint32_t i = 0; i < e->schedule.part_count && st == M3_OK; i++) st = run_part(e, i, err);
-    if (st == M3_OK && plan->output_bytes > 0) st = download(&e->lanes[0], &output, e->output, plan->output_bytes, err);
+    if (plan->input_bytes > 0) st = upload(&e->targets[0], &input, e->input, plan->input_bytes, err);
+    for (uint32_t i = 0; i < e->schedule.partition_count && st == M3_OK; i++) st = run_partition(e, i, err);
+    if (st == M3_OK && plan->output_bytes > 0)
+        st = download(&e->targets[0], &output, e->output, plan->output_bytes, err);
     /* After a failure too: nothing may still be reading or writing host memory when this returns. */
     for (uint32_t i = 0; i < e->device_count; i++) {
-        m3_status waited = wait(&e->lanes[i], st == M3_OK ? err : NULL);
+        m3_status waited = wait(&e->targets[i], st == M3_OK ? err : NULL);
         if (st == M3_OK) st = waited;
     }
     if (st == M3_OK && e->profiling) st = read_times(e, err);
@@ -82,8 +84,8 @@ m3_status m3_executable_profile(m3_executable *executable, bool on, m3_error *er
 {
     m3_executable *e = executable;
     m3_status st = M3_OK;
-    for (uint32_t i = 0; i < e->schedule.part_count && st == M3_OK; i++) {
-        const m3_device *device = e->devices[e->schedule.parts[i].device];
+    for (uint32_t i = 0; i < e->schedule.partition_count && st == M3_OK; i++) {
+        const m3_device *device = e->devices[e->schedule.partitions[i].device];
         if (device->api->profile == NULL || device->api->node_times == NULL)
             return M3_FAIL(err, M3_ERR_UNSUPPORTED, device->name, "this backend keeps no times");
         st = device->api->profile(device->impl, e->execs[i], on, err);
@@ -105,7 +107,7 @@ void *m3_executable_input(m3_executable *executable, const char *name, uint64_t 
 {
     const m3_tensor *x = m3_graph_find(executable->graph, name);
     if (x != NULL && x->kind != M3_INPUT) x = NULL;
-    return slot(executable->input, &executable->lanes[0].plan, x, bytes);
+    return slot(executable->input, &executable->targets[0].plan, x, bytes);
 }
 
 const m3_tensor *m3_executable_output_tensor(const m3_executable *executable, const char *name)
@@ -120,5 +122,5 @@ const m3_tensor *m3_executable_output_tensor(const m3_executable *executable, co
 
 const void *m3_executable_output(m3_executable *executable, const char *name, uint64_t *bytes)
 {
-    return slot(executable->output, &executable->lanes[0].plan, m3_executable_output_tensor(executable, name), bytes);
+    return slot(executable->output, &executable->targets[0].plan, m3_executable_output_tensor(executable, name), bytes);
 }

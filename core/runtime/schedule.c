@@ -1,25 +1,26 @@
-/* schedule: aliases, updates and outputs become places to share and nodes `copy`.
+/* schedule: aliases become views, and updates and outputs become places or nodes `copy`.
  *
  * Order of the steps:  copies of leaves  |  the graph's nodes  |  copies into states and outputs
  *   An update writes `value` straight into the state's place when nothing reads the old value afterwards (its own node
- *   may, where it works in place); else a copy at the end does. Copies of leaves that somebody overwrites come first,
+ *   may, where it works in place); else a copy at the end does. Copies of leaves that are overwritten come first,
  *   so every read of the graph sees the old value. */
 #include "core/runtime/schedule.h"
 
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/runtime/fallback.h"
 
-typedef struct maker {
+typedef struct scheduler {
     m3_schedule *s;
     const m3_schedule_options *options;
-    uint32_t node_count;   /* of the graph before copies */
+    uint32_t node_count;   /* of the graph, without copies */
     uint32_t *last_reader; /* by root: the last node that reads it, or M3_NONE */
     bool *overwritten;     /* by tensor id: a state that an update changes */
-    m3_tensor **front;     /* outputs of copies before and behind the nodes */
-    m3_tensor **tail;
+    m3_tensor **front;     /* outputs of the copies before the nodes */
+    m3_tensor **tail;      /* outputs of the copies behind the nodes */
     uint32_t front_count, tail_count;
-} maker;
+} scheduler;
 
 static const m3_tensor *tensor_at(const m3_schedule *s, uint32_t id)
 {
@@ -28,7 +29,8 @@ static const m3_tensor *tensor_at(const m3_schedule *s, uint32_t id)
 
 /* Aliases. */
 
-/* Are the elements of a slice in one piece? Extents of 1, then one cut axis, then whole axes. */
+/* Are the elements of a slice contiguous? They are when its axes are: extents of 1, then one cut axis, then whole
+ * axes. *elements: how many lie before them. */
 static bool contiguous_slice(const m3_node *node, uint64_t *elements)
 {
     const m3_shape *x = &node->in[0]->shape, *y = &node->out[0]->shape;
@@ -44,7 +46,7 @@ static bool contiguous_slice(const m3_node *node, uint64_t *elements)
     return true;
 }
 
-static bool is_alias(const maker *m, const m3_node *node, uint64_t *bytes)
+static bool is_alias(const scheduler *m, const m3_node *node, uint64_t *bytes)
 {
     const m3_schedule *s = m->s;
     uint64_t elements = 0;
@@ -53,7 +55,7 @@ static bool is_alias(const maker *m, const m3_node *node, uint64_t *bytes)
     if (strcmp(node->op->name, "slice") != 0 || !contiguous_slice(node, &elements)) return false;
     const m3_tensor *x = node->in[0];
     *bytes = elements * m3_dtype_bytes(x->dtype);
-    return (s->shift[x->id] + *bytes) % s->devices[s->home[x->id]]->limits.offset_alignment == 0;
+    return (s->offset[x->id] + *bytes) % s->devices[s->home[x->id]]->limits.offset_alignment == 0;
 }
 
 static void note_leaves(m3_schedule *s)
@@ -64,8 +66,20 @@ static void note_leaves(m3_schedule *s)
     }
 }
 
+/* A model repeats its layers, so each op and reason is logged once. */
+static bool is_new_reason(const m3_schedule *s, const m3_step *step)
+{
+    if (step->reason == NULL) return false;
+    for (uint32_t i = 0; i < s->step_count; i++) {
+        const m3_step *other = &s->steps[i];
+        if (other->reason != NULL && other->node->op == step->node->op && strcmp(other->reason, step->reason) == 0)
+            return false;
+    }
+    return true;
+}
+
 /* Give each node its device, and each tensor its root. */
-static m3_status assign(maker *m, m3_error *err)
+static m3_status assign(scheduler *m, m3_error *err)
 {
     m3_schedule *s = m->s;
     m3_status st = M3_OK;
@@ -75,12 +89,14 @@ static m3_status assign(maker *m, m3_error *err)
         if (is_alias(m, node, &bytes)) {
             uint32_t x = node->in[0]->id, y = node->out[0]->id;
             s->root[y] = s->root[x];
-            s->shift[y] = s->shift[x] + bytes;
+            s->offset[y] = s->offset[x] + bytes;
             s->home[y] = s->home[x];
             continue;
         }
         m3_step step = {node, 0, NULL};
-        if ((st = m3_partition_assign(s, node, m->options->strict, &step.device, &step.reason, err)) != M3_OK) break;
+        st = m3_fallback_choose(s->devices, s->device_count, m->options->strict, node, &step.device, &step.reason, err);
+        if (st != M3_OK) break;
+        if (is_new_reason(s, &step)) m3_fallback_log(s->devices, step.device, node, step.reason);
         s->steps[s->step_count++] = step;
         for (uint32_t j = 0; j < node->out_count; j++) s->home[node->out[j]->id] = step.device;
         for (uint32_t j = 0; j < node->in_count; j++)
@@ -99,7 +115,7 @@ bool m3_schedule_in_place(const m3_schedule *s, const m3_node *node, uint32_t de
         const m3_tensor *x = node->in[i];
         if (x == NULL || m3_schedule_root(s, x, device) != under) continue;
         if (!elementwise && (int64_t)i != only) return false;
-        if (m3_schedule_shift(s, x, device) != 0 || x->dtype != y->dtype || !m3_shape_equal(&x->shape, &y->shape))
+        if (m3_schedule_offset(s, x, device) != 0 || x->dtype != y->dtype || !m3_shape_equal(&x->shape, &y->shape))
             return false;
     }
     return true;
@@ -107,7 +123,7 @@ bool m3_schedule_in_place(const m3_schedule *s, const m3_node *node, uint32_t de
 
 /* Copies. */
 
-static m3_status copy(maker *m, m3_tensor *x, bool front, m3_tensor **y, m3_error *err)
+static m3_status copy(scheduler *m, m3_tensor *x, bool front, m3_tensor **y, m3_error *err)
 {
     m3_builder *b = m3_graph_builder(m->s->graph);
     *y = m3_emit1(b, "copy", x);
@@ -127,11 +143,11 @@ static m3_status copy(maker *m, m3_tensor *x, bool front, m3_tensor **y, m3_erro
 /* Does x fill all of its root? */
 static bool covers(const m3_schedule *s, const m3_tensor *x)
 {
-    return s->shift[x->id] == 0 && m3_tensor_bytes(tensor_at(s, s->root[x->id])) == m3_tensor_bytes(x);
+    return s->offset[x->id] == 0 && m3_tensor_bytes(tensor_at(s, s->root[x->id])) == m3_tensor_bytes(x);
 }
 
 /* May the value be computed in the place of the state? */
-static bool fits(const maker *m, const m3_tensor *state, const m3_tensor *value)
+static bool fits(const scheduler *m, const m3_tensor *state, const m3_tensor *value)
 {
     const m3_schedule *s = m->s;
     const m3_tensor *root = tensor_at(s, s->root[value->id]);
@@ -143,7 +159,7 @@ static bool fits(const maker *m, const m3_tensor *state, const m3_tensor *value)
     return last == node->id && m3_schedule_in_place(s, node, 0, root->output, state->id);
 }
 
-static m3_status settle_update(maker *m, m3_tensor *state, m3_tensor *value, m3_error *err)
+static m3_status resolve_update(scheduler *m, m3_tensor *state, m3_tensor *value, m3_error *err)
 {
     m3_schedule *s = m->s;
     m3_status st = M3_OK;
@@ -157,7 +173,7 @@ static m3_status settle_update(maker *m, m3_tensor *state, m3_tensor *value, m3_
     return st;
 }
 
-static m3_status settle_updates(maker *m, m3_error *err)
+static m3_status resolve_updates(scheduler *m, m3_error *err)
 {
     m3_schedule *s = m->s;
     m3_tensor *value = NULL;
@@ -165,17 +181,17 @@ static m3_status settle_updates(maker *m, m3_error *err)
     const uint32_t count = m3_graph_update_count(s->graph);
     for (uint32_t i = 0; i < count; i++) {
         const m3_tensor *state = m3_graph_update_at(s->graph, i, &value);
-        m->overwritten[state->id] = s->root[value->id] != state->id || s->shift[value->id] != 0;
+        m->overwritten[state->id] = s->root[value->id] != state->id || s->offset[value->id] != 0;
     }
     for (uint32_t i = 0; i < count && st == M3_OK; i++) {
         m3_tensor *state = m3_graph_update_at(s->graph, i, &value);
-        if (m->overwritten[state->id]) st = settle_update(m, state, value, err);
+        if (m->overwritten[state->id]) st = resolve_update(m, state, value, err);
     }
     return st;
 }
 
 /* An output is computed in the output block when nothing else claims its bytes, else copied there. */
-static m3_status settle_output(maker *m, uint32_t index, m3_error *err)
+static m3_status resolve_output(scheduler *m, uint32_t index, m3_error *err)
 {
     m3_schedule *s = m->s;
     m3_tensor *x = m3_graph_output_at(s->graph, index, NULL), *y = x;
@@ -197,7 +213,7 @@ static m3_status settle_output(maker *m, uint32_t index, m3_error *err)
 }
 
 /* The graph's nodes are in steps already; put the copies around them. */
-static void arrange(maker *m)
+static void arrange(scheduler *m)
 {
     m3_schedule *s = m->s;
     memmove(s->steps + m->front_count, s->steps, s->step_count * sizeof *s->steps);
@@ -207,14 +223,14 @@ static void arrange(maker *m)
     s->tensor_count = m3_graph_tensor_count(s->graph);
 }
 
-static m3_status allocate(maker *m, m3_error *err)
+static m3_status allocate(scheduler *m, m3_error *err)
 {
     m3_schedule *s = m->s;
     const size_t copies = (size_t)m3_graph_output_count(s->graph) + 2 * (size_t)m3_graph_update_count(s->graph);
     const size_t tensors = s->tensor_count + copies;
     s->steps = m3_calloc(m->node_count + copies, sizeof *s->steps);
     s->root = m3_calloc(tensors, sizeof *s->root);
-    s->shift = m3_calloc(tensors, sizeof *s->shift);
+    s->offset = m3_calloc(tensors, sizeof *s->offset);
     s->home = m3_calloc(tensors, sizeof *s->home);
     s->into = m3_calloc(tensors, sizeof *s->into);
     s->output = m3_calloc(tensors, sizeof *s->output);
@@ -223,17 +239,17 @@ static m3_status allocate(maker *m, m3_error *err)
     m->overwritten = m3_calloc(tensors, sizeof *m->overwritten);
     m->front = m3_calloc(copies, sizeof *m->front);
     m->tail = m3_calloc(copies, sizeof *m->tail);
-    if (s->steps == NULL || s->root == NULL || s->shift == NULL || s->home == NULL || s->into == NULL ||
+    if (s->steps == NULL || s->root == NULL || s->offset == NULL || s->home == NULL || s->into == NULL ||
         s->output == NULL || s->outputs == NULL || m->last_reader == NULL || m->overwritten == NULL ||
         m->front == NULL || m->tail == NULL)
-        return M3_FAIL_MEMORY(err, "schedule", tensors * sizeof *s->shift);
+        return M3_FAIL_MEMORY(err, "schedule", tensors * sizeof *s->offset);
     for (size_t i = 0; i < tensors; i++) m->last_reader[i] = M3_NONE;
     return M3_OK;
 }
 
 m3_status m3_schedule_make(m3_schedule *s, m3_graph *graph, const m3_schedule_options *options, m3_error *err)
 {
-    maker m = {.s = s, .options = options, .node_count = m3_graph_node_count(graph)};
+    scheduler m = {.s = s, .options = options, .node_count = m3_graph_node_count(graph)};
     m3_status st;
     *s = (m3_schedule){.graph = graph,
                        .devices = options->devices,
@@ -242,11 +258,10 @@ m3_status m3_schedule_make(m3_schedule *s, m3_graph *graph, const m3_schedule_op
     if ((st = allocate(&m, err)) != M3_OK) goto done;
     note_leaves(s);
     if ((st = assign(&m, err)) != M3_OK) goto done;
-    if ((st = settle_updates(&m, err)) != M3_OK) goto done;
-    for (uint32_t i = 0; i < m3_graph_output_count(graph) && st == M3_OK; i++) st = settle_output(&m, i, err);
+    if ((st = resolve_updates(&m, err)) != M3_OK) goto done;
+    for (uint32_t i = 0; i < m3_graph_output_count(graph) && st == M3_OK; i++) st = resolve_output(&m, i, err);
     if (st != M3_OK) goto done;
     arrange(&m);
-    st = m3_partition_cut(s, err);
 done:
     m3_free(m.last_reader);
     m3_free(m.overwritten);
@@ -259,10 +274,10 @@ void m3_schedule_fini(m3_schedule *s)
 {
     for (uint32_t i = 0; i < s->step_count; i++) m3_free(s->steps[i].reason);
     m3_free(s->steps);
-    m3_free(s->parts);
+    m3_free(s->partitions);
     m3_free(s->transfers);
     m3_free(s->root);
-    m3_free(s->shift);
+    m3_free(s->offset);
     m3_free(s->home);
     m3_free(s->into);
     m3_free(s->output);

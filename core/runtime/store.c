@@ -1,9 +1,10 @@
-/* store: named tensors in device buffers, and their way there and back. */
+/* store: named tensors in device buffers, and copies to and from them. */
 #include "core/runtime/store.h"
 
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/runtime/init.h"
 
 enum { STAGING = 1 << 20, SMALL_CHUNK = 1 << 20 };
 static const uint64_t LARGEST = UINT64_C(1) << 44; /* elements */
@@ -43,7 +44,7 @@ uint64_t m3_store_bytes(const m3_store *store)
     return bytes;
 }
 
-/* Room. */
+/* Chunks. */
 
 static uint64_t largest_chunk(const m3_store *store)
 {
@@ -74,9 +75,9 @@ static m3_status add_chunk(m3_store *store, uint64_t bytes, m3_error *err)
     return st;
 }
 
-/* Find or make a chunk with room. `ahead` bytes are still to come in this batch, this tensor's among them. */
-static m3_status find_room(m3_store *store, const char *name, uint64_t bytes, uint64_t ahead, uint32_t *chunk,
-                           m3_error *err)
+/* Find or make a chunk with `bytes` free. `ahead` bytes are still to come in this batch, this tensor's among them. */
+static m3_status find_chunk(m3_store *store, const char *name, uint64_t bytes, uint64_t ahead, uint32_t *chunk,
+                            m3_error *err)
 {
     uint64_t largest = largest_chunk(store), need = aligned(store, bytes);
     for (uint32_t i = 0; i < store->chunk_count; i++)
@@ -105,7 +106,7 @@ static m3_status add_entry(m3_store *store, const m3_tensor *tensor, uint64_t ah
         store->entries = grown;
         store->capacity = capacity;
     }
-    m3_status st = find_room(store, tensor->name, bytes, ahead, &chunk, err);
+    m3_status st = find_chunk(store, tensor->name, bytes, ahead, &chunk, err);
     if (st != M3_OK) return st;
     char *name = m3_strdup(tensor->name);
     if (name == NULL) return M3_FAIL_MEMORY(err, tensor->name, strlen(tensor->name) + 1);
@@ -149,8 +150,8 @@ static m3_status initialise(m3_store *store, const m3_tensor *tensor, void *stag
     return st;
 }
 
-/* The last `more` entries were not completed: as if they had never been there. Chunks stay, for the next ones. */
-static void forget(m3_store *store, uint32_t count)
+/* Remove the entries behind the first `count`, which were not completed. Chunks stay, for the next ones. */
+static void remove_behind(m3_store *store, uint32_t count)
 {
     while (store->count > count) {
         m3_stored *entry = &store->entries[--store->count];
@@ -179,9 +180,9 @@ m3_status m3_store_declare(m3_store *store, const m3_tensor *const *tensors, uin
         if ((st = add_entry(store, tensors[i], ahead, err)) == M3_OK) st = initialise(store, tensors[i], staging, err);
         ahead -= aligned(store, m3_tensor_bytes(tensors[i]));
     }
-    if (st != M3_OK) forget(store, before);
+    if (st != M3_OK) remove_behind(store, before);
     m3_free(staging);
-    for (uint32_t i = 0; i < count && st == M3_OK; i++) /* a written entry learns what it is from the first graph */
+    for (uint32_t i = 0; i < count && st == M3_OK; i++) /* the first graph says what a written entry is */
         store->entries[m3_store_get(store, tensors[i]->name) - store->entries].kind = tensors[i]->kind;
     return st;
 }
@@ -216,7 +217,7 @@ m3_status m3_store_write(m3_store *store, const char *name, m3_dtype dtype, cons
     else if ((st = add_entry(store, &tensor, SMALL_CHUNK, err)) == M3_OK)
         entry = m3_store_get(store, name);
     if (st == M3_OK) st = upload(store, entry, 0, data, m3_tensor_bytes(&tensor), err);
-    if (st != M3_OK) forget(store, before);
+    if (st != M3_OK) remove_behind(store, before);
     return st;
 }
 

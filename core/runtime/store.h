@@ -22,7 +22,7 @@ typedef struct m3_chunk {
 struct m3_store {
     m3_device *device;
     uint64_t seed;
-    m3_stored *entries; /* in the order of making */
+    m3_stored *entries; /* in the order in which they were declared */
     uint32_t count, capacity;
     m3_chunk *chunks;
     uint32_t chunk_count, chunk_capacity;
@@ -37,11 +37,5 @@ m3_status m3_store_declare(m3_store *store, const m3_tensor *const *tensors, uin
 
 /** Bytes of all chunks. */
 uint64_t m3_store_bytes(const m3_store *store);
-
-/** Initial values of elements [first, first + count) of a tensor, in its type: a pure function of seed, name and
- * element, so the same on every device and in every order of declaration (init.c). row: elements of one row of axis 0.
- * M3_ERR_UNSUPPORTED for values other than 0 of a type that is storage only. */
-m3_status m3_init_fill(const m3_tensor *tensor, uint64_t seed, uint64_t first, uint64_t count, void *data,
-                       m3_error *err);
 
 #endif

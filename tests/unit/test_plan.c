@@ -1,6 +1,8 @@
 /* plan: no step reads bytes that somebody else wrote over.
  * The checker knows nothing of lifetimes. Each 4-byte word of each value has a label; running the steps moves labels
  * through a model of the devices' memory, and every read, output and state must find the labels of its own value. */
+#include "core/runtime/partition.h"
+#include "core/runtime/place.h"
 #include "core/runtime/plan.h"
 
 #include <setjmp.h>
@@ -86,7 +88,7 @@ static void quiet(void *user, m3_log_level level, const char *line)
 static void make_fake(fake *f, const char *name, uint32_t alignment, uint64_t largest, const char *refused)
 {
     memset(f, 0, sizeof *f);
-    f->engine.log = quiet;
+    f->engine.log.write = quiet;
     f->refused = refused;
     f->device.engine = &f->engine;
     f->device.api = &api;
@@ -114,6 +116,7 @@ static void make_plans(subject *t, m3_graph *graph)
     for (uint32_t i = 0; i < 2; i++) t->devices[i] = &t->fakes[i].device;
     const m3_schedule_options options = {t->devices, t->device_count, false};
     m3_status st = m3_schedule_make(&t->schedule, graph, &options, &err);
+    if (st == M3_OK) st = m3_schedule_partition(&t->schedule, &err);
     if (st == M3_OK) st = m3_store_create(t->devices[0], 1, &t->store, &err);
     for (uint32_t i = 0; i < m3_graph_tensor_count(graph) && st == M3_OK; i++) {
         const m3_tensor *x = m3_graph_tensor(graph, i);
@@ -263,8 +266,8 @@ static void check_overlaps(const m3_plan *plan, const m3_node *node)
 static void check_steps(model *m)
 {
     const m3_schedule *s = &m->t->schedule;
-    for (uint32_t k = 0; k < s->part_count; k++) {
-        const m3_part *part = &s->parts[k];
+    for (uint32_t k = 0; k < s->partition_count; k++) {
+        const m3_partition *part = &s->partitions[k];
         for (uint32_t i = part->transfer; i < part->transfer + part->transfer_count; i++) {
             const m3_transfer *t = &s->transfers[i];
             assert_int_equal(t->to, part->device);

@@ -1,0 +1,15 @@
+/* loader: from folders to checked plugins in a registry. */
+#ifndef M3_CORE_RUNTIME_LOADER_H
+#define M3_CORE_RUNTIME_LOADER_H
+
+#include "core/runtime/log.h"
+#include "core/runtime/registry.h"
+
+/** Search the folders and fill the registry. Only running out of memory is an error: what is skipped has its reason in
+ * the registry and in the log.
+ * @param plugin_path     Folders and files separated by ':'; NULL: those of M3BSR_PLUGIN_PATH.
+ * @param allow_writable  Folders that others can write are allowed too. */
+m3_status m3_registry_load(m3_registry *registry, const char *plugin_path, bool allow_writable, const m3_logger *log,
+                           m3_error *err);
+
+#endif
