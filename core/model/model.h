@@ -64,26 +64,26 @@ m3_tensor *m3_model_at(m3_model *m, m3_tensor *x, uint64_t index);
 /** x / y with y at least `least`: a mean over what may be nothing. */
 m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float least);
 
-/** Section 4: modality `index` of all behaviors, [B, n, L, d]. */
+/** MODEL.md 4: modality `index` of all behaviors, [B, n, L, d]. */
 m3_tensor *m3_model_encode(m3_model *m, uint64_t index);
-/** Section 5.2: x[1 .. K] in place. *loss stays NULL at inference. */
+/** MODEL.md 5.2: x[1 .. K] in place. *loss stays NULL at inference. */
 void m3_model_denoise_modalities(m3_model *m, m3_tensor **x, m3_tensor **loss);
-/** Section 5.3: rows[B-2 .. 0] in place, each [M, n, L, d]. */
+/** MODEL.md 5.3: rows[B-2 .. 0] in place, each [M, n, L, d]. */
 void m3_model_denoise_behaviors(m3_model *m, m3_tensor **rows, m3_tensor **loss);
-/** Section 7: [G, n, d]. */
+/** MODEL.md 7: [G, n, d]. */
 m3_tensor *m3_model_specific(m3_model *m, m3_tensor *z, m3_tensor *mask);
-/** Section 8: [G, n, d]. */
+/** MODEL.md 8: [G, n, d]. */
 m3_tensor *m3_model_common(m3_model *m, m3_tensor *const *rows, m3_tensor *mask);
-/** Section 10. */
+/** MODEL.md 10. */
 void m3_model_route(m3_model *m, m3_forward *f);
-/** Sections 4 to 10. */
+/** MODEL.md 4 to 10. */
 void m3_model_forward(m3_model *m, m3_forward *f);
 
-/** Section 10: user · E_j for j = 1 .. N, [n, N]. */
+/** MODEL.md 10: user · E_j for j = 1 .. N, [n, N]. */
 m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user);
-/** Section 9, rank 0. */
+/** MODEL.md 9, rank 0. */
 m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f);
-/** Section 11: publish the losses as outputs. */
+/** MODEL.md 11: publish the losses as outputs. */
 void m3_model_losses(m3_model *m, const m3_forward *f);
 
 /** item.weight [N+1, d]. */

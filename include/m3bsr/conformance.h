@@ -1,4 +1,4 @@
-/* conformance: whether a device computes what it should (ARCHITECTURE 5): the model against vector files, every op
+/* conformance: whether a device computes what it should: the model against vector files, every op
  * against the double-precision reference device, and every gradient against slopes.
  * Threads: one at a time per device. */
 #ifndef M3BSR_CONFORMANCE_H

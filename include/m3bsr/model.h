@@ -1,5 +1,5 @@
 /* model: M3BSR's configuration, and the graphs that a configuration stands for: inference, a training step, and the
- * two halves of a step with accumulated gradients. MODEL.md has the equations; sections are quoted from there.
+ * two halves of a step with accumulated gradients. MODEL.md, installed with the documentation, has the equations.
  * Threads: functions touch only what they are given; an engine is used by one thread at a time. */
 #ifndef M3BSR_MODEL_H
 #define M3BSR_MODEL_H
@@ -90,10 +90,10 @@ M3_API m3_status m3_model_check(m3_engine *engine, const m3_model_config *config
 M3_API bool m3_model_is_lazy(const m3_model_config *config);
 
 /* Graphs.
- * Parameters have PyTorch's names (section 3). Features are states "features0" ... f32 [N+1, D_k] with a zero row 0,
+ * Parameters have PyTorch's names (MODEL.md 3). Features are states "features0" ... f32 [N+1, D_k] with a zero row 0,
  * to be written into the store before an executable is made. */
 
-/** What a graph publishes beside what it always does. Layouts and meaning are those of section 13. */
+/** What a graph publishes beside what it always does. Layouts and meaning are those of MODEL.md 13. */
 enum {
     M3_PUBLISH_USER = 1u << 0,           /**< "user" f32 [n, d] */
     M3_PUBLISH_SCORES = 1u << 1,         /**< "scores" f32 [n, N]: item j's is at j - 1 */
@@ -114,14 +114,14 @@ typedef struct m3_build_options {
     bool accumulate;            /**< training: add gradients up instead of a step, see m3_model_build_apply() */
 } m3_build_options;
 
-/** Inference (sections 4 to 10 without noise): input "ids" i32 [B, n, L], histories left-padded with 0. A row of
+/** Inference (MODEL.md 4 to 10, without noise): input "ids" i32 [B, n, L], histories left-padded with 0. A row of
  * zeros is a user without history.
  * @param options  publish says the outputs; at least one.
  * @param graph    The caller's on success, NULL on failure. */
 M3_API m3_status m3_model_build_infer(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                                       m3_graph **graph, m3_error *err);
 
-/** The whole training step: draws, forward, losses, backward, clipping by global norm, AdamW (section 11).
+/** The whole training step: draws, forward, losses, backward, clipping by global norm, AdamW (MODEL.md 11).
  * Inputs: "ids" i32 [B, n, L]; "target" i32 [n]; "negatives" i32 [n, negatives] for the sampled loss; "rng" u32 [3] =
  *   {seed low, seed high, step}; "step" f32 [3] = {lr, 1 - beta1^t, 1 - beta2^t} for the t-th step, t = 1, 2, …;
  *   "valid" f32 [] the number of rows that count. Rows from there on are padding: ids, target and negatives all 0;

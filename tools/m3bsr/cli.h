@@ -7,7 +7,7 @@
 enum { CLI_DONE = 0, CLI_CHECK_FAILED = 1, CLI_BAD_INPUT = 2, CLI_SYSTEM = 3, CLI_INTERRUPTED = 130 };
 
 /** Print "error: SUBJECT: message  [file:line]" to stderr and return the exit status of the error's code
- * (ARCHITECTURE 6: 2 bad usage or input, 3 device or system failure, 130 interrupted). */
+ * (m3bsr(1), EXIT STATUS: 2 bad usage or input, 3 device or system failure, 130 interrupted). */
 int cli_report(const m3_error *err);
 
 /* Options. */

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Makes vector files again: generate.sh [FOLDER [NAME...]], by default all of them into tests/vectors.
+# Needs python3-torch and python3-numpy; PYTHON names another interpreter. README.md has the rest.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+folder=${1-$here/../vectors}
+[ $# -eq 0 ] || shift
+names=" $* "
+
+# vector NAME ARGUMENTS...: one file, unless other names were given
+vector() {
+    name=$1
+    shift
+    case "$names" in "  " | *" $name "*) ;; *) return 0 ;; esac
+    "${PYTHON:-python3}" "$here/m3bsr_oracle.py" "$folder/$name.safetensors" "$@"
+}
+
+vector base        --seed 1
+vector gru         --seed 2  --set expert=gru
+vector pool        --seed 3  --set expert=pool
+vector mlp-encoder --seed 4  --set encoder=mlp
+vector x0          --seed 5  --set objective=x0 --set infer_steps=3
+vector sigmoid     --seed 6  --set router=sigmoid
+vector sampled     --seed 7  --set loss=sampled --set negatives=4
+vector three       --seed 8  --set behaviors=3 --set 'modalities=[6]' --set batch=4
+vector one         --seed 9  --set behaviors=1 --set 'modalities=[]' --set length=6
+vector id-only     --seed 10 --set 'modalities=[]'
+vector no-denoise  --seed 11 --set modality_denoise=false --set behavior_denoise=false
+vector decay       --seed 12 --set weight_decay=0.01 --set clip=0.1 --set train_steps=5
+
+# Sizes nearer to real ones, 8 MB: made by name alone, and not kept in tests/vectors.
+case "$names" in *" wide "*)
+    vector wide --seed 13 --set width=64 --set heads=4 --set length=20 --set batch=6 --set items=50 \
+        --set 'modalities=[32,48]' --set diffusion_steps=100 --set infer_start=50 --set train_steps=2 --set expert_layers=1
+    ;;
+esac

@@ -1,0 +1,492 @@
+#!/usr/bin/env python3
+"""The model of core/model/MODEL.md in PyTorch, written independently of the C code.
+
+Writes a vector file: one safetensors file with a configuration, every parameter, every input (random
+draws included), and what a correct implementation must compute from them.
+
+    m3bsr_oracle.py OUT.safetensors [--seed S] [--set key=value ...]
+
+Needs python3-torch and python3-numpy (Debian packages). Float64 inside, float32 in the file.
+Section numbers in comments are those of MODEL.md.
+"""
+import argparse
+import json
+import math
+import struct
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+DEFAULTS = dict(
+    batch=3, behaviors=2, modalities=[7, 5], length=5, items=11, width=8, heads=2,
+    expert="transformer", expert_layers=2, encoder="linear", ffn_mult=4,
+    diffusion_steps=10, beta_start=1e-4, beta_end=0.02, objective="eps",
+    infer_start=5, infer_steps=2, router="softmax", temperature=0.1,
+    modality_denoise=True, behavior_denoise=True,
+    loss="full", negatives=0, w_modality=0.1, w_behavior=0.1, w_contrast=0.01,
+    lr=1e-3, beta1=0.9, beta2=0.999, adam_eps=1e-4, weight_decay=0.0, clip=1.0, train_steps=3,
+)
+
+
+# Parameters (section 3).
+class Params:
+    """Named leaf tensors, created in a fixed order from one generator."""
+
+    def __init__(self, gen):
+        self.gen, self.t = gen, {}
+
+    def add(self, name, *shape, std=None, value=None):
+        if value is not None:
+            x = torch.full(shape, float(value), dtype=torch.float64)
+            # Off the trivial point, so that a wrong use of the parameter shows.
+            x = x + 0.1 * torch.randn(*shape, generator=self.gen, dtype=torch.float64)
+        else:
+            std = 1.0 / math.sqrt(shape[-1]) if std is None else std
+            x = std * torch.randn(*shape, generator=self.gen, dtype=torch.float64)
+        x = x.float().double()          # exactly representable in the file
+        self.t[name] = x.requires_grad_(True)
+
+    def linear(self, name, out, inp, groups=None):
+        g = [] if groups is None else [groups]
+        self.add(name + ".weight", *g, out, inp)
+        self.add(name + ".bias", *g, out, std=0.1)
+
+    def norm(self, name, d, groups=None):
+        g = [] if groups is None else [groups]
+        self.add(name + ".weight", *g, d, value=1.0)
+        self.add(name + ".bias", *g, d, value=0.0)
+
+    def attention(self, name, d, groups=None):
+        self.linear(name + ".in", 3 * d, d, groups)
+        self.linear(name + ".out", d, d, groups)
+
+
+def build_expert(p, name, c, groups):
+    d, f = c["width"], c["width"] * c["ffn_mult"]
+    if c["expert"] == "transformer":
+        for i in range(c["expert_layers"]):
+            q = f"{name}.layer{i}"
+            p.norm(q + ".norm1", d, groups)
+            p.attention(q + ".attn", d, groups)
+            p.norm(q + ".norm2", d, groups)
+            p.linear(q + ".ffn1", f, d, groups)
+            p.linear(q + ".ffn2", d, f, groups)
+        p.norm(name + ".norm", d, groups)
+    elif c["expert"] == "gru":
+        p.linear(name + ".input", 3 * d, d, groups)
+        p.linear(name + ".hidden", 3 * d, d, groups)
+        p.norm(name + ".norm", d, groups)
+    elif c["expert"] == "pool":
+        p.linear(name + ".score", 1, d, groups)
+        p.linear(name + ".ffn1", f, d, groups)
+        p.linear(name + ".ffn2", d, f, groups)
+        p.norm(name + ".norm", d, groups)
+    else:
+        raise SystemExit(f"unknown expert {c['expert']!r}")
+
+
+def build_denoiser(p, name, d, mult):
+    p.linear(name + ".time1", d, d)
+    p.linear(name + ".time2", d, d)
+    p.norm(name + ".norm1", d)
+    p.attention(name + ".attn", d)
+    p.norm(name + ".norm2", d)
+    p.linear(name + ".ffn1", d * mult, d)
+    p.linear(name + ".ffn2", d, d * mult)
+
+
+def build_params(c, gen):
+    p = Params(gen)
+    d, B, K, L = c["width"], c["behaviors"], len(c["modalities"]), c["length"]
+    M, G = K + 1, B * (K + 1)
+    p.add("item.weight", c["items"] + 1, d, std=0.5)
+    with torch.no_grad():
+        p.t["item.weight"][0] = 0.0
+    p.add("encoder.id.position", L, d, std=0.1)
+    p.norm("encoder.id.norm", d)
+    for k, dim in enumerate(c["modalities"]):
+        q = f"encoder.feature{k}"
+        if c["encoder"] == "linear":
+            p.linear(q + ".proj", d, dim)
+        elif c["encoder"] == "mlp":
+            p.linear(q + ".proj1", d * c["ffn_mult"], dim)
+            p.linear(q + ".proj2", d, d * c["ffn_mult"])
+        else:
+            raise SystemExit(f"unknown encoder {c['encoder']!r}")
+        p.add(q + ".position", L, d, std=0.1)
+        p.norm(q + ".norm", d)
+    if c["modality_denoise"]:
+        for k in range(K):
+            build_denoiser(p, f"denoise.modality{k}", d, c["ffn_mult"])
+    if c["behavior_denoise"]:
+        for b in range(B - 1):
+            build_denoiser(p, f"denoise.behavior{b}", d, c["ffn_mult"])
+    build_expert(p, "experts.specific", c, G)
+    p.attention("experts.cross", d)
+    build_expert(p, "experts.shared", c, None)
+    p.linear("contrast.proj1", d, d)
+    p.linear("contrast.proj2", d, d)
+    p.linear("router.hidden", d, (G + 1) * d)
+    p.linear("router.gate", G + 1 if c["router"] == "softmax" else 1, d)
+    return p.t
+
+
+# Building blocks (section 4).
+def linear(P, name, x):
+    """x [..., in] with weight [out, in], or x [G, ..., in] with weight [G, out, in]."""
+    w, b = P[name + ".weight"], P[name + ".bias"]
+    if w.dim() == 2:
+        return x @ w.t() + b
+    view = [w.shape[0]] + [1] * (x.dim() - 2) + [w.shape[1]]
+    return torch.einsum("g...i,goi->g...o", x, w) + b.view(view)
+
+
+def norm(P, name, x):
+    w, b = P[name + ".weight"], P[name + ".bias"]
+    y = F.layer_norm(x, (x.shape[-1],), eps=1e-5)
+    if w.dim() == 2:
+        view = [w.shape[0]] + [1] * (x.dim() - 2) + [w.shape[1]]
+        w, b = w.view(view), b.view(view)
+    return y * w + b
+
+
+def attention(P, name, q, kv, key_mask, heads):
+    """Multi-head attention. q [..., Lq, d], kv [..., Lk, d], key_mask [..., Lk] bool.
+    A query with no valid key attends to nothing: its head output is 0 (before the out projection)."""
+    d = q.shape[-1]
+    wi, bi = P[name + ".in.weight"], P[name + ".in.bias"]
+
+    def proj(x, i):
+        w, b = wi[..., i * d:(i + 1) * d, :], bi[..., i * d:(i + 1) * d]
+        return linear({"p.weight": w, "p.bias": b}, "p", x)
+
+    def split(x):
+        return x.reshape(*x.shape[:-1], heads, d // heads).transpose(-2, -3)
+
+    qh, kh, vh = split(proj(q, 0)), split(proj(kv, 1)), split(proj(kv, 2))
+    s = qh @ kh.transpose(-1, -2) / math.sqrt(d // heads)
+    m = key_mask[..., None, None, :]
+    s = s.masked_fill(~m, float("-inf"))
+    s = s - torch.where(m.any(-1, keepdim=True), s.amax(-1, keepdim=True), torch.zeros_like(s[..., :1])).detach()
+    e = torch.exp(s) * m
+    a = e / e.sum(-1, keepdim=True).clamp_min(1e-30)
+    h = (a @ vh).transpose(-2, -3)
+    return linear(P, name + ".out", h.reshape(*h.shape[:-2], d))
+
+
+def expert(P, name, x, mask, c):
+    """x [..., L, d] with mask [..., L] bool -> [..., d]; 0 where the sequence is empty (section 7)."""
+    any_ = mask.any(-1)[..., None].to(x.dtype)
+    if c["expert"] == "transformer":
+        for i in range(c["expert_layers"]):
+            q = f"{name}.layer{i}"
+            a = norm(P, q + ".norm1", x)
+            x = x + attention(P, q + ".attn", a, a, mask, c["heads"])
+            f = norm(P, q + ".norm2", x)
+            x = x + linear(P, q + ".ffn2", F.relu(linear(P, q + ".ffn1", f)))
+        y = x[..., -1, :]
+    elif c["expert"] == "gru":
+        d = x.shape[-1]
+        xi = linear(P, name + ".input", x)
+        h = torch.zeros_like(x[..., 0, :])
+        for l in range(x.shape[-2]):
+            hh = linear(P, name + ".hidden", h)
+            i, g = xi[..., l, :], None
+            r = torch.sigmoid(i[..., :d] + hh[..., :d])
+            z = torch.sigmoid(i[..., d:2 * d] + hh[..., d:2 * d])
+            g = torch.tanh(i[..., 2 * d:] + r * hh[..., 2 * d:])
+            m = mask[..., l, None].to(x.dtype)
+            h = m * ((1 - z) * g + z * h) + (1 - m) * h
+        y = h
+    else:  # pool
+        s = linear(P, name + ".score", x)[..., 0].masked_fill(~mask, float("-inf"))
+        s = s - torch.where(mask.any(-1, keepdim=True), s.amax(-1, keepdim=True), torch.zeros_like(s[..., :1])).detach()
+        e = torch.exp(s) * mask
+        a = e / e.sum(-1, keepdim=True).clamp_min(1e-30)
+        v = (a[..., None] * x).sum(-2)
+        y = v + linear(P, name + ".ffn2", F.relu(linear(P, name + ".ffn1", v)))
+    return norm(P, name + ".norm", y) * any_
+
+
+# Diffusion (section 5).
+def alpha_bar(c):
+    """abar[t], t = 0..T; abar[0] = 1."""
+    T = c["diffusion_steps"]
+    beta = np.linspace(c["beta_start"], c["beta_end"], T) if T > 1 else np.array([c["beta_start"]])
+    return torch.tensor(np.concatenate([[1.0], np.cumprod(1.0 - beta)]), dtype=torch.float64)
+
+
+def time_embedding(t, d):
+    half = d // 2
+    w = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float64) / max(half - 1, 1))
+    a = t.double()[..., None] * w
+    return torch.cat([torch.sin(a), torch.cos(a)], -1)
+
+
+def denoiser(P, name, x, cond, cond_mask, t, c):
+    """Network output for noisy x [..., n, L, d], condition [..., n, L, d], step t [n]."""
+    tau = linear(P, name + ".time2", F.silu(linear(P, name + ".time1", time_embedding(t, x.shape[-1]))))
+    q = norm(P, name + ".norm1", x + tau[:, None, :])
+    r = norm(P, name + ".norm2", q + attention(P, name + ".attn", q, cond, cond_mask, c["heads"]))
+    return linear(P, name + ".ffn2", F.relu(linear(P, name + ".ffn1", r)))
+
+
+def to_x0(out, xt, ab, c):
+    return out if c["objective"] == "x0" else (xt - torch.sqrt(1 - ab) * out) / torch.sqrt(ab)
+
+
+def to_eps(out, xt, ab, c):
+    return (xt - torch.sqrt(ab) * out) / torch.sqrt(1 - ab) if c["objective"] == "x0" else out
+
+
+def diffuse_train(P, name, x0, mask, cond, cond_mask, t, noise, c):
+    """One random step: returns the reconstruction of x0 and the masked mean squared error."""
+    ab = alpha_bar(c)[t.long()][:, None, None]
+    xt = torch.sqrt(ab) * x0 + torch.sqrt(1 - ab) * noise
+    out = denoiser(P, name, xt, cond, cond_mask, t, c)
+    want = noise if c["objective"] == "eps" else x0
+    m = mask[..., None].to(x0.dtype)
+    count = (m.sum() * x0.shape[-1]).clamp_min(1.0)
+    loss = (m * (out - want) ** 2).sum() / count
+    return to_x0(out, xt, ab, c) * m, loss
+
+
+def diffuse_infer(P, name, x0, mask, cond, cond_mask, c):
+    """Deterministic reverse process from infer_start down to 0 in infer_steps steps (DDIM, eta = 0)."""
+    AB, n = alpha_bar(c), x0.shape[-3]
+    S, start = c["infer_steps"], c["infer_start"]
+    grid = [int(math.floor(start * (S - i) / S + 0.5)) for i in range(S + 1)]
+    x = torch.sqrt(AB[start]) * x0
+    for a, b in zip(grid[:-1], grid[1:]):
+        t = torch.full((n,), a, dtype=torch.int64)
+        out = denoiser(P, name, x, cond, cond_mask, t, c)
+        x = torch.sqrt(AB[b]) * to_x0(out, x, AB[a], c) + torch.sqrt(1 - AB[b]) * to_eps(out, x, AB[a], c)
+    return x * mask[..., None].to(x0.dtype)
+
+
+# The model (sections 4 to 11).
+def encode(P, name, raw, mask, c):
+    return norm(P, name + ".norm", raw + P[name + ".position"]) * mask[..., None].to(raw.dtype)
+
+
+def forward(P, inp, c, train):
+    ids = inp["ids"].long()                                  # [B, n, L]
+    B, n, L = ids.shape
+    K, d = len(c["modalities"]), c["width"]
+    M = K + 1
+    mask = ids != 0
+    out = {}
+
+    x = [encode(P, "encoder.id", P["item.weight"][ids], mask, c)]            # each [B, n, L, d]
+    for k in range(K):
+        q = f"encoder.feature{k}"
+        raw = inp[f"features{k}"][ids]
+        if c["encoder"] == "linear":
+            h = linear(P, q + ".proj", raw)
+        else:
+            h = linear(P, q + ".proj2", F.relu(linear(P, q + ".proj1", raw)))
+        x.append(encode(P, q, h, mask, c))
+
+    zero = torch.zeros((), dtype=torch.float64)
+    loss_m, loss_b = zero, zero
+    if c["modality_denoise"] and K > 0:                                        # section 5.2
+        total = zero
+        for k in range(K):
+            q = f"denoise.modality{k}"
+            if train:
+                x[k + 1], l = diffuse_train(P, q, x[k + 1], mask, x[0], mask, inp["t_modality"], inp["noise_modality"][k], c)
+                total = total + l
+            else:
+                x[k + 1] = diffuse_infer(P, q, x[k + 1], mask, x[0], mask, c)
+        loss_m = total / K
+    z = torch.stack(x, 1)                                                      # [B, M, n, L, d]
+    out["after_modality"] = z
+    if c["behavior_denoise"] and B > 1:                                        # section 5.3
+        rows, total = [None] * B, zero
+        rows[B - 1] = z[B - 1]
+        for b in range(B - 2, -1, -1):
+            q = f"denoise.behavior{b}"
+            mb, mc = mask[b].expand(M, n, L), mask[b + 1].expand(M, n, L)
+            if train:
+                rows[b], l = diffuse_train(P, q, z[b], mb, rows[b + 1], mc, inp["t_behavior"], inp["noise_behavior"][b], c)
+                total = total + l
+            else:
+                rows[b] = diffuse_infer(P, q, z[b], mb, rows[b + 1], mc, c)
+        loss_b = total / (B - 1)
+        z = torch.stack(rows, 0)
+    out["after_behavior"] = z
+
+    G = B * M                                                                  # section 7: specific experts
+    zg = z.reshape(G, n, L, d)
+    mg = mask[:, None].expand(B, M, n, L).reshape(G, n, L)
+    specific = expert(P, "experts.specific", zg, mg, c)                        # [G, n, d]
+    if B > 1:                                                                  # section 8: shared expert
+        rows = []
+        for b in range(B):
+            others = [o for o in range(B) if o != b]
+            kv = torch.cat([z[o] for o in others], -2)                         # [M, n, (B-1)L, d]
+            km = torch.cat([mask[o] for o in others], -1).expand(M, n, -1)
+            rows.append(z[b] + attention(P, "experts.cross", z[b], kv, km, c["heads"]))
+        y = torch.stack(rows, 0).reshape(G, n, L, d)
+    else:
+        y = zg
+    common = expert(P, "experts.shared", y, mg, c)                             # [G, n, d]
+    present = mg.any(-1).to(z.dtype)                                           # [G, n]
+    h_common = common.sum(0) / present.sum(0).clamp_min(1.0)[:, None]
+    out["specific"], out["common"] = specific, common
+
+    # section 9: contrast common interests with specific ones, per user
+    def head(v):
+        w = linear(P, "contrast.proj2", F.relu(linear(P, "contrast.proj1", v)))
+        return w / torch.sqrt((w * w).sum(-1, keepdim=True) + 1e-12)
+    pc, ps = head(common), head(specific)
+    cc = torch.einsum("ind,jnd->nij", pc, pc) / c["temperature"]
+    cs = torch.einsum("ind,knd->nik", pc, ps) / c["temperature"]
+    here = present.t()                                                          # [n, G]
+    top = 1.0 / c["temperature"]                                                # both cosines are <= 1
+    neg = (torch.exp(cs - top) * here[:, None, :]).sum(-1)                      # [n, G]
+    pos = torch.exp(cc - top)
+    term = -(cc - top) + torch.log(pos + neg[:, :, None])
+    pair = here[:, :, None] * here[:, None, :] * (1 - torch.eye(G, dtype=torch.float64))
+    loss_c = (pair * term).sum() / pair.sum().clamp_min(1.0)
+
+    cat = torch.cat([h_common[None], specific], 0)                              # [G+1, n, d], section 10
+    r = linear(P, "router.gate", F.relu(linear(P, "router.hidden", cat.permute(1, 0, 2).reshape(n, -1))))
+    if c["router"] == "softmax":
+        gate = torch.softmax(r, -1)                                             # [n, G+1]
+    else:
+        g = torch.sigmoid(r)
+        gate = torch.cat([g, (1 - g).expand(n, G) / G], -1)
+    user = torch.einsum("ng,gnd->nd", gate, cat)
+    out["gate"], out["user"] = gate, user
+
+    E = P["item.weight"]
+    target = inp["target"].long()
+    scores = user @ E[1:].t()                                                   # [n, N]
+    if c["loss"] == "full":
+        loss_r = F.cross_entropy(scores, target - 1)
+    else:
+        cand = torch.cat([target[:, None], inp["negatives"].long()], 1)
+        logits = torch.einsum("nd,nkd->nk", user, E[cand])
+        loss_r = F.cross_entropy(logits, torch.zeros(n, dtype=torch.int64))
+    out["scores"] = scores
+    out["loss_recommend"], out["loss_modality"], out["loss_behavior"], out["loss_contrast"] = loss_r, loss_m, loss_b, loss_c
+    out["loss"] = loss_r + c["w_modality"] * loss_m + c["w_behavior"] * loss_b + c["w_contrast"] * loss_c
+    return out
+
+
+# Optimisation (section 11).
+def adam_step(P, grads, state, step, c):
+    """Clip by global norm, then AdamW (decoupled decay), bias-corrected as in PyTorch. Returns the norm before clipping."""
+    total = torch.sqrt(sum((g * g).sum() for g in grads.values()))
+    scale = min(1.0, c["clip"] / (float(total) + 1e-6)) if c["clip"] > 0 else 1.0
+    for k, p in P.items():
+        g = grads[k] * scale
+        m, v = state[k]
+        m.mul_(c["beta1"]).add_(g, alpha=1 - c["beta1"])
+        v.mul_(c["beta2"]).addcmul_(g, g, value=1 - c["beta2"])
+        with torch.no_grad():
+            if c["weight_decay"]:
+                p.mul_(1 - c["lr"] * c["weight_decay"])
+            mh, vh = m / (1 - c["beta1"] ** step), v / (1 - c["beta2"] ** step)
+            p.sub_(c["lr"] * mh / (torch.sqrt(vh) + c["adam_eps"]))
+    return total
+
+
+def make_inputs(c, gen):
+    B, n, L, N, K, d, T = c["behaviors"], c["batch"], c["length"], c["items"], len(c["modalities"]), c["width"], c["diffusion_steps"]
+    ids = torch.zeros(B, n, L, dtype=torch.int32)
+    for b in range(B):
+        for i in range(n):
+            # user 0: full sequences; user 1: deepest behaviour empty; the others: random lengths, 0 included
+            lo = L if i == 0 else (0 if (i == 1 and b == B - 1) else int(torch.randint(0, L + 1, (1,), generator=gen)))
+            if i == 1 and b == 0:
+                lo = max(lo, 1)
+            if lo:
+                ids[b, i, L - lo:] = torch.randint(1, N + 1, (lo,), generator=gen).int()
+    inp = {"ids": ids, "target": torch.randint(1, N + 1, (n,), generator=gen).int()}
+    if c["loss"] == "sampled":
+        inp["negatives"] = torch.randint(1, N + 1, (n, c["negatives"]), generator=gen).int()
+    for k, dim in enumerate(c["modalities"]):
+        f = torch.randn(N + 1, dim, generator=gen, dtype=torch.float64)
+        f[0] = 0
+        inp[f"features{k}"] = f.float().double()
+    rnd = lambda *s: torch.randn(*s, generator=gen, dtype=torch.float64).float().double()
+    inp["t_modality"] = torch.randint(1, T + 1, (n,), generator=gen).int()
+    inp["t_behavior"] = torch.randint(1, T + 1, (n,), generator=gen).int()
+    if c["modality_denoise"] and K:
+        inp["noise_modality"] = rnd(K, B, n, L, d)
+    if c["behavior_denoise"] and B > 1:
+        inp["noise_behavior"] = rnd(B - 1, K + 1, n, L, d)
+    return inp
+
+
+# File (section 13).
+def save(path, tensors, meta):
+    kinds = {np.dtype("float32"): "F32", np.dtype("int32"): "I32"}
+    head, blobs, at = {"__metadata__": meta}, [], 0
+    for k, v in tensors.items():
+        a = v.detach().numpy() if torch.is_tensor(v) else np.asarray(v)
+        a = np.ascontiguousarray(a.astype(np.float32) if a.dtype.kind == "f" else a.astype(np.int32))
+        raw = a.tobytes()
+        head[k] = {"dtype": kinds[a.dtype], "shape": list(a.shape), "data_offsets": [at, at + len(raw)]}
+        blobs.append(raw)
+        at += len(raw)
+    h = json.dumps(head, separators=(",", ":")).encode()
+    h += b" " * (-len(h) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(h)))
+        f.write(h)
+        for b in blobs:
+            f.write(b)
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("out")
+    ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--set", action="append", default=[], metavar="key=value")
+    a = ap.parse_args()
+    c = dict(DEFAULTS)
+    for kv in a.set:
+        k, v = kv.split("=", 1)
+        if k not in c:
+            raise SystemExit(f"unknown key {k!r}")
+        c[k] = v if isinstance(c[k], str) else json.loads(v)
+    gen = torch.Generator().manual_seed(a.seed)
+    P = build_params(c, gen)
+    inp = make_inputs(c, gen)
+    T = {"param." + k: v.detach().clone() for k, v in P.items()}
+    T.update({"input." + k: v for k, v in inp.items()})
+
+    with torch.no_grad():
+        o = forward(P, inp, c, train=False)
+    for k in ("user", "scores", "gate", "after_modality", "after_behavior", "specific", "common"):
+        T["infer." + k] = o[k].clone()
+
+    state = {k: (torch.zeros_like(v), torch.zeros_like(v)) for k, v in P.items()}
+    losses, norms = [], []
+    for step in range(1, c["train_steps"] + 1):
+        o = forward(P, inp, c, train=True)
+        grads = dict(zip(P, torch.autograd.grad(o["loss"], list(P.values()), allow_unused=True)))
+        grads = {k: (torch.zeros_like(P[k]) if g is None else g) for k, g in grads.items()}
+        grads["item.weight"] = grads["item.weight"].clone()
+        grads["item.weight"][0] = 0                          # the padding row never learns
+        if step == 1:
+            for k in ("user", "gate", "after_modality", "after_behavior", "specific", "common"):
+                T["train." + k] = o[k].detach().clone()
+            for k in ("loss", "loss_recommend", "loss_modality", "loss_behavior", "loss_contrast"):
+                T["train." + k] = o[k].detach().reshape(1).clone()
+            T.update({"grad." + k: g.clone() for k, g in grads.items()})
+        losses.append(float(o["loss"].detach()))
+        norms.append(float(adam_step(P, grads, state, step, c)))
+    T["after.losses"] = torch.tensor(losses, dtype=torch.float64)
+    T["after.grad_norms"] = torch.tensor(norms, dtype=torch.float64)
+    T.update({"after." + k: v.detach() for k, v in P.items()})
+    save(a.out, T, {"format": "m3bsr-vectors", "version": "1", "seed": str(a.seed), "config": json.dumps(c, sort_keys=True)})
+    print(f"{a.out}: {len(T)} tensors, losses {' '.join(f'{x:.6f}' for x in losses)}")
+
+
+if __name__ == "__main__":
+    main()
