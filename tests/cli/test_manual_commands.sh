@@ -9,7 +9,7 @@ commands=$("$M3BSR" --help | awk '/^  [a-z]+ / && $1 != "help" {print $1}')
 [ -n "$commands" ] || { echo "FAILED: m3bsr --help lists no command"; exit 1; }
 
 for command in $commands; do
-    grep -q "^## .*\*$command\*" "$manual" || { echo "FAILED: no section on $command"; failed=1; }
+    grep -qE "^## $command( |\$)" "$manual" || { echo "FAILED: no section on $command"; failed=1; }
     for option in $("$M3BSR" "$command" --help 2>&1 | grep -oE '(^|[ ,(])--[a-z][a-z-]*' | grep -oE -- '--.*' | sort -u); do
         [ "$option" = --help ] && continue
         cat "$pages/m3bsr-$command.1.scd" "$manual" 2>/dev/null | grep -qF -- "$option" || { echo "FAILED: $command has $option, the manual has not"; failed=1; }
