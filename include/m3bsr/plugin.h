@@ -10,7 +10,7 @@
  *  4. Keep the host table in the handle that open() returns, never in a static: two engines may share a process.
  *  5. Never call abort or exit, never throw; return a status and fill the error.
  * Growth: a minor version appends members to structs, a major one breaks. The rules, and a line for each version, are
- * in include/ABI-CHANGELOG.md of the sources, which is installed with the documentation. */
+ * in ABI-CHANGELOG.md, which is installed with the documentation. */
 #ifndef M3BSR_PLUGIN_H
 #define M3BSR_PLUGIN_H
 

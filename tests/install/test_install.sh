@@ -45,6 +45,16 @@ for program in "$work/build/example" "$work/example"; do
     cmp "$work/items" "$work/first" || fail "the two builds recommend differently"
 done
 
+# The vector files came along, and headers cite nothing that did not.
+vectors=$(pkg-config --variable=vectordir m3bsr)
+(cd "$SOURCE_DIR/tests/vectors" && ls) >"$work/there"
+(cd "$vectors" && ls) >"$work/here"
+cmp "$work/there" "$work/here" || fail "not all vector files are installed in '$vectors'" "$work/here"
+"$tool" conformance --backend cpu --layer model --vectors "$vectors/one.safetensors" >"$work/log" 2>&1 ||
+    fail "an installed vector file" "$work/log"
+bash "$SOURCE_DIR/tests/cli/check_citations.sh" "$prefix" include >"$work/log" ||
+    fail "installed headers cite what is not installed" "$work/log"
+
 # The installed command found the installed plugins; now it is to find one more.
 mkdir -m 755 "$work/plugins"
 # shellcheck disable=SC2046

@@ -1,6 +1,6 @@
 # m3bsr_embed(<target> <folder>): what lies in <folder> becomes part of <target>. A source includes "FOLDER.inc", named
 # after the folder, inside an initialiser: a row for each file, sorted by name, whose text ends with a NUL:
-#   {"kind/file.c", (const unsigned char[]){0x2f, ..., 0}},
+#   {"expert/plugin.c", (const unsigned char[]){0x2f, ..., 0}},
 function(m3bsr_embed target folder)
   get_filename_component(name ${folder} NAME)
   set(out ${PROJECT_BINARY_DIR}/embedded/${name}.inc)

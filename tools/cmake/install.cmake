@@ -1,10 +1,13 @@
-# What an installation holds: library, headers, plugins, command, CMake package, pkg-config file, man pages.
+# What an installation holds: library, headers, plugins, command, CMake package, pkg-config file, man pages, the documents
+# that headers and man pages cite, and the vector files.
 include(CMakePackageConfigHelpers)
 
 file(RELATIVE_PATH libdir_from_bindir ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 install(TARGETS m3bsr EXPORT m3bsr LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/m3bsr DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
-install(FILES include/ABI-CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES include/ABI-CHANGELOG.md core/model/MODEL.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+set(M3BSR_INSTALL_VECTOR_DIR ${CMAKE_INSTALL_DATADIR}/m3bsr/vectors)
+install(DIRECTORY tests/vectors/ DESTINATION ${M3BSR_INSTALL_VECTOR_DIR} FILES_MATCHING PATTERN "*.safetensors")
 if(TARGET m3bsr_tool)
   set_target_properties(m3bsr_tool PROPERTIES INSTALL_RPATH "$ORIGIN/${libdir_from_bindir}")
   install(TARGETS m3bsr_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
@@ -25,6 +28,7 @@ install(CODE "
   set(prefix \"\${CMAKE_INSTALL_PREFIX}\")
   set(libdir \"${CMAKE_INSTALL_LIBDIR}\")
   set(includedir \"${CMAKE_INSTALL_INCLUDEDIR}\")
+  set(vectordir \"${M3BSR_INSTALL_VECTOR_DIR}\")
   set(version \"${PROJECT_VERSION}\")
   set(description \"${PROJECT_DESCRIPTION}\")
   configure_file(\"${PROJECT_SOURCE_DIR}/tools/cmake/m3bsr.pc.in\" \"${PROJECT_BINARY_DIR}/m3bsr.pc\" @ONLY)")
