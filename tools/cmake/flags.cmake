@@ -6,7 +6,9 @@ target_compile_options(m3bsr_flags INTERFACE
   # Sources name themselves in error messages: by their place in the project, not on the machine that built it.
   -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=
   # A sum means the same on every machine; the kernels of the cpu backend alone may contract.
-  -ffp-contract=off)
+  -ffp-contract=off
+  # Assertions are part of the product; the build types of a project that this one is part of may define NDEBUG.
+  $<$<NOT:$<BOOL:${PROJECT_IS_TOP_LEVEL}>>:-UNDEBUG>)
 if(M3BSR_SANITIZE)
   add_compile_options(-fsanitize=${M3BSR_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${M3BSR_SANITIZE})
