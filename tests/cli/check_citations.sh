@@ -3,7 +3,8 @@
 # there is something:
 #   MODEL.md 5.2, MODEL.md 4 to 10        a document, and its headings "## 4 …", "### 5.2 …"
 #   core/ops/op.h, tools/check, plugins/  a path from the root
-#   lowering/lower.h, hazards.c           a source or document that is named shorter: some path must end so
+#   lowering/lower.h, hazards.c           a source or document that is named shorter: some path must end so; in a README of
+#                                         core/ or backends/ a bare name lies below the README's folder
 #   m3bsr-config(5)                       a manual page
 #   [text](../README.md#title)            a link of a document, with its heading
 # Words in capitals stand for something (backends/NAME/README.md), and *, {, $ and < end a path. Comments, documents and
@@ -21,6 +22,11 @@ function note(path,    i, rest) { # the path, its folders, and all their ends
     do { ends[rest] = 1; i = index(rest, "/"); rest = substr(rest, i + 1) } while (i > 0)
 }
 function refuse(what) { printf "%s:%d: cites %s, which does not exist\n", file, line, what; bad = 1 }
+function is_here(token,    folder) {
+    folder = file
+    if (token ~ /\// || !sub(/\/README\.md$/, "", folder) || folder !~ /^(core|backends)/) return token in ends
+    return (folder, token) in below
+}
 function slug(title) {
     title = tolower(title); gsub(/[^a-z0-9 _-]/, "", title); gsub(/ /, "-", title)
     return title
@@ -78,7 +84,7 @@ function check_paths(text,    token, before) {
         if (token ~ /^[A-Z]+\/|\/[A-Z]+\//) continue
         if (token ~ /^(core|include|backends|plugins|shaders|tests|tools|\.github|\.ci)\//) {
             if (!(token in ends)) refuse(token)
-        } else if (token ~ /[A-Za-z0-9][A-Za-z0-9]\.(c|h|md|cl|comp|glsl|sh|scd|py)$/ && !(token in ends) && !(token in foreign))
+        } else if (token ~ /[A-Za-z0-9][A-Za-z0-9]\.(c|h|md|cl|comp|glsl|sh|scd|py)$/ && !is_here(token) && !(token in foreign))
             refuse(token)
     }
 }
@@ -98,7 +104,10 @@ BEGIN {
         part = path; note(part); whole[part] = 1
         name = path; sub(/.*\//, "", name); if (name ~ /\.md$/ && !(name in places)) places[name] = path
         if (name ~ /\.[1-9](\.scd)?$/) have_pages = 1
-        while (sub(/\/[^\/]*$/, "", part)) { if (part in whole) break; note(part); whole[part] = 1 }
+        while (sub(/\/[^\/]*$/, "", part)) {
+            below[part, name] = 1
+            if (!(part in whole)) { note(part); whole[part] = 1 }
+        }
     }
     split("cl.h CL/cl.h csv.h clblast_c.h vulkan_core.h vulkan/vulkan_core.h cmocka.h", words, " ")
     for (i in words) foreign[words[i]] = 1
