@@ -4,7 +4,7 @@
  *
  * For each op three lists, where it has them: inputs, outputs, attributes, each in the op's order and ended by their
  * number. An op with any number of inputs or outputs names the first ones and has no number. Ops of one form share
- * their names. tests/unit/test_op_names.c compares all of them with the ops' own tables. */
+ * their names. A test compares all of them with the ops' own tables. */
 #ifndef M3BSR_OPS_H
 #define M3BSR_OPS_H
 
