@@ -12,7 +12,7 @@
 #include "core/programs/programs.h"
 #include "core/runtime/engine.h"
 #include "core/serve/serve.h"
-#include "core/train/batch.h"
+#include "core/train/data_loader.h"
 #include "core/train/lr_schedule.h"
 #include "m3bsr/bench.h"
 
@@ -26,7 +26,7 @@ typedef struct bench {
     m3_store *store;
     m3_executable *executable;
     m3_batch batch;
-    m3_schedule schedule;
+    m3_lr_schedule schedule;
     float *step;               /* training: the input of that name */
     m3_infer_shape shape;      /* inference */
     uint32_t *popularity;      /* inference: an order of items to break ties by */
@@ -128,7 +128,7 @@ static m3_status prepare(bench *b, m3_error *err)
     if ((st = compile(b, err)) != M3_OK) return st;
     b->batch = m3_batch_of(b->executable);
     b->step = m3_executable_input(b->executable, "step", NULL);
-    b->schedule = (m3_schedule){
+    b->schedule = (m3_lr_schedule){
         .kind = "constant", .lr = b->config.lr, .beta1 = b->config.beta1, .beta2 = b->config.beta2, .total = 1};
     fill_inputs(b);
     return b->options.infer ? prepare_choice(b, err) : M3_OK;
@@ -149,7 +149,7 @@ static m3_status run_once(bench *b, double *seconds, m3_error *err)
     const double began = now();
     const uint64_t t = ++b->runs;
     if (b->batch.rng != NULL) memcpy(b->batch.rng, (const uint32_t[]){SEED, 0, (uint32_t)t}, 3 * sizeof(uint32_t));
-    if (b->step != NULL) m3_schedule_fill(&b->schedule, t, b->step);
+    if (b->step != NULL) m3_lr_schedule_fill(&b->schedule, t, b->step);
     m3_status st = m3_executable_run(b->executable, err);
     for (uint32_t i = 0; st == M3_OK && b->chosen != NULL && i < b->shape.batch; i++)
         m3_choose_top(b->shape.scores + (size_t)i * b->shape.items, b->shape.items, NULL, b->popularity,

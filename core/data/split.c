@@ -11,7 +11,7 @@ struct m3_split {
     uint64_t *starts;   /* [U + 1] places in first */
     uint32_t *first;    /* items */
     m3_sample *samples; /* train, then valid, then test */
-    uint64_t from[M3_PART_COUNT + 1];
+    uint64_t from[M3_SPLIT_COUNT + 1];
     uint32_t *counts; /* [N + 1] */
 };
 
@@ -39,27 +39,27 @@ static void list_first(m3_split *split, const m3_dataset *set, uint32_t *seen, i
     split->starts[split->users] = at;
 }
 
-static m3_part part_of(uint32_t position, uint32_t count)
+static m3_split_part part_of(uint32_t position, uint32_t count)
 {
-    if (count < FEWEST_TO_HOLD_OUT || position + 2 < count) return M3_PART_TRAIN;
-    return position + 1 == count ? M3_PART_TEST : M3_PART_VALID;
+    if (count < FEWEST_TO_HOLD_OUT || position + 2 < count) return M3_SPLIT_TRAIN;
+    return position + 1 == count ? M3_SPLIT_TEST : M3_SPLIT_VALID;
 }
 
 static void list_samples(m3_split *split, const int64_t *times)
 {
-    uint64_t sizes[M3_PART_COUNT] = {0}, at[M3_PART_COUNT];
+    uint64_t sizes[M3_SPLIT_COUNT] = {0}, at[M3_SPLIT_COUNT];
     for (uint32_t u = 0; u < split->users; u++) {
         uint32_t count = m3_split_had(split, u).count;
         for (uint32_t p = 0; p < count; p++) sizes[part_of(p, count)]++;
     }
-    for (int part = 0; part < M3_PART_COUNT; part++) {
+    for (int part = 0; part < M3_SPLIT_COUNT; part++) {
         at[part] = split->from[part];
         split->from[part + 1] = split->from[part] + sizes[part];
     }
     for (uint32_t u = 0; u < split->users; u++) {
         m3_items had = m3_split_had(split, u);
         for (uint32_t p = 0; p < had.count; p++) {
-            m3_part part = part_of(p, had.count);
+            m3_split_part part = part_of(p, had.count);
             split->samples[at[part]++] = (m3_sample){times[split->starts[u] + p], u, had.items[p], p, part};
         }
     }
@@ -126,9 +126,9 @@ uint32_t m3_split_target(const m3_split *split)
     return split->target;
 }
 
-const m3_sample *m3_split_samples(const m3_split *split, m3_part part, uint64_t *count)
+const m3_sample *m3_split_samples(const m3_split *split, m3_split_part part, uint64_t *count)
 {
-    if ((unsigned)part >= M3_PART_COUNT) {
+    if ((unsigned)part >= M3_SPLIT_COUNT) {
         *count = 0;
         return NULL;
     }

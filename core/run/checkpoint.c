@@ -27,7 +27,7 @@ static bool is_saved(const m3_store_entry *entry)
     return !starts_with(entry->name, "features") && !starts_with(entry->name, "accum.");
 }
 
-/* Notes: the position as texts. */
+/* Notes: the state as texts. */
 
 enum { NOTE_TEXT = 40, NOTES = 12 + M3_LOSSES };
 
@@ -36,12 +36,12 @@ typedef enum note_kind { U32, U64, REAL, TEXT } note_kind;
 typedef struct note {
     const char *key;
     note_kind kind;
-    size_t offset; /* in m3_position */
+    size_t offset; /* in m3_trainer_state */
 } note;
 
 #define NOTE(kind, member)                                                                                             \
     {                                                                                                                  \
-#member, kind, offsetof(m3_position, member)                                                                   \
+#member, kind, offsetof(m3_trainer_state, member)                                                              \
     }
 static const note notes[NOTES] = {
     NOTE(U32, epoch),
@@ -56,16 +56,16 @@ static const note notes[NOTES] = {
     NOTE(U64, seed),
     NOTE(U64, data),
     NOTE(TEXT, settings),
-    {"sum_loss", REAL, offsetof(m3_position, sums[0])},
-    {"sum_loss_recommend", REAL, offsetof(m3_position, sums[1])},
-    {"sum_loss_modality", REAL, offsetof(m3_position, sums[2])},
-    {"sum_loss_behavior", REAL, offsetof(m3_position, sums[3])},
-    {"sum_loss_contrast", REAL, offsetof(m3_position, sums[4])},
+    {"sum_loss", REAL, offsetof(m3_trainer_state, sums[0])},
+    {"sum_loss_recommend", REAL, offsetof(m3_trainer_state, sums[1])},
+    {"sum_loss_modality", REAL, offsetof(m3_trainer_state, sums[2])},
+    {"sum_loss_behavior", REAL, offsetof(m3_trainer_state, sums[3])},
+    {"sum_loss_contrast", REAL, offsetof(m3_trainer_state, sums[4])},
 };
 
-static void write_note(const note *n, const m3_position *position, char text[NOTE_TEXT])
+static void write_note(const note *n, const m3_trainer_state *state, char text[NOTE_TEXT])
 {
-    const void *at = (const char *)position + n->offset;
+    const void *at = (const char *)state + n->offset;
     switch (n->kind) {
     case U32: (void)snprintf(text, NOTE_TEXT, "%" PRIu32, *(const uint32_t *)at); break;
     case U64: (void)snprintf(text, NOTE_TEXT, "%" PRIu64, *(const uint64_t *)at); break;
@@ -74,13 +74,13 @@ static void write_note(const note *n, const m3_position *position, char text[NOT
     }
 }
 
-static bool read_note(const note *n, const char *text, m3_position *position)
+static bool read_note(const note *n, const char *text, m3_trainer_state *state)
 {
-    void *at = (char *)position + n->offset;
+    void *at = (char *)state + n->offset;
     char *end = NULL;
     if (n->kind == TEXT) {
-        (void)snprintf(at, sizeof position->settings, "%s", text);
-        return strlen(text) < sizeof position->settings;
+        (void)snprintf(at, sizeof state->settings, "%s", text);
+        return strlen(text) < sizeof state->settings;
     }
     uint64_t whole = n->kind == REAL ? 0 : strtoull(text, &end, 10);
     if (n->kind == REAL)
@@ -92,7 +92,7 @@ static bool read_note(const note *n, const char *text, m3_position *position)
     return end != text && *end == 0 && (n->kind != U32 || whole <= UINT32_MAX);
 }
 
-static m3_status read_position(const m3_safetensors *file, const char *path, m3_position *position, m3_error *err)
+static m3_status read_state(const m3_safetensors *file, const char *path, m3_trainer_state *state, m3_error *err)
 {
     const char *format = m3_safetensors_meta(file, "format");
     if (format == NULL || strcmp(format, format_name) != 0)
@@ -101,7 +101,7 @@ static m3_status read_position(const m3_safetensors *file, const char *path, m3_
                        format != NULL ? format : "of another tool", format_name);
     for (int i = 0; i < NOTES; i++) {
         const char *text = m3_safetensors_meta(file, notes[i].key);
-        if (text == NULL || !read_note(&notes[i], text, position))
+        if (text == NULL || !read_note(&notes[i], text, state))
             return M3_FAIL(err, M3_ERR_INVALID, path, "its note '%s' is %s%s%s; the file is damaged", notes[i].key,
                            text != NULL ? "'" : "missing", text != NULL ? text : "", text != NULL ? "'" : "");
     }
@@ -138,7 +138,7 @@ static m3_status read_entry(void *user, uint32_t index, void *data, uint64_t byt
                         err);
 }
 
-m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_position *position, m3_error *err)
+m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_trainer_state *state, m3_error *err)
 {
     saving s = {.store = store};
     char texts[NOTES][NOTE_TEXT];
@@ -152,7 +152,7 @@ m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_positio
         if (is_saved(&entry)) s.entries[s.count++] = (m3_safetensors_entry){entry.name, entry.dtype, entry.shape};
     }
     for (int i = 0; i < NOTES; i++) {
-        write_note(&notes[i], position, texts[i]);
+        write_note(&notes[i], state, texts[i]);
         meta[i + 1] = (m3_safetensors_note){notes[i].key, texts[i]};
     }
     m3_status st = m3_safetensors_write(path, s.entries, s.count, meta, NOTES + 1, read_entry, &s, err);
@@ -216,12 +216,12 @@ static m3_status refuse_unknown(const m3_safetensors *file, const char *path, co
     return M3_OK;
 }
 
-m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_position *position, m3_error *err)
+m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_trainer_state *state, m3_error *err)
 {
     m3_status st;
     m3_safetensors *file = NULL;
     if ((st = m3_safetensors_open(path, &file, err)) != M3_OK) goto done;
-    if ((st = read_position(file, path, position, err)) != M3_OK) goto done;
+    if ((st = read_state(file, path, state, err)) != M3_OK) goto done;
     if (store == NULL) goto done;
     if ((st = refuse_unknown(file, path, store, err)) != M3_OK) goto done;
     for (uint32_t i = 0; i < m3_store_count(store); i++) {

@@ -8,7 +8,7 @@ enum { M3_LOSSES = 5 }; /* as m3_loss_names */
 extern const char *const m3_loss_names[M3_LOSSES];
 
 /** Everything beside the tensors that later steps or the log depend on. */
-typedef struct m3_position {
+typedef struct m3_trainer_state {
     uint32_t epoch; /**< epochs that are done */
     uint64_t batch; /**< batches done of the epoch under way */
     uint64_t draws; /**< batches since training began */
@@ -20,12 +20,12 @@ typedef struct m3_position {
     uint64_t log_bytes;     /**< length of log.jsonl */
     uint64_t seed, data;    /**< data: the set's checksum */
     char settings[17];      /**< m3_settings_hash */
-} m3_position;
+} m3_trainer_state;
 
-m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_position *position, m3_error *err);
-/** All that m3_checkpoint_save() wrote, back into a store whose executables have been made. store NULL: the position
+m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_trainer_state *state, m3_error *err);
+/** All that m3_checkpoint_save() wrote, back into a store whose executables have been made. store NULL: the state
  * alone. */
-m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_position *position, m3_error *err);
+m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_trainer_state *state, m3_error *err);
 /** Parameters alone, those of `graph`, from a file that we or another tool wrote: any floating type, same names and
  * shapes; what the graph has no use for is left. */
 m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const m3_graph *graph, m3_error *err);

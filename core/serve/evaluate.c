@@ -93,12 +93,12 @@ static void evaluate_one(void *user, uint64_t index, const float *scores)
     add(e->to->uni99, length, rank, popular);
 }
 
-m3_status m3_evaluate(m3_served *served, m3_part part, m3_evaluation *evaluation, m3_error *err)
+m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *evaluation, m3_error *err)
 {
     m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99), .part = part, .group_count = GROUPS};
     uint64_t count = 0;
-    if ((unsigned)part >= M3_PART_COUNT)
-        return M3_FAIL(err, M3_ERR_RANGE, "part", "is %d; give one from 0 to %d", (int)part, M3_PART_COUNT - 1);
+    if ((unsigned)part >= M3_SPLIT_COUNT)
+        return M3_FAIL(err, M3_ERR_RANGE, "part", "is %d; give one from 0 to %d", (int)part, M3_SPLIT_COUNT - 1);
     evaluating e = {served, m3_split_samples(served->split, part, &count), m3_dataset_item_count(served->set), &all};
     m3_status st = m3_score_samples(served->infer, served->set, e.samples, count, evaluate_one, &e, err);
     if (st != M3_OK) return st;

@@ -1,7 +1,7 @@
 /* loop: m3_train. An epoch is its batches in the order of batch.c, then a full ranking of the validation samples.
  *   step    one executable, or accumulate batches of gradients and apply them
  *   epoch   validate, keep the best, save the last
- * Whatever a later step depends on lies in the store or in m3_position, and both are saved between steps alone. */
+ * Whatever a later step depends on lies in the store or in m3_trainer_state, and both are saved between steps alone. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 #include "core/runtime/engine.h"
 #include "core/serve/rank.h"
 #include "core/settings/settings.h"
-#include "core/train/batch.h"
+#include "core/train/data_loader.h"
 #include "core/train/lr_schedule.h"
 #include "m3bsr/train.h"
 
@@ -33,15 +33,15 @@ typedef struct trainer {
     m3_model_config config;
     m3_dataset *set;
     m3_split *split;
-    m3_feed *feed;
+    m3_data_loader *loader;
     m3_store *store;
     m3_programs programs;
     m3_batch batch;
-    m3_schedule schedule;
+    m3_lr_schedule schedule;
     m3_run run;
     char *last, *best; /* paths */
     const char *from;  /* the one of them to resume from */
-    m3_position at;
+    m3_trainer_state at;
     bool saved; /* there is a last checkpoint, made after saved_steps */
     uint64_t saved_steps;
     const m3_sample *valid;
@@ -100,20 +100,20 @@ static m3_status open_data(trainer *tr, m3_error *err)
     if ((st = m3_settings_model(tr->engine, tr->settings, tr->set, &tr->config, err)) != M3_OK) return st;
     if ((st = m3_settings_target(tr->settings, tr->set, &target, err)) != M3_OK) return st;
     if ((st = m3_dataset_split(tr->set, target, &tr->split, err)) != M3_OK) return st;
-    if ((st = m3_feed_create(tr->set, tr->split, &tr->config, tr->t.seed, strcmp(tr->t.empty_histories, "keep") == 0,
-                             &tr->feed, err)) != M3_OK)
+    if ((st = m3_data_loader_create(tr->set, tr->split, &tr->config, tr->t.seed,
+                                    strcmp(tr->t.empty_histories, "keep") == 0, &tr->loader, err)) != M3_OK)
         return st;
-    tr->valid = m3_split_samples(tr->split, M3_PART_VALID, &tr->valid_count);
+    tr->valid = m3_split_samples(tr->split, M3_SPLIT_VALID, &tr->valid_count);
     if ((tr->ranks = m3_calloc(tr->valid_count, sizeof *tr->ranks)) == NULL)
         return M3_FAIL_MEMORY(err, "ranks", tr->valid_count * sizeof *tr->ranks);
-    uint64_t steps = (m3_feed_batches(tr->feed) + tr->t.accumulate - 1) / tr->t.accumulate;
-    tr->schedule = (m3_schedule){.kind = tr->t.schedule,
-                                 .lr = tr->config.lr,
-                                 .lr_end = tr->t.lr_end,
-                                 .beta1 = tr->config.beta1,
-                                 .beta2 = tr->config.beta2,
-                                 .warmup = tr->t.warmup_steps,
-                                 .total = steps * tr->t.epochs};
+    uint64_t steps = (m3_data_loader_batches(tr->loader) + tr->t.accumulate - 1) / tr->t.accumulate;
+    tr->schedule = (m3_lr_schedule){.kind = tr->t.schedule,
+                                    .lr = tr->config.lr,
+                                    .lr_end = tr->t.lr_end,
+                                    .beta1 = tr->config.beta1,
+                                    .beta2 = tr->config.beta2,
+                                    .warmup = tr->t.warmup_steps,
+                                    .total = steps * tr->t.epochs};
     return M3_OK;
 }
 
@@ -162,13 +162,13 @@ static m3_status check_settings(const trainer *tr, const char *hash, m3_error *e
 }
 
 /* Where to go on. The tensors come later, when the store has them. */
-static m3_status find_position(trainer *tr, m3_error *err)
+static m3_status find_state(trainer *tr, m3_error *err)
 {
     m3_status st;
     char hash[17];
     uint64_t data = m3_dataset_checksum(tr->set);
     m3_settings_hash(tr->settings, &tr->config, hash);
-    tr->at = (m3_position){.best = -1.0, .seed = tr->t.seed, .data = data};
+    tr->at = (m3_trainer_state){.best = -1.0, .seed = tr->t.seed, .data = data};
     (void)snprintf(tr->at.settings, sizeof tr->at.settings, "%s", hash);
     tr->last = m3_run_path(tr->run.folder, "last.safetensors");
     tr->best = m3_run_path(tr->run.folder, "best.safetensors");
@@ -182,9 +182,9 @@ static m3_status find_position(trainer *tr, m3_error *err)
                        "has the checksum %016llx; the run was trained on a set with %016llx. Give that set",
                        (unsigned long long)data, (unsigned long long)tr->at.data);
     if ((st = check_settings(tr, hash, err)) != M3_OK) return st;
-    if (tr->at.batch > m3_feed_batches(tr->feed) || tr->at.rows > m3_feed_samples(tr->feed))
+    if (tr->at.batch > m3_data_loader_batches(tr->loader) || tr->at.rows > m3_data_loader_samples(tr->loader))
         return M3_FAIL(err, M3_ERR_INVALID, tr->from, "stands at batch %llu of %llu; the file is damaged",
-                       (unsigned long long)tr->at.batch, (unsigned long long)m3_feed_batches(tr->feed));
+                       (unsigned long long)tr->at.batch, (unsigned long long)m3_data_loader_batches(tr->loader));
     tr->saved = true;
     tr->saved_steps = tr->at.steps;
     return M3_OK;
@@ -205,7 +205,7 @@ static uint64_t parameter_count(const m3_store *store)
 
 static m3_status write_start(trainer *tr, m3_error *err)
 {
-    uint64_t skipped = m3_feed_skipped(tr->feed);
+    uint64_t skipped = m3_data_loader_skipped(tr->loader);
     if (skipped != 0)
         m3_engine_log(tr->engine, M3_LOG_INFO, "%llu training samples have an empty history and are skipped",
                       (unsigned long long)skipped);
@@ -216,10 +216,10 @@ static m3_status write_start(trainer *tr, m3_error *err)
                       (unsigned long long)tr->t.epochs);
     if (tr->at.log_bytes != 0) return M3_OK;
     return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I}", "event", "start", "samples",
-                      (json_int_t)m3_feed_samples(tr->feed), "skipped", (json_int_t)skipped, "valid",
-                      (json_int_t)tr->valid_count, "batches", (json_int_t)m3_feed_batches(tr->feed), "parameters",
-                      (json_int_t)parameter_count(tr->store), "device", m3_device_name(tr->device), "seed",
-                      (json_int_t)tr->t.seed, "time", (json_int_t)time(NULL));
+                      (json_int_t)m3_data_loader_samples(tr->loader), "skipped", (json_int_t)skipped, "valid",
+                      (json_int_t)tr->valid_count, "batches", (json_int_t)m3_data_loader_batches(tr->loader),
+                      "parameters", (json_int_t)parameter_count(tr->store), "device", m3_device_name(tr->device),
+                      "seed", (json_int_t)tr->t.seed, "time", (json_int_t)time(NULL));
 }
 
 static m3_status set_up(trainer *tr, const char *folder, m3_error *err)
@@ -227,7 +227,7 @@ static m3_status set_up(trainer *tr, const char *folder, m3_error *err)
     m3_status st;
     if ((st = open_data(tr, err)) != M3_OK) return st;
     if ((st = m3_run_open(&tr->run, folder, tr->options.resume, err)) != M3_OK) return st;
-    if ((st = find_position(tr, err)) != M3_OK) return st;
+    if ((st = find_state(tr, err)) != M3_OK) return st;
     if ((st = make_store(tr, err)) != M3_OK) return st;
     if (tr->saved && (st = m3_checkpoint_load(tr->from, tr->store, &tr->at, err)) != M3_OK) return st;
     if ((st = m3_run_open_log(&tr->run, tr->at.log_bytes, err)) != M3_OK) return st;
@@ -279,7 +279,7 @@ static double output(const m3_executable *executable, const char *name)
 static m3_status run_batch(trainer *tr, double *loss, m3_error *err)
 {
     m3_status st;
-    uint32_t rows = m3_feed_fill(tr->feed, tr->at.batch, (uint32_t)tr->at.draws, &tr->batch);
+    uint32_t rows = m3_data_loader_fill(tr->loader, tr->at.batch, (uint32_t)tr->at.draws, &tr->batch);
     if ((st = m3_executable_run(tr->programs.step, err)) != M3_OK) return st;
     for (int i = M3_LOSSES; i-- > 0;) { /* the total last: a term says more */
         double value = output(tr->programs.step, m3_loss_names[i]);
@@ -297,7 +297,7 @@ static m3_status run_batch(trainer *tr, double *loss, m3_error *err)
 static void fill_step(const trainer *tr, m3_executable *executable)
 {
     float *step = m3_executable_input(executable, "step", NULL);
-    if (step != NULL) m3_schedule_fill(&tr->schedule, tr->at.steps + 1, step);
+    if (step != NULL) m3_lr_schedule_fill(&tr->schedule, tr->at.steps + 1, step);
 }
 
 static m3_status apply(trainer *tr, uint32_t parts, m3_error *err)
@@ -312,7 +312,7 @@ static m3_status run_step(trainer *tr, m3_error *err)
 {
     m3_status st;
     double sum = 0.0, loss = 0.0;
-    uint64_t left = m3_feed_batches(tr->feed) - tr->at.batch;
+    uint64_t left = m3_data_loader_batches(tr->loader) - tr->at.batch;
     uint32_t parts = (uint32_t)(left < tr->t.accumulate ? left : tr->t.accumulate);
     if (tr->programs.apply == NULL) fill_step(tr, tr->programs.step);
     for (uint32_t k = 0; k < parts; k++) {
@@ -364,12 +364,12 @@ static void tell(const trainer *tr, const char *note)
     double sum = 0.0, seconds = now() - tr->epoch_began;
     for (uint64_t i = 0; i < kept; i++) sum += tr->recent[i];
     double rate = seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0;
-    double left = (double)(m3_feed_samples(tr->feed) - tr->at.rows);
+    double left = (double)(m3_data_loader_samples(tr->loader) - tr->at.rows);
     const m3_progress progress = {.size = M3_STRUCT_SIZE(m3_progress, note),
                                   .epoch = tr->at.epoch + 1,
                                   .epochs = (uint32_t)tr->t.epochs,
                                   .step = (tr->at.batch + accumulate - 1) / accumulate,
-                                  .epoch_steps = (m3_feed_batches(tr->feed) + accumulate - 1) / accumulate,
+                                  .epoch_steps = (m3_data_loader_batches(tr->loader) + accumulate - 1) / accumulate,
                                   .loss = kept != 0 ? sum / (double)kept : 0.0,
                                   .samples_per_s = rate,
                                   .seconds_left = rate > 0.0 ? left / rate : 0.0,
@@ -397,8 +397,8 @@ static m3_status run_steps(trainer *tr, m3_error *err)
 {
     m3_status st;
     uint64_t every = tr->t.checkpoint_steps;
-    m3_feed_shuffle(tr->feed, tr->at.epoch);
-    while (tr->at.batch < m3_feed_batches(tr->feed)) {
+    m3_data_loader_shuffle(tr->loader, tr->at.epoch);
+    while (tr->at.batch < m3_data_loader_batches(tr->loader)) {
         if (stopped(tr)) return save_and_stop(tr, err);
         if ((st = traced_step(tr, err)) != M3_OK) return st;
         tell(tr, NULL);
@@ -451,13 +451,13 @@ static json_t *metrics_json(const m3_metrics *m)
 
 static m3_status log_epoch(trainer *tr, bool better, m3_error *err)
 {
-    const m3_position *at = &tr->at;
+    const m3_trainer_state *at = &tr->at;
     double rows = (double)at->rows, seconds = now() - tr->epoch_began;
     return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:f, s:f}", "event",
                       "epoch", "epoch", (int)at->epoch + 1, "steps", (json_int_t)at->steps, m3_loss_names[0],
                       at->sums[0] / rows, m3_loss_names[1], at->sums[1] / rows, m3_loss_names[2], at->sums[2] / rows,
                       m3_loss_names[3], at->sums[3] / rows, m3_loss_names[4], at->sums[4] / rows, "lr",
-                      m3_schedule_lr(&tr->schedule, at->steps), "valid", metrics_json(&tr->metrics), "best", better,
+                      m3_lr_schedule_at(&tr->schedule, at->steps), "valid", metrics_json(&tr->metrics), "best", better,
                       "seconds", seconds, "samples_per_s", seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0);
 }
 
@@ -524,7 +524,7 @@ static void trainer_fini(trainer *tr)
     m3_run_close(&tr->run);
     m3_programs_free(&tr->programs);
     m3_store_free(tr->store);
-    m3_feed_free(tr->feed);
+    m3_data_loader_free(tr->loader);
     m3_split_free(tr->split);
     m3_dataset_close(tr->set);
     m3_free(tr->ranks);

@@ -10,7 +10,7 @@
 
 static const double pi = 3.14159265358979323846;
 
-double m3_schedule_lr(const m3_schedule *s, uint64_t t)
+double m3_lr_schedule_at(const m3_lr_schedule *s, uint64_t t)
 {
     if (t <= s->warmup) return s->lr * (double)t / (double)s->warmup;
     if (strcmp(s->kind, "constant") == 0) return s->lr;
@@ -26,9 +26,9 @@ static float correction(double beta, uint64_t t)
     return beta > 0.0 ? (float)-expm1((double)t * log(beta)) : 1.0F;
 }
 
-void m3_schedule_fill(const m3_schedule *s, uint64_t t, float step[3])
+void m3_lr_schedule_fill(const m3_lr_schedule *s, uint64_t t, float step[3])
 {
-    step[0] = (float)m3_schedule_lr(s, t);
+    step[0] = (float)m3_lr_schedule_at(s, t);
     step[1] = correction(s->beta1, t);
     step[2] = correction(s->beta2, t);
 }

@@ -4,15 +4,15 @@
 
 #include "m3bsr/base.h"
 
-typedef struct m3_schedule {
+typedef struct m3_lr_schedule {
     const char *kind; /**< "constant", "linear", "cosine" */
     double lr, lr_end, beta1, beta2;
     uint64_t warmup, total; /**< steps */
-} m3_schedule;
+} m3_lr_schedule;
 
 /** Of step t = 1, 2, …: rises linearly to lr over the warm-up, then stays, or falls to lr_end at step total. */
-double m3_schedule_lr(const m3_schedule *schedule, uint64_t t);
+double m3_lr_schedule_at(const m3_lr_schedule *schedule, uint64_t t);
 /** The graph's input "step": {lr, 1 - beta1^t, 1 - beta2^t}, computed in double. */
-void m3_schedule_fill(const m3_schedule *schedule, uint64_t t, float step[3]);
+void m3_lr_schedule_fill(const m3_lr_schedule *schedule, uint64_t t, float step[3]);
 
 #endif

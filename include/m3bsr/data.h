@@ -201,14 +201,19 @@ M3_API m3_status m3_dataset_stats(const m3_dataset *set, uint32_t behavior, m3_b
 
 /** A user's target events, oldest first, keep the first one of every item. With at least three left, the last is
  * test and the one before it validation; all others train. Later repeats of an item are history, never samples. */
-typedef enum m3_part { M3_PART_TRAIN = 0, M3_PART_VALID = 1, M3_PART_TEST = 2, M3_PART_COUNT = 3 } m3_part;
+typedef enum m3_split_part {
+    M3_SPLIT_TRAIN = 0,
+    M3_SPLIT_VALID = 1,
+    M3_SPLIT_TEST = 2,
+    M3_SPLIT_COUNT = 3
+} m3_split_part;
 
 typedef struct m3_sample {
     int64_t time;
     uint32_t user;
     uint32_t item;
     uint32_t position; /**< among the user's first target events */
-    m3_part part;
+    m3_split_part part;
 } m3_sample;
 
 typedef struct m3_split m3_split;
@@ -222,7 +227,7 @@ M3_API m3_status m3_dataset_split(const m3_dataset *set, uint32_t target, m3_spl
 M3_API void m3_split_free(m3_split *split); /**< takes NULL */
 M3_API uint32_t m3_split_target(const m3_split *split);
 /** The samples of a part, borrowed; *count may be 0. */
-M3_API const m3_sample *m3_split_samples(const m3_split *split, m3_part part, uint64_t *count);
+M3_API const m3_sample *m3_split_samples(const m3_split *split, m3_split_part part, uint64_t *count);
 /** [N+1] training events of the target behavior an item: every event, repeats too, of a user-item pair that is
  * not held out. The popularity baseline ranks by this, ties by the smaller item number. */
 M3_API const uint32_t *m3_split_item_counts(const m3_split *split);

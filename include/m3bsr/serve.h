@@ -50,14 +50,14 @@ enum { M3_METRIC_GROUPS = 8 };
 
 typedef struct m3_evaluation {
     uint32_t size;
-    m3_part part;
+    m3_split_part part;
     uint32_t group_count; /**< the first is "all" */
     m3_metrics_group full[M3_METRIC_GROUPS];
     m3_metrics_group uni99[M3_METRIC_GROUPS]; /**< against 99 items the user never touched, fixed seed */
 } m3_evaluation;
 
 /** Rank every sample of a part. */
-M3_API m3_status m3_evaluate(m3_served *served, m3_part part, m3_evaluation *evaluation, m3_error *err);
+M3_API m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *evaluation, m3_error *err);
 
 /* Recommendation. */
 

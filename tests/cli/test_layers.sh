@@ -26,11 +26,11 @@ core/graph/a.c|core/ops/op.h|ok
 core/ops/a.c|core/graph/graph.h|core/ops does not lie above core/graph
 core/runtime/a.c|core/model/model.h|core/runtime does not lie above core/model
 core/train/a.c|core/data/set.h|ok
-core/train/a.c|core/train/batch.h|ok
-core/train/a.c|batch.h|core includes core/ and m3bsr/ alone
-core/bench/a.c|core/train/batch.h|ok
+core/train/a.c|core/train/data_loader.h|ok
+core/train/a.c|data_loader.h|core includes core/ and m3bsr/ alone
+core/bench/a.c|core/train/data_loader.h|ok
 core/train/a.c|core/serve/rank.h|ok
-core/serve/a.c|core/train/batch.h|core/serve does not lie above core/train
+core/serve/a.c|core/train/data_loader.h|core/serve does not lie above core/train
 core/run/a.c|core/settings/settings.h|ok
 core/settings/a.c|core/run/run.h|core/settings does not lie above core/run
 core/model/a.c|core/data/draw.h|core/model does not lie above core/data

@@ -150,9 +150,9 @@ static void walk_split(const m3_dataset *set, uint32_t behavior)
     m3_status st = m3_dataset_split(set, behavior, &split, &err);
     fuzz_check_error(st, &err);
     if (st != M3_OK) return;
-    for (uint32_t part = 0; part < M3_PART_COUNT; part++) {
+    for (uint32_t part = 0; part < M3_SPLIT_COUNT; part++) {
         uint64_t count = 0;
-        const m3_sample *samples = m3_split_samples(split, (m3_part)part, &count);
+        const m3_sample *samples = m3_split_samples(split, (m3_split_part)part, &count);
         for (uint64_t i = 0; i < count; i++) {
             const m3_items before = m3_split_had_before(split, &samples[i]);
             FUZZ_CHECK(samples[i].item >= 1 && samples[i].item <= m3_dataset_item_count(set));

@@ -29,12 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     m3_store *store = new_store();
     m3_graph *graph = new_graph();
-    m3_position position = {0}, alone = {0};
+    m3_trainer_state state = {0}, alone = {0};
     m3_error err = {0};
     const char *path = fuzz_write("last.safetensors", data, size);
-    m3_status st = m3_checkpoint_load(path, store, &position, &err);
+    m3_status st = m3_checkpoint_load(path, store, &state, &err);
     fuzz_check_error(st, &err);
-    FUZZ_CHECK(memchr(position.settings, 0, sizeof position.settings) != NULL);
+    FUZZ_CHECK(memchr(state.settings, 0, sizeof state.settings) != NULL);
     if (st == M3_OK) FUZZ_CHECK(m3_checkpoint_load(path, NULL, &alone, NULL) == M3_OK);
     FUZZ_CHECK(m3_store_count(store) == 4);
     err = (m3_error){0};

@@ -99,12 +99,12 @@ static void seed_checkpoint(void)
 {
     static const m3_shape shape = {2, {2, 3}};
     static const float values[6] = {1, 2, 3, 4, 5, 6};
-    const m3_position position = {.epoch = 1, .steps = 7, .best = 0.25, .settings = "0123456789abcdef"};
+    const m3_trainer_state state = {.epoch = 1, .steps = 7, .best = 0.25, .settings = "0123456789abcdef"};
     static const char *const names[] = {"w", "adam.m.w", "adam.v.w"};
     m3_store *store = NULL;
     FUZZ_CHECK(m3_store_create(fuzz_device(), 1, &store, NULL) == M3_OK);
     for (int i = 0; i < 3; i++) FUZZ_CHECK(m3_store_write(store, names[i], M3_F32, &shape, values, NULL) == M3_OK);
-    FUZZ_CHECK(m3_checkpoint_save(place("checkpoint", "saved"), store, &position, NULL) == M3_OK);
+    FUZZ_CHECK(m3_checkpoint_save(place("checkpoint", "saved"), store, &state, NULL) == M3_OK);
     m3_store_free(store);
 }
 

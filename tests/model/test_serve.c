@@ -178,11 +178,11 @@ static void evaluation_is_the_definition(void **state)
 {
     (void)state;
     m3_error err = {0};
-    for (int part = M3_PART_VALID; part <= M3_PART_TEST; part++) {
+    for (int part = M3_SPLIT_VALID; part <= M3_SPLIT_TEST; part++) {
         m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99)};
         uint64_t count = 0;
-        check(m3_evaluate(served, (m3_part)part, &e, &err), &err);
-        const m3_sample *samples = m3_split_samples(served->split, (m3_part)part, &count);
+        check(m3_evaluate(served, (m3_split_part)part, &e, &err), &err);
+        const m3_sample *samples = m3_split_samples(served->split, (m3_split_part)part, &count);
         assert_true(count > 10);
         assert_int_equal(e.part, part);
         assert_int_equal(e.group_count, 7);
@@ -203,8 +203,8 @@ static void among_drawn_items_places_are_better(void **state)
     (void)state;
     m3_error err = {0};
     m3_evaluation a = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99)}, b = a;
-    check(m3_evaluate(served, M3_PART_TEST, &a, &err), &err);
-    check(m3_evaluate(served, M3_PART_TEST, &b, &err), &err);
+    check(m3_evaluate(served, M3_SPLIT_TEST, &a, &err), &err);
+    check(m3_evaluate(served, M3_SPLIT_TEST, &b, &err), &err);
     assert_memory_equal(a.uni99, b.uni99, sizeof a.uni99);
     for (int k = 0; k < M3_METRIC_CUTS; k++) {
         assert_true(a.uni99[0].model.hr[k] >= a.full[0].model.hr[k]);
@@ -220,10 +220,10 @@ static void an_older_caller_gets_what_it_knows(void **state)
     m3_evaluation e;
     memset(&e, 0x55, sizeof e);
     e.size = M3_STRUCT_SIZE(m3_evaluation, full);
-    check(m3_evaluate(served, M3_PART_TEST, &e, &err), &err);
+    check(m3_evaluate(served, M3_SPLIT_TEST, &e, &err), &err);
     assert_int_equal(e.size, M3_STRUCT_SIZE(m3_evaluation, full));
     assert_int_equal(((unsigned char *)&e.uni99)[0], 0x55);
-    assert_int_equal(m3_evaluate(served, (m3_part)7, &e, &err), M3_ERR_RANGE);
+    assert_int_equal(m3_evaluate(served, (m3_split_part)7, &e, &err), M3_ERR_RANGE);
 }
 
 /* Recommendation. */
@@ -335,8 +335,8 @@ static void a_checkpoint_of_another_tool_serves(void **state)
     m3_evaluation a = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99)}, b = a;
     write_foreign("foreign.safetensors", "", "");
     check(serve(data_source_path(&source, "foreign.safetensors"), NULL, &other, &err), &err);
-    check(m3_evaluate(served, M3_PART_TEST, &a, &err), &err);
-    check(m3_evaluate(other, M3_PART_TEST, &b, &err), &err);
+    check(m3_evaluate(served, M3_SPLIT_TEST, &a, &err), &err);
+    check(m3_evaluate(other, M3_SPLIT_TEST, &b, &err), &err);
     assert_memory_equal(a.full, b.full, sizeof a.full);
     m3_served_free(other);
 }
@@ -384,7 +384,7 @@ static void without_memory_nothing_is_left_over(void **state)
         if (st == M3_OK) {
             m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99)};
             m3_recommendation items[TOP];
-            st = m3_evaluate(other, M3_PART_TEST, &e, &err);
+            st = m3_evaluate(other, M3_SPLIT_TEST, &e, &err);
             if (st == M3_OK)
                 st = m3_recommend(other, NULL, (const uint32_t[]){1}, 1, TOP, M3_EXCLUDE_NONE, items, &err);
             m3_served_free(other);

@@ -52,9 +52,9 @@ static void splits(void **state)
     assert_int_equal(m3_dataset_split(set, 0, &split, &err), M3_OK);
     char said[128] = "";
     uint32_t position = 0;
-    for (int part = 0; part < M3_PART_COUNT; part++) {
+    for (int part = 0; part < M3_SPLIT_COUNT; part++) {
         uint64_t count;
-        const m3_sample *samples = m3_split_samples(split, (m3_part)part, &count);
+        const m3_sample *samples = m3_split_samples(split, (m3_split_part)part, &count);
         for (uint64_t i = 0; i < count; i++) {
             char word[8];
             assert_int_equal(samples[i].part, part);
@@ -131,7 +131,7 @@ static void the_shallow_twin_of_a_target_is_no_history(void **state)
                                          "u\tc\tview\t4\nu\tc\tbuy\t4\n");
     assert_int_equal(m3_dataset_split(set, 1, &split, &err), M3_OK);
     uint64_t count;
-    const m3_sample *test = m3_split_samples(split, M3_PART_TEST, &count);
+    const m3_sample *test = m3_split_samples(split, M3_SPLIT_TEST, &count);
     assert_int_equal(count, 1);
     assert_string_equal(m3_dataset_item_id(set, test->item), "c");
     int32_t ids[10]; /* stride 5: one sample of a batch */
@@ -161,7 +161,7 @@ static void popularity_counts_training_events_with_repeats(void **state)
     assert_memory_equal(had.items, ((uint32_t[]){1, 2, 3}), 12);
     assert_int_equal(m3_split_had(split, 2).count, 0);
     uint64_t count;
-    (void)m3_split_samples(split, M3_PART_TRAIN, &count);
+    (void)m3_split_samples(split, M3_SPLIT_TRAIN, &count);
     assert_int_equal(count, 3);
     assert_int_equal(m3_split_target(split), 0);
     m3_split_free(split);

@@ -33,25 +33,25 @@ enum { ROWS = sizeof rows / sizeof rows[0] };
 static void learning_rate(void **state)
 {
     const struct row *row = *state;
-    const m3_schedule s = {.kind = row->kind, .lr = 0.1, .lr_end = 0.01, .warmup = row->warmup, .total = 100};
-    double got = m3_schedule_lr(&s, row->step);
+    const m3_lr_schedule s = {.kind = row->kind, .lr = 0.1, .lr_end = 0.01, .warmup = row->warmup, .total = 100};
+    double got = m3_lr_schedule_at(&s, row->step);
     if (fabs(got - row->want) > 1e-12) fail_msg("%.15g, not %.15g", got, row->want);
 }
 
 static void corrections(void **state)
 {
     (void)state;
-    const m3_schedule s = {.kind = "constant", .lr = 0.001, .beta1 = 0.9, .beta2 = 0.999, .total = 10};
-    const m3_schedule none = {.kind = "constant", .lr = 0.001, .total = 10};
+    const m3_lr_schedule s = {.kind = "constant", .lr = 0.001, .beta1 = 0.9, .beta2 = 0.999, .total = 10};
+    const m3_lr_schedule none = {.kind = "constant", .lr = 0.001, .total = 10};
     const uint64_t steps[] = {1, 2, 10, 1000, 1000000};
     float step[3];
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        m3_schedule_fill(&s, steps[i], step);
+        m3_lr_schedule_fill(&s, steps[i], step);
         assert_true(step[0] == 0.001F);
         assert_true(fabs(step[1] - (1.0 - pow(0.9, (double)steps[i]))) <= 1e-7);
         assert_true(fabs(step[2] - (1.0 - pow(0.999, (double)steps[i]))) <= 1e-7);
     }
-    m3_schedule_fill(&none, 1, step);
+    m3_lr_schedule_fill(&none, 1, step);
     assert_true(step[1] == 1.0F && step[2] == 1.0F);
 }
 

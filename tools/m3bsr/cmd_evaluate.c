@@ -83,7 +83,7 @@ static m3_status evaluate(cli *c, m3_serve_options *options, const char *split, 
     options->strict = c->strict;
     options->fallbacks = c->fallbacks;
     if ((st = m3_serve(c->device, run, options, served, err)) != M3_OK) return st;
-    if ((st = m3_evaluate(*served, split[0] == 'v' ? M3_PART_VALID : M3_PART_TEST, &e, err)) != M3_OK) return st;
+    if ((st = m3_evaluate(*served, split[0] == 'v' ? M3_SPLIT_VALID : M3_SPLIT_TEST, &e, err)) != M3_OK) return st;
     if (c->json) {
         print_json(run, split, &e);
         return M3_OK;

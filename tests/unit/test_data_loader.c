@@ -1,6 +1,6 @@
 /* batch: order, negatives and padding are pure functions of seed, epoch and batch, and cover what they should. */
 #include "core/data/draw.h"
-#include "core/train/batch.h"
+#include "core/train/data_loader.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,13 +30,13 @@ static m3_model_config config_of(const char *loss)
     return c;
 }
 
-static m3_feed *feed_of(const char *loss, uint64_t seed, bool keep_empty)
+static m3_data_loader *loader_of(const char *loss, uint64_t seed, bool keep_empty)
 {
-    m3_feed *feed = NULL;
+    m3_data_loader *loader = NULL;
     m3_error err = {0};
     const m3_model_config c = config_of(loss);
-    if (m3_feed_create(set, split, &c, seed, keep_empty, &feed, &err) != M3_OK) fail_msg("%s", err.message);
-    return feed;
+    if (m3_data_loader_create(set, split, &c, seed, keep_empty, &loader, &err) != M3_OK) fail_msg("%s", err.message);
+    return loader;
 }
 
 /* Room for one batch, filled with what must be overwritten. */
@@ -46,101 +46,104 @@ typedef struct room {
     float valid;
 } room;
 
-static uint32_t fill(const m3_feed *feed, uint64_t index, uint32_t draw, room *r)
+static uint32_t fill(const m3_data_loader *loader, uint64_t index, uint32_t draw, room *r)
 {
     memset(r, 0x77, sizeof *r);
     const m3_batch to = {
         .ids = r->ids, .target = r->target, .negatives = r->negatives, .rng = r->rng, .valid = &r->valid};
-    return m3_feed_fill(feed, index, draw, &to);
+    return m3_data_loader_fill(loader, index, draw, &to);
 }
 
 static void every_sample_once(void **state)
 {
     (void)state;
-    m3_feed *feed = feed_of("full", 3, true);
+    m3_data_loader *loader = loader_of("full", 3, true);
     uint64_t all;
-    const m3_sample *samples = m3_split_samples(split, M3_PART_TRAIN, &all);
+    const m3_sample *samples = m3_split_samples(split, M3_SPLIT_TRAIN, &all);
     char *seen = calloc(all, 1);
-    assert_int_equal(m3_feed_samples(feed), all);
+    assert_int_equal(m3_data_loader_samples(loader), all);
     for (uint32_t epoch = 0; epoch < 3; epoch++) {
         memset(seen, 0, all);
-        m3_feed_shuffle(feed, epoch);
-        for (uint64_t i = 0; i < all; i++) seen[m3_feed_at(feed, i) - samples] = 1;
+        m3_data_loader_shuffle(loader, epoch);
+        for (uint64_t i = 0; i < all; i++) seen[m3_data_loader_at(loader, i) - samples] = 1;
         assert_null(memchr(seen, 0, all));
     }
     free(seen);
-    m3_feed_free(feed);
+    m3_data_loader_free(loader);
 }
 
 static void order_repeats(void **state)
 {
     (void)state;
-    m3_feed *a = feed_of("full", 3, true), *b = feed_of("full", 3, true), *other = feed_of("full", 4, true);
+    m3_data_loader *a = loader_of("full", 3, true), *b = loader_of("full", 3, true),
+                   *other = loader_of("full", 4, true);
     uint64_t moved = 0, seeded = 0;
-    m3_feed_shuffle(a, 0);
-    m3_feed_shuffle(b, 7);
-    m3_feed_shuffle(other, 7);
-    for (uint64_t i = 0; i < m3_feed_samples(a); i++) {
-        moved += m3_feed_at(a, i) != m3_feed_at(b, i);
-        seeded += m3_feed_at(b, i) != m3_feed_at(other, i);
+    m3_data_loader_shuffle(a, 0);
+    m3_data_loader_shuffle(b, 7);
+    m3_data_loader_shuffle(other, 7);
+    for (uint64_t i = 0; i < m3_data_loader_samples(a); i++) {
+        moved += m3_data_loader_at(a, i) != m3_data_loader_at(b, i);
+        seeded += m3_data_loader_at(b, i) != m3_data_loader_at(other, i);
     }
-    assert_true(moved > m3_feed_samples(a) / 2 && seeded > m3_feed_samples(a) / 2);
-    m3_feed_shuffle(a, 7); /* no matter which epochs came before */
-    for (uint64_t i = 0; i < m3_feed_samples(a); i++) assert_ptr_equal(m3_feed_at(a, i), m3_feed_at(b, i));
-    m3_feed_free(a);
-    m3_feed_free(b);
-    m3_feed_free(other);
+    assert_true(moved > m3_data_loader_samples(a) / 2 && seeded > m3_data_loader_samples(a) / 2);
+    m3_data_loader_shuffle(a, 7); /* no matter which epochs came before */
+    for (uint64_t i = 0; i < m3_data_loader_samples(a); i++)
+        assert_ptr_equal(m3_data_loader_at(a, i), m3_data_loader_at(b, i));
+    m3_data_loader_free(a);
+    m3_data_loader_free(b);
+    m3_data_loader_free(other);
 }
 
 static void skips_empty(void **state)
 {
     (void)state;
-    m3_feed *feed = feed_of("full", 3, false), *all = feed_of("full", 3, true);
-    assert_int_equal(m3_feed_skipped(feed), USERS); /* each user's first */
-    assert_int_equal(m3_feed_samples(feed) + USERS, m3_feed_samples(all));
-    assert_int_equal(m3_feed_skipped(all), 0);
-    for (uint64_t i = 0; i < m3_feed_samples(feed); i++) assert_true(m3_feed_at(feed, i)->position > 0);
-    m3_feed_free(feed);
-    m3_feed_free(all);
+    m3_data_loader *loader = loader_of("full", 3, false), *all = loader_of("full", 3, true);
+    assert_int_equal(m3_data_loader_skipped(loader), USERS); /* each user's first */
+    assert_int_equal(m3_data_loader_samples(loader) + USERS, m3_data_loader_samples(all));
+    assert_int_equal(m3_data_loader_skipped(all), 0);
+    for (uint64_t i = 0; i < m3_data_loader_samples(loader); i++)
+        assert_true(m3_data_loader_at(loader, i)->position > 0);
+    m3_data_loader_free(loader);
+    m3_data_loader_free(all);
 }
 
 static void fills_rows(void **state)
 {
     (void)state;
-    m3_feed *feed = feed_of("sampled", UINT64_C(0x500000003), true);
+    m3_data_loader *loader = loader_of("sampled", UINT64_C(0x500000003), true);
     room r;
-    m3_feed_shuffle(feed, 1);
-    assert_int_equal(fill(feed, 1, 17, &r), N);
+    m3_data_loader_shuffle(loader, 1);
+    assert_int_equal(fill(loader, 1, 17, &r), N);
     assert_true(r.valid == (float)N);
     assert_int_equal(r.rng[0], 3);
     assert_int_equal(r.rng[1], 5);
     assert_int_equal(r.rng[2], 17);
     for (uint32_t i = 0; i < N; i++) {
-        const m3_sample *sample = m3_feed_at(feed, N + i);
+        const m3_sample *sample = m3_data_loader_at(loader, N + i);
         int32_t want[2 * L];
         m3_dataset_history(set, sample->user, sample->time, L, L, want);
         assert_int_equal(r.target[i], sample->item);
         for (uint32_t b = 0; b < 2; b++) assert_memory_equal(r.ids + (b * N + i) * L, want + b * L, L * sizeof *want);
     }
-    m3_feed_free(feed);
+    m3_data_loader_free(loader);
 }
 
 static void pads_last(void **state)
 {
     (void)state;
-    m3_feed *feed = feed_of("sampled", 3, true);
-    uint64_t count = m3_feed_samples(feed), batches = m3_feed_batches(feed);
+    m3_data_loader *loader = loader_of("sampled", 3, true);
+    uint64_t count = m3_data_loader_samples(loader), batches = m3_data_loader_batches(loader);
     uint32_t rest = (uint32_t)(count % N);
     room r;
     assert_true(rest != 0); /* or this test shows nothing */
-    assert_int_equal(fill(feed, batches - 1, 0, &r), rest);
+    assert_int_equal(fill(loader, batches - 1, 0, &r), rest);
     assert_true(r.valid == (float)rest);
     for (uint32_t i = rest; i < N; i++) {
         assert_int_equal(r.target[i], 0);
         for (uint32_t k = 0; k < NEGATIVES; k++) assert_int_equal(r.negatives[i * NEGATIVES + k], 0);
         for (uint32_t l = 0; l < L; l++) assert_int_equal(r.ids[i * L + l] | r.ids[(N + i) * L + l], 0);
     }
-    m3_feed_free(feed);
+    m3_data_loader_free(loader);
 }
 
 static bool touched(uint32_t user, uint32_t item)
@@ -154,27 +157,27 @@ static bool touched(uint32_t user, uint32_t item)
 static void draws_negatives(void **state)
 {
     (void)state;
-    m3_feed *feed = feed_of("sampled", 3, true);
+    m3_data_loader *loader = loader_of("sampled", 3, true);
     room r, again, other;
     uint32_t differ = 0;
-    for (uint64_t batch = 0; batch < m3_feed_batches(feed); batch++) {
-        uint32_t rows = fill(feed, batch, 5, &r);
-        (void)fill(feed, batch, 5, &again);
-        (void)fill(feed, batch, 6, &other);
+    for (uint64_t batch = 0; batch < m3_data_loader_batches(loader); batch++) {
+        uint32_t rows = fill(loader, batch, 5, &r);
+        (void)fill(loader, batch, 5, &again);
+        (void)fill(loader, batch, 6, &other);
         assert_memory_equal(&r, &again, sizeof r);
         differ += memcmp(r.negatives, other.negatives, sizeof r.negatives) != 0;
         for (uint32_t i = 0; i < rows; i++)
             for (uint32_t k = 0; k < NEGATIVES; k++) {
                 uint32_t item = (uint32_t)r.negatives[i * NEGATIVES + k];
-                const m3_sample *sample = m3_feed_at(feed, batch * N + i);
+                const m3_sample *sample = m3_data_loader_at(loader, batch * N + i);
                 assert_in_range(item, 1, ITEMS);
                 assert_true(item != sample->item);
                 /* user 0 touched everything; then only the target is left out */
                 assert_true(sample->user == 0 || !touched(sample->user, item));
             }
     }
-    assert_int_equal(differ, m3_feed_batches(feed));
-    m3_feed_free(feed);
+    assert_int_equal(differ, m3_data_loader_batches(loader));
+    m3_data_loader_free(loader);
 }
 
 static void draws_uniformly(void **state)

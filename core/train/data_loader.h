@@ -1,13 +1,13 @@
 /* batch: which training samples, in which order, with which negatives. */
-#ifndef M3_CORE_TRAIN_BATCH_H
-#define M3_CORE_TRAIN_BATCH_H
+#ifndef M3_CORE_TRAIN_DATA_LOADER_H
+#define M3_CORE_TRAIN_DATA_LOADER_H
 
 #include "m3bsr/data.h"
 #include "m3bsr/model.h"
 #include "m3bsr/runtime.h"
 
 /** Training samples and their order. Not changed by filling. */
-typedef struct m3_feed m3_feed;
+typedef struct m3_data_loader m3_data_loader;
 
 /** Where a batch goes: inputs of an executable. A NULL is not filled. */
 typedef struct m3_batch {
@@ -21,20 +21,20 @@ typedef struct m3_batch {
 /** The inputs of a training executable. */
 m3_batch m3_batch_of(m3_executable *executable);
 
-/** @param set, split  Must outlive the feed.
+/** @param set, split  Must outlive the loader.
  * M3_ERR_INVALID: no training sample, or the sampled loss with a single item. */
-m3_status m3_feed_create(const m3_dataset *set, const m3_split *split, const m3_model_config *config, uint64_t seed,
-                         bool keep_empty, m3_feed **feed, m3_error *err);
-void m3_feed_free(m3_feed *feed);
-uint64_t m3_feed_samples(const m3_feed *feed); /**< an epoch */
-uint64_t m3_feed_skipped(const m3_feed *feed); /**< left out for their empty histories */
-uint64_t m3_feed_batches(const m3_feed *feed); /**< an epoch, the last may be smaller */
+m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, const m3_model_config *config,
+                                uint64_t seed, bool keep_empty, m3_data_loader **loader, m3_error *err);
+void m3_data_loader_free(m3_data_loader *loader);
+uint64_t m3_data_loader_samples(const m3_data_loader *loader); /**< an epoch */
+uint64_t m3_data_loader_skipped(const m3_data_loader *loader); /**< left out for their empty histories */
+uint64_t m3_data_loader_batches(const m3_data_loader *loader); /**< an epoch, the last may be smaller */
 /** Shuffle for an epoch: a pure function of (seed, epoch). */
-void m3_feed_shuffle(m3_feed *feed, uint32_t epoch);
+void m3_data_loader_shuffle(m3_data_loader *loader, uint32_t epoch);
 /** Sample number i of the epoch's order. */
-const m3_sample *m3_feed_at(const m3_feed *feed, uint64_t i);
+const m3_sample *m3_data_loader_at(const m3_data_loader *loader, uint64_t i);
 /** Fill batch `index` of the epoch. draw: the number of this batch since training began, which keys its draws.
  * Returns the rows that count; those from there on are zero. */
-uint32_t m3_feed_fill(const m3_feed *feed, uint64_t index, uint32_t draw, const m3_batch *batch);
+uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint32_t draw, const m3_batch *batch);
 
 #endif

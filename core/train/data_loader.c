@@ -1,0 +1,170 @@
+/* batch: which training samples, in which order, with which negatives. Everything is a pure function of the set and
+ * (seed, epoch, batch), so a resumed training sees what an uninterrupted one would have seen.
+ *   order      Fisher-Yates with draws keyed by (seed, epoch)
+ *   negatives  uniform over the items that the user never touched, keyed by (seed, batch, row, draw) */
+#include "core/train/data_loader.h"
+
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/data/draw.h"
+
+struct m3_data_loader {
+    const m3_dataset *set;
+    const m3_sample *samples; /* the split's */
+    uint64_t *order;          /* [count] into samples, of the epoch at hand */
+    uint64_t *kept;           /* [count] into samples, rising */
+    uint64_t count, skipped, seed;
+    uint32_t behaviors, length, batch, negatives, items;
+};
+
+static bool has_history(const m3_dataset *set, const m3_sample *sample, uint32_t behaviors)
+{
+    for (uint32_t b = 0; b < behaviors; b++) {
+        m3_events events = m3_dataset_events(set, sample->user, b);
+        if (events.count != 0 && events.times[0] < sample->time) return true;
+    }
+    return false;
+}
+
+static m3_status keep_samples(m3_data_loader *loader, uint64_t all, bool keep_empty, m3_error *err)
+{
+    if (all == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, "data",
+                       "the set has no training sample: no user has the target behavior; choose another target");
+    loader->kept = m3_calloc(all, sizeof *loader->kept);
+    loader->order = m3_calloc(all, sizeof *loader->order);
+    if (loader->kept == NULL || loader->order == NULL)
+        return M3_FAIL_MEMORY(err, "samples", 2 * all * sizeof *loader->kept);
+    for (uint64_t i = 0; i < all; i++)
+        if (keep_empty || has_history(loader->set, &loader->samples[i], loader->behaviors))
+            loader->kept[loader->count++] = i;
+    loader->skipped = all - loader->count;
+    if (loader->count == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, "data",
+                       "none of the %llu training samples has an event before it, so there is nothing to learn from; "
+                       "give more events a user, or set empty_histories to keep",
+                       (unsigned long long)all);
+    memcpy(loader->order, loader->kept, loader->count * sizeof *loader->order);
+    return M3_OK;
+}
+
+m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, const m3_model_config *config,
+                                uint64_t seed, bool keep_empty, m3_data_loader **out, m3_error *err)
+{
+    m3_status st = M3_OK;
+    uint64_t all;
+    m3_data_loader *loader = m3_calloc(1, sizeof *loader);
+    *out = NULL;
+    if (loader == NULL) return M3_FAIL_MEMORY(err, "samples", sizeof *loader);
+    *loader = (m3_data_loader){.set = set,
+                               .samples = m3_split_samples(split, M3_SPLIT_TRAIN, &all),
+                               .seed = seed,
+                               .behaviors = (uint32_t)config->behaviors,
+                               .length = (uint32_t)config->length,
+                               .batch = (uint32_t)config->batch,
+                               .negatives = strcmp(config->loss, "sampled") == 0 ? (uint32_t)config->negatives : 0,
+                               .items = m3_dataset_item_count(set)};
+    if (loader->negatives != 0 && loader->items < 2) {
+        st = M3_FAIL(err, M3_ERR_INVALID, "loss",
+                     "is sampled, but the set has %u item, so there is no negative; set loss to full", loader->items);
+        goto done;
+    }
+    if ((st = keep_samples(loader, all, keep_empty, err)) != M3_OK) goto done;
+    *out = loader;
+    loader = NULL; /* the caller owns it now */
+done:
+    m3_data_loader_free(loader);
+    return st;
+}
+
+void m3_data_loader_free(m3_data_loader *loader)
+{
+    if (loader == NULL) return;
+    m3_free(loader->kept);
+    m3_free(loader->order);
+    m3_free(loader);
+}
+
+uint64_t m3_data_loader_samples(const m3_data_loader *loader)
+{
+    return loader->count;
+}
+
+uint64_t m3_data_loader_skipped(const m3_data_loader *loader)
+{
+    return loader->skipped;
+}
+
+uint64_t m3_data_loader_batches(const m3_data_loader *loader)
+{
+    return (loader->count + loader->batch - 1) / loader->batch;
+}
+
+void m3_data_loader_shuffle(m3_data_loader *loader, uint32_t epoch)
+{
+    memcpy(loader->order, loader->kept, loader->count * sizeof *loader->order);
+    for (uint64_t i = loader->count; i > 1; i--) {
+        uint64_t j = m3_draw(loader->seed, epoch, M3_SITE_ORDER, i) % i, other = loader->order[j];
+        loader->order[j] = loader->order[i - 1];
+        loader->order[i - 1] = other;
+    }
+}
+
+const m3_sample *m3_data_loader_at(const m3_data_loader *loader, uint64_t i)
+{
+    return &loader->samples[loader->order[i]];
+}
+
+/* A user who touched every item still gets negatives: any item but the target. */
+static void draw_negatives(const m3_data_loader *loader, const m3_sample *sample, uint32_t draw, uint32_t row,
+                           int32_t *to)
+{
+    m3_items touched = m3_dataset_touched(loader->set, sample->user);
+    if (touched.count >= loader->items) touched = (m3_items){.count = 1, .items = &sample->item};
+    for (uint32_t k = 0; k < loader->negatives; k++) {
+        uint64_t bits = m3_draw(loader->seed, draw, M3_SITE_NEGATIVES, (uint64_t)row * loader->negatives + k);
+        to[k] = (int32_t)m3_draw_item(bits, loader->items, touched);
+    }
+}
+
+static void clear(const m3_data_loader *loader, uint32_t rows, const m3_batch *to)
+{
+    uint32_t n = loader->batch, left = n - rows, L = loader->length;
+    for (uint32_t b = 0; to->ids != NULL && b < loader->behaviors; b++)
+        memset(to->ids + ((size_t)b * n + rows) * L, 0, (size_t)left * L * sizeof *to->ids);
+    if (to->target != NULL) memset(to->target + rows, 0, left * sizeof *to->target);
+    if (to->negatives != NULL)
+        memset(to->negatives + (size_t)rows * loader->negatives, 0,
+               (size_t)left * loader->negatives * sizeof *to->negatives);
+}
+
+uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint32_t draw, const m3_batch *to)
+{
+    uint64_t first = index * loader->batch, left = first < loader->count ? loader->count - first : 0;
+    uint32_t rows = left < loader->batch ? (uint32_t)left : loader->batch, L = loader->length;
+    for (uint32_t i = 0; i < rows; i++) {
+        const m3_sample *sample = m3_data_loader_at(loader, first + i);
+        if (to->ids != NULL)
+            m3_dataset_history(loader->set, sample->user, sample->time, L, (size_t)loader->batch * L,
+                               to->ids + (size_t)i * L);
+        if (to->target != NULL) to->target[i] = (int32_t)sample->item;
+        if (to->negatives != NULL)
+            draw_negatives(loader, sample, draw, i, to->negatives + (size_t)i * loader->negatives);
+    }
+    clear(loader, rows, to);
+    if (to->rng != NULL)
+        memcpy(to->rng, (uint32_t[]){(uint32_t)loader->seed, (uint32_t)(loader->seed >> 32), draw},
+               3 * sizeof *to->rng);
+    if (to->valid != NULL) *to->valid = (float)rows;
+    return rows;
+}
+
+m3_batch m3_batch_of(m3_executable *executable)
+{
+    return (m3_batch){.ids = m3_executable_input(executable, "ids", NULL),
+                      .target = m3_executable_input(executable, "target", NULL),
+                      .negatives = m3_executable_input(executable, "negatives", NULL),
+                      .rng = m3_executable_input(executable, "rng", NULL),
+                      .valid = m3_executable_input(executable, "valid", NULL)};
+}
