@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "core/base/alloc.h"
+#include "core/base/clock.h"
 #include "core/data/draw.h"
 #include "core/programs/programs.h"
 #include "core/runtime/engine.h"
@@ -33,13 +33,6 @@ typedef struct bench {
     m3_recommendation *chosen; /* inference: [batch, TOP] */
     uint64_t runs;
 } bench;
-
-static double now(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Random inputs. */
 
@@ -146,7 +139,7 @@ static void explain(bench *b, m3_error *err)
 
 static m3_status run_once(bench *b, double *seconds, m3_error *err)
 {
-    const double began = now();
+    const double began = m3_seconds();
     const uint64_t t = ++b->runs;
     if (b->batch.rng != NULL) memcpy(b->batch.rng, (const uint32_t[]){SEED, 0, (uint32_t)t}, 3 * sizeof(uint32_t));
     if (b->step != NULL) m3_lr_schedule_fill(&b->schedule, t, b->step);
@@ -154,7 +147,7 @@ static m3_status run_once(bench *b, double *seconds, m3_error *err)
     for (uint32_t i = 0; st == M3_OK && b->chosen != NULL && i < b->shape.batch; i++)
         m3_choose_top(b->shape.scores + (size_t)i * b->shape.items, b->shape.items, NULL, b->popularity,
                       b->shape.items < TOP ? b->shape.items : TOP, b->chosen + (size_t)i * TOP);
-    *seconds = now() - began;
+    *seconds = m3_seconds() - began;
     return st;
 }
 

@@ -1,0 +1,202 @@
+/* setup: from settings to a trainer that is ready for its next step: data, where an earlier call stopped, store,
+ * executables, and the files of the run directory. */
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/runtime/engine.h"
+#include "core/train/trainer.h"
+
+/* Executables. */
+
+static m3_status write_features(void *user, m3_store *store, m3_error *err)
+{
+    const m3_trainer *tr = user;
+    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
+    m3_status st = m3_settings_features(tr->settings, tr->set, modalities, &count, err);
+    return st != M3_OK ? st : m3_features_store(store, tr->set, modalities, count, err);
+}
+
+static m3_programs_plan plan_of(m3_trainer *tr)
+{
+    const uint64_t eval_batch = tr->valid_count < tr->keys.eval_batch ? tr->valid_count : tr->keys.eval_batch;
+    return (m3_programs_plan){.device = tr->device,
+                              .config = &tr->config,
+                              .batch = (uint32_t)tr->config.batch,
+                              .accumulate = tr->keys.accumulate,
+                              .eval_batch = (uint32_t)eval_batch,
+                              .no_pass = tr->options.no_pass,
+                              .strict = tr->options.strict,
+                              .fallbacks = tr->options.fallbacks,
+                              .key = "batch",
+                              .spread = true,
+                              .fill = write_features,
+                              .user = tr};
+}
+
+static m3_status open_data(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    uint32_t target = 0;
+    if (tr->keys.data[0] == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, "data", "is not set; give the data set file that `m3bsr data import` made");
+    if ((st = m3_dataset_open(tr->keys.data, &tr->set, err)) != M3_OK) return st;
+    if ((st = m3_settings_model(tr->engine, tr->settings, tr->set, &tr->config, err)) != M3_OK) return st;
+    if ((st = m3_settings_target(tr->settings, tr->set, &target, err)) != M3_OK) return st;
+    if ((st = m3_dataset_split(tr->set, target, &tr->split, err)) != M3_OK) return st;
+    if ((st = m3_data_loader_create(tr->set, tr->split, &tr->config, tr->keys.seed,
+                                    strcmp(tr->keys.empty_histories, "keep") == 0, &tr->loader, err)) != M3_OK)
+        return st;
+    tr->valid = m3_split_samples(tr->split, M3_SPLIT_VALID, &tr->valid_count);
+    if ((tr->ranks = m3_calloc(tr->valid_count, sizeof *tr->ranks)) == NULL)
+        return M3_FAIL_MEMORY(err, "ranks", tr->valid_count * sizeof *tr->ranks);
+    uint64_t steps = (m3_data_loader_batches(tr->loader) + tr->keys.accumulate - 1) / tr->keys.accumulate;
+    tr->schedule = (m3_lr_schedule){.kind = tr->keys.schedule,
+                                    .lr = tr->config.lr,
+                                    .lr_end = tr->keys.lr_end,
+                                    .beta1 = tr->config.beta1,
+                                    .beta2 = tr->config.beta2,
+                                    .warmup = tr->keys.warmup_steps,
+                                    .total = steps * tr->keys.epochs};
+    return M3_OK;
+}
+
+static m3_status make_store(m3_trainer *tr, m3_error *err)
+{
+    const m3_programs_plan plan = plan_of(tr);
+    m3_status st = m3_store_create(tr->device, tr->keys.seed, &tr->store, err);
+    if (st == M3_OK) st = write_features(tr, tr->store, err);
+    if (st == M3_OK) st = m3_programs_make(&plan, tr->store, &tr->programs, err);
+    if (st == M3_OK) {
+        tr->batch = m3_batch_of(tr->programs.step);
+        return M3_OK;
+    }
+    m3_store_free(tr->store);
+    tr->store = NULL;
+    m3_programs_explain(&plan, err);
+    return st;
+}
+
+static m3_status check_settings(const m3_trainer *tr, const char *hash, m3_error *err)
+{
+    m3_settings *old = NULL;
+    m3_error ignored = {0};
+    char room[512];
+    if (strcmp(tr->state.settings, hash) == 0) return M3_OK;
+    char *path = m3_run_path(tr->run.folder, "settings.yaml");
+    if (path == NULL) return M3_FAIL_MEMORY(err, tr->run.folder, strlen(tr->run.folder) + 16);
+    const char *key = NULL;
+    if (m3_settings_load(path, &old, &ignored) == M3_OK) key = m3_settings_difference(tr->settings, &tr->config, old);
+    m3_status st;
+    if (key == NULL) {
+        st = M3_FAIL(err, M3_ERR_INVALID, tr->run.folder,
+                     "was trained with other settings; go on with the settings of its settings.yaml");
+    } else {
+        const m3_setting *s = m3_setting_find(tr->settings, key);
+        const char *was = m3_settings_get(old, key);
+        st = M3_FAIL(err, M3_ERR_INVALID, key,
+                     "is '%s' now and was '%s' when the run was saved; give the old value, "
+                     "or start a new run",
+                     s != NULL ? m3_setting_text(s, &tr->config, room) : "not set", was != NULL ? was : "not set");
+        m3_setting_blame(s, err);
+    }
+    m3_settings_free(old);
+    m3_free(path);
+    return st;
+}
+
+/* Where to go on. The tensors come later, when the store has them. */
+static m3_status find_state(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    char hash[17];
+    uint64_t data = m3_dataset_checksum(tr->set);
+    m3_settings_hash(tr->settings, &tr->config, hash);
+    tr->state = (m3_trainer_state){.best = -1.0, .seed = tr->keys.seed, .data = data};
+    (void)snprintf(tr->state.settings, sizeof tr->state.settings, "%s", hash);
+    tr->last = m3_run_path(tr->run.folder, "last.safetensors");
+    tr->best = m3_run_path(tr->run.folder, "best.safetensors");
+    if (tr->last == NULL || tr->best == NULL) return M3_FAIL_MEMORY(err, tr->run.folder, strlen(tr->run.folder) + 32);
+    /* An epoch's end saves the best before the last, and both whole. */
+    tr->resume_from = access(tr->last, F_OK) == 0 || access(tr->best, F_OK) != 0 ? tr->last : tr->best;
+    if (!tr->options.resume || access(tr->resume_from, F_OK) != 0)
+        return M3_OK; /* stopped before the first checkpoint */
+    if ((st = m3_checkpoint_load(tr->resume_from, NULL, &tr->state, err)) != M3_OK) return st;
+    if (tr->state.data != data)
+        return M3_FAIL(err, M3_ERR_INVALID, tr->keys.data,
+                       "has the checksum %016llx; the run was trained on a set with %016llx. Give that set",
+                       (unsigned long long)data, (unsigned long long)tr->state.data);
+    if ((st = check_settings(tr, hash, err)) != M3_OK) return st;
+    if (tr->state.batch > m3_data_loader_batches(tr->loader) || tr->state.rows > m3_data_loader_samples(tr->loader))
+        return M3_FAIL(err, M3_ERR_INVALID, tr->resume_from, "stands at batch %llu of %llu; the file is damaged",
+                       (unsigned long long)tr->state.batch, (unsigned long long)m3_data_loader_batches(tr->loader));
+    tr->saved = true;
+    tr->saved_steps = tr->state.steps;
+    return M3_OK;
+}
+
+static uint64_t parameter_count(const m3_store *store)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < m3_store_count(store); i++) {
+        m3_store_entry entry, moment;
+        char name[M3_ERROR_SUBJECT];
+        m3_store_at(store, i, &entry);
+        (void)snprintf(name, sizeof name, "adam.m.%s", entry.name);
+        if (m3_store_find(store, name, &moment)) count += m3_shape_count(&entry.shape);
+    }
+    return count;
+}
+
+static m3_status write_start(m3_trainer *tr, m3_error *err)
+{
+    uint64_t skipped = m3_data_loader_skipped(tr->loader);
+    if (skipped != 0)
+        m3_engine_log(tr->engine, M3_LOG_INFO, "%llu training samples have an empty history and are skipped",
+                      (unsigned long long)skipped);
+    if (tr->valid_count == 0)
+        m3_engine_log(tr->engine, M3_LOG_WARN,
+                      "no user has three target items, so nothing is validated: all %llu epochs are trained and "
+                      "last.safetensors is the result",
+                      (unsigned long long)tr->keys.epochs);
+    if (tr->state.log_bytes != 0) return M3_OK;
+    return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I}", "event", "start", "samples",
+                      (json_int_t)m3_data_loader_samples(tr->loader), "skipped", (json_int_t)skipped, "valid",
+                      (json_int_t)tr->valid_count, "batches", (json_int_t)m3_data_loader_batches(tr->loader),
+                      "parameters", (json_int_t)parameter_count(tr->store), "device", m3_device_name(tr->device),
+                      "seed", (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL));
+}
+
+m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
+{
+    m3_status st;
+    if ((st = open_data(tr, err)) != M3_OK) return st;
+    if ((st = m3_run_open(&tr->run, folder, tr->options.resume, err)) != M3_OK) return st;
+    if ((st = find_state(tr, err)) != M3_OK) return st;
+    if ((st = make_store(tr, err)) != M3_OK) return st;
+    if (tr->saved && (st = m3_checkpoint_load(tr->resume_from, tr->store, &tr->state, err)) != M3_OK) return st;
+    if ((st = m3_run_open_log(&tr->run, tr->state.log_bytes, err)) != M3_OK) return st;
+    char *path = m3_run_path(folder, "settings.yaml");
+    if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
+    st = m3_settings_write(tr->settings, &tr->config, path, err);
+    m3_free(path);
+    if (st != M3_OK) return st;
+    if (tr->options.profile != NULL && (st = m3_trace_create(tr->options.profile, &tr->trace, err)) != M3_OK) return st;
+    return write_start(tr, err);
+}
+
+void m3_trainer_fini(m3_trainer *tr)
+{
+    m3_trace_free(tr->trace);
+    m3_run_close(&tr->run);
+    m3_programs_free(&tr->programs);
+    m3_store_free(tr->store);
+    m3_data_loader_free(tr->loader);
+    m3_split_free(tr->split);
+    m3_dataset_close(tr->set);
+    m3_free(tr->ranks);
+    m3_free(tr->last);
+    m3_free(tr->best);
+}

@@ -1,0 +1,195 @@
+/* train: m3_train(). An epoch is its batches in the order of data_loader.c, then a full ranking of the validation
+ * samples; the best epoch and the last are saved. */
+#include "m3bsr/train.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/run/report.h"
+#include "core/runtime/engine.h"
+#include "core/serve/rank.h"
+#include "core/train/trainer.h"
+
+/* Steps. */
+
+static void report_progress(const m3_trainer *tr, const char *note)
+{
+    if (tr->options.progress == NULL) return;
+    uint64_t accumulate = tr->keys.accumulate,
+             kept = tr->recent_count < M3_RECENT_STEPS ? tr->recent_count : M3_RECENT_STEPS;
+    double sum = 0.0, seconds = m3_seconds() - tr->epoch_began;
+    for (uint64_t i = 0; i < kept; i++) sum += tr->recent[i];
+    double rate = seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0;
+    double left = (double)(m3_data_loader_samples(tr->loader) - tr->state.rows);
+    const m3_progress progress = {.size = M3_STRUCT_SIZE(m3_progress, note),
+                                  .epoch = tr->state.epoch + 1,
+                                  .epochs = (uint32_t)tr->keys.epochs,
+                                  .step = (tr->state.batch + accumulate - 1) / accumulate,
+                                  .epoch_steps = (m3_data_loader_batches(tr->loader) + accumulate - 1) / accumulate,
+                                  .loss = kept != 0 ? sum / (double)kept : 0.0,
+                                  .samples_per_s = rate,
+                                  .seconds_left = rate > 0.0 ? left / rate : 0.0,
+                                  .note = note};
+    tr->options.progress(tr->options.user, &progress);
+}
+
+static bool stopped(const m3_trainer *tr)
+{
+    return (tr->options.stop != NULL && *tr->options.stop != 0) ||
+           (tr->options.stop_after != 0 && tr->done >= tr->options.stop_after);
+}
+
+static m3_status save_and_stop(m3_trainer *tr, m3_error *err)
+{
+    m3_status st = m3_trainer_save(tr, err);
+    if (st != M3_OK) return st;
+    return M3_FAIL(err, M3_ERR_INTERRUPTED, tr->run.folder,
+                   "stopped in epoch %u after step %llu; all of it is saved. Go on with: m3bsr train %s/settings.yaml "
+                   "--out %s --resume",
+                   tr->state.epoch + 1, (unsigned long long)tr->state.steps, tr->run.folder, tr->run.folder);
+}
+
+static m3_status run_steps(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    uint64_t every = tr->keys.checkpoint_steps;
+    m3_data_loader_shuffle(tr->loader, tr->state.epoch);
+    while (tr->state.batch < m3_data_loader_batches(tr->loader)) {
+        if (stopped(tr)) return save_and_stop(tr, err);
+        if ((st = m3_trainer_step(tr, err)) != M3_OK) return st;
+        report_progress(tr, NULL);
+        if (every != 0 && tr->state.steps % every == 0 && (st = m3_trainer_save(tr, err)) != M3_OK) return st;
+    }
+    return stopped(tr) ? save_and_stop(tr, err) : M3_OK;
+}
+
+/* An epoch. */
+
+static double metric_value(const m3_metrics *m, const char *name)
+{
+    static const char *const cuts[M3_METRIC_CUTS] = {"@5", "@10", "@20"};
+    const char *cut = strchr(name, '@');
+    for (int i = 0; i < M3_METRIC_CUTS; i++) {
+        if (strcmp(cut, cuts[i]) != 0) continue;
+        return name[0] == 'h' ? m->hr[i] : name[0] == 'n' ? m->ndcg[i] : m->mrr[i];
+    }
+    return 0.0;
+}
+
+static m3_status validate(m3_trainer *tr, bool *better, m3_error *err)
+{
+    m3_status st;
+    tr->metrics = (m3_metrics){0};
+    *better = false;
+    if (tr->valid_count == 0) return M3_OK;
+    st = m3_rank_samples(tr->programs.infer, tr->set, tr->split, tr->valid, tr->valid_count, tr->ranks, err);
+    if (st != M3_OK) return st;
+    for (uint64_t i = 0; i < tr->valid_count; i++) m3_metrics_add(&tr->metrics, tr->ranks[i]);
+    m3_metrics_finish(&tr->metrics);
+    double value = metric_value(&tr->metrics, tr->keys.metric);
+    *better = value > tr->state.best;
+    if (*better) {
+        tr->state.best = value;
+        tr->state.best_epoch = tr->state.epoch + 1;
+    }
+    tr->state.bad_epochs = *better ? 0 : tr->state.bad_epochs + 1;
+    return M3_OK;
+}
+
+static json_t *metrics_json(const m3_metrics *m)
+{
+    return m->samples == 0
+               ? json_null()
+               : json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "hr@5", m->hr[0], "hr@10", m->hr[1],
+                           "hr@20", m->hr[2], "ndcg@5", m->ndcg[0], "ndcg@10", m->ndcg[1], "ndcg@20", m->ndcg[2],
+                           "mrr@5", m->mrr[0], "mrr@10", m->mrr[1], "mrr@20", m->mrr[2]);
+}
+
+static m3_status log_epoch(m3_trainer *tr, bool better, m3_error *err)
+{
+    const m3_trainer_state *at = &tr->state;
+    double rows = (double)at->rows, seconds = m3_seconds() - tr->epoch_began;
+    return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:f, s:f}", "event",
+                      "epoch", "epoch", (int)at->epoch + 1, "steps", (json_int_t)at->steps, m3_loss_names[0],
+                      at->sums[0] / rows, m3_loss_names[1], at->sums[1] / rows, m3_loss_names[2], at->sums[2] / rows,
+                      m3_loss_names[3], at->sums[3] / rows, m3_loss_names[4], at->sums[4] / rows, "lr",
+                      m3_lr_schedule_at(&tr->schedule, at->steps), "valid", metrics_json(&tr->metrics), "best", better,
+                      "seconds", seconds, "samples_per_s", seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0);
+}
+
+static void report_epoch(const m3_trainer *tr, double loss, bool better)
+{
+    char note[192];
+    if (tr->valid_count == 0)
+        (void)snprintf(note, sizeof note, "epoch %u: loss %.5f", tr->state.epoch + 1, loss);
+    else
+        (void)snprintf(note, sizeof note, "epoch %u: loss %.5f, valid %s %.5f%s", tr->state.epoch + 1, loss,
+                       tr->keys.metric, metric_value(&tr->metrics, tr->keys.metric), better ? ", the best so far" : "");
+    report_progress(tr, note);
+}
+
+static m3_status end_epoch(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    bool better = false;
+    if ((st = validate(tr, &better, err)) != M3_OK) return st;
+    if ((st = log_epoch(tr, better, err)) != M3_OK) return st;
+    report_epoch(tr, tr->state.sums[0] / (double)tr->state.rows, better);
+    tr->state.epoch++;
+    tr->state.batch = tr->state.rows = 0;
+    memset(tr->state.sums, 0, sizeof tr->state.sums);
+    if ((st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
+    if (better && (st = m3_checkpoint_save(tr->best, tr->store, &tr->state, err)) != M3_OK) return st;
+    return m3_trainer_save(tr, err);
+}
+
+static bool is_early(const m3_trainer *tr)
+{
+    return tr->keys.patience != 0 && tr->state.bad_epochs >= tr->keys.patience && tr->state.batch == 0;
+}
+
+static m3_status run_epochs(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    tr->began = m3_seconds();
+    while (tr->state.epoch < tr->keys.epochs && !is_early(tr)) {
+        tr->epoch_began = m3_seconds();
+        tr->epoch_rows = 0;
+        if ((st = run_steps(tr, err)) != M3_OK) return st;
+        if ((st = end_epoch(tr, err)) != M3_OK) return st;
+    }
+    return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:i, s:f, s:b}", "event", "end", "epochs", (int)tr->state.epoch,
+                      "steps", (json_int_t)tr->state.steps, "best_epoch", (int)tr->state.best_epoch, "best_metric",
+                      tr->state.best_epoch != 0 ? tr->state.best : 0.0, "early", is_early(tr));
+}
+
+static void fill_result(const m3_trainer *tr, m3_train_result *result)
+{
+    if (!M3_HAS(result, m3_train_result, early)) return;
+    result->epochs = tr->state.epoch;
+    result->best_epoch = tr->state.best_epoch;
+    result->steps = tr->state.steps;
+    result->best_metric = tr->state.best_epoch != 0 ? tr->state.best : 0.0;
+    result->seconds = tr->began > 0.0 ? m3_seconds() - tr->began : 0.0;
+    result->early = is_early(tr);
+}
+
+m3_status m3_train(m3_device *device, const m3_settings *settings, const char *run, const m3_train_options *options,
+                   m3_train_result *result, m3_error *err)
+{
+    m3_status st;
+    m3_trainer tr = {.device = device, .engine = m3_device_engine(device), .settings = settings};
+    if (options != NULL)
+        memcpy(&tr.options, options, options->size < sizeof tr.options ? options->size : sizeof tr.options);
+    m3_settings_training(settings, &tr.keys);
+    if ((st = m3_trainer_init(&tr, run, err)) != M3_OK) goto done;
+    if ((st = run_epochs(&tr, err)) != M3_OK && st != M3_ERR_INTERRUPTED) goto done;
+    m3_status written = m3_report_write(run, st == M3_OK ? err : NULL);
+    if (tr.trace != NULL && written == M3_OK) written = m3_trace_finish(tr.trace, st == M3_OK ? err : NULL);
+    if (st == M3_OK) st = written;
+done:
+    fill_result(&tr, result);
+    m3_trainer_fini(&tr);
+    return st;
+}

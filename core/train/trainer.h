@@ -1,0 +1,69 @@
+/* trainer: what a call of m3_train() works on: setup.c fills it, step.c does a step, train.c counts epochs. */
+#ifndef M3_CORE_TRAIN_TRAINER_H
+#define M3_CORE_TRAIN_TRAINER_H
+
+#include "core/programs/programs.h"
+#include "core/run/checkpoint.h"
+#include "core/run/run.h"
+#include "core/run/trace.h"
+#include "core/settings/settings.h"
+#include "core/train/data_loader.h"
+#include "core/train/lr_schedule.h"
+#include "m3bsr/serve.h"
+#include "m3bsr/train.h"
+
+enum { M3_RECENT_STEPS = 32 };
+
+typedef struct m3_trainer {
+    /* Given by the caller. */
+    m3_device *device;
+    m3_engine *engine;
+    const m3_settings *settings;
+    m3_training keys; /* training's own keys of the settings */
+    m3_train_options options;
+
+    /* Data. */
+    m3_model_config config;
+    m3_dataset *set;
+    m3_split *split;
+    m3_data_loader *loader;
+    const m3_sample *valid;
+    uint64_t valid_count;
+    uint32_t *ranks; /* [valid_count] */
+
+    /* What computes. */
+    m3_store *store;
+    m3_programs programs;
+    m3_batch batch; /* inputs of programs.step */
+    m3_lr_schedule schedule;
+
+    /* The run directory. */
+    m3_run run;
+    char *last, *best;       /* paths of the checkpoints */
+    const char *resume_from; /* the one of them to resume from */
+    bool saved;              /* there is a last checkpoint, made after saved_steps */
+    uint64_t saved_steps;
+    m3_trace *trace; /* NULL when none is wanted or when it is complete */
+
+    /* How far it is. */
+    m3_trainer_state state; /* all that a checkpoint keeps beside the tensors */
+    m3_metrics metrics;     /* of the epoch's validation */
+    uint64_t done;          /* steps of this call */
+    double began, epoch_began;
+    uint64_t epoch_rows;            /* of this call */
+    double recent[M3_RECENT_STEPS]; /* losses of the last steps, a ring */
+    uint64_t recent_count;          /* since this call began */
+} m3_trainer;
+
+/** Make the trainer ready for its next step. The caller has filled the first section, zeroed the others, and calls
+ * m3_trainer_fini() whatever comes.
+ * @param folder  The run directory. */
+m3_status m3_trainer_init(m3_trainer *trainer, const char *folder, m3_error *err);
+void m3_trainer_fini(m3_trainer *trainer);
+
+/** One step; some of the first steps go into the trace when one is wanted. */
+m3_status m3_trainer_step(m3_trainer *trainer, m3_error *err);
+/** Write the last checkpoint. Called between steps alone. */
+m3_status m3_trainer_save(m3_trainer *trainer, m3_error *err);
+
+#endif
