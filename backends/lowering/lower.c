@@ -118,12 +118,15 @@ static void too_many(lower_dispatch *d, const char *what, uint32_t most)
     (void)M3_FAIL(&d->list->error, M3_ERR_INTERNAL, d->entry, "a dispatch of it has more than %u %s", most, what);
 }
 
-void lower_constant(lower_dispatch *d, const char *name, int32_t value)
+void lower_constant(lower_dispatch *d, const char *name, uint64_t value)
 {
+    if (value > INT32_MAX && !failed(d->list))
+        (void)M3_FAIL(&d->list->error, M3_ERR_RANGE, d->entry, "constant %s: %llu does not fit into 31 bits", name,
+                      (unsigned long long)value);
     if (d->constant_count == LOWER_MAX_CONSTANTS)
         too_many(d, "constants", LOWER_MAX_CONSTANTS);
     else
-        d->constants[d->constant_count++] = (lower_constant_value){name, value};
+        d->constants[d->constant_count++] = (lower_constant_value){name, (int32_t)value};
 }
 
 void lower_bind(lower_dispatch *d, lower_view view, bool read, bool write)
@@ -221,7 +224,7 @@ void lower_items(lower_dispatch *d, uint64_t items)
 
 void lower_rows(lower_dispatch *d, uint64_t rows, uint32_t lanes)
 {
-    lower_constant(d, "LANES", (int32_t)lanes);
+    lower_constant(d, "LANES", lanes);
     if (lanes == 1)
         lower_items(d, rows);
     else

@@ -121,7 +121,7 @@ void lower_list_fini(lower_list *l);
 
 /* Writing a dispatch. None fails: the list keeps the first error. */
 lower_dispatch *lower_begin(lower_list *l, const char *source, const char *entry);
-void lower_constant(lower_dispatch *d, const char *name, int32_t value);
+void lower_constant(lower_dispatch *d, const char *name, uint64_t value);
 /* The tensor's memory; NULL or no elements: LOWER_NOTHING. lower_update reads and writes. */
 void lower_read(lower_dispatch *d, const m3_tensor *x);
 void lower_write(lower_dispatch *d, const m3_tensor *x);

@@ -71,7 +71,7 @@ void lower_product_sum(lower_list *l, const lower_product *p, lower_view part, u
     const uint64_t count = products(p) * p->m * p->n;
     const bool processor = l->traits->lanes == 1;
     lower_dispatch *d = lower_begin(l, processor ? "matmul_processor" : "matmul", "sum_parts");
-    if (processor) lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    if (processor) lower_constant(d, "VECTOR", l->traits->vector);
     lower_bind(d, part, true, false);
     bind_finish(d, p);
     lower_write(d, p->y);

@@ -135,12 +135,12 @@ void lower_processor_emit(lower_list *l, const lower_product *p, const char *nam
     const block b = choose_block(p, l->traits, name);
     const lower_view part = lower_product_parts(l, p, b.parts);
     lower_dispatch *d = lower_begin(l, "matmul_processor", "product");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_constant(d, "TRANSPOSE_A", p->transpose_a);
-    lower_constant(d, "ROWS", (int32_t)b.tile_rows);
-    lower_constant(d, "VECTORS", (int32_t)b.vectors);
+    lower_constant(d, "ROWS", b.tile_rows);
+    lower_constant(d, "VECTORS", b.vectors);
     lower_constant(d, "DIRECT", b.direct);
-    lower_constant(d, "KEPT", (int32_t)b.kept);
+    lower_constant(d, "KEPT", b.kept);
     lower_constant(d, "PAD", PAD);
     lower_read(d, p->a);
     lower_read(d, p->b);

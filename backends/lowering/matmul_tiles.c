@@ -119,11 +119,11 @@ void lower_tiles_emit(lower_list *l, const lower_product *p, const char *name)
     lower_dispatch *d = lower_begin(l, "matmul", "product");
     lower_constant(d, "TRANSPOSE_A", p->transpose_a);
     lower_constant(d, "TRANSPOSE_B", p->transpose_b);
-    lower_constant(d, "TM", (int32_t)t->rows);
-    lower_constant(d, "TN", (int32_t)t->columns);
-    lower_constant(d, "TK", (int32_t)t->steps);
-    lower_constant(d, "RM", (int32_t)t->item_rows);
-    lower_constant(d, "RN", (int32_t)t->item_columns);
+    lower_constant(d, "TM", t->rows);
+    lower_constant(d, "TN", t->columns);
+    lower_constant(d, "TK", t->steps);
+    lower_constant(d, "RM", t->item_rows);
+    lower_constant(d, "RN", t->item_columns);
     lower_read(d, p->a);
     lower_read(d, p->b);
     lower_product_bind(d, p, part, parts);

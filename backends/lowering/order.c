@@ -80,14 +80,14 @@ static void emit_pass(lower_list *l, const pass *p, lower_view counts, lower_ord
     if (!whole) {
         lower_dispatch *d = lower_begin(l, "sort", "order_count");
         lower_rows(d, groups, p->blocks.lanes);
-        lower_constant(d, "KEYS", (int32_t)p->keys);
+        lower_constant(d, "KEYS", p->keys);
         lower_bind(d, p->key, true, false);
         lower_bind(d, counts, false, true);
         pass_words(d, p);
     }
     lower_dispatch *d = lower_begin(l, "sort", "order_move");
     lower_rows(d, groups, p->blocks.lanes);
-    lower_constant(d, "KEYS", (int32_t)p->keys);
+    lower_constant(d, "KEYS", p->keys);
     lower_constant(d, "WHOLE", whole);
     lower_bind(d, p->key, true, false);
     lower_bind(d, p->place, true, false);

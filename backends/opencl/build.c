@@ -17,16 +17,34 @@ static const embedded sources[] = {
 #include "opencl.inc"
 };
 
+static const embedded contracts[] = {
+#include "contract.inc"
+};
+
 static const char *const standard = "-cl-std=CL1.2 ";
+
+enum { MAX_TEXTS = 4 }; /* of a program */
+
+static const char *find_text(const embedded *files, size_t count, const char *name, const char *ending)
+{
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(files[i].name, name, length) == 0 && strcmp(files[i].name + length, ending) == 0)
+            return (const char *)files[i].text;
+    return NULL;
+}
 
 /* The text of shaders/opencl/NAME.cl, or NULL. */
 static const char *find_source(const char *name)
 {
-    const size_t length = strlen(name);
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
-        if (strncmp(sources[i].name, name, length) == 0 && strcmp(sources[i].name + length, ".cl") == 0)
-            return (const char *)sources[i].text;
-    return NULL;
+    return find_text(sources, sizeof sources / sizeof sources[0], name, ".cl");
+}
+
+/* The text of shaders/contract/NAME.h. */
+static const char *find_contract(const char *name)
+{
+    const char *text = find_text(contracts, sizeof contracts / sizeof contracts[0], name, ".h");
+    return text != NULL ? text : "";
 }
 
 /* What the compiler said, as far as it fits into a message; all of it goes to the log. */
@@ -140,8 +158,10 @@ static m3_status program_of(m3_device_impl *device, const char *name, const char
     cl_program program = NULL;
     *found = find_program(device, name, options);
     if (*found != NULL) return M3_OK;
-    const char *about[] = {texts[0], texts[count - 1], options};
-    const opencl_key key = opencl_cache_key(device, about, 3);
+    const char *about[MAX_TEXTS + 1];
+    for (cl_uint i = 0; i < count; i++) about[i] = texts[i];
+    about[count] = options;
+    const opencl_key key = opencl_cache_key(device, about, count + 1);
     const uint64_t start = lower_now_ns();
     program = from_cache(device, key);
     if (program != NULL) {
@@ -171,13 +191,13 @@ m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const
 {
     char line[96], all[1024];
     opencl_program *program = NULL;
-    const char *texts[3] = {find_source("common"), line, find_source(source)};
-    if (texts[2] == NULL)
+    const char *texts[MAX_TEXTS] = {find_source("common"), find_contract(source), line, find_source(source)};
+    if (texts[MAX_TEXTS - 1] == NULL)
         return M3_FAIL(err, M3_ERR_INTERNAL, source, "there is no such source in shaders/opencl; kernel %s", entry);
     (void)snprintf(line, sizeof line, "\n#line 1 \"%s.cl\"\n", source);
     if (snprintf(all, sizeof all, "%s%s", standard, options) >= (int)sizeof all)
         return M3_FAIL(err, M3_ERR_INTERNAL, source, "too many constants: %s", options);
-    m3_status st = program_of(device, source, texts, 3, all, &program, err);
+    m3_status st = program_of(device, source, texts, MAX_TEXTS, all, &program, err);
     return st == M3_OK ? kernel_of(device, program, entry, kernel, err) : st;
 }
 

@@ -3,6 +3,33 @@
  * A kernel's parameters are buffers, then words, in the order in which backends/lowering/ops/NAME.c lists them. A buffer is
  * a pointer and bytes into it, so a kernel begins with OPEN for each. Constants (-D) are listed there too. */
 
+/* A kernel whose parameters are those of the contract, and its buffers from where they begin. */
+#define KERNEL(entry) kernel void entry(CONTRACT_##entry(NONE_2, PARAMETER_BUFFER, PARAMETER_WORD))
+#define OPEN_BUFFERS(entry) CONTRACT_##entry(NONE_2, OPEN_BUFFER, NONE_2)
+
+#define NONE_2(a, b)
+#define PARAMETER_BUFFER(k, access, type, name) COMMA_##k global ACCESS_##access TYPE_##type *name, const ulong name##_at
+#define PARAMETER_WORD(type, name) , TYPE_##type name
+#define OPEN_BUFFER(k, access, type, name) name = (global void *)((global uchar *)name + name##_at);
+#define ACCESS_read const
+#define ACCESS_write
+#define ACCESS_update
+#define TYPE_f32 float
+#define TYPE_u32 uint
+#define TYPE_i32 int
+#define TYPE_u8  uchar
+#define COMMA_0
+#define COMMA_1 ,
+#define COMMA_2 ,
+#define COMMA_3 ,
+#define COMMA_4 ,
+#define COMMA_5 ,
+#define COMMA_6 ,
+#define COMMA_7 ,
+#define COMMA_8 ,
+#define COMMA_9 ,
+#define COMMA_10 ,
+
 #define IN(type, name)  global const type *name, const ulong name##_at
 #define OUT(type, name) global type *name, const ulong name##_at
 #define OPEN(name)      name = (global void *)((global uchar *)name + name##_at)

@@ -43,14 +43,9 @@ inline gates gates_of(global const float *xi, global const float *hh, uint width
     return g;
 }
 
-kernel void gru_cell(IN(float, xi), IN(float, hh), IN(float, h), IN(uchar, mask), OUT(float, y), uint count, uint piece,
-                     uint width)
+KERNEL(gru_cell)
 {
-    OPEN(xi);
-    OPEN(hh);
-    OPEN(h);
-    OPEN(mask);
-    OPEN(y);
+    OPEN_BUFFERS(gru_cell)
     uint at = ITEM * piece;
     const uint end = at < count ? min(at + piece, count) : at;
     while (at < end) {
@@ -69,17 +64,9 @@ kernel void gru_cell(IN(float, xi), IN(float, hh), IN(float, h), IN(uchar, mask)
     }
 }
 
-kernel void gru_cell_grad(IN(float, xi), IN(float, hh), IN(float, h), IN(uchar, mask), IN(float, dy), OUT(float, dxi),
-                          OUT(float, dhh), OUT(float, dh), uint count, uint piece, uint width)
+KERNEL(gru_cell_grad)
 {
-    OPEN(xi);
-    OPEN(hh);
-    OPEN(h);
-    OPEN(mask);
-    OPEN(dy);
-    OPEN(dxi);
-    OPEN(dhh);
-    OPEN(dh);
+    OPEN_BUFFERS(gru_cell_grad)
     uint at = ITEM * piece;
     const uint end = at < count ? min(at + piece, count) : at;
     while (at < end) {

@@ -8,6 +8,32 @@
  * rest is padding, because places are aligned. */
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 
+/* What the contract has of the entry that is built. */
+#define DECLARE_CONTRACT(entry) DECLARE_ENTRY(entry)
+#define DECLARE_ENTRY(entry)                                        \
+    CONTRACT_##entry(DECLARE_CONSTANT, DECLARE_BUFFER, NONE_2)      \
+    layout(push_constant, std430) uniform Words                     \
+    {                                                               \
+        CONTRACT_##entry(NONE_2, NONE_4, DECLARE_WORD)              \
+    };
+
+#define NONE_2(a, b)
+#define NONE_4(a, b, c, d)
+#define DECLARE_CONSTANT(k, name) layout(constant_id = 3 + k) const uint name = 1u;
+#define DECLARE_BUFFER(k, access, type, name) \
+    layout(set = 0, binding = k, std430) ACCESS_##access buffer Buffer##k { STORED_##type name[]; };
+#define DECLARE_WORD(type, name) TYPE_##type name;
+#define ACCESS_read readonly
+#define ACCESS_write
+#define ACCESS_update
+#define TYPE_f32 float
+#define TYPE_u32 uint
+#define TYPE_i32 int
+#define STORED_f32 float
+#define STORED_u32 uint
+#define STORED_i32 int
+#define STORED_u8 uint
+
 #define CONSTANT(k, name)    layout(constant_id = 3 + k) const int name = 1
 #define IN(k, type, name)    layout(set = 0, binding = k, std430) readonly buffer Buffer##k { type name[]; }
 #define OUT(k, type, name)   layout(set = 0, binding = k, std430) buffer Buffer##k { type name[]; }

@@ -9,24 +9,9 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "math.glsl"
+#include "shaders/contract/gru.h"
 
-CONSTANT(0, VECTOR);
-IN(0, float, xi);
-IN(1, float, hh);
-IN(2, float, h);
-IN(3, uint, mask);
-#ifdef ENTRY_gru_cell
-OUT(4, float, y);
-#else
-IN(4, float, dy);
-OUT(5, float, dxi);
-OUT(6, float, dhh);
-OUT(7, float, dh);
-#endif
-WORDS
-{
-    uint count, piece, width;
-};
+DECLARE_CONTRACT(ENTRY)
 
 struct gates {
     float r, z, n, hidden; /* hidden: hh_n */

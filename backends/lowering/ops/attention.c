@@ -85,11 +85,11 @@ static void emit_shared(lower_list *l, const m3_node *node, const shape *s)
     const blocks b = blocks_of(l->traits, s);
     const uint64_t parts = gradient || b.lanes == 1 ? 1 : lower_parts(s->queries, b.queries);
     lower_dispatch *d = lower_begin(l, "attention", gradient ? "attend_grad" : "attend");
-    lower_constant(d, "VECTOR", (int32_t)b.vector);
-    lower_constant(d, "WIDTH", (int32_t)s->width);
-    lower_constant(d, "QUERIES", (int32_t)b.queries);
-    lower_constant(d, "KEYS", (int32_t)b.keys);
-    lower_constant(d, "TILE", (int32_t)b.tile);
+    lower_constant(d, "VECTOR", b.vector);
+    lower_constant(d, "WIDTH", s->width);
+    lower_constant(d, "QUERIES", b.queries);
+    lower_constant(d, "KEYS", b.keys);
+    lower_constant(d, "TILE", b.tile);
     lower_constant(d, "AGAIN", s->keys > b.keys);
     lower_constant(d, "GRADIENT", gradient);
     for (uint32_t i = 0; i < node->in_count; i++) lower_read(d, node->in[i]);
@@ -113,9 +113,9 @@ static lower_dispatch *begin_alone(lower_list *l, const m3_node *node, const sha
 {
     const uint32_t queries = part_of(s->queries, most_queries), keys = part_of(s->keys, most_keys);
     lower_dispatch *d = lower_begin(l, "attention_alone", entry);
-    lower_constant(d, "WIDTH", (int32_t)s->width);
-    lower_constant(d, "QUERIES", (int32_t)queries);
-    lower_constant(d, "KEYS", (int32_t)keys);
+    lower_constant(d, "WIDTH", s->width);
+    lower_constant(d, "QUERIES", queries);
+    lower_constant(d, "KEYS", keys);
     lower_constant(d, "AGAIN", s->keys > keys);
     for (uint32_t i = 0; i < node->in_count; i++) lower_read(d, node->in[i]);
     put_shape(d, s);

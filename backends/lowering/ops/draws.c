@@ -13,8 +13,8 @@ static void lower(lower_list *l, const m3_node *node)
     if (count == 0) return;
     lower_dispatch *d = lower_begin(l, "draws", "draw");
     lower_constant(d, "KIND", strcmp(name, "philox") == 0 ? 0 : strcmp(name, "random_uniform") == 0 ? 1 : 2);
-    lower_constant(d, "VECTOR", (int32_t)vector);
-    lower_constant(d, "PART", (int32_t)part);
+    lower_constant(d, "VECTOR", vector);
+    lower_constant(d, "PART", part);
     lower_read(d, node->in[0]);
     lower_write(d, node->out[0]);
     lower_u32(d, count);

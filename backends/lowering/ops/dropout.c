@@ -10,7 +10,7 @@ static void lower(lower_list *l, const m3_node *node)
     const uint64_t piece = lower_parts(lower_piece(l->traits, count, sizeof(float)), block) * block;
     if (count == 0) return;
     lower_dispatch *d = lower_begin(l, "dropout", "drop");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_read(d, node->in[0]);
     lower_read(d, node->in[1]);
     lower_write(d, node->out[0]);

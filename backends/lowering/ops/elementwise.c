@@ -69,10 +69,10 @@ static void lower(lower_list *l, const m3_node *node)
         if (axes.stride[k][axes.rank - 1] != 0) moves |= 1u << k;
 
     lower_dispatch *d = lower_begin(l, "elementwise", "map");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
-    lower_constant(d, "OP", (int32_t)function);
-    lower_constant(d, "FROM", (int32_t)seen(sees, node->in[last_input]->dtype));
-    lower_constant(d, "TO", (int32_t)seen(sees, out->dtype));
+    lower_constant(d, "VECTOR", l->traits->vector);
+    lower_constant(d, "OP", function);
+    lower_constant(d, "FROM", seen(sees, node->in[last_input]->dtype));
+    lower_constant(d, "TO", seen(sees, out->dtype));
     for (uint32_t k = 0; k < LOWER_MAX_OPERANDS; k++) lower_read(d, k < node->in_count ? node->in[k] : NULL);
     lower_write(d, out);
     lower_bind(d, outer_axes(l, &axes), true, false);

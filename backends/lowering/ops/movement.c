@@ -50,9 +50,9 @@ static void settle(box *b)
     if (b->rank == 0) b->axis[b->rank++] = (axis){1, 0, 1, 1};
 }
 
-static int32_t element_bytes(const m3_tensor *x)
+static uint64_t element_bytes(const m3_tensor *x)
 {
-    return (int32_t)m3_dtype_bytes(x->dtype);
+    return m3_dtype_bytes(x->dtype);
 }
 
 /* Items and elements of what turns a matrix. */
@@ -102,7 +102,7 @@ static void turn(lower_list *l, const m3_node *node, const box *b, uint32_t dens
         matrices *= a.extent;
     }
     lower_dispatch *d = lower_begin(l, "movement", strips ? "turn_strips" : "turn_tiles");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_constant(d, "SIZE", element_bytes(y));
     lower_read(d, node->in[0]);
     lower_write(d, y);
@@ -142,7 +142,7 @@ static void take(lower_list *l, const m3_node *node, box *b)
         memcpy(outer[rows], row, sizeof row);
     }
     lower_dispatch *d = lower_begin(l, "movement", "take");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_constant(d, "SIZE", element_bytes(y));
     lower_read(d, node->in[0]);
     lower_write(d, y);
@@ -217,7 +217,7 @@ static void emit_concat(lower_list *l, const m3_node *node)
     for (uint32_t i = along + 1; i < y->shape.rank; i++) inner *= y->shape.dim[i];
     for (uint32_t k = 0; k < node->in_count; k += JOINED) {
         lower_dispatch *d = lower_begin(l, "movement", "join");
-        lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+        lower_constant(d, "VECTOR", l->traits->vector);
         lower_constant(d, "SIZE", element_bytes(y));
         for (uint32_t i = k; i < k + JOINED; i++) lower_read(d, i < node->in_count ? node->in[i] : NULL);
         lower_update(d, y);
@@ -242,7 +242,7 @@ static void emit_iota(lower_list *l, const m3_node *node)
     if (count == 0) return;
     for (uint32_t i = along + 1; i < y->shape.rank; i++) inner *= y->shape.dim[i];
     lower_dispatch *d = lower_begin(l, "movement", "iota");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_constant(d, "SIZE", sizeof(int32_t));
     lower_write(d, y);
     lower_u32(d, count);

@@ -30,9 +30,9 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
 static lower_dispatch *begin(lower_list *l, const char *entry, uint64_t columns, uint32_t slices)
 {
     lower_dispatch *d = lower_begin(l, "norm", entry);
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
-    lower_constant(d, "COLUMNS", (int32_t)columns);
-    lower_constant(d, "SLICES", (int32_t)slices);
+    lower_constant(d, "VECTOR", l->traits->vector);
+    lower_constant(d, "COLUMNS", columns);
+    lower_constant(d, "SLICES", slices);
     return d;
 }
 

@@ -14,7 +14,7 @@ enum { CHUNK = 4096 };                                                          
 static lower_dispatch *begin(lower_list *l, const char *entry)
 {
     lower_dispatch *d = lower_begin(l, "optim", entry);
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_constant(d, "CHUNK", CHUNK);
     return d;
 }

@@ -38,9 +38,9 @@ static lower_dispatch *begin(lower_list *l, const char *entry, const rows_shape 
 {
     lower_dispatch *d = lower_begin(l, "rows", entry);
     lower_constant(d, "LANES", s->alone ? 1 : 2);
-    lower_constant(d, "VECTOR", (int32_t)s->vector);
-    lower_constant(d, "UNIT", (int32_t)s->unit);
-    lower_constant(d, "PART", (int32_t)(s->alone ? COPY_PART : s->part));
+    lower_constant(d, "VECTOR", s->vector);
+    lower_constant(d, "UNIT", s->unit);
+    lower_constant(d, "PART", (s->alone ? COPY_PART : s->part));
     return d;
 }
 
@@ -118,7 +118,7 @@ static void emit_sum(lower_list *l, const rows_shape *s, const m3_tensor *rows, 
 {
     lower_dispatch *d = lower_begin(l, "rows", "sum");
     lower_constant(d, "LANES", s->alone ? 1 : 2);
-    lower_constant(d, "VECTOR", (int32_t)s->vector);
+    lower_constant(d, "VECTOR", s->vector);
     lower_constant(d, "INTEGER", y->dtype == M3_I32);
     lower_read(d, rows);
     lower_bind(d, place, true, false);

@@ -30,8 +30,8 @@ static void emit_masked(lower_list *l, const m3_node *node)
     if (mask_rows.rank > 0) mask_rows.rank--;
     const lower_axes axes = lower_axes_of(&rows, &operand, 1);
     lower_dispatch *d = lower_begin(l, "softmax", "masked_softmax");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
-    lower_constant(d, "AXES", (int32_t)axes.rank);
+    lower_constant(d, "VECTOR", l->traits->vector);
+    lower_constant(d, "AXES", axes.rank);
     lower_constant(d, "STEP", mask_length == 1 ? 0 : 1);
     lower_read(d, x);
     lower_read(d, mask);
@@ -48,7 +48,7 @@ static void emit_loss(lower_list *l, const m3_node *node)
     const m3_tensor *x = node->in[0];
     if (m3_tensor_count(node->out[0]) == 0) return;
     lower_dispatch *d = lower_begin(l, "softmax", "cross_entropy");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_constant(d, "AXES", 1);
     lower_constant(d, "STEP", 0);
     lower_read(d, x);
@@ -64,7 +64,7 @@ static void emit_slope(lower_list *l, const m3_node *node)
     const m3_tensor *x = node->in[0];
     if (m3_tensor_count(x) == 0) return;
     lower_dispatch *d = lower_begin(l, "softmax", "cross_entropy_grad");
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_constant(d, "AXES", 1);
     lower_constant(d, "STEP", 0);
     lower_read(d, x);

@@ -25,7 +25,7 @@ static void emit_first(lower_list *l, const m3_node *node, lower_keys keys, uint
     const lower_order order = is_short ? (lower_order){0} : lower_order_rows(l, x, rows, length, keys, 0, 0);
     const uint64_t count = rows * (is_short ? length : k);
     lower_dispatch *d = lower_begin(l, "sort", is_short ? "order_short" : "order_values");
-    lower_constant(d, "KEYS", (int32_t)keys);
+    lower_constant(d, "KEYS", keys);
     lower_read(d, x);
     if (!is_short) lower_bind(d, order.place, true, false);
     lower_write(d, node->out[0]);
@@ -52,7 +52,7 @@ static void emit_sort(lower_list *l, const m3_node *node)
     }
     lower_dispatch *d = lower_begin(l, "sort", "sort_alone");
     lower_rows(d, rows, 1);
-    lower_constant(d, "KEYS", (int32_t)keys_of(x->dtype));
+    lower_constant(d, "KEYS", keys_of(x->dtype));
     lower_constant(d, "DIGIT", ALONE_DIGIT);
     lower_read(d, x);
     for (uint32_t i = 0; i < 4; i++) lower_bind(d, lower_scratch(l, bytes), true, true);
@@ -68,7 +68,7 @@ static void emit_select(lower_list *l, const m3_node *node, uint64_t rows, uint6
     lower_dispatch *d = lower_begin(l, "sort", "top_select");
     lower_rows(d, rows, lanes);
     lower_constant(d, "KEYS", LOWER_KEYS_FALLING);
-    lower_constant(d, "DIGIT", (int32_t)lower_digit_bits(lanes));
+    lower_constant(d, "DIGIT", lower_digit_bits(lanes));
     lower_constant(d, "KEEP", KEPT);
     lower_read(d, node->in[0]);
     lower_write(d, node->out[0]);
@@ -112,7 +112,7 @@ static void emit_top(lower_list *l, const m3_node *node)
     }
     lower_dispatch *d = lower_begin(l, "sort", "top_alone");
     lower_rows(d, rows, 1);
-    lower_constant(d, "VECTOR", (int32_t)l->traits->vector);
+    lower_constant(d, "VECTOR", l->traits->vector);
     lower_read(d, x);
     lower_update(d, node->out[0]);
     lower_update(d, node->out[1]);
