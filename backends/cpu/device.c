@@ -71,17 +71,18 @@ static m3_status set_option(m3_device_impl *device, const m3_option *option, con
 
 /* Threads. */
 
-typedef struct shared_task {
+/* A task with the flush-to-zero mode of its step, which each thread has to set. */
+typedef struct flush_task {
     cpu_task_fn fn;
     void *arg;
     bool flush;
-} shared_task;
+} flush_task;
 
 static void run_task(void *arg, uint32_t task, uint32_t worker)
 {
-    const shared_task *shared = arg;
-    uint32_t before = cpu_flush_begin(shared->flush);
-    shared->fn(shared->arg, task, worker);
+    const flush_task *t = arg;
+    const uint32_t before = cpu_flush_begin(t->flush);
+    t->fn(t->arg, task, worker);
     cpu_flush_end(before);
 }
 
@@ -90,9 +91,9 @@ static void run_parallel(void *pool, uint32_t tasks, cpu_task_fn fn, void *arg)
 {
     const cpu_device *device = pool;
     const m3_host *host = device->base.host;
-    shared_task shared = {fn, arg, device->flush};
+    flush_task task = {fn, arg, device->flush};
     pthread_mutex_lock(&device->backend->parallel);
-    host->parallel(host->user, tasks, run_task, &shared);
+    host->parallel(host->user, tasks, run_task, &task);
     pthread_mutex_unlock(&device->backend->parallel);
 }
 

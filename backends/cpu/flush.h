@@ -1,6 +1,7 @@
-/* flush: denormal results become 0. Moments of rows that get no gradient decay into the denormal range, where an
- * operation takes a hundred times as long, and stay there, as rounding keeps the least of them. So this is on while
- * parameters are updated (M3_OP_UPDATES), and off elsewhere. Denormal inputs are still read as they are. */
+/* flush: denormal results become 0 (the processor's flush-to-zero mode). Moments of rows that get no gradient decay
+ * into the denormal range, where an operation takes a hundred times as long, and stay there, as rounding keeps the
+ * smallest of them. So this is on while parameters are updated (M3_OP_UPDATES), and off elsewhere. Denormal inputs are
+ * still read as they are. */
 #ifndef CPU_FLUSH_H
 #define CPU_FLUSH_H
 
@@ -10,7 +11,7 @@
 #include <xmmintrin.h>
 #endif
 
-/* Returns what cpu_flush_end puts back. */
+/* Returns the mode before, which cpu_flush_end restores. */
 static inline uint32_t cpu_flush_begin(bool on)
 {
 #if defined(__SSE__)

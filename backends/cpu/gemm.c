@@ -4,10 +4,11 @@
  *     for each block of columns (its part of B stays in the second cache)
  *       for each block of the sum, in order: pack B's part into panels [k][nr], unless all is packed already
  *         for each tile of rows (A's rows stay in the first cache): for each panel: one tile of C
- *   B that is small against the caches is packed as a whole first, by all threads, and then shared. Otherwise each
- *   task packs what it needs, and the grid of tasks is chosen to pack little twice.
- *   A is read where it lies when its rows are contiguous, and else packed, a group of tiles at a time.
- *   While a tile computes it asks for what the next packing reads: memory is the narrow place of all long products. */
+ *   In BLIS's terms columns are NC, depth is KC, and a group of packed tiles of A is MC.
+ *   B that is small against the caches is packed as a whole first, by all threads, which then share it. Otherwise each
+ *   task packs what it needs, and the grid of tasks is chosen so that little is packed twice.
+ *   A is read in place when its rows are contiguous, and else packed, a group of tiles at a time.
+ *   While a tile computes it prefetches what the next packing reads: memory is the bottleneck of all long products. */
 #include "backends/cpu/gemm.h"
 
 typedef struct plan {
@@ -16,18 +17,18 @@ typedef struct plan {
     size_t depth;                   /* steps of the sum in a block; the last may have fewer */
     size_t columns;                 /* of a block of columns */
     size_t panels;                  /* of nr columns in B */
-    size_t group;                   /* tiles of A that are packed together; 0: A is read where it lies */
+    size_t group;                   /* tiles of A that are packed together; 0: A is read in place */
     size_t grid_m, grid_n;          /* rectangles of one C */
     size_t products, chunk;         /* in all, and those of one task */
-    size_t shared_batch[2];         /* B's products that differ, along each axis */
-    size_t shared_floats;           /* B packed as a whole; 0: each task packs its own */
-    size_t a_floats, worker_floats; /* a worker's panels of A, and all that it has */
+    size_t shared_batch[2];         /* products along each axis with a B of their own */
+    size_t shared_floats;           /* of B packed as a whole; 0: each task packs its own */
+    size_t a_floats, worker_floats; /* of a worker's panels of A, and of all its scratch */
     uint32_t tasks;
-    bool direct_b; /* whole panels of B are read where they lie */
+    bool direct_b; /* whole panels of B are read in place */
     float *shared, *workers;
 } plan;
 
-enum { LINE_FLOATS = 16 }; /* of a cache line: scratch is cut at lines, so that workers do not share one */
+enum { LINE_FLOATS = 16 }; /* floats of a cache line: scratch is aligned to lines, against false sharing */
 
 static size_t ceil_div(size_t a, size_t b)
 {
@@ -39,33 +40,33 @@ static size_t round_up(size_t a, size_t unit)
     return ceil_div(a, unit) * unit;
 }
 
-/* From one panel to the next. A whole number of pages would put them all into the same lines of the first cache. */
+/* The distance of panels. A whole number of pages would map them all to the same sets of the first cache. */
 static size_t panel_pitch(size_t width, size_t depth)
 {
     return round_up(width * depth, LINE_FLOATS) + LINE_FLOATS;
 }
 
-static size_t smaller(size_t a, size_t b)
+static size_t min(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* Start of part i of n nearly equal parts of a length. Even parts leave no small rest, on which tiles are slow. */
+/* Where part i starts when a length is split into n nearly equal parts: a small rest would be slow. */
 static size_t part(size_t length, size_t n, size_t i)
 {
     size_t rest = length % n;
     return length / n * i + (i < rest ? i : rest);
 }
 
-/* Rectangles of C for at most `most` tasks, such that the longest thread is short. Counted in multiply-adds per step of
- * the sum: packing an element costs about as much as `packing` of them. */
-static void choose_grid(plan *p, size_t threads, size_t most)
+/* Rectangles of C for at most `max_tasks` tasks that minimise the time of the slowest thread. The cost is counted in
+ * multiply-adds per step of the sum, of which packing an element of B or A takes as many as pack_b or pack_a. */
+static void choose_grid(plan *p, size_t threads, size_t max_tasks)
 {
     const size_t m = p->gemm->m, mr = p->kernels->mr, nr = p->kernels->nr;
     const size_t pack_b = p->shared_floats > 0 ? 0 : p->gemm->b.transposed ? 16 : 8, pack_a = p->group > 0 ? 8 : 1;
     size_t best = SIZE_MAX;
-    for (size_t gn = 1; gn <= smaller(p->panels, most); gn++) {
-        for (size_t gm = 1; gm <= smaller(ceil_div(m, mr), most / gn); gm++) {
+    for (size_t gn = 1; gn <= min(p->panels, max_tasks); gn++) {
+        for (size_t gm = 1; gm <= min(ceil_div(m, mr), max_tasks / gn); gm++) {
             size_t rows = ceil_div(m, gm), columns = ceil_div(p->panels, gn) * nr;
             size_t task = rows * columns + columns * pack_b + rows * pack_a;
             size_t cost = ceil_div(p->products * gm * gn, threads) * task;
@@ -77,7 +78,7 @@ static void choose_grid(plan *p, size_t threads, size_t most)
     }
 }
 
-/* Enough tasks that threads which are held up do not hold up the rest, each large enough to be worth handing out. */
+/* Enough tasks to balance the load when a thread is delayed, each large enough to be worth its overhead. */
 static void choose_tasks(plan *p, size_t threads)
 {
     const size_t m = p->gemm->m, tiles = ceil_div(m, p->kernels->mr);
@@ -93,7 +94,7 @@ static void choose_tasks(plan *p, size_t threads)
     p->tasks = (uint32_t)(ceil_div(p->products, p->chunk) * p->grid_m * p->grid_n);
 }
 
-/* An even cut. Sums that are not much longer than a block stay whole: C then needs no second visit. */
+/* Blocks of equal depth. Sums that are not much longer than a block stay whole: then C is not read again. */
 static size_t choose_depth(size_t k, size_t depth)
 {
     size_t blocks = k <= 3 * depth ? 1 : ceil_div(k, depth);
@@ -108,10 +109,10 @@ static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, si
 
     p->depth = choose_depth(g->k, machine->depth);
     p->panels = ceil_div(g->n, nr);
-    /* Rows whose distance is a multiple of a page fall into the same few lines of the first cache. */
+    /* Rows whose distance is a multiple of a page map to the same few sets of the first cache. */
     if (g->n > nr && (g->a.transposed || (g->a.row % 1024 == 0 && g->m > 2))) {
         size_t fitting = l2 / 8 / (mr * p->depth);
-        p->group = smaller(fitting > 0 ? fitting : 1, ceil_div(g->m, mr));
+        p->group = min(fitting > 0 ? fitting : 1, ceil_div(g->m, mr));
     }
     p->direct_b = !g->b.transposed && g->m <= 2 * mr;
     for (int axis = 0; axis < 2; axis++) p->shared_batch[axis] = g->b.batch[axis] != 0 ? g->batch[axis] : 1;
@@ -123,7 +124,7 @@ static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, si
     size_t b_floats = 0;
     if (p->shared_floats == 0) {
         size_t fitting = l2 / 4 / p->depth / nr * nr;
-        p->columns = smaller(p->columns, fitting > nr ? fitting : nr);
+        p->columns = min(p->columns, fitting > nr ? fitting : nr);
         b_floats = (p->direct_b ? 1 : p->columns / nr) * panel_pitch(nr, p->depth);
     }
     p->a_floats = p->group * panel_pitch(mr, p->depth);
@@ -154,10 +155,10 @@ static void pack_shared_task(void *arg, uint32_t task, uint32_t worker)
     const float *b =
         g->b.data + product / p->shared_batch[1] * g->b.batch[0] + product % p->shared_batch[1] * g->b.batch[1];
     (void)worker;
-    pack_b(p, p->shared + (size_t)task * nr * g->k, b, first, smaller(first + nr, g->n), 0, g->k);
+    pack_b(p, p->shared + (size_t)task * nr * g->k, b, first, min(first + nr, g->n), 0, g->k);
 }
 
-/* One product of a batch, with its operands found. */
+/* One product of a batch. */
 typedef struct product {
     const plan *p;
     const float *a, *b, *bias, *residual, *gate;
@@ -190,12 +191,12 @@ static product product_at(const plan *p, size_t index, size_t worker)
     return x;
 }
 
-/* A matrix that is asked for share by share, while others are computed with. */
+/* A matrix that is prefetched bit by bit, while others are multiplied. */
 typedef struct cursor {
     const float *data;
-    size_t row, left; /* floats between rows; rows not yet asked for */
-    size_t share;     /* rows for one tile */
-    size_t floats;    /* of a row for one stage of a tile */
+    size_t row, left; /* floats between rows; rows not yet prefetched */
+    size_t rows;      /* that one tile prefetches */
+    size_t floats;    /* of a row that one stage of a tile prefetches */
 } cursor;
 
 static cursor cursor_over(const float *data, size_t row, size_t rows, size_t floats, size_t tiles, size_t stages)
@@ -203,9 +204,9 @@ static cursor cursor_over(const float *data, size_t row, size_t rows, size_t flo
     return (cursor){data, row, rows, ceil_div(rows, tiles), ceil_div(floats, stages)};
 }
 
-static cpu_ahead cursor_next(cursor *at)
+static cpu_prefetch cursor_next(cursor *at)
 {
-    cpu_ahead ahead = {at->data, at->floats, at->row, smaller(at->share, at->left), at->floats};
+    cpu_prefetch ahead = {at->data, at->floats, at->row, min(at->rows, at->left), at->floats};
     at->data += ahead.rows * at->row;
     at->left -= ahead.rows;
     return ahead;
@@ -217,7 +218,7 @@ typedef struct block {
     size_t k0, depth;
     size_t height, tiles, panels; /* tiles down and across */
     size_t group;                 /* tiles of A that are packed together, 1 if none are */
-    cursor next_a, next_b;        /* what the packings after this one read */
+    cursor next_a, next_b;        /* over what the next packings of A and B read */
 } block;
 
 static const float *a_at(const product *x, size_t row, size_t k)
@@ -226,12 +227,13 @@ static const float *a_at(const product *x, size_t row, size_t k)
     return a->transposed ? x->a + k * a->row + row : x->a + row * a->row + k;
 }
 
-/* A for the tiles from row `top` on; then what the next group, or the first one of the next block, will pack. */
+/* Pack A for the tiles from row `top` on, and note what will be packed next: the next group, or the first one of the
+ * next block. */
 static void pack_group(const product *x, block *at, size_t top)
 {
     const plan *p = x->p;
     const cpu_gemm *g = p->gemm;
-    const size_t most = at->group * at->height, rows = smaller(most, at->row_end - top), row = g->a.row;
+    const size_t max = at->group * at->height, rows = min(max, at->row_end - top), row = g->a.row;
     if (p->group > 0)
         (g->a.transposed ? p->kernels->pack_copy : p->kernels->pack_transpose)(
             x->panel_a, panel_pitch(at->height, at->depth), at->height, a_at(x, top, at->k0), row, rows, at->depth);
@@ -239,7 +241,7 @@ static void pack_group(const product *x, block *at, size_t top)
     const bool more = top + rows < at->row_end;
     const size_t next = more ? top + rows : at->row, k = more ? at->k0 : at->k0 + at->depth;
     if (k < g->k)
-        at->next_a = cursor_over(a_at(x, next, k), row, smaller(at->depth, g->k - k), smaller(most, at->row_end - next),
+        at->next_a = cursor_over(a_at(x, next, k), row, min(at->depth, g->k - k), min(max, at->row_end - next),
                                  at->group * at->panels, at->height);
 }
 
@@ -251,7 +253,7 @@ static void pack_block(const product *x, block *at)
     if (x->shared != NULL) return;
     pack_b(p, x->panel_b, x->b, at->first + (p->direct_b ? columns / nr * nr : 0), at->end, at->k0, at->depth);
     if (!g->b.transposed && k < g->k && at->depth >= CPU_LONG_SUM)
-        at->next_b = cursor_over(x->b + k * g->b.row + at->first, g->b.row, smaller(at->depth, g->k - k), columns,
+        at->next_b = cursor_over(x->b + k * g->b.row + at->first, g->b.row, min(at->depth, g->k - k), columns,
                                  at->tiles * at->panels, at->height);
 }
 
@@ -269,7 +271,7 @@ static void point_at_a(const product *x, const block *at, cpu_tile *t, size_t ti
     }
 }
 
-/* B for a panel: packed for all, packed by this task, or where it lies. */
+/* B for a panel: packed for all, packed by this task, or in place. */
 static void point_at_b(const product *x, const block *at, cpu_tile *t, size_t panel)
 {
     const plan *p = x->p;
@@ -287,7 +289,8 @@ static void point_at_b(const product *x, const block *at, cpu_tile *t, size_t pa
     }
 }
 
-/* C, what is added to the sum, and what follows the last block. The residual comes with the first, as it may be C. */
+/* C, what is added to the sum, and the epilogue of the last block. The residual is added in the first block, as it may
+ * be C. */
 static void point_at_c(const product *x, const block *at, cpu_tile *t, size_t top)
 {
     const cpu_gemm *g = x->p->gemm;
@@ -324,7 +327,7 @@ static void compute_tile(const cpu_gemm_kernels *kernels, const cpu_tile *t)
         sum.act = CPU_ACT_NONE;
         sum.gate = NULL;
         kernels->tile(&sum);
-        kernels->finish(t);
+        kernels->epilogue(t);
     }
 }
 
@@ -334,22 +337,22 @@ static void compute_rows(const product *x, block *at, size_t tile)
     const plan *p = x->p;
     const cpu_gemm *g = p->gemm;
     const size_t nr = p->kernels->nr, top = at->row + tile * at->height;
-    cpu_tile t = {.m = smaller(at->height, at->row_end - top), .k = at->depth};
+    cpu_tile t = {.m = min(at->height, at->row_end - top), .k = at->depth};
     if (tile % at->group == 0) pack_group(x, at, top);
     point_at_a(x, at, &t, tile, top);
     point_at_c(x, at, &t, top);
-    cpu_ahead rows = {0}; /* of the next tile, where they lie */
+    cpu_prefetch rows = {0}; /* of the next tile, read in place */
     if (!g->a.transposed && p->group == 0 && top + at->height < at->row_end && at->depth >= CPU_LONG_SUM)
-        rows = (cpu_ahead){t.a + at->height * g->a.row, g->a.row, 0, 1, ceil_div(at->depth, at->panels)};
+        rows = (cpu_prefetch){t.a + at->height * g->a.row, g->a.row, 0, 1, ceil_div(at->depth, at->panels)};
     for (size_t panel = 0; panel < at->panels; panel++) {
-        t.n = smaller(nr, at->end - at->first - panel * nr);
+        t.n = min(nr, at->end - at->first - panel * nr);
         point_at_b(x, at, &t, panel);
-        t.ahead[0] = g->a.transposed ? cursor_next(&at->next_a) : rows;
-        t.ahead[1] = cursor_next(&at->next_b);
+        t.prefetch[0] = g->a.transposed ? cursor_next(&at->next_a) : rows;
+        t.prefetch[1] = cursor_next(&at->next_b);
         if (t.gate != NULL)
-            t.ahead[2] = (cpu_ahead){t.gate, t.gate_row, 0, 1, t.n};
+            t.prefetch[2] = (cpu_prefetch){t.gate, t.gate_row, 0, 1, t.n};
         else if (t.start != NULL)
-            t.ahead[2] = (cpu_ahead){t.start, t.start_row, 0, 1, t.n};
+            t.prefetch[2] = (cpu_prefetch){t.start, t.start_row, 0, 1, t.n};
         compute_tile(p->kernels, &t);
         move_columns(&t, nr);
         if (rows.rows > 0) rows.data += rows.floats;
@@ -361,7 +364,7 @@ static void compute_block(const product *x, block *at)
     const plan *p = x->p;
     const size_t rows = at->row_end - at->row;
     at->tiles = ceil_div(rows, p->kernels->mr);
-    at->height = ceil_div(rows, at->tiles); /* even tiles: a low one at the end would be slow */
+    at->height = ceil_div(rows, at->tiles); /* equal tiles: a low one at the end would be slow */
     at->tiles = ceil_div(rows, at->height);
     at->panels = ceil_div(at->end - at->first, p->kernels->nr);
     at->group = p->group > 0 ? ceil_div(at->tiles, ceil_div(at->tiles, p->group)) : 1;
@@ -376,16 +379,16 @@ static void gemm_task(void *arg, uint32_t task, uint32_t worker)
     const size_t cells = p->grid_m * p->grid_n, cell = task % cells;
     const size_t row = part(g->m, p->grid_m, cell / p->grid_n), row_end = part(g->m, p->grid_m, cell / p->grid_n + 1);
     const size_t first = part(p->panels, p->grid_n, cell % p->grid_n) * p->kernels->nr;
-    const size_t end = smaller(part(p->panels, p->grid_n, cell % p->grid_n + 1) * p->kernels->nr, g->n);
+    const size_t end = min(part(p->panels, p->grid_n, cell % p->grid_n + 1) * p->kernels->nr, g->n);
     const size_t index = task / cells * p->chunk;
-    for (size_t i = index; i < smaller(index + p->chunk, p->products); i++) {
+    for (size_t i = index; i < min(index + p->chunk, p->products); i++) {
         product x = product_at(p, i, worker);
         for (size_t column = first; column < end; column += p->columns) {
             size_t k0 = 0;
             do { /* once when k is 0 */
-                block at = {.row = row, .row_end = row_end, .first = column, .end = smaller(column + p->columns, end)};
+                block at = {.row = row, .row_end = row_end, .first = column, .end = min(column + p->columns, end)};
                 at.k0 = k0;
-                at.depth = smaller(p->depth, g->k - k0);
+                at.depth = min(p->depth, g->k - k0);
                 compute_block(&x, &at);
                 k0 += p->depth;
             } while (k0 < g->k);
@@ -403,7 +406,7 @@ size_t cpu_gemm_scratch(const cpu_machine *machine, const cpu_gemm *gemm, uint32
 
 void cpu_gemm_run(const cpu_machine *machine, const cpu_gemm *gemm, const cpu_pool *pool, void *scratch)
 {
-    enum { WORTH_SHARING = 1 << 15 }; /* floats: packing fewer takes less time than waking a thread */
+    enum { MIN_PARALLEL = 1 << 15 }; /* floats: packing fewer takes less time than waking a thread */
     plan p;
     plan_init(&p, machine, gemm, cpu_pool_threads(pool));
     if (p.tasks == 0) return;
@@ -412,12 +415,13 @@ void cpu_gemm_run(const cpu_machine *machine, const cpu_gemm *gemm, const cpu_po
     p.workers = p.shared + round_up(p.shared_floats, LINE_FLOATS);
     if (p.shared_floats > 0) {
         uint32_t panels = (uint32_t)(p.shared_batch[0] * p.shared_batch[1] * p.panels);
-        cpu_pool_run(p.shared_floats < WORTH_SHARING ? NULL : pool, panels, pack_shared_task, &p);
+        cpu_pool_run(p.shared_floats < MIN_PARALLEL ? NULL : pool, panels, pack_shared_task, &p);
     }
     cpu_pool_run(pool, p.tasks, gemm_task, &p);
 }
 
-/* Distances between rows, with one row a product the distance between products. */
+/* Do the rows of the next product follow at the same distance? *row becomes that distance where a product has one row.
+ */
 static bool follows(size_t *row, size_t batch, size_t m)
 {
     if (m == 1) *row = batch;

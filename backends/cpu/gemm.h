@@ -1,4 +1,4 @@
-/* gemm: batches of matrix products with what follows them.
+/* gemm: batches of matrix products with their epilogue.
  *   C[i,j] = act(sum_k A[i,k] B[k,j] + bias[j] + residual[i,j]) where gate[i,j] > 0, else 0
  *   A [M,K], B [K,N], C [M,N] in f32, row-major; a transposed operand lies in memory as [K,M] or [N,K].
  * An element's sum runs in an order that K alone decides: results do not depend on threads, batch or tiles. */
@@ -21,14 +21,14 @@ typedef struct cpu_gemm {
     cpu_operand a, b;
     float *c; /* written, never read. Must not overlap an input, except that residual may be c itself */
     size_t c_row, c_batch[2];
-    cpu_operand bias;     /* [n], data NULL: none; row is not used */
-    cpu_operand residual; /* [m,n], data NULL: none; never transposed */
-    cpu_operand gate;     /* [m,n], data NULL: none; never transposed */
+    cpu_operand bias;     /* [n]; data NULL: none; row is not used */
+    cpu_operand residual; /* [m,n]; data NULL: none; never transposed */
+    cpu_operand gate;     /* [m,n]; data NULL: none; never transposed */
     cpu_activation act;
 } cpu_gemm;
 
 /* Fold batch axes into M where all products share B (and bias), and rows follow one another evenly.
- * Always right, never needed; it makes fewer and larger products. */
+ * The result is the same; products are fewer and larger. */
 void cpu_gemm_merge_batch(cpu_gemm *gemm);
 
 /* Bytes of scratch for a run with this many threads. Depends on shapes, strides and transposition, not on pointers. */

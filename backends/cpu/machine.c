@@ -1,4 +1,4 @@
-/* machine: which kernels the processor can run, how large its caches are, how fast its multiply-adds. */
+/* machine: the instruction sets of the processor, its caches, and its peak of multiply-adds. */
 #include "backends/cpu/machine.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@ const char *cpu_isa_name(cpu_isa isa)
     return isa_names[isa];
 }
 
-/* The build defines CPU_HAVE_… for the sets whose kernels it made. */
+/* The build defines CPU_HAVE_… for the instruction sets whose kernels it compiled. */
 static bool isa_present(cpu_isa isa)
 {
     switch (isa) {
@@ -44,11 +44,11 @@ static m3_status isa_choose(cpu_isa *isa, const char *name, m3_error *err)
     return M3_FAIL(err, M3_ERR_INVALID, "isa", "there is no '%s'; give 'auto', 'portable', 'avx2' or 'avx512'", name);
 }
 
-static size_t cache_bytes(int name, size_t fallback, size_t least, size_t most)
+static size_t cache_bytes(int name, size_t unknown, size_t min, size_t max)
 {
     long bytes = sysconf(name); /* 0 or -1 where the system does not know */
-    size_t size = bytes > 0 ? (size_t)bytes : fallback;
-    return size < least ? least : size > most ? most : size;
+    size_t size = bytes > 0 ? (size_t)bytes : unknown;
+    return size < min ? min : size > max ? max : size;
 }
 
 m3_status cpu_machine_init(cpu_machine *machine, const char *isa, m3_error *err)
@@ -80,7 +80,7 @@ static void spin_task(void *arg, uint32_t task, uint32_t worker)
     const spin_args *spin = arg;
     (void)task;
     (void)worker;
-    volatile float result = spin->kernels->spin(spin->rounds); /* so that no compiler drops the work */
+    volatile float result = spin->kernels->spin(spin->rounds); /* volatile: else a compiler may drop the work */
     (void)result;
 }
 

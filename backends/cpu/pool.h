@@ -1,5 +1,5 @@
-/* pool: how kernels reach threads. run(pool, tasks, fn, arg) calls fn(arg, task, worker) once for each task 0 ..
- * tasks-1 and returns when all are done; worker < threads tells apart those that run at the same time. */
+/* pool: threads for kernels. run(pool, tasks, fn, arg) calls fn(arg, task, worker) once for each task 0 ..
+ * tasks-1 and returns when all are done; worker < threads differs between those that run at the same time. */
 #ifndef CPU_POOL_H
 #define CPU_POOL_H
 

@@ -48,9 +48,15 @@ static m3_status prepare(m3_device_impl *device, cpu_exec *exec, const char *nam
         cpu_step *step = &exec->steps[n];
         step->flush = (located->node->op->flags & M3_OP_UPDATES) != 0;
         if (located->kernel != NULL) continue;
-        const cpu_node at = {located->node, (const void *const *)located->in, located->out,
-                             &d->machine,   cpu_pool_threads(&d->pool),       device,
-                             base};
+        const cpu_node at = {
+            .node = located->node,
+            .in = (const void *const *)located->in,
+            .out = located->out,
+            .machine = &d->machine,
+            .threads = cpu_pool_threads(&d->pool),
+            .device = device,
+            .exec = base,
+        };
         st = cpu_op_find(at.node->op->name)->prepare(&at, step, err);
         if (step->scratch_bytes > scratch) scratch = step->scratch_bytes;
     }

@@ -7,8 +7,8 @@
 
 typedef struct cpu_exec {
     m3_exec_impl base;
-    cpu_step *steps; /* of each node */
-    void *scratch;   /* for the step that wants most */
+    cpu_step *steps; /* by node */
+    void *scratch;   /* as much as the step with the largest scratch_bytes */
 } cpu_exec;
 
 m3_status cpu_supports(m3_device_impl *device, const m3_node *node, m3_error *why);

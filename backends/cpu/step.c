@@ -25,15 +25,15 @@ static void run_range(void *arg, uint32_t task, uint32_t worker)
 
 void cpu_for(const cpu_run *cpu, size_t count, size_t cost, cpu_range_fn fn, const void *args)
 {
-    /* Waking a thread takes some microseconds: as long as so many element operations. A few ranges for each thread
-     * even out what differs between them. */
-    enum { WORTH_WAKING = 16384, RANGES = 4 };
+    /* Waking a thread takes some microseconds, as long as MIN_WORK element operations. A few ranges for each thread
+     * balance the load when some take longer. */
+    enum { MIN_WORK = 16384, RANGES = 4 };
     size_t threads = cpu_pool_threads(cpu->pool), work = cost == 0 ? count : count * cost;
     if (count == 0) return;
-    size_t tasks = work / (WORTH_WAKING / 2);
+    size_t tasks = work / (MIN_WORK / 2);
     if (tasks > threads * RANGES) tasks = threads * RANGES;
     if (tasks > count) tasks = count;
-    if (threads == 1 || work < WORTH_WAKING || tasks < 2) {
+    if (threads == 1 || work < MIN_WORK || tasks < 2) {
         fn(args, 0, count, 0);
         return;
     }

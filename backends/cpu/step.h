@@ -1,7 +1,7 @@
 /* step: how a node becomes something that runs. Each file of ops/ publishes a table of cpu_op, ended by a NULL name,
  * and ops/list.c names the tables. An entry's prepare resolves a node, once, when a program is compiled: it checks
  * nothing (supports and the graph have), chooses kernels, and leaves {run, args, scratch_bytes} in the step.
- * A run walks the steps in order and calls run(args, cpu): it allocates nothing and cannot fail.
+ * A run calls run(args, cpu) of each step in order: it allocates nothing and cannot fail.
  *
  *   typedef struct row_args { const float *x; float *y; size_t rows, length; … } row_args;
  *   static void run(const void *args, const cpu_run *cpu) { … cpu_for(cpu, a->rows, a->length, rows, a); }
@@ -28,7 +28,7 @@
 #include "backends/cpu/pool.h"
 #include "m3bsr/backend.h"
 
-/* What a run lends to its steps. */
+/* What a run gives to its steps. */
 typedef struct cpu_run {
     const cpu_machine *machine;
     const cpu_pool *pool;
@@ -40,8 +40,8 @@ typedef void (*cpu_run_fn)(const void *args, const cpu_run *cpu);
 typedef struct cpu_step {
     cpu_run_fn run;
     void *args;           /* made by cpu_step_args; freed with the executable */
-    bool flush;           /* set before prepare: see flush.h */
-    size_t scratch_bytes; /* of all workers together; 0 unless prepare says otherwise */
+    bool flush;           /* whether denormal results become 0 (flush.h); set before prepare */
+    size_t scratch_bytes; /* of all workers together; 0 unless prepare sets it */
 } cpu_step;
 
 /* What prepare is given. in and out are in the node's order; in[i] is NULL for an absent input. */
@@ -57,14 +57,20 @@ typedef struct cpu_node {
 
 typedef struct cpu_op {
     const char *name;
-    /* M3_OK or M3_ERR_UNSUPPORTED with the reason. No input or output is f64 when it is asked: those have been refused.
-     * NULL: everything that its shape rule accepts. */
+    /* M3_OK or M3_ERR_UNSUPPORTED with the reason. No input or output is f64: those have been refused before.
+     * NULL: everything that the op's shape rule accepts. */
     m3_status (*supports)(const m3_node *node, m3_error *why);
     m3_status (*prepare)(const cpu_node *at, cpu_step *step, m3_error *err);
 } cpu_op;
 
 /* The entry of an op, or NULL. */
 const cpu_op *cpu_op_find(const char *name);
+
+/* The memory of input `input`; NULL where it is absent, as an optional one may be. */
+static inline const void *cpu_input(const cpu_node *at, uint32_t input)
+{
+    return input < at->node->in_count ? at->in[input] : NULL;
+}
 
 /* Zeroed arguments of a step, whose run is set too. A trailing array may be counted into bytes.
  * NULL: out of memory, and err says so. */
@@ -84,8 +90,8 @@ void cpu_for(const cpu_run *cpu, size_t count, size_t cost, cpu_range_fn fn, con
 #define CPU_CHOOSE(isa, table) ((void)(isa), &table##_portable)
 #endif
 
-/* Rows and length of the last axis; a rank of 0 is one row of one. */
-static inline size_t cpu_last(const m3_tensor *x)
+/* A tensor as a matrix: the length of its last axis, and the number of rows before it. Rank 0 is one row of one. */
+static inline size_t cpu_row_length(const m3_tensor *x)
 {
     return x->shape.rank == 0 ? 1 : (size_t)x->shape.dim[x->shape.rank - 1];
 }

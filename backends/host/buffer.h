@@ -8,7 +8,7 @@ struct m3_buffer {
     uint64_t bytes;
     uint32_t usage;
     bool mapped;
-    void *block; /* of the host, larger than bytes so that data can be aligned in it */
+    void *block; /* what the host frees; larger than bytes, so that data can be aligned in it */
     unsigned char *data;
 };
 

@@ -39,8 +39,8 @@ m3_status host_device_create(const m3_host *host, const char *name, uint32_t ind
 /* Frees what this header's struct holds and the device itself. */
 void host_device_close(m3_device_impl *device);
 m3_status host_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err);
-/* Checks and counts for `list` of a backend with one device: the backend fills infos when the caller has room for it
- * (*count is 1 and capacity is not 0). */
+/* What `list` does before it fills infos[0], in a backend with one device: it counts the device, and checks the info's
+ * size unless capacity is 0. */
 m3_status host_list(const m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err);
 
 #endif

@@ -18,15 +18,15 @@ m3_status reference_supports(m3_device_impl *device, const m3_node *node, m3_err
     return st;
 }
 
-/* Inputs, outputs, and elements of all of them together: of the node that has most of each. */
-typedef struct extent {
+/* The most that any node has: inputs, outputs, and elements of both together. */
+typedef struct maxima {
     uint32_t in, out;
     uint64_t elements;
-} extent;
+} maxima;
 
-static extent measure(const m3_program *program)
+static maxima measure(const m3_program *program)
 {
-    extent max = {0};
+    maxima max = {0};
     for (uint32_t n = 0; n < program->node_count; n++) {
         const m3_node *node = program->nodes[n];
         uint64_t elements = 0;
@@ -47,7 +47,7 @@ m3_status reference_compile(m3_device_impl *device, const m3_program *program, m
     m3_status st = host_exec_create(device, program, buffers, sizeof(reference_exec), reference_supports, &base, err);
     if (st != M3_OK) return st;
     reference_exec *made = (reference_exec *)base;
-    const extent max = measure(program);
+    const maxima max = measure(program);
     const char *name = program->name;
     st = M3_ERR_MEMORY;
     if ((made->values = host_exec_allocate(device, base, name, max.elements, sizeof *made->values, err)) == NULL)

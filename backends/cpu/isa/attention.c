@@ -2,17 +2,17 @@
  *   s_ij = scale q_i k_j,  p = softmax of s over j,  y_i = sum_j p_ij v_j
  *   dv_j = sum_i p_ij dy_i,  dp_ij = dy_i v_j,  ds_ij = scale p_ij (dp_ij - sum_j p_ij dp_ij)
  *   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i
- * Masked keys are left out from the start: they are neither read nor multiplied.
+ * Masked keys are left out: they are neither read nor multiplied.
  *
- * Queries come in blocks of up to QUERIES, which lie in the lanes: q is transposed, and scores are kept as [j][i], so
- * that maxima and sums over keys need no sum across lanes. A block of one query has keys in its lanes instead.
- * All five products run in tiles of registers over rows of whole vectors. Rows of q, k, v and dy are used where they
- * lie when they are whole vectors and no key between them is masked, else they are copied. */
+ * Queries are computed in blocks of up to QUERIES, one in each lane: q is transposed, and scores are stored as [j][i],
+ * so that maxima and sums over keys need no sum across lanes. A block of one query has keys in its lanes instead. All
+ * five products are computed in register tiles over rows of whole vectors. Rows of q, k, v and dy are read in place
+ * when they are whole vectors and no key between them is masked; else they are packed. */
 #include "backends/cpu/ops/attention.h"
 
 #include "backends/cpu/isa/row.h"
 
-enum { QUERIES = 2 * CPU_VW, TILE = CPU_VW == 16 ? 8 : 4 /* rows of a tile, of two vectors */ };
+enum { QUERIES = 2 * CPU_VW, TILE = CPU_VW == 16 ? 8 : 4 /* rows of a register tile, which is two vectors wide */ };
 
 /* Rows of floats. */
 typedef struct rows {
@@ -81,15 +81,15 @@ static void multiply(const product *p)
     if (j < p->n) tiles(p, j, 1);
 }
 
-/* What lies in scratch. */
+/* Scratch. */
 typedef struct work {
-    size_t wide;              /* width in whole vectors */
-    size_t n;                 /* valid keys, at place[0], place[1], … */
-    float *qt, *dyt;          /* [width, QUERIES] */
-    float *p, *ds;            /* [keys, QUERIES] */
-    float *k, *v, *dk, *dv;   /* [keys, wide] */
-    float *q, *dy, *of_query; /* [QUERIES, wide]; y or dq before it goes home */
-    uint32_t *place;          /* [keys] */
+    size_t wide;            /* width, padded to whole vectors */
+    size_t n;               /* valid keys, which are valid[0], valid[1], … */
+    float *qt, *dyt;        /* [width, QUERIES] */
+    float *p, *ds;          /* [keys, QUERIES] */
+    float *k, *v, *dk, *dv; /* [keys, wide] */
+    float *q, *dy, *out;    /* [QUERIES, wide]; out: y or dq, before it is unpacked */
+    uint32_t *valid;        /* [keys] */
 } work;
 
 static size_t scratch(const cpu_head *h)
@@ -113,10 +113,10 @@ static work work_in(const cpu_head *h, float *at)
     w.dv = w.dk + keys;
     w.q = w.dv + keys;
     w.dy = w.q + queries;
-    w.of_query = w.dy + queries;
-    w.place = (uint32_t *)(void *)(w.of_query + queries);
+    w.out = w.dy + queries;
+    w.valid = (uint32_t *)(void *)(w.out + queries);
     for (size_t j = 0; j < h->keys; j++) {
-        w.place[w.n] = (uint32_t)j;
+        w.valid[w.n] = (uint32_t)j;
         w.n += h->mask[j] != 0;
     }
     return w;
@@ -131,44 +131,44 @@ static void copy_row(float *to, const float *from, size_t width, size_t wide)
     if (c < wide) v_store(to + c, v_load_n(from + c, width - c));
 }
 
-/* Rows of queries in whole vectors. */
-static rows of_queries(const cpu_head *h, const work *w, const float *x, size_t count, float *room)
+/* Rows of queries in whole vectors: in place, or packed into `packed`. */
+static rows pack_queries(const cpu_head *h, const work *w, const float *x, size_t count, float *packed)
 {
     if (w->wide == h->width) return (rows){x, h->stride};
-    for (size_t i = 0; i < count; i++) copy_row(room + i * w->wide, x + i * h->stride, h->width, w->wide);
-    return (rows){room, w->wide};
+    for (size_t i = 0; i < count; i++) copy_row(packed + i * w->wide, x + i * h->stride, h->width, w->wide);
+    return (rows){packed, w->wide};
 }
 
-/* Rows of valid keys in whole vectors. */
-static rows of_keys(const cpu_head *h, const work *w, const float *x, float *room)
+/* Rows of valid keys in whole vectors, likewise. */
+static rows pack_keys(const cpu_head *h, const work *w, const float *x, float *packed)
 {
     if (w->wide == h->width && w->n == h->keys) return (rows){x, h->stride};
-    for (size_t j = 0; j < w->n; j++) copy_row(room + j * w->wide, x + w->place[j] * h->stride, h->width, w->wide);
-    return (rows){room, w->wide};
+    for (size_t j = 0; j < w->n; j++) copy_row(packed + j * w->wide, x + w->valid[j] * h->stride, h->width, w->wide);
+    return (rows){packed, w->wide};
 }
 
-static void put_row(float *to, const float *from, size_t width)
+static void unpack_row(float *to, const float *from, size_t width)
 {
     size_t c = 0;
     for (; c + CPU_VW <= width; c += CPU_VW) v_store(to + c, v_load(from + c));
     if (c < width) v_store_n(to + c, width - c, v_load(from + c));
 }
 
-static void put_zeros(const cpu_head *h, float *x, size_t count)
+static void zero_rows(const cpu_head *h, float *x, size_t count)
 {
     for (size_t i = 0; i < count; i++) memset(x + i * h->stride, 0, h->width * sizeof *x);
 }
 
-/* Results of valid keys to their places, zeros between them. */
-static void put_keys(const cpu_head *h, const work *w, float *x, const float *from)
+/* Results of valid keys to their rows, zeros to the others. */
+static void unpack_keys(const cpu_head *h, const work *w, float *x, const float *from)
 {
     size_t done = 0;
     for (size_t j = 0; j < w->n; j++) {
-        put_zeros(h, x + done * h->stride, w->place[j] - done);
-        put_row(x + w->place[j] * h->stride, from + j * w->wide, h->width);
-        done = w->place[j] + 1;
+        zero_rows(h, x + done * h->stride, w->valid[j] - done);
+        unpack_row(x + w->valid[j] * h->stride, from + j * w->wide, h->width);
+        done = w->valid[j] + 1;
     }
-    put_zeros(h, x + done * h->stride, h->keys - done);
+    zero_rows(h, x + done * h->stride, h->keys - done);
 }
 
 /* to[c][i] = x[i][c], with zeros in the lanes behind the last query. */
@@ -191,7 +191,7 @@ static void transpose_queries(const cpu_head *h, const float *x, size_t count, f
     }
 }
 
-/* A block of queries: scores and their gradient. */
+/* Scores of a block of queries, and their gradient. */
 
 typedef struct block {
     size_t first, count;         /* queries */
@@ -217,19 +217,19 @@ static void score_block(const cpu_head *h, const work *w, size_t count, rows key
 /* One vector of queries, n keys. */
 static void softmax_lanes(float *p, size_t n, float scale)
 {
-    vf most = v_load(p), sum = v_zero();
-    for (size_t j = 1; j < n; j++) most = v_max(most, v_load(p + j * QUERIES));
+    vf max = v_load(p), sum = v_zero();
+    for (size_t j = 1; j < n; j++) max = v_max(max, v_load(p + j * QUERIES));
     for (size_t j = 0; j < n; j++) {
-        vf e = v_exp((v_load(p + j * QUERIES) - most) * v_set1(scale));
+        vf e = v_exp((v_load(p + j * QUERIES) - max) * v_set1(scale));
         v_store(p + j * QUERIES, e);
         sum += e;
     }
-    const vf share = v_set1(1.0f) / sum;
-    for (size_t j = 0; j < n; j++) v_store(p + j * QUERIES, v_load(p + j * QUERIES) * share);
+    const vf inverse = v_set1(1.0f) / sum;
+    for (size_t j = 0; j < n; j++) v_store(p + j * QUERIES, v_load(p + j * QUERIES) * inverse);
 }
 
-/* dp becomes ds. */
-static void slope_lanes(const float *p, float *dp, size_t n, float scale)
+/* dp becomes ds, in place. */
+static void softmax_grad_lanes(const float *p, float *dp, size_t n, float scale)
 {
     vf dot = v_zero();
     for (size_t j = 0; j < n; j++) dot = v_fma(v_load(p + j * QUERIES), v_load(dp + j * QUERIES), dot);
@@ -239,7 +239,7 @@ static void slope_lanes(const float *p, float *dp, size_t n, float scale)
     }
 }
 
-/* The same of a single query, whose keys lie in the lanes. */
+/* The same for a single query, with one key in each lane. */
 
 static void score_single(const work *w, rows keys, const float *query, float *x)
 {
@@ -253,20 +253,20 @@ static void score_single(const work *w, rows keys, const float *query, float *x)
 
 static void softmax_row(float *p, size_t n, float scale)
 {
-    vf most = v_set1(-INFINITY), sum = v_zero();
+    vf max = v_set1(-INFINITY), sum = v_zero();
     for (size_t j = 0; j < n; j += CPU_VW)
-        most = v_max(most, v_first_or(v_load_part(p + j, n - j), n - j, v_set1(-INFINITY)));
-    most = v_set1(v_max_of(most));
+        max = v_max(max, v_first_or(v_load_part(p + j, n - j), n - j, v_set1(-INFINITY)));
+    max = v_set1(v_max_of(max));
     for (size_t j = 0; j < n; j += CPU_VW) {
-        vf e = v_exp((v_load_part(p + j, n - j) - most) * v_set1(scale));
+        vf e = v_exp((v_load_part(p + j, n - j) - max) * v_set1(scale));
         v_store_part(p + j, n - j, e);
         sum += v_first_or(e, n - j, v_zero());
     }
-    const vf share = v_set1(1.0f / v_sum(sum));
-    for (size_t j = 0; j < n; j += CPU_VW) v_store_part(p + j, n - j, v_load_part(p + j, n - j) * share);
+    const vf inverse = v_set1(1.0f / v_sum(sum));
+    for (size_t j = 0; j < n; j += CPU_VW) v_store_part(p + j, n - j, v_load_part(p + j, n - j) * inverse);
 }
 
-static void slope_row(const float *p, float *dp, size_t n, float scale)
+static void softmax_grad_row(const float *p, float *dp, size_t n, float scale)
 {
     vf sum = v_zero();
     for (size_t j = 0; j < n; j += CPU_VW) sum = v_fma(v_load_part(p + j, n - j), v_load_part(dp + j, n - j), sum);
@@ -283,7 +283,7 @@ static block probabilities(const cpu_head *h, const work *w, size_t first, rows 
     const float *q = h->q + first * h->stride;
     const size_t left = h->queries - first;
     if (left == 1) {
-        score_single(w, keys, of_queries(h, w, q, 1, w->q).data, w->p);
+        score_single(w, keys, pack_queries(h, w, q, 1, w->q).data, w->p);
         softmax_row(w->p, w->n, h->scale);
         return (block){first, 1, 0, 1};
     }
@@ -295,38 +295,38 @@ static block probabilities(const cpu_head *h, const work *w, size_t first, rows 
 }
 
 /* The gradient of a block's scores. */
-static void slopes(const cpu_head *h, const work *w, block b, rows values, const float *dy)
+static void score_gradients(const cpu_head *h, const work *w, block b, rows values, const float *dy)
 {
     if (b.count == 1 && b.step_key == 1) {
-        score_single(w, values, of_queries(h, w, dy, 1, w->dy).data, w->ds);
-        slope_row(w->p, w->ds, w->n, h->scale);
+        score_single(w, values, pack_queries(h, w, dy, 1, w->dy).data, w->ds);
+        softmax_grad_row(w->p, w->ds, w->n, h->scale);
         return;
     }
     transpose_queries(h, dy, b.count, w->dyt);
     score_block(h, w, b.count, values, w->dyt, w->ds);
-    for (size_t i = 0; i < b.count; i += CPU_VW) slope_lanes(w->p + i, w->ds + i, w->n, h->scale);
+    for (size_t i = 0; i < b.count; i += CPU_VW) softmax_grad_lanes(w->p + i, w->ds + i, w->n, h->scale);
 }
 
 /* to[i] = sum_j x[i][j] rows[j] of the block's queries. */
 static void sum_over_keys(const cpu_head *h, const work *w, block b, const float *x, rows keys, float *to)
 {
-    const bool home = w->wide == h->width;
+    const bool in_place = w->wide == h->width;
     float *c = to + b.first * h->stride;
     const product s = {.a = x,
                        .a_row = b.step_query,
                        .a_step = b.step_key,
                        .b = keys.data,
                        .b_step = keys.stride,
-                       .c = home ? c : w->of_query,
-                       .c_row = home ? h->stride : w->wide,
+                       .c = in_place ? c : w->out,
+                       .c_row = in_place ? h->stride : w->wide,
                        .m = b.count,
                        .n = w->wide,
                        .k = w->n};
     multiply(&s);
-    for (size_t i = 0; i < b.count && !home; i++) put_row(c + i * h->stride, w->of_query + i * w->wide, h->width);
+    for (size_t i = 0; i < b.count && !in_place; i++) unpack_row(c + i * h->stride, w->out + i * w->wide, h->width);
 }
 
-/* to[j] += sum_i x[i][j] rows[i], where the first block finds nothing to add to. */
+/* to[j] += sum_i x[i][j] rows[i]; the first block sets to[j]. */
 static void sum_over_queries(const work *w, block b, const float *x, rows queries, float *to, size_t to_row)
 {
     const product s = {.a = x,
@@ -343,14 +343,14 @@ static void sum_over_queries(const work *w, block b, const float *x, rows querie
     multiply(&s);
 }
 
-static void forward(const cpu_head *h, float *y, void *room)
+static void forward(const cpu_head *h, float *y, void *memory)
 {
-    const work w = work_in(h, room);
+    const work w = work_in(h, memory);
     if (w.n == 0) {
-        put_zeros(h, y, h->queries);
+        zero_rows(h, y, h->queries);
         return;
     }
-    const rows keys = of_keys(h, &w, h->k, w.k), values = of_keys(h, &w, h->v, w.v);
+    const rows keys = pack_keys(h, &w, h->k, w.k), values = pack_keys(h, &w, h->v, w.v);
     for (size_t first = 0; first < h->queries;) {
         const block b = probabilities(h, &w, first, keys);
         sum_over_keys(h, &w, b, w.p, values, y);
@@ -358,31 +358,31 @@ static void forward(const cpu_head *h, float *y, void *room)
     }
 }
 
-static void backward(const cpu_head *h, const float *dy, float *dq, float *dk, float *dv, void *room)
+static void backward(const cpu_head *h, const float *dy, float *dq, float *dk, float *dv, void *memory)
 {
-    const work w = work_in(h, room);
+    const work w = work_in(h, memory);
     if (w.n == 0 || h->queries == 0) {
-        put_zeros(h, dq, h->queries);
-        put_zeros(h, dk, h->keys);
-        put_zeros(h, dv, h->keys);
+        zero_rows(h, dq, h->queries);
+        zero_rows(h, dk, h->keys);
+        zero_rows(h, dv, h->keys);
         return;
     }
-    const rows keys = of_keys(h, &w, h->k, w.k), values = of_keys(h, &w, h->v, w.v);
-    const bool home = w.wide == h->width && w.n == h->keys;
-    const size_t row = home ? h->stride : w.wide;
+    const rows keys = pack_keys(h, &w, h->k, w.k), values = pack_keys(h, &w, h->v, w.v);
+    const bool in_place = w.wide == h->width && w.n == h->keys;
+    const size_t row = in_place ? h->stride : w.wide;
     for (size_t first = 0; first < h->queries;) {
         const block b = probabilities(h, &w, first, keys);
-        slopes(h, &w, b, values, dy + first * h->stride);
-        const rows q = of_queries(h, &w, h->q + first * h->stride, b.count, w.q);
-        const rows of_dy = of_queries(h, &w, dy + first * h->stride, b.count, w.dy);
+        score_gradients(h, &w, b, values, dy + first * h->stride);
+        const rows q = pack_queries(h, &w, h->q + first * h->stride, b.count, w.q);
+        const rows dy_rows = pack_queries(h, &w, dy + first * h->stride, b.count, w.dy);
         sum_over_keys(h, &w, b, w.ds, keys, dq);
-        sum_over_queries(&w, b, w.ds, q, home ? dk : w.dk, row);
-        sum_over_queries(&w, b, w.p, of_dy, home ? dv : w.dv, row);
+        sum_over_queries(&w, b, w.ds, q, in_place ? dk : w.dk, row);
+        sum_over_queries(&w, b, w.p, dy_rows, in_place ? dv : w.dv, row);
         first += b.count;
     }
-    if (home) return;
-    put_keys(h, &w, dk, w.dk);
-    put_keys(h, &w, dv, w.dv);
+    if (in_place) return;
+    unpack_keys(h, &w, dk, w.dk);
+    unpack_keys(h, &w, dv, w.dv);
 }
 
 const cpu_attention_kernels CPU_FN(cpu_attention_kernels) = {scratch, forward, backward};

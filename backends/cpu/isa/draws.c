@@ -1,14 +1,12 @@
 /* draws: random bits, uniforms and normals; see isa/philox.h and ops/draws.h.
- *   bits     the words as they come
+ *   bits     the words themselves
  *   uniform  (bits >> 8) 2^-24
  *   normal   of each pair (u, v) of uniforms: sqrt(-2 log(1 - u)) times cos(2 pi v), then sin(2 pi v) */
 #include "backends/cpu/ops/draws.h"
 
 #include "backends/cpu/isa/philox.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-/* In the words of a block: 0 and 2 are u, 1 and 3 are v. */
+/* Of the words of a block, 0 and 2 are u, 1 and 3 are v. */
 INLINE void to_normal(vu w[4])
 {
     for (int pair = 0; pair < 4; pair += 2) {
@@ -30,7 +28,7 @@ INLINE void to_bits(vu w[4])
     (void)w;
 }
 
-INLINE void draw(void *y, const uint32_t rng[3], uint32_t site, size_t begin, size_t end, void (*turn)(vu w[4]))
+INLINE void draw(void *y, const uint32_t rng[3], uint32_t site, size_t begin, size_t end, void (*map)(vu w[4]))
 {
     const philox p = {{rng[0], rng[1]}, rng[2], site};
     for (size_t at = begin; at < end; at += CPU_DRAW) {
@@ -38,7 +36,7 @@ INLINE void draw(void *y, const uint32_t rng[3], uint32_t site, size_t begin, si
         uint32_t *to = (uint32_t *)y + at, rest[CPU_DRAW];
         size_t count = end - at < CPU_DRAW ? end - at : CPU_DRAW;
         v_philox(&p, at / 4, w);
-        turn(w);
+        map(w);
         v_transpose_groups(w);
         for (size_t i = 0; i < 4; i++) v_store_u32((count == CPU_DRAW ? to : rest) + i * CPU_VW, w[i]);
         if (count < CPU_DRAW) memcpy(to, rest, count * sizeof *to);

@@ -1,33 +1,19 @@
 /* elementwise: kernels of one run of elements, z_i = f(x_i, y_i, …); see ops/elementwise.h.
- * Floats go through vectors written out; integers and bytes through loops that the compiler turns into vectors. */
+ * Floats are computed by vec.h; integers and bytes in loops that the compiler vectorises. */
 #include "backends/cpu/ops/elementwise.h"
 
-#include "backends/cpu/isa/vec.h"
+#include "backends/cpu/isa/row.h"
 
-#define INLINE static inline __attribute__((always_inline))
 #define KERNEL(name)                                                                                                   \
     static void name(void *out, const void *const in[CPU_MAX_OPERANDS], const bool repeat[CPU_MAX_OPERANDS], size_t n)
 
-INLINE vf load(const float *x, size_t n)
-{
-    return n == CPU_VW ? v_load(x) : v_load_n(x, n);
-}
-
-INLINE void store(float *x, size_t n, vf v)
-{
-    if (n == CPU_VW)
-        v_store(x, v);
-    else
-        v_store_n(x, n, v);
-}
-
-/* Operand k of the vector at i. */
+/* The vector of an operand at element i. */
 INLINE vf operand(const float *x, size_t i, size_t n, bool repeat)
 {
-    return repeat ? v_set1(*x) : load(x + i, n);
+    return repeat ? v_set1(*x) : v_load_part(x + i, n);
 }
 
-/* One float operand. f is a constant where these are used, and so is repeat: loops come out without branches. */
+/* One float operand. f is a constant where these are used, and so is repeat: loops have no branches. */
 
 INLINE void map1(float *y, const float *x, size_t n, vf (*f)(vf))
 {
@@ -154,31 +140,33 @@ BINARY(less_equal_f32, compare2, v_le)
 static inline int32_t divide_i32(int32_t x, int32_t y)
 {
     if (y == 0) return 0;
-    return y == -1 ? (int32_t)(0u - (uint32_t)x) : x / y; /* the least number has no opposite */
+    return y == -1 ? (int32_t)(0u - (uint32_t)x) : x / y; /* the smallest number has no opposite */
 }
 
-LOOP1(neg_i32, int32_t, int32_t, 0u - (uint32_t)x)
-LOOP1(abs_i32, int32_t, int32_t, x < 0 ? 0u - (uint32_t)x : (uint32_t)x)
-LOOP2(add_i32, uint32_t, uint32_t, x + y)
-LOOP2(sub_i32, uint32_t, uint32_t, x - y)
-LOOP2(mul_i32, uint32_t, uint32_t, x *y)
-LOOP2(div_i32, int32_t, int32_t, divide_i32(x, y))
-LOOP2(div_u32, uint32_t, uint32_t, y == 0 ? 0 : x / y)
-LOOP2(max_i32, int32_t, int32_t, x > y ? x : y)
-LOOP2(max_u32, uint32_t, uint32_t, x > y ? x : y)
-LOOP2(min_i32, int32_t, int32_t, x < y ? x : y)
-LOOP2(min_u32, uint32_t, uint32_t, x < y ? x : y)
-LOOP2(equal_i32, uint8_t, uint32_t, x == y)
-LOOP2(equal_u8, uint8_t, uint8_t, x == y)
-LOOP2(less_i32, uint8_t, int32_t, x < y)
-LOOP2(less_u32, uint8_t, uint32_t, x < y)
-LOOP2(less_equal_i32, uint8_t, int32_t, x <= y)
-LOOP2(less_equal_u32, uint8_t, uint32_t, x <= y)
-LOOP1(not_bool, uint8_t, uint8_t, x == 0)
-LOOP2(and_bool, uint8_t, uint8_t, x &y)
-LOOP2(or_bool, uint8_t, uint8_t, x | y)
+/* clang-format off */
+LOOP1(neg_i32,        int32_t,  int32_t,  0u - (uint32_t)x)
+LOOP1(abs_i32,        int32_t,  int32_t,  x < 0 ? 0u - (uint32_t)x : (uint32_t)x)
+LOOP2(add_i32,        uint32_t, uint32_t, x + y)
+LOOP2(sub_i32,        uint32_t, uint32_t, x - y)
+LOOP2(mul_i32,        uint32_t, uint32_t, x * y)
+LOOP2(div_i32,        int32_t,  int32_t,  divide_i32(x, y))
+LOOP2(div_u32,        uint32_t, uint32_t, y == 0 ? 0 : x / y)
+LOOP2(max_i32,        int32_t,  int32_t,  x > y ? x : y)
+LOOP2(max_u32,        uint32_t, uint32_t, x > y ? x : y)
+LOOP2(min_i32,        int32_t,  int32_t,  x < y ? x : y)
+LOOP2(min_u32,        uint32_t, uint32_t, x < y ? x : y)
+LOOP2(equal_i32,      uint8_t,  uint32_t, x == y)
+LOOP2(equal_u8,       uint8_t,  uint8_t,  x == y)
+LOOP2(less_i32,       uint8_t,  int32_t,  x < y)
+LOOP2(less_u32,       uint8_t,  uint32_t, x < y)
+LOOP2(less_equal_i32, uint8_t,  int32_t,  x <= y)
+LOOP2(less_equal_u32, uint8_t,  uint32_t, x <= y)
+LOOP1(not_bool,       uint8_t,  uint8_t,  x == 0)
+LOOP2(and_bool,       uint8_t,  uint8_t,  x & y)
+LOOP2(or_bool,        uint8_t,  uint8_t,  x | y)
+/* clang-format on */
 
-/* Casts. Beyond the range of an integer its nearest end, NaN gives 0: comparisons with NaN are false. */
+/* Casts. What an integer cannot hold becomes the nearest that it can; NaN gives 0, as comparisons with it are false. */
 
 static inline int32_t to_i32(float x)
 {
@@ -195,19 +183,21 @@ static inline uint8_t to_u8(float x)
     return x >= 255 ? UINT8_MAX : x > 0 ? (uint8_t)x : 0;
 }
 
-LOOP1(cast_f32_i32, int32_t, float, to_i32(x))
-LOOP1(cast_f32_u32, uint32_t, float, to_u32(x))
-LOOP1(cast_f32_u8, uint8_t, float, to_u8(x))
-LOOP1(cast_f32_bool, uint8_t, float, x != 0)
-LOOP1(cast_i32_f32, float, int32_t, x)
-LOOP1(cast_u32_f32, float, uint32_t, x)
-LOOP1(cast_u8_f32, float, uint8_t, x)
-LOOP1(cast_i32_u8, uint8_t, uint32_t, x)
-LOOP1(cast_i32_bool, uint8_t, uint32_t, x != 0)
-LOOP1(cast_u8_i32, uint32_t, uint8_t, x)
-LOOP1(cast_u8_bool, uint8_t, uint8_t, x != 0)
+/* clang-format off */
+LOOP1(cast_f32_i32,  int32_t,  float,    to_i32(x))
+LOOP1(cast_f32_u32,  uint32_t, float,    to_u32(x))
+LOOP1(cast_f32_u8,   uint8_t,  float,    to_u8(x))
+LOOP1(cast_f32_bool, uint8_t,  float,    x != 0)
+LOOP1(cast_i32_f32,  float,    int32_t,  x)
+LOOP1(cast_u32_f32,  float,    uint32_t, x)
+LOOP1(cast_u8_f32,   float,    uint8_t,  x)
+LOOP1(cast_i32_u8,   uint8_t,  uint32_t, x)
+LOOP1(cast_i32_bool, uint8_t,  uint32_t, x != 0)
+LOOP1(cast_u8_i32,   uint32_t, uint8_t,  x)
+LOOP1(cast_u8_bool,  uint8_t,  uint8_t,  x != 0)
+/* clang-format on */
 
-/* f16 and bf16 are storage: they come from f32 and go there. Rounding is to nearest, ties to even. */
+/* f16 and bf16 are storage only: they are cast to f32 and from it. Rounding is to nearest, ties to even. */
 
 static inline float bits_f32(uint32_t bits)
 {
@@ -227,7 +217,7 @@ static inline float from_f16(uint16_t x)
 {
     uint32_t sign = (uint32_t)(x & 0x8000u) << 16, rest = x & 0x7fffu;
     if (rest >= 0x7c00u) return bits_f32(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
-    /* Read with f32's smaller bias the value is 2^-112 too small; that holds for denormals too. */
+    /* With f32's bias the value is 2^-112 of what it should be; that holds for denormals too. */
     return bits_f32(sign | f32_bits(bits_f32(rest << 13) * 0x1p112f));
 }
 
@@ -272,7 +262,7 @@ KERNEL(copy_1)
     memmove(out, in[0], n);
 }
 
-/* where: bits are selected, so one kernel serves the types of a size. */
+/* where: bits are selected, so one kernel serves all types of a size. */
 
 INLINE void choose(float *z, const uint8_t *cond, const float *x, const float *y, bool repeat_x, bool repeat_y,
                    size_t n)
@@ -280,12 +270,12 @@ INLINE void choose(float *z, const uint8_t *cond, const float *x, const float *y
     for (size_t i = 0; i < n; i += CPU_VW) {
         size_t count = n - i < CPU_VW ? n - i : CPU_VW;
         vm mask = v_load_mask(cond + i, count);
-        store(z + i, count, v_select(mask, operand(x, i, count, repeat_x), operand(y, i, count, repeat_y)));
+        v_store_part(z + i, count, v_select(mask, operand(x, i, count, repeat_x), operand(y, i, count, repeat_y)));
     }
 }
 
-/* One side alone: of a condition that is the same for all. */
-static void take(float *z, const float *x, bool repeat, size_t n)
+/* One choice alone, for a condition that holds for all elements. */
+static void copy_choice(float *z, const float *x, bool repeat, size_t n)
 {
     if (!repeat)
         memmove(z, x, n * sizeof *z);
@@ -297,7 +287,7 @@ KERNEL(where_4)
 {
     const uint8_t *cond = in[0];
     if (repeat[0])
-        take(out, *cond != 0 ? in[1] : in[2], repeat[*cond != 0 ? 1 : 2], n);
+        copy_choice(out, *cond != 0 ? in[1] : in[2], repeat[*cond != 0 ? 1 : 2], n);
     else if (repeat[1] && repeat[2])
         choose(out, cond, in[1], in[2], true, true, n);
     else if (repeat[1])
@@ -324,97 +314,99 @@ WHERE(where_1, uint8_t)
 
 /* The table. */
 
+/* clang-format off */
 static const struct entry {
     const char *op;
     m3_dtype from, to;
     cpu_elementwise_fn kernel;
 } entries[] = {
-    {"neg", M3_F32, M3_F32, neg_f32},
-    {"abs", M3_F32, M3_F32, abs_f32},
-    {"exp", M3_F32, M3_F32, exp_f32},
-    {"log", M3_F32, M3_F32, log_f32},
-    {"sqrt", M3_F32, M3_F32, sqrt_f32},
-    {"sin", M3_F32, M3_F32, sin_f32},
-    {"cos", M3_F32, M3_F32, cos_f32},
-    {"tanh", M3_F32, M3_F32, tanh_f32},
-    {"sigmoid", M3_F32, M3_F32, sigmoid_f32},
-    {"floor", M3_F32, M3_F32, floor_f32},
-    {"relu", M3_F32, M3_F32, relu_f32},
-    {"silu", M3_F32, M3_F32, silu_f32},
-    {"relu_grad", M3_F32, M3_F32, relu_grad_f32},
-    {"add", M3_F32, M3_F32, add_f32},
-    {"sub", M3_F32, M3_F32, sub_f32},
-    {"mul", M3_F32, M3_F32, mul_f32},
-    {"div", M3_F32, M3_F32, div_f32},
-    {"max", M3_F32, M3_F32, max_f32},
-    {"min", M3_F32, M3_F32, min_f32},
-    {"equal", M3_F32, M3_BOOL, equal_f32},
-    {"less", M3_F32, M3_BOOL, less_f32},
-    {"less_equal", M3_F32, M3_BOOL, less_equal_f32},
-    {"where", M3_F32, M3_F32, where_4},
-    {"where", M3_I32, M3_I32, where_4},
-    {"where", M3_U32, M3_U32, where_4},
-    {"where", M3_U8, M3_U8, where_1},
-    {"where", M3_BOOL, M3_BOOL, where_1},
-    {"where", M3_F16, M3_F16, where_2},
-    {"where", M3_BF16, M3_BF16, where_2},
-    {"neg", M3_I32, M3_I32, neg_i32},
-    {"abs", M3_I32, M3_I32, abs_i32},
-    {"add", M3_I32, M3_I32, add_i32},
-    {"add", M3_U32, M3_U32, add_i32},
-    {"sub", M3_I32, M3_I32, sub_i32},
-    {"sub", M3_U32, M3_U32, sub_i32},
-    {"mul", M3_I32, M3_I32, mul_i32},
-    {"mul", M3_U32, M3_U32, mul_i32},
-    {"div", M3_I32, M3_I32, div_i32},
-    {"div", M3_U32, M3_U32, div_u32},
-    {"max", M3_I32, M3_I32, max_i32},
-    {"max", M3_U32, M3_U32, max_u32},
-    {"min", M3_I32, M3_I32, min_i32},
-    {"min", M3_U32, M3_U32, min_u32},
-    {"equal", M3_I32, M3_BOOL, equal_i32},
-    {"equal", M3_U32, M3_BOOL, equal_i32},
-    {"equal", M3_U8, M3_BOOL, equal_u8},
-    {"equal", M3_BOOL, M3_BOOL, equal_u8},
-    {"less", M3_I32, M3_BOOL, less_i32},
-    {"less", M3_U32, M3_BOOL, less_u32},
-    {"less_equal", M3_I32, M3_BOOL, less_equal_i32},
-    {"less_equal", M3_U32, M3_BOOL, less_equal_u32},
-    {"not", M3_BOOL, M3_BOOL, not_bool},
-    {"and", M3_BOOL, M3_BOOL, and_bool},
-    {"or", M3_BOOL, M3_BOOL, or_bool},
-    {"cast", M3_F32, M3_F32, copy_4},
-    {"cast", M3_F32, M3_I32, cast_f32_i32},
-    {"cast", M3_F32, M3_U32, cast_f32_u32},
-    {"cast", M3_F32, M3_U8, cast_f32_u8},
-    {"cast", M3_F32, M3_BOOL, cast_f32_bool},
-    {"cast", M3_I32, M3_F32, cast_i32_f32},
-    {"cast", M3_I32, M3_I32, copy_4},
-    {"cast", M3_I32, M3_U32, copy_4},
-    {"cast", M3_I32, M3_U8, cast_i32_u8},
-    {"cast", M3_I32, M3_BOOL, cast_i32_bool},
-    {"cast", M3_U32, M3_F32, cast_u32_f32},
-    {"cast", M3_U32, M3_I32, copy_4},
-    {"cast", M3_U32, M3_U32, copy_4},
-    {"cast", M3_U32, M3_U8, cast_i32_u8},
-    {"cast", M3_U32, M3_BOOL, cast_i32_bool},
-    {"cast", M3_U8, M3_F32, cast_u8_f32},
-    {"cast", M3_U8, M3_I32, cast_u8_i32},
-    {"cast", M3_U8, M3_U32, cast_u8_i32},
-    {"cast", M3_U8, M3_U8, copy_1},
-    {"cast", M3_U8, M3_BOOL, cast_u8_bool},
-    {"cast", M3_BOOL, M3_F32, cast_u8_f32},
-    {"cast", M3_BOOL, M3_I32, cast_u8_i32},
-    {"cast", M3_BOOL, M3_U32, cast_u8_i32},
-    {"cast", M3_BOOL, M3_U8, copy_1},
-    {"cast", M3_BOOL, M3_BOOL, copy_1},
-    {"cast", M3_F16, M3_F32, cast_f16_f32},
-    {"cast", M3_F32, M3_F16, cast_f32_f16},
-    {"cast", M3_F16, M3_F16, copy_2},
-    {"cast", M3_BF16, M3_F32, cast_bf16_f32},
-    {"cast", M3_F32, M3_BF16, cast_f32_bf16},
-    {"cast", M3_BF16, M3_BF16, copy_2},
+    {"neg",        M3_F32,  M3_F32,  neg_f32},
+    {"abs",        M3_F32,  M3_F32,  abs_f32},
+    {"exp",        M3_F32,  M3_F32,  exp_f32},
+    {"log",        M3_F32,  M3_F32,  log_f32},
+    {"sqrt",       M3_F32,  M3_F32,  sqrt_f32},
+    {"sin",        M3_F32,  M3_F32,  sin_f32},
+    {"cos",        M3_F32,  M3_F32,  cos_f32},
+    {"tanh",       M3_F32,  M3_F32,  tanh_f32},
+    {"sigmoid",    M3_F32,  M3_F32,  sigmoid_f32},
+    {"floor",      M3_F32,  M3_F32,  floor_f32},
+    {"relu",       M3_F32,  M3_F32,  relu_f32},
+    {"silu",       M3_F32,  M3_F32,  silu_f32},
+    {"relu_grad",  M3_F32,  M3_F32,  relu_grad_f32},
+    {"add",        M3_F32,  M3_F32,  add_f32},
+    {"sub",        M3_F32,  M3_F32,  sub_f32},
+    {"mul",        M3_F32,  M3_F32,  mul_f32},
+    {"div",        M3_F32,  M3_F32,  div_f32},
+    {"max",        M3_F32,  M3_F32,  max_f32},
+    {"min",        M3_F32,  M3_F32,  min_f32},
+    {"equal",      M3_F32,  M3_BOOL, equal_f32},
+    {"less",       M3_F32,  M3_BOOL, less_f32},
+    {"less_equal", M3_F32,  M3_BOOL, less_equal_f32},
+    {"where",      M3_F32,  M3_F32,  where_4},
+    {"where",      M3_I32,  M3_I32,  where_4},
+    {"where",      M3_U32,  M3_U32,  where_4},
+    {"where",      M3_U8,   M3_U8,   where_1},
+    {"where",      M3_BOOL, M3_BOOL, where_1},
+    {"where",      M3_F16,  M3_F16,  where_2},
+    {"where",      M3_BF16, M3_BF16, where_2},
+    {"neg",        M3_I32,  M3_I32,  neg_i32},
+    {"abs",        M3_I32,  M3_I32,  abs_i32},
+    {"add",        M3_I32,  M3_I32,  add_i32},
+    {"add",        M3_U32,  M3_U32,  add_i32},
+    {"sub",        M3_I32,  M3_I32,  sub_i32},
+    {"sub",        M3_U32,  M3_U32,  sub_i32},
+    {"mul",        M3_I32,  M3_I32,  mul_i32},
+    {"mul",        M3_U32,  M3_U32,  mul_i32},
+    {"div",        M3_I32,  M3_I32,  div_i32},
+    {"div",        M3_U32,  M3_U32,  div_u32},
+    {"max",        M3_I32,  M3_I32,  max_i32},
+    {"max",        M3_U32,  M3_U32,  max_u32},
+    {"min",        M3_I32,  M3_I32,  min_i32},
+    {"min",        M3_U32,  M3_U32,  min_u32},
+    {"equal",      M3_I32,  M3_BOOL, equal_i32},
+    {"equal",      M3_U32,  M3_BOOL, equal_i32},
+    {"equal",      M3_U8,   M3_BOOL, equal_u8},
+    {"equal",      M3_BOOL, M3_BOOL, equal_u8},
+    {"less",       M3_I32,  M3_BOOL, less_i32},
+    {"less",       M3_U32,  M3_BOOL, less_u32},
+    {"less_equal", M3_I32,  M3_BOOL, less_equal_i32},
+    {"less_equal", M3_U32,  M3_BOOL, less_equal_u32},
+    {"not",        M3_BOOL, M3_BOOL, not_bool},
+    {"and",        M3_BOOL, M3_BOOL, and_bool},
+    {"or",         M3_BOOL, M3_BOOL, or_bool},
+    {"cast",       M3_F32,  M3_F32,  copy_4},
+    {"cast",       M3_F32,  M3_I32,  cast_f32_i32},
+    {"cast",       M3_F32,  M3_U32,  cast_f32_u32},
+    {"cast",       M3_F32,  M3_U8,   cast_f32_u8},
+    {"cast",       M3_F32,  M3_BOOL, cast_f32_bool},
+    {"cast",       M3_I32,  M3_F32,  cast_i32_f32},
+    {"cast",       M3_I32,  M3_I32,  copy_4},
+    {"cast",       M3_I32,  M3_U32,  copy_4},
+    {"cast",       M3_I32,  M3_U8,   cast_i32_u8},
+    {"cast",       M3_I32,  M3_BOOL, cast_i32_bool},
+    {"cast",       M3_U32,  M3_F32,  cast_u32_f32},
+    {"cast",       M3_U32,  M3_I32,  copy_4},
+    {"cast",       M3_U32,  M3_U32,  copy_4},
+    {"cast",       M3_U32,  M3_U8,   cast_i32_u8},
+    {"cast",       M3_U32,  M3_BOOL, cast_i32_bool},
+    {"cast",       M3_U8,   M3_F32,  cast_u8_f32},
+    {"cast",       M3_U8,   M3_I32,  cast_u8_i32},
+    {"cast",       M3_U8,   M3_U32,  cast_u8_i32},
+    {"cast",       M3_U8,   M3_U8,   copy_1},
+    {"cast",       M3_U8,   M3_BOOL, cast_u8_bool},
+    {"cast",       M3_BOOL, M3_F32,  cast_u8_f32},
+    {"cast",       M3_BOOL, M3_I32,  cast_u8_i32},
+    {"cast",       M3_BOOL, M3_U32,  cast_u8_i32},
+    {"cast",       M3_BOOL, M3_U8,   copy_1},
+    {"cast",       M3_BOOL, M3_BOOL, copy_1},
+    {"cast",       M3_F16,  M3_F32,  cast_f16_f32},
+    {"cast",       M3_F32,  M3_F16,  cast_f32_f16},
+    {"cast",       M3_F16,  M3_F16,  copy_2},
+    {"cast",       M3_BF16, M3_F32,  cast_bf16_f32},
+    {"cast",       M3_F32,  M3_BF16, cast_f32_bf16},
+    {"cast",       M3_BF16, M3_BF16, copy_2},
 };
+/* clang-format on */
 
 static cpu_elementwise_fn find(const char *op, m3_dtype from, m3_dtype to)
 {

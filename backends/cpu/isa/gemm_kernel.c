@@ -1,12 +1,13 @@
-/* gemm_kernel: the parts of the matrix product that depend on the set of instructions.
- *   tile    C[m,n] = act(start + bias + sum_k a_k b_k^T), gated: an outer product a step, all sums in registers
- *   finish  long activations and the gate behind them, on a tile that is still in the first cache
- *   pack    rows or columns into panels that a tile reads from front to back
- * Each tile height has a function of its own, so edges cost what they compute. */
+/* gemm_kernel: the parts of the matrix product that depend on the instruction set.
+ *   tile      C[m,n] = act(start + bias + sum_k a_k b_k^T), gated: an outer product a step, all sums in registers
+ *   epilogue  activations that need more registers, and the gate behind them, on a tile that is still in the first
+ * cache pack      rows or columns into panels that a tile reads sequentially Each tile height has a function of its
+ * own, so edges cost only what they compute. */
 #include "backends/cpu/isa/vec.h"
 #include "backends/cpu/machine.h"
 
-/* The tallest tile whose sums, one step of B and one element of A fit the registers: 32 of avx512, 16 of the others. */
+/* The tallest tile whose sums, one step of B and one element of A fit into registers: 32 of avx512, 16 of the others.
+ */
 #if CPU_VW == 16
 #define MR 14
 #elif CPU_VW == 8
@@ -15,8 +16,6 @@
 #define MR 4
 #endif
 #define NR (2 * CPU_VW)
-
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE void store_row(float *c, vf x, size_t n)
 {
@@ -31,18 +30,18 @@ INLINE vf load_row(const float *c, size_t n)
     return n == CPU_VW ? v_load(c) : v_load_n(c, n);
 }
 
-/* What this tile writes and later ones read comes while this one computes. Not a function of its own: compilers take
- * one that only asks for one that does nothing. */
-INLINE void ask_ahead(const cpu_tile *t, size_t stage)
+/* Prefetch what this tile writes and later ones read, while this one computes. Inline: compilers take a function that
+ * only prefetches for one without effect. */
+INLINE void prefetch(const cpu_tile *t, size_t stage)
 {
     const float *c = t->c + stage * t->c_row;
     for (size_t j = 0; j < t->n; j += 16) __builtin_prefetch(c + j, 1);
     __builtin_prefetch(c + t->n - 1, 1);
-    for (const cpu_ahead *ahead = t->ahead; ahead < t->ahead + 3; ahead++) {
-        if (ahead->rows == 0) continue;
-        const float *row = ahead->data + stage * ahead->stage;
-        for (size_t i = 0; i < ahead->rows; i++, row += ahead->row)
-            for (size_t j = 0; j < ahead->floats; j += 16) __builtin_prefetch(row + j, 0, 2);
+    for (const cpu_prefetch *p = t->prefetch; p < t->prefetch + 3; p++) {
+        if (p->rows == 0) continue;
+        const float *row = p->data + stage * p->stage;
+        for (size_t i = 0; i < p->rows; i++, row += p->row)
+            for (size_t j = 0; j < p->floats; j += 16) __builtin_prefetch(row + j, 0, 2);
     }
 }
 
@@ -51,7 +50,7 @@ INLINE vf gated(vf x, vf gate)
     return v_select(v_gt(gate, v_zero()), x, v_zero());
 }
 
-/* What is done to the sums before they leave the registers. first is the width of all vectors but the last. */
+/* The epilogue in registers. first is the width of all vectors but the last. */
 INLINE void finish_rows(const cpu_tile *t, vf sum[MR][2], const int rows, const int vectors, size_t first, size_t last)
 {
     if (t->start != NULL) {
@@ -97,7 +96,7 @@ INLINE void tile_rows(const cpu_tile *t, const int rows, const int vectors)
     CPU_UNROLL
     for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = v_zero();
     for (size_t k = 0, stage = 0; k < t->k; stage++) {
-        if (t->k >= CPU_LONG_SUM) ask_ahead(t, stage);
+        if (t->k >= CPU_LONG_SUM) prefetch(t, stage);
         const size_t end = k + steps < t->k ? k + steps : t->k;
         for (; k < end; k++) {
             vf b0 = v_load(b), b1 = vectors == 2 ? v_load(b + CPU_VW) : v_zero();
@@ -122,32 +121,16 @@ INLINE void tile_rows(const cpu_tile *t, const int rows, const int vectors)
     }
 }
 
-#define TILE(rows)                                                                                                     \
-    static void tile_##rows##_1(const cpu_tile *t)                                                                     \
-    {                                                                                                                  \
-        tile_rows(t, rows, 1);                                                                                         \
-    }                                                                                                                  \
-    static void tile_##rows##_2(const cpu_tile *t)                                                                     \
-    {                                                                                                                  \
-        tile_rows(t, rows, 2);                                                                                         \
-    }
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
+/* clang-format off */
+#define TILE(rows)                                                                     \
+    static void tile_##rows##_1(const cpu_tile *t) { tile_rows(t, rows, 1); }          \
+    static void tile_##rows##_2(const cpu_tile *t) { tile_rows(t, rows, 2); }
+TILE(1) TILE(2) TILE(3) TILE(4)
 #if MR > 4
-TILE(5)
-TILE(6)
+TILE(5) TILE(6)
 #endif
 #if MR > 6
-TILE(7)
-TILE(8)
-TILE(9)
-TILE(10)
-TILE(11)
-TILE(12)
-TILE(13)
-TILE(14)
+TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 #endif
 
 #define ROW(rows) [rows - 1] = {tile_##rows##_1, tile_##rows##_2}
@@ -160,6 +143,7 @@ static void (*const tiles[MR][2])(const cpu_tile *) = {
     ROW(7), ROW(8), ROW(9), ROW(10), ROW(11), ROW(12), ROW(13), ROW(14),
 #endif
 };
+/* clang-format on */
 
 static void tile(const cpu_tile *t)
 {
@@ -167,7 +151,7 @@ static void tile(const cpu_tile *t)
 }
 
 /* act is a constant where this is used. */
-INLINE void finish_as(const cpu_tile *t, const cpu_activation act)
+INLINE void epilogue_of(const cpu_tile *t, const cpu_activation act)
 {
     for (size_t i = 0; i < t->m; i++) {
         for (size_t j = 0; j < t->n; j += CPU_VW) {
@@ -181,23 +165,23 @@ INLINE void finish_as(const cpu_tile *t, const cpu_activation act)
     }
 }
 
-static void finish(const cpu_tile *t)
+static void epilogue(const cpu_tile *t)
 {
     switch (t->act) {
-    case CPU_ACT_SILU: finish_as(t, CPU_ACT_SILU); break;
-    case CPU_ACT_SIGMOID: finish_as(t, CPU_ACT_SIGMOID); break;
-    case CPU_ACT_TANH: finish_as(t, CPU_ACT_TANH); break;
+    case CPU_ACT_SILU: epilogue_of(t, CPU_ACT_SILU); break;
+    case CPU_ACT_SIGMOID: epilogue_of(t, CPU_ACT_SIGMOID); break;
+    case CPU_ACT_TANH: epilogue_of(t, CPU_ACT_TANH); break;
     case CPU_ACT_NONE:
     case CPU_ACT_RELU: break;
     }
 }
 
-/* One row of a panel: have <= width floats, then zeros. */
-INLINE void pack_row(float *out, size_t width, const float *src, size_t have)
+/* One row of a panel: count <= width floats, then zeros. */
+INLINE void pack_row(float *out, size_t width, const float *src, size_t count)
 {
     for (size_t i = 0; i < width; i += CPU_VW) {
-        size_t room = width - i < CPU_VW ? width - i : CPU_VW, take = i < have ? have - i : 0;
-        store_row(out + i, load_row(src + i, take < room ? take : room), room);
+        size_t lanes = width - i < CPU_VW ? width - i : CPU_VW, left = i < count ? count - i : 0;
+        store_row(out + i, load_row(src + i, left < lanes ? left : lanes), lanes);
     }
 }
 
@@ -220,16 +204,16 @@ static void pack_copy(float *panel, size_t pitch, size_t width, const float *src
 static void pack_panel_transposed(float *panel, size_t width, const float *src, size_t stride, size_t count, size_t k)
 {
     for (size_t i = 0; i < width; i += CPU_VW) {
-        size_t have = i < count ? count - i : 0, room = width - i;
-        if (have > CPU_VW) have = CPU_VW;
-        if (room > CPU_VW) room = CPU_VW;
+        size_t rows = i < count ? count - i : 0, lanes = width - i;
+        if (rows > CPU_VW) rows = CPU_VW;
+        if (lanes > CPU_VW) lanes = CPU_VW;
         for (size_t l = 0; l < k; l += CPU_VW) {
             size_t steps = k - l < CPU_VW ? k - l : CPU_VW;
             vf r[CPU_VW];
             for (size_t row = 0; row < CPU_VW; row++)
-                r[row] = row < have ? load_row(src + (i + row) * stride + l, steps) : v_zero();
+                r[row] = row < rows ? load_row(src + (i + row) * stride + l, steps) : v_zero();
             v_transpose(r);
-            for (size_t step = 0; step < steps; step++) store_row(panel + (l + step) * width + i, r[step], room);
+            for (size_t step = 0; step < steps; step++) store_row(panel + (l + step) * width + i, r[step], lanes);
         }
     }
 }
@@ -241,7 +225,7 @@ static void pack_transpose(float *panel, size_t pitch, size_t width, const float
         pack_panel_transposed(panel, width, src + j * stride, stride, count - j < width ? count - j : width, k);
 }
 
-/* Enough chains for two units of a latency of 5; the factors keep the values finite. */
+/* Enough independent chains for two units with a latency of 5; the factors keep the values finite. */
 static float spin(uint64_t rounds)
 {
     enum { CHAINS = 12 };
@@ -264,7 +248,7 @@ void CPU_FN(cpu_gemm_kernels)(cpu_gemm_kernels *kernels)
                                   .mr = MR,
                                   .nr = NR,
                                   .tile = tile,
-                                  .finish = finish,
+                                  .epilogue = epilogue,
                                   .pack_copy = pack_copy,
                                   .pack_transpose = pack_transpose,
                                   .spin = spin,

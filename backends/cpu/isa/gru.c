@@ -36,9 +36,9 @@ static void backward(const cpu_gru *g, const float *dy, float *dxi, float *dhh, 
     for (size_t j = 0; j < d; j += CPU_VW) {
         const size_t left = d - j;
         const gates now = gates_of(g, j, left);
-        const vf slope = v_load_part(dy + j, left), h = v_load_part(g->h + j, left);
-        const vf da_n = slope * (one - now.z) * (one - now.n * now.n);
-        const vf da_z = slope * (h - now.n) * now.z * (one - now.z);
+        const vf grad = v_load_part(dy + j, left), h = v_load_part(g->h + j, left);
+        const vf da_n = grad * (one - now.z) * (one - now.n * now.n);
+        const vf da_z = grad * (h - now.n) * now.z * (one - now.z);
         const vf da_r = da_n * now.hidden * now.r * (one - now.r);
         v_store_part(dxi + j, left, da_r);
         v_store_part(dhh + j, left, da_r);
@@ -46,7 +46,7 @@ static void backward(const cpu_gru *g, const float *dy, float *dxi, float *dhh, 
         v_store_part(dhh + d + j, left, da_z);
         v_store_part(dxi + 2 * d + j, left, da_n);
         v_store_part(dhh + 2 * d + j, left, da_n * now.r);
-        v_store_part(dh + j, left, slope * now.z);
+        v_store_part(dh + j, left, grad * now.z);
     }
 }
 

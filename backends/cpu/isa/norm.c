@@ -1,12 +1,12 @@
-/* norm: layer_norm and its gradient, a row after another; see ops/norm.h.
+/* norm: layer_norm and its gradient, row by row; see ops/norm.h.
  *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
  *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
- * A row is walked three times, from the first cache after the first time. */
+ * Three passes over a row, the last two from the first cache. */
 #include "backends/cpu/ops/norm.h"
 
 #include "backends/cpu/isa/row.h"
 
-enum { PARTS = 4 }; /* sums side by side, since one would wait for itself */
+enum { PARTS = 4 }; /* independent accumulators, to hide the latency of an addition */
 
 typedef struct moments {
     vf mean, inverse; /* 1 / s */
@@ -56,13 +56,13 @@ static void forward(const cpu_norm *n, const float *beta, float *y)
 }
 
 /* What a row's dx needs: the sums of e and of e n. */
-typedef struct along {
+typedef struct row_sums {
     vf e, en;
-} along;
+} row_sums;
 
-/* Vector j of a row, `left` elements before its end: adds to dgamma, dbeta and the sums along the row. */
+/* Vector j of a row, `left` elements before its end: adds to dgamma, dbeta and the sums row_sums the row. */
 INLINE void add_to_sums(const cpu_norm *n, const float *x, const float *dy, moments m, size_t j, size_t left,
-                        float *sums, along *a)
+                        float *sums, row_sums *a)
 {
     vf g = v_load_part(dy + j, left), normal = (v_load_part(x + j, left) - m.mean) * m.inverse;
     vf e = g * v_load_part(n->gamma + j, left);
@@ -73,7 +73,7 @@ INLINE void add_to_sums(const cpu_norm *n, const float *x, const float *dy, mome
     v_store_part(dbeta, left, v_load_part(dbeta, left) + g);
 }
 
-INLINE void put_dx(const cpu_norm *n, const float *x, const float *dy, moments m, size_t j, size_t left, along mean,
+INLINE void put_dx(const cpu_norm *n, const float *x, const float *dy, moments m, size_t j, size_t left, row_sums mean,
                    float *dx)
 {
     vf normal = (v_load_part(x + j, left) - m.mean) * m.inverse;
@@ -88,15 +88,15 @@ static void backward(const cpu_norm *n, const float *dy, float *dx, float *sums)
     for (size_t i = 0; i < n->rows; i++, dy += d, dx += d) {
         const float *x = n->x + i * d;
         const moments m = moments_of(n, x);
-        along sum[2] = {{{0}, {0}}, {{0}, {0}}};
+        row_sums sum[2] = {{{0}, {0}}, {{0}, {0}}};
         size_t j = 0;
         for (; j + 2 * CPU_VW <= d; j += 2 * CPU_VW) {
             add_to_sums(n, x, dy, m, j, CPU_VW, sums, &sum[0]);
             add_to_sums(n, x, dy, m, j + CPU_VW, CPU_VW, sums, &sum[1]);
         }
         for (; j < d; j += CPU_VW) add_to_sums(n, x, dy, m, j, d - j, sums, &sum[0]);
-        const along mean = {v_set1(v_sum(sum[0].e + sum[1].e) / (float)d),
-                            v_set1(v_sum(sum[0].en + sum[1].en) / (float)d)};
+        const row_sums mean = {v_set1(v_sum(sum[0].e + sum[1].e) / (float)d),
+                               v_set1(v_sum(sum[0].en + sum[1].en) / (float)d)};
         for (j = 0; j < whole; j += CPU_VW) put_dx(n, x, dy, m, j, CPU_VW, mean, dx);
         if (j < d) put_dx(n, x, dy, m, j, d - j, mean, dx);
     }

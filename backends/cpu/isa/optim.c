@@ -8,8 +8,8 @@ INLINE void update(const cpu_adam *a, const cpu_adam_state *s, size_t at, const 
     vf grad = v_load_part(g, left) * v_set1(a->scale);
     vf m = v_fma(v_load_part(s->in[1] + at, left), v_set1(a->beta1), grad * v_set1(a->rest1));
     vf v = v_fma(v_load_part(s->in[2] + at, left), v_set1(a->beta2), grad * grad * v_set1(a->rest2));
-    vf way = v_set1(a->rate) * m / (v_sqrt(v * v_set1(a->spread)) + v_set1(a->eps));
-    vf p = v_load_part(s->in[0] + at, left) * v_set1(a->keep) - way;
+    vf change = v_set1(a->step_size) * m / (v_sqrt(v * v_set1(a->correction2)) + v_set1(a->eps));
+    vf p = v_load_part(s->in[0] + at, left) * v_set1(a->decay) - change;
     v_store_part(s->out[0] + at, left, p);
     v_store_part(s->out[1] + at, left, m);
     v_store_part(s->out[2] + at, left, v);
@@ -17,7 +17,7 @@ INLINE void update(const cpu_adam *a, const cpu_adam_state *s, size_t at, const 
 
 static void adam(const cpu_adam *a, const cpu_adam_state *s, size_t at, const float *g, size_t n)
 {
-    const cpu_adam_state state = *s; /* copies, which no store changes */
+    const cpu_adam_state state = *s; /* copies: a store cannot alias them */
     const cpu_adam step = *a;
     size_t i = 0;
     for (; i + CPU_VW <= n; i += CPU_VW) update(&step, &state, at + i, g + i, CPU_VW);
@@ -25,9 +25,9 @@ static void adam(const cpu_adam *a, const cpu_adam_state *s, size_t at, const fl
 }
 
 /* In double precision: squares of floats neither overflow there nor lose what is small beside the sum. */
-static double squares(const float *x, size_t n)
+static double sum_of_squares(const float *x, size_t n)
 {
-    enum { LANES = CPU_VW / 2, PARTS = 4 /* side by side, since one would wait for itself */ };
+    enum { LANES = CPU_VW / 2, PARTS = 4 /* independent sums, to hide the latency of an addition */ };
     typedef float narrow __attribute__((vector_size(LANES * sizeof(float))));
     typedef double wide __attribute__((vector_size(LANES * sizeof(double))));
     wide sum[PARTS] = {{0}};
@@ -48,4 +48,4 @@ static double squares(const float *x, size_t n)
     return total;
 }
 
-const cpu_optim_kernels CPU_FN(cpu_optim_kernels) = {adam, squares};
+const cpu_optim_kernels CPU_FN(cpu_optim_kernels) = {adam, sum_of_squares};

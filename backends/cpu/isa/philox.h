@@ -5,7 +5,7 @@
 
 #include "backends/cpu/isa/vec.h"
 
-enum { CPU_DRAW = 4 * CPU_VW }; /* elements that come at once */
+enum { CPU_DRAW = 4 * CPU_VW }; /* elements that are drawn at once */
 
 typedef struct philox {
     uint32_t seed[2], step, site;

@@ -1,11 +1,9 @@
 /* reduce: y[o,i] = sum or max over l of x[o,l,i]; see ops/reduce.h.
- * inner = 1: four vectors run along a row, and their lanes are added last. inner > 1: columns stay in registers.
- * Long columns are added up in blocks, whose sums are then added, since one long sum loses digits. */
+ * inner = 1: four vectors accumulate along a row, and their lanes are added last. inner > 1: columns stay in registers.
+ * Long columns are summed in blocks, and then the blocks' sums, since one long sum loses digits. */
 #include "backends/cpu/ops/reduce.h"
 
 #include "backends/cpu/isa/vec.h"
-
-#define INLINE static inline __attribute__((always_inline))
 
 enum { ROWS = 4, BLOCK = 128 };
 
@@ -70,17 +68,18 @@ INLINE void columns(const cpu_reduction *r, const float *x, float *y, vf start, 
 {
     size_t i = 0;
     for (; i + ROWS * CPU_VW <= r->inner; i += ROWS * CPU_VW)
-        down_columns(x + i, r->length, r->row, ROWS, CPU_VW, y + i, start, f);
+        down_columns(x + i, r->length, r->row_stride, ROWS, CPU_VW, y + i, start, f);
     for (; i < r->inner; i += CPU_VW)
-        down_columns(x + i, r->length, r->row, 1, r->inner - i < CPU_VW ? r->inner - i : CPU_VW, y + i, start, f);
+        down_columns(x + i, r->length, r->row_stride, 1, r->inner - i < CPU_VW ? r->inner - i : CPU_VW, y + i, start,
+                     f);
 }
 
 static void sum_f32(const cpu_reduction *r, const void *x, void *y)
 {
     const float *from = x;
     float *to = y;
-    for (size_t o = 0; o < r->outer; o++, from += r->block) {
-        if (r->inner == 1 && r->row == 1)
+    for (size_t o = 0; o < r->outer; o++, from += r->outer_stride) {
+        if (r->inner == 1 && r->row_stride == 1)
             to[o] = v_sum(along_row(from, r->length, v_zero(), v_plus));
         else
             columns(r, from, to + o * r->inner, v_zero(), v_plus);
@@ -91,12 +90,12 @@ static void max_f32(const cpu_reduction *r, const void *x, void *y)
 {
     const float *from = x;
     float *to = y;
-    const vf least = v_set1(-INFINITY);
-    for (size_t o = 0; o < r->outer; o++, from += r->block) {
-        if (r->inner == 1 && r->row == 1)
-            to[o] = v_max_of(along_row(from, r->length, least, v_max_nan));
+    const vf lowest = v_set1(-INFINITY);
+    for (size_t o = 0; o < r->outer; o++, from += r->outer_stride) {
+        if (r->inner == 1 && r->row_stride == 1)
+            to[o] = v_max_of(along_row(from, r->length, lowest, v_max_nan));
         else
-            columns(r, from, to + o * r->inner, least, v_max_nan);
+            columns(r, from, to + o * r->inner, lowest, v_max_nan);
     }
 }
 
@@ -106,10 +105,10 @@ static void sum_i32(const cpu_reduction *r, const void *x, void *y)
 {
     const uint32_t *from = x;
     uint32_t *to = y;
-    for (size_t o = 0; o < r->outer; o++, from += r->block, to += r->inner) {
+    for (size_t o = 0; o < r->outer; o++, from += r->outer_stride, to += r->inner) {
         memset(to, 0, r->inner * sizeof *to);
         for (size_t l = 0; l < r->length; l++)
-            for (size_t i = 0; i < r->inner; i++) to[i] += from[l * r->row + i];
+            for (size_t i = 0; i < r->inner; i++) to[i] += from[l * r->row_stride + i];
     }
 }
 
@@ -117,10 +116,11 @@ static void max_i32(const cpu_reduction *r, const void *x, void *y)
 {
     const int32_t *from = x;
     int32_t *to = y;
-    for (size_t o = 0; o < r->outer; o++, from += r->block, to += r->inner) {
+    for (size_t o = 0; o < r->outer; o++, from += r->outer_stride, to += r->inner) {
         for (size_t i = 0; i < r->inner; i++) to[i] = INT32_MIN;
         for (size_t l = 0; l < r->length; l++)
-            for (size_t i = 0; i < r->inner; i++) to[i] = from[l * r->row + i] > to[i] ? from[l * r->row + i] : to[i];
+            for (size_t i = 0; i < r->inner; i++)
+                to[i] = from[l * r->row_stride + i] > to[i] ? from[l * r->row_stride + i] : to[i];
     }
 }
 

@@ -1,12 +1,10 @@
-/* row: floats in memory as vectors, the last perhaps in part. */
+/* row: floats in memory as vectors, of which the last may be partial. */
 #ifndef CPU_ISA_ROW_H
 #define CPU_ISA_ROW_H
 
 #include "backends/cpu/isa/vec.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-/* The first n lanes, all when n is larger; the others are 0. */
+/* The first n lanes, or all when n >= CPU_VW; the others are 0. */
 INLINE vf v_load_part(const float *p, size_t n)
 {
     return n >= CPU_VW ? v_load(p) : v_load_n(p, n);

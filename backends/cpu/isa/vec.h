@@ -30,6 +30,9 @@
 #define CPU_VW 4
 #endif
 
+/* Functions whose arguments are constants where they are called: compiled anew for each call. */
+#define INLINE static inline __attribute__((always_inline))
+
 /* Before a loop of at most 16 rounds of constant number: unroll it, so that an array of vectors stays in registers. */
 #if defined(__clang__)
 #define CPU_UNROLL _Pragma("clang loop unroll(full)")
@@ -412,7 +415,7 @@ static inline vf v_fma(vf a, vf b, vf c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
-/* Of two numbers the larger; with a NaN, b. So v_max(limit, x) hands a NaN in x on, v_max(x, limit) does not. */
+/* The maximum of two numbers; with a NaN, b. So v_max(limit, x) propagates a NaN in x, v_max(x, limit) does not. */
 static inline vf v_max(vf a, vf b)
 {
     return _mm512_max_ps(a, b);
@@ -443,7 +446,7 @@ static inline vf v_fma(vf a, vf b, vf c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
-/* Of two numbers the larger; with a NaN, b. So v_max(limit, x) hands a NaN in x on, v_max(x, limit) does not. */
+/* The maximum of two numbers; with a NaN, b. So v_max(limit, x) propagates a NaN in x, v_max(x, limit) does not. */
 static inline vf v_max(vf a, vf b)
 {
     return _mm256_max_ps(a, b);
@@ -474,7 +477,7 @@ static inline vf v_fma(vf a, vf b, vf c)
     return a * b + c;
 }
 
-/* Of two numbers the larger; with a NaN, b. So v_max(limit, x) hands a NaN in x on, v_max(x, limit) does not. */
+/* The maximum of two numbers; with a NaN, b. So v_max(limit, x) propagates a NaN in x, v_max(x, limit) does not. */
 static inline vf v_max(vf a, vf b)
 {
     return v_select(v_gt(a, b), a, b);
@@ -516,7 +519,7 @@ static inline vf v_copysign(vf x, vf s)
     return (vf)(((vi)x & ~sign) | ((vi)s & sign));
 }
 
-/* Of two numbers the larger; a NaN in either gives a NaN. */
+/* The maximum of two numbers; a NaN in either gives a NaN. */
 static inline vf v_max_nan(vf a, vf b)
 {
     return v_select(v_ne(a, a), a, v_max(a, b));
@@ -554,9 +557,9 @@ static inline float v_max_of(vf x)
 {
     float lane[CPU_VW];
     v_store(lane, x);
-    float most = lane[0];
-    for (int i = 1; i < CPU_VW; i++) most = lane[i] > most || lane[i] != lane[i] ? lane[i] : most;
-    return most;
+    float max = lane[0];
+    for (int i = 1; i < CPU_VW; i++) max = lane[i] > max || lane[i] != lane[i] ? lane[i] : max;
+    return max;
 }
 
 /* The smallest lane; a NaN in any gives a NaN. */
@@ -586,8 +589,8 @@ static inline void v_mul_wide(vu a, vu b, vu *high, vu *low)
 
 /* Polynomials below interpolate at Chebyshev nodes; the error stated is relative to the function. */
 
-/* exp: x = n ln 2 + r, |r| <= ln 2 / 2, e^r = 1 + r + r^2 q(r) (8e-9). n reaches from -151, where the
- * product is denormal, to 128, where it overflows only after rounding: without an instruction for it, 2^n comes in two
+/* exp: x = n ln 2 + r, |r| <= ln 2 / 2, e^r = 1 + r + r^2 q(r) (8e-9). n ranges from -151, where the product is
+ * denormal, to 128, where it overflows only after rounding: without an instruction for it, 2^n is a product of two
  * factors. */
 static inline vf v_exp(vf x)
 {

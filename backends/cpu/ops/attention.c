@@ -4,15 +4,17 @@
 
 #include <math.h>
 
+#include "m3bsr/ops.h"
+
 typedef struct attention_args {
     const cpu_attention_kernels *kernels;
     cpu_head head; /* row 0, head 0 */
     size_t rows, heads, scratch_bytes;
-    const float *dy;
-    float *out[3]; /* y; or dq, dk, dv */
+    const float *dy; /* of the gradient, else NULL */
+    float *out[3];   /* y; or dq, dk, dv */
 } attention_args;
 
-/* Of a unit: its head, and where its queries and keys lie. */
+/* The head of a unit, and the offsets of its queries and keys. */
 static cpu_head head_of(const attention_args *a, size_t unit, size_t *query_at, size_t *key_at)
 {
     const size_t row = unit / a->heads, column = unit % a->heads * a->head.width;
@@ -57,24 +59,24 @@ static void run(const void *args, const cpu_run *cpu)
 static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_node *node = at->node;
-    const m3_tensor *q = node->in[0], *k = node->in[1];
+    const m3_tensor *q = node->in[M3_ATTENTION_Q], *k = node->in[M3_ATTENTION_K];
     attention_args *a = cpu_step_args(at, step, run, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
     a->kernels = CPU_CHOOSE(at->machine->isa, cpu_attention_kernels);
-    a->heads = (size_t)node->attr[0].i[0];
+    a->heads = (size_t)m3_node_int(node, M3_ATTENTION_HEADS);
     a->rows = 1;
     for (uint32_t i = 0; i + 2 < q->shape.rank; i++) a->rows *= (size_t)q->shape.dim[i];
     cpu_head *h = &a->head;
     h->queries = (size_t)q->shape.dim[q->shape.rank - 2];
     h->keys = (size_t)k->shape.dim[k->shape.rank - 2];
-    h->stride = cpu_last(q);
+    h->stride = cpu_row_length(q);
     h->width = h->stride / a->heads;
     h->scale = (float)(1.0 / sqrt((double)h->width));
-    h->q = at->in[0];
-    h->k = at->in[1];
-    h->v = at->in[2];
-    h->mask = at->in[3];
-    a->dy = node->in_count == 5 ? at->in[4] : NULL;
+    h->q = at->in[M3_ATTENTION_Q];
+    h->k = at->in[M3_ATTENTION_K];
+    h->v = at->in[M3_ATTENTION_V];
+    h->mask = at->in[M3_ATTENTION_MASK];
+    a->dy = node->in_count == M3_ATTENTION_GRAD_INPUTS ? at->in[M3_ATTENTION_GRAD_DY] : NULL;
     for (uint32_t i = 0; i < node->out_count; i++) a->out[i] = at->out[i];
     a->scratch_bytes = a->kernels->scratch(h);
     step->scratch_bytes = cpu_align(a->scratch_bytes) * at->threads;
@@ -82,13 +84,13 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
 }
 
 /* Keys are counted in 32 bits. */
-static m3_status few_keys(const m3_node *node, m3_error *why)
+static m3_status check_keys(const m3_node *node, m3_error *why)
 {
-    const m3_tensor *k = node->in[1];
-    uint64_t keys = k->shape.dim[k->shape.rank - 2];
+    const m3_tensor *k = node->in[M3_ATTENTION_K];
+    const uint64_t keys = k->shape.dim[k->shape.rank - 2];
     if (keys <= UINT32_MAX) return M3_OK;
-    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "%llu keys; the cpu backend has room for 2^32 - 1",
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "%llu keys; the cpu backend takes at most 2^32 - 1",
                    (unsigned long long)keys);
 }
 
-const cpu_op cpu_attention_ops[] = {{"attention", few_keys, prepare}, {"attention_grad", few_keys, prepare}, {0}};
+const cpu_op cpu_attention_ops[] = {{"attention", check_keys, prepare}, {"attention_grad", check_keys, prepare}, {0}};

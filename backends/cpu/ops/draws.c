@@ -2,7 +2,7 @@
  * range can be filled by itself. */
 #include "backends/cpu/ops/draws.h"
 
-#include <string.h>
+#include "m3bsr/ops.h"
 
 typedef struct draw_args {
     cpu_draw_fn kernel;
@@ -26,21 +26,36 @@ static void run(const void *args, const cpu_run *cpu)
     cpu_for(cpu, (a->count + CPU_DRAW_UNIT - 1) / CPU_DRAW_UNIT, 4 * CPU_DRAW_UNIT, draw_units, a);
 }
 
-static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
+static m3_status prepare(const cpu_node *at, cpu_step *step, cpu_draw_fn kernel, m3_error *err)
 {
-    const cpu_draws_kernels *kernels = CPU_CHOOSE(at->machine->isa, cpu_draws_kernels);
-    const char *name = at->node->op->name;
     draw_args *a = cpu_step_args(at, step, run, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
-    a->kernel = strcmp(name, "philox") == 0           ? kernels->bits
-                : strcmp(name, "random_uniform") == 0 ? kernels->uniform
-                                                      : kernels->normal;
-    a->rng = at->in[0];
-    a->y = at->out[0];
-    a->count = (size_t)m3_tensor_count(at->node->out[0]);
-    a->site = (uint32_t)at->node->attr[1].i[0];
+    a->kernel = kernel;
+    a->rng = at->in[M3_DRAW_RNG];
+    a->y = at->out[M3_DRAW_Y];
+    a->count = (size_t)m3_tensor_count(at->node->out[M3_DRAW_Y]);
+    a->site = (uint32_t)m3_node_int(at->node, M3_DRAW_SITE);
     return M3_OK;
 }
 
+static m3_status prepare_bits(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    return prepare(at, step, CPU_CHOOSE(at->machine->isa, cpu_draws_kernels)->bits, err);
+}
+
+static m3_status prepare_uniform(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    return prepare(at, step, CPU_CHOOSE(at->machine->isa, cpu_draws_kernels)->uniform, err);
+}
+
+static m3_status prepare_normal(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    return prepare(at, step, CPU_CHOOSE(at->machine->isa, cpu_draws_kernels)->normal, err);
+}
+
 const cpu_op cpu_draws_ops[] = {
-    {"philox", NULL, prepare}, {"random_uniform", NULL, prepare}, {"random_normal", NULL, prepare}, {0}};
+    {"philox", NULL, prepare_bits},
+    {"random_uniform", NULL, prepare_uniform},
+    {"random_normal", NULL, prepare_normal},
+    {0},
+};

@@ -6,7 +6,7 @@
 
 enum { CPU_DRAW_UNIT = 256 };
 
-/* y is the draw's first element; rng is {seed low, seed high, step}. */
+/* y is the first element of the whole draw; rng is {seed low, seed high, step}. */
 typedef void (*cpu_draw_fn)(void *y, const uint32_t rng[3], uint32_t site, size_t begin, size_t end);
 
 typedef struct cpu_draws_kernels {

@@ -2,6 +2,8 @@
  * itself. */
 #include "backends/cpu/ops/dropout.h"
 
+#include "m3bsr/ops.h"
+
 typedef struct dropout_args {
     const cpu_dropout_kernels *kernels;
     cpu_dropout dropout;
@@ -24,17 +26,17 @@ static void run(const void *args, const cpu_run *cpu)
 
 static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
 {
-    const double rate = at->node->attr[0].f;
+    const double rate = m3_node_float(at->node, M3_DROPOUT_RATE);
     dropout_args *a = cpu_step_args(at, step, run, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
     a->kernels = CPU_CHOOSE(at->machine->isa, cpu_dropout_kernels);
-    a->dropout = (cpu_dropout){.rng = at->in[1],
-                               .x = at->in[0],
-                               .y = at->out[0],
-                               .site = (uint32_t)at->node->attr[1].i[0],
+    a->dropout = (cpu_dropout){.rng = at->in[M3_DROPOUT_RNG],
+                               .x = at->in[M3_DROPOUT_X],
+                               .y = at->out[M3_DROPOUT_Y],
+                               .site = (uint32_t)m3_node_int(at->node, M3_DROPOUT_SITE),
                                .rate = (float)rate,
                                .factor = (float)(1.0 / (1.0 - rate))};
-    a->count = (size_t)m3_tensor_count(at->node->out[0]);
+    a->count = (size_t)m3_tensor_count(at->node->out[M3_DROPOUT_Y]);
     return M3_OK;
 }
 

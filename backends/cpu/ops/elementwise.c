@@ -1,15 +1,17 @@
-/* elementwise: z = f(x, y, …) with NumPy's broadcast. Axes are joined as far as all operands allow, and a kernel runs
- * along the last one, where each operand goes on by 1 or stands still. So equal shapes are one run, a scalar or a row
- * [.., 1] stands still, and a vector along the last axis begins again in each row. */
+/* elementwise: z = f(x, y, …) with NumPy's broadcast. Axes are coalesced as far as all operands allow, and a kernel
+ * runs along the last one, where each operand has a stride of 1 or 0. So equal shapes are one run, a scalar or a row
+ * [.., 1] has a stride of 0, and a vector along the last axis begins again in each row. */
 #include "backends/cpu/ops/elementwise.h"
+
+#include "m3bsr/ops.h"
 
 /* Axes. */
 
-/* Does axis i of every operand lie right behind axis j = i + 1? */
-static bool joins(const cpu_axes *a, size_t j_dim, const size_t *j_stride)
+/* Are the last axis so far and the next one contiguous in every operand? */
+static bool coalesces(const cpu_axes *a, size_t dim, const size_t *stride)
 {
     for (uint32_t k = 0; k < a->operands; k++)
-        if (a->stride[k][a->rank - 1] != j_stride[k] * j_dim) return false;
+        if (a->stride[k][a->rank - 1] != stride[k] * dim) return false;
     return true;
 }
 
@@ -27,9 +29,9 @@ cpu_axes cpu_axes_of(const m3_shape *out, const m3_shape *const *operand, uint32
         size_t dim = (size_t)out->dim[i], mine[CPU_MAX_OPERANDS] = {0};
         if (dim == 1) continue;
         for (uint32_t k = 0; k < operands; k++) mine[k] = stride[k][i];
-        bool join = a.rank > 0 && joins(&a, dim, mine);
-        if (!join) a.rank++;
-        a.dim[a.rank - 1] = join ? a.dim[a.rank - 1] * dim : dim;
+        bool same = a.rank > 0 && coalesces(&a, dim, mine);
+        if (!same) a.rank++;
+        a.dim[a.rank - 1] = same ? a.dim[a.rank - 1] * dim : dim;
         for (uint32_t k = 0; k < operands; k++) a.stride[k][a.rank - 1] = mine[k];
     }
     if (a.rank == 0) {
@@ -88,9 +90,11 @@ static void run(const void *args, const cpu_run *cpu)
     cpu_for(cpu, a->count, 1, run_range, a);
 }
 
+/* The type by which a kernel is chosen. */
 static m3_dtype from_type(const m3_node *node)
 {
-    return node->in[node->in_count == 3 ? 1 : 0]->dtype; /* where: that of the choices */
+    const bool where = node->in_count == M3_WHERE_INPUTS;
+    return node->in[where ? M3_WHERE_X : 0]->dtype;
 }
 
 static m3_status supports(const m3_node *node, m3_error *why)
@@ -121,16 +125,14 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
     return M3_OK;
 }
 
-#define ENTRY(name)                                                                                                    \
-    {                                                                                                                  \
-        name, supports, prepare                                                                                        \
-    }
+/* clang-format off */
+#define ENTRY(name) {name, supports, prepare}
 const cpu_op cpu_elementwise_ops[] = {
-    ENTRY("neg"),   ENTRY("abs"),     ENTRY("exp"),        ENTRY("log"),
-    ENTRY("sqrt"),  ENTRY("sin"),     ENTRY("cos"),        ENTRY("tanh"),
-    ENTRY("floor"), ENTRY("sigmoid"), ENTRY("relu"),       ENTRY("relu_grad"),
-    ENTRY("silu"),  ENTRY("not"),     ENTRY("cast"),       ENTRY("add"),
-    ENTRY("sub"),   ENTRY("mul"),     ENTRY("div"),        ENTRY("max"),
-    ENTRY("min"),   ENTRY("equal"),   ENTRY("less_equal"), ENTRY("less"),
-    ENTRY("and"),   ENTRY("where"),   ENTRY("or"),         {0},
+    ENTRY("neg"), ENTRY("abs"), ENTRY("exp"), ENTRY("log"), ENTRY("sqrt"), ENTRY("sin"), ENTRY("cos"), ENTRY("floor"),
+    ENTRY("sigmoid"), ENTRY("tanh"), ENTRY("relu"), ENTRY("relu_grad"), ENTRY("silu"),
+    ENTRY("add"), ENTRY("sub"), ENTRY("mul"), ENTRY("div"), ENTRY("max"), ENTRY("min"),
+    ENTRY("equal"), ENTRY("less"), ENTRY("less_equal"), ENTRY("not"), ENTRY("and"), ENTRY("or"),
+    ENTRY("where"), ENTRY("cast"),
+    {0},
 };
+/* clang-format on */

@@ -1,4 +1,4 @@
-/* elementwise: what its kernels and the code that walks over axes agree on. */
+/* elementwise: kernels of one row, and the axes over which they are called. */
 #ifndef CPU_OPS_ELEMENTWISE_H
 #define CPU_OPS_ELEMENTWISE_H
 
@@ -18,8 +18,8 @@ typedef struct cpu_elementwise_kernels {
 
 CPU_DECLARE_KERNELS(cpu_elementwise_kernels);
 
-/* Axes of an output and strides of its operands, in elements: axes that lie behind one another in all are joined, axes
- * of one element are left out. The last axis of any operand has a stride of 1, or 0 where it repeats. */
+/* Coalesced axes of an output, and the strides of its operands, in elements: axes that are contiguous in all operands
+ * are one, axes of one element are left out. The last axis of any operand has a stride of 1, or 0 where it repeats. */
 typedef struct cpu_axes {
     uint32_t rank, operands;
     size_t dim[M3_MAX_RANK];

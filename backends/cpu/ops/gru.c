@@ -1,15 +1,17 @@
-/* gru: gru_cell and gru_cell_grad, a row after another. A masked row keeps its state: y = h, and dy goes on as dh. */
+/* gru: gru_cell and gru_cell_grad, row by row. A masked row keeps its state: y = h and dh = dy. */
 #include "backends/cpu/ops/gru.h"
 
 #include <string.h>
+
+#include "m3bsr/ops.h"
 
 typedef struct gru_args {
     const cpu_gru_kernels *kernels;
     cpu_gru cell; /* of row 0 */
     size_t rows;
     const uint8_t *mask; /* [rows] */
-    const float *dy;
-    float *out[3]; /* y; or dxi, dhh, dh */
+    const float *dy;     /* of the gradient, else NULL */
+    float *out[3];       /* y; or dxi, dhh, dh */
 } gru_args;
 
 static cpu_gru cell_of(const gru_args *a, size_t row)
@@ -56,7 +58,7 @@ static void backward_rows(const void *args, size_t begin, size_t end, uint32_t w
 
 static void run(const void *args, const cpu_run *cpu)
 {
-    enum { COST = 32 }; /* of three functions */
+    enum { COST = 32 }; /* of an element: three transcendental functions */
     const gru_args *a = args;
     if (a->cell.width > 0) cpu_for(cpu, a->rows, COST * a->cell.width, a->dy == NULL ? forward_rows : backward_rows, a);
 }
@@ -67,10 +69,16 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
     gru_args *a = cpu_step_args(at, step, run, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
     a->kernels = CPU_CHOOSE(at->machine->isa, cpu_gru_kernels);
-    a->cell = (cpu_gru){cpu_last(node->in[2]), at->in[0], at->in[1], at->in[2]};
-    a->rows = cpu_rows(node->in[2]);
-    a->mask = at->in[3];
-    a->dy = node->in_count == 5 ? at->in[4] : NULL;
+    const m3_tensor *h = node->in[M3_GRU_CELL_H];
+    a->cell = (cpu_gru){
+        .width = cpu_row_length(h),
+        .xi = at->in[M3_GRU_CELL_XI],
+        .hh = at->in[M3_GRU_CELL_HH],
+        .h = at->in[M3_GRU_CELL_H],
+    };
+    a->rows = cpu_rows(h);
+    a->mask = at->in[M3_GRU_CELL_MASK];
+    a->dy = node->in_count == M3_GRU_CELL_GRAD_INPUTS ? at->in[M3_GRU_CELL_GRAD_DY] : NULL;
     for (uint32_t i = 0; i < node->out_count; i++) a->out[i] = at->out[i];
     return M3_OK;
 }

@@ -3,15 +3,17 @@
 
 #include "backends/cpu/step.h"
 
-extern const cpu_op cpu_elementwise_ops[], cpu_movement_ops[], cpu_reduce_ops[], cpu_matmul_ops[], cpu_rows_ops[],
-    cpu_sort_ops[], cpu_draws_ops[], cpu_dropout_ops[], cpu_norm_ops[], cpu_attention_ops[], cpu_softmax_ops[],
-    cpu_gru_ops[], cpu_optim_ops[];
+/* clang-format off */
+#define TABLES(table) \
+    table(attention) table(draws) table(dropout) table(elementwise) table(gru) table(matmul) table(movement) \
+    table(norm) table(optim) table(reduce) table(rows) table(softmax) table(sort)
+/* clang-format on */
 
-static const cpu_op *const tables[] = {
-    cpu_elementwise_ops, cpu_movement_ops, cpu_reduce_ops,  cpu_matmul_ops, cpu_rows_ops,
-    cpu_sort_ops,        cpu_draws_ops,    cpu_dropout_ops, cpu_norm_ops,   cpu_attention_ops,
-    cpu_softmax_ops,     cpu_gru_ops,      cpu_optim_ops,
-};
+#define DECLARE(family) extern const cpu_op cpu_##family##_ops[];
+TABLES(DECLARE)
+
+#define NAME(family) cpu_##family##_ops,
+static const cpu_op *const tables[] = {TABLES(NAME)};
 
 const cpu_op *cpu_op_find(const char *name)
 {

@@ -1,14 +1,15 @@
 /* matmul and linear: products of matrices through gemm.h.
  *   matmul  y = a b, leading axes broadcast     linear  y = gate(act(x w + bias + residual)), one leading axis or none
- * The leading axes of a matmul are joined as those of an elementwise op are; gemm takes the last two that remain, and
- * products that remain outside them run one after another. */
+ * The leading axes of a matmul are coalesced as those of an elementwise op are; gemm takes the last two as its batch,
+ * and a loop runs over the others. */
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/ops/elementwise.h"
 #include "m3bsr/builder.h"
+#include "m3bsr/ops.h"
 
 typedef struct product_args {
     cpu_gemm gemm;
-    cpu_axes outer;                /* operands a, b, in matrices; joined leading axes but the last two */
+    cpu_axes outer;                /* leading axes but the last two; strides of a and b, in matrices */
     size_t count;                  /* of products outside gemm's own batch */
     size_t a_size, b_size, c_size; /* floats of a matrix of a and b, and of what one run of gemm writes */
 } product_args;
@@ -30,18 +31,23 @@ static void run(const void *args, const cpu_run *cpu)
     }
 }
 
-/* Extents of a product, from factors that may lie transposed. */
+_Static_assert(M3_MATMUL_A == (int)M3_LINEAR_X && M3_MATMUL_B == (int)M3_LINEAR_W &&
+                   M3_MATMUL_TRANSPOSE_A == (int)M3_LINEAR_TRANSPOSE_A &&
+                   M3_MATMUL_TRANSPOSE_B == (int)M3_LINEAR_TRANSPOSE_B,
+               "both ops begin alike");
+
+/* Operands and extents of a product, of either op. */
 static void set_matrices(cpu_gemm *gemm, const cpu_node *at)
 {
     const m3_node *node = at->node;
-    const m3_shape *a = &node->in[0]->shape, *b = &node->in[1]->shape;
-    const bool ta = node->attr[0].i[0] != 0, tb = node->attr[1].i[0] != 0;
+    const m3_shape *a = &node->in[M3_MATMUL_A]->shape, *b = &node->in[M3_MATMUL_B]->shape;
+    const bool ta = m3_node_flag(node, M3_MATMUL_TRANSPOSE_A), tb = m3_node_flag(node, M3_MATMUL_TRANSPOSE_B);
     gemm->m = (size_t)a->dim[a->rank - (ta ? 1 : 2)];
     gemm->k = (size_t)a->dim[a->rank - (ta ? 2 : 1)];
     gemm->n = (size_t)b->dim[b->rank - (tb ? 2 : 1)];
-    gemm->a = (cpu_operand){.data = at->in[0], .row = ta ? gemm->m : gemm->k, .transposed = ta};
-    gemm->b = (cpu_operand){.data = at->in[1], .row = tb ? gemm->k : gemm->n, .transposed = tb};
-    gemm->c = at->out[0];
+    gemm->a = (cpu_operand){.data = at->in[M3_MATMUL_A], .row = ta ? gemm->m : gemm->k, .transposed = ta};
+    gemm->b = (cpu_operand){.data = at->in[M3_MATMUL_B], .row = tb ? gemm->k : gemm->n, .transposed = tb};
+    gemm->c = at->out[M3_MATMUL_Y];
     gemm->c_row = gemm->n;
     gemm->batch[0] = gemm->batch[1] = 1;
 }
@@ -60,8 +66,8 @@ static m3_status prepare_matmul(const cpu_node *at, cpu_step *step, m3_error *er
     if (p == NULL) return M3_ERR_MEMORY;
     cpu_gemm *gemm = &p->gemm;
     set_matrices(gemm, at);
-    const m3_shape a = leading(&node->in[0]->shape), b = leading(&node->in[1]->shape);
-    const m3_shape c = leading(&node->out[0]->shape), *operand[2] = {&a, &b};
+    const m3_shape a = leading(&node->in[M3_MATMUL_A]->shape), b = leading(&node->in[M3_MATMUL_B]->shape);
+    const m3_shape c = leading(&node->out[M3_MATMUL_Y]->shape), *operand[2] = {&a, &b};
     p->outer = cpu_axes_of(&c, operand, 2);
     p->a_size = gemm->m * gemm->k;
     p->b_size = gemm->k * gemm->n;
@@ -83,24 +89,22 @@ static m3_status prepare_matmul(const cpu_node *at, cpu_step *step, m3_error *er
 
 static m3_status prepare_linear(const cpu_node *at, cpu_step *step, m3_error *err)
 {
-    static const cpu_activation act[] = {[M3_ACT_NONE] = CPU_ACT_NONE,
-                                         [M3_ACT_RELU] = CPU_ACT_RELU,
-                                         [M3_ACT_SILU] = CPU_ACT_SILU,
-                                         [M3_ACT_SIGMOID] = CPU_ACT_SIGMOID,
-                                         [M3_ACT_TANH] = CPU_ACT_TANH};
+    static const cpu_activation act[] = {
+        [M3_ACT_NONE] = CPU_ACT_NONE,       [M3_ACT_RELU] = CPU_ACT_RELU, [M3_ACT_SILU] = CPU_ACT_SILU,
+        [M3_ACT_SIGMOID] = CPU_ACT_SIGMOID, [M3_ACT_TANH] = CPU_ACT_TANH,
+    };
     const m3_node *node = at->node;
     product_args *p = cpu_step_args(at, step, run, sizeof *p, err);
     if (p == NULL) return M3_ERR_MEMORY;
     cpu_gemm *gemm = &p->gemm;
     set_matrices(gemm, at);
-    const void *extra[3] = {NULL, NULL, NULL};
-    for (uint32_t i = 2; i < node->in_count; i++) extra[i - 2] = at->in[i];
-    gemm->bias.data = extra[0];
-    gemm->residual = (cpu_operand){.data = extra[1], .row = gemm->n};
-    gemm->gate = (cpu_operand){.data = extra[2], .row = gemm->n};
-    gemm->act = act[node->attr[2].i[0]];
-    if (node->in[0]->shape.rank == 3) {
-        gemm->batch[1] = (size_t)node->in[0]->shape.dim[0];
+    const m3_shape *x = &node->in[M3_LINEAR_X]->shape;
+    gemm->bias.data = cpu_input(at, M3_LINEAR_BIAS);
+    gemm->residual = (cpu_operand){.data = cpu_input(at, M3_LINEAR_RESIDUAL), .row = gemm->n};
+    gemm->gate = (cpu_operand){.data = cpu_input(at, M3_LINEAR_GATE), .row = gemm->n};
+    gemm->act = act[m3_node_int(node, M3_LINEAR_ACTIVATION)];
+    if (x->rank == 3) {
+        gemm->batch[1] = (size_t)x->dim[0];
         gemm->a.batch[1] = gemm->m * gemm->k;
         gemm->b.batch[1] = gemm->k * gemm->n;
         gemm->c_batch[1] = gemm->residual.batch[1] = gemm->gate.batch[1] = gemm->m * gemm->n;

@@ -1,10 +1,12 @@
-/* movement: reshape, copy, transpose, broadcast, slice, pad, concat, iota. All but the last are copies of boxes: an
- * element at (i, j, …) goes from sum of i * from_stride to sum of i * to_stride. A broadcast and the zeros of a pad
- * stand still on the side of `from`. Axes are joined as far as both sides allow; then the last axis decides how to
- * copy. */
+/* movement: reshape, copy, transpose, broadcast, slice, pad, concat, iota. All but the last are strided copies of
+ * boxes: the element at (i, j, …) goes from sum of i * from_stride to sum of i * to_stride. A broadcast and the zeros
+ * of a pad have strides of 0 on the side of `from`. Axes are coalesced as far as both sides allow; then the last axis
+ * decides how to copy. */
 #include "backends/cpu/ops/movement.h"
 
 #include <string.h>
+
+#include "m3bsr/ops.h"
 
 static const uint32_t zero = 0; /* what pads are filled from */
 
@@ -35,8 +37,8 @@ static void strides_of(const m3_shape *shape, size_t stride[M3_MAX_RANK])
     for (uint32_t i = shape->rank; i-- > 0; step *= (size_t)shape->dim[i]) stride[i] = step;
 }
 
-/* Join the axes of a box; bring the axis along which `from` is dense next to the last, where it is a transposition. */
-static void settle(box *b)
+/* Coalesce the axes of a box. Of a transposition, bring the axis along which `from` is dense next to the last. */
+static void coalesce(box *b)
 {
     box out = *b;
     out.rank = 0;
@@ -63,7 +65,7 @@ static void settle(box *b)
     *b = out;
 }
 
-/* Copying. A unit of work is a part of the last axis (or of the next to last, of a matrix) under one index of each axis
+/* Copying. A unit of work is a part of the last axis (of a matrix: of the last but one), for one index of each axis
  * before it. */
 
 enum { PART = 8192, MATRIX_PART = 64 };
@@ -170,7 +172,7 @@ static m3_status prepare_reshape(const cpu_node *at, cpu_step *step, m3_error *e
     m3_shape flat = {.rank = 1, .dim = {m3_tensor_count(at->node->out[0])}};
     box *b = add_box(a, at, at->in[0], &flat);
     b->axis[0].from = b->axis[0].to = 1;
-    settle(b);
+    coalesce(b);
     return M3_OK;
 }
 
@@ -184,10 +186,10 @@ static m3_status prepare_transpose(const cpu_node *at, cpu_step *step, m3_error 
     strides_of(&node->in[0]->shape, from);
     strides_of(&node->out[0]->shape, to);
     for (uint32_t i = 0; i < b->rank; i++) {
-        b->axis[i].from = from[node->attr[0].i[i]];
+        b->axis[i].from = from[node->attr[M3_TRANSPOSE_PERM].i[i]];
         b->axis[i].to = to[i];
     }
-    settle(b);
+    coalesce(b);
     return M3_OK;
 }
 
@@ -205,7 +207,7 @@ static m3_status prepare_broadcast(const cpu_node *at, cpu_step *step, m3_error 
         b->axis[i].from = i < lead || x->dim[i - lead] == 1 ? 0 : from[i - lead];
         b->axis[i].to = to[i];
     }
-    settle(b);
+    coalesce(b);
     return M3_OK;
 }
 
@@ -221,9 +223,9 @@ static m3_status prepare_slice(const cpu_node *at, cpu_step *step, m3_error *err
     for (uint32_t i = 0; i < b->rank; i++) {
         b->axis[i].from = from[i];
         b->axis[i].to = to[i];
-        if (m3_tensor_count(node->out[0]) != 0) b->from += (size_t)node->attr[0].i[i] * from[i] * b->bytes;
+        if (m3_tensor_count(node->out[0]) != 0) b->from += (size_t)node->attr[M3_SLICE_START].i[i] * from[i] * b->bytes;
     }
-    settle(b);
+    coalesce(b);
     return M3_OK;
 }
 
@@ -232,7 +234,7 @@ static void add_zeros(movement_args *a, const cpu_node *at, uint32_t along, bool
 {
     const m3_node *node = at->node;
     const m3_shape *x = &node->in[0]->shape, *y = &node->out[0]->shape;
-    const int64_t *before = node->attr[0].i;
+    const int64_t *before = node->attr[M3_PAD_BEFORE].i;
     size_t to[M3_MAX_RANK];
     box *b = add_box(a, at, &zero, y);
     strides_of(y, to);
@@ -247,7 +249,7 @@ static void add_zeros(movement_args *a, const cpu_node *at, uint32_t along, bool
         b->axis[i].to = to[i];
         if (m3_tensor_count(node->out[0]) != 0) b->to += start * to[i] * b->bytes;
     }
-    settle(b);
+    coalesce(b);
 }
 
 static m3_status prepare_pad(const cpu_node *at, cpu_step *step, m3_error *err)
@@ -263,9 +265,9 @@ static m3_status prepare_pad(const cpu_node *at, cpu_step *step, m3_error *err)
     for (uint32_t i = 0; i < b->rank; i++) {
         b->axis[i].from = from[i];
         b->axis[i].to = to[i];
-        if (m3_tensor_count(node->out[0]) != 0) b->to += (size_t)node->attr[0].i[i] * to[i] * b->bytes;
+        if (m3_tensor_count(node->out[0]) != 0) b->to += (size_t)node->attr[M3_PAD_BEFORE].i[i] * to[i] * b->bytes;
     }
-    settle(b);
+    coalesce(b);
     for (uint32_t i = 0; i < x->rank; i++) {
         add_zeros(a, at, i, false);
         add_zeros(a, at, i, true);
@@ -276,7 +278,7 @@ static m3_status prepare_pad(const cpu_node *at, cpu_step *step, m3_error *err)
 static m3_status prepare_concat(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_node *node = at->node;
-    const uint32_t along = (uint32_t)node->attr[0].i[0];
+    const uint32_t along = (uint32_t)m3_node_int(node, M3_CONCAT_AXIS);
     size_t from[M3_MAX_RANK] = {0}, to[M3_MAX_RANK] = {0}, start = 0;
     movement_args *a = boxes(at, step, node->in_count, err);
     if (a == NULL) return M3_ERR_MEMORY;
@@ -291,7 +293,7 @@ static m3_status prepare_concat(const cpu_node *at, cpu_step *step, m3_error *er
         }
         if (m3_tensor_count(node->out[0]) != 0) b->to += start * to[along] * b->bytes;
         start += (size_t)x->dim[along];
-        settle(b);
+        coalesce(b);
     }
     return M3_OK;
 }
@@ -325,7 +327,7 @@ static void run_iota(const void *args, const cpu_run *cpu)
 static m3_status prepare_iota(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_shape *y = &at->node->out[0]->shape;
-    uint32_t along = (uint32_t)at->node->attr[1].i[0];
+    const uint32_t along = (uint32_t)m3_node_int(at->node, M3_IOTA_AXIS);
     iota_args *a = cpu_step_args(at, step, run_iota, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
     *a = (iota_args){at->out[0], (size_t)m3_shape_count(y), 1, (size_t)y->dim[along]};
@@ -333,8 +335,16 @@ static m3_status prepare_iota(const cpu_node *at, cpu_step *step, m3_error *err)
     return M3_OK;
 }
 
+/* clang-format off */
 const cpu_op cpu_movement_ops[] = {
-    {"reshape", NULL, prepare_reshape},     {"copy", NULL, prepare_reshape}, {"transpose", NULL, prepare_transpose},
-    {"broadcast", NULL, prepare_broadcast}, {"slice", NULL, prepare_slice},  {"pad", NULL, prepare_pad},
-    {"concat", NULL, prepare_concat},       {"iota", NULL, prepare_iota},    {0},
+    {"reshape",   NULL, prepare_reshape},
+    {"copy",      NULL, prepare_reshape},
+    {"transpose", NULL, prepare_transpose},
+    {"broadcast", NULL, prepare_broadcast},
+    {"slice",     NULL, prepare_slice},
+    {"pad",       NULL, prepare_pad},
+    {"concat",    NULL, prepare_concat},
+    {"iota",      NULL, prepare_iota},
+    {0},
 };
+/* clang-format on */

@@ -11,9 +11,9 @@ typedef struct cpu_norm {
 } cpu_norm;
 
 typedef struct cpu_norm_kernels {
-    /* y may be x, or, of a single row, gamma or beta */
+    /* y may be x, or, of a single row, gamma or beta. */
     void (*forward)(const cpu_norm *n, const float *beta, float *y);
-    /* sums [2, width]: dgamma and dbeta of these rows; written, not added to */
+    /* sums [2, width]: dgamma and dbeta of these rows, which are overwritten. */
     void (*backward)(const cpu_norm *n, const float *dy, float *dx, float *sums);
 } cpu_norm_kernels;
 

@@ -1,9 +1,11 @@
-/* optim: adamw, adamw_rows, global_norm. adamw and global_norm take any number of tensors at once, and so that large
- * and small ones are shared evenly, all are cut into blocks of BLOCK elements. */
+/* optim: adamw, adamw_rows, global_norm. adamw and global_norm take any number of tensors at once: all are cut into
+ * blocks of BLOCK elements, so that work is split evenly whatever their sizes. */
 #include "backends/cpu/ops/optim.h"
 
 #include <math.h>
 #include <string.h>
+
+#include "m3bsr/ops.h"
 
 enum { BLOCK = 8192 };
 
@@ -20,8 +22,11 @@ static size_t block_count(size_t count, size_t block)
 
 /* AdamW. */
 
-enum { STEP = 0, SCALE = 1, FIRST = 2, EACH = 4, STATES = 3, IDS = 5, ROWS = 6 }; /* inputs */
-enum { BETA1 = 0, BETA2 = 1, EPS = 2, DECAY = 3 };                                /* attributes */
+enum { STATES = M3_ADAMW_STATES }; /* p, m, v */
+_Static_assert(M3_ADAMW_STEP == (int)M3_ADAMW_ROWS_STEP && M3_ADAMW_SCALE == (int)M3_ADAMW_ROWS_SCALE &&
+                   M3_ADAMW_BETA1 == (int)M3_ADAMW_ROWS_BETA1 && M3_ADAMW_BETA2 == (int)M3_ADAMW_ROWS_BETA2 &&
+                   M3_ADAMW_EPS == (int)M3_ADAMW_ROWS_EPS && M3_ADAMW_WEIGHT_DECAY == (int)M3_ADAMW_ROWS_WEIGHT_DECAY,
+               "adamw and adamw_rows have one rule");
 
 /* What does not change from run to run. */
 typedef struct rule {
@@ -32,14 +37,15 @@ typedef struct rule {
 
 static rule rule_of(const cpu_node *at)
 {
-    const m3_attr *attr = at->node->attr;
-    return (rule){CPU_CHOOSE(at->machine->isa, cpu_optim_kernels),
-                  at->in[STEP],
-                  at->in[SCALE],
-                  attr[BETA1].f,
-                  attr[BETA2].f,
-                  attr[EPS].f,
-                  attr[DECAY].f};
+    return (rule){
+        .kernels = CPU_CHOOSE(at->machine->isa, cpu_optim_kernels),
+        .step = at->in[M3_ADAMW_STEP],
+        .scale = at->in[M3_ADAMW_SCALE],
+        .beta1 = m3_node_float(at->node, M3_ADAMW_BETA1),
+        .beta2 = m3_node_float(at->node, M3_ADAMW_BETA2),
+        .eps = m3_node_float(at->node, M3_ADAMW_EPS),
+        .decay = m3_node_float(at->node, M3_ADAMW_WEIGHT_DECAY),
+    };
 }
 
 static cpu_adam adam_of(const rule *r)
@@ -51,9 +57,9 @@ static cpu_adam adam_of(const rule *r)
                       .beta2 = (float)r->beta2,
                       .rest2 = (float)(1.0 - r->beta2),
                       .eps = (float)r->eps,
-                      .keep = 1.0f - lr * (float)r->decay,
-                      .rate = lr / r->step[1],
-                      .spread = 1.0f / r->step[2]};
+                      .decay = 1.0f - lr * (float)r->decay,
+                      .step_size = lr / r->step[1],
+                      .correction2 = 1.0f / r->step[2]};
 }
 
 static cpu_adam_state state_of(const cpu_node *at, uint32_t in, uint32_t out)
@@ -69,7 +75,8 @@ static cpu_adam_state state_of(const cpu_node *at, uint32_t in, uint32_t out)
 typedef struct part {
     cpu_adam_state state;
     const float *g;
-    size_t count, first; /* elements; the first block of its own */
+    size_t count; /* elements */
+    size_t first; /* its first block, counted over all parts */
 } part;
 
 typedef struct adamw_args {
@@ -96,7 +103,7 @@ static void update_blocks(const void *args, size_t begin, size_t end, uint32_t w
     }
 }
 
-enum { COST = 8 }; /* of an update, by the memory that it reads and writes */
+enum { COST = 8 }; /* of an element, by the memory that its update reads and writes */
 
 static void run_adamw(const void *args, const cpu_run *cpu)
 {
@@ -108,28 +115,33 @@ static void run_adamw(const void *args, const cpu_run *cpu)
 static m3_status prepare_adamw(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_node *node = at->node;
-    const uint32_t count = (node->in_count - FIRST) / EACH;
+    const uint32_t count = (node->in_count - M3_ADAMW_P) / M3_ADAMW_EACH;
     adamw_args *a = cpu_step_args(at, step, run_adamw, sizeof *a + count * sizeof a->part[0], err);
     if (a == NULL) return M3_ERR_MEMORY;
     a->rule = rule_of(at);
     a->count = count;
     for (uint32_t j = 0; j < count; j++) {
-        uint32_t in = FIRST + EACH * j;
-        a->part[j] =
-            (part){state_of(at, in, STATES * j), at->in[in + STATES], (size_t)m3_tensor_count(node->in[in]), a->blocks};
+        const uint32_t in = M3_ADAMW_EACH * j;
+        a->part[j] = (part){
+            .state = state_of(at, M3_ADAMW_P + in, STATES * j),
+            .g = at->in[M3_ADAMW_G + in],
+            .count = (size_t)m3_tensor_count(node->in[M3_ADAMW_P + in]),
+            .first = a->blocks,
+        };
         a->blocks += blocks_of(a->part[j].count);
     }
     return M3_OK;
 }
 
-/* Of the rows of a table that ids name. */
+/* AdamW of the rows of a table that ids name. */
 
 typedef struct table_args {
     rule rule;
     cpu_adam_state state;
     const int32_t *ids;
     const float *g;
-    size_t ids_count, rows, size; /* rows of the table and floats of one */
+    size_t ids_count;
+    size_t rows, size; /* of the table: rows, and floats of a row */
 } table_args;
 
 typedef struct table_run {
@@ -171,14 +183,14 @@ static void run_table(const void *args, const cpu_run *cpu)
 
 static m3_status prepare_table(const cpu_node *at, cpu_step *step, m3_error *err)
 {
-    const m3_shape *p = &at->node->in[FIRST]->shape;
+    const m3_shape *p = &at->node->in[M3_ADAMW_ROWS_P]->shape;
     table_args *a = cpu_step_args(at, step, run_table, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
     *a = (table_args){.rule = rule_of(at),
-                      .state = state_of(at, FIRST, 0),
-                      .ids = at->in[IDS],
-                      .g = at->in[ROWS],
-                      .ids_count = (size_t)m3_tensor_count(at->node->in[IDS]),
+                      .state = state_of(at, M3_ADAMW_ROWS_P, 0),
+                      .ids = at->in[M3_ADAMW_ROWS_IDS],
+                      .g = at->in[M3_ADAMW_ROWS_ROWS],
+                      .ids_count = (size_t)m3_tensor_count(at->node->in[M3_ADAMW_ROWS_IDS]),
                       .rows = (size_t)p->dim[0],
                       .size = 1};
     for (uint32_t i = 1; i < p->rank; i++) a->size *= (size_t)p->dim[i];
@@ -189,7 +201,8 @@ static m3_status prepare_table(const cpu_node *at, cpu_step *step, m3_error *err
 
 typedef struct operand {
     const float *x;
-    size_t count, first;
+    size_t count; /* elements */
+    size_t first; /* its first block, counted over all operands */
 } operand;
 
 typedef struct norm_args {
@@ -213,7 +226,7 @@ static void sum_blocks(const void *args, size_t begin, size_t end, uint32_t work
     for (size_t block = begin; block < end; block++) {
         while (block - o->first >= blocks_of(o->count)) o++;
         const size_t mine = block - o->first;
-        r->sums[block] = r->args->kernels->squares(o->x + mine * BLOCK, block_count(o->count, mine));
+        r->sums[block] = r->args->kernels->sum_of_squares(o->x + mine * BLOCK, block_count(o->count, mine));
     }
 }
 
@@ -244,4 +257,8 @@ static m3_status prepare_norm(const cpu_node *at, cpu_step *step, m3_error *err)
 }
 
 const cpu_op cpu_optim_ops[] = {
-    {"adamw", NULL, prepare_adamw}, {"adamw_rows", NULL, prepare_table}, {"global_norm", NULL, prepare_norm}, {0}};
+    {"adamw", NULL, prepare_adamw},
+    {"adamw_rows", NULL, prepare_table},
+    {"global_norm", NULL, prepare_norm},
+    {0},
+};

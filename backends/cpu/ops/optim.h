@@ -4,14 +4,19 @@
 
 #include "backends/cpu/step.h"
 
-/* One AdamW step:  g' = scale g,  m' = beta1 m + (1 - beta1) g',  v' = beta2 v + (1 - beta2) g'^2
- *   p' = keep p - rate m' / (sqrt(spread v') + eps) */
+/* One AdamW step:
+ *   g' = scale g,  m' = beta1 m + rest1 g',  v' = beta2 v + rest2 g'^2
+ *   p' = decay p - step_size m' / (sqrt(correction2 v') + eps) */
 typedef struct cpu_adam {
-    float scale, beta1, rest1, beta2, rest2, eps; /* rest = 1 - beta */
-    float keep, rate, spread;                     /* 1 - lr decay, lr / (1 - beta1^t), 1 / (1 - beta2^t) */
+    float scale, eps;
+    float beta1, rest1; /* rest1 = 1 - beta1 */
+    float beta2, rest2; /* rest2 = 1 - beta2 */
+    float decay;        /* 1 - lr * weight_decay */
+    float step_size;    /* lr / (1 - beta1^t) */
+    float correction2;  /* 1 / (1 - beta2^t) */
 } cpu_adam;
 
-/* Where p, m, v lie and where they go, which may be the same. */
+/* p, m, v before and after the step, which may be the same memory. */
 typedef struct cpu_adam_state {
     const float *in[3];
     float *out[3];
@@ -20,7 +25,7 @@ typedef struct cpu_adam_state {
 typedef struct cpu_optim_kernels {
     /* Elements [at, at + n) of the state, by gradients g[0 .. n). */
     void (*adam)(const cpu_adam *a, const cpu_adam_state *s, size_t at, const float *g, size_t n);
-    double (*squares)(const float *x, size_t n); /* their sum */
+    double (*sum_of_squares)(const float *x, size_t n);
 } cpu_optim_kernels;
 
 CPU_DECLARE_KERNELS(cpu_optim_kernels);

@@ -5,13 +5,15 @@
 
 #include <string.h>
 
+#include "m3bsr/ops.h"
+
 typedef struct reduce_args {
     cpu_reduce_fn kernel;
     const unsigned char *x;
     unsigned char *y;
     size_t outer, length, inner;
-    size_t parts, part;     /* of the axis; so long is each but the last */
-    size_t strips, columns; /* of a long inner; so wide is each but the last */
+    size_t parts, part_length;    /* parts of the axis; the last may be shorter */
+    size_t strips, strip_columns; /* strips of a long inner; the last may be narrower */
 } reduce_args;
 
 /* Both floats and whole numbers have 4 bytes. */
@@ -23,7 +25,7 @@ static void reduce_blocks(const void *args, size_t begin, size_t end, uint32_t w
     (void)worker;
     const reduce_args *a = args;
     const cpu_reduction r = {end - begin, a->length, a->inner, a->length * a->inner, a->inner};
-    a->kernel(&r, a->x + begin * r.block * BYTES, a->y + begin * a->inner * BYTES);
+    a->kernel(&r, a->x + begin * r.outer_stride * BYTES, a->y + begin * a->inner * BYTES);
 }
 
 /* Units [begin, end) of outer x strips. */
@@ -32,8 +34,9 @@ static void reduce_strips(const void *args, size_t begin, size_t end, uint32_t w
     (void)worker;
     const reduce_args *a = args;
     for (size_t unit = begin; unit < end; unit++) {
-        size_t o = unit / a->strips, i = unit % a->strips * a->columns;
-        const cpu_reduction r = {1, a->length, a->inner - i < a->columns ? a->inner - i : a->columns, 0, a->inner};
+        size_t o = unit / a->strips, i = unit % a->strips * a->strip_columns;
+        const cpu_reduction r = {1, a->length, a->inner - i < a->strip_columns ? a->inner - i : a->strip_columns, 0,
+                                 a->inner};
         a->kernel(&r, a->x + (o * a->length * a->inner + i) * BYTES, a->y + (o * a->inner + i) * BYTES);
     }
 }
@@ -50,8 +53,8 @@ static void reduce_parts(const void *args, size_t begin, size_t end, uint32_t wo
     const partial *p = args;
     const reduce_args *a = p->args;
     for (size_t unit = begin; unit < end; unit++) {
-        size_t o = unit / a->parts, first = unit % a->parts * a->part;
-        size_t length = a->length - first < a->part ? a->length - first : a->part;
+        size_t o = unit / a->parts, first = unit % a->parts * a->part_length;
+        size_t length = a->length - first < a->part_length ? a->length - first : a->part_length;
         const cpu_reduction r = {1, length, a->inner, 0, a->inner};
         a->kernel(&r, a->x + (o * a->length + first) * a->inner * BYTES, p->to + unit * a->inner * BYTES);
     }
@@ -62,11 +65,11 @@ static void run(const void *args, const cpu_run *cpu)
     const reduce_args *a = args;
     if (a->inner == 0) return;
     if (a->strips > 1) {
-        cpu_for(cpu, a->outer * a->strips, a->length * a->columns, reduce_strips, a);
+        cpu_for(cpu, a->outer * a->strips, a->length * a->strip_columns, reduce_strips, a);
     } else if (a->parts > 1) {
         partial p = {a, cpu->scratch};
         const cpu_reduction r = {a->outer, a->parts, a->inner, a->parts * a->inner, a->inner};
-        cpu_for(cpu, a->outer * a->parts, a->part * a->inner, reduce_parts, &p);
+        cpu_for(cpu, a->outer * a->parts, a->part_length * a->inner, reduce_parts, &p);
         a->kernel(&r, p.to, a->y);
     } else {
         cpu_for(cpu, a->outer, a->length * a->inner, reduce_blocks, a);
@@ -76,27 +79,31 @@ static void run(const void *args, const cpu_run *cpu)
 /* How the work is split: by outer, else by columns, else along the axis. */
 static void split(reduce_args *a, cpu_step *step)
 {
-    enum { MANY = 16, LEAST = 8192, STRIP = 1024 }; /* units that are enough; elements worth a part; columns of one */
+    enum {
+        MANY = 16,       /* units that are enough for all threads */
+        MIN_PART = 8192, /* elements that are worth a part */
+        STRIP = 1024     /* columns of a strip */
+    };
     a->parts = a->strips = 1;
-    if (a->outer >= MANY || a->inner == 0 || a->length * a->inner < 2 * LEAST) return;
+    if (a->outer >= MANY || a->inner == 0 || a->length * a->inner < 2 * MIN_PART) return;
     if (a->inner >= 4 * STRIP) {
-        a->columns = STRIP;
+        a->strip_columns = STRIP;
         a->strips = (a->inner + STRIP - 1) / STRIP;
         return;
     }
-    a->part = LEAST / a->inner;
-    if (a->length / a->part > 4 * MANY) a->part = a->length / (4 * MANY);
-    a->parts = (a->length + a->part - 1) / a->part;
+    a->part_length = MIN_PART / a->inner;
+    if (a->length / a->part_length > 4 * MANY) a->part_length = a->length / (4 * MANY);
+    a->parts = (a->length + a->part_length - 1) / a->part_length;
     if (a->parts > 1) step->scratch_bytes = a->outer * a->parts * a->inner * BYTES;
 }
 
 static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_node *node = at->node;
-    const m3_shape *x = &node->in[0]->shape;
+    const m3_shape *x = &node->in[M3_REDUCE_X]->shape;
     const cpu_reduce_kernels *kernels = CPU_CHOOSE(at->machine->isa, cpu_reduce_kernels);
-    const uint32_t axis = (uint32_t)node->attr[0].i[0];
-    const bool real = node->in[0]->dtype == M3_F32, sum = strcmp(node->op->name, "reduce_sum") == 0;
+    const uint32_t axis = (uint32_t)m3_node_int(node, M3_REDUCE_AXIS);
+    const bool real = node->in[M3_REDUCE_X]->dtype == M3_F32, sum = strcmp(node->op->name, "reduce_sum") == 0;
     reduce_args *a = cpu_step_args(at, step, run, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
     *a = (reduce_args){.x = at->in[0], .y = at->out[0], .outer = 1, .inner = 1, .length = (size_t)x->dim[axis]};

@@ -4,10 +4,10 @@
 
 #include "backends/cpu/step.h"
 
-/* x may be a part of more: element (o, l, i) lies at o * block + l * row + i. y is dense. */
+/* x may be a view: element (o, l, i) lies at o * outer_stride + l * row_stride + i. y is dense. */
 typedef struct cpu_reduction {
     size_t outer, length, inner;
-    size_t block, row;
+    size_t outer_stride, row_stride;
 } cpu_reduction;
 
 typedef void (*cpu_reduce_fn)(const cpu_reduction *r, const void *x, void *y);

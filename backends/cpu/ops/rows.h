@@ -4,8 +4,8 @@
 
 #include "backends/cpu/step.h"
 
-/* to[j] = sum over i < count of rows[pick[i] * size + j], i rising, j < size; count >= 1. */
-typedef void (*cpu_sum_rows_fn)(void *to, const void *rows, const uint32_t *pick, size_t count, size_t size);
+/* to[j] = sum over i < count of rows[index[i] * size + j], i rising, j < size; count >= 1. */
+typedef void (*cpu_sum_rows_fn)(void *to, const void *rows, const uint32_t *index, size_t count, size_t size);
 
 typedef struct cpu_rows_kernels {
     cpu_sum_rows_fn sum_f32, sum_i32;
