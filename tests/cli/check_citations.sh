@@ -6,6 +6,7 @@
 #   lowering/lower.h, hazards.c           a source or document that is named shorter: some path must end so; in a README of
 #                                         core/ or backends/ a bare name lies below the README's folder
 #   m3bsr-config(5)                       a manual page
+#   ../lowering                           a path of a document, from its folder
 #   [text](../README.md#title)            a link of a document, with its heading
 # Words in capitals stand for something (backends/NAME/README.md), and *, {, $ and < end a path. Comments, documents and
 # messages count, #include lines do not.
@@ -78,6 +79,11 @@ function check_paths(text,    token, before) {
     while (match(text, /[A-Za-z0-9_.\/-]*[A-Za-z0-9_\/-]/)) {
         before = substr(text, RSTART - 1, 1); token = substr(text, RSTART, RLENGTH); text = substr(text, RSTART + RLENGTH)
         after = substr(text, 1, 1)
+        if (token ~ /^\.\.\// && file ~ /\.md$/) {
+            folder = file; if (!sub(/\/[^\/]*$/, "", folder)) folder = ""
+            if (after !~ /[*{$<]/ && token !~ /[A-Z]/ && !(join(folder, token) in whole)) refuse(token)
+            continue
+        }
         if (before ~ /[$}>@~*%]/ || after ~ /[*{$<%@=]/ || token ~ /^[\/-]|\.\.|\/\//) continue
         sub(/\/+$/, "", token)
         if (token ~ /(^|\/|_)[A-Z]+([._\/]|$)/ && token !~ /\.(md|txt)$/) continue
