@@ -14,7 +14,9 @@ set -u
 cd "$1" || exit 2
 list=$(mktemp)
 trap 'rm -f "$list"' EXIT
-find . \( -name .git -o -name build \) -prune -o -type f -print | sed 's,^\./,,' | sort >"$list"
+# In a clone, what is or could be committed; else all that is there.
+{ [ -e .git ] && git ls-files --cached --others --exclude-standard 2>/dev/null; } >"$list" ||
+    find . \( -name .git -o -name build \) -prune -o -type f -print | sed 's,^\./,,' | sort >"$list"
 # Left out: what is data, and tests of checks, whose planted faults cite what is not there.
 grep "^${2-}" "$list" | grep -vE '^(LICENSE|tests/(vectors|fuzz/corpus)/.*|tests/cli/(test|check)_(citations|layers)\.sh)$' |
     awk -v list="$list" '
