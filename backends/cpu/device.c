@@ -1,10 +1,10 @@
 /* device: the processor, its options, and its threads. */
 #include "backends/cpu/device.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "backends/cpu/flush.h"
+#include "backends/host/options.h"
 
 /* The processor's own name, or "cpu". */
 static void read_name(char *name, size_t bytes)
@@ -39,35 +39,10 @@ m3_status cpu_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity
 
 /* Options. */
 
-static m3_status set_number(const m3_option *option, uint64_t *number, m3_error *err)
-{
-    char *end = NULL;
-    *number = strtoull(option->value, &end, 10);
-    if (option->value[0] >= '0' && option->value[0] <= '9' && *end == 0) return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' is no number; give a whole number of at least 0",
-                   option->value);
-}
-
-static m3_status set_option(m3_device_impl *device, const m3_option *option, const char **isa, m3_error *err)
-{
-    const m3_host *host = device->host;
-    if (strcmp(option->key, "isa") == 0) {
-        *isa = option->value;
-        return M3_OK;
-    }
-    if (strcmp(option->key, "fail_after") == 0) return set_number(option, &device->fail_after, err);
-    if (strcmp(option->key, "memory") == 0) return set_number(option, &device->memory_max, err);
-    if (strcmp(option->key, "refuse") != 0)
-        return M3_FAIL(err, M3_ERR_INVALID, option->key,
-                       "no such option of the cpu device; there are isa=portable|avx2|avx512, refuse=OP+OP (say no to "
-                       "these ops), fail_after=N (be lost after N submits), memory=BYTES (hold no more)");
-    size_t bytes = strlen(option->value) + 1;
-    host->release(host->user, device->refused);
-    device->refused = host->allocate(host->user, bytes, 1);
-    if (device->refused == NULL) return M3_FAIL_MEMORY(err, option->key, bytes);
-    memcpy(device->refused, option->value, bytes);
-    return M3_OK;
-}
+const m3_option_desc cpu_options[CPU_OPTIONS] = {
+    M3_DESCRIBE_CHOICE("isa", "auto|portable|avx2|avx512", "auto", "instructions of the kernels; auto: the best"),
+    HOST_OPTIONS,
+};
 
 /* Threads. */
 
@@ -99,15 +74,13 @@ static void run_parallel(void *pool, uint32_t tasks, cpu_task_fn fn, void *arg)
 
 m3_status cpu_device_open(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device, m3_error *err)
 {
-    const char *isa = NULL;
     m3_status st = host_device_create(backend->host, "cpu", index, sizeof(cpu_device), device, err);
     if (st != M3_OK) return st;
     cpu_device *d = (cpu_device *)*device;
     d->backend = backend;
     d->pool = (cpu_pool){d, run_parallel, backend->host->threads};
-    for (uint32_t i = 0; i < options.count && st == M3_OK; i++)
-        st = set_option(*device, (const m3_option *)m3_span_at(options, i), &isa, err);
-    if (st == M3_OK) st = cpu_machine_init(&d->machine, isa, err);
+    st = host_read_options(*device, options, err);
+    if (st == M3_OK) st = cpu_machine_init(&d->machine, m3_options_text(options, "isa", NULL), err);
     if (st == M3_OK) return M3_OK;
     host_device_close(*device);
     *device = NULL;

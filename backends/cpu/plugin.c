@@ -22,7 +22,7 @@ static void close_backend(m3_backend *backend)
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, measure_peak),
+    .size = M3_STRUCT_SIZE(m3_backend_api, options),
     .open = open_backend,
     .close = close_backend,
     .list = cpu_list,
@@ -44,6 +44,7 @@ static const m3_backend_api api = {
     .node_times = host_node_times,
     .memory_used = host_memory_used,
     .measure_peak = cpu_peak,
+    .options = {CPU_OPTIONS, sizeof cpu_options[0], cpu_options},
 };
 
 static const m3_plugin plugin = {
@@ -51,7 +52,7 @@ static const m3_plugin plugin = {
     .magic = M3_PLUGIN_MAGIC,
     .abi_major = M3_ABI_MAJOR,
     .abi_minor = M3_ABI_MINOR,
-    .host_minor = 0,
+    .host_minor = 2, /* options come checked */
     .kind = M3_PLUGIN_BACKEND,
     .name = "cpu",
     .version = "1.0",

@@ -2,42 +2,27 @@
 #include "backends/lowering/plugin.h"
 #include "backends/lowering/tuning.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-m3_status lower_set_number(const m3_option *option, uint64_t least, uint64_t most, uint64_t *value, m3_error *err)
+m3_status lower_read_variant(m3_span options, const char **variant, m3_error *err)
 {
-    char *end = NULL;
-    *value = strtoull(option->value, &end, 10);
-    if (option->value[0] >= '0' && option->value[0] <= '9' && *end == 0 && *value >= least && *value <= most)
-        return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' will not do; give a whole number from %llu to %llu",
-                   option->value, (unsigned long long)least, (unsigned long long)most);
+    const char *name = m3_options_text(options, "variant", "");
+    *variant = lower_way_named(name);
+    if (*variant != NULL || name[0] == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, "variant",
+                   "'%s' is no variant of a product; the files that `m3bsr tune` writes name them", name);
 }
 
-m3_status lower_set_switch(const m3_option *option, bool *on, m3_error *err)
+m3_status lower_read_refused(const m3_host *host, m3_span options, char **refused, m3_error *err)
 {
-    *on = strcmp(option->value, "on") == 0 || strcmp(option->value, "yes") == 0;
-    if (*on || strcmp(option->value, "off") == 0 || strcmp(option->value, "no") == 0) return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, option->key, "'%s' is neither on (yes) nor off (no)", option->value);
-}
-
-m3_status lower_set_text(const m3_host *host, const m3_option *option, char **text, m3_error *err)
-{
-    const size_t bytes = strlen(option->value) + 1;
-    host->release(host->user, *text);
-    *text = host->allocate(host->user, bytes, 1);
-    if (*text == NULL) return M3_FAIL_MEMORY(err, option->key, bytes);
-    memcpy(*text, option->value, bytes);
+    const char *names = m3_options_text(options, "refuse", NULL);
+    *refused = NULL;
+    if (names == NULL) return M3_OK;
+    const size_t bytes = strlen(names) + 1;
+    *refused = host->allocate(host->user, bytes, 1);
+    if (*refused == NULL) return M3_FAIL_MEMORY(err, "refuse", bytes);
+    memcpy(*refused, names, bytes);
     return M3_OK;
-}
-
-m3_status lower_set_way(const m3_option *option, const char **way, m3_error *err)
-{
-    *way = lower_way_named(option->value);
-    if (*way != NULL) return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, option->key,
-                   "'%s' is no way to compute a product; the files that `m3bsr tune` writes name them", option->value);
 }
 
 bool lower_listed(const char *list, const char *name)

@@ -5,14 +5,18 @@
 
 #include "m3bsr/backend.h"
 
-/* A whole number from least to most. */
-m3_status lower_set_number(const m3_option *option, uint64_t least, uint64_t most, uint64_t *value, m3_error *err);
-/* on (yes) or off (no). */
-m3_status lower_set_switch(const m3_option *option, bool *on, m3_error *err);
-/* A copy that takes the place of *text; the host's release frees it. */
-m3_status lower_set_text(const m3_host *host, const m3_option *option, char **text, m3_error *err);
-/* A way to compute products (tuning.h). */
-m3_status lower_set_way(const m3_option *option, const char **way, m3_error *err);
+/* Options that every such backend has, as elements of its table. */
+#define LOWER_OPTIONS                                                                                                  \
+    M3_DESCRIBE_BOOL("tune", "false", "measure which kernels are faster while compiling, as `m3bsr tune` does"),       \
+        M3_DESCRIBE_BOOL("cache", "true", "keep compiled kernels on disk"),                                            \
+        M3_DESCRIBE_TEXT("variant", "", "compute products so where it can be done, by a name in the file of tuning"),  \
+        M3_DESCRIBE_TEXT("refuse", "", "ops that the device says no to, joined by +"),                                 \
+        M3_DESCRIBE_INT("fail_after", 0, 0x1p63, "", "the device is lost after so many submits")
+
+/* Option variant: how products are computed (tuning.h), NULL when it was not given. */
+m3_status lower_read_variant(m3_span options, const char **variant, m3_error *err);
+/* Option refuse: a copy that the host's release frees, or NULL. */
+m3_status lower_read_refused(const m3_host *host, m3_span options, char **refused, m3_error *err);
 /* Is the name one of a list joined by '+'? list may be NULL. */
 bool lower_listed(const char *list, const char *name);
 

@@ -82,7 +82,6 @@ m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span option
     d->cl = &backend->cl;
     d->platform = backend->devices[index].platform;
     d->id = backend->devices[index].id;
-    d->fail_after = UINT64_MAX;
     d->cache = host->cache_path != NULL;
     pthread_mutex_init(&d->queue.lock, NULL);
     opencl_info_text(d->cl, d->id, CL_DEVICE_NAME, d->name, sizeof d->name);

@@ -4,6 +4,9 @@
 
 #include "m3bsr/backend.h"
 
-m3_status opencl_set_options(m3_device_impl *device, m3_span options, m3_error *err);
+enum { OPENCL_OPTIONS = 12 };
+extern const m3_option_desc opencl_options[OPENCL_OPTIONS];
+
+m3_status opencl_set_options(m3_device_impl *device, m3_span given, m3_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include "backends/opencl/device.h"
 #include "backends/opencl/measure.h"
 #include "backends/opencl/memory.h"
+#include "backends/opencl/options.h"
 #include "backends/opencl/platform.h"
 #include "backends/opencl/program.h"
 #include "backends/opencl/queue.h"
@@ -43,7 +44,7 @@ static m3_status compile(m3_device_impl *device, const m3_program *program, m3_b
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, tuning),
+    .size = M3_STRUCT_SIZE(m3_backend_api, options),
     .open = open_backend,
     .close = close_backend,
     .list = opencl_devices_list,
@@ -65,6 +66,7 @@ static const m3_backend_api api = {
     .measure_peak = opencl_peak_measure,
     .describe = opencl_exec_describe,
     .tuning = opencl_tuning_info,
+    .options = {OPENCL_OPTIONS, sizeof opencl_options[0], opencl_options},
 };
 
 static const m3_plugin plugin = {
@@ -72,7 +74,7 @@ static const m3_plugin plugin = {
     .magic = M3_PLUGIN_MAGIC,
     .abi_major = M3_ABI_MAJOR,
     .abi_minor = M3_ABI_MINOR,
-    .host_minor = 0,
+    .host_minor = 2, /* options come checked */
     .kind = M3_PLUGIN_BACKEND,
     .name = "opencl",
     .version = "1.0",

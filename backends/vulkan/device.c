@@ -137,14 +137,10 @@ m3_status vulkan_device_open(m3_backend *backend, uint32_t index, m3_span option
     d->backend = backend;
     d->host = host;
     d->instance = backend->instance;
-    d->fail_after = d->largest_buffer = d->most_memory = d->drop_barrier = UINT64_MAX;
-    d->timeline = d->cached = true;
     d->validate = validate_by_default();
     (void)snprintf(d->name, sizeof d->name, "vulkan:%u", index);
     pthread_mutex_init(&d->queue.lock, NULL);
-    m3_status st = M3_OK;
-    for (uint32_t i = 0; i < options.count && st == M3_OK; i++)
-        st = vulkan_set_option(d, (const m3_option *)m3_span_at(options, i), err);
+    m3_status st = vulkan_set_options(d, options, err);
     if (st == M3_OK) st = open_parts(d, index, err);
     if (st == M3_OK)
         *device = d;

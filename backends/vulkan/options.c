@@ -3,29 +3,32 @@
 #include "backends/lowering/plugin.h"
 #include "backends/vulkan/device.h"
 
-#include <string.h>
+#define UNLIMITED 0x1p63
 
-m3_status vulkan_set_option(m3_device_impl *device, const m3_option *option, m3_error *err)
+/* clang-format off */
+const m3_option_desc vulkan_options[VULKAN_OPTIONS] = {
+    LOWER_OPTIONS,
+    M3_DESCRIBE_BOOL("timeline", "true", "timeline semaphores instead of fences"),
+    M3_DESCRIBE_BOOL("staging", "false", "copy through staging buffers even where the host sees device memory"),
+    M3_DESCRIBE_BOOL("validate", "", "messages of the Khronos validation layer are failures"),
+    M3_DESCRIBE_INT("memory", 0, UNLIMITED, "", "bytes that are held at most"),
+    M3_DESCRIBE_INT("largest_buffer", 0, UNLIMITED, "", "bytes of a buffer at most"),
+    M3_DESCRIBE_INT("drop_barrier", 0, UNLIMITED, "", "leave out this barrier, from 0, so that validation must see it"),
+};
+/* clang-format on */
+
+m3_status vulkan_set_options(m3_device_impl *device, m3_span given, m3_error *err)
 {
-    const char *key = option->key;
-    if (strcmp(key, "refuse") == 0) return lower_set_text(device->host, option, &device->refused, err);
-    if (strcmp(key, "fail_after") == 0) return lower_set_number(option, 0, UINT64_MAX, &device->fail_after, err);
-    if (strcmp(key, "largest_buffer") == 0)
-        return lower_set_number(option, 0, UINT64_MAX, &device->largest_buffer, err);
-    if (strcmp(key, "memory") == 0) return lower_set_number(option, 0, UINT64_MAX, &device->most_memory, err);
-    if (strcmp(key, "drop_barrier") == 0) return lower_set_number(option, 0, UINT64_MAX, &device->drop_barrier, err);
-    if (strcmp(key, "validate") == 0) return lower_set_switch(option, &device->validate, err);
-    if (strcmp(key, "staging") == 0) return lower_set_switch(option, &device->staging, err);
-    if (strcmp(key, "timeline") == 0) return lower_set_switch(option, &device->timeline, err);
-    if (strcmp(key, "way") == 0) return lower_set_way(option, &device->traits.way, err);
-    if (strcmp(key, "tune") == 0) return lower_set_switch(option, &device->tune, err);
-    if (strcmp(key, "cache") == 0) return lower_set_switch(option, &device->cached, err);
-    return M3_FAIL(
-        err, M3_ERR_INVALID, key,
-        "no such option of the vulkan device; there are timeline=off (fences instead of timeline semaphores), "
-        "staging=on (copy through staging buffers even where memory is shared), cache=off (keep no compiled kernels on "
-        "disk), tune=yes (measure what is faster), way=NAME (compute products so where it can be done), validate=yes "
-        "(the validation layer's messages are failures), "
-        "refuse=OP+OP (say no to these ops), fail_after=N (be lost after N submits), largest_buffer=BYTES (refuse "
-        "larger ones), memory=BYTES (hold no more), drop_barrier=N (leave out a barrier)");
+    m3_status st;
+    device->fail_after = (uint64_t)m3_options_int(given, "fail_after", -1); /* UINT64_MAX: never, no limit, none */
+    device->most_memory = (uint64_t)m3_options_int(given, "memory", -1);
+    device->largest_buffer = (uint64_t)m3_options_int(given, "largest_buffer", -1);
+    device->drop_barrier = (uint64_t)m3_options_int(given, "drop_barrier", -1);
+    device->validate = m3_options_bool(given, "validate", device->validate);
+    device->staging = m3_options_bool(given, "staging", false);
+    device->timeline = m3_options_bool(given, "timeline", true);
+    device->tune = m3_options_bool(given, "tune", false);
+    device->cached = m3_options_bool(given, "cache", true);
+    if ((st = lower_read_variant(given, &device->traits.way, err)) != M3_OK) return st;
+    return lower_read_refused(device->host, given, &device->refused, err);
 }

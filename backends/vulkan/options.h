@@ -4,6 +4,9 @@
 
 #include "m3bsr/backend.h"
 
-m3_status vulkan_set_option(m3_device_impl *device, const m3_option *option, m3_error *err);
+enum { VULKAN_OPTIONS = 11 };
+extern const m3_option_desc vulkan_options[VULKAN_OPTIONS];
+
+m3_status vulkan_set_options(m3_device_impl *device, m3_span given, m3_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "backends/vulkan/limits.h"
 #include "backends/vulkan/measure.h"
 #include "backends/vulkan/memory.h"
+#include "backends/vulkan/options.h"
 #include "backends/vulkan/program.h"
 #include "backends/vulkan/queue.h"
 #include "backends/vulkan/run.h"
@@ -50,7 +51,7 @@ static m3_status compile(m3_device_impl *device, const m3_program *program, m3_b
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, tuning),
+    .size = M3_STRUCT_SIZE(m3_backend_api, options),
     .open = open_backend,
     .close = close_backend,
     .list = vulkan_devices_list,
@@ -74,6 +75,7 @@ static const m3_backend_api api = {
     .measure_peak = vulkan_peak_measure,
     .describe = vulkan_exec_describe,
     .tuning = vulkan_tuning_info,
+    .options = {VULKAN_OPTIONS, sizeof vulkan_options[0], vulkan_options},
 };
 
 static const m3_plugin plugin = {
@@ -81,7 +83,7 @@ static const m3_plugin plugin = {
     .magic = M3_PLUGIN_MAGIC,
     .abi_major = M3_ABI_MAJOR,
     .abi_minor = M3_ABI_MINOR,
-    .host_minor = 0,
+    .host_minor = 2, /* options come checked */
     .kind = M3_PLUGIN_BACKEND,
     .name = "vulkan",
     .version = "1.0",

@@ -122,7 +122,7 @@ static m3_status prepare(bench *b, m3_error *err)
     b->batch = m3_batch_of(b->executable);
     b->step = m3_executable_input(b->executable, "step", NULL);
     b->schedule = (m3_lr_schedule){
-        .kind = "constant", .lr = b->config.lr, .beta1 = b->config.beta1, .beta2 = b->config.beta2, .total = 1};
+        .decay = M3_DECAY_NONE, .lr = b->config.lr, .beta1 = b->config.beta1, .beta2 = b->config.beta2, .total = 1};
     fill_inputs(b);
     return b->options.infer ? prepare_choice(b, err) : M3_OK;
 }

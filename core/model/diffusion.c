@@ -113,7 +113,7 @@ static m3_tensor *error_of(m3_model *m, const sequences *s, m3_tensor *f, m3_ten
 static m3_tensor *train(m3_model *m, const sequences *s, m3_tensor *t, m3_tensor *noise, m3_tensor **loss)
 {
     m3_builder *b = m->b;
-    bool x0 = strcmp(m->c->objective, "x0") == 0;
+    bool x0 = m->c->objective == M3_OBJECTIVE_X0;
     m3_tensor *xt = m3_add(b, m3_mul(b, s->x, of_steps(m, signal_at, t)), m3_mul(b, noise, of_steps(m, noise_at, t)));
     m3_tensor *embedding = m3_gather(b, embeddings(m, 0, (uint64_t)m->c->diffusion_steps + 1), t, -1);
     m3_tensor *f = network(m, s, xt, embedding);
@@ -129,7 +129,7 @@ static void ddim(const m3_model *m, uint64_t t, uint64_t next, double *keep, dou
 {
     double signal = signal_at(m, t), noise = noise_at(m, t), to_signal = signal_at(m, next),
            to_noise = noise_at(m, next);
-    if (strcmp(m->c->objective, "x0") == 0) {
+    if (m->c->objective == M3_OBJECTIVE_X0) {
         *keep = to_noise == 0.0 ? 0.0 : to_noise / noise;
         *take = to_signal - *keep * signal;
     } else {

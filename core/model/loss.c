@@ -29,7 +29,7 @@ static m3_tensor *recommend(m3_model *m, m3_tensor *user)
     m3_builder *b = m->b;
     m3_tensor *target = m3_graph_input(b, "target", M3_I32, M3_SHAPE(m->n));
     m3_tensor *rows = m3_graph_input(b, "valid", M3_F32, m3_shape_of(0, NULL));
-    m3_tensor *each = strcmp(m->c->loss, "full") == 0 ? full(m, user, target) : sampled(m, user, target);
+    m3_tensor *each = m->c->loss == M3_LOSS_FULL ? full(m, user, target) : sampled(m, user, target);
     return m3_model_mean(m, m3_sum_all(b, each), rows, 1.0F);
 }
 

@@ -1,8 +1,8 @@
 /* modules: encoders and experts with their options, and the checks of a whole configuration. */
-#include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/option.h"
 #include "core/model/model.h"
 
 static const char *kind_name(m3_plugin_kind kind)
@@ -17,46 +17,33 @@ static const char *option_value(const m3_model_config *config, const char *key)
     return NULL;
 }
 
-static m3_status check_value(const m3_option_desc *desc, const char *value, m3_error *err)
+/* The canonical text of a value, in M3_CONFIG_TEXT bytes. */
+static m3_status write_value(const m3_option_desc *desc, const char *value, char *text, m3_error *err)
 {
-    char *end = NULL;
-    double number = 0;
-    switch (desc->type) {
-    case M3_OPTION_TEXT: return M3_OK;
-    case M3_OPTION_BOOL:
-        if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0) return M3_OK;
-        return M3_FAIL(err, M3_ERR_INVALID, desc->key, "is '%s'; give true or false", value);
-    case M3_OPTION_INT:
-    case M3_OPTION_FLOAT:
-        number = strtod(value, &end);
-        if (end == value || *end != 0 || isnan(number) || (desc->type == M3_OPTION_INT && number != floor(number)))
-            return M3_FAIL(err, M3_ERR_INVALID, desc->key, "'%s' is no %snumber; give one from %.9g to %.9g", value,
-                           desc->type == M3_OPTION_INT ? "whole " : "", desc->min, desc->max);
-        if (number < desc->min || number > desc->max)
-            return M3_FAIL(err, M3_ERR_INVALID, desc->key, "is %.9g; give a number from %.9g to %.9g", number,
-                           desc->min, desc->max);
-        return M3_OK;
-    }
-    return M3_FAIL(err, M3_ERR_UNSUPPORTED, desc->key, "has type %d, which this host does not know", (int)desc->type);
+    char *canonical = NULL;
+    m3_status st = m3_option_canonical(desc, value, &canonical, err);
+    if (st == M3_OK && strlen(canonical) >= M3_CONFIG_TEXT)
+        st = M3_FAIL(err, M3_ERR_INVALID, desc->key, "its value has %zu characters; at most %d are kept",
+                     strlen(canonical), M3_CONFIG_TEXT - 1);
+    if (st == M3_OK) (void)snprintf(text, M3_CONFIG_TEXT, "%s", canonical);
+    m3_free(canonical);
+    return st;
 }
 
 static m3_status fill_option(m3_module *module, uint32_t i, const m3_model_config *config, m3_error *err)
 {
     const m3_option_desc *desc = m3_span_at(module->api->options, i);
     const char *value = option_value(config, desc->key);
-    char *text = module->values[i];
+    char text[M3_CONFIG_TEXT];
     if (m3_model_find_key(desc->key) != NULL) {
-        m3_status st = m3_model_get(config, desc->key, text, M3_CONFIG_TEXT, err);
+        m3_status st = m3_model_get(config, desc->key, text, sizeof text, err);
         if (st != M3_OK) return st;
-    } else {
-        if (value == NULL) value = desc->fallback != NULL ? desc->fallback : "";
-        if (strlen(value) >= M3_CONFIG_TEXT)
-            return M3_FAIL(err, M3_ERR_INVALID, desc->key, "its value has %zu characters; at most %d are kept",
-                           strlen(value), M3_CONFIG_TEXT - 1);
-        (void)snprintf(text, M3_CONFIG_TEXT, "%s", value);
+        value = text;
+    } else if (value == NULL) {
+        value = desc->fallback;
     }
-    module->options[i] = (m3_option){.key = desc->key, .value = text};
-    return check_value(desc, text, err);
+    module->options[i] = (m3_option){.key = desc->key, .value = module->values[i]};
+    return write_value(desc, value, module->values[i], err);
 }
 
 m3_status m3_module_init(m3_module *module, m3_engine *engine, m3_plugin_kind kind, const m3_model_config *config,
@@ -90,6 +77,41 @@ void m3_module_fini(m3_module *module)
     *module = (m3_module){0};
 }
 
+/* Take over the options of one module; other: what is looked at for another default, or NULL. */
+static m3_status fill_from(const m3_module_api *api, const m3_module_api *other, const m3_model_config *from,
+                           m3_model_config *to, m3_error *err)
+{
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < api->options.count && st == M3_OK; i++) {
+        const m3_option_desc *desc = m3_span_at(api->options, i);
+        const m3_option_desc *twin = m3_option_find(other->options, desc->key);
+        const char *value = option_value(from, desc->key);
+        char text[M3_CONFIG_TEXT];
+        if (m3_model_find_key(desc->key) != NULL || option_value(to, desc->key) != NULL) continue;
+        if (value == NULL && twin != NULL && strcmp(twin->fallback, desc->fallback) != 0) continue;
+        st = write_value(desc, value != NULL ? value : desc->fallback, text, err);
+        if (st == M3_OK) st = m3_model_set_option(to, desc->key, text, err);
+    }
+    return st;
+}
+
+m3_status m3_model_fill_options(m3_engine *engine, m3_model_config *config, m3_error *err)
+{
+    m3_status st;
+    const m3_module_api *encoder = NULL, *expert = NULL;
+    m3_model_config filled = *config;
+    filled.option_count = 0;
+    if ((st = m3_engine_module(engine, M3_PLUGIN_ENCODER, config->encoder, &encoder, err)) != M3_OK) return st;
+    if ((st = m3_engine_module(engine, M3_PLUGIN_EXPERT, config->expert, &expert, err)) != M3_OK) return st;
+    if ((st = fill_from(encoder, expert, config, &filled, err)) != M3_OK) return st;
+    if ((st = fill_from(expert, encoder, config, &filled, err)) != M3_OK) return st;
+    for (int32_t i = 0; i < config->option_count && st == M3_OK; i++)
+        if (option_value(&filled, config->options[i].key) == NULL)
+            st = m3_model_set_option(&filled, config->options[i].key, config->options[i].value, err);
+    if (st == M3_OK) *config = filled;
+    return st;
+}
+
 static bool declares(const m3_module *module, const char *key)
 {
     for (uint32_t i = 0; i < module->args.options.count; i++)
@@ -115,11 +137,11 @@ static m3_status check_ranges(const m3_model_config *config, m3_error *err)
     m3_model_config copy = *config;
     m3_span keys = m3_model_keys();
     for (uint32_t i = 0; i < keys.count; i++) {
-        const m3_model_key *key = m3_span_at(keys, i);
-        char text[512];
+        const m3_option_desc *desc = m3_span_at(keys, i);
+        char text[M3_OPTION_BYTES];
         m3_status st;
-        if ((st = m3_model_get(config, key->name, text, sizeof text, err)) != M3_OK) return st;
-        if ((st = m3_model_set(&copy, key->name, text, err)) != M3_OK) return st;
+        if ((st = m3_model_get(config, desc->key, text, sizeof text, err)) != M3_OK) return st;
+        if ((st = m3_model_set(&copy, desc->key, text, err)) != M3_OK) return st;
     }
     return M3_OK;
 }
@@ -134,10 +156,10 @@ static m3_status check_together(const m3_model_config *c, m3_error *err)
     if (c->infer_start > c->diffusion_steps)
         return M3_FAIL(err, M3_ERR_INVALID, "infer_start", "is %d, beyond diffusion_steps %d; give at most that",
                        c->infer_start, c->diffusion_steps);
-    bool sampled = strcmp(c->loss, "sampled") == 0;
+    bool sampled = c->loss == M3_LOSS_SAMPLED;
     if (sampled && c->negatives < 1)
         return M3_FAIL(err, M3_ERR_INVALID, "negatives", "is %d; the sampled loss wants at least 1", c->negatives);
-    if (!sampled && strcmp(c->lazy, "on") == 0)
+    if (!sampled && c->lazy == M3_LAZY_ON)
         return M3_FAIL(err, M3_ERR_INVALID, "lazy",
                        "is on, but loss full touches every item in every step; set lazy to auto or loss to sampled");
     return M3_OK;

@@ -18,7 +18,7 @@ static m3_tensor *candidates(m3_model *m, const m3_forward *f)
 static m3_tensor *weights(m3_model *m, m3_tensor *r)
 {
     m3_builder *b = m->b;
-    if (strcmp(m->c->router, "softmax") == 0) {
+    if (m->c->router == M3_ROUTER_SOFTMAX) {
         bool yes = true;
         m3_shape one = M3_SHAPE(1);
         return m3_masked_softmax(b, r, m3_constant(b, M3_BOOL, &one, &yes));
@@ -32,7 +32,7 @@ static m3_tensor *weights(m3_model *m, m3_tensor *r)
 void m3_model_route(m3_model *m, m3_forward *f)
 {
     m3_builder *b = m->b;
-    uint64_t outputs = strcmp(m->c->router, "softmax") == 0 ? m->G + 1 : 1;
+    uint64_t outputs = m->c->router == M3_ROUTER_SOFTMAX ? m->G + 1 : 1;
     m3_push(b, "router");
     m3_tensor *v = candidates(m, f);
     m3_tensor *joined = m3_reshape(b, v, M3_SHAPE(m->n, (m->G + 1) * m->d));

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/option.h"
 #include "core/runtime/engine.h"
 
 /* Open a backend when it is not open yet. */
@@ -102,17 +103,26 @@ static m3_status open_index(m3_engine *engine, m3_plugin_entry *entry, uint32_t 
                             m3_span options, m3_device **device, m3_error *err)
 {
     m3_status st = M3_ERR_INTERNAL;
+    m3_option *checked = NULL;
     m3_device *made = m3_calloc(1, sizeof *made);
     if (made == NULL) return M3_FAIL_MEMORY(err, "device", sizeof *made);
     made->engine = engine;
     made->api = &entry->backend;
     made->info = *info;
     (void)snprintf(made->name, sizeof made->name, "%.50s:%u", entry->plugin->name, index);
+    if (M3_HAS(&entry->backend, m3_backend_api, options)) {
+        char what[80];
+        uint32_t count = 0;
+        (void)snprintf(what, sizeof what, "backend %.50s", entry->plugin->name);
+        if ((st = m3_options_check(entry->backend.options, options, what, &checked, &count, err)) != M3_OK) goto done;
+        options = (m3_span){.count = count, .stride = sizeof *checked, .data = checked};
+    }
     if ((st = made->api->device_open(entry->opened, index, options, &made->impl, err)) != M3_OK) goto done;
     if ((st = m3_device_get_limits(made, &made->limits, err)) != M3_OK) goto done;
     *device = made;
     made = NULL;
 done:
+    m3_free(checked);
     m3_device_close(made);
     return st;
 }

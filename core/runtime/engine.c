@@ -182,6 +182,14 @@ const m3_module_api *m3_engine_module_at(const m3_engine *engine, m3_plugin_kind
     return entry != NULL ? &entry->module : NULL;
 }
 
+m3_span m3_engine_backend_options(const m3_engine *engine, const char *name)
+{
+    char backend[64];
+    (void)snprintf(backend, sizeof backend, "%.*s", (int)strcspn(name, ":"), name);
+    const m3_plugin_entry *entry = m3_registry_find(&engine->registry, M3_PLUGIN_BACKEND, backend);
+    return entry != NULL ? entry->backend.options : (m3_span){0};
+}
+
 const m3_op_lookup *m3_engine_ops(const m3_engine *engine)
 {
     return &engine->ops;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "core/base/alloc.h"
+#include "core/base/option.h"
 #include "core/ops/op.h"
 
 typedef struct search {
@@ -108,6 +109,30 @@ static const required backend_functions[] = {
     REQUIRED(limits),   REQUIRED(buffer_create), REQUIRED(buffer_free), REQUIRED(upload),      REQUIRED(download),
     REQUIRED(supports), REQUIRED(compile),       REQUIRED(exec_free),   REQUIRED(submit),      REQUIRED(wait)};
 
+/* A default is a value like any other; a device's may be empty, which leaves the choice to the device. */
+static m3_status check_option(const m3_plugin_entry *entry, const m3_option_desc *option, bool of_device, m3_error *why)
+{
+    m3_error reason = {0};
+    char *text = NULL;
+    if (option->size < M3_STRUCT_SIZE(m3_option_desc, help))
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "an option's description has %u bytes, at least %u are needed",
+                       option->size, M3_STRUCT_SIZE(m3_option_desc, help));
+    if (option->key == NULL || option->fallback == NULL || option->help == NULL)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its option '%s' lacks its key, its default or its help",
+                       option->key != NULL ? option->key : "");
+    if (option->type < M3_OPTION_INT || option->type > M3_OPTION_TEXTS)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its option '%s' has the unknown type %d", option->key,
+                       (int)option->type);
+    if (option->type == M3_OPTION_CHOICE && m3_option_choices(option) == NULL)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its option '%s' lacks its choices", option->key);
+    if (of_device && option->fallback[0] == 0) return M3_OK;
+    m3_status st = m3_option_canonical(option, option->fallback, &text, &reason);
+    m3_free(text);
+    if (st == M3_OK) return M3_OK;
+    return M3_FAIL(why, st == M3_ERR_MEMORY ? st : M3_ERR_ABI, entry->path,
+                   "the default of its option '%s' will not do: %s", option->key, reason.message);
+}
+
 static m3_status check_backend(m3_plugin_entry *entry, m3_error *why)
 {
     copy_table(&entry->backend, sizeof entry->backend, entry->plugin->table);
@@ -118,21 +143,10 @@ static m3_status check_backend(m3_plugin_entry *entry, m3_error *why)
             return M3_FAIL(why, M3_ERR_ABI, entry->path, "its table of %u bytes lacks the required function %s",
                            entry->backend.size, backend_functions[i].name);
     }
-    return M3_OK;
-}
-
-static m3_status check_option(const m3_plugin_entry *entry, const m3_option_desc *option, m3_error *why)
-{
-    if (option->size < M3_STRUCT_SIZE(m3_option_desc, help))
-        return M3_FAIL(why, M3_ERR_ABI, entry->path, "an option's description has %u bytes, at least %u are needed",
-                       option->size, M3_STRUCT_SIZE(m3_option_desc, help));
-    if (option->key == NULL || option->fallback == NULL || option->help == NULL)
-        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its option '%s' lacks its key, its default or its help",
-                       option->key != NULL ? option->key : "");
-    if (option->type < M3_OPTION_INT || option->type > M3_OPTION_TEXT)
-        return M3_FAIL(why, M3_ERR_ABI, entry->path, "its option '%s' has the unknown type %d", option->key,
-                       (int)option->type);
-    return M3_OK;
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < entry->backend.options.count && st == M3_OK; i++)
+        st = check_option(entry, m3_span_at(entry->backend.options, i), true, why);
+    return st;
 }
 
 static m3_status check_op(const m3_registry *registry, const m3_plugin_entry *entry, const m3_op *op, m3_error *why)
@@ -163,7 +177,7 @@ static m3_status check_module(const m3_registry *registry, m3_plugin_entry *entr
         return M3_FAIL(why, M3_ERR_ABI, entry->path, "its table of %u bytes lacks the required function build",
                        module->size);
     for (uint32_t i = 0; i < module->options.count && st == M3_OK; i++)
-        st = check_option(entry, m3_span_at(module->options, i), why);
+        st = check_option(entry, m3_span_at(module->options, i), false, why);
     if (st != M3_OK || module->ops.count == 0) return st;
     entry->ops = m3_calloc(module->ops.count, sizeof(m3_op));
     if (entry->ops == NULL) return M3_FAIL_MEMORY(why, entry->path, module->ops.count * sizeof(m3_op));

@@ -3,57 +3,53 @@
 #include "core/settings/settings.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/option.h"
 #include "core/data/outfile.h"
 #include "core/data/text.h"
 #include "core/settings/yaml.h"
 
 typedef struct training_key {
-    m3_model_key public;
+    m3_option_desc desc;
     size_t offset; /* of its value in m3_training */
 } training_key;
 
-#define KEY(member, key_type, least, most, allowed, standard, line)                                                    \
+#define KEY(member, ...)                                                                                               \
     {                                                                                                                  \
-        .public = {.size = M3_STRUCT_SIZE(m3_model_key, help),                                                         \
-                   .name = #member,                                                                                    \
-                   .type = (key_type),                                                                                 \
-                   .min = (least),                                                                                     \
-                   .max = (most),                                                                                      \
-                   .choices = (allowed),                                                                               \
-                   .fallback = (standard),                                                                             \
-                   .help = (line)},                                                                                    \
-        .offset = offsetof(m3_training, member)                                                                        \
+        __VA_ARGS__, offsetof(m3_training, member)                                                                     \
     }
-#define WHOLE(member, least, most, standard, line) KEY(member, M3_KEY_INT, least, most, NULL, standard, line)
-#define TEXT(member, allowed, standard, line)      KEY(member, M3_KEY_TEXT, 0, 0, allowed, standard, line)
+#define INT(member, min, max, fallback, line)   KEY(member, M3_DESCRIBE_INT(#member, min, max, fallback, line))
+#define FLOAT(member, min, max, fallback, line) KEY(member, M3_DESCRIBE_FLOAT(#member, min, max, fallback, line))
+#define TEXT(member, fallback, line)            KEY(member, M3_DESCRIBE_TEXT(#member, fallback, line))
+#define CHOICE(member, choices, fallback, line) KEY(member, M3_DESCRIBE_CHOICE(#member, choices, fallback, line))
+#define TEXTS(member, words, fallback, line)                                                                           \
+    KEY(member, M3_DESCRIBE(#member, M3_OPTION_TEXTS, fallback, 0, 0, words, line))
 
 #define METRICS "hr@5|hr@10|hr@20|ndcg@5|ndcg@10|ndcg@20|mrr@5|mrr@10|mrr@20"
 #define EXACT   9007199254740992.0 /* 2^53: whole numbers up to here are exact in double */
 
 static const training_key keys[] = {
-    TEXT(data, NULL, "", "data set file; a relative path is taken from the settings file's folder"),
-    TEXT(features, NULL, "all", "modalities to use, such as [image, text]; all, or [] for none"),
-    TEXT(target, NULL, "", "behavior to predict; empty: the one that the set proposes"),
-    WHOLE(epochs, 1, 1000000, "100", "passes over the training samples, at most"),
-    WHOLE(patience, 0, 1000000, "10", "end after so many epochs without a better metric; 0: never"),
-    TEXT(metric, METRICS, "ndcg@10", "validation metric that chooses the best epoch"),
-    TEXT(schedule, "constant|linear|cosine", "constant", "learning rate after the warm-up"),
-    WHOLE(warmup_steps, 0, EXACT, "0", "steps over which the learning rate rises to lr"),
-    KEY(lr_end, M3_KEY_FLOAT, 0, 1e3, NULL, "0", "learning rate of the last step, for linear and cosine"),
-    WHOLE(accumulate, 1, 65536, "1", "batches whose gradients make one step"),
-    WHOLE(eval_batch, 1, 1 << 20, "256", "users ranked at once"),
-    WHOLE(checkpoint_steps, 0, EXACT, "0", "save last.safetensors after so many steps too; 0: after epochs alone"),
-    WHOLE(seed, 0, EXACT, "1", "of initial weights, order, negatives, noise and dropout"),
-    TEXT(empty_histories, "skip|keep", "skip", "what to do with training samples that have no history"),
+    TEXT(data, "", "data set file; a relative path is taken from the settings file's folder"),
+    TEXTS(features, "all", "all", "modalities to use, such as [image, text]; all, or [] for none"),
+    TEXT(target, "", "behavior to predict; empty: the one that the set proposes"),
+    INT(epochs, 1, 1000000, "100", "passes over the training samples, at most"),
+    INT(patience, 0, 1000000, "10", "end after so many epochs without a better metric; 0: never"),
+    CHOICE(metric, METRICS, "ndcg@10", "validation metric that chooses the best epoch"),
+    CHOICE(schedule, "constant|linear|cosine", "constant", "learning rate after the warm-up"),
+    INT(warmup_steps, 0, EXACT, "0", "steps over which the learning rate rises to lr"),
+    FLOAT(lr_end, 0, 1e3, "0", "learning rate of the last step, for linear and cosine"),
+    INT(accumulate, 1, 65536, "1", "batches whose gradients make one step"),
+    INT(eval_batch, 1, 1 << 20, "256", "users ranked at once"),
+    INT(checkpoint_steps, 0, EXACT, "0", "save last.safetensors after so many steps too; 0: after epochs alone"),
+    INT(seed, 0, EXACT, "1", "of initial weights, order, negatives, noise and dropout"),
+    CHOICE(empty_histories, "skip|keep", "skip", "what to do with training samples that have no history"),
 };
-enum { KEYS = sizeof keys / sizeof keys[0], TEXT_ROOM = 512 };
+enum { KEYS = sizeof keys / sizeof keys[0] };
 #define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."
 
 m3_span m3_settings_keys(void)
@@ -61,80 +57,38 @@ m3_span m3_settings_keys(void)
     return (m3_span){.count = KEYS, .stride = sizeof keys[0], .data = keys};
 }
 
-static const m3_model_key *find_key(const char *name)
+static const m3_option_desc *find_key(const char *name)
 {
     for (size_t i = 0; i < KEYS; i++)
-        if (strcmp(keys[i].public.name, name) == 0) return &keys[i].public;
+        if (strcmp(keys[i].desc.key, name) == 0) return &keys[i].desc;
     return NULL;
 }
 
 void m3_settings_training(const m3_settings *settings, m3_training *training)
 {
     for (size_t i = 0; i < KEYS; i++) {
+        const m3_option_desc *desc = &keys[i].desc;
+        const char *text = m3_settings_get(settings, desc->key);
         void *member = (char *)training + keys[i].offset;
-        const char *text = m3_settings_get(settings, keys[i].public.name);
-        if (keys[i].public.type == M3_KEY_TEXT)
-            *(const char **)member = text;
-        else if (keys[i].public.type == M3_KEY_INT) /* the text was checked when it was set */
-            *(uint64_t *)member = (uint64_t)strtod(text, NULL);
-        else
-            *(double *)member = strtod(text, NULL);
+        m3_option_value value;
+        (void)m3_option_parse(desc, text, &value, NULL); /* it was checked when it was set */
+        switch (desc->type) {
+        case M3_OPTION_INT: *(uint64_t *)member = (uint64_t)value.whole; break;
+        case M3_OPTION_FLOAT: *(double *)member = value.number; break;
+        case M3_OPTION_CHOICE: *(int32_t *)member = (int32_t)value.whole; break; /* an enum is as wide */
+        case M3_OPTION_BOOL: *(bool *)member = value.whole != 0; break;
+        case M3_OPTION_TEXT:
+        case M3_OPTION_TEXTS: *(const char **)member = text; break;
+        case M3_OPTION_INTS: break; /* training has no such key */
+        }
     }
 }
 
-/* Values. */
-
-static m3_status check_number(const m3_model_key *key, const char *value, char text[TEXT_ROOM], m3_error *err)
-{
-    char *end = NULL;
-    double number = strtod(value, &end);
-    const char *kind = key->type == M3_KEY_INT ? "whole number" : "number";
-    if (end == value || end[strspn(end, " \t")] != 0 || isnan(number) ||
-        (key->type == M3_KEY_INT && number != floor(number)))
-        return M3_FAIL(err, M3_ERR_INVALID, key->name, "'%s' is no %s; give one from %.16g to %.16g", value, kind,
-                       key->min, key->max);
-    if (number < key->min || number > key->max)
-        return M3_FAIL(err, M3_ERR_INVALID, key->name, "is %.16g; give a %s from %.16g to %.16g", number, kind,
-                       key->min, key->max);
-    for (int digits = key->type == M3_KEY_INT ? 16 : 6; digits <= 17; digits++) {
-        (void)snprintf(text, TEXT_ROOM, "%.*g", digits, number);
-        if (strtod(text, NULL) == number) break; /* the shortest that reads back to the same */
-    }
-    return M3_OK;
-}
-
-static bool is_choice(const char *choices, const char *value)
-{
-    size_t length = strlen(value);
-    for (const char *at = choices; at != NULL; at = strchr(at, '|'), at = at == NULL ? NULL : at + 1)
-        if (strcspn(at, "|") == length && strncmp(at, value, length) == 0) return true;
-    return false;
-}
-
-/* The value of one of training's keys in its normal form. */
-static m3_status normal_text(const m3_model_key *key, const char *value, char **out, m3_error *err)
-{
-    m3_status st = M3_OK;
-    char number[TEXT_ROOM];
-    if (key->type != M3_KEY_TEXT) {
-        if ((st = check_number(key, value, number, err)) != M3_OK) return st;
-        *out = m3_strdup(number);
-    } else if (key->choices != NULL && !is_choice(key->choices, value)) {
-        return M3_FAIL(err, M3_ERR_INVALID, key->name, "is '%s'; give one of %s", value, key->choices);
-    } else if (strcmp(key->name, "features") == 0 && strcmp(value, "all") != 0 && value[0] != '[') {
-        *out = m3_strfmt("[%s]", strcmp(value, "none") == 0 ? "" : value);
-    } else {
-        *out = m3_strdup(value);
-    }
-    return *out != NULL ? M3_OK : M3_FAIL_MEMORY(err, key->name, strlen(value) + 1);
-}
-
-/* The value of one of the model's keys in its normal form; config has it too. */
-static m3_status normal_model_text(m3_model_config *config, const char *name, const char *value, char **out,
-                                   m3_error *err)
+/* The value of one of the model's keys in canonical text; config has it too. */
+static m3_status model_text(m3_model_config *config, const char *name, const char *value, char **out, m3_error *err)
 {
     m3_status st;
-    char text[TEXT_ROOM];
+    char text[M3_OPTION_BYTES];
     if ((st = m3_model_set(config, name, value, err)) != M3_OK) return st;
     if ((st = m3_model_get(config, name, text, sizeof text, err)) != M3_OK) return st;
     *out = m3_strdup(text);
@@ -171,8 +125,8 @@ m3_status m3_settings_create(m3_settings **out, m3_error *err)
     m3_model_defaults(&settings->config);
     for (int s = 0; s < 2; s++)
         for (uint32_t i = 0; i < spans[s].count; i++) {
-            const m3_model_key *key = m3_span_at(spans[s], i);
-            if ((st = add(settings, key->name, key->fallback, err)) != M3_OK) goto done;
+            const m3_option_desc *desc = m3_span_at(spans[s], i);
+            if ((st = add(settings, desc->key, desc->fallback, err)) != M3_OK) goto done;
         }
     settings->known = settings->count;
     *out = settings;
@@ -212,17 +166,17 @@ static m3_status set_value(m3_settings *settings, const char *name, const char *
 {
     m3_status st;
     char *text = NULL;
-    const m3_model_key *key = find_key(name);
+    const m3_option_desc *desc = find_key(name);
     if (!m3_field_is_utf8((m3_field){name, strlen(name)}) || !m3_field_is_utf8((m3_field){value, strlen(value)}))
         return M3_FAIL(err, M3_ERR_INVALID, name,
                        "is set to '%s', which is not UTF-8; a settings file could not hold it", value);
-    if (key == NULL && m3_model_find_key(name) == NULL) {
-        if ((st = set_option(settings, name, value, err)) != M3_OK) return st;
-    } else {
-        st = key != NULL ? normal_text(key, value, &text, err)
-                         : normal_model_text(&settings->config, name, value, &text, err);
-        if (st != M3_OK) return st;
-    }
+    if (desc != NULL)
+        st = m3_option_canonical(desc, value, &text, err);
+    else if (m3_model_find_key(name) != NULL)
+        st = model_text(&settings->config, name, value, &text, err);
+    else
+        st = set_option(settings, name, value, err);
+    if (st != M3_OK) return st;
     m3_setting *at = m3_setting_find(settings, name);
     if (text != NULL) {
         m3_free(at->text);
@@ -282,30 +236,32 @@ typedef struct loading {
     char *folder;
 } loading;
 
-void m3_setting_blame(const m3_setting *setting, m3_error *err)
+void m3_setting_locate(const m3_setting *setting, m3_error *err)
 {
     if (err == NULL || setting == NULL || setting->file == NULL) return;
     (void)snprintf(err->file, sizeof err->file, "%s", setting->file);
     err->line = (int32_t)setting->line;
 }
 
-static bool takes_list(const char *name)
+/* An option of a plugin may be a list too: which plugin, and which type, is not known yet. */
+static bool takes_list(const m3_option_desc *desc)
 {
-    const m3_model_key *key = m3_model_find_key(name);
-    return key != NULL ? key->type == M3_KEY_INTS : strcmp(name, "features") == 0 || find_key(name) == NULL;
+    return desc == NULL || desc->type == M3_OPTION_INTS || desc->type == M3_OPTION_TEXTS;
+}
+
+static const m3_option_desc *describe(const char *name)
+{
+    const m3_option_desc *desc = m3_model_find_key(name);
+    return desc != NULL ? desc : find_key(name);
 }
 
 static m3_status load_pair(void *user, const char *name, const char *value, bool list, uint32_t line, m3_error *err)
 {
     m3_status st;
     loading *l = user;
-    const m3_model_key *key = m3_model_find_key(name);
-    if (list && !takes_list(name)) {
+    if (list && !takes_list(describe(name)))
         return m3_error_set(err, M3_ERR_INVALID, l->path, (int)line, name, "is the list %s; give a single value",
                             value);
-    }
-    if (key != NULL && key->type == M3_KEY_BOOL)
-        value = strcasecmp(value, "true") == 0 ? "true" : strcasecmp(value, "false") == 0 ? "false" : value;
     st = strcmp(name, "data") == 0 ? set_path(l->settings, name, l->folder, value, err)
                                    : set_value(l->settings, name, value, err);
     if (st == M3_OK) {
@@ -340,11 +296,11 @@ done:
     return st;
 }
 
-const char *m3_setting_text(const m3_setting *setting, const m3_model_config *config, char room[512])
+const char *m3_setting_text(const m3_setting *setting, const m3_model_config *config, char text[M3_OPTION_BYTES])
 {
     if (config == NULL || m3_model_find_key(setting->name) == NULL) return setting->text;
-    (void)m3_model_get(config, setting->name, room, TEXT_ROOM, NULL); /* the name is a key of the model */
-    return room;
+    (void)m3_model_get(config, setting->name, text, M3_OPTION_BYTES, NULL); /* the name is a key of the model */
+    return text;
 }
 
 /* "[image, text]" with entries that need no quotes: the same as a list or as a text. */
@@ -362,22 +318,28 @@ static bool is_plain_list(const char *text)
     return true;
 }
 
-static void write_setting(FILE *to, const m3_setting *setting, const m3_model_config *config)
+static void write_pair(FILE *to, const char *name, const char *text)
 {
-    char room[TEXT_ROOM];
-    const char *text = m3_setting_text(setting, config, room);
-    const m3_model_key *key = m3_model_find_key(setting->name);
-    if (key == NULL) key = find_key(setting->name);
-    m3_yaml_write(to, setting->name);
+    const m3_option_desc *desc = describe(name);
+    const bool plain = desc != NULL && desc->type != M3_OPTION_TEXT && desc->type != M3_OPTION_TEXTS;
+    m3_yaml_write(to, name);
     (void)fputs(": ", to);
-    if (takes_list(setting->name) && is_plain_list(text))
+    if (plain && desc->type != M3_OPTION_CHOICE)
         (void)fputs(text, to);
-    else if (key == NULL || key->type == M3_KEY_TEXT)
-        m3_yaml_write(to, text);
+    else if (takes_list(desc) && is_plain_list(text))
+        (void)fputs(text, to);
     else
-        (void)fputs(text, to);
-    if (key != NULL) (void)fprintf(to, "  # %s", key->help);
+        m3_yaml_write(to, text);
+    if (desc != NULL) (void)fprintf(to, "  # %s", desc->help);
     (void)fputc('\n', to);
+}
+
+static void write_settings(FILE *to, const m3_settings *settings, const m3_model_config *config, uint32_t from,
+                           uint32_t end)
+{
+    char text[M3_OPTION_BYTES];
+    for (uint32_t i = from; i < end; i++)
+        write_pair(to, settings->all[i].name, m3_setting_text(&settings->all[i], config, text));
 }
 
 m3_status m3_settings_write(const m3_settings *settings, const m3_model_config *config, const char *path, m3_error *err)
@@ -385,13 +347,16 @@ m3_status m3_settings_write(const m3_settings *settings, const m3_model_config *
     m3_outfile out;
     m3_status st = m3_outfile_open(&out, path, err);
     if (st != M3_OK) return st;
+    const uint32_t model = m3_model_keys().count;
+    const uint32_t options = config != NULL ? (uint32_t)config->option_count : settings->count - settings->known;
     (void)fputs("# Training:\n", out.stream);
-    uint32_t model = m3_model_keys().count;
-    for (uint32_t i = model; i < settings->known; i++) write_setting(out.stream, &settings->all[i], config);
+    write_settings(out.stream, settings, config, model, settings->known);
     (void)fputs("\n# The model:\n", out.stream);
-    for (uint32_t i = 0; i < model; i++) write_setting(out.stream, &settings->all[i], config);
-    if (settings->count > settings->known) (void)fputs("\n# Options of its encoder and expert:\n", out.stream);
-    for (uint32_t i = settings->known; i < settings->count; i++) write_setting(out.stream, &settings->all[i], config);
+    write_settings(out.stream, settings, config, 0, model);
+    if (options > 0) (void)fputs("\n# Options of its encoder and expert:\n", out.stream);
+    for (uint32_t i = 0; i < options && config != NULL; i++)
+        write_pair(out.stream, config->options[i].key, config->options[i].value);
+    if (config == NULL) write_settings(out.stream, settings, NULL, settings->known, settings->count);
     return m3_outfile_commit(&out, err);
 }
 

@@ -2,6 +2,7 @@
 #ifndef M3_CORE_SETTINGS_SETTINGS_H
 #define M3_CORE_SETTINGS_SETTINGS_H
 
+#include "core/base/option.h"
 #include "m3bsr/settings.h"
 
 /** A key with its value as text. */
@@ -21,14 +22,23 @@ struct m3_settings {
 
 /** NULL when there is no such key. */
 m3_setting *m3_setting_find(const m3_settings *settings, const char *name);
-/** The key's value once the model's keys are those of `config`. @param room  For the text, 512 bytes. */
-const char *m3_setting_text(const m3_setting *setting, const m3_model_config *config, char room[512]);
+/** The key's value once the model's keys are those of `config`. @param text  Where it may be put. */
+const char *m3_setting_text(const m3_setting *setting, const m3_model_config *config, char text[M3_OPTION_BYTES]);
 /** Let an error name the place of a setting instead of the check that failed. */
-void m3_setting_blame(const m3_setting *setting, m3_error *err);
+void m3_setting_locate(const m3_setting *setting, m3_error *err);
 
-/** As m3_settings_save(), with the model's keys of `config` unless it is NULL. */
+/** As m3_settings_save(), with the model's keys and the options of `config` unless it is NULL. */
 m3_status m3_settings_write(const m3_settings *settings, const m3_model_config *config, const char *path,
                             m3_error *err);
+
+/** Values of keys that choose, in the order of the choices. */
+typedef enum m3_decay { M3_DECAY_NONE = 0, M3_DECAY_LINEAR = 1, M3_DECAY_COSINE = 2 } m3_decay;
+typedef enum m3_empty_histories { M3_EMPTY_SKIP = 0, M3_EMPTY_KEEP = 1 } m3_empty_histories;
+typedef enum m3_metric {
+    M3_METRIC_HR = 0, /* these at 5, 10 and 20: the place among the choices is M3_METRIC_CUTS * metric + cut */
+    M3_METRIC_NDCG = 1,
+    M3_METRIC_MRR = 2
+} m3_metric;
 
 /** Training's own keys as values: a member a key, texts and whole numbers and reals. Texts are borrowed from the
  * settings until the next set. */
@@ -38,15 +48,15 @@ typedef struct m3_training {
     const char *target;   /**< behavior, "": the set's; m3_settings_target() */
     uint64_t epochs;      /**< at least 1 */
     uint64_t patience;    /**< epochs without a better metric before training ends; 0: never */
-    const char *metric;   /**< "ndcg@10" */
-    const char *schedule;
+    int32_t metric;       /**< M3_METRIC_CUTS * m3_metric + cut */
+    m3_decay schedule;
     uint64_t warmup_steps;
     double lr_end;
     uint64_t accumulate; /**< batches a step, at least 1 */
     uint64_t eval_batch;
     uint64_t checkpoint_steps; /**< 0: only after epochs */
     uint64_t seed;
-    const char *empty_histories; /**< "skip", "keep": train on samples whose history is empty too */
+    m3_empty_histories empty_histories; /**< keep: train on samples whose history is empty too */
 } m3_training;
 
 void m3_settings_training(const m3_settings *settings, m3_training *training);
@@ -61,8 +71,16 @@ m3_status m3_settings_features(const m3_settings *settings, const m3_dataset *se
 /** Sixteen hexadecimal digits over all values that change what a step computes: everything but data (its checksum
  * counts), patience, metric, eval_batch, checkpoint_steps, and epochs unless the schedule depends on it. */
 void m3_settings_hash(const m3_settings *settings, const m3_model_config *config, char text[17]);
-/** The first key that m3_settings_hash() covers and that differs, or NULL; config: of m3_settings_model() for a. */
-const char *m3_settings_difference(const m3_settings *a, const m3_model_config *config, const m3_settings *b);
+/** The hash that a version before this one wrote for these settings, whose texts are as that version wrote them: only
+ * the options that were given counted, in the text that was typed. */
+void m3_settings_hash_as_written(const m3_settings *settings, char text[17]);
+/** The first key that m3_settings_hash() covers and that differs, or NULL.
+ * @param a_config, b_config  Of m3_settings_model() or m3_settings_config(). */
+const char *m3_settings_difference(const m3_settings *a, const m3_model_config *a_config, const m3_settings *b,
+                                   const m3_model_config *b_config);
+/** The value of any key in settings whose configuration is `config`, or NULL. @param text  Where it may be put. */
+const char *m3_settings_value(const m3_settings *settings, const m3_model_config *config, const char *key,
+                              char text[M3_OPTION_BYTES]);
 
 /** Write the chosen modalities of a set into a store as "features0", "features1", … */
 m3_status m3_features_store(m3_store *store, const m3_dataset *set, const uint32_t *modalities, uint32_t count,

@@ -8,50 +8,11 @@
 #include "core/base/alloc.h"
 #include "core/settings/settings.h"
 
-enum { KEY_ROOM = 64 };
-
-/* Keys that nobody knows. */
-
-static uint32_t least(uint32_t a, uint32_t b, uint32_t c)
-{
-    uint32_t ab = a < b ? a : b;
-    return ab < c ? ab : c;
-}
-
-/* Letters to insert, remove, replace or swap with their neighbour until a is b. Long keys are far from everything. */
-static uint32_t distance(const char *a, const char *b)
-{
-    uint32_t row[3][KEY_ROOM + 1] = {{0}};
-    size_t m = strlen(a), n = strlen(b);
-    if (m > KEY_ROOM || n > KEY_ROOM) return UINT32_MAX;
-    for (uint32_t j = 0; j <= n; j++) row[0][j] = j;
-    for (uint32_t i = 1; i <= m; i++) {
-        uint32_t *now = row[i % 3];
-        const uint32_t *before = row[(i + 2) % 3], *two = row[(i + 1) % 3];
-        now[0] = i;
-        for (uint32_t j = 1; j <= n; j++) {
-            now[j] = least(before[j] + 1, now[j - 1] + 1, before[j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < now[j])
-                now[j] = two[j - 2] + 1;
-        }
-    }
-    return row[m % 3][n];
-}
-
-typedef struct nearest {
-    const char *wanted, *key;
-    uint32_t distance;
-} nearest;
-
-static void compare(nearest *n, const char *key)
-{
-    uint32_t d = distance(n->wanted, key);
-    if (d < n->distance) *n = (nearest){.wanted = n->wanted, .key = key, .distance = d};
-}
+/* Keys that are not known. */
 
 /* The name of the first module that declares the option and that the configuration does not use; or NULL. */
 static const char *look_through(m3_engine *engine, m3_plugin_kind kind, const char *chosen, const char *option,
-                                bool *declared, nearest *near)
+                                bool *declared, m3_nearest *near)
 {
     const char *name = NULL, *other = NULL;
     const m3_module_api *api;
@@ -59,7 +20,7 @@ static const char *look_through(m3_engine *engine, m3_plugin_kind kind, const ch
         for (uint32_t k = 0; k < api->options.count; k++) {
             const m3_option_desc *desc = m3_span_at(api->options, k);
             if (strcmp(desc->key, option) != 0) {
-                if (strcmp(name, chosen) == 0) compare(near, desc->key);
+                if (strcmp(name, chosen) == 0) m3_nearest_try(near, desc->key);
             } else if (strcmp(name, chosen) == 0) {
                 *declared = true;
             } else if (other == NULL) {
@@ -72,9 +33,9 @@ static const char *look_through(m3_engine *engine, m3_plugin_kind kind, const ch
 static m3_status check_option(m3_engine *engine, const m3_settings *settings, const m3_setting *s, m3_error *err)
 {
     bool declared = false;
-    nearest near = {.wanted = s->name, .distance = (uint32_t)strlen(s->name) * 2 / 3 + 1}; /* nearer than nonsense is */
+    m3_nearest near = m3_nearest_to(s->name);
     const m3_model_config *c = &settings->config;
-    for (uint32_t i = 0; i < settings->known; i++) compare(&near, settings->all[i].name);
+    for (uint32_t i = 0; i < settings->known; i++) m3_nearest_try(&near, settings->all[i].name);
     const char *encoder = look_through(engine, M3_PLUGIN_ENCODER, c->encoder, s->name, &declared, &near);
     const char *expert = look_through(engine, M3_PLUGIN_EXPERT, c->expert, s->name, &declared, &near);
     if (declared) return M3_OK;
@@ -87,8 +48,9 @@ static m3_status check_option(m3_engine *engine, const m3_settings *settings, co
     else if (near.key != NULL)
         st = M3_FAIL(err, M3_ERR_INVALID, s->name, "is no key; did you mean '%s'?", near.key);
     else
-        st = M3_FAIL(err, M3_ERR_INVALID, s->name, "is no key and like none; see `m3bsr help train` for all keys");
-    if (clean) m3_setting_blame(s, err);
+        st = M3_FAIL(err, M3_ERR_INVALID, s->name,
+                     "is no key and like none; the manual page m3bsr-config(5) describes all keys");
+    if (clean) m3_setting_locate(s, err);
     return st;
 }
 
@@ -99,7 +61,12 @@ m3_status m3_settings_config(m3_engine *engine, const m3_settings *settings, m3_
         m3_status st = check_option(engine, settings, &settings->all[i], err);
         if (st != M3_OK) return st;
     }
-    return M3_OK;
+    if (engine == NULL) return M3_OK;
+    m3_error why = {0};
+    m3_status st = m3_model_fill_options(engine, config, &why);
+    if (st != M3_OK) m3_setting_locate(m3_setting_find(settings, why.subject), &why);
+    if (st != M3_OK && err != NULL && err->code == M3_OK) *err = why;
+    return st;
 }
 
 /* A set. */
@@ -116,7 +83,7 @@ m3_status m3_settings_target(const m3_settings *settings, const m3_dataset *set,
     }
     m3_status st =
         M3_FAIL(err, M3_ERR_INVALID, "target", "is '%s', which is no behavior of the set; it has %s", s->text, names);
-    m3_setting_blame(s, err);
+    m3_setting_locate(s, err);
     return st;
 }
 
@@ -136,7 +103,7 @@ static m3_status find_modality(const m3_setting *s, const m3_dataset *set, const
     }
     m3_status st = M3_FAIL(err, M3_ERR_INVALID, "features", "names '%s', which is no modality of the set; it has %s",
                            name, count != 0 ? names : "none");
-    m3_setting_blame(s, err);
+    m3_setting_locate(s, err);
     return st;
 }
 
@@ -181,7 +148,7 @@ static m3_status take_from_set(const m3_settings *settings, const char *name, co
         m3_status st = M3_FAIL(err, M3_ERR_INVALID, name,
                                "is %s, but the set has %s %s; remove the key, or give the set that it is for", s->text,
                                what, value);
-        m3_setting_blame(s, err);
+        m3_setting_locate(s, err);
         return st;
     }
     return m3_model_set(config, name, value, err);
@@ -235,39 +202,73 @@ m3_status m3_features_store(m3_store *store, const m3_dataset *set, const uint32
 
 /* The same computation?. */
 
-static bool is_computed(const m3_settings *settings, const m3_setting *s)
+static bool is_computed(const m3_settings *settings, const char *key)
 {
     static const char *const others[] = {"data", "patience", "metric", "eval_batch", "checkpoint_steps"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (strcmp(s->name, others[i]) == 0) return false;
-    return strcmp(s->name, "epochs") != 0 || strcmp(m3_settings_get(settings, "schedule"), "constant") != 0;
+        if (strcmp(key, others[i]) == 0) return false;
+    return strcmp(key, "epochs") != 0 || strcmp(m3_settings_get(settings, "schedule"), "constant") != 0;
 }
+
+static XXH64_hash_t hash_pair(const char *name, const char *value, XXH64_hash_t before)
+{
+    return XXH64(value, strlen(value), XXH64(name, strlen(name), before));
+}
+
+static XXH64_hash_t hash_keys(const m3_settings *settings, const m3_model_config *config)
+{
+    XXH64_hash_t hash = 0;
+    char text[M3_OPTION_BYTES];
+    for (uint32_t i = 0; i < settings->known; i++)
+        if (is_computed(settings, settings->all[i].name))
+            hash = hash_pair(settings->all[i].name, m3_setting_text(&settings->all[i], config, text), hash);
+    return hash;
+}
+
+/* Options count in any order. */
 
 void m3_settings_hash(const m3_settings *settings, const m3_model_config *config, char text[17])
 {
-    XXH64_hash_t hash = 0, options = 0;
-    char room[512];
-    for (uint32_t i = 0; i < settings->count; i++) {
-        const m3_setting *s = &settings->all[i];
-        const char *value = m3_setting_text(s, config, room);
-        if (!is_computed(settings, s)) continue;
-        if (i < settings->known)
-            hash = XXH64(value, strlen(value), XXH64(s->name, strlen(s->name), hash));
-        else /* in any order */
-            options += XXH64(value, strlen(value), XXH64(s->name, strlen(s->name), 0));
-    }
-    (void)snprintf(text, 17, "%016" PRIx64, (uint64_t)(hash ^ options));
+    XXH64_hash_t options = 0;
+    for (int32_t i = 0; i < config->option_count; i++)
+        options += hash_pair(config->options[i].key, config->options[i].value, 0);
+    (void)snprintf(text, 17, "%016" PRIx64, (uint64_t)(hash_keys(settings, config) ^ options));
 }
 
-const char *m3_settings_difference(const m3_settings *a, const m3_model_config *config, const m3_settings *b)
+void m3_settings_hash_as_written(const m3_settings *settings, char text[17])
 {
-    char room[512];
-    for (uint32_t i = 0; i < a->count; i++) {
+    XXH64_hash_t options = 0;
+    for (uint32_t i = settings->known; i < settings->count; i++)
+        options += hash_pair(settings->all[i].name, settings->all[i].text, 0);
+    (void)snprintf(text, 17, "%016" PRIx64, (uint64_t)(hash_keys(settings, NULL) ^ options));
+}
+
+const char *m3_settings_value(const m3_settings *settings, const m3_model_config *config, const char *key,
+                              char text[M3_OPTION_BYTES])
+{
+    const m3_setting *s = m3_setting_find(settings, key);
+    for (int32_t i = 0; config != NULL && i < config->option_count; i++)
+        if (strcmp(config->options[i].key, key) == 0) return config->options[i].value;
+    return s != NULL ? m3_setting_text(s, config, text) : NULL;
+}
+
+const char *m3_settings_difference(const m3_settings *a, const m3_model_config *a_config, const m3_settings *b,
+                                   const m3_model_config *b_config)
+{
+    char a_text[M3_OPTION_BYTES], b_text[M3_OPTION_BYTES];
+    for (uint32_t i = 0; i < a->known; i++) {
         const m3_setting *s = &a->all[i], *other = m3_setting_find(b, s->name);
-        if (!is_computed(a, s)) continue;
-        if (other == NULL || strcmp(m3_setting_text(s, config, room), other->text) != 0) return s->name;
+        const char *value = m3_setting_text(s, a_config, a_text);
+        if (!is_computed(a, s->name)) continue;
+        if (other == NULL || strcmp(value, m3_setting_text(other, b_config, b_text)) != 0) return s->name;
     }
-    for (uint32_t i = b->known; i < b->count; i++)
-        if (m3_setting_find(a, b->all[i].name) == NULL) return b->all[i].name;
+    const m3_model_config *sides[2] = {a_config, b_config};
+    for (int side = 0; side < 2; side++)
+        for (int32_t i = 0; i < sides[side]->option_count; i++) {
+            const char *key = sides[side]->options[i].key;
+            const char *value = m3_settings_value(a, a_config, key, a_text);
+            const char *other = m3_settings_value(b, b_config, key, b_text);
+            if (value == NULL || other == NULL || strcmp(value, other) != 0) return key;
+        }
     return NULL;
 }

@@ -63,7 +63,7 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
                                .behaviors = (uint32_t)config->behaviors,
                                .length = (uint32_t)config->length,
                                .batch = (uint32_t)config->batch,
-                               .negatives = strcmp(config->loss, "sampled") == 0 ? (uint32_t)config->negatives : 0,
+                               .negatives = config->loss == M3_LOSS_SAMPLED ? (uint32_t)config->negatives : 0,
                                .items = m3_dataset_item_count(set)};
     if (loader->negatives != 0 && loader->items < 2) {
         st = M3_FAIL(err, M3_ERR_INVALID, "loss",

@@ -6,17 +6,16 @@
 #include "core/train/lr_schedule.h"
 
 #include <math.h>
-#include <string.h>
 
 static const double pi = 3.14159265358979323846;
 
 double m3_lr_schedule_at(const m3_lr_schedule *s, uint64_t t)
 {
     if (t <= s->warmup) return s->lr * (double)t / (double)s->warmup;
-    if (strcmp(s->kind, "constant") == 0) return s->lr;
+    if (s->decay == M3_DECAY_NONE) return s->lr;
     double p = s->total > s->warmup ? (double)(t - s->warmup) / (double)(s->total - s->warmup) : 1.0;
     if (p > 1.0) p = 1.0;
-    if (strcmp(s->kind, "linear") == 0) return s->lr + (s->lr_end - s->lr) * p;
+    if (s->decay == M3_DECAY_LINEAR) return s->lr + (s->lr_end - s->lr) * p;
     return s->lr_end + (s->lr - s->lr_end) * 0.5 * (1.0 + cos(pi * p));
 }
 

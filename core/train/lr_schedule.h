@@ -2,10 +2,10 @@
 #ifndef M3_CORE_TRAIN_LR_SCHEDULE_H
 #define M3_CORE_TRAIN_LR_SCHEDULE_H
 
-#include "m3bsr/base.h"
+#include "core/settings/settings.h"
 
 typedef struct m3_lr_schedule {
-    const char *kind; /**< "constant", "linear", "cosine" */
+    m3_decay decay;
     double lr, lr_end, beta1, beta2;
     uint64_t warmup, total; /**< steps */
 } m3_lr_schedule;

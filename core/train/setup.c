@@ -47,13 +47,13 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
     if ((st = m3_settings_target(tr->settings, tr->set, &target, err)) != M3_OK) return st;
     if ((st = m3_dataset_split(tr->set, target, &tr->split, err)) != M3_OK) return st;
     if ((st = m3_data_loader_create(tr->set, tr->split, &tr->config, tr->keys.seed,
-                                    strcmp(tr->keys.empty_histories, "keep") == 0, &tr->loader, err)) != M3_OK)
+                                    tr->keys.empty_histories == M3_EMPTY_KEEP, &tr->loader, err)) != M3_OK)
         return st;
     tr->valid = m3_split_samples(tr->split, M3_SPLIT_VALID, &tr->valid_count);
     if ((tr->ranks = m3_calloc(tr->valid_count, sizeof *tr->ranks)) == NULL)
         return M3_FAIL_MEMORY(err, "ranks", tr->valid_count * sizeof *tr->ranks);
     uint64_t steps = (m3_data_loader_batches(tr->loader) + tr->keys.accumulate - 1) / tr->keys.accumulate;
-    tr->schedule = (m3_lr_schedule){.kind = tr->keys.schedule,
+    tr->schedule = (m3_lr_schedule){.decay = tr->keys.schedule,
                                     .lr = tr->config.lr,
                                     .lr_end = tr->keys.lr_end,
                                     .beta1 = tr->config.beta1,
@@ -79,28 +79,36 @@ static m3_status make_store(m3_trainer *tr, m3_error *err)
     return st;
 }
 
+/* The settings that the run was saved with. One that an older version saved has another hash where it has options of
+ * plugins: then its file must be as it was saved, and mean the same. */
 static m3_status check_settings(const m3_trainer *tr, const char *hash, m3_error *err)
 {
     m3_settings *old = NULL;
+    m3_model_config was = {0};
     m3_error ignored = {0};
-    char room[512];
+    m3_status st = M3_OK;
+    char now_text[M3_OPTION_BYTES], old_text[M3_OPTION_BYTES], older[17] = "";
     if (strcmp(tr->state.settings, hash) == 0) return M3_OK;
     char *path = m3_run_path(tr->run.folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, tr->run.folder, strlen(tr->run.folder) + 16);
     const char *key = NULL;
-    if (m3_settings_load(path, &old, &ignored) == M3_OK) key = m3_settings_difference(tr->settings, &tr->config, old);
-    m3_status st;
-    if (key == NULL) {
-        st = M3_FAIL(err, M3_ERR_INVALID, tr->run.folder,
-                     "was trained with other settings; go on with the settings of its settings.yaml");
-    } else {
-        const m3_setting *s = m3_setting_find(tr->settings, key);
-        const char *was = m3_settings_get(old, key);
+    if (m3_settings_load(path, &old, &ignored) == M3_OK) {
+        if (m3_settings_config(tr->engine, old, &was, &ignored) != M3_OK)
+            (void)m3_settings_config(NULL, old, &was, NULL); /* of plugins that are not here */
+        key = m3_settings_difference(tr->settings, &tr->config, old, &was);
+        m3_settings_hash_as_written(old, older);
+    }
+    if (key != NULL) {
+        const char *now = m3_settings_value(tr->settings, &tr->config, key, now_text);
+        const char *before = m3_settings_value(old, &was, key, old_text);
         st = M3_FAIL(err, M3_ERR_INVALID, key,
                      "is '%s' now and was '%s' when the run was saved; give the old value, "
                      "or start a new run",
-                     s != NULL ? m3_setting_text(s, &tr->config, room) : "not set", was != NULL ? was : "not set");
-        m3_setting_blame(s, err);
+                     now != NULL ? now : "not set", before != NULL ? before : "not set");
+        m3_setting_locate(m3_setting_find(tr->settings, key), err);
+    } else if (strcmp(tr->state.settings, older) != 0) {
+        st = M3_FAIL(err, M3_ERR_INVALID, tr->run.folder,
+                     "was trained with other settings; go on with the settings of its settings.yaml");
     }
     m3_settings_free(old);
     m3_free(path);
@@ -180,7 +188,10 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
     if ((st = m3_run_open_log(&tr->run, tr->state.log_bytes, err)) != M3_OK) return st;
     char *path = m3_run_path(folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
-    st = m3_settings_write(tr->settings, &tr->config, path, err);
+    char hash[17];
+    m3_settings_hash(tr->settings, &tr->config, hash);
+    if (strcmp(tr->state.settings, hash) == 0) /* else an older version's file, which its checkpoints go with */
+        st = m3_settings_write(tr->settings, &tr->config, path, err);
     m3_free(path);
     if (st != M3_OK) return st;
     if (tr->options.profile != NULL && (st = m3_trace_create(tr->options.profile, &tr->trace, err)) != M3_OK) return st;

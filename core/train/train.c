@@ -66,15 +66,10 @@ static m3_status run_steps(m3_trainer *tr, m3_error *err)
 
 /* An epoch. */
 
-static double metric_value(const m3_metrics *m, const char *name)
+static double metric_value(const m3_metrics *m, int32_t place)
 {
-    static const char *const cuts[M3_METRIC_CUTS] = {"@5", "@10", "@20"};
-    const char *cut = strchr(name, '@');
-    for (int i = 0; i < M3_METRIC_CUTS; i++) {
-        if (strcmp(cut, cuts[i]) != 0) continue;
-        return name[0] == 'h' ? m->hr[i] : name[0] == 'n' ? m->ndcg[i] : m->mrr[i];
-    }
-    return 0.0;
+    const double *const of[] = {[M3_METRIC_HR] = m->hr, [M3_METRIC_NDCG] = m->ndcg, [M3_METRIC_MRR] = m->mrr};
+    return of[place / M3_METRIC_CUTS][place % M3_METRIC_CUTS];
 }
 
 static m3_status validate(m3_trainer *tr, bool *better, m3_error *err)
@@ -125,7 +120,8 @@ static void report_epoch(const m3_trainer *tr, double loss, bool better)
         (void)snprintf(note, sizeof note, "epoch %u: loss %.5f", tr->state.epoch + 1, loss);
     else
         (void)snprintf(note, sizeof note, "epoch %u: loss %.5f, valid %s %.5f%s", tr->state.epoch + 1, loss,
-                       tr->keys.metric, metric_value(&tr->metrics, tr->keys.metric), better ? ", the best so far" : "");
+                       m3_settings_get(tr->settings, "metric"), metric_value(&tr->metrics, tr->keys.metric),
+                       better ? ", the best so far" : "");
     report_progress(tr, note);
 }
 

@@ -113,7 +113,10 @@ typedef struct m3_backend_api {
     /** Required. Fills up to `capacity` infos (each with its size set by the caller); count: how many there are. */
     m3_status (*list)(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err);
 
-    /** Required. options: m3_option; an unknown key or a bad value is M3_ERR_INVALID with the known keys. */
+    /** Required. options: m3_option. With a table in `options` below, the known keys that were given, with canonical
+     * values, the last one of each; what the table cannot say, such as a limit of the device, is M3_ERR_INVALID. A host
+     * before ABI 1.2 hands over what was typed: a backend that relies on the table sets m3_plugin.host_minor to 2.
+     * Without the table the options are as they were typed, for the backend to check. */
     m3_status (*device_open)(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
                              m3_error *err);
     void (*device_close)(m3_device_impl *device); /**< waits for its work first */
@@ -161,6 +164,9 @@ typedef struct m3_backend_api {
     /** Optional. Since ABI 1.1. What is known by measurement. A backend that has this has the device option tune=yes:
      * compile then measures what is not known yet, and keeps it for devices that are opened later. */
     m3_status (*tuning)(m3_device_impl *device, m3_tuning *tuning, m3_error *err);
+    /** Optional. Since ABI 1.2. m3_option_desc: the options of its devices, for the host's checks and for
+     * `m3bsr devices -v`. A default "" says that the device chooses. */
+    m3_span options;
 } m3_backend_api;
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@ extern "C" {
 enum {
     M3_MAX_BEHAVIORS = 16,
     M3_MAX_MODALITIES = 16,
-    M3_MAX_MODEL_OPTIONS = 32,
+    M3_MAX_MODEL_OPTIONS = 64,
     M3_CONFIG_NAME = 48, /**< bytes of a name, its NUL included */
     M3_CONFIG_TEXT = 128 /**< bytes of an option's value, its NUL included */
 };
@@ -25,6 +25,12 @@ enum {
 typedef struct m3_model_option {
     char key[M3_CONFIG_NAME], value[M3_CONFIG_TEXT];
 } m3_model_option;
+
+/* Values of keys that choose, in the order of the choices (m3_model_find_key()->choices). */
+typedef enum m3_objective { M3_OBJECTIVE_EPS = 0, M3_OBJECTIVE_X0 = 1 } m3_objective;
+typedef enum m3_router { M3_ROUTER_SOFTMAX = 0, M3_ROUTER_SIGMOID = 1 } m3_router;
+typedef enum m3_loss { M3_LOSS_FULL = 0, M3_LOSS_SAMPLED = 1 } m3_loss;
+typedef enum m3_lazy { M3_LAZY_AUTO = 0, M3_LAZY_ON = 1, M3_LAZY_OFF = 2 } m3_lazy;
 
 /** A configuration is a plain value: copy it with =, nothing to free. Fill it with m3_model_defaults() and
  * m3_model_set(); the members are for reading. Names are the keys. */
@@ -35,7 +41,10 @@ typedef struct m3_model_config {
     char encoder[M3_CONFIG_NAME], expert[M3_CONFIG_NAME];
     int32_t diffusion_steps, infer_start, infer_steps;
     double beta_start, beta_end;
-    char objective[M3_CONFIG_NAME], router[M3_CONFIG_NAME], loss[M3_CONFIG_NAME], lazy[M3_CONFIG_NAME];
+    m3_objective objective;
+    m3_router router;
+    m3_loss loss;
+    m3_lazy lazy;
     double temperature;
     bool modality_denoise, behavior_denoise;
     double w_modality, w_behavior, w_contrast;
@@ -46,29 +55,10 @@ typedef struct m3_model_config {
     m3_model_option options[M3_MAX_MODEL_OPTIONS];
 } m3_model_config;
 
-/** Type of a key's value. Lists are written "[7, 5]". New types may be appended. */
-typedef enum m3_key_type {
-    M3_KEY_INT = 0,
-    M3_KEY_FLOAT = 1,
-    M3_KEY_BOOL = 2, /**< true, false */
-    M3_KEY_TEXT = 3,
-    M3_KEY_INTS = 4
-} m3_key_type;
-
-typedef struct m3_model_key {
-    uint32_t size;
-    const char *name;
-    m3_key_type type;
-    double min, max;      /**< numbers and entries of lists: inclusive */
-    const char *choices;  /**< texts: the allowed ones, joined by '|'; NULL: any */
-    const char *fallback; /**< the default, as text */
-    const char *help;     /**< one line */
-} m3_model_key;
-
-/** All keys in a fixed order, as m3_model_key. Static memory. */
+/** All keys in a fixed order, as m3_option_desc. Static memory. */
 M3_API m3_span m3_model_keys(void);
 /** NULL when the model has no key of this name. */
-M3_API const m3_model_key *m3_model_find_key(const char *name);
+M3_API const m3_option_desc *m3_model_find_key(const char *name);
 
 M3_API void m3_model_defaults(m3_model_config *config);
 /** Set a key from text. The range is checked here, what concerns several keys in m3_model_check().
@@ -79,6 +69,10 @@ M3_API m3_status m3_model_set(m3_model_config *config, const char *key, const ch
 M3_API m3_status m3_model_set_option(m3_model_config *config, const char *key, const char *value, m3_error *err);
 /** The value of a key as text that m3_model_set() reads back to the same value. */
 M3_API m3_status m3_model_get(const m3_model_config *config, const char *key, char *text, size_t bytes, m3_error *err);
+/** Give each option that the encoder or the expert declares, and that is no key of the model, its canonical value, its
+ * default where it is not set, in the order of declaration. One that both declare with different defaults stays out
+ * unless it is set. Options that neither declares go last, as they are. */
+M3_API m3_status m3_model_fill_options(m3_engine *engine, m3_model_config *config, m3_error *err);
 /** Do the keys fit together, are the encoder and the expert there, and do they know the options and their values? */
 M3_API m3_status m3_model_check(m3_engine *engine, const m3_model_config *config, m3_error *err);
 /** Are the rows of the item table updated lazily? Key "lazy": on, off, or auto, which is on for the sampled loss.

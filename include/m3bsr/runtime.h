@@ -50,6 +50,11 @@ M3_API m3_status m3_engine_module(const m3_engine *engine, m3_plugin_kind kind, 
 /** The k-th loaded module of a kind, NULL at the end; for listing options. */
 M3_API const m3_module_api *m3_engine_module_at(const m3_engine *engine, m3_plugin_kind kind, uint32_t index,
                                                 const char **name);
+/** The options of a backend's devices, as m3_option_desc; none when the backend describes none or is not loaded.
+ * @param name  A backend or a device: "cpu", "cpu:0". */
+M3_API m3_span m3_engine_backend_options(const m3_engine *engine, const char *name);
+/** What an option takes, in words, cut to `bytes`: "a whole number from 1 to 64", "linear|cosine". */
+M3_API void m3_option_takes(const m3_option_desc *desc, char *text, size_t bytes);
 /** Custom ops of all plugins, for m3_graph_create. */
 M3_API const m3_op_lookup *m3_engine_ops(const m3_engine *engine);
 M3_API uint32_t m3_engine_threads(const m3_engine *engine);
@@ -67,7 +72,7 @@ M3_API m3_status m3_engine_devices(m3_engine *engine, m3_device_entry *entries, 
 typedef struct m3_device m3_device;
 
 /** @param name     "auto" (best class first), "cpu", "cpu:0".
- * @param options  m3_option; passed to the backend, which refuses unknown keys. */
+ * @param options  m3_option. Unknown keys and bad values are M3_ERR_INVALID with what there is. */
 M3_API m3_status m3_device_open(m3_engine *engine, const char *name, m3_span options, m3_device **device,
                                 m3_error *err);
 /** Stores and executables of the device must be freed before. */

@@ -40,9 +40,9 @@ static void keys_are_described(m3_span keys, const char *manual)
 {
     assert_true(keys.count > 0);
     for (uint32_t i = 0; i < keys.count; i++) {
-        const m3_model_key *key = m3_span_at(keys, i);
+        const m3_option_desc *key = m3_span_at(keys, i);
         char name[128], fallback[128], help[512], wanted[1024];
-        escape(name, key->name);
+        escape(name, key->key);
         escape(fallback, key->fallback[0] != 0 ? key->fallback : "empty");
         escape(help, key->help);
         (void)snprintf(wanted, sizeof wanted, "*%s* (%s)", name, fallback);
@@ -50,7 +50,7 @@ static void keys_are_described(m3_span keys, const char *manual)
         if (entry == NULL) fail_msg("the manual lacks: %s", wanted);
         (void)snprintf(wanted, sizeof wanted, "\n\t%s\n", help);
         const char *meaning = strstr(entry, wanted);
-        if (meaning != strchr(entry, '\n')) fail_msg("the manual lacks, for %s:%s", key->name, wanted);
+        if (meaning != strchr(entry, '\n')) fail_msg("the manual lacks, for %s:%s", key->key, wanted);
     }
 }
 

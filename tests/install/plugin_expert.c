@@ -5,16 +5,8 @@
 #include <m3bsr/builder.h>
 #include <m3bsr/plugin.h>
 
-#include <stdlib.h>
-
 static const m3_option_desc options[] = {
-    {.size = M3_STRUCT_SIZE(m3_option_desc, help),
-     .key = "recency_decay",
-     .type = M3_OPTION_FLOAT,
-     .fallback = "0.5",
-     .min = 0.0,
-     .max = 10.0,
-     .help = "how fast the weight of an older item falls, per position"},
+    M3_DESCRIBE_FLOAT("recency_decay", 0.0, 10.0, "0.5", "how fast the weight of an older item falls, per position"),
 };
 
 static m3_tensor *build(m3_builder *b, const m3_module_args *args, m3_tensor *x, m3_tensor *mask, uint32_t group)
@@ -26,7 +18,7 @@ static m3_tensor *build(m3_builder *b, const m3_module_args *args, m3_tensor *x,
     column.dim[column.rank++] = 1;
     int last = (int)mask->shape.rank - 1;
     double newest = (double)mask->shape.dim[last] - 1.0;
-    double decay = strtod(m3_option_text(args, "recency_decay"), NULL);
+    double decay = m3_option_float(args, "recency_decay");
 
     m3_tensor *zero = m3_scalar_like(b, x, 0.0), *tiny = m3_scalar_like(b, x, 1e-30);
 

@@ -17,16 +17,16 @@ static void every_default_is_legal_and_reads_back(void **state)
     m3_model_defaults(&config);
     assert_true(keys.count > 30);
     for (uint32_t i = 0; i < keys.count; i++) {
-        const m3_model_key *key = m3_span_at(keys, i);
+        const m3_option_desc *key = m3_span_at(keys, i);
         char text[512], again[512];
         m3_error err = {0};
-        if (m3_model_set(&config, key->name, key->fallback, &err) != M3_OK) fail_msg("%s: %s", key->name, err.message);
-        assert_int_equal(m3_model_get(&config, key->name, text, sizeof text, &err), M3_OK);
-        assert_int_equal(m3_model_set(&config, key->name, text, &err), M3_OK);
-        assert_int_equal(m3_model_get(&config, key->name, again, sizeof again, &err), M3_OK);
+        if (m3_model_set(&config, key->key, key->fallback, &err) != M3_OK) fail_msg("%s: %s", key->key, err.message);
+        assert_int_equal(m3_model_get(&config, key->key, text, sizeof text, &err), M3_OK);
+        assert_int_equal(m3_model_set(&config, key->key, text, &err), M3_OK);
+        assert_int_equal(m3_model_get(&config, key->key, again, sizeof again, &err), M3_OK);
         assert_string_equal(text, again);
         assert_true(key->help[0] != 0);
-        assert_ptr_equal(m3_model_find_key(key->name), key);
+        assert_ptr_equal(m3_model_find_key(key->key), key);
     }
 }
 
@@ -47,7 +47,11 @@ static const struct row {
     {"a number below the range", "items", "0", "is 0; give a whole number from 1"},
     {"a choice that is none", "objective", "noise", "is 'noise'; give one of eps|x0"},
     {"a part of a choice", "objective", "x", "is 'x'; give one of eps|x0"},
-    {"yes for true", "modality_denoise", "yes", "is 'yes'; give true or false"},
+    {"yes for true", "modality_denoise", "yes", ""},
+    {"no truth value", "modality_denoise", "maybe", "is 'maybe'; give true (yes, on) or false (no, off)"},
+    {"a hexadecimal number", "width", "0x40", "'0x40' is no whole number"},
+    {"infinity", "clip", "inf", "is no number"},
+    {"a number that would become 0", "lr", "1e-400", "too near to 0"},
     {"a list with a word", "modalities", "[3, many]", "'many'"},
     {"a list that is too long", "modalities", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "at most 16"},
     {"a name that is too long", "expert", "a-name-that-nobody-would-ever-give-to-a-plugin-at-all", "is no name"},

@@ -3,6 +3,8 @@
 #ifndef M3_TESTS_SUPPORT_BACKEND_RIG_H
 #define M3_TESTS_SUPPORT_BACKEND_RIG_H
 
+#include "core/base/alloc.h"
+#include "core/base/option.h"
 #include "core/conformance/values.h"
 #include "core/ops/op.h"
 #include "m3bsr/backend.h"
@@ -103,9 +105,16 @@ static inline m3_status rig_open_backend(rig *r, const char *name, uint32_t thre
 static inline m3_status rig_open_as(rig *r, const char *name, uint32_t threads, const m3_option *options,
                                     uint32_t count, long deny, m3_error *err)
 {
+    m3_option *checked = NULL; /* as the library does it */
+    uint32_t checked_count = 0;
     m3_status st = rig_open_backend(r, name, threads, deny, err);
     if (st != M3_OK) return st;
-    return r->api->device_open(r->backend, 0, (m3_span){count, sizeof *options, options}, &r->device, err);
+    st = m3_options_check(r->api->options, (m3_span){count, sizeof *options, options}, name, &checked, &checked_count,
+                          err);
+    if (st == M3_OK)
+        st = r->api->device_open(r->backend, 0, (m3_span){checked_count, sizeof *checked, checked}, &r->device, err);
+    m3_free(checked);
+    return st;
 }
 
 static inline m3_status rig_open(rig *r, const char *name, uint32_t threads, const m3_option *options, uint32_t count,

@@ -91,9 +91,10 @@ static void open_fails(m3_option option, const char *says)
 static void options_are_checked(void **state)
 {
     (void)state;
-    open_fails((m3_option){"colour", "red"}, "refuse=");
-    open_fails((m3_option){"colour", "red"}, "fail_after=");
-    open_fails((m3_option){"fail_after", "-1"}, "'-1'");
+    open_fails((m3_option){"colour", "red"}, "refuse");
+    open_fails((m3_option){"colour", "red"}, "fail_after");
+    open_fails((m3_option){"refuze", "mul"}, "did you mean 'refuse'?");
+    open_fails((m3_option){"fail_after", "-1"}, "is -1; give a whole number of at least 0");
     open_fails((m3_option){"fail_after", "2x"}, "'2x'");
     open_fails((m3_option){"fail_after", ""}, "''");
 }

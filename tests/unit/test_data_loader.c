@@ -26,7 +26,7 @@ static m3_model_config config_of(const char *loss)
     c.items = ITEMS;
     c.batch = N;
     c.negatives = NEGATIVES;
-    (void)snprintf(c.loss, sizeof c.loss, "%s", loss);
+    assert_int_equal(m3_model_set(&c, "loss", loss, NULL), M3_OK);
     return c;
 }
 

@@ -500,8 +500,8 @@ static const struct misuse {
     {"a fallback that is NULL is refused", falls_back_to_nothing, "fallback 0 is NULL"},
     {"a graph with another shape of a state is refused", state_of_other_shape, "they must agree"},
     {"an unknown device is refused", opens_unknown_index, "there are: cpu:0"},
-    {"an unknown device option is refused", opens_with_unknown_option, "no such option of the cpu device"},
-    {"a bad value of a device option is refused", opens_with_bad_value, "'soon' is no number"},
+    {"an unknown device option is refused", opens_with_unknown_option, "no such option of backend cpu"},
+    {"a bad value of a device option is refused", opens_with_bad_value, "'soon' is no whole number"},
 };
 enum { MISUSES = sizeof misuses / sizeof misuses[0] };
 

@@ -544,9 +544,9 @@ static void options_are_named(void **state)
     const struct {
         m3_option option;
         const char *says;
-    } bad[] = {{{"colour", "red"}, "drop_barrier="},
-               {{"timeline", "maybe"}, "'maybe' is neither on"},
-               {{"drop_barrier", "x"}, "'x' will not do"}};
+    } bad[] = {{{"colour", "red"}, "drop_barrier"},
+               {{"timeline", "maybe"}, "is 'maybe'; give true"},
+               {{"drop_barrier", "x"}, "'x' is no whole number"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         rig r;
         m3_error err = {0};

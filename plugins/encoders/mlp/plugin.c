@@ -4,13 +4,7 @@
 #include "m3bsr/blocks.h"
 
 static const m3_option_desc options[] = {
-    {.size = M3_STRUCT_SIZE(m3_option_desc, help),
-     .key = "ffn_mult",
-     .type = M3_OPTION_INT,
-     .fallback = "4",
-     .min = 1,
-     .max = 64,
-     .help = "hidden width of a feed-forward, in multiples of width"},
+    M3_DESCRIBE_INT("ffn_mult", 1, 64, "4", "hidden width of a feed-forward, in multiples of width"),
 };
 
 static m3_tensor *build(m3_builder *b, const m3_module_args *args, m3_tensor *x, m3_tensor *mask, uint32_t group)

@@ -7,27 +7,9 @@
 #include "m3bsr/blocks.h"
 
 static const m3_option_desc options[] = {
-    {.size = M3_STRUCT_SIZE(m3_option_desc, help),
-     .key = "heads",
-     .type = M3_OPTION_INT,
-     .fallback = "2",
-     .min = 1,
-     .max = 1024,
-     .help = "attention heads; a divisor of width"},
-    {.size = M3_STRUCT_SIZE(m3_option_desc, help),
-     .key = "expert_layers",
-     .type = M3_OPTION_INT,
-     .fallback = "2",
-     .min = 1,
-     .max = 64,
-     .help = "layers of an expert"},
-    {.size = M3_STRUCT_SIZE(m3_option_desc, help),
-     .key = "ffn_mult",
-     .type = M3_OPTION_INT,
-     .fallback = "4",
-     .min = 1,
-     .max = 64,
-     .help = "hidden width of a feed-forward, in multiples of width"},
+    M3_DESCRIBE_INT("heads", 1, 1024, "2", "attention heads; a divisor of width"),
+    M3_DESCRIBE_INT("expert_layers", 1, 64, "2", "layers of an expert"),
+    M3_DESCRIBE_INT("ffn_mult", 1, 64, "4", "hidden width of a feed-forward, in multiples of width"),
 };
 
 static m3_tensor *layer(m3_builder *b, m3_tensor *x, m3_tensor *mask, uint32_t heads, uint64_t hidden)

@@ -16,6 +16,8 @@ struct m3_backend {
 
 struct m3_device_impl {
     const m3_host *host;
+    uint64_t fail_after; /* option: submits until the device is lost; UINT64_MAX: never */
+    uint64_t submits;
     pthread_mutex_t lock; /* of what follows: a thread may wait while another works with the device */
     uint64_t reached;     /* value of the last work that was done */
     m3_error failure;     /* the first one, which sticks; code M3_OK while the device works */

@@ -43,18 +43,22 @@ static m3_status backend_list(m3_backend *backend, m3_device_info *infos, uint32
 
 /* A device and its queue. */
 
+/* What `--device-option KEY=VALUE` sets. The host checks every value before device_open; m3bsr devices -v lists them.
+ */
+static const m3_option_desc options_known[] = {
+    M3_DESCRIBE_INT("fail_after", 0, 0x1p63, "", "the device is lost after so many submits, to try what follows"),
+};
+
 static m3_status device_open(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
                              m3_error *err)
 {
     const m3_host *host = backend->host;
     *device = NULL;
     if (index != 0) return M3_FAIL(err, M3_ERR_INVALID, "@NAME@", "there is no device %u, only 0", index);
-    if (options.count > 0)
-        return M3_FAIL(err, M3_ERR_INVALID, ((const m3_option *)m3_span_at(options, 0))->key,
-                       "no such option: this backend has none");
     m3_device_impl *d = host->allocate(host->user, 1, sizeof *d);
     if (d == NULL) return M3_FAIL_MEMORY(err, "@NAME@", sizeof *d);
     d->host = host;
+    d->fail_after = (uint64_t)m3_options_int(options, "fail_after", -1); /* UINT64_MAX: never */
     (void)pthread_mutex_init(&d->lock, NULL);
     *device = d;
     return M3_OK;
@@ -196,7 +200,7 @@ static m3_status download(m3_device_impl *device, m3_buffer *from, uint64_t offs
 /* What is published. */
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, measure_peak),
+    .size = M3_STRUCT_SIZE(m3_backend_api, options),
     .open = backend_open,
     .close = backend_close,
     .list = backend_list,
@@ -212,7 +216,9 @@ static const m3_backend_api api = {
     .exec_free = program_free,
     .submit = program_submit,
     .wait = device_wait,
-    /* Optional, and not here: buffer_map, buffer_unmap, profile, node_times, memory_used, measure_peak. */
+    .options = {sizeof options_known / sizeof options_known[0], sizeof options_known[0], options_known},
+    /* Optional, and not here: buffer_map, buffer_unmap, profile, node_times, memory_used, measure_peak, describe,
+     * tuning. */
 };
 
 static const m3_plugin plugin = {
@@ -220,6 +226,7 @@ static const m3_plugin plugin = {
     .magic = M3_PLUGIN_MAGIC,
     .abi_major = M3_ABI_MAJOR,
     .abi_minor = M3_ABI_MINOR,
+    .host_minor = 2, /* options come checked */
     .kind = M3_PLUGIN_BACKEND,
     .name = "@NAME@",
     .version = "0.1",

@@ -154,6 +154,8 @@ m3_status program_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *v
     m3_error failure = {0};
     m3_status st = device_check(device, err);
     if (st != M3_OK) return st;
+    if (device->submits++ >= device->fail_after)
+        st = M3_FAIL(&failure, M3_ERR_DEVICE_LOST, "@NAME@", "the device is lost, as the option fail_after asked");
     for (uint32_t i = 0; i < exec->count && st == M3_OK; i++) st = run(exec, &exec->steps[i], &failure);
     if (st != M3_OK) {
         (void)M3_FAIL(&failure, st, "@NAME@", "an op failed with status %d", (int)st); /* where it said nothing */

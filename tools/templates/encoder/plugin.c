@@ -4,16 +4,11 @@
 #include <m3bsr/blocks.h>
 #include <m3bsr/plugin.h>
 
-/* Keys of the configuration that this encoder reads. The host checks type and range before build() is called. A key
- * that others declare too, such as ffn_mult, is shared with them; a key of your own starts with the plugin's name. */
+/* Keys of the configuration that this encoder reads. The host checks every value and hands over canonical text, which
+ * m3_option_int(), _float(), _bool() and _choice() read. A key that others declare too, such as ffn_mult, is shared
+ * with them; a key of your own starts with the plugin's name. */
 static const m3_option_desc options[] = {
-    {.size = M3_STRUCT_SIZE(m3_option_desc, help),
-     .key = "@NAME@_layers",
-     .type = M3_OPTION_INT,
-     .fallback = "1",
-     .min = 1,
-     .max = 8,
-     .help = "linear maps, each with a ReLU"},
+    M3_DESCRIBE_INT("@NAME@_layers", 1, 8, "1", "linear maps, each with a ReLU"),
 };
 
 /* Appends the formula to a graph, once for each modality; nothing is computed here, and gradients follow from the ops.

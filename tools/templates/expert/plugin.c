@@ -6,16 +6,11 @@
 #include <m3bsr/blocks.h>
 #include <m3bsr/plugin.h>
 
-/* Keys of the configuration that this expert reads. The host checks type and range before build() is called. A key that
- * others declare too, such as ffn_mult, is shared with them; a key of your own starts with the plugin's name. */
+/* Keys of the configuration that this expert reads. The host checks every value and hands over canonical text, which
+ * m3_option_int(), _float(), _bool() and _choice() read. A key that others declare too, such as ffn_mult, is shared
+ * with them; a key of your own starts with the plugin's name. */
 static const m3_option_desc options[] = {
-    {.size = M3_STRUCT_SIZE(m3_option_desc, help),
-     .key = "@NAME@_mult",
-     .type = M3_OPTION_INT,
-     .fallback = "2",
-     .min = 1,
-     .max = 16,
-     .help = "hidden width of the feed-forward, in multiples of width"},
+    M3_DESCRIBE_INT("@NAME@_mult", 1, 16, "2", "hidden width of the feed-forward, in multiples of width"),
 };
 
 /* Appends the formula to a graph; nothing is computed here, and gradients follow from the ops. The builder keeps its
