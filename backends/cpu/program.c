@@ -3,6 +3,7 @@
 #include "backends/cpu/program.h"
 
 #include "backends/cpu/device.h"
+#include "backends/host/checks.h"
 
 static m3_status check_type(const m3_node *node, const m3_tensor *x, const char *what, uint32_t i, m3_error *why)
 {
@@ -24,7 +25,7 @@ static m3_status check_type(const m3_node *node, const m3_tensor *x, const char 
 m3_status cpu_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
     const char *name = node->op->name;
-    m3_status st = host_check_refused(device, node->op, why);
+    m3_status st = host_check_refused(device->refused, node->op, why);
     if (st != M3_OK || host_kernel_in_c(node->op) != NULL) return st;
     const cpu_op *op = cpu_op_find(name);
     if (op == NULL)

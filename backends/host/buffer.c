@@ -4,18 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/host/checks.h"
 #include "backends/host/device.h"
 #include "backends/host/memory.h"
 #include "backends/host/queue.h"
 
-enum { KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE };
-
 static m3_status check_new(const m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_error *err)
 {
-    if (bytes == 0) return M3_FAIL(err, M3_ERR_INVALID, "buffer", "0 bytes were asked; ask for at least 1");
-    if ((usage & ~(uint32_t)KNOWN_USES) != 0)
-        return M3_FAIL(err, M3_ERR_INVALID, "buffer", "usage 0x%x has unknown bits 0x%x", usage,
-                       usage & ~(uint32_t)KNOWN_USES);
+    const m3_status st = host_check_buffer(bytes, usage, err);
+    if (st != M3_OK) return st;
     if (bytes > device->largest_buffer)
         return M3_FAIL(err, M3_ERR_MEMORY, "buffer", "%llu bytes were asked, the largest buffer is %llu",
                        (unsigned long long)bytes, (unsigned long long)device->largest_buffer);
@@ -64,25 +61,16 @@ static m3_status check_use(m3_device_impl *device, const m3_buffer *buffer, uint
 {
     const m3_status st = host_queue_check(device, err);
     if (st != M3_OK) return st;
-    if ((buffer->usage & use) == 0)
-        return M3_FAIL(err, M3_ERR_INVALID, what, "the buffer was made with usage 0x%x, which lacks 0x%x",
-                       buffer->usage, use);
-    if (offset > buffer->bytes || bytes > buffer->bytes - offset)
-        return M3_FAIL(err, M3_ERR_RANGE, what, "bytes %llu to %llu were asked, the buffer has %llu",
-                       (unsigned long long)offset, (unsigned long long)offset + (unsigned long long)bytes,
-                       (unsigned long long)buffer->bytes);
-    return M3_OK;
+    return host_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
 }
 
 m3_status host_buffer_map(m3_device_impl *device, m3_buffer *buffer, uint32_t access, uint64_t offset, uint64_t bytes,
                           void **pointer, m3_error *err)
 {
     *pointer = NULL;
-    const m3_status st = check_use(device, buffer, M3_BUFFER_MAPPABLE, "map", offset, bytes, err);
+    m3_status st = check_use(device, buffer, M3_BUFFER_MAPPABLE, "map", offset, bytes, err);
+    if (st == M3_OK) st = host_check_map(buffer->mapped, access, err);
     if (st != M3_OK) return st;
-    if (buffer->mapped) return M3_FAIL(err, M3_ERR_INVALID, "map", "the buffer is mapped already; unmap it first");
-    if (access == 0 || (access & ~(uint32_t)(M3_MAP_READ | M3_MAP_WRITE)) != 0)
-        return M3_FAIL(err, M3_ERR_INVALID, "map", "access is 0x%x, give M3_MAP_READ, M3_MAP_WRITE or both", access);
     buffer->mapped = true;
     *pointer = buffer->data + offset;
     return M3_OK;

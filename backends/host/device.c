@@ -3,14 +3,14 @@
 
 #include <unistd.h>
 
+#include "backends/host/checks.h"
 #include "backends/host/memory.h"
 
 m3_status host_list(const m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err)
 {
     *count = 1;
-    if (capacity == 0 || infos->size >= M3_STRUCT_SIZE(m3_device_info, features)) return M3_OK;
-    return M3_FAIL(err, M3_ERR_ABI, "m3_device_info", "its size is %u, wanted at least %u", infos->size,
-                   M3_STRUCT_SIZE(m3_device_info, features));
+    if (capacity == 0) return M3_OK;
+    return host_check_size("m3_device_info", infos->size, M3_STRUCT_SIZE(m3_device_info, features), err);
 }
 
 m3_status host_device_create(const m3_host *host, const char *name, uint32_t index, size_t size,
@@ -41,9 +41,9 @@ void host_device_close(m3_device_impl *device)
 
 m3_status host_limits(m3_device_impl *device, m3_device_limits *limits, m3_error *err)
 {
-    if (limits->size < M3_STRUCT_SIZE(m3_device_limits, coherent))
-        return M3_FAIL(err, M3_ERR_ABI, "m3_device_limits", "its size is %u, wanted at least %u", limits->size,
-                       M3_STRUCT_SIZE(m3_device_limits, coherent));
+    const m3_status st =
+        host_check_size("m3_device_limits", limits->size, M3_STRUCT_SIZE(m3_device_limits, coherent), err);
+    if (st != M3_OK) return st;
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), max = device->memory_max;
     limits->offset_alignment = device->offset_alignment;
     limits->largest_buffer = limits->largest_binding = device->largest_buffer;

@@ -3,39 +3,16 @@
 
 #include <string.h>
 
+#include "backends/host/checks.h"
 #include "backends/host/device.h"
 #include "backends/host/memory.h"
 
-/* Ops. */
-
 m3_c_kernel host_kernel_in_c(const m3_op *op)
 {
+    const m3_kernel_desc *desc = host_kernel_in(op, "c");
     m3_c_kernel kernel = NULL;
-    if (!M3_HAS(op, m3_op, kernels)) return NULL;
-    for (uint32_t i = 0; i < op->kernels.count && kernel == NULL; i++) {
-        const m3_kernel_desc *desc = (const m3_kernel_desc *)m3_span_at(op->kernels, i);
-        /* The pointer to data is one to a function: see m3_kernel_desc. */
-        if (strcmp(desc->language, "c") == 0) memcpy(&kernel, &desc->code, sizeof kernel);
-    }
+    if (desc != NULL) memcpy(&kernel, &desc->code, sizeof kernel); /* data that is a function: see m3_kernel_desc */
     return kernel;
-}
-
-/* Is the name one of a list joined by '+'? list may be NULL. */
-static bool listed(const char *list, const char *name)
-{
-    const size_t length = strlen(name);
-    while (list != NULL && *list != 0) {
-        const size_t entry = strcspn(list, "+");
-        if (entry == length && memcmp(list, name, length) == 0) return true;
-        list += entry + (list[entry] == '+');
-    }
-    return false;
-}
-
-m3_status host_check_refused(const m3_device_impl *device, const m3_op *op, m3_error *why)
-{
-    if (!listed(device->refused, op->name)) return M3_OK;
-    return M3_FAIL(why, M3_ERR_UNSUPPORTED, op->name, "refused by the option refuse=%s", device->refused);
 }
 
 /* Memory of an executable: a list of blocks, each of which starts with this. */

@@ -23,8 +23,6 @@ struct m3_exec_impl {
 
 /* The kernel in C that a custom op brings, or NULL. */
 m3_c_kernel host_kernel_in_c(const m3_op *op);
-/* M3_ERR_UNSUPPORTED when the device's option refuse names the op. */
-m3_status host_check_refused(const m3_device_impl *device, const m3_op *op, m3_error *why);
 
 /* A zeroed executable of `size` bytes with its nodes. The program's segments, places and nodes are checked; `supports`
  * is the backend's own. */

@@ -1,22 +1,17 @@
 /* buffer: a copy is checked, enqueued and given its value. */
 #include "backends/opencl/buffer.h"
-#include "backends/lowering/plugin.h"
+#include "backends/host/checks.h"
 #include "backends/opencl/device.h"
 #include "backends/opencl/memory.h"
 #include "backends/opencl/queue.h"
-
-enum { KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE };
 
 m3_status opencl_buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_buffer **buffer,
                                m3_error *err)
 {
     const m3_host *host = device->host;
     *buffer = NULL;
-    if (bytes == 0) return M3_FAIL(err, M3_ERR_INVALID, "buffer", "0 bytes were asked; ask for at least 1");
-    if ((usage & ~(uint32_t)KNOWN_USES) != 0)
-        return M3_FAIL(err, M3_ERR_INVALID, "buffer", "usage 0x%x has unknown bits 0x%x", usage,
-                       usage & ~(uint32_t)KNOWN_USES);
-    m3_status st = opencl_device_check(device, err);
+    m3_status st = host_check_buffer(bytes, usage, err);
+    if (st == M3_OK) st = opencl_device_check(device, err);
     if (st != M3_OK) return st;
     m3_buffer *b = host->allocate(host->user, 1, sizeof *b);
     if (b == NULL) return M3_FAIL_MEMORY(err, "buffer", sizeof *b);
@@ -42,7 +37,7 @@ static m3_status check(m3_device_impl *device, const m3_buffer *buffer, uint32_t
 {
     const m3_status st = opencl_device_check(device, err);
     if (st != M3_OK) return st;
-    return lower_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
+    return host_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
 }
 
 /* A copy of nothing has its value at once: that of the work before it. */

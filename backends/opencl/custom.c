@@ -2,7 +2,7 @@
  * pointers, then the scalar block: the grid output's count of elements (uint), and the attributes in their order, whole
  * numbers as int, each of a list by itself, and others as float. */
 #include "backends/opencl/custom.h"
-#include "backends/lowering/plugin.h"
+#include "backends/host/checks.h"
 #include "backends/opencl/api.h"
 #include "backends/opencl/buffer.h"
 #include "backends/opencl/build.h"
@@ -12,7 +12,7 @@
 
 const m3_kernel_desc *opencl_custom_kernel(const m3_node *node)
 {
-    return lower_kernel_in(node, "opencl-c");
+    return host_kernel_in(node->op, "opencl-c");
 }
 
 uint32_t opencl_custom_buffers(const m3_node *node)

@@ -1,8 +1,8 @@
 /* program: nodes become dispatches (backends/lowering), and dispatches become kernels whose arguments are set. Custom
  * ops that bring a kernel in OpenCL C have a launch of their own, in the place of their node. */
 #include "backends/opencl/program.h"
+#include "backends/host/checks.h"
 #include "backends/lowering/lower.h"
-#include "backends/lowering/plugin.h"
 #include "backends/opencl/api.h"
 #include "backends/opencl/buffer.h"
 #include "backends/opencl/build.h"
@@ -18,9 +18,8 @@
 
 m3_status opencl_program_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
-    const char *name = node->op->name;
-    if (lower_listed(device->refused, name))
-        return M3_FAIL(why, M3_ERR_UNSUPPORTED, name, "refused by the option refuse=%s", device->refused);
+    const m3_status st = host_check_refused(device->refused, node->op, why);
+    if (st != M3_OK) return st;
     if (opencl_custom_kernel(node) != NULL) return opencl_custom_supports(device, node, why);
     return lower_supports(&device->traits, node, why);
 }

@@ -1,6 +1,9 @@
 /* program: what runs, and memory for the largest node in doubles. backends/host finds the memory of its tensors. */
 #include "backends/reference/program.h"
 
+#include "backends/host/checks.h"
+#include "backends/host/device.h"
+
 static m3_status check_type(const m3_node *node, const m3_tensor *x, m3_error *why)
 {
     if (x == NULL || m3_dtype_bytes(x->dtype) != 0) return M3_OK;
@@ -10,7 +13,7 @@ static m3_status check_type(const m3_node *node, const m3_tensor *x, m3_error *w
 m3_status reference_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
     const m3_op *op = node->op;
-    m3_status st = host_check_refused(device, op, why);
+    m3_status st = host_check_refused(device->refused, op, why);
     if (st == M3_OK && op->evaluate == NULL && host_kernel_in_c(op) == NULL)
         st = M3_FAIL(why, M3_ERR_UNSUPPORTED, op->name, "the op has no .evaluate: its decomposition is wanted");
     for (uint32_t i = 0; i < node->in_count && st == M3_OK; i++) st = check_type(node, node->in[i], why);

@@ -1,6 +1,6 @@
 /* buffer: a buffer of the driver in a piece of a block. */
 #include "backends/vulkan/buffer.h"
-#include "backends/lowering/plugin.h"
+#include "backends/host/checks.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/failure.h"
 #include "backends/vulkan/limits.h"
@@ -8,7 +8,6 @@
 #include "backends/vulkan/queue.h"
 
 enum {
-    KNOWN_USES = M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD | M3_BUFFER_MAPPABLE,
     PADDING = 64 /* a kernel may write whole words, whose rest is padding */
 };
 
@@ -49,11 +48,8 @@ m3_status vulkan_buffer_create(m3_device_impl *device, uint64_t bytes, uint32_t 
 {
     m3_device_limits limits = {.size = M3_STRUCT_SIZE(m3_device_limits, coherent)};
     *buffer = NULL;
-    if (bytes == 0) return M3_FAIL(err, M3_ERR_INVALID, "buffer", "0 bytes were asked; ask for at least 1");
-    if ((usage & ~(uint32_t)KNOWN_USES) != 0)
-        return M3_FAIL(err, M3_ERR_INVALID, "buffer", "usage 0x%x has unknown bits 0x%x", usage,
-                       usage & ~(uint32_t)KNOWN_USES);
-    const m3_status st = vulkan_device_limits(device, &limits, err);
+    m3_status st = host_check_buffer(bytes, usage, err);
+    if (st == M3_OK) st = vulkan_device_limits(device, &limits, err);
     if (st != M3_OK) return st;
     if (bytes > limits.largest_buffer)
         return M3_FAIL(err, M3_ERR_MEMORY, "buffer", "%llu bytes were asked, the largest buffer is %llu",
@@ -83,18 +79,16 @@ m3_status vulkan_buffer_check(m3_device_impl *device, const m3_buffer *buffer, u
 {
     const m3_status st = vulkan_device_check(device, err);
     if (st != M3_OK) return st;
-    return lower_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
+    return host_check_use(buffer->usage, buffer->bytes, use, what, offset, bytes, err);
 }
 
 m3_status vulkan_buffer_map(m3_device_impl *device, m3_buffer *buffer, uint32_t access, uint64_t offset, uint64_t bytes,
                             void **pointer, m3_error *err)
 {
     *pointer = NULL;
-    const m3_status st = vulkan_buffer_check(device, buffer, M3_BUFFER_MAPPABLE, "map", offset, bytes, err);
+    m3_status st = vulkan_buffer_check(device, buffer, M3_BUFFER_MAPPABLE, "map", offset, bytes, err);
+    if (st == M3_OK) st = host_check_map(buffer->mapped, access, err);
     if (st != M3_OK) return st;
-    if (buffer->mapped) return M3_FAIL(err, M3_ERR_INVALID, "map", "the buffer is mapped already; unmap it first");
-    if (access == 0 || (access & ~(uint32_t)(M3_MAP_READ | M3_MAP_WRITE)) != 0)
-        return M3_FAIL(err, M3_ERR_INVALID, "map", "access is 0x%x, give M3_MAP_READ, M3_MAP_WRITE or both", access);
     buffer->mapped = true;
     *pointer = buffer->data + offset;
     return M3_OK;

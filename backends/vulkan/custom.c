@@ -3,13 +3,13 @@
  * whole numbers as int, each of a list by itself, and others as float. Specialisation constants 0 to 2 are the group
  * size; a module that fixes its own must say the same in `local`. */
 #include "backends/vulkan/custom.h"
+#include "backends/host/checks.h"
 #include "backends/lowering/lower.h"
-#include "backends/lowering/plugin.h"
 #include "backends/vulkan/device.h"
 
 const m3_kernel_desc *vulkan_custom_kernel(const m3_node *node)
 {
-    return lower_kernel_in(node, "spirv");
+    return host_kernel_in(node->op, "spirv");
 }
 
 static uint32_t words_of(const m3_node *node)

@@ -1,8 +1,8 @@
 /* program: nodes become dispatches (backends/lowering), dispatches become steps with a pipeline and a descriptor set,
  * and steps get the level at which they run (hazards.c). */
 #include "backends/vulkan/program.h"
+#include "backends/host/checks.h"
 #include "backends/lowering/lower.h"
-#include "backends/lowering/plugin.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/custom.h"
 #include "backends/vulkan/device.h"
@@ -21,8 +21,8 @@ enum { SCRATCH_COPIES = 4 };
 
 m3_status vulkan_program_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
-    if (lower_listed(device->refused, node->op->name))
-        return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "refused by the option refuse=%s", device->refused);
+    const m3_status st = host_check_refused(device->refused, node->op, why);
+    if (st != M3_OK) return st;
     return vulkan_custom_kernel(node) != NULL ? vulkan_custom_supports(device, node, why)
                                               : lower_supports(&device->traits, node, why);
 }
