@@ -22,6 +22,17 @@ for command in devices plugins data train evaluate recommend graph bench tune co
     check "$command refuses an unknown option" 2 "$([ $command = data ] && echo usage || echo unrecognized)" "$m" $command --no-such-option
 done
 
+for command in import describe synth; do
+    check "data $command has help" 0 "usage: m3bsr data $command" "$m" data $command --help
+    check "data $command refuses an unknown option" 2 unrecognized "$m" data $command --no-such-option
+done
+check 'an option of another command' 2 unrecognized "$m" data describe --users 3
+check 'a number that is none' 2 "--users cannot be '3x'" "$m" data synth --out "$folder/src" --users 3x
+check 'a real that is none' 2 "--deepen cannot be 'much'" "$m" data synth --out "$folder/src" --deepen much
+check 'features without a file' 2 "--features cannot be 'image'" "$m" data import "$folder" --out "$folder/set" \
+    --features image
+check 'describing nothing' 2 'which set?' "$m" data describe
+
 check 'train without a configuration' 2 'usage: m3bsr train CONFIG --out RUN' "$m" train
 check 'train without a place' 2 'where to?' "$m" train "$folder/none.yaml"
 check 'one word too many' 2 "'b' is one argument too many" "$m" train a b --out "$folder/run"

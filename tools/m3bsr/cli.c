@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_FIRST = 256, OPTIONS_MOST = 48, DEVICES_MOST = 64 };
+enum { OPTION_FIRST = 256, MAX_OPTIONS = 48, MAX_DEVICES = 64 };
 
 int cli_report(const m3_error *err)
 {
@@ -35,40 +35,67 @@ int cli_report(const m3_error *err)
 
 /* Options. */
 
-bool cli_count(const char *text, uint32_t *number)
+static bool read_whole(const char *text, uint64_t max, uint64_t *number)
 {
     char *end;
     errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || value > UINT32_MAX) return false;
+    *number = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *number <= max;
+}
+
+static bool read_real(const char *text, double *number)
+{
+    char *end;
+    *number = strtod(text, &end);
+    return *text != '\0' && *end == '\0';
+}
+
+bool cli_count(const char *text, uint32_t *number)
+{
+    uint64_t value;
+    if (!read_whole(text, UINT32_MAX, &value)) return false;
     *number = (uint32_t)value;
     return true;
 }
 
-static bool take(const cli_option *option, const char *text)
+static bool append_text(cli_list *list, char *text)
 {
-    cli_list *list;
+    if (list->count == CLI_MAX_LIST) return false;
+    list->at[list->count++] = text;
+    return true;
+}
+
+/* Cuts "A,B,C" in place. */
+static bool append_names(cli_list *list, char *text)
+{
+    while (text != NULL)
+        if (!append_text(list, strsep(&text, ","))) return false;
+    return true;
+}
+
+static bool take(const cli_option *option, char *text)
+{
     switch (option->kind) {
     case CLI_FLAG: *(bool *)option->to = true; return true;
     case CLI_TEXT: *(const char **)option->to = text; return true;
     case CLI_COUNT: return cli_count(text, option->to) && *(const uint32_t *)option->to > 0;
-    case CLI_LIST:
-        list = option->to;
-        if (list->count == CLI_MOST) return false;
-        list->at[list->count++] = text;
-        return true;
+    case CLI_NUMBER: return cli_count(text, option->to);
+    case CLI_WHOLE: return read_whole(text, UINT64_MAX, option->to);
+    case CLI_REAL: return read_real(text, option->to);
+    case CLI_LIST: return append_text(option->to, text);
+    case CLI_NAMES: return append_names(option->to, text);
     }
     return false;
 }
 
 static uint32_t append(cli_option *all, uint32_t count, const cli_option *some, size_t some_count)
 {
-    for (size_t i = 0; i < some_count && count < OPTIONS_MOST; i++) all[count++] = some[i];
+    for (size_t i = 0; i < some_count && count < MAX_OPTIONS; i++) all[count++] = some[i];
     return count;
 }
 
 /* The command's own options, then those of its groups. */
-static uint32_t gather(cli *c, const cli_command *command, cli_option all[OPTIONS_MOST])
+static uint32_t gather(cli *c, const cli_command *command, cli_option all[MAX_OPTIONS])
 {
     const cli_option device[] = {
         {"backend", CLI_TEXT, &c->backend, "NAME", "auto (default), or a device such as cpu or cpu:0"},
@@ -119,16 +146,16 @@ static void print_help(const cli_command *command, const cli_option *options, ui
 
 static int check_words(const cli *c, const cli_command *command)
 {
-    if (c->count >= command->least && c->count <= command->most) return CLI_GO_ON;
-    if (c->count > command->most)
-        (void)fprintf(stderr, "error: '%s' is one argument too many\n", c->words[command->most]);
+    if (c->count >= command->min_words && c->count <= command->max_words) return CLI_GO_ON;
+    if (c->count > command->max_words)
+        (void)fprintf(stderr, "error: '%s' is one argument too many\n", c->words[command->max_words]);
     else
         (void)fprintf(stderr, "error: something is missing\n");
     (void)fprintf(stderr, "usage: m3bsr %.*s\n", (int)strcspn(command->usage, "\n"), command->usage);
     return CLI_BAD_INPUT;
 }
 
-/* Names of passes are known before anything is built, so a slip is told at once. */
+/* Names of passes are known before anything is built, so a wrong one is refused at once. */
 static int check_passes(const cli *c)
 {
     const char *const *known = m3_pass_names();
@@ -146,8 +173,8 @@ static int check_passes(const cli *c)
 
 int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
 {
-    cli_option options[OPTIONS_MOST];
-    struct option getopt_options[OPTIONS_MOST + 2] = {{0}};
+    cli_option options[MAX_OPTIONS];
+    struct option getopt_options[MAX_OPTIONS + 2] = {{0}};
     uint32_t count = gather(c, command, options);
     for (uint32_t i = 0; i < count; i++)
         getopt_options[i] =
@@ -175,9 +202,14 @@ int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
     return status != CLI_GO_ON ? status : check_passes(c);
 }
 
+const char *const *cli_list_texts(const cli_list *list)
+{
+    return (const char *const *)list->at; /* ended by NULL: it starts as zeros and has one place more than it takes */
+}
+
 const char *const *cli_no_pass(const cli *c)
 {
-    return c->no_pass.at; /* ended by NULL: the list starts as zeros and has one more than it takes */
+    return cli_list_texts(&c->no_pass);
 }
 
 /* Engine, device. */
@@ -201,7 +233,7 @@ m3_status cli_open_engine(cli *c, m3_error *err)
 }
 
 /* --device-option KEY=VALUE, cut apart into `text`, which the options borrow. */
-static m3_status read_device_options(const cli *c, char **text, m3_option options[CLI_MOST], m3_error *err)
+static m3_status read_device_options(const cli *c, char **text, m3_option options[CLI_MAX_LIST], m3_error *err)
 {
     size_t bytes = 1;
     for (uint32_t i = 0; i < c->device_option.count; i++) bytes += strlen(c->device_option.at[i]) + 1;
@@ -224,13 +256,13 @@ static m3_status read_device_options(const cli *c, char **text, m3_option option
 static m3_status open_fallbacks(cli *c, m3_error *err)
 {
     static const m3_device_class classes[2] = {M3_DEVICE_CPU, M3_DEVICE_REFERENCE};
-    m3_device_entry entries[DEVICES_MOST];
+    m3_device_entry entries[MAX_DEVICES];
     uint32_t count = 0, opened = 0;
-    for (uint32_t i = 0; i < DEVICES_MOST; i++)
+    for (uint32_t i = 0; i < MAX_DEVICES; i++)
         entries[i].info = (m3_device_info){.size = M3_STRUCT_SIZE(m3_device_info, features)};
-    m3_status st = m3_engine_devices(c->engine, entries, DEVICES_MOST, &count, err);
+    m3_status st = m3_engine_devices(c->engine, entries, MAX_DEVICES, &count, err);
     for (size_t k = 0; st == M3_OK && k < 2; k++) {
-        for (uint32_t i = 0; i < count && i < DEVICES_MOST; i++) {
+        for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) {
             if (entries[i].info.device_class != classes[k]) continue;
             if (strcmp(entries[i].name, m3_device_name(c->device)) == 0) continue;
             if (m3_device_open(c->engine, entries[i].name, (m3_span){0}, &c->others[opened], NULL) == M3_OK) opened++;
@@ -243,7 +275,7 @@ static m3_status open_fallbacks(cli *c, m3_error *err)
 
 m3_status cli_open_device(cli *c, m3_error *err)
 {
-    m3_option options[CLI_MOST];
+    m3_option options[CLI_MAX_LIST];
     char *text = NULL;
     m3_status st;
     if ((st = cli_open_engine(c, err)) != M3_OK) goto done;

@@ -12,27 +12,33 @@ int cli_report(const m3_error *err);
 
 /* Options. */
 
-enum { CLI_MOST = 64 };
+enum { CLI_MAX_LIST = 64 };
 
-/** Texts of an option that may be repeated; at[count] is NULL. Starts as {0}. */
+/** Texts of an option that takes several; at[count] is NULL. Starts as {0}. */
 typedef struct cli_list {
-    const char *at[CLI_MOST + 1];
+    char *at[CLI_MAX_LIST + 1];
     uint32_t count;
 } cli_list;
 
+/** What an option's argument is, and the type that `to` points to. */
 typedef enum cli_kind {
-    CLI_FLAG,  /**< bool: no argument */
-    CLI_TEXT,  /**< const char * */
-    CLI_COUNT, /**< uint32_t, 1 or more */
-    CLI_LIST   /**< cli_list */
+    CLI_FLAG,   /**< bool: no argument */
+    CLI_TEXT,   /**< const char * */
+    CLI_COUNT,  /**< uint32_t, 1 or more */
+    CLI_NUMBER, /**< uint32_t */
+    CLI_WHOLE,  /**< uint64_t */
+    CLI_REAL,   /**< double */
+    CLI_LIST,   /**< cli_list: a text each time that the option is given */
+    CLI_NAMES   /**< cli_list: texts between commas */
 } cli_kind;
 
+/** The one description of an option: parsing, the help and messages about a wrong argument come from it. */
 typedef struct cli_option {
     const char *name; /**< without the dashes */
     cli_kind kind;
     void *to;
     const char *argument; /**< what help calls it, NULL for a flag */
-    const char *help;
+    const char *help;     /**< one line, without a full stop */
 } cli_option;
 
 /** Groups of options that several commands have. */
@@ -62,7 +68,7 @@ typedef struct cli_command {
     uint32_t groups;
     const cli_option *options; /**< the command's own */
     uint32_t option_count;
-    int least, most; /**< words */
+    int min_words, max_words;
 } cli_command;
 
 enum { CLI_GO_ON = -1 };
@@ -71,6 +77,8 @@ enum { CLI_GO_ON = -1 };
  * a message. */
 int cli_parse(cli *c, const cli_command *command, int argc, char **argv);
 
+/** The texts of a list, ended by NULL. */
+const char *const *cli_list_texts(const cli_list *list);
 /** A whole number that fills all of the text. */
 bool cli_count(const char *text, uint32_t *number);
 

@@ -104,7 +104,7 @@ int cmd_bench(int argc, char **argv)
         .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .most = 1};
+        .max_words = 1};
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
     bench.infer = strcmp(what, "infer") == 0;

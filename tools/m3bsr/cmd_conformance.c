@@ -245,7 +245,7 @@ int cmd_conformance(int argc, char **argv)
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .most = INT_MAX};
+        .max_words = INT_MAX};
     int status = cli_parse(&k.c, &command, argc, argv);
     if (status == CLI_GO_ON) status = check_usage(&k);
     if (status != CLI_GO_ON) return status;

@@ -118,8 +118,8 @@ int cmd_evaluate(int argc, char **argv)
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .least = 1,
-        .most = 1};
+        .min_words = 1,
+        .max_words = 1};
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
     if (strcmp(split, "test") != 0 && strcmp(split, "valid") != 0) {

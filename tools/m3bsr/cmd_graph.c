@@ -129,7 +129,7 @@ int cmd_graph(int argc, char **argv)
         .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .most = 1};
+        .max_words = 1};
     int status = cli_parse(&r.c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
     r.infer = strcmp(r.what, "infer") == 0;

@@ -208,8 +208,8 @@ int cmd_plugin(int argc, char **argv)
         .groups = CLI_PLUGINS,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .least = 3,
-        .most = 3};
+        .min_words = 3,
+        .max_words = 3};
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
     r.kind = c.words[1];

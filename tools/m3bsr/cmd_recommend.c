@@ -255,8 +255,8 @@ int cmd_recommend(int argc, char **argv)
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .least = 1,
-        .most = 1};
+        .min_words = 1,
+        .max_words = 1};
     int status = cli_parse(&r.c, &command, argc, argv);
     if (status == CLI_GO_ON) status = check_usage(&r);
     if (status != CLI_GO_ON) return status;

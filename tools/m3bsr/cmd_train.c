@@ -154,8 +154,8 @@ int cmd_train(int argc, char **argv)
         .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .least = 1,
-        .most = 1};
+        .min_words = 1,
+        .max_words = 1};
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
     if (run == NULL) {

@@ -27,10 +27,11 @@ static m3_status tune(cli *c, m3_tune_options *options, m3_settings **settings, 
 {
     m3_status st;
     m3_tuning tuning = {.size = M3_STRUCT_SIZE(m3_tuning, path)};
-    if (c->device_option.count == CLI_MOST)
+    if (c->device_option.count == CLI_MAX_LIST)
         return M3_FAIL(err, M3_ERR_INVALID, "--device-option", "is given %d times, which leaves no room for tune=yes",
-                       CLI_MOST);
-    c->device_option.at[c->device_option.count++] = "tune=yes";
+                       CLI_MAX_LIST);
+    static char option[] = "tune=yes";
+    c->device_option.at[c->device_option.count++] = option;
     if ((st = cli_settings(c, c->count > 0 ? c->words[0] : NULL, settings, err)) != M3_OK) return st;
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     options->no_pass = cli_no_pass(c);
@@ -57,7 +58,7 @@ int cmd_tune(int argc, char **argv)
         .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .most = 1};
+        .max_words = 1};
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
     if (c.backend == NULL) {
