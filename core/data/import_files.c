@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/outfile.h"
 #include "core/data/import.h"
-#include "core/data/outfile.h"
 
 struct listing {
     char **names; /* sorted */

@@ -8,7 +8,7 @@
 #include <xxhash.h>
 
 #include "core/base/alloc.h"
-#include "core/data/outfile.h"
+#include "core/base/outfile.h"
 
 /* What a section's bytes come from: one of the three. */
 struct part {

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 
 #include "core/base/alloc.h"
+#include "core/base/outfile.h"
 #include "core/base/philox.h"
-#include "core/data/outfile.h"
 #include "m3bsr/data.h"
 
 enum { MOST_BEHAVIORS = 8, MOST_MODALITIES = 8, MOST_INTERESTS = 3, MOST_OBJECTS = 10000000, MOST_EVENTS = 10000 };

@@ -13,7 +13,7 @@
 #include <csv.h>
 
 #include "core/base/alloc.h"
-#include "core/data/outfile.h"
+#include "core/base/outfile.h"
 
 /* A quote that never closes would otherwise swallow the rest of the file, again for each row behind it. */
 enum { LONGEST_QUOTED_ROW = 1 << 20, MOST_COLUMNS = 4096 };

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
-#include "core/data/outfile.h"
+#include "core/base/outfile.h"
 #include "core/run/run.h"
 #include "core/settings/settings.h"
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
-#include "core/data/outfile.h"
+#include "core/base/outfile.h"
 
 char *m3_run_path(const char *folder, const char *name)
 {

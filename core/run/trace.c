@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
-#include "core/data/outfile.h"
+#include "core/base/outfile.h"
 
 struct m3_trace {
     m3_outfile out;

@@ -10,7 +10,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/option.h"
-#include "core/data/outfile.h"
+#include "core/base/outfile.h"
 #include "core/data/text.h"
 #include "core/settings/yaml.h"
 

@@ -1,6 +1,6 @@
 /* outfile: a file that appears under its name only when all of it is written and synced. */
-#ifndef M3_CORE_DATA_OUTFILE_H
-#define M3_CORE_DATA_OUTFILE_H
+#ifndef M3_CORE_BASE_OUTFILE_H
+#define M3_CORE_BASE_OUTFILE_H
 
 #include "m3bsr/base.h"
 

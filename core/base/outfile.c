@@ -1,5 +1,5 @@
 /* outfile: temporary name, fsync, rename: a reader sees the old file or the whole new one. */
-#include "core/data/outfile.h"
+#include "core/base/outfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
