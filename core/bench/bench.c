@@ -1,6 +1,7 @@
 /* bench: time the model of some settings on random full histories: every position of every history has an item.
  * A run is what training or serving does again and again: host memory to host memory. Two runs warm up; then the
- * median is told. A few more runs keep times per node: their median run gives the table by op and the host's share. */
+ * median is the result. A few more runs keep times per node: their median run gives the table by op and the host's
+ * share. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include "core/train/lr_schedule.h"
 #include "m3bsr/bench.h"
 
-enum { WARM_UPS = 2, LEAST_RUNS = 5, MOST_RUNS = 1000, PROFILED_RUNS = 5, TOP = 10, OPS = 64, SEED = 1 };
+enum { WARM_UPS = 2, MIN_RUNS = 5, MAX_RUNS = 1000, PROFILED_RUNS = 5, TOP = 10, OPS = 64, SEED = 1 };
 static const double about_s = 10.0;
 
 typedef struct bench {
@@ -96,7 +97,7 @@ static m3_status compile(bench *b, m3_error *err)
     m3_programs programs = {0};
     const m3_programs_plan plan = plan_of(b);
     m3_status st = m3_programs_make(&plan, b->store, &programs, err);
-    b->executable = programs.step != NULL ? programs.step : programs.infer; /* one of them alone was asked for */
+    b->executable = programs.step != NULL ? programs.step : programs.infer; /* the plan has one of them */
     return st;
 }
 
@@ -159,13 +160,12 @@ static int by_value(const void *a, const void *b)
 
 static m3_status time_runs(bench *b, m3_bench_result *result, m3_error *err)
 {
-    double times[MOST_RUNS] = {0}, total = 0;
+    double times[MAX_RUNS] = {0}, total = 0;
     m3_status st = M3_OK;
     uint32_t count = 0;
     for (uint32_t i = 0; st == M3_OK && i < WARM_UPS; i++) st = run_once(b, &times[0], err);
-    const uint32_t wanted = b->options.repeats < MOST_RUNS ? b->options.repeats : MOST_RUNS;
-    while (st == M3_OK &&
-           (wanted != 0 ? count < wanted : count < LEAST_RUNS || (total < about_s && count < MOST_RUNS))) {
+    const uint32_t wanted = b->options.repeats < MAX_RUNS ? b->options.repeats : MAX_RUNS;
+    while (st == M3_OK && (wanted != 0 ? count < wanted : count < MIN_RUNS || (total < about_s && count < MAX_RUNS))) {
         st = run_once(b, &times[count], err);
         total += times[count++];
     }

@@ -14,12 +14,12 @@ static const struct {
     [M3_DROP_DUPLICATE_ITEM] = {"duplicate_item", "repeat an item of the items file"},
     [M3_DROP_DUPLICATE_FEATURE] = {"duplicate_feature", "repeat an item of a feature matrix"},
     [M3_DROP_NOT_FINITE] = {"not_finite", "are feature rows with NaN or infinity"},
-    [M3_DROP_BEHAVIOR] = {"behavior", "have a behavior that was not asked for, or none"},
+    [M3_DROP_BEHAVIOR] = {"behavior", "have a behavior that is not wanted, or none"},
     [M3_DROP_CORE] = {"core", "are events that the k-core filter removed"},
     [M3_DROP_UNUSED_ITEM] = {"unused_item", "are items without events"},
     [M3_DROP_UNUSED_FEATURE] = {"unused_feature", "are feature rows of items without events"},
-    [M3_DROP_UNKNOWN_ITEM] = {"unknown_item", "have an item that the set does not know"},
-    [M3_DROP_UNKNOWN_BEHAVIOR] = {"unknown_behavior", "have a behavior that the set does not know"},
+    [M3_DROP_UNKNOWN_ITEM] = {"unknown_item", "have an item that is not in the set"},
+    [M3_DROP_UNKNOWN_BEHAVIOR] = {"unknown_behavior", "have a behavior that is not in the set"},
 };
 
 const char *m3_drop_name(uint32_t reason)

@@ -17,7 +17,7 @@ typedef struct m3_drops {
 M3_PRINTF(6, 7)
 m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64_t line, m3_error *err,
                        const char *format, ...);
-/** Count something left out because the options ask for it. */
+/** Count something that the options leave out. */
 void m3_drops_count(m3_drops *drops, m3_drop reason);
 M3_PRINTF(3, 4) void m3_drops_say(const m3_drops *drops, m3_log_level level, const char *format, ...);
 /** "12 rows have ..., 3 rows repeat ...", cut to size; "nothing was dropped" when all counts are 0. */

@@ -25,7 +25,7 @@ static m3_status map_names(const m3_dataset *set, const m3_names *names,
     return M3_OK;
 }
 
-/* Translate the events that the set knows, and drop the others. */
+/* Translate the events whose item and behavior the set has, and drop the others. */
 static m3_status translate(m3_rows *rows, const m3_dataset *set, const uint32_t *rank, const char *path,
                            m3_drops *drops, m3_error *err)
 {

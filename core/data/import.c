@@ -6,7 +6,7 @@
 
 #include "core/base/alloc.h"
 
-enum { DEFAULT_MAX_LENGTH = 20, MOST_MAX_LENGTH = 1 << 16 };
+enum { DEFAULT_MAX_LENGTH = 20, LENGTH_LIMIT = 1 << 16 };
 
 struct import {
     m3_import_options options;
@@ -51,7 +51,7 @@ static m3_status fill_events(struct import *im, m3_error *err)
     m3_set_content *c = &im->content;
     const m3_rows *rows = &im->rows;
     size_t users = c->meta.users;
-    uint64_t at[M3_MOST_BEHAVIORS] = {0};
+    uint64_t at[M3_MAX_SET_BEHAVIORS] = {0};
     for (size_t i = 0; i < rows->count; i++) at[rows->events[i].behavior]++;
     if ((c->events = m3_calloc(c->meta.behaviors, sizeof *c->events)) == NULL)
         return M3_FAIL_MEMORY(err, "events", c->meta.behaviors * sizeof *c->events);
@@ -166,8 +166,8 @@ static m3_status check_options(struct import *im, const m3_import_options *optio
                            .log = im->options.reading.log,
                            .log_user = im->options.reading.log_user};
     if (im->options.max_length == 0) im->options.max_length = DEFAULT_MAX_LENGTH;
-    if (im->options.max_length > MOST_MAX_LENGTH)
-        return M3_FAIL(err, M3_ERR_INVALID, "max_length", "is %u; at most %d", im->options.max_length, MOST_MAX_LENGTH);
+    if (im->options.max_length > LENGTH_LIMIT)
+        return M3_FAIL(err, M3_ERR_INVALID, "max_length", "is %u; at most %d", im->options.max_length, LENGTH_LIMIT);
     return M3_OK;
 }
 

@@ -29,7 +29,7 @@ void m3_import_files_fini(m3_import_files *files);
 
 typedef struct m3_behavior_choice {
     uint32_t count, target;
-    const char *names[M3_MOST_BEHAVIORS]; /**< shallow to deep; borrowed from rows and options */
+    const char *names[M3_MAX_SET_BEHAVIORS]; /**< shallow to deep; borrowed from rows and options */
 } m3_behavior_choice;
 
 /** Order the behaviors, renumber the events by it, drop those of other behaviors, and apply the k-core filter. */
@@ -46,8 +46,8 @@ typedef struct m3_item_text {
 /** Starts as {0}. */
 typedef struct m3_import_items {
     m3_names texts;
-    m3_item_text *of; /**< [room] by item of the rows */
-    uint32_t room;
+    m3_item_text *of; /**< [capacity] by item of the rows */
+    uint32_t capacity;
     bool *keep;       /**< [rows->items.count] */
     uint32_t *order;  /**< [count] old numbers by rising id: item number n is order[n - 1] */
     uint32_t count;   /**< N */

@@ -13,7 +13,7 @@
 
 struct listing {
     char **names; /* sorted */
-    size_t count, room;
+    size_t count, capacity;
 };
 
 static int by_text(const void *a, const void *b)
@@ -33,15 +33,15 @@ static m3_status list_directory(struct listing *list, const char *path, m3_error
     DIR *directory = opendir(path);
     if (directory == NULL) return M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
     for (const struct dirent *entry; st == M3_OK && (entry = readdir(directory)) != NULL;) {
-        if (list->count == list->room) {
-            size_t room = list->room == 0 ? 16 : list->room * 2;
-            char **names = m3_realloc(list->names, room, sizeof *names);
+        if (list->count == list->capacity) {
+            size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;
+            char **names = m3_realloc(list->names, capacity, sizeof *names);
             if (names == NULL) {
-                st = M3_FAIL_MEMORY(err, path, room * sizeof *names);
+                st = M3_FAIL_MEMORY(err, path, capacity * sizeof *names);
                 break;
             }
             list->names = names;
-            list->room = room;
+            list->capacity = capacity;
         }
         char *name = m3_strdup(entry->d_name);
         if (name == NULL)
@@ -191,7 +191,7 @@ static m3_status order_features(m3_import_files *files, const m3_import_options 
         while (at < files->feature_count && strcmp(files->features[at].name, options->modalities[i]) != 0) at++;
         if (at >= files->feature_count)
             return M3_FAIL(err, M3_ERR_INVALID, options->modalities[i],
-                           "is asked for as a modality, once more or without a file; a modality NAME is NAME.npy or "
+                           "is wanted as a modality, once more or without a file; a modality NAME is NAME.npy or "
                            "NAME.safetensors in the source");
         m3_feature_file file = files->features[at];
         files->features[at] = files->features[i];

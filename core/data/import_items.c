@@ -21,13 +21,13 @@ struct reader {
 
 static m3_status make_room(m3_import_items *items, uint32_t wanted, m3_error *err)
 {
-    if (wanted <= items->room) return M3_OK;
-    uint32_t room = wanted + wanted / 2;
-    m3_item_text *of = m3_realloc(items->of, room, sizeof *of);
-    if (of == NULL) return M3_FAIL_MEMORY(err, "items", room * sizeof *of);
-    memset(of + items->room, 0, (room - items->room) * sizeof *of);
+    if (wanted <= items->capacity) return M3_OK;
+    uint32_t capacity = wanted + wanted / 2;
+    m3_item_text *of = m3_realloc(items->of, capacity, sizeof *of);
+    if (of == NULL) return M3_FAIL_MEMORY(err, "items", capacity * sizeof *of);
+    memset(of + items->capacity, 0, (capacity - items->capacity) * sizeof *of);
     items->of = of;
-    items->room = room;
+    items->capacity = capacity;
     return M3_OK;
 }
 

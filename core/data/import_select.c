@@ -13,8 +13,8 @@ static m3_status take_named(const m3_rows *rows, const m3_import_options *option
 {
     for (uint32_t i = 0; i < options->behavior_count; i++) {
         const char *name = options->behaviors[i];
-        if (i == M3_MOST_BEHAVIORS)
-            return M3_FAIL(err, M3_ERR_INVALID, "behaviors", "at most %d are possible", M3_MOST_BEHAVIORS);
+        if (i == M3_MAX_SET_BEHAVIORS)
+            return M3_FAIL(err, M3_ERR_INVALID, "behaviors", "at most %d are possible", M3_MAX_SET_BEHAVIORS);
         for (uint32_t j = 0; j < i; j++)
             if (strcmp(choice->names[j], name) == 0)
                 return M3_FAIL(err, M3_ERR_INVALID, "behaviors", "'%s' is named twice", name);
@@ -74,9 +74,9 @@ static m3_status order_behaviors(m3_rows *rows, const m3_import_options *options
                                  m3_drops *drops, m3_error *err)
 {
     m3_status st = M3_OK;
-    uint64_t counts[M3_MOST_BEHAVIORS] = {0};
-    uint32_t map[M3_MOST_BEHAVIORS];
-    for (uint32_t i = 0; i < M3_MOST_BEHAVIORS; i++) map[i] = DROPPED;
+    uint64_t counts[M3_MAX_SET_BEHAVIORS] = {0};
+    uint32_t map[M3_MAX_SET_BEHAVIORS];
+    for (uint32_t i = 0; i < M3_MAX_SET_BEHAVIORS; i++) map[i] = DROPPED;
     for (size_t i = 0; i < rows->count; i++) counts[rows->events[i].behavior]++;
     if (options->behavior_count > 0)
         st = take_named(rows, options, choice, map, counts, drops, err);

@@ -21,7 +21,7 @@ static m3_status check_extent(const m3_matrix *matrix, const char *path, uint64_
     if (matrix->rows > bytes / row || matrix->rows * row != bytes)
         return M3_FAIL(
             err, M3_ERR_INVALID, path,
-            "is damaged: its header tells of [%llu, %u] numbers of %zu bytes, but %llu bytes of numbers are there",
+            "is damaged: its header says [%llu, %u] numbers of %zu bytes, but %llu bytes of numbers are there",
             (unsigned long long)matrix->rows, matrix->width, sizes[matrix->kind], (unsigned long long)bytes);
     return M3_OK;
 }

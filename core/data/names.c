@@ -46,12 +46,12 @@ static m3_status make_room(m3_names *names, size_t size, m3_error *err)
         m3_status st = grow_slots(names, err);
         if (st != M3_OK) return st;
     }
-    if (names->count == names->room) {
-        uint32_t room = names->room == 0 ? 32 : names->room * 2;
-        size_t *starts = m3_realloc(names->starts, room, sizeof *starts);
-        if (starts == NULL) return M3_FAIL_MEMORY(err, "ids", room * sizeof *starts);
+    if (names->count == names->capacity) {
+        uint32_t capacity = names->capacity == 0 ? 32 : names->capacity * 2;
+        size_t *starts = m3_realloc(names->starts, capacity, sizeof *starts);
+        if (starts == NULL) return M3_FAIL_MEMORY(err, "ids", capacity * sizeof *starts);
         names->starts = starts;
-        names->room = room;
+        names->capacity = capacity;
     }
     if (names->held - names->used < size + 1) {
         size_t held = (names->held + size + 1) * 2;

@@ -7,7 +7,7 @@
 /** Starts as {0}; m3_names_fini() ends it. */
 typedef struct m3_names {
     uint32_t count;
-    uint32_t room;       /**< of starts */
+    uint32_t capacity;   /**< of starts */
     size_t *starts;      /**< [count] offsets in bytes */
     char *bytes;         /**< each string with its NUL */
     size_t used, held;   /**< of bytes */

@@ -59,10 +59,10 @@ static bool holds(const struct rule *rule, double value)
 static m3_status find_behavior(m3_rows *rows, m3_field name, uint32_t *number, const m3_table *table, m3_error *err)
 {
     m3_status st = m3_names_add(&rows->behaviors, name.text, name.size, number, NULL, err);
-    if (st == M3_OK && rows->behaviors.count > M3_MOST_BEHAVIORS)
+    if (st == M3_OK && rows->behaviors.count > M3_MAX_SET_BEHAVIORS)
         return M3_FAIL(err, M3_ERR_INVALID, m3_table_path(table),
                        "has more than %d behaviors, '%.*s' among them; name the right column with --behavior-column",
-                       M3_MOST_BEHAVIORS, M3_FIELD_ARGS(name));
+                       M3_MAX_SET_BEHAVIORS, M3_FIELD_ARGS(name));
     return st;
 }
 
@@ -165,12 +165,12 @@ static m3_status make_room(m3_rows *rows, m3_error *err)
 {
     if (rows->count >= UINT32_MAX / 4)
         return M3_FAIL(err, M3_ERR_RANGE, "interactions", "more than %u events", UINT32_MAX / 4);
-    if (rows->count == rows->room) {
-        size_t room = rows->room == 0 ? 256 : rows->room * 2;
-        m3_event *events = m3_realloc(rows->events, room, sizeof *events);
-        if (events == NULL) return M3_FAIL_MEMORY(err, "events", room * sizeof *events);
+    if (rows->count == rows->capacity) {
+        size_t capacity = rows->capacity == 0 ? 256 : rows->capacity * 2;
+        m3_event *events = m3_realloc(rows->events, capacity, sizeof *events);
+        if (events == NULL) return M3_FAIL_MEMORY(err, "events", capacity * sizeof *events);
         rows->events = events;
-        rows->room = room;
+        rows->capacity = capacity;
     }
     if (rows->count >= rows->slot_count / 2) {
         size_t slot_count = rows->slot_count == 0 ? 512 : rows->slot_count * 2;
@@ -206,13 +206,13 @@ static m3_status add_event(struct reader *r, const m3_event *event, m3_error *er
 static m3_status note_order(struct reader *r, const m3_event *event, m3_error *err)
 {
     m3_rows *rows = r->rows;
-    if (event->user >= rows->last_time_room) {
-        uint32_t room = rows->users.room;
-        int64_t *last = m3_realloc(rows->last_time, room, sizeof *last);
-        if (last == NULL) return M3_FAIL_MEMORY(err, "users", room * sizeof *last);
-        for (uint32_t i = rows->last_time_room; i < room; i++) last[i] = NEVER;
+    if (event->user >= rows->last_time_capacity) {
+        uint32_t capacity = rows->users.capacity;
+        int64_t *last = m3_realloc(rows->last_time, capacity, sizeof *last);
+        if (last == NULL) return M3_FAIL_MEMORY(err, "users", capacity * sizeof *last);
+        for (uint32_t i = rows->last_time_capacity; i < capacity; i++) last[i] = NEVER;
         rows->last_time = last;
-        rows->last_time_room = room;
+        rows->last_time_capacity = capacity;
     }
     if (event->time < rows->last_time[event->user]) {
         if (r->drops->report->out_of_order++ == 0)
@@ -234,8 +234,8 @@ static m3_status check_id(struct reader *r, m3_field field, uint32_t column, uin
     if (!m3_field_is_utf8(field))
         return m3_drops_add(r->drops, M3_DROP_ENCODING, path, line, err, "%s is not UTF-8", name);
     if (field.size > M3_ID_BYTES)
-        return m3_drops_add(r->drops, M3_DROP_ID, path, line, err, "%s has %zu bytes, the most is %d", name, field.size,
-                            M3_ID_BYTES);
+        return m3_drops_add(r->drops, M3_DROP_ID, path, line, err, "%s has %zu bytes, at most %d are allowed", name,
+                            field.size, M3_ID_BYTES);
     if (m3_field_has_control(field))
         return m3_drops_add(r->drops, M3_DROP_ID, path, line, err, "%s has a control character", name);
     *good = true;

@@ -5,7 +5,7 @@
 #include "core/data/drops.h"
 #include "core/data/names.h"
 
-enum { M3_MOST_BEHAVIORS = 64 };
+enum { M3_MAX_SET_BEHAVIORS = 64 };
 
 typedef struct m3_event {
     int64_t time;
@@ -17,11 +17,11 @@ typedef struct m3_event {
 typedef struct m3_rows {
     m3_names users, items, behaviors;
     m3_event *events;
-    size_t count, room;
+    size_t count, capacity;
     uint32_t *slots; /**< hash table over events, number + 1 */
     size_t slot_count;
-    int64_t *last_time; /**< [last_time_room] by user */
-    uint32_t last_time_room;
+    int64_t *last_time; /**< [last_time_capacity] by user */
+    uint32_t last_time_capacity;
 } m3_rows;
 
 /** The reading with every NULL name replaced by its default. */

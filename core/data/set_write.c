@@ -70,10 +70,10 @@ static m3_status plan(struct writer *w, m3_error *err)
 {
     const m3_set_content *c = w->content;
     const m3_set_meta *meta = &c->meta;
-    size_t most = 10 + 3 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
-    w->parts = m3_calloc(most, sizeof *w->parts);
+    size_t max_parts = 10 + 3 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
+    w->parts = m3_calloc(max_parts, sizeof *w->parts);
     w->modality_names = m3_calloc(meta->modalities, sizeof *w->modality_names);
-    if (w->parts == NULL || w->modality_names == NULL) return M3_FAIL_MEMORY(err, "set", most * sizeof *w->parts);
+    if (w->parts == NULL || w->modality_names == NULL) return M3_FAIL_MEMORY(err, "set", max_parts * sizeof *w->parts);
     for (uint32_t k = 0; k < meta->modalities; k++) w->modality_names[k] = c->features[k].name;
     add_bytes(w, M3_SET_META, 0, meta, 1, sizeof *meta);
     add_strings(w, M3_SET_USER_IDS, c->user_ids, meta->users);

@@ -15,7 +15,7 @@ struct m3_split {
     uint32_t *counts; /* [N + 1] */
 };
 
-static uint64_t most_events(const m3_dataset *set, uint32_t target)
+static uint64_t max_events(const m3_dataset *set, uint32_t target)
 {
     uint64_t count = 0;
     for (uint32_t u = 0; u < m3_dataset_user_count(set); u++) count += m3_dataset_events(set, u, target).count;
@@ -87,7 +87,7 @@ m3_status m3_dataset_split(const m3_dataset *set, uint32_t target, m3_split **ou
         return M3_FAIL(err, M3_ERR_RANGE, "target", "behavior %u of a set that has %u", target,
                        m3_dataset_behavior_count(set));
     size_t users = m3_dataset_user_count(set), items = (size_t)m3_dataset_item_count(set) + 1;
-    uint64_t events = most_events(set, target);
+    uint64_t events = max_events(set, target);
     if ((split = m3_calloc(1, sizeof *split)) == NULL ||
         (split->starts = m3_calloc(users + 1, sizeof *split->starts)) == NULL ||
         (split->first = m3_calloc(events, sizeof *split->first)) == NULL ||

@@ -11,9 +11,9 @@ static int by_size(const void *a, const void *b)
 }
 
 /* The smallest length that at least share of all users do not pass. */
-static uint32_t quantile(const uint32_t *sorted, uint32_t count, double share)
+static uint32_t quantile(const uint32_t *sorted, uint32_t count, double fraction)
 {
-    uint32_t at = (uint32_t)(share * count);
+    uint32_t at = (uint32_t)(fraction * count);
     return sorted[at < count ? at : count - 1];
 }
 

@@ -18,7 +18,7 @@
 #include "core/base/philox.h"
 #include "m3bsr/data.h"
 
-enum { MOST_BEHAVIORS = 8, MOST_MODALITIES = 8, MOST_INTERESTS = 3, MOST_OBJECTS = 10000000, MOST_EVENTS = 10000 };
+enum { MAX_BEHAVIORS = 8, MAX_MODALITIES = 8, MAX_INTERESTS = 3, MAX_OBJECTS = 10000000, MAX_EVENTS = 10000 };
 
 static const double STAY = 0.85, PLACE_WEIGHT = 0.7, OWN_WEIGHT = 0.1;
 static const int64_t FIRST_TIME = 1700000000;
@@ -36,24 +36,24 @@ struct event {
 };
 
 struct user {
-    uint32_t count, interests[MOST_INTERESTS];
+    uint32_t count, interests[MAX_INTERESTS];
 };
 
 struct synth {
     m3_synth_options o;
-    const char *behaviors[MOST_BEHAVIORS];
+    const char *behaviors[MAX_BEHAVIORS];
     uint32_t *cluster, *place; /* [items] */
     uint32_t *members;         /* [items] by cluster, then place */
     uint32_t *starts;          /* [clusters + 1] in members */
     struct user *users;
     struct event *events;
-    size_t count, room;
+    size_t count, capacity;
     float *clean, *noisy; /* [items, width] of the modality at hand */
     uint8_t *is_noise;    /* [modalities, items] */
 };
 
-static const char *const modality_names[MOST_MODALITIES] = {"image", "text",   "audio", "video",
-                                                            "tags",  "author", "brand", "price"};
+static const char *const modality_names[MAX_MODALITIES] = {"image", "text",   "audio", "video",
+                                                           "tags",  "author", "brand", "price"};
 
 static struct draws draws_for(const struct synth *s, enum purpose purpose, uint32_t object, uint32_t part)
 {
@@ -72,7 +72,7 @@ static uint32_t draw(struct draws *d)
 }
 
 /* In [0, 1). */
-static double draw_share(struct draws *d)
+static double draw_uniform(struct draws *d)
 {
     return draw(d) / 4294967296.0;
 }
@@ -85,7 +85,7 @@ static uint32_t draw_below(struct draws *d, uint32_t bound)
 /* Box and Muller, one of the pair. */
 static double draw_normal(struct draws *d)
 {
-    double u = (draw(d) + 0.5) / 4294967296.0, v = draw_share(d);
+    double u = (draw(d) + 0.5) / 4294967296.0, v = draw_uniform(d);
     return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
@@ -95,26 +95,27 @@ static m3_status check_options(const m3_synth_options *o, m3_error *err)
         return M3_FAIL(err, M3_ERR_INVALID, "options", "start with M3_SYNTH_OPTIONS_INIT: size is %u", o->size);
     const struct {
         const char *name;
-        uint32_t value, least, most;
-    } counts[] = {{"users", o->users, 1, MOST_OBJECTS},
-                  {"items", o->items, 2, MOST_OBJECTS},
+        uint32_t value, min, max;
+    } counts[] = {{"users", o->users, 1, MAX_OBJECTS},
+                  {"items", o->items, 2, MAX_OBJECTS},
                   {"clusters", o->clusters, 1, o->items / 2},
-                  {"behaviors", o->behaviors, 1, MOST_BEHAVIORS},
-                  {"modalities", o->modalities, 0, MOST_MODALITIES},
+                  {"behaviors", o->behaviors, 1, MAX_BEHAVIORS},
+                  {"modalities", o->modalities, 0, MAX_MODALITIES},
                   {"width", o->width, 1, 4096},
-                  {"events", o->events, 4, MOST_EVENTS}};
+                  {"events", o->events, 4, MAX_EVENTS}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        if (counts[i].value < counts[i].least || counts[i].value > counts[i].most)
+        if (counts[i].value < counts[i].min || counts[i].value > counts[i].max)
             return M3_FAIL(err, M3_ERR_INVALID, counts[i].name, "is %u; give %u to %u%s", counts[i].value,
-                           counts[i].least, counts[i].most, i == 2 ? ", two items a cluster or more" : "");
+                           counts[i].min, counts[i].max, i == 2 ? ", two items a cluster or more" : "");
     const struct {
         const char *name;
-        double value, most;
-    } shares[] = {
+        double value, max;
+    } fractions[] = {
         {"accidental", o->accidental, 0.9}, {"feature_noise", o->feature_noise, 1.0}, {"deepen", o->deepen, 1.0}};
-    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
-        if (!(shares[i].value >= 0.0 && shares[i].value <= shares[i].most))
-            return M3_FAIL(err, M3_ERR_INVALID, shares[i].name, "is %g; give 0 to %g", shares[i].value, shares[i].most);
+    for (size_t i = 0; i < sizeof fractions / sizeof fractions[0]; i++)
+        if (!(fractions[i].value >= 0.0 && fractions[i].value <= fractions[i].max))
+            return M3_FAIL(err, M3_ERR_INVALID, fractions[i].name, "is %g; give 0 to %g", fractions[i].value,
+                           fractions[i].max);
     return M3_OK;
 }
 
@@ -138,12 +139,12 @@ static void place_items(struct synth *s)
 
 static m3_status add_event(struct synth *s, struct event event, m3_error *err)
 {
-    if (s->count == s->room) {
-        size_t room = s->room == 0 ? 1024 : s->room * 2;
-        struct event *events = m3_realloc(s->events, room, sizeof *events);
-        if (events == NULL) return M3_FAIL_MEMORY(err, "events", room * sizeof *events);
+    if (s->count == s->capacity) {
+        size_t capacity = s->capacity == 0 ? 1024 : s->capacity * 2;
+        struct event *events = m3_realloc(s->events, capacity, sizeof *events);
+        if (events == NULL) return M3_FAIL_MEMORY(err, "events", capacity * sizeof *events);
         s->events = events;
-        s->room = room;
+        s->capacity = capacity;
     }
     s->events[s->count++] = event;
     return M3_OK;
@@ -151,40 +152,40 @@ static m3_status add_event(struct synth *s, struct event event, m3_error *err)
 
 static void choose_interests(struct synth *s, struct user *user, struct draws *d)
 {
-    uint32_t wanted = 1 + draw_below(d, MOST_INTERESTS);
+    uint32_t wanted = 1 + draw_below(d, MAX_INTERESTS);
     if (wanted > s->o.clusters) wanted = s->o.clusters;
     while (user->count < wanted) {
-        uint32_t cluster = (uint32_t)(s->o.clusters * pow(draw_share(d), 1.5)); /* low numbers are popular */
+        uint32_t cluster = (uint32_t)(s->o.clusters * pow(draw_uniform(d), 1.5)); /* low numbers are popular */
         bool fresh = true;
         for (uint32_t i = 0; i < user->count; i++) fresh = fresh && user->interests[i] != cluster;
         if (fresh) user->interests[user->count++] = cluster;
     }
 }
 
-static m3_status walk(struct synth *s, uint32_t u, m3_error *err)
+static m3_status add_user_events(struct synth *s, uint32_t u, m3_error *err)
 {
     m3_status st = M3_OK;
     struct user *user = &s->users[u];
     struct draws d = draws_for(s, FOR_USERS, u, 0);
     choose_interests(s, user, &d);
-    uint32_t places[MOST_INTERESTS] = {0};
+    uint32_t places[MAX_INTERESTS] = {0};
     for (uint32_t i = 0; i < user->count; i++) places[i] = draw(&d);
     uint32_t steps = s->o.events / 2 + draw_below(&d, s->o.events + 1), at = draw_below(&d, user->count);
     int64_t time = FIRST_TIME + draw_below(&d, 30 * 86400);
     for (uint32_t step = 0; step < steps;) {
         time += 60 + draw_below(&d, 3600);
-        if (draw_share(&d) < s->o.accidental) {
+        if (draw_uniform(&d) < s->o.accidental) {
             if ((st = add_event(s, (struct event){time, u, draw_below(&d, s->o.items), 0, 1}, err)) != M3_OK) return st;
             continue;
         }
         step++;
-        if (draw_share(&d) >= STAY) at = draw_below(&d, user->count);
+        if (draw_uniform(&d) >= STAY) at = draw_below(&d, user->count);
         uint32_t cluster = user->interests[at], size = s->starts[cluster + 1] - s->starts[cluster];
         places[at] = (places[at] % size + 1 + draw_below(&d, 2)) % size;
         struct event event = {time, u, s->members[s->starts[cluster] + places[at]], 0, 0};
         do {
             if ((st = add_event(s, event, err)) != M3_OK) return st;
-        } while (++event.behavior < s->o.behaviors && draw_share(&d) < s->o.deepen);
+        } while (++event.behavior < s->o.behaviors && draw_uniform(&d) < s->o.deepen);
     }
     return M3_OK;
 }
@@ -206,7 +207,7 @@ static void make_features(struct synth *s, uint32_t k)
         struct draws directions = draws_for(s, FOR_DIRECTIONS, 0, k);
         uint32_t size = s->starts[s->cluster[i] + 1] - s->starts[s->cluster[i]];
         double angle = 6.283185307179586 * s->place[i] / size;
-        bool noise = draw_share(&own) < s->o.feature_noise;
+        bool noise = draw_uniform(&own) < s->o.feature_noise;
         s->is_noise[(size_t)k * s->o.items + i] = noise;
         for (uint32_t j = 0; j < width; j++) {
             double along = draw_normal(&directions), across = draw_normal(&directions);
@@ -355,9 +356,9 @@ static m3_status allocate(struct synth *s, m3_error *err)
         (s->users = m3_calloc(s->o.users, sizeof *s->users)) == NULL ||
         (s->clean = m3_calloc(cells, sizeof *s->clean)) == NULL ||
         (s->noisy = m3_calloc(cells, sizeof *s->noisy)) == NULL ||
-        (s->is_noise = m3_calloc(items, MOST_MODALITIES)) == NULL)
+        (s->is_noise = m3_calloc(items, MAX_MODALITIES)) == NULL)
         return M3_FAIL_MEMORY(err, "synth",
-                              items * (3 * sizeof *s->place + MOST_MODALITIES) + 2 * cells * sizeof(float));
+                              items * (3 * sizeof *s->place + MAX_MODALITIES) + 2 * cells * sizeof(float));
     return M3_OK;
 }
 
@@ -376,7 +377,7 @@ m3_status m3_data_synth(const m3_synth_options *options, const char *directory, 
     }
     place_items(&s);
     for (uint32_t u = 0; u < s.o.users; u++)
-        if ((st = walk(&s, u, err)) != M3_OK) goto done;
+        if ((st = add_user_events(&s, u, err)) != M3_OK) goto done;
     if (s.count > 0) qsort(s.events, s.count, sizeof *s.events, by_time);
     st = write_all(&s, directory, truth, err);
 done:

@@ -16,7 +16,7 @@
 #include "core/base/outfile.h"
 
 /* A quote that never closes would otherwise swallow the rest of the file, again for each row behind it. */
-enum { LONGEST_QUOTED_ROW = 1 << 20, MOST_COLUMNS = 4096 };
+enum { LONGEST_QUOTED_ROW = 1 << 20, MAX_COLUMNS = 4096 };
 
 struct m3_table {
     char *path;
@@ -26,7 +26,7 @@ struct m3_table {
     char **columns;
     uint32_t column_count;
     m3_field *fields; /* of the row at hand */
-    uint32_t field_count, field_room;
+    uint32_t field_count, field_capacity;
 
     bool csv;
     struct csv_parser parser;
@@ -70,12 +70,12 @@ void m3_file_unmap(m3_mapping_file *file)
 
 static bool add_field(m3_table *table, m3_field field)
 {
-    if (table->field_count == table->field_room) {
-        uint32_t room = table->field_room == 0 ? 16 : table->field_room * 2;
-        m3_field *fields = m3_realloc(table->fields, room, sizeof *fields);
+    if (table->field_count == table->field_capacity) {
+        uint32_t capacity = table->field_capacity == 0 ? 16 : table->field_capacity * 2;
+        m3_field *fields = m3_realloc(table->fields, capacity, sizeof *fields);
         if (fields == NULL) return false;
         table->fields = fields;
-        table->field_room = room;
+        table->field_capacity = capacity;
     }
     table->fields[table->field_count++] = field;
     return true;
@@ -110,7 +110,7 @@ static m3_status next_tabbed(m3_table *table, m3_row *row, m3_error *err)
         if (!add_field(table, (m3_field){line.text + from, to - from}))
             return M3_FAIL_MEMORY(err, table->path, line.size);
         from = to + 1;
-        if (table->field_count > MOST_COLUMNS) break; /* more than any header has: the count is wrong already */
+        if (table->field_count > MAX_COLUMNS) break; /* more than any header has: the count is wrong already */
     }
     return M3_OK;
 }
@@ -118,7 +118,7 @@ static m3_status next_tabbed(m3_table *table, m3_row *row, m3_error *err)
 static void csv_field(void *text, size_t size, void *user)
 {
     m3_table *table = user;
-    if (table->field_count > MOST_COLUMNS) return;
+    if (table->field_count > MAX_COLUMNS) return;
     if (table->held - table->used < size) {
         size_t held = (table->used + size) * 2;
         char *bytes = m3_realloc(table->bytes, held, 1);
@@ -245,8 +245,7 @@ static m3_status read_header(m3_table *table, m3_error *err)
     if (row.kind == M3_ROW_QUOTES)
         return M3_FAIL(err, M3_ERR_INVALID, table->path, "line %llu: the quotes of the header do not pair up",
                        (unsigned long long)row.line);
-    if (row.count > MOST_COLUMNS)
-        return M3_FAIL(err, M3_ERR_INVALID, table->path, "more than %d columns", MOST_COLUMNS);
+    if (row.count > MAX_COLUMNS) return M3_FAIL(err, M3_ERR_INVALID, table->path, "more than %d columns", MAX_COLUMNS);
     table->columns = m3_calloc(row.count, sizeof *table->columns);
     if (table->columns == NULL) return M3_FAIL_MEMORY(err, table->path, row.count * sizeof *table->columns);
     table->column_count = row.count;

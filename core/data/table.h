@@ -31,7 +31,7 @@ uint32_t m3_table_column_count(const m3_table *table);
 const char *m3_table_column(const m3_table *table, uint32_t column);
 /** "'a', 'b'": the columns that are not among used [count], cut to size; "" when there is none. */
 void m3_table_list(const m3_table *table, const uint32_t *used, uint32_t count, char *text, size_t size);
-/** M3_ERR_INVALID with the header's columns when there is no such column; option is the way to name another. */
+/** M3_ERR_INVALID with the header's columns when there is no such column; option: the option that names another. */
 m3_status m3_table_need(const m3_table *table, const char *name, const char *option, uint32_t *column, m3_error *err);
 bool m3_table_find(const m3_table *table, const char *name, uint32_t *column);
 /** The next row; blank lines are none. Only memory and unreadable files fail. */

@@ -1,4 +1,4 @@
-/* text: parsing by hand where the C library would ask the locale. */
+/* text: parsing by hand where the C library depends on the locale. */
 #include "core/data/text.h"
 
 #include <math.h>

@@ -10,7 +10,7 @@
 #include "core/runtime/engine.h"
 #include "core/runtime/need.h"
 
-enum { HALVES = 3 }; /* the step or its first half, its second half, inference */
+enum { PIECES = 3 }; /* the step or its first half, its second half, inference */
 
 typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                               m3_graph **graph, m3_error *err);
@@ -21,7 +21,7 @@ typedef struct piece {
     m3_build_options options;
 } piece;
 
-static void list_pieces(const m3_programs_plan *plan, piece pieces[HALVES])
+static void list_pieces(const m3_programs_plan *plan, piece pieces[PIECES])
 {
     const bool accumulate = plan->accumulate > 1;
     const m3_build_options step = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
@@ -29,7 +29,7 @@ static void list_pieces(const m3_programs_plan *plan, piece pieces[HALVES])
                                    .no_pass = plan->no_pass,
                                    .accumulate = accumulate};
     m3_build_options infer = step;
-    memset(pieces, 0, HALVES * sizeof *pieces);
+    memset(pieces, 0, PIECES * sizeof *pieces);
     infer.batch = plan->eval_batch;
     infer.publish = M3_PUBLISH_SCORES;
     infer.accumulate = false;
@@ -49,12 +49,12 @@ static m3_compile_options compile_options(const m3_programs_plan *plan, const ch
 
 m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err)
 {
-    piece pieces[HALVES];
-    m3_executable **to[HALVES] = {&programs->step, &programs->apply, &programs->infer};
+    piece pieces[PIECES];
+    m3_executable **to[PIECES] = {&programs->step, &programs->apply, &programs->infer};
     m3_status st = M3_OK;
     *programs = (m3_programs){0};
     list_pieces(plan, pieces);
-    for (int i = 0; i < HALVES && st == M3_OK; i++) {
+    for (int i = 0; i < PIECES && st == M3_OK; i++) {
         m3_graph *graph = NULL;
         if (pieces[i].name == NULL) continue;
         const m3_compile_options options = compile_options(plan, pieces[i].name);
@@ -78,12 +78,12 @@ void m3_programs_free(m3_programs *programs)
 
 static m3_status measure(const m3_programs_plan *plan, uint64_t *bytes)
 {
-    piece pieces[HALVES];
+    piece pieces[PIECES];
     m3_need need = {0};
     m3_error ignored = {0};
     m3_status st = M3_OK;
     list_pieces(plan, pieces);
-    for (int i = 0; i < HALVES && st == M3_OK; i++) {
+    for (int i = 0; i < PIECES && st == M3_OK; i++) {
         m3_graph *graph = NULL;
         if (pieces[i].name == NULL) continue;
         const m3_compile_options options = compile_options(plan, pieces[i].name);
@@ -107,21 +107,21 @@ static m3_programs_plan resized(const m3_programs_plan *plan, uint32_t size)
     other.batch = size;
     if (!plan->spread) return other;
     const uint64_t samples = plan->batch * (plan->accumulate > 1 ? plan->accumulate : 1);
-    const uint64_t least = (samples + size - 1) / size;
-    other.accumulate = least;
-    while (samples % other.accumulate != 0 && other.accumulate < 2 * least) other.accumulate++;
-    if (samples % other.accumulate != 0) other.accumulate = least;
+    const uint64_t min = (samples + size - 1) / size;
+    other.accumulate = min;
+    while (samples % other.accumulate != 0 && other.accumulate < 2 * min) other.accumulate++;
+    if (samples % other.accumulate != 0) other.accumulate = min;
     other.batch = (uint32_t)((samples + other.accumulate - 1) / other.accumulate);
     return other;
 }
 
-static bool is_within(const m3_programs_plan *plan, uint64_t room)
+static bool is_within(const m3_programs_plan *plan, uint64_t limit)
 {
     uint64_t bytes = 0;
-    return measure(plan, &bytes) == M3_OK && bytes <= room;
+    return measure(plan, &bytes) == M3_OK && bytes <= limit;
 }
 
-/* A plan does not know what a backend takes for itself, so what fits on paper is tried. */
+/* A plan does not count what a backend takes for itself, so what should fit is tried. */
 static bool really_fits(const m3_programs_plan *plan)
 {
     m3_store *store = NULL;
@@ -136,13 +136,13 @@ static bool really_fits(const m3_programs_plan *plan)
 }
 
 /* The largest size below the plan's that fits; 0: none. */
-static uint32_t find_size(const m3_programs_plan *plan, uint64_t room)
+static uint32_t find_size(const m3_programs_plan *plan, uint64_t limit)
 {
     uint32_t good = 0, bad = plan->batch != 0 ? plan->batch : plan->eval_batch;
     while (bad - good > 1) {
         const uint32_t middle = good + (bad - good) / 2;
         const m3_programs_plan other = resized(plan, middle);
-        if (is_within(&other, room))
+        if (is_within(&other, limit))
             good = middle;
         else
             bad = middle;
@@ -164,7 +164,7 @@ static void append(m3_error *err, const char *format, ...)
     va_end(args);
 }
 
-static void tell(const m3_programs_plan *plan, const m3_programs_plan *fits, m3_error *err)
+static void append_sizes(const m3_programs_plan *plan, const m3_programs_plan *fits, m3_error *err)
 {
     if (plan->batch == 0) {
         append(err, "; %s=%u would fit", plan->key, fits->eval_batch);
@@ -182,11 +182,11 @@ void m3_programs_explain(const m3_programs_plan *plan, m3_error *err)
     static const uint32_t fewer[] = {UINT32_MAX, 16, 1};
     m3_device_limits limits;
     m3_error ignored = {0};
-    uint64_t wanted = 0, least = 0;
+    uint64_t wanted = 0, min = 0;
     if (err == NULL || (err->code != M3_ERR_MEMORY && err->code != M3_ERR_UNSUPPORTED)) return;
     if (m3_device_get_limits(plan->device, &limits, &ignored) != M3_OK || limits.memory_total == 0) return;
     const m3_programs_plan smallest = resized(plan, 1);
-    if (measure(&smallest, &least) != M3_OK) return; /* it is not for its size */
+    if (measure(&smallest, &min) != M3_OK) return; /* it is not for its size */
     /* Half: the rest may be what a backend takes for itself. Below that, the host's memory ran out, not the device's.
      */
     if (measure(plan, &wanted) == M3_OK && wanted < limits.memory_free / 2) return;
@@ -197,11 +197,11 @@ void m3_programs_explain(const m3_programs_plan *plan, m3_error *err)
         const uint32_t size = find_size(&with, limits.memory_free);
         if (size == 0) continue;
         const m3_programs_plan fits = resized(&with, size);
-        tell(plan, &fits, err);
+        append_sizes(plan, &fits, err);
         return;
     }
     append(err,
            "; all of it takes %llu bytes with a %s of 1, which does not fit either: use a smaller model or another "
            "device",
-           (unsigned long long)least, plan->key);
+           (unsigned long long)min, plan->key);
 }

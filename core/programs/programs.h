@@ -15,8 +15,8 @@ typedef struct m3_programs_plan {
     const char *const *no_pass;
     bool strict;
     m3_span fallbacks;
-    const char *key; /**< what its user calls the size that can be changed: "batch", "eval_batch" */
-    bool spread;     /**< its user can set accumulate as well */
+    const char *key; /**< the name under which the user sets the size: "batch", "eval_batch" */
+    bool spread;     /**< the user can set accumulate as well */
     m3_status (*fill)(void *user, m3_store *store, m3_error *err); /**< writes into the store before; NULL: nothing */
     void *user;
 } m3_programs_plan;
@@ -30,8 +30,8 @@ typedef struct m3_programs {
 /** @param programs  All that the plan has, or none of it. */
 m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err);
 void m3_programs_free(m3_programs *programs);
-/** After making them, or filling their store, failed: if that was for want of device memory, add to the message which
- * sizes would fit. What was made must have been freed. Slow: it plans and tries. */
+/** After making them, or filling their store, failed: if device memory was short, add to the message which sizes
+ * would fit. What was made must have been freed. Slow: it plans and tries. */
 void m3_programs_explain(const m3_programs_plan *plan, m3_error *err);
 
 #endif

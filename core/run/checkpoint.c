@@ -27,7 +27,7 @@ static bool is_saved(const m3_store_entry *entry)
     return !starts_with(entry->name, "features") && !starts_with(entry->name, "accum.");
 }
 
-/* Notes: the state as texts. */
+/* The state as notes: texts in the metadata of the file. */
 
 enum { NOTE_TEXT = 40, NOTES = 12 + M3_LOSSES };
 
@@ -39,10 +39,9 @@ typedef struct note {
     size_t offset; /* in m3_trainer_state */
 } note;
 
-#define NOTE(kind, member)                                                                                             \
-    {                                                                                                                  \
-#member, kind, offsetof(m3_trainer_state, member)                                                              \
-    }
+/* clang-format off */
+#define NOTE(kind, member) {#member, kind, offsetof(m3_trainer_state, member)}
+/* clang-format on */
 static const note notes[NOTES] = {
     NOTE(U32, epoch),
     NOTE(U64, batch),

@@ -16,7 +16,7 @@
 
 typedef struct report {
     json_t *epochs; /* array of the log's "epoch" lines */
-    json_t *start;  /* borrowed by nobody: the log's first line, or NULL */
+    json_t *start;  /* the log's first line, or NULL */
     m3_settings *settings;
 } report;
 
@@ -42,7 +42,7 @@ static m3_status read_log(report *r, const char *folder, m3_error *err)
     m3_status st = M3_OK;
     FILE *file = NULL;
     char *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     char *path = m3_run_path(folder, "log.jsonl");
     if (path == NULL || (r->epochs = json_array()) == NULL) {
         st = M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
@@ -52,7 +52,7 @@ static m3_status read_log(report *r, const char *folder, m3_error *err)
         st = M3_FAIL(err, M3_ERR_IO, path, "cannot be opened: %s", strerror(errno));
         goto done;
     }
-    while (st == M3_OK && getline(&line, &room, file) > 0) st = read_line(r, path, line, err);
+    while (st == M3_OK && getline(&line, &capacity, file) > 0) st = read_line(r, path, line, err);
 done:
     if (file != NULL) (void)fclose(file);
     free(line); /* getline's */
@@ -145,9 +145,9 @@ static void draw_axes(FILE *to, double low, double high, size_t epochs)
     (void)fprintf(to, "<path d=\"M%d %dV%dH%d\" fill=\"none\" stroke=\"#888\"/>\n", LEFT, TOP, HIGH - BOTTOM,
                   WIDE - RIGHT);
     for (int i = 0; i <= 2; i++) {
-        double share = i / 2.0, y = HIGH - BOTTOM - share * (HIGH - BOTTOM - TOP);
+        double fraction = i / 2.0, y = HIGH - BOTTOM - fraction * (HIGH - BOTTOM - TOP);
         (void)fprintf(to, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", LEFT - 6, y + 4.0,
-                      low + share * (high - low));
+                      low + fraction * (high - low));
     }
     (void)fprintf(to, "<text x=\"%d\" y=\"%d\">1</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">epoch %zu</text>\n",
                   LEFT, HIGH - 10, WIDE - RIGHT, HIGH - 10, epochs);

@@ -42,7 +42,7 @@ static m3_status make_folder(const char *folder, m3_error *err)
     for (char *at = path + 1; *path != 0 && *at != 0; at++) {
         if (*at != '/') continue;
         *at = 0;
-        (void)mkdir(path, 0777); /* the last one tells */
+        (void)mkdir(path, 0777); /* the last mkdir reports what is wrong */
         *at = '/';
     }
     if (mkdir(path, 0777) != 0 && errno != EEXIST)

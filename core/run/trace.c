@@ -1,6 +1,6 @@
-/* trace: a file for chrome://tracing or Perfetto. A run tells how long each node took, not when it began, so nodes are
- * laid out one after the other from the beginning of their step, or from the end of the step before where a device that
- * works on several nodes at once makes that later. Times are microseconds. */
+/* trace: a file for chrome://tracing or Perfetto. A run reports how long each node took, not when it began, so nodes
+ * are laid out one after the other from the beginning of their step, or from the end of the step before where a device
+ * that works on several nodes at once makes that later. Times are microseconds. */
 #include "core/run/trace.h"
 
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* evaluate: metrics of a trained model and of popularity over the samples of a part (MODEL.md 12).
  *   full    among all items that the user has not had in the target behavior before
  *   uni99   among the item and 99 others, drawn without repeats from those that the user never touched
- * Popularity ranks by training events of the target behavior, ties by the smaller item number. */
+ * Popularity ranks by training events of the target behavior, ties by the lower item number. */
 #include <string.h>
 
 #include "core/base/alloc.h"
@@ -9,16 +9,18 @@
 #include "core/runtime/engine.h"
 #include "core/serve/serve.h"
 
-enum { DRAWN = 99, DRAW_SEED = 99 }; /* one seed for ever: figures of different runs are over the same items */
+enum { DRAWN = 99, DRAW_SEED = 99 }; /* one seed for all runs, so that their figures are over the same items */
 
 /* Groups by the number of events before the sample, over all behaviors; the first is all of them. */
 static const struct {
     const char *name;
-    uint64_t least, most;
-} groups[] = {{"all", 0, UINT64_MAX}, {"0", 0, 0},       {"1-4", 1, 4},          {"5-9", 5, 9},
-              {"10-19", 10, 19},      {"20-49", 20, 49}, {"50+", 50, UINT64_MAX}};
+    uint64_t min, max;
+} groups[] = {
+    {"all", 0, UINT64_MAX}, {"0", 0, 0},       {"1-4", 1, 4},           {"5-9", 5, 9},
+    {"10-19", 10, 19},      {"20-49", 20, 49}, {"50+", 50, UINT64_MAX},
+};
 enum { GROUPS = sizeof groups / sizeof groups[0] };
-_Static_assert((int)GROUPS <= (int)M3_METRIC_GROUPS, "the public struct has room for every group");
+_Static_assert((int)GROUPS <= (int)M3_METRIC_GROUPS, "the public struct holds every group");
 
 typedef struct evaluating {
     const m3_served *served;
@@ -65,7 +67,7 @@ static uint32_t draw_others(const m3_dataset *set, const m3_sample *sample, uint
 static void add(m3_metrics_group *to, uint64_t length, uint32_t model, uint32_t popularity)
 {
     for (uint32_t g = 0; g < GROUPS; g++) {
-        if (length < groups[g].least || length > groups[g].most) continue;
+        if (length < groups[g].min || length > groups[g].max) continue;
         m3_metrics_add(&to[g].model, model);
         m3_metrics_add(&to[g].popularity, popularity);
     }

@@ -17,7 +17,7 @@ m3_status m3_infer_shape_of(m3_executable *infer, m3_infer_shape *shape, m3_erro
 /** M3_ERR_INVALID when one of the first `rows` rows of scores has NaN or infinity. */
 m3_status m3_check_scores(const m3_infer_shape *shape, uint32_t rows, m3_error *err);
 
-/** Hears of sample `index`: scores [N], item j's is at j - 1. Borrowed for the call. */
+/** Called for each sample, by its index. @param scores  [N], item j's at j - 1; valid during the call. */
 typedef void (*m3_scored_fn)(void *user, uint64_t index, const float *scores);
 
 /** Run inference over samples, each on the history before it, in batches. */
@@ -25,7 +25,7 @@ m3_status m3_score_samples(m3_executable *infer, const m3_dataset *set, const m3
                            m3_scored_fn scored, void *user, m3_error *err);
 
 /** The place of `item` from 1: one more than the other items, without `had`, that do not score less. So ties count
- * against the model, and NaN does too, wherever it stands. */
+ * against the model, and so does NaN, whichever item has it. */
 uint32_t m3_rank_full(const float *scores, uint32_t item_count, uint32_t item, m3_items had);
 
 /** ranks[i]: the place of sample i's item among all that its user has not had before.

@@ -78,14 +78,14 @@ void m3_choose_top(const float *scores, uint32_t item_count, const uint8_t *mark
 
 /* Users. */
 
-typedef struct asking {
+typedef struct request {
     const m3_served *served;
     const m3_histories *histories; /* NULL: users of the set */
     m3_exclude exclude;
     uint8_t *marked; /* [N+1], zero between users */
-} asking;
+} request;
 
-static void fill(const asking *a, uint32_t user, size_t stride, int32_t *ids)
+static void fill(const request *a, uint32_t user, size_t stride, int32_t *ids)
 {
     const uint32_t length = a->served->shape.length;
     if (a->histories != NULL)
@@ -95,7 +95,7 @@ static void fill(const asking *a, uint32_t user, size_t stride, int32_t *ids)
 }
 
 /* Set or clear the marks of what is left out. */
-static void mark(const asking *a, uint32_t user, uint8_t value)
+static void mark(const request *a, uint32_t user, uint8_t value)
 {
     const uint32_t target = m3_split_target(a->served->split);
     if (a->exclude == M3_EXCLUDE_NONE) return;
@@ -107,7 +107,7 @@ static void mark(const asking *a, uint32_t user, uint8_t value)
     }
 }
 
-static m3_status recommend_batch(const asking *a, const uint32_t *users, uint32_t rows, uint32_t top,
+static m3_status recommend_batch(const request *a, const uint32_t *users, uint32_t rows, uint32_t top,
                                  m3_recommendation *items, m3_error *err)
 {
     const m3_infer_shape *s = &a->served->shape;
@@ -129,9 +129,9 @@ m3_status m3_recommend(m3_served *served, const m3_histories *histories, const u
                        uint32_t top, m3_exclude exclude, m3_recommendation *items, m3_error *err)
 {
     m3_status st = M3_OK;
-    asking a = {.served = served, .histories = histories, .exclude = exclude};
+    request a = {.served = served, .histories = histories, .exclude = exclude};
     const uint32_t there = histories != NULL ? m3_histories_user_count(histories) : m3_dataset_user_count(served->set);
-    if (top == 0) return M3_FAIL(err, M3_ERR_RANGE, "top", "is 0; ask for one item or more");
+    if (top == 0) return M3_FAIL(err, M3_ERR_RANGE, "top", "is 0; give 1 or more");
     for (uint32_t i = 0; i < count; i++)
         if (users[i] >= there)
             return M3_FAIL(err, M3_ERR_RANGE, "users", "has %u, but there are %u, counted from 0", users[i], there);

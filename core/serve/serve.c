@@ -1,4 +1,4 @@
-/* serve: put a run together again: settings, set, features, parameters, and the inference graph. */
+/* serve: load a run: settings, set, features, parameters, and the inference graph. */
 #include "core/serve/serve.h"
 
 #include <inttypes.h>
@@ -46,12 +46,12 @@ static m3_status order_by_popularity(m3_served *served, m3_error *err)
 
 /* Checkpoint. */
 
-/* The file that was asked for, else the best, else the last. Fresh memory. */
-static m3_status choose_checkpoint(const char *run, const char *asked, char **path, m3_error *err)
+/* The wanted file, else the best, else the last. Fresh memory. */
+static m3_status choose_checkpoint(const char *run, const char *wanted, char **path, m3_error *err)
 {
-    *path = asked != NULL ? m3_strdup(asked) : m3_run_path(run, "best.safetensors");
+    *path = wanted != NULL ? m3_strdup(wanted) : m3_run_path(run, "best.safetensors");
     if (*path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
-    if (asked != NULL || access(*path, F_OK) == 0) return M3_OK;
+    if (wanted != NULL || access(*path, F_OK) == 0) return M3_OK;
     m3_free(*path);
     if ((*path = m3_run_path(run, "last.safetensors")) == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
     if (access(*path, F_OK) == 0) return M3_OK;
@@ -74,7 +74,7 @@ static m3_status warn_of_other_data(const m3_served *served, m3_engine *engine, 
     return st;
 }
 
-/* Putting together. */
+/* The model on its device. */
 
 static m3_status open_data(m3_served *served, m3_engine *engine, const char *run, const char *data,
                            m3_model_config *config, m3_error *err)

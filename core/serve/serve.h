@@ -13,7 +13,7 @@ struct m3_served {
     m3_executable *infer;
     m3_infer_shape shape;
     uint32_t *popularity; /**< [N+1] an item's place by training events of the target behavior, from 1; ties go to the
-                               smaller number */
+                               lower number */
 };
 
 /** The `top` best of scores [N], skipping items that are marked; places of popularity break ties and NaN comes last.

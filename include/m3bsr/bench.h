@@ -60,7 +60,7 @@ typedef struct m3_tune_options {
 
 /** Let a device that was opened with the option tune=yes measure what the training step and the inference of
  * `settings` (their behaviors, items, modalities … as written) leave open. A device that was opened without the option
- * only says what it knows: tuning->measured stays 0.
+ * only reports what was measured before: tuning->measured stays 0.
  * @param options  NULL: none.
  * @param tuning   The caller sets its size; what is known afterwards.
  * Returns M3_ERR_UNSUPPORTED: the device's backend measures nothing. M3_ERR_MEMORY says what would fit. The device is

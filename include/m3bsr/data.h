@@ -26,13 +26,13 @@ typedef enum m3_drop {
     M3_DROP_DUPLICATE_ITEM = 5,    /**< an item's second row in the items file */
     M3_DROP_DUPLICATE_FEATURE = 6, /**< an item's second row in a feature matrix */
     M3_DROP_NOT_FINITE = 7,        /**< a feature row with NaN, infinity or a value beyond float32 */
-    M3_DROP_BEHAVIOR = 8,          /**< a row of a behavior that was not asked for, or that derives none */
+    M3_DROP_BEHAVIOR = 8,          /**< a row of a behavior that is not wanted, or that derives none */
     M3_DROP_CORE = 9,              /**< an event removed by the k-core filter */
     M3_DROP_UNUSED_ITEM = 10,      /**< a row of the items file whose item has no event */
     M3_DROP_UNUSED_FEATURE = 11,   /**< a feature row whose item has no event */
     M3_DROP_UNKNOWN_ITEM = 12,     /**< new histories only: the set has no such item */
     M3_DROP_UNKNOWN_BEHAVIOR = 13, /**< new histories only: the set has no such behavior */
-    M3_DROP_REASONS = 16           /**< room in the file, not a reason */
+    M3_DROP_REASONS = 16           /**< entries in the file, not a reason */
 } m3_drop;
 
 /** One word or two for a table or a JSON key, such as "duplicate_event"; NULL for a value that is no reason. */
@@ -55,7 +55,7 @@ typedef struct m3_reading {
     uint32_t derive_count;
     bool strict;   /**< the first row that would be dropped for a defect is an error */
     bool say_all;  /**< log every row that is dropped for a defect, not only the first few of each reason */
-    m3_log_fn log; /**< hears of choices, and of drops with file and line; may be NULL */
+    m3_log_fn log; /**< called with each choice, and with drops and their file and line; may be NULL */
     void *log_user;
 } m3_reading;
 
@@ -229,7 +229,7 @@ M3_API uint32_t m3_split_target(const m3_split *split);
 /** The samples of a part, borrowed; *count may be 0. */
 M3_API const m3_sample *m3_split_samples(const m3_split *split, m3_split_part part, uint64_t *count);
 /** [N+1] training events of the target behavior an item: every event, repeats too, of a user-item pair that is
- * not held out. The popularity baseline ranks by this, ties by the smaller item number. */
+ * not held out. The popularity baseline ranks by this, ties by the lower item number. */
 M3_API const uint32_t *m3_split_item_counts(const m3_split *split);
 /** Items that the sample's user had in the target behavior before this sample, in that order (repeats left out).
  * Full ranking leaves them out; the sample's own item is never among them. */
@@ -242,8 +242,8 @@ M3_API m3_items m3_split_had(const m3_split *split, uint32_t user);
 typedef struct m3_histories m3_histories;
 
 /** Read user_id, item_id, behavior, timestamp rows against an opened set, so that users it never saw can be served.
- * A user of the file stands alone: events that the set has of the same id are not added. Rows whose item or behavior
- * the set does not know are dropped and counted; a user none of whose rows is left stays, with an empty history.
+ * A user of the file is separate: events that the set has of the same id are not added. Rows whose item or behavior
+ * the set does not have are dropped and counted; a user none of whose rows is left stays, with an empty history.
  * The behavior column may be missing when the set has one behavior.
  * @param set      Must outlive the histories.
  * @param reading  Column names, derived behaviors, log; NULL for the defaults.
@@ -272,9 +272,9 @@ typedef struct m3_synth_options {
     uint32_t modalities;  /**< 1, 0..8 */
     uint32_t width;       /**< 32, features a modality */
     uint32_t events;      /**< 24, mean number of genuine shallow events a user, at least 4 */
-    double accidental;    /**< 0.2: share of shallow events that are accidental, 0 <= x <= 0.9 */
-    double feature_noise; /**< 0.2: chance that an item's features are replaced by noise, in each modality; 0..1 */
-    double deepen;        /**< 0.6: chance that a genuine event goes one behavior deeper, 0..1 */
+    double accidental;    /**< 0.2: fraction of shallow events that are accidental, 0 <= x <= 0.9 */
+    double feature_noise; /**< 0.2: probability that an item's features are replaced by noise, in each modality; 0..1 */
+    double deepen;        /**< 0.6: probability that a genuine event goes one behavior deeper, 0..1 */
     uint64_t seed;        /**< 1 */
 } m3_synth_options;
 
@@ -287,7 +287,7 @@ typedef struct m3_synth_options {
 /** Write a source directory for m3_data_import(): interactions.tsv, items.tsv, NAME.npy, NAME.ids.txt; and beside it
  * in truth/: users.tsv (a user's interests), items.tsv (cluster, place in it, whether each modality is noise),
  * interactions.tsv (every event with accidental 0 or 1), NAME.npy (features before the noise).
- * Users have one to three clusters as interests and walk through each of them in small steps; deep events grow from
+ * Users have one to three clusters as interests and move through each of them in small steps; deep events grow from
  * genuine ones and share their timestamp; accidental events are uniform over items. The same options give the
  * same bytes.
  * @param directory  Made when missing; files of these names are replaced.

@@ -141,7 +141,7 @@ static const struct row {
      {.behaviors = only_view, .behavior_count = 1},
      M3_OK,
      M3_DROP_BEHAVIOR,
-     "not asked for",
+     "not wanted",
      1,
      2},
     {"a behavior without events stays and is said",

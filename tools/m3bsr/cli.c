@@ -1,4 +1,4 @@
-/* cli: options by table, errors as sentences and exit statuses, the engine and devices that options ask for. */
+/* cli: options by table, errors as sentences and exit statuses, the engine and devices that options name. */
 #include "tools/m3bsr/cli.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* cli: what the commands of m3bsr share. Each command is one file cmd_NAME.c with one entry. */
+/* cli: what the commands of m3bsr have in common. Each command is one file cmd_NAME.c with one entry. */
 #ifndef M3_TOOLS_CLI_H
 #define M3_TOOLS_CLI_H
 

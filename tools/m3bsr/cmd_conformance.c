@@ -6,7 +6,7 @@
 #include "m3bsr/conformance.h"
 #include "tools/m3bsr/cli.h"
 
-enum { SHOWN_MOST = 10 }; /* findings a file or a layer, without -v */
+enum { MAX_SHOWN = 10 }; /* findings a file or a layer, without -v */
 
 typedef struct check {
     cli c;
@@ -24,11 +24,11 @@ static void worsen(check *k, int status)
 
 static bool may_show(check *k)
 {
-    if (k->c.verbose || k->shown < SHOWN_MOST) {
+    if (k->c.verbose || k->shown < MAX_SHOWN) {
         k->shown++;
         return true;
     }
-    if (k->shown++ == SHOWN_MOST) (void)printf("        … (-v shows all)\n");
+    if (k->shown++ == MAX_SHOWN) (void)printf("        … (-v shows all)\n");
     return false;
 }
 

@@ -2,7 +2,7 @@
  *   m3bsr devices [--json] */
 #include "tools/m3bsr/cli.h"
 
-enum { DEVICES_MOST = 64 };
+enum { MAX_DEVICES = 64 };
 
 static const char *class_name(m3_device_class class)
 {
@@ -68,20 +68,20 @@ int cmd_devices(int argc, char **argv)
 {
     cli c = {0};
     m3_error err = {0};
-    m3_device_entry entries[DEVICES_MOST];
+    m3_device_entry entries[MAX_DEVICES];
     uint32_t count = 0;
     const cli_command command = {.usage = "devices [options]",
                                  .about = "List the devices of all backends: what --backend takes.",
                                  .groups = CLI_PLUGINS};
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
-    for (uint32_t i = 0; i < DEVICES_MOST; i++)
+    for (uint32_t i = 0; i < MAX_DEVICES; i++)
         entries[i].info = (m3_device_info){.size = M3_STRUCT_SIZE(m3_device_info, features)};
     m3_status st = cli_open_engine(&c, &err);
-    if (st == M3_OK) st = m3_engine_devices(c.engine, entries, DEVICES_MOST, &count, &err);
+    if (st == M3_OK) st = m3_engine_devices(c.engine, entries, MAX_DEVICES, &count, &err);
     if (st == M3_OK) {
         if (c.json) (void)printf("{\"devices\": [");
-        for (uint32_t i = 0; i < count && i < DEVICES_MOST; i++) show(&c, &entries[i], i == 0);
+        for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) show(&c, &entries[i], i == 0);
         if (c.json) (void)printf("]}\n");
         if (count == 0 && !c.quiet) (void)fprintf(stderr, "no device; see m3bsr plugins\n");
     }

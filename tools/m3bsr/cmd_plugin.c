@@ -12,7 +12,7 @@
 
 #define MARK "@NAME@"
 
-enum { NAME_MOST = 32 };
+enum { MAX_NAME = 32 };
 
 static const struct pattern {
     const char *path; /* KIND/FILE */
@@ -38,7 +38,7 @@ static const char *file_of(const struct pattern *t, const char *kind)
     return strncmp(t->path, kind, length) == 0 && t->path[length] == '/' ? t->path + length + 1 : NULL;
 }
 
-/* What may be asked. */
+/* Arguments. */
 
 static int check_words(const request *r, const char *verb)
 {
@@ -54,9 +54,9 @@ static int check_words(const request *r, const char *verb)
         return CLI_BAD_INPUT;
     }
     size_t length = strlen(r->name);
-    if (length == 0 || length > NAME_MOST || r->name[strspn(r->name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != 0) {
+    if (length == 0 || length > MAX_NAME || r->name[strspn(r->name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != 0) {
         (void)fprintf(stderr, "error: '%s' cannot name a plugin; give 1 to %d of a-z, 0-9, _ and -\n", r->name,
-                      NAME_MOST);
+                      MAX_NAME);
         return CLI_BAD_INPUT;
     }
     if (strcmp(r->kind, "backend") == 0 && strcmp(r->name, "auto") == 0) {
@@ -122,8 +122,8 @@ static m3_status write_file(const request *r, const char *file, const unsigned c
     return st;
 }
 
-/* Give the draft its name. An empty folder, which nobody else can have made, is the claim to it; the draft replaces it
- * in one step. */
+/* Give the draft its name. An empty folder, which no other process can have made, is the claim to it; the draft
+ * replaces it in one step. */
 static m3_status publish(const request *r, m3_error *err)
 {
     if (mkdir(r->folder, 0777) != 0) {
@@ -148,7 +148,7 @@ static void discard(const request *r)
 
 static m3_status write_folder(request *r, m3_error *err)
 {
-    char draft[NAME_MOST + 32];
+    char draft[MAX_NAME + 32];
     m3_status st;
     (void)snprintf(draft, sizeof draft, ".%s.%ld", r->name, (long)getpid());
     if ((st = join(r->folder, r->out, r->name, err)) != M3_OK) return st;
@@ -221,8 +221,7 @@ int cmd_plugin(int argc, char **argv)
     if (st == M3_OK) st = write_folder(&r, &err);
     if (st == M3_OK && c.json) print_json(&r);
     if (st == M3_OK && !c.json) print_text(&r);
-    if (st == M3_OK && !c.quiet)
-        (void)fprintf(stderr, "%s/README.md tells how to build, load and prove it\n", r.folder);
+    if (st == M3_OK && !c.quiet) (void)fprintf(stderr, "%s/README.md says how to build, load and check it\n", r.folder);
     cli_close(&c);
     return st == M3_OK ? CLI_DONE : cli_report(&err);
 }

@@ -7,7 +7,7 @@
 #include "m3bsr/serve.h"
 #include "tools/m3bsr/cli.h"
 
-enum { AT_ONCE = 1024 }; /* users asked for in one call */
+enum { AT_ONCE = 1024 }; /* users of one call */
 
 typedef struct request {
     cli c;
@@ -68,11 +68,11 @@ static m3_status read_file(request *r, const char *path, m3_error *err)
 {
     m3_status st = M3_OK;
     char *line = NULL;
-    size_t room = 0;
+    size_t capacity = 0;
     static const char byte_order_mark[] = "\xef\xbb\xbf";
     FILE *file = fopen(path, "rbe");
     if (file == NULL) return M3_FAIL(err, M3_ERR_INVALID, path, "cannot be opened: %s", strerror(errno));
-    for (size_t mark = strlen(byte_order_mark); st == M3_OK && getline(&line, &room, file) > 0; mark = 0) {
+    for (size_t mark = strlen(byte_order_mark); st == M3_OK && getline(&line, &capacity, file) > 0; mark = 0) {
         const char *id = strncmp(line, byte_order_mark, mark) == 0 ? line + mark : line;
         line[strcspn(line, "\r\n")] = '\0';
         if (id[0] != '\0') st = find_user(r, id, err);
@@ -208,7 +208,7 @@ static int check_usage(request *r)
         return CLI_BAD_INPUT;
     }
     if (r->top == 0) {
-        (void)fprintf(stderr, "error: --top cannot be '0'; ask for one item or more\n");
+        (void)fprintf(stderr, "error: --top cannot be '0'; give 1 or more\n");
         return CLI_BAD_INPUT;
     }
     int found = -1;

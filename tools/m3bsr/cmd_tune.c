@@ -28,7 +28,7 @@ static m3_status tune(cli *c, m3_tune_options *options, m3_settings **settings, 
     m3_status st;
     m3_tuning tuning = {.size = M3_STRUCT_SIZE(m3_tuning, path)};
     if (c->device_option.count == CLI_MAX_LIST)
-        return M3_FAIL(err, M3_ERR_INVALID, "--device-option", "is given %d times, which leaves no room for tune=yes",
+        return M3_FAIL(err, M3_ERR_INVALID, "--device-option", "is given %d times, which leaves none for tune=yes",
                        CLI_MAX_LIST);
     static char option[] = "tune=yes";
     c->device_option.at[c->device_option.count++] = option;
