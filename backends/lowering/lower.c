@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backends/lowering/custom.h"
 #include "backends/lowering/ops/list.h"
 
 enum { MAX_ELEMENTS = INT32_MAX }; /* kernels index with 32 bits */
@@ -41,6 +42,8 @@ static m3_status check_tensor(const lower_traits *traits, const m3_node *node, c
 
 m3_status lower_supports(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
+    const m3_kernel_desc *kernel = lower_custom_kernel(traits, node);
+    if (kernel != NULL) return lower_custom_supports(traits, kernel, node, why);
     const lower_op *op = lower_op_find(node->op->name);
     if (op == NULL)
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "there is no kernel for it%s",
@@ -56,16 +59,19 @@ m3_status lower_supports(const lower_traits *traits, const m3_node *node, m3_err
 /* Lowering. */
 
 m3_status lower_program(lower_list *l, const m3_host *host, const lower_traits *traits, const m3_program *program,
-                        uint32_t alignment, bool (*leave)(const m3_node *node), m3_error *err)
+                        uint32_t alignment, m3_error *err)
 {
     *l = (lower_list){.host = host, .traits = traits, .program = program, .alignment = alignment};
     for (uint32_t i = 0; i < program->node_count && !failed(l); i++) {
         const m3_node *node = program->nodes[i];
-        if (leave != NULL && leave(node)) continue;
+        const m3_kernel_desc *kernel = lower_custom_kernel(traits, node);
         if (lower_supports(traits, node, &l->error) != M3_OK) break;
         l->node = i;
         l->scratch_at = 0;
-        lower_op_find(node->op->name)->lower(l, node);
+        if (kernel != NULL)
+            lower_custom(l, kernel, node);
+        else
+            lower_op_find(node->op->name)->lower(l, node);
     }
     if (!failed(l)) return M3_OK;
     if (err != NULL && err->code == M3_OK) *err = l->error;

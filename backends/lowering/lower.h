@@ -30,6 +30,14 @@ enum { LOWER_MAX_BUFFERS = 16, LOWER_MAX_WORDS = 32, LOWER_MAX_CONSTANTS = 16 };
 
 typedef struct lower_tuning lower_tuning; /* tuning.h */
 
+/* What kernels that custom ops bring may be like. */
+typedef struct lower_custom_limits {
+    const char *language;     /* of m3_kernel_desc; NULL: the backend takes none */
+    uint64_t group_items;     /* work-items of a workgroup */
+    uint64_t group_extent[3]; /* along each axis */
+    uint32_t group_count[3];  /* workgroups along each axis */
+} lower_custom_limits;
+
 /* What lowering asks of a device. */
 typedef struct lower_traits {
     uint32_t lanes;            /* items of one group that work on a row together; 1: a processor, whose items take whole
@@ -49,6 +57,7 @@ typedef struct lower_traits {
     bool clblast;               /* the backend runs source "clblast", entry "gemm", by a call of that library: constants
                                    TRANSPOSE_A, TRANSPOSE_B; buffers a, b, c; words m, n, k, lda, ldb, ldc, strides and
                                    first elements of a, b, c, number of products. Geometry means nothing there */
+    lower_custom_limits custom;
 } lower_traits;
 
 /* Memory as a dispatch sees it. */
@@ -75,7 +84,7 @@ typedef struct lower_list lower_list;
 
 typedef struct lower_dispatch {
     lower_list *list;
-    const char *source, *entry; /* static */
+    const char *source, *entry; /* static; without a source, of the kernel that the node's op brings (custom.h) */
     uint32_t node;              /* index in the program */
     uint32_t constant_count, buffer_count, word_count;
     lower_constant_value constants[LOWER_MAX_CONSTANTS];
@@ -112,11 +121,10 @@ typedef struct lower_op {
 /* Can a node be lowered for the device? Any thread. */
 m3_status lower_supports(const lower_traits *traits, const m3_node *node, m3_error *why);
 
-/* Lower every node of a program but those that `leave` names, which the backend runs by itself (NULL: none). On success
- * list->dispatches is complete and must be freed with lower_list_fini, which also takes a zeroed list or a failed one.
- */
+/* Lower every node of a program. On success list->dispatches is complete, in the order of nodes, and must be freed with
+ * lower_list_fini, which also takes a zeroed list or a failed one. */
 m3_status lower_program(lower_list *l, const m3_host *host, const lower_traits *traits, const m3_program *program,
-                        uint32_t alignment, bool (*leave)(const m3_node *node), m3_error *err);
+                        uint32_t alignment, m3_error *err);
 void lower_list_fini(lower_list *l);
 
 /* Writing a dispatch. None fails: the list keeps the first error. */

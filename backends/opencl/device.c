@@ -34,8 +34,12 @@ static void query_traits(m3_device_impl *d)
     const bool processor = (opencl_info_number(cl, d->id, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_CPU) != 0;
     size_t sizes[16] = {0};
     if (cl->GetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof sizes, sizes, NULL) != CL_SUCCESS) sizes[0] = 1;
-    d->max_group_items = largest_group > 0 ? largest_group : 1;
-    for (int i = 0; i < 3; i++) d->max_group_extent[i] = sizes[i] > 0 ? sizes[i] : 1;
+    t->custom.language = "opencl-c";
+    t->custom.group_items = largest_group > 0 ? largest_group : 1;
+    for (int i = 0; i < 3; i++) {
+        t->custom.group_extent[i] = sizes[i] > 0 ? sizes[i] : 1;
+        t->custom.group_count[i] = UINT32_MAX;
+    }
     t->largest_group = least(largest_group, sizes[0] < UINT32_MAX ? sizes[0] : UINT32_MAX);
     for (int i = 0; i < 3; i++) t->largest_count[i] = INT32_MAX / t->largest_group;
     t->units = units > 0 && units < UINT32_MAX ? (uint32_t)units : 1;

@@ -20,8 +20,7 @@ struct m3_device_impl {
     lower_traits traits;
     uint32_t alignment; /* of tensors, in bytes */
     uint64_t memory_total, largest_buffer;
-    uint64_t max_group_items, max_group_extent[3]; /* work-items of a group: in all, and along each axis */
-    char *refused;                                 /* option refuse: names joined by '+', or NULL */
+    char *refused;       /* option refuse: names joined by '+', or NULL */
     uint64_t fail_after; /* option fail_after: submits until the device is lost; UINT64_MAX: never */
     uint64_t submits;
     opencl_clblast *clblast; /* or NULL */

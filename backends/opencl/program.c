@@ -1,5 +1,4 @@
-/* program: nodes become dispatches (backends/lowering), and dispatches become kernels whose arguments are set. Custom
- * ops that bring a kernel in OpenCL C have a launch of their own, in the place of their node. */
+/* program: nodes become dispatches (backends/lowering), and dispatches become kernels with their arguments set. */
 #include "backends/opencl/program.h"
 #include "backends/host/checks.h"
 #include "backends/lowering/lower.h"
@@ -20,7 +19,6 @@ m3_status opencl_program_supports(m3_device_impl *device, const m3_node *node, m
 {
     const m3_status st = host_check_refused(device->refused, node->op, why);
     if (st != M3_OK) return st;
-    if (opencl_custom_kernel(node) != NULL) return opencl_custom_supports(device, node, why);
     return lower_supports(&device->traits, node, why);
 }
 
@@ -88,8 +86,8 @@ static void prepare_gemm(const m3_exec_impl *exec, m3_buffer *const *buffers, co
     launch->gemm = opencl_gemm_from(d, memory, offset);
 }
 
-static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_buffer *const *buffers,
-                         const lower_dispatch *d, opencl_launch *launch, m3_error *err)
+static m3_status prepare(m3_device_impl *device, m3_exec_impl *exec, m3_buffer *const *buffers, const lower_dispatch *d,
+                         opencl_launch *launch, m3_error *err)
 {
     char options[768];
     const char *op = d->list->program->nodes[d->node]->op->name;
@@ -98,6 +96,10 @@ static m3_status prepare(m3_device_impl *device, const m3_exec_impl *exec, m3_bu
     for (int i = 0; i < 3; i++) {
         launch->local[i] = d->group[i];
         launch->global[i] = (size_t)d->group[i] * d->count[i];
+    }
+    if (d->source == NULL) {
+        const m3_status st = opencl_custom_bind(device, exec, buffers, d, &launch->kernel, err);
+        return st == M3_OK ? opencl_group_fit(device, launch, d->any_group, op, err) : st;
     }
     if (strcmp(d->source, "clblast") == 0) {
         prepare_gemm(exec, buffers, d, launch);
@@ -126,26 +128,14 @@ static m3_status make_memory(m3_device_impl *device, m3_exec_impl *exec, const l
     return code == CL_SUCCESS ? M3_OK : opencl_device_lose(device, "an upload", code, err);
 }
 
-/* Launches in the order of nodes; those of custom ops are not among the dispatches. */
-static m3_status make_launches(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
-                               m3_exec_impl *exec, const lower_list *list, m3_error *err)
+static m3_status make_launches(m3_device_impl *device, m3_buffer *const *buffers, m3_exec_impl *exec,
+                               const lower_list *list, m3_error *err)
 {
     m3_status st = M3_OK;
-    uint32_t next = 0;
-    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
-        const m3_node *node = program->nodes[i];
-        if (opencl_custom_kernel(node) != NULL) {
-            opencl_launch *launch = &exec->launches[exec->count++];
-            launch->node = i;
-            st = opencl_custom_launch(device, program, buffers, node, exec, launch, err);
-            if (st == M3_OK && launch->kernel == NULL) exec->count--; /* nothing to do */
-            continue;
-        }
-        for (; next < list->count && list->dispatches[next].node == i && st == M3_OK; next++) {
-            const lower_dispatch *d = &list->dispatches[next];
-            if (d->count[0] == 0 || d->count[1] == 0 || d->count[2] == 0) continue;
-            st = prepare(device, exec, buffers, d, &exec->launches[exec->count++], err);
-        }
+    for (uint32_t i = 0; i < list->count && st == M3_OK; i++) {
+        const lower_dispatch *d = &list->dispatches[i];
+        if (d->count[0] == 0 || d->count[1] == 0 || d->count[2] == 0) continue;
+        st = prepare(device, exec, buffers, d, &exec->launches[exec->count++], err);
     }
     return st;
 }
@@ -159,40 +149,33 @@ static m3_status check_buffers(const m3_program *program, m3_buffer *const *buff
     return M3_OK;
 }
 
-static bool is_custom(const m3_node *node)
-{
-    return opencl_custom_kernel(node) != NULL;
-}
-
 m3_status opencl_program_compile(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
                                  m3_buffer *const *buffers, m3_exec_impl **exec, m3_error *err)
 {
     const m3_host *host = device->host;
     lower_list list = {0};
-    uint32_t custom = 0, parts = 0;
+    uint32_t parts = 0;
     *exec = NULL;
     m3_exec_impl *e = host->allocate(host->user, 1, sizeof *e);
     if (e == NULL) return M3_FAIL_MEMORY(err, program->name, sizeof *e);
     m3_status st = opencl_device_check(device, err);
     if (st == M3_OK) st = check_buffers(program, buffers, err);
-    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
+    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++)
         st = opencl_program_supports(device, program->nodes[i], err);
-        if (opencl_custom_kernel(program->nodes[i]) == NULL) continue;
-        custom++;
-        parts += opencl_custom_buffers(program->nodes[i]);
-    }
-    if (st == M3_OK) st = lower_program(&list, host, traits, program, device->alignment, is_custom, err);
+    if (st == M3_OK) st = lower_program(&list, host, traits, program, device->alignment, err);
     if (st != M3_OK) goto done;
+    for (uint32_t i = 0; i < list.count; i++)
+        if (list.dispatches[i].source == NULL) parts += list.dispatches[i].buffer_count;
     e->node_count = program->node_count;
-    e->launches = host->allocate(host->user, (size_t)list.count + custom + 1, sizeof *e->launches);
+    e->launches = host->allocate(host->user, (size_t)list.count + 1, sizeof *e->launches);
     e->time_ns = host->allocate(host->user, (size_t)program->node_count + 1, sizeof *e->time_ns);
     e->parts = host->allocate(host->user, (size_t)parts + 1, sizeof(cl_mem));
     if (e->launches == NULL || e->time_ns == NULL || e->parts == NULL) {
-        st = M3_FAIL_MEMORY(err, program->name, (list.count + custom) * sizeof *e->launches);
+        st = M3_FAIL_MEMORY(err, program->name, list.count * sizeof *e->launches);
         goto done;
     }
     st = make_memory(device, e, &list, err);
-    if (st == M3_OK) st = make_launches(device, program, buffers, e, &list, err);
+    if (st == M3_OK) st = make_launches(device, buffers, e, &list, err);
 done:
     lower_list_fini(&list);
     if (st == M3_OK)

@@ -47,6 +47,12 @@ static void query_traits(m3_device_impl *d)
     t->simulated = software ? d->adapter->subgroup : 0;
     t->local_bytes = limits->maxComputeSharedMemorySize;
     t->largest_binding = limits->maxStorageBufferRange;
+    t->custom.language = "spirv";
+    t->custom.group_items = limits->maxComputeWorkGroupInvocations;
+    for (int i = 0; i < 3; i++) {
+        t->custom.group_extent[i] = limits->maxComputeWorkGroupSize[i];
+        t->custom.group_count[i] = t->largest_count[i];
+    }
 }
 
 /* What the kernels cannot do without. */

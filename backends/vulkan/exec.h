@@ -16,8 +16,6 @@ typedef struct vulkan_step {
 
 struct m3_exec_impl {
     lower_list list;
-    lower_dispatch *custom; /* dispatches of kernels that custom ops bring */
-    uint32_t custom_count;
     uint32_t node_count, segment_count, step_count, levels, range_count;
     m3_buffer **buffers;  /* of the segments, then scratch and table; NULL where there is none */
     vulkan_step *steps;   /* in the order of the program */

@@ -21,7 +21,7 @@ static m3_status measure(m3_device_impl *device, m3_buffer *y, uint64_t groups, 
     uint64_t value = 0;
     m3_exec_impl *exec = host->allocate(host->user, 1, sizeof *exec);
     if (exec == NULL) return M3_FAIL_MEMORY(err, "measure", sizeof *exec);
-    m3_status st = lower_program(&exec->list, host, &device->traits, &program, device->alignment, NULL, err);
+    m3_status st = lower_program(&exec->list, host, &device->traits, &program, device->alignment, err);
     if (st == M3_OK) {
         lower_dispatch *d = lower_begin(&exec->list, "measure", "peak");
         lower_bind(d, lower_segment(&exec->list, 0), false, true);

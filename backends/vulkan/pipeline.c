@@ -1,8 +1,9 @@
 /* pipeline: one for each module, constants and group size, kept by the device. Set 0 has the buffers as bindings 0, 1,
- * …; words are push constants; specialisation constants 0 to 2 are the group size and the others follow from 3. */
+ * …; words are push constants; specialisation constants 0 to 2 are the workgroup size and the others follow from 3. A
+ * module of a custom op that fixes its own workgroup size must say the same in m3_kernel_desc.local. */
 #include "backends/vulkan/pipeline.h"
+#include "backends/lowering/custom.h"
 #include "backends/lowering/lower.h"
-#include "backends/vulkan/custom.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/failure.h"
 #include "backends/vulkan/hash.h"
@@ -105,8 +106,8 @@ static m3_status get(m3_device_impl *device, const lower_dispatch *d, const vulk
     return M3_OK;
 }
 
-m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
-                              m3_error *err)
+static m3_status get_ours(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
+                          m3_error *err)
 {
     const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
     if (shader == NULL)
@@ -119,16 +120,23 @@ m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, c
 }
 
 /* By its content: the code may go away with its program, and other code may take its place. */
-m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d, const m3_node *node,
-                                 const vulkan_pipeline **pipeline, m3_error *err)
+static m3_status get_custom(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
+                            m3_error *err)
 {
-    const m3_kernel_desc *desc = vulkan_custom_kernel(node);
+    const m3_node *node = d->list->program->nodes[d->node];
+    const m3_kernel_desc *desc = lower_custom_kernel(&device->traits, node);
     char what[WHAT_BYTES];
     (void)snprintf(what, sizeof what, "the pipeline of the kernel of op '%s', entry '%s'", node->op->name, desc->entry);
     const uint64_t hash = vulkan_hash(VULKAN_HASH_START, desc->code, (size_t)desc->code_bytes);
     const vulkan_module code = {desc->code, (size_t)desc->code_bytes, desc->entry, what,
                                 vulkan_hash(hash, desc->entry, strlen(desc->entry))};
     return get(device, d, &code, pipeline, err);
+}
+
+m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
+                              m3_error *err)
+{
+    return d->source != NULL ? get_ours(device, d, pipeline, err) : get_custom(device, d, pipeline, err);
 }
 
 void vulkan_pipelines_free(m3_device_impl *device)

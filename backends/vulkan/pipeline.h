@@ -22,12 +22,9 @@ typedef struct vulkan_pipeline {
     struct vulkan_pipeline *next;
 } vulkan_pipeline;
 
-/* The pipeline of a dispatch, borrowed. */
+/* The pipeline of a dispatch, borrowed. Its module is one of ours, or that of the custom op it is of. */
 m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
                               m3_error *err);
-/* With a module that is not one of ours, but a custom op's. */
-m3_status vulkan_pipeline_custom(m3_device_impl *device, const lower_dispatch *d, const m3_node *node,
-                                 const vulkan_pipeline **pipeline, m3_error *err);
 void vulkan_pipelines_free(m3_device_impl *device);
 
 #endif

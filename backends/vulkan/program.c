@@ -4,7 +4,6 @@
 #include "backends/host/checks.h"
 #include "backends/lowering/lower.h"
 #include "backends/vulkan/buffer.h"
-#include "backends/vulkan/custom.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/exec.h"
 #include "backends/vulkan/failure.h"
@@ -23,54 +22,7 @@ m3_status vulkan_program_supports(m3_device_impl *device, const m3_node *node, m
 {
     const m3_status st = host_check_refused(device->refused, node->op, why);
     if (st != M3_OK) return st;
-    return vulkan_custom_kernel(node) != NULL ? vulkan_custom_supports(device, node, why)
-                                              : lower_supports(&device->traits, node, why);
-}
-
-/* Dispatches. */
-
-static bool is_custom(const m3_node *node)
-{
-    return vulkan_custom_kernel(node) != NULL;
-}
-
-static m3_status lower(m3_device_impl *device, const lower_traits *traits, const m3_program *program,
-                       m3_exec_impl *exec, m3_error *err)
-{
-    const m3_host *host = device->host;
-    m3_status st = M3_OK;
-    uint32_t custom = 0;
-    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
-        st = vulkan_program_supports(device, program->nodes[i], err);
-        custom += is_custom(program->nodes[i]);
-    }
-    if (st != M3_OK) return st;
-    st = lower_program(&exec->list, host, traits, program, device->alignment, is_custom, err);
-    if (st != M3_OK || custom == 0) return st;
-    exec->custom = host->allocate(host->user, custom, sizeof *exec->custom);
-    if (exec->custom == NULL) return M3_FAIL_MEMORY(err, program->name, custom * sizeof *exec->custom);
-    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++)
-        if (is_custom(program->nodes[i]))
-            st = vulkan_custom_dispatch(device, &exec->list, program->nodes[i], i, &exec->custom[exec->custom_count++],
-                                        err);
-    return st;
-}
-
-static bool launches(const lower_dispatch *d)
-{
-    return d->count[0] != 0 && d->count[1] != 0 && d->count[2] != 0;
-}
-
-/* Steps in the order of nodes; the two lists have no node in common. */
-static void merge(m3_exec_impl *exec)
-{
-    uint32_t a = 0, b = 0;
-    while (a < exec->list.count || b < exec->custom_count) {
-        const bool custom =
-            a == exec->list.count || (b < exec->custom_count && exec->custom[b].node < exec->list.dispatches[a].node);
-        lower_dispatch *d = custom ? &exec->custom[b++] : &exec->list.dispatches[a++];
-        if (launches(d)) exec->steps[exec->step_count++].dispatch = d;
-    }
+    return lower_supports(&device->traits, node, why);
 }
 
 /* Nodes use the ranges of a larger scratch buffer in rotation, so that neighbours do not wait for each other's memory.
@@ -110,7 +62,7 @@ static uint64_t spread_scratch(const m3_device_impl *device, m3_exec_impl *exec)
 static m3_status allocate(m3_device_impl *device, const m3_program *program, m3_exec_impl *exec, m3_error *err)
 {
     const m3_host *host = device->host;
-    const size_t steps = (size_t)exec->list.count + exec->custom_count + 1;
+    const size_t steps = (size_t)exec->list.count + 1;
     const size_t buffers = (size_t)program->segment_count + 2, nodes = (size_t)program->node_count + 1;
     exec->node_count = program->node_count;
     exec->segment_count = program->segment_count;
@@ -120,7 +72,10 @@ static m3_status allocate(m3_device_impl *device, const m3_program *program, m3_
     exec->ticks = host->allocate(host->user, nodes, 4 * sizeof *exec->ticks);
     if (exec->buffers == NULL || exec->steps == NULL || exec->sorted == NULL || exec->ticks == NULL)
         return M3_FAIL_MEMORY(err, program->name, steps * sizeof *exec->steps);
-    merge(exec);
+    for (uint32_t i = 0; i < exec->list.count; i++) {
+        lower_dispatch *d = &exec->list.dispatches[i];
+        if (d->count[0] != 0 && d->count[1] != 0 && d->count[2] != 0) exec->steps[exec->step_count++].dispatch = d;
+    }
     for (uint32_t i = 0; i < exec->step_count; i++) exec->range_count += exec->steps[i].dispatch->buffer_count;
     const size_t ranges = (size_t)exec->range_count + 1;
     exec->ranges = host->allocate(host->user, ranges, sizeof *exec->ranges);
@@ -175,7 +130,7 @@ static m3_status write_set(m3_device_impl *device, const m3_exec_impl *exec, con
     return M3_OK;
 }
 
-static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_exec_impl *exec, m3_error *err)
+static m3_status prepare(m3_device_impl *device, m3_exec_impl *exec, m3_error *err)
 {
     const VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, exec->range_count + 1};
     const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
@@ -187,8 +142,7 @@ static m3_status prepare(m3_device_impl *device, const m3_program *program, m3_e
     for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
         vulkan_step *step = &exec->steps[i];
         const lower_dispatch *d = step->dispatch;
-        st = d->source != NULL ? vulkan_pipeline_get(device, d, &step->pipeline, err)
-                               : vulkan_pipeline_custom(device, d, program->nodes[d->node], &step->pipeline, err);
+        st = vulkan_pipeline_get(device, d, &step->pipeline, err);
         if (st != M3_OK) break;
         const VkDescriptorSetAllocateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                                  .descriptorPool = exec->descriptors,
@@ -227,7 +181,7 @@ m3_status vulkan_program_compile_list(m3_device_impl *device, const m3_program *
     m3_status st;
     if ((st = allocate(device, program, exec, err)) != M3_OK) return st;
     if ((st = make_buffers(device, buffers, exec, err)) != M3_OK) return st;
-    if ((st = prepare(device, program, exec, err)) != M3_OK) return st;
+    if ((st = prepare(device, exec, err)) != M3_OK) return st;
     if ((st = order(device, exec, err)) != M3_OK) return st;
     if ((st = vulkan_exec_record(device, exec, err)) != M3_OK) return st;
     return vulkan_device_check(device, err); /* a message of the validation layer */
@@ -245,7 +199,10 @@ m3_status vulkan_program_compile(m3_device_impl *device, const lower_traits *tra
                            buffers[i] == NULL ? 0ull : (unsigned long long)buffers[i]->bytes);
     m3_exec_impl *made = host->allocate(host->user, 1, sizeof *made);
     if (made == NULL) return M3_FAIL_MEMORY(err, program->name, sizeof *made);
-    m3_status st = lower(device, traits, program, made, err);
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++)
+        st = vulkan_program_supports(device, program->nodes[i], err);
+    if (st == M3_OK) st = lower_program(&made->list, host, traits, program, device->alignment, err);
     if (st == M3_OK) st = vulkan_program_compile_list(device, program, buffers, made, err);
     if (st == M3_OK)
         *exec = made;
@@ -265,7 +222,7 @@ void vulkan_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     vulkan_buffer_free(device, exec->scratch);
     vulkan_buffer_free(device, exec->table);
     lower_list_fini(&exec->list);
-    void *blocks[] = {exec->custom, (void *)exec->buffers, exec->steps, (void *)exec->sorted,
-                      exec->ranges, exec->barriers,        exec->ticks, exec};
+    void *blocks[] = {(void *)exec->buffers, exec->steps, (void *)exec->sorted, exec->ranges, exec->barriers,
+                      exec->ticks,           exec};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) host->release(host->user, blocks[i]);
 }

@@ -162,7 +162,7 @@ static bool is_wanted(const lower_traits *traits, const m3_case *c, uint32_t eno
     bool wanted = false;
     make_node(c, &n);
     make_apart(&a, &n);
-    if (lower_program(&list, &with.r.host, traits, &a.program, with.r.device->alignment, NULL, &err) != M3_OK)
+    if (lower_program(&list, &with.r.host, traits, &a.program, with.r.device->alignment, &err) != M3_OK)
         fail_msg("%s: %s", c->name, err.message);
     for (uint32_t i = 0; i < list.count; i++) {
         name_variant(&list.dispatches[i], key);

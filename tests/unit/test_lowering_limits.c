@@ -344,7 +344,7 @@ static void lowers(void **state)
     m3_error err = {0};
     single s;
     single_init(&s, row);
-    assert_int_equal(lower_program(&list, &host, row->traits, &s.program, 256, NULL, &err), row->want);
+    assert_int_equal(lower_program(&list, &host, row->traits, &s.program, 256, &err), row->want);
     if (row->want != M3_OK) {
         assert_non_null(strstr(err.message, row->says));
     } else {

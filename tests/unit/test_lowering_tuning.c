@@ -241,7 +241,7 @@ static m3_status time_way(void *user, const lower_traits *traits, const m3_progr
     stopwatch *w = user;
     lower_list list = {0};
     assert_int_equal(program->node_count, 1);
-    assert_int_equal(lower_program(&list, w->host, traits, program, 256, NULL, err), M3_OK);
+    assert_int_equal(lower_program(&list, w->host, traits, program, 256, err), M3_OK);
     for (uint32_t i = 0; i < list.count; i++)
         for (uint32_t j = 0; j < list.dispatches[i].buffer_count; j++)
             if (list.dispatches[i].buffers[j].memory == LOWER_SEGMENT)
@@ -380,7 +380,7 @@ static void the_tuned_way_is_taken_and_an_unknown_one_is_not(void **state)
         assert_int_equal(lower_tuning_create(&host, "k", &t, &err), M3_OK);
         assert_int_equal(lower_tuning_put(t, class_text, rows[i].way, 1, &err), M3_OK);
         traits.tuning = t;
-        assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, NULL, &err), M3_OK);
+        assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, &err), M3_OK);
         assert_int_equal(constant(&list.dispatches[0], "ROWS"), rows[i].rows);
         lower_list_fini(&list);
         lower_tuning_free(t);
@@ -406,7 +406,7 @@ static void a_library_is_called_where_the_device_has_it(void **state)
     assert_int_equal(lower_tuning_create(&host, "k", &t, &err), M3_OK);
     assert_int_equal(lower_tuning_put(t, class_text, "clblast", 1, &err), M3_OK);
     traits.tuning = t;
-    assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, NULL, &err), M3_OK);
+    assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, &err), M3_OK);
     assert_int_equal(list.count, 1);
     assert_string_equal(list.dispatches[0].source, "clblast");
     static const uint32_t words[] = {65, 17, 40, 65, 17, 17, 65 * 40, 40 * 17, 65 * 17, 0, 0, 0, 3};
@@ -442,7 +442,7 @@ static void every_way_stays_within_the_device(void **state)
             assert_int_equal(lower_tuning_create(&host, "k", &t, &err), M3_OK);
             assert_int_equal(lower_tuning_put(t, class_text, names[j], 1, &err), M3_OK);
             traits.tuning = t;
-            assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, NULL, &err), M3_OK);
+            assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, &err), M3_OK);
             assert_true(list.count > 0); /* lowering itself checks groups and counts */
             assert_true(list.scratch_bytes <= traits.largest_binding);
             if (traits.lanes == 1) {
@@ -505,7 +505,7 @@ static void a_processor_keeps_no_more_than_fits(void **state)
             lower_list list = {0};
             m3_error err = {0};
             traits.way = count > 0 ? names[j] : NULL;
-            assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, NULL, &err), M3_OK);
+            assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, &err), M3_OK);
             expect_kept(&list.dispatches[0], &traits);
             lower_list_fini(&list);
         }

@@ -519,9 +519,9 @@ static void a_group_that_is_too_large_names_both_figures(void **state)
     const struct {
         uint32_t local[3];
         const char *says;
-    } bad[] = {{{1, 1, 1 << 20}, "1048576 items along axis 2, the device takes "},
-               {{1, 1 << 20, 1}, "1048576 items along axis 1, the device takes "},
-               {{64, 64, 64}, "262144 items, the device takes "}};
+    } bad[] = {{{1, 1, 1 << 20}, "1048576 work-items along z, the device takes "},
+               {{1, 1 << 20, 1}, "1048576 work-items along y, the device takes "},
+               {{64, 64, 64}, "64 x 64 x 64 work-items, the device takes "}};
     rig r;
     open_with(&r, NULL, NULL);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
