@@ -47,7 +47,7 @@ static const char *find_contract(const char *name)
     return text != NULL ? text : "";
 }
 
-/* What the compiler said, as far as it fits into a message; all of it goes to the log. */
+/* The compiler's log, as far as it fits into a message; all of it goes to the log of the host. */
 static m3_status build_failed(m3_device_impl *device, cl_program program, const char *name, const char *options,
                               cl_int code, m3_error *err)
 {
@@ -144,7 +144,7 @@ static opencl_program *keep_program(m3_device_impl *device, const char *name, co
     return p;
 }
 
-static void tell(m3_device_impl *device, const char *name, const char *options, const char *how, uint64_t start)
+static void log_build(m3_device_impl *device, const char *name, const char *options, const char *how, uint64_t start)
 {
     char line[1280];
     (void)snprintf(line, sizeof line, "opencl: %s %s in %.1f ms (%s)", name, how, 1e3 * lower_seconds_since(start),
@@ -165,11 +165,11 @@ static m3_status program_of(m3_device_impl *device, const char *name, const char
     const uint64_t start = lower_now_ns();
     program = from_cache(device, key);
     if (program != NULL) {
-        tell(device, name, options, "taken from the cache", start);
+        log_build(device, name, options, "taken from the cache", start);
     } else {
         m3_status st = from_source(device, name, texts, count, options, &program, err);
         if (st != M3_OK) return st;
-        tell(device, name, options, "built", start);
+        log_build(device, name, options, "built", start);
         to_cache(device, key, program);
     }
     *found = keep_program(device, name, options, program, err);
@@ -204,7 +204,7 @@ m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const
 m3_status opencl_kernel_create_from_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
                                          cl_kernel *kernel, m3_error *err)
 {
-    char options[64]; /* two ops of a name are told apart by their texts */
+    char options[64]; /* distinguishes two ops of one name by their texts */
     opencl_program *program = NULL;
     const opencl_key key = opencl_cache_key(device, &text, 1);
     (void)snprintf(options, sizeof options, "%s-DTEXT_%016llx ", standard, (unsigned long long)key.hash[0]);

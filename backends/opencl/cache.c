@@ -21,7 +21,7 @@ enum { MAGIC = sizeof magic - 1, HEAD = MAGIC + 32, PATH_BYTES = 4096 };
 opencl_key opencl_cache_key(m3_device_impl *device, const char *const *texts, uint32_t count)
 {
     opencl_key key = {{0, 0}};
-    XXH3_state_t state; /* here, since a key that could not be had would be one that all sources share */
+    XXH3_state_t state; /* not allocated: a failed allocation would give all sources one key */
     XXH3_INITSTATE(&state);
     (void)XXH3_128bits_reset(&state);
     const cl_device_info about[] = {CL_DEVICE_NAME, CL_DEVICE_VENDOR, CL_DEVICE_VERSION, CL_DRIVER_VERSION};
@@ -39,7 +39,7 @@ opencl_key opencl_cache_key(m3_device_impl *device, const char *const *texts, ui
     return key;
 }
 
-/* None where nothing is kept. */
+/* False where nothing is kept. */
 static bool path_of(const m3_device_impl *device, opencl_key key, const char *tail, char path[PATH_BYTES])
 {
     if (!device->cache || device->host->cache_path == NULL) return false;

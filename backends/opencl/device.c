@@ -1,4 +1,4 @@
-/* device: a context and a queue, and what lowering may ask of the device. */
+/* device: opening, and the traits by which nodes are lowered. */
 #include "backends/opencl/device.h"
 #include "backends/lowering/lower.h"
 #include "backends/lowering/tuning.h"
@@ -19,12 +19,12 @@ static uint32_t largest_power(uint64_t x)
     return power;
 }
 
-static uint32_t least(uint64_t a, uint64_t b)
+static uint32_t min_power(uint64_t a, uint64_t b)
 {
     return largest_power(a < b ? a : b);
 }
 
-/* A processor's items take whole rows in vectors; a GPU's share rows, and neighbours touch neighbouring words. */
+/* A processor's work-items take whole rows in vectors; a GPU's share rows, and neighbours access neighbouring words. */
 static void query_traits(m3_device_impl *d)
 {
     const opencl_api *cl = d->cl;
@@ -40,15 +40,15 @@ static void query_traits(m3_device_impl *d)
         t->custom.group_extent[i] = sizes[i] > 0 ? sizes[i] : 1;
         t->custom.group_count[i] = UINT32_MAX;
     }
-    t->largest_group = least(largest_group, sizes[0] < UINT32_MAX ? sizes[0] : UINT32_MAX);
+    t->largest_group = min_power(largest_group, sizes[0] < UINT32_MAX ? sizes[0] : UINT32_MAX);
     for (int i = 0; i < 3; i++) t->largest_count[i] = INT32_MAX / t->largest_group;
     t->units = units > 0 && units < UINT32_MAX ? (uint32_t)units : 1;
     t->local_bytes = opencl_info_number(cl, d->id, CL_DEVICE_LOCAL_MEM_SIZE);
     t->largest_binding = d->largest_buffer;
-    t->lanes = processor ? 1 : least(32, t->largest_group);
-    t->vector = processor ? least(16, opencl_info_number(cl, d->id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT)) : 4;
+    t->lanes = processor ? 1 : min_power(32, t->largest_group);
+    t->vector = processor ? min_power(16, opencl_info_number(cl, d->id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT)) : 4;
     if (t->vector == 2) t->vector = 1;
-    t->group = least(processor ? 16 : 128, t->largest_group);
+    t->group = min_power(processor ? 16 : 128, t->largest_group);
 }
 
 static m3_status open_context(m3_device_impl *d, m3_error *err)

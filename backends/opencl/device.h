@@ -25,7 +25,7 @@ struct m3_device_impl {
     uint64_t submits;
     opencl_clblast *clblast; /* or NULL */
     lower_tuning *tuning;
-    bool tune;       /* option tune: measure what is not known */
+    bool tune;       /* option tune: measure the variants of classes that the table lacks */
     bool no_clblast; /* option clblast=no */
     bool cache;      /* option cache: keep compiled kernels on disk */
     opencl_program *programs;

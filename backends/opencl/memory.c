@@ -31,9 +31,9 @@ m3_status opencl_memory_allocate(m3_device_impl *device, const char *what, uint6
     if (bytes > device->largest_buffer) return too_much(device, what, bytes, "the device's limit", err);
     if (opencl_memory_used(device) + bytes > device->memory_total)
         return too_much(device, what, bytes, "all of its memory", err);
-    const size_t padded = ((size_t)bytes + 3) / 4 * 4; /* kernels and fills go by whole words */
+    const size_t padded = ((size_t)bytes + 3) / 4 * 4; /* kernels and fills access whole words */
     *memory = cl->CreateBuffer(device->context, CL_MEM_READ_WRITE, padded, NULL, &code);
-    /* Many drivers take memory only when it is touched, and then it is too late to say so. */
+    /* Many drivers allocate only at the first access, and then it is too late for an error. */
     if (code == CL_SUCCESS)
         code =
             cl->EnqueueFillBuffer(device->queue.commands, *memory, &zero, sizeof zero, 0, sizeof zero, 0, NULL, &event);

@@ -5,7 +5,7 @@
 #include "backends/opencl/api.h"
 #include "m3bsr/backend.h"
 
-/* Memory that is had now and not at first use. what: for messages. */
+/* Memory that is allocated now and not at its first use. what: for messages. */
 m3_status opencl_memory_allocate(m3_device_impl *device, const char *what, uint64_t bytes, cl_mem *memory,
                                  m3_error *err);
 /* memory: NULL is fine. bytes: as allocated. */

@@ -1,4 +1,4 @@
-/* platform: which devices there are, and what is told about them. */
+/* platform: which devices there are, and what is listed about them. */
 #include "backends/opencl/platform.h"
 #include "backends/opencl/api.h"
 
@@ -38,7 +38,7 @@ static void log_line(const m3_backend *backend, m3_log_level level, const char *
     backend->host->log(backend->host->user, level, line);
 }
 
-/* Why a device cannot be used, or NULL. */
+/* The reason why a device cannot be used, or NULL. */
 static const char *why_not(const opencl_api *cl, cl_device_id id)
 {
     if (!new_enough(cl, id)) return "it is older than OpenCL 1.2";
@@ -91,7 +91,7 @@ m3_status opencl_platforms_find(m3_backend *backend, m3_error *err)
     }
     cl_int code = cl->GetPlatformIDs(CAPACITY, platforms, &count);
     if (code != CL_SUCCESS || count == 0) {
-        (void)snprintf(line, sizeof line, "opencl lists no device: the loader knows no platform (%s); install a driver",
+        (void)snprintf(line, sizeof line, "opencl lists no device: the loader has no platform (%s); install a driver",
                        code == CL_SUCCESS ? "none registered" : OPENCL_ERROR(code));
         log_line(backend, M3_LOG_INFO, line);
         return M3_OK;
@@ -112,25 +112,25 @@ static m3_device_class class_of(const opencl_api *cl, cl_device_id id)
     return (type & CL_DEVICE_TYPE_ACCELERATOR) != 0 ? M3_DEVICE_DISCRETE : M3_DEVICE_SOFTWARE;
 }
 
-static void tell(const opencl_api *cl, const opencl_listed_device *slot, m3_device_info *info)
+static void describe(const opencl_api *cl, const opencl_listed_device *device, m3_device_info *info)
 {
     char platform[48] = {0}, driver[48], version[64];
-    if (cl->GetPlatformInfo(slot->platform, CL_PLATFORM_NAME, sizeof platform - 1, platform, NULL) != CL_SUCCESS)
+    if (cl->GetPlatformInfo(device->platform, CL_PLATFORM_NAME, sizeof platform - 1, platform, NULL) != CL_SUCCESS)
         platform[0] = 0;
-    opencl_info_text(cl, slot->id, CL_DEVICE_NAME, info->name, sizeof info->name);
-    opencl_info_text(cl, slot->id, CL_DRIVER_VERSION, driver, sizeof driver);
-    opencl_info_text(cl, slot->id, CL_DEVICE_VERSION, version, sizeof version);
-    info->device_class = class_of(cl, slot->id);
+    opencl_info_text(cl, device->id, CL_DEVICE_NAME, info->name, sizeof info->name);
+    opencl_info_text(cl, device->id, CL_DRIVER_VERSION, driver, sizeof driver);
+    opencl_info_text(cl, device->id, CL_DEVICE_VERSION, version, sizeof version);
+    info->device_class = class_of(cl, device->id);
     (void)snprintf(info->driver, sizeof info->driver, "%s, %s, %.10s", platform, driver, version);
     (void)snprintf(info->features, sizeof info->features,
                    "f32 units=%llu group=%llu local=%lluKiB alloc=%lluMiB memory=%lluMiB vector=%llu%s",
-                   (unsigned long long)opencl_info_number(cl, slot->id, CL_DEVICE_MAX_COMPUTE_UNITS),
-                   (unsigned long long)opencl_info_number(cl, slot->id, CL_DEVICE_MAX_WORK_GROUP_SIZE),
-                   (unsigned long long)opencl_info_number(cl, slot->id, CL_DEVICE_LOCAL_MEM_SIZE) >> 10,
-                   (unsigned long long)opencl_info_number(cl, slot->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE) >> 20,
-                   (unsigned long long)opencl_info_number(cl, slot->id, CL_DEVICE_GLOBAL_MEM_SIZE) >> 20,
-                   (unsigned long long)opencl_info_number(cl, slot->id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT),
-                   opencl_info_number(cl, slot->id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0 ? " unified" : "");
+                   (unsigned long long)opencl_info_number(cl, device->id, CL_DEVICE_MAX_COMPUTE_UNITS),
+                   (unsigned long long)opencl_info_number(cl, device->id, CL_DEVICE_MAX_WORK_GROUP_SIZE),
+                   (unsigned long long)opencl_info_number(cl, device->id, CL_DEVICE_LOCAL_MEM_SIZE) >> 10,
+                   (unsigned long long)opencl_info_number(cl, device->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE) >> 20,
+                   (unsigned long long)opencl_info_number(cl, device->id, CL_DEVICE_GLOBAL_MEM_SIZE) >> 20,
+                   (unsigned long long)opencl_info_number(cl, device->id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT),
+                   opencl_info_number(cl, device->id, CL_DEVICE_HOST_UNIFIED_MEMORY) != 0 ? " unified" : "");
 }
 
 m3_status opencl_devices_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count,
@@ -141,7 +141,7 @@ m3_status opencl_devices_list(m3_backend *backend, m3_device_info *infos, uint32
         if (infos[i].size < M3_STRUCT_SIZE(m3_device_info, features))
             return M3_FAIL(err, M3_ERR_ABI, "m3_device_info", "its size is %u, wanted at least %u", infos[i].size,
                            M3_STRUCT_SIZE(m3_device_info, features));
-        tell(&backend->cl, &backend->devices[i], &infos[i]);
+        describe(&backend->cl, &backend->devices[i], &infos[i]);
     }
     return M3_OK;
 }

@@ -102,7 +102,7 @@ m3_status opencl_queue_wait(m3_device_impl *device, uint64_t value, uint64_t tim
     opencl_queue *q = &device->queue;
     m3_status st = opencl_device_check(device, err);
     if (st != M3_OK) {
-        settle(device); /* of what another thread had queued when the device was lost */
+        settle(device); /* work that another thread queued when the device was lost */
         return st;
     }
     pthread_mutex_lock(&q->lock);

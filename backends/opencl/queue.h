@@ -30,8 +30,8 @@ m3_status opencl_device_check(m3_device_impl *device, m3_error *err);
 /* Make a failure stick, and report it, when the driver has let go of all memory of the caller. Not under the lock. */
 m3_status opencl_device_lose(m3_device_impl *device, const char *what, cl_int code, m3_error *err);
 
-/* Give work that was queued its value; the event is taken over, NULL means that it is done. Waits for old work when too
- * much is under way. */
+/* Give work that was queued its value; the event is taken over, NULL means that it is done. Waits for the oldest
+ * work when too much is in flight. */
 m3_status opencl_queue_submit(m3_device_impl *device, cl_event event, uint64_t *value, m3_error *err);
 m3_status opencl_queue_wait(m3_device_impl *device, uint64_t value, uint64_t timeout_ns, m3_error *err);
 

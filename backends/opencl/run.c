@@ -33,7 +33,7 @@ static m3_status submit_plain(m3_device_impl *device, m3_exec_impl *exec, uint64
     return opencl_queue_submit(device, event, value, err);
 }
 
-/* A call of CLBlast is several kernels, of which its event knows the last only: the host's clock takes them all. */
+/* A call of CLBlast enqueues several kernels, and its event is that of the last: the host's clock times them all. */
 static m3_status time_gemm(m3_device_impl *device, const opencl_launch *launch, uint64_t *time_ns, m3_error *err)
 {
     cl_int code = device->cl->Finish(device->queue.timed);

@@ -5,7 +5,7 @@
 #include "m3bsr/backend.h"
 
 m3_status opencl_tuning_open(m3_device_impl *device, m3_error *err);
-/* Measure what the program leaves open, if the device was opened for it. */
+/* Measure variants for classes of the program that the table lacks, if the device was opened with tune=yes. */
 m3_status opencl_tuning_measure(m3_device_impl *device, const m3_program *program, m3_error *err);
 m3_status opencl_tuning_info(m3_device_impl *device, m3_tuning *tuning, m3_error *err);
 

@@ -1,4 +1,4 @@
-/* buffer: a buffer of the driver in a piece of a block. */
+/* buffer: a buffer of the driver in a range of a block. */
 #include "backends/vulkan/buffer.h"
 #include "backends/host/checks.h"
 #include "backends/vulkan/device.h"

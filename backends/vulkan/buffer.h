@@ -5,7 +5,7 @@
 #include "backends/vulkan/memory.h"
 
 struct m3_buffer {
-    uint64_t bytes; /* as asked; the buffer of the driver may be larger */
+    uint64_t bytes; /* as requested; the buffer of the driver may be larger */
     uint32_t usage;
     bool mapped;
     VkBuffer buffer;

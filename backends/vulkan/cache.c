@@ -20,7 +20,7 @@ typedef struct vulkan_cache_head {
     uint64_t key, bytes, hash;
 } vulkan_cache_head;
 
-/* The device, its driver, the driver's own word for what it can read, and our shaders. */
+/* The device, its driver, the driver's identifier of what it can read, and our shaders. */
 static uint64_t key_of(const m3_device_impl *device)
 {
     const VkPhysicalDeviceProperties *p = &device->adapter->properties;
@@ -60,17 +60,17 @@ static bool is_ours(const m3_device_impl *device, const void *data, size_t bytes
            memcmp(head.pipelineCacheUUID, p->pipelineCacheUUID, sizeof head.pipelineCacheUUID) == 0;
 }
 
-static void tell_taken(const m3_device_impl *device, const char *path, size_t bytes)
+static void log_taken(const m3_device_impl *device, const char *path, size_t bytes)
 {
     char line[PATH_BYTES + 128];
     (void)snprintf(line, sizeof line, "vulkan: %zu bytes of compiled pipelines taken from %s", bytes, path);
     device->host->log(device->host->user, M3_LOG_DEBUG, line);
 }
 
-static void tell_damaged(const m3_device_impl *device, const char *path)
+static void log_damaged(const m3_device_impl *device, const char *path)
 {
     char line[PATH_BYTES + 128];
-    (void)snprintf(line, sizeof line, "vulkan: %s is damaged or another's; made anew", path);
+    (void)snprintf(line, sizeof line, "vulkan: %s is damaged or of another device; made anew", path);
     device->host->log(device->host->user, M3_LOG_DEBUG, line);
 }
 
@@ -97,10 +97,10 @@ static void *read_file(m3_device_impl *device, const char *path, size_t *bytes)
         good = memcmp(&head, &wanted, sizeof head) == 0 && is_ours(device, data, *bytes);
     }
     if (good) {
-        tell_taken(device, path, *bytes);
+        log_taken(device, path, *bytes);
         return data;
     }
-    tell_damaged(device, path);
+    log_damaged(device, path);
     host->release(host->user, data);
     *bytes = 0;
     return NULL;

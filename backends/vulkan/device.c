@@ -1,4 +1,4 @@
-/* device: opening with options, and what lowering may ask of the device. */
+/* device: opening, and the traits by which nodes are lowered. */
 #include "backends/vulkan/device.h"
 #include "backends/lowering/lower.h"
 #include "backends/lowering/tuning.h"
@@ -30,8 +30,8 @@ static uint32_t largest_power(uint32_t x)
     return power;
 }
 
-/* Kernels for a GPU always: neighbours touch neighbouring words, groups share memory. No number of units can be asked
- * of Vulkan; it only decides how finely work is cut. */
+/* Kernels for a GPU always: neighbours access neighbouring words, workgroups have shared memory. Vulkan has no query
+ * for the number of compute units; it only decides how finely work is split. */
 static void query_traits(m3_device_impl *d)
 {
     const VkPhysicalDeviceLimits *limits = &d->adapter->properties.limits;

@@ -18,7 +18,7 @@ struct m3_device_impl {
     vulkan_functions vk;
     lower_traits traits;
     lower_tuning *tuning;
-    uint32_t alignment; /* of places */
+    uint32_t alignment; /* of tensors, in bytes */
     bool unified;       /* device memory is host memory, and mapped */
     char name[32];      /* for messages */
 
@@ -26,7 +26,7 @@ struct m3_device_impl {
     char *refused;           /* refuse: names joined by '+', or NULL */
     uint64_t fail_after;     /* submits until the device is lost; UINT64_MAX: never */
     uint64_t largest_buffer; /* UINT64_MAX: what the device says */
-    uint64_t most_memory;    /* memory: bytes that the device may hold */
+    uint64_t most_memory;    /* memory: bytes that all buffers may have */
     uint64_t drop_barrier;   /* number of the barrier that is left out; UINT64_MAX: none */
     bool validate, staging, timeline, cached, tune;
 
@@ -39,7 +39,7 @@ struct m3_device_impl {
     VkPipelineCache cache;
     uint64_t cache_read; /* the hash of what its file held; 0: there was none that is good */
     uint32_t built;      /* pipelines since the cache was read */
-    m3_buffer *dummy;    /* bound where a kernel must not look */
+    m3_buffer *dummy;    /* bound where a kernel has no buffer and must not access one */
 };
 
 m3_status vulkan_device_open(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,

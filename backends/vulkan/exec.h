@@ -34,7 +34,7 @@ struct m3_exec_impl {
     bool profile;
 };
 
-/* Place of a view's buffer in exec->buffers; one buffer may hold several segments. */
+/* Index of a view's buffer in exec->buffers; one buffer may hold several segments. */
 uint32_t vulkan_exec_buffer(const m3_exec_impl *exec, const lower_view *view);
 /* Bytes of a view as a kernel sees them: whole words. */
 uint64_t vulkan_view_bytes(const lower_view *view);

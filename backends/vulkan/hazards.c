@@ -1,4 +1,4 @@
-/* hazards: levels by a list of past accesses, from which goes what a later access stands for. */
+/* hazards: levels by a list of past accesses, from which those are removed that a later access replaces. */
 #include "backends/vulkan/hazards.h"
 #include "backends/vulkan/buffer.h"
 
@@ -18,19 +18,19 @@ static bool covers(const vulkan_range *a, const vulkan_range *b)
 static m3_status reserve(vulkan_hazards *h, uint32_t more, m3_error *err)
 {
     const m3_host *host = h->host;
-    if (h->count + more <= h->room) return M3_OK;
-    const uint32_t room = 2 * h->room + more;
-    vulkan_range *past = host->allocate(host->user, room, sizeof *past);
-    if (past == NULL) return M3_FAIL_MEMORY(err, "dispatches", room * sizeof *past);
+    if (h->count + more <= h->capacity) return M3_OK;
+    const uint32_t capacity = 2 * h->capacity + more;
+    vulkan_range *past = host->allocate(host->user, capacity, sizeof *past);
+    if (past == NULL) return M3_FAIL_MEMORY(err, "dispatches", capacity * sizeof *past);
     if (h->count > 0) memcpy(past, h->past, h->count * sizeof *past);
     host->release(host->user, h->past);
     h->past = past;
-    h->room = room;
+    h->capacity = capacity;
     return M3_OK;
 }
 
 /* Whatever depends on a past access that a later write covers depends on that write too, and a past read of the same
- * bytes is no more than the later of the two: both may be forgotten. */
+ * bytes is no more than the later of the two: both may be removed. */
 static void remember(vulkan_hazards *h, const vulkan_range *range)
 {
     uint32_t kept = 0;

@@ -8,14 +8,14 @@
 enum { CAPACITY = 32 }; /* devices, and families of queues */
 static const char validation_layer[] = "VK_LAYER_KHRONOS_validation";
 
-static void say(const m3_host *host, m3_log_level level, const char *line)
+static void log_line(const m3_host *host, m3_log_level level, const char *line)
 {
     host->log(host->user, level, line);
 }
 
 /* Validation. */
 
-/* Every warning and error counts and is told; the first is kept for the failure that it becomes. */
+/* Every warning and error is counted and logged; the first is kept for the failure that it becomes. */
 static VkBool32 VKAPI_PTR keep_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
                                        VkDebugUtilsMessageTypeFlagsEXT types,
                                        const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
@@ -24,7 +24,7 @@ static VkBool32 VKAPI_PTR keep_message(VkDebugUtilsMessageSeverityFlagBitsEXT se
     char line[1400];
     (void)severity, (void)types;
     (void)snprintf(line, sizeof line, "vulkan validation: %s", data->pMessage);
-    say(instance->host, M3_LOG_ERROR, line);
+    log_line(instance->host, M3_LOG_ERROR, line);
     pthread_mutex_lock(&instance->lock);
     if (atomic_fetch_add(&instance->messages, 1) == 0)
         (void)snprintf(instance->first_message, sizeof instance->first_message, "%s", data->pMessage);
@@ -84,7 +84,7 @@ static m3_status create(vulkan_instance *instance, bool validate, m3_error *err)
         .pUserData = instance};
     if (validate && instance->vk.CreateDebugUtilsMessengerEXT(instance->instance, &messenger, NULL,
                                                               &instance->messenger) != VK_SUCCESS)
-        return M3_FAIL(err, M3_ERR_UNSUPPORTED, "validate", "the messages of %s cannot be had", validation_layer);
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, "validate", "no messenger can be made for %s", validation_layer);
     return M3_OK;
 }
 
@@ -162,20 +162,20 @@ static m3_status describe(vulkan_instance *instance, vulkan_adapter *a, m3_error
     return M3_OK;
 }
 
-/* Is it of use? If not, the log says why. */
+/* Can it be used? If not, the log has the reason. */
 static bool usable(const vulkan_instance *instance, vulkan_adapter *a)
 {
     char line[512], why[128];
     const uint32_t v = a->properties.apiVersion;
     if (v < VK_API_VERSION_1_1)
-        (void)snprintf(why, sizeof why, "it knows Vulkan %u.%u only, 1.1 is needed", VK_VERSION_MAJOR(v),
+        (void)snprintf(why, sizeof why, "it has Vulkan %u.%u only, 1.1 is needed", VK_VERSION_MAJOR(v),
                        VK_VERSION_MINOR(v));
     else if (!find_family(instance, a))
         (void)snprintf(why, sizeof why, "it has no compute queue");
     else
         return true;
     (void)snprintf(line, sizeof line, "vulkan leaves out '%s': %s", a->properties.deviceName, why);
-    say(instance->host, M3_LOG_INFO, line);
+    log_line(instance->host, M3_LOG_INFO, line);
     return false;
 }
 
@@ -198,7 +198,7 @@ static m3_status find_adapters(vulkan_instance *instance, m3_error *err)
         if (st != M3_OK) return st;
         instance->count += usable(instance, a);
     }
-    if (instance->count == 0) say(host, M3_LOG_INFO, "vulkan lists no device: no driver has one that computes");
+    if (instance->count == 0) log_line(host, M3_LOG_INFO, "vulkan lists no device: no driver has one that computes");
     return M3_OK;
 }
 
@@ -214,7 +214,7 @@ m3_status vulkan_instance_open(const m3_host *host, bool validate, vulkan_instan
     uint32_t version = VK_API_VERSION_1_0;
     if (made->loader.version != NULL) (void)made->loader.version(&version);
     if (version < VK_API_VERSION_1_1) {
-        st = M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "the Vulkan loader knows version %u.%u only, 1.1 is needed",
+        st = M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "the Vulkan loader has version %u.%u only, 1.1 is needed",
                      VK_VERSION_MAJOR(version), VK_VERSION_MINOR(version));
         goto done;
     }

@@ -8,13 +8,13 @@
 #include "backends/vulkan/loader.h"
 #include "m3bsr/backend.h"
 
-/* A physical device, and what is asked of it before it is opened. */
+/* A physical device, and what is queried of it before it is opened. */
 typedef struct vulkan_adapter {
     VkPhysicalDevice physical;
     VkPhysicalDeviceProperties properties;
     VkPhysicalDeviceMemoryProperties memory;
     uint32_t family;         /* of queues */
-    uint32_t timestamp_bits; /* 0: it keeps no times */
+    uint32_t timestamp_bits; /* 0: its queue has no timestamps */
     bool compute_only;
     uint32_t subgroup;
     VkDeviceSize largest_allocation;
@@ -41,7 +41,8 @@ struct m3_backend {
     vulkan_instance *instance; /* NULL: nothing to list */
 };
 
-/* validate: with the Khronos layer, its synchronisation checks and best practices; M3_ERR_UNSUPPORTED without it. */
+/* validate: with the Khronos validation layer, its synchronisation checks and best practices; M3_ERR_UNSUPPORTED
+ * without it. */
 m3_status vulkan_instance_open(const m3_host *host, bool validate, vulkan_instance **instance, m3_error *err);
 void vulkan_instance_close(vulkan_instance *instance);
 

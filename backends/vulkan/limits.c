@@ -1,4 +1,4 @@
-/* limits: what the device says, cut down by options. */
+/* limits: those of the device, reduced by options. */
 #include "backends/vulkan/limits.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/memory.h"

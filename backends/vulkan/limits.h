@@ -1,4 +1,4 @@
-/* limits: how large buffers may be, and how much memory is free. */
+/* limits: how large buffers may be, how they are aligned, and how much memory is free. */
 #ifndef VULKAN_LIMITS_H
 #define VULKAN_LIMITS_H
 

@@ -26,10 +26,10 @@ m3_status vulkan_loader_open(vulkan_loader *loader, m3_error *err)
 
 static m3_status missing(const char *name, m3_error *err)
 {
-    return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "the driver has no vk%s; it must know Vulkan 1.1", name);
+    return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "the driver has no vk%s; it must have Vulkan 1.1", name);
 }
 
-/* Only those of debug_utils may be missing: they are there when its extension was asked for. */
+/* Only those of debug_utils may be missing: they exist where its extension was enabled. */
 m3_status vulkan_instance_load(const vulkan_loader *loader, VkInstance instance, vulkan_instance_functions *vk,
                                m3_error *err)
 {

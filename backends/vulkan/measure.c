@@ -9,7 +9,7 @@
 #include "backends/vulkan/queue.h"
 
 enum { OPERATIONS = 8 * 4 * 2, LAST = 3, MAX_ROUNDS = 4096 };
-static const double LONG_ENOUGH = 0.03; /* seconds */
+static const double long_enough = 0.03; /* seconds */
 
 /* Seconds of a launch, at its second run: the first may still compile. */
 static m3_status measure(m3_device_impl *device, m3_buffer *y, uint64_t groups, uint32_t rounds, double *seconds,
@@ -48,7 +48,7 @@ m3_status vulkan_peak_measure(m3_device_impl *device, double *gflops, m3_error *
     double best = 0, seconds = 0;
     m3_status st = M3_OK;
     *gflops = 0;
-    for (int last = 0; st == M3_OK && last < LAST; last += seconds >= LONG_ENOUGH) {
+    for (int last = 0; st == M3_OK && last < LAST; last += seconds >= long_enough) {
         const uint64_t items = groups * device->traits.group;
         m3_buffer *y = NULL;
         st = vulkan_buffer_create(device, items * sizeof(float), M3_BUFFER_DEVICE, &y, err);
@@ -56,9 +56,9 @@ m3_status vulkan_peak_measure(m3_device_impl *device, double *gflops, m3_error *
         vulkan_buffer_free(device, y);
         const double now = (double)items * rounds * OPERATIONS / seconds * 1e-9;
         if (st == M3_OK && now > best) best = now;
-        if (seconds < LONG_ENOUGH && rounds < MAX_ROUNDS)
+        if (seconds < long_enough && rounds < MAX_ROUNDS)
             rounds *= 2;
-        else if (seconds < LONG_ENOUGH)
+        else if (seconds < long_enough)
             groups *= 2;
     }
     *gflops = best;

@@ -14,19 +14,19 @@ enum {
     CACHED = VK_MEMORY_PROPERTY_HOST_CACHED_BIT
 };
 
-/* The first memory type that has all of `must` and most of `may`; UINT32_MAX: none. */
-static uint32_t find_type(const m3_device_impl *device, uint32_t allowed, VkMemoryPropertyFlags must,
-                          VkMemoryPropertyFlags may)
+/* The first memory type that has all of `required` and the most of `preferred`; UINT32_MAX: none. */
+static uint32_t find_type(const m3_device_impl *device, uint32_t allowed, VkMemoryPropertyFlags required,
+                          VkMemoryPropertyFlags preferred)
 {
     const VkPhysicalDeviceMemoryProperties *memory = &device->adapter->memory;
-    uint32_t best = UINT32_MAX, most = 0;
+    uint32_t best = UINT32_MAX, best_score = 0;
     for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
         const VkMemoryPropertyFlags flags = memory->memoryTypes[i].propertyFlags;
-        if ((allowed & 1u << i) == 0 || (flags & must) != must) continue;
-        const uint32_t score = 1 + (uint32_t)__builtin_popcount(flags & may);
-        if (score <= most) continue;
+        if ((allowed & 1u << i) == 0 || (flags & required) != required) continue;
+        const uint32_t score = 1 + (uint32_t)__builtin_popcount(flags & preferred);
+        if (score <= best_score) continue;
         best = i;
-        most = score;
+        best_score = score;
     }
     return best;
 }
@@ -47,7 +47,7 @@ m3_status vulkan_memory_open(m3_device_impl *device, m3_error *err)
     vulkan_memory *m = &device->memory;
     const VkPhysicalDeviceType kind = device->adapter->properties.deviceType;
     VkMemoryRequirements needs;
-    VkBuffer probe = VK_NULL_HANDLE; /* all our buffers have one usage, so one tells for all */
+    VkBuffer probe = VK_NULL_HANDLE; /* all our buffers have one usage, so the requirements of one hold for all */
     const VkResult result = device->vk.CreateBuffer(device->device, &buffer_info, NULL, &probe);
     if (result != VK_SUCCESS) return vulkan_result_check(device, result, "a buffer", err);
     device->vk.GetBufferMemoryRequirements(device->device, probe, &needs);
@@ -100,7 +100,7 @@ void vulkan_memory_capacity(const m3_device_impl *device, uint32_t type, uint64_
     *unused = budget.heapBudget[heap] > budget.heapUsage[heap] ? budget.heapBudget[heap] - budget.heapUsage[heap] : 0;
 }
 
-/* Lack of device memory is told with the figures of the heap that was asked. */
+/* The message about lack of device memory has the figures of the heap. */
 static m3_status explain(m3_device_impl *device, VkResult result, uint32_t type, uint64_t bytes, m3_error *err)
 {
     const bool local = (device->adapter->memory.memoryTypes[type].propertyFlags & LOCAL) != 0;

@@ -31,7 +31,7 @@ void vulkan_memory_close(m3_device_impl *device);
 m3_status vulkan_memory_allocate(m3_device_impl *device, m3_buffer *buffer, uint32_t type, uint64_t bytes,
                                  uint64_t alignment, m3_error *err);
 void vulkan_memory_free(m3_device_impl *device, m3_buffer *buffer);
-/* Total and free bytes of the heap of a memory type, as far as the driver says. */
+/* Total and free bytes of the heap of a memory type, as far as the driver reports. */
 void vulkan_memory_capacity(const m3_device_impl *device, uint32_t type, uint64_t *total, uint64_t *unused);
 /* Bytes of all buffers, and their count when the device holds more, or less (negative). */
 uint64_t vulkan_memory_used(m3_device_impl *device);

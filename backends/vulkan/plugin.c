@@ -13,7 +13,7 @@
 #include "backends/vulkan/transfer.h"
 #include "backends/vulkan/tuning.h"
 
-/* Without a loader, a driver or a device there is nothing to list, which is no failure; the log says why. */
+/* Without a loader, a driver or a device there is nothing to list, which is no failure; the log has the reason. */
 static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_error *err)
 {
     m3_error why = {0};

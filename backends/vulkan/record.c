@@ -1,5 +1,6 @@
-/* record: the commands of a program, once. Dispatches stand by levels, with one barrier between two levels over the
- * ranges that the first one wrote. A timed recording keeps the order of nodes and lets none overlap another. */
+/* record: the commands of a program, once. Dispatches are in the order of levels, with one barrier between two levels
+ * over the ranges that the first one wrote. A timed recording keeps the order of nodes and lets none overlap another.
+ */
 #include "backends/vulkan/record.h"
 #include "backends/lowering/lower.h"
 #include "backends/vulkan/buffer.h"

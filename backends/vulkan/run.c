@@ -1,4 +1,4 @@
-/* run: a run is one submission of what was recorded, and its times are read when they are asked for. */
+/* run: a run is one submission of what was recorded; its times are read on request. */
 #include "backends/vulkan/run.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/exec.h"
@@ -25,7 +25,7 @@ m3_status vulkan_exec_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_
                       (unsigned long long)device->submits);
         return vulkan_device_fail(device, &failure, err);
     }
-    /* A command buffer is on its way once at a time. */
+    /* A command buffer is in flight once at a time. */
     if ((st = vulkan_queue_wait(device, exec->value, UINT64_MAX, err)) != M3_OK) return st;
     if ((st = vulkan_exec_start(device, exec, err)) != M3_OK) return st;
     *value = exec->value;
@@ -37,7 +37,7 @@ m3_status vulkan_exec_profile(m3_device_impl *device, m3_exec_impl *exec, bool o
 {
     m3_status st = M3_OK;
     if (on && device->adapter->timestamp_bits == 0)
-        return M3_FAIL(err, M3_ERR_UNSUPPORTED, device->name, "its compute queue keeps no times");
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, device->name, "its compute queue has no timestamps");
     if (on && exec->timed == NULL && exec->node_count > 0) st = vulkan_exec_record_timed(device, exec, err);
     exec->profile = st == M3_OK && on && exec->node_count > 0;
     return st;

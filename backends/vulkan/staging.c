@@ -1,4 +1,4 @@
-/* staging: a piece is used again when its last copy is over. */
+/* staging: a staging buffer is used again when its last copy is over. */
 #include "backends/vulkan/staging.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/commands.h"
@@ -40,7 +40,7 @@ void vulkan_staging_close(m3_device_impl *device)
     }
 }
 
-/* The next piece of a ring, when its last use is over, with its commands begun. */
+/* The next buffer of a ring, when its last use is over, with its commands begun. */
 static m3_status begin(m3_device_impl *device, vulkan_staging_buffer *ring, uint32_t *next,
                        vulkan_staging_buffer **stage, m3_error *err)
 {

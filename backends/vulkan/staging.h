@@ -1,5 +1,5 @@
-/* staging: copies in pieces through a ring of buffers that both sides see, so that the host fills or empties one while
- * the device works on the next. */
+/* staging: copies in pieces through a ring of buffers that both sides access, so that the host fills or empties one
+ * while the device works on the next. */
 #ifndef VULKAN_STAGING_H
 #define VULKAN_STAGING_H
 
@@ -9,7 +9,7 @@
 
 enum { VULKAN_STAGING_BUFFERS = 4, VULKAN_STAGING_BYTES = 4 << 20 };
 
-/* A piece of memory that both sides see, and the commands that move it. */
+/* Memory that both sides access, and the commands that copy it. */
 typedef struct vulkan_staging_buffer {
     m3_buffer *buffer;
     VkCommandPool pool;

@@ -1,5 +1,5 @@
-/* tune: what the device knows by measurement: a file beside the pipelines' cache, read when the device is opened, and
- * with option tune=yes extended by what a program leaves open (backends/lowering/tuning.h). */
+/* tuning: the table of variants is a file beside the pipelines' cache, read when the device is opened. With option
+ * tune=yes, classes of a program that it lacks are measured (backends/lowering/tuning.h). */
 #include "backends/lowering/tuning.h"
 #include "backends/lowering/clock.h"
 #include "backends/lowering/lower.h"
@@ -14,7 +14,7 @@
 
 enum { KEY_BYTES = 256, RUNS = 5, PIECE = 1 << 16 };
 
-/* Everything that decides how fast a way is, in one line. */
+/* Everything that decides how fast a variant is, in one line. */
 static void name_device(const m3_device_impl *device, char key[KEY_BYTES])
 {
     const lower_traits *t = &device->traits;
@@ -31,7 +31,7 @@ m3_status vulkan_tuning_open(m3_device_impl *device, m3_error *err)
     return st;
 }
 
-/* Ones, which are numbers in every type, and make products that are. */
+/* Ones: neither they nor their products are NaN or denormal, in any type. */
 static m3_status fill(m3_device_impl *device, m3_buffer *buffer, m3_error *err)
 {
     const m3_host *host = device->host;

@@ -39,7 +39,7 @@ while read -r backend variables library function says; do
     goes_without "$backend" 'without a loader' "$backend lists no device: " "LD_LIBRARY_PATH=$folder/$backend-broken"
     goes_without "$backend" 'with another library as loader' "$function" "LD_LIBRARY_PATH=$folder/$backend-other"
 done <<'END'
-opencl OCL_ICD_VENDORS,OCL_ICD_FILENAMES libOpenCL.so.1 clGetPlatformIDs opencl lists no device: the loader knows no platform
+opencl OCL_ICD_VENDORS,OCL_ICD_FILENAMES libOpenCL.so.1 clGetPlatformIDs opencl lists no device: the loader has no platform
 vulkan VK_ICD_FILENAMES,VK_DRIVER_FILES libvulkan.so.1 vkGetInstanceProcAddr vulkan lists no device: there is a Vulkan loader
 END
 

@@ -401,7 +401,7 @@ static void count_files(void *user, m3_log_level level, const char *line)
 {
     count_errors(user, level, line);
     taken += strstr(line, " bytes of compiled pipelines taken from ") != NULL;
-    damaged += strstr(line, " is damaged or another's; made anew") != NULL;
+    damaged += strstr(line, " is damaged or of another device; made anew") != NULL;
 }
 
 /* A second device of the rig's backend, whose host has the folder, compiles and writes; a third one only looks. How
