@@ -1,5 +1,5 @@
 /* What the queue of the OpenCL backend keeps of work under way, and when it waits, on a driver that finishes work only
- * when it is told to. */
+ * when it is made to. */
 #include "backends/opencl/api.h"
 #include "backends/opencl/buffer.h"
 #include "backends/opencl/device.h"
@@ -17,7 +17,7 @@ static m3_device_impl device;
 
 /* The driver. */
 
-enum { CAPACITY = 4 * OPENCL_MAX_IN_FLIGHT };
+enum { EVENTS = 4 * OPENCL_MAX_IN_FLIGHT };
 
 struct _cl_event {
     int held; /* references */
@@ -25,14 +25,14 @@ struct _cl_event {
 };
 
 static struct driver {
-    struct _cl_event events[CAPACITY];
+    struct _cl_event events[EVENTS];
     int made;
     cl_int write_code, flush_code, wait_code; /* how calls end */
 } driver;
 
 static cl_event next_event(void)
 {
-    assert_true(driver.made < CAPACITY);
+    assert_true(driver.made < EVENTS);
     driver.events[driver.made].held = 1;
     return &driver.events[driver.made++];
 }
@@ -60,7 +60,7 @@ static cl_int CL_API_CALL wait_for_events(cl_uint count, const cl_event *events)
     return CL_SUCCESS;
 }
 
-static cl_int CL_API_CALL tell(cl_event event, cl_event_info what, size_t bytes, void *value, size_t *needed)
+static cl_int CL_API_CALL event_info(cl_event event, cl_event_info what, size_t bytes, void *value, size_t *needed)
 {
     const cl_int status = event->done ? CL_COMPLETE : CL_RUNNING;
     (void)needed;
@@ -116,7 +116,7 @@ static const opencl_api api = {.EnqueueWriteBuffer = write_buffer,
                                .RetainEvent = retain,
                                .ReleaseEvent = release,
                                .WaitForEvents = wait_for_events,
-                               .GetEventInfo = tell,
+                               .GetEventInfo = event_info,
                                .Flush = flush,
                                .Finish = finish};
 
@@ -137,7 +137,7 @@ static int tear_down(void **state)
     return pthread_mutex_destroy(&device.queue.lock);
 }
 
-static uint64_t mark(cl_event event)
+static uint64_t submit(cl_event event)
 {
     uint64_t value = 0;
     m3_error err = {0};
@@ -145,15 +145,15 @@ static uint64_t mark(cl_event event)
     return value;
 }
 
-/* Work that was done when it was marked, such as timed runs, moves no limit: newer submissions fill the slots of the
- * ring. */
+/* Work that was done when it was submitted, such as timed runs, does not move the reached value: newer submissions fill
+ * the slots of the ring. */
 static void newer_work_stays(void **state)
 {
     uint64_t last = 0;
     m3_error err = {0};
     (void)state;
-    for (int i = 0; i < OPENCL_MAX_IN_FLIGHT; i++) last = mark(NULL);
-    for (int i = 0; i < 10; i++) last = mark(next_event());
+    for (int i = 0; i < OPENCL_MAX_IN_FLIGHT; i++) last = submit(NULL);
+    for (int i = 0; i < 10; i++) last = submit(next_event());
     assert_int_equal(opencl_queue_wait(&device, last - 9, UINT64_MAX, &err), M3_OK);
     assert_int_equal(driver.events[0].held, 0);
     for (int i = 1; i < 10; i++) assert_int_equal(driver.events[i].held, 1);
@@ -167,11 +167,10 @@ static void the_ring_turns(void **state)
 {
     uint64_t last = 0;
     (void)state;
-    for (int i = 0; i < CAPACITY; i++) last = mark(next_event());
-    for (int i = 0; i < CAPACITY; i++)
-        assert_int_equal(driver.events[i].held, i < CAPACITY - OPENCL_MAX_IN_FLIGHT ? 0 : 1);
+    for (int i = 0; i < EVENTS; i++) last = submit(next_event());
+    for (int i = 0; i < EVENTS; i++) assert_int_equal(driver.events[i].held, i < EVENTS - OPENCL_MAX_IN_FLIGHT ? 0 : 1);
     assert_int_equal(opencl_queue_wait(&device, last, UINT64_MAX, NULL), M3_OK);
-    for (int i = 0; i < CAPACITY; i++) assert_int_equal(driver.events[i].held, 0);
+    for (int i = 0; i < EVENTS; i++) assert_int_equal(driver.events[i].held, 0);
 }
 
 /* The bytes that an upload reads belong to the driver until a later value is waited for. */
@@ -190,7 +189,7 @@ static void a_run_of_nothing_waits(void **state)
     for (int i = 0; i < driver.made; i++) assert_int_equal(driver.events[i].held, 0);
 }
 
-/* Whatever fails, memory that was handed over before is the caller's again when the failure is told. */
+/* Whatever fails, memory that was handed over before is the caller's again when the failure is reported. */
 
 static m3_status upload(uint64_t *value)
 {
@@ -249,7 +248,7 @@ static void a_later_wait_lets_go(void **state)
     all_is_done(1);
 }
 
-static void without_a_queue_nothing_is_asked(void **state)
+static void without_a_queue_nothing_is_called(void **state)
 {
     m3_error err = {0};
     (void)state;
@@ -268,7 +267,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_flush_lets_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_ring_lets_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_later_wait_lets_go, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(without_a_queue_nothing_is_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_queue_nothing_is_called, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("the queue of an OpenCL device", tests, NULL, NULL);
 }
