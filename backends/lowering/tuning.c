@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -132,14 +133,26 @@ static void first_line(const lower_tuning *t, char text[LINE_BYTES])
     (void)snprintf(text, LINE_BYTES, "%s %s\n", version, t->key);
 }
 
+/* "12.345", with a decimal point whatever the locale of the process; false when it is something else. */
+static bool read_microseconds(const char *text, double *microseconds)
+{
+    const size_t digits = strspn(text, "0123456789");
+    const bool point = text[digits] == '.';
+    const size_t fraction = point ? strspn(text + digits + 1, "0123456789") : 0;
+    double scale = 1.0;
+    *microseconds = (double)strtoull(text, NULL, 10);
+    for (size_t i = 0; i < fraction; i++) *microseconds += (text[digits + 1 + i] - '0') * (scale /= 10.0);
+    return digits > 0 && text[digits + point + fraction] == 0;
+}
+
 /* One line of a file: three words and nothing else. */
 static m3_status read_entry(lower_tuning *t, const char *text, const char *path, unsigned line, m3_error *err)
 {
-    char class_text[LOWER_CLASS_BYTES], way[WAY_BYTES], rest;
+    char class_text[LOWER_CLASS_BYTES], way[WAY_BYTES], time[32], rest;
     double microseconds;
     _Static_assert(LOWER_CLASS_BYTES == 96 && WAY_BYTES == 32, "the widths below");
-    if (strchr(text, '\n') == NULL || sscanf(text, "%95s %31s %lf %c", class_text, way, &microseconds, &rest) != 3 ||
-        !(microseconds >= 0)) {
+    if (strchr(text, '\n') == NULL || sscanf(text, "%95s %31s %31s %c", class_text, way, time, &rest) != 3 ||
+        !read_microseconds(time, &microseconds)) {
         warn(t, path, line, "is not 'class way microseconds'; left out");
         return M3_OK;
     }
@@ -173,7 +186,8 @@ static bool write_all(const lower_tuning *t, FILE *file)
     bool ok = fputs(text, file) >= 0;
     for (uint32_t i = 0; i < t->count && ok; i++) {
         const entry *e = &t->entries[i];
-        ok = fprintf(file, "%s %s %.3f\n", e->class_text, e->way, e->microseconds) > 0;
+        const unsigned long long thousandths = (unsigned long long)(e->microseconds * 1e3 + 0.5);
+        ok = fprintf(file, "%s %s %llu.%03llu\n", e->class_text, e->way, thousandths / 1000, thousandths % 1000) > 0;
     }
     return ok && fflush(file) == 0 && fsync(fileno(file)) == 0;
 }

@@ -44,7 +44,7 @@ const char *m3_option_choice_at(const char *choices, int64_t place, char *text, 
 /* "from 1 to 8", "of at least 0". */
 static const char *range_text(const m3_option_desc *desc, char *text, size_t bytes)
 {
-    if (desc->max >= (double)INT64_MAX)
+    if (desc->type != M3_OPTION_FLOAT && desc->max >= (double)INT64_MAX)
         (void)m3_number_write(text, bytes, "of at least %.16g", desc->min);
     else
         (void)m3_number_write(text, bytes, "from %.16g to %.16g", desc->min, desc->max);
@@ -267,10 +267,10 @@ static m3_status fail_unknown(m3_span table, const char *key, const char *what, 
         m3_nearest_try(&nearest, desc->key);
         (void)snprintf(names + at, sizeof names - at, "%s%s", i != 0 ? ", " : "", desc->key);
     }
-    const bool like = nearest.key != NULL;
-    return M3_FAIL(err, M3_ERR_INVALID, key, "no such option of %s%s%s%s; there %s%s", what,
-                   like ? "; did you mean '" : "", like ? nearest.key : "", like ? "'?" : "",
-                   table.count != 0 ? "are " : "is none", table.count != 0 ? names : "");
+    if (table.count == 0) return M3_FAIL(err, M3_ERR_INVALID, key, "no such option of %s, which has none", what);
+    if (nearest.key == NULL) return M3_FAIL(err, M3_ERR_INVALID, key, "no such option of %s; it has %s", what, names);
+    return M3_FAIL(err, M3_ERR_INVALID, key, "no such option of %s; did you mean '%s'? It has %s", what, nearest.key,
+                   names);
 }
 
 m3_status m3_options_check(m3_span table, m3_span given, const char *what, m3_option **checked, uint32_t *count,

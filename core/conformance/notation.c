@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/number.h"
+
 static const char *skip_blanks(const char *at)
 {
     while (*at == ' ') at++;
@@ -69,7 +71,7 @@ static const char *read_attr(const char *at, m3_attr_kind kind, m3_attr *attr)
     char *end = NULL;
     *attr = (m3_attr){0};
     if (kind == M3_ATTR_FLOAT) {
-        attr->f = strtod(at, &end);
+        attr->f = m3_number_read(at, &end);
         return end == at ? NULL : end;
     }
     for (at = skip_blanks(at); *at != ';' && *at != 0; at = *end == ',' ? end + 1 : skip_blanks(end)) {

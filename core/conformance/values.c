@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/number.h"
+
 #include "core/base/philox.h"
 
 /* A stream of Philox words, and where in the array the next value goes. */
@@ -189,7 +191,7 @@ m3_status m3_values_fill(const m3_notation *array, uint64_t seed, uint32_t which
     if (fill == NULL)
         return M3_FAIL(err, M3_ERR_INVALID, words, "no filling has this name; see values.h for the names");
     source s = {.key = {(uint32_t)seed, (uint32_t)(seed >> 32)}, .which = which, .used = 4, .array = array};
-    s.argument = strtod(words + strlen(fill->word), NULL);
+    s.argument = m3_number_read(words + strlen(fill->word), NULL);
     uint64_t count = m3_shape_count(&array->shape);
     for (; s.index < count; s.index++) {
         double x = fill->next(&s);

@@ -1,12 +1,20 @@
 /* dump: a graph as text, one line a node, and as Graphviz. */
+#include "core/base/number.h"
 #include "core/graph/internal.h"
+
+static void print_number(FILE *to, double value)
+{
+    char text[32];
+    (void)m3_number_write(text, sizeof text, "%g", value);
+    (void)fputs(text, to);
+}
 
 static void print_tensor(FILE *to, const m3_tensor *x)
 {
     if (x == NULL)
         (void)fprintf(to, "-");
     else if (x->kind == M3_CONSTANT && x->shape.rank == 0 && x->dtype == M3_F32)
-        (void)fprintf(to, "%g", (double)*(const float *)x->data);
+        print_number(to, (double)*(const float *)x->data);
     else if (x->name[0] != 0)
         (void)fprintf(to, "%s", x->name);
     else
@@ -20,7 +28,7 @@ static void print_attrs(FILE *to, const m3_node *node)
         (void)fprintf(to, " %s=", node->op->attrs[i].name);
         switch (node->op->attrs[i].kind) {
         case M3_ATTR_INT: (void)fprintf(to, "%lld", (long long)a->i[0]); break;
-        case M3_ATTR_FLOAT: (void)fprintf(to, "%g", a->f); break;
+        case M3_ATTR_FLOAT: print_number(to, a->f); break;
         case M3_ATTR_INTS:
             (void)fprintf(to, "[");
             for (uint32_t k = 0; k < a->count && k < M3_MAX_RANK; k++)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/number.h"
 #include "core/base/safetensors.h"
 
 static const char format_name[] = "m3bsr checkpoint 1";
@@ -68,7 +69,7 @@ static void write_note(const note *n, const m3_trainer_state *state, char text[N
     switch (n->kind) {
     case U32: (void)snprintf(text, NOTE_TEXT, "%" PRIu32, *(const uint32_t *)at); break;
     case U64: (void)snprintf(text, NOTE_TEXT, "%" PRIu64, *(const uint64_t *)at); break;
-    case REAL: (void)snprintf(text, NOTE_TEXT, "%a", *(const double *)at); break;
+    case REAL: (void)m3_number_write(text, NOTE_TEXT, "%a", *(const double *)at); break;
     case TEXT: (void)snprintf(text, NOTE_TEXT, "%s", (const char *)at); break;
     }
 }
@@ -83,7 +84,7 @@ static bool read_note(const note *n, const char *text, m3_trainer_state *state)
     }
     uint64_t whole = n->kind == REAL ? 0 : strtoull(text, &end, 10);
     if (n->kind == REAL)
-        *(double *)at = strtod(text, &end);
+        *(double *)at = m3_number_read(text, &end);
     else if (n->kind == U64)
         *(uint64_t *)at = whole;
     else

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/number.h"
 #include "core/base/outfile.h"
 #include "core/run/run.h"
 #include "core/settings/settings.h"
@@ -258,7 +259,9 @@ static m3_status write_page(const report *r, const char *folder, m3_error *err)
     m3_status st = m3_outfile_open(&out, path, err);
     m3_free(path);
     if (st != M3_OK) return st;
+    locale_t before = m3_locale_enter();
     put_page(r, out.stream);
+    m3_locale_leave(before);
     return m3_outfile_commit(&out, err);
 }
 

@@ -13,7 +13,7 @@ extern "C" {
 
 typedef struct m3_settings m3_settings;
 
-/** Training's own keys, as m3_model_key in a fixed order: data, features, target, epochs, patience, metric, schedule,
+/** Training's own keys, as m3_option_desc in a fixed order: data, features, target, epochs, patience, metric, schedule,
  * warmup_steps, lr_end, accumulate, eval_batch, checkpoint_steps, seed, empty_histories. Static memory. */
 M3_API m3_span m3_settings_keys(void);
 

@@ -244,6 +244,90 @@ static void hashes(void **state)
     m3_settings_free(b);
 }
 
+/* An engine whose expert `window` has options of its own (tests/plugins/window.c). */
+static m3_engine *engine_with_window(void)
+{
+    m3_engine *made = NULL;
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = M3BSR_TEST_PLUGIN_DIR ":" M3BSR_BUILD_PLUGIN_DIR,
+                                     .threads = 1,
+                                     .log_level = M3_LOG_ERROR,
+                                     .allow_writable_folder = true};
+    assert_int_equal(m3_engine_create(&config, &made, NULL), M3_OK);
+    return made;
+}
+
+static m3_settings *settings_of(const char *const *assignments)
+{
+    m3_settings *settings = NULL;
+    m3_error err = {0};
+    assert_int_equal(m3_settings_create(&settings, &err), M3_OK);
+    for (; *assignments != NULL; assignments++) assert_int_equal(m3_settings_set(settings, *assignments, &err), M3_OK);
+    return settings;
+}
+
+static void options_of_plugins_are_written_and_compared(void **state)
+{
+    (void)state;
+    m3_engine *with = engine_with_window();
+    m3_settings *bare = settings_of((const char *const[]){"expert=window", NULL});
+    m3_settings *given = settings_of((const char *const[]){"window_rate=0.5", "expert=window", "window_size=+4", NULL});
+    m3_settings *other = settings_of((const char *const[]){"expert=window", "window_kind=falling", NULL});
+    m3_settings *saved = NULL;
+    m3_model_config bare_config, given_config, other_config, saved_config;
+    m3_error err = {0};
+    char x[17], y[17], text[M3_OPTION_BYTES];
+    const char *path = data_source_path(&source, "options.yaml");
+    assert_int_equal(m3_settings_config(with, bare, &bare_config, &err), M3_OK);
+    assert_int_equal(m3_settings_config(with, given, &given_config, &err), M3_OK);
+    assert_int_equal(m3_settings_config(with, other, &other_config, &err), M3_OK);
+    assert_int_equal(bare_config.option_count, 3);
+    assert_string_equal(bare_config.options[0].value, "4");
+    assert_string_equal(bare_config.options[1].value, "0.5");
+    assert_string_equal(bare_config.options[2].value, "flat");
+    m3_settings_hash(bare, &bare_config, x);
+    m3_settings_hash(given, &given_config, y);
+    assert_string_equal(x, y); /* a default is a default, however it is given */
+    assert_null(m3_settings_difference(bare, &bare_config, given, &given_config));
+    assert_string_equal(m3_settings_difference(bare, &bare_config, other, &other_config), "window_kind");
+    assert_string_equal(m3_settings_value(other, &other_config, "window_kind", text), "falling");
+    assert_string_equal(m3_settings_value(other, &other_config, "lr", text), "0.001");
+
+    assert_int_equal(m3_settings_write(bare, &bare_config, path, &err), M3_OK);
+    assert_int_equal(m3_settings_load(path, &saved, &err), M3_OK);
+    assert_string_equal(m3_settings_get(saved, "window_rate"), "0.5");
+    assert_int_equal(m3_settings_config(with, saved, &saved_config, &err), M3_OK);
+    assert_null(m3_settings_difference(bare, &bare_config, saved, &saved_config));
+    m3_settings_hash(saved, &saved_config, y);
+    assert_string_equal(x, y);
+    /* A run that an older version saved has the options that were given, as they were typed. */
+    m3_settings_hash_as_written(given, x);
+    m3_settings_hash(given, &given_config, y);
+    assert_string_not_equal(x, y);
+    m3_settings_free(bare);
+    m3_settings_free(given);
+    m3_settings_free(other);
+    m3_settings_free(saved);
+    m3_engine_free(with);
+}
+
+static void options_of_plugins_are_checked_at_their_place(void **state)
+{
+    (void)state;
+    m3_engine *with = engine_with_window();
+    m3_settings *settings = NULL;
+    m3_model_config config;
+    m3_error err = {0};
+    const char *path = write_yaml("expert: window\nwindow_size: 0x4\n");
+    assert_int_equal(m3_settings_load(path, &settings, &err), M3_OK);
+    assert_int_equal(m3_settings_config(with, settings, &config, &err), M3_ERR_INVALID);
+    assert_string_equal(err.message, "'0x4' is no whole number; give one from 1 to 64");
+    assert_string_equal(err.file, path);
+    assert_int_equal(err.line, 2);
+    m3_settings_free(settings);
+    m3_engine_free(with);
+}
+
 static void no_file(void **state)
 {
     (void)state;
@@ -295,7 +379,7 @@ static int stop(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + UNKNOWN_ROWS + ASSIGNMENT_ROWS + 5];
+    struct CMUnitTest tests[ROWS + UNKNOWN_ROWS + ASSIGNMENT_ROWS + 7];
     size_t n = 0;
     for (size_t i = 0; i < ROWS; i++)
         tests[n++] = (struct CMUnitTest){rows[i].name, loads, NULL, NULL, (void *)&rows[i]};
@@ -306,6 +390,8 @@ int main(void)
     tests[n++] = (struct CMUnitTest){"defaults are legal values", defaults_fit, NULL, NULL, NULL};
     tests[n++] = (struct CMUnitTest){"what is saved reads back the same", saves, NULL, NULL, NULL};
     tests[n++] = (struct CMUnitTest){"only what is computed counts for resuming", hashes, NULL, NULL, NULL};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(options_of_plugins_are_written_and_compared);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(options_of_plugins_are_checked_at_their_place);
     tests[n++] = (struct CMUnitTest){"a file that is not there", no_file, NULL, NULL, NULL};
     tests[n++] = (struct CMUnitTest){"no memory at any point", runs_out_of_memory, NULL, NULL, NULL};
     return cmocka_run_group_tests(tests, start, stop);

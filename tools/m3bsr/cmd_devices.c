@@ -2,6 +2,8 @@
  *   m3bsr devices [--json] */
 #include "tools/m3bsr/cli.h"
 
+#include <string.h>
+
 enum { MAX_DEVICES = 64 };
 
 static const char *class_name(m3_device_class class)
@@ -51,6 +53,30 @@ static void print_text(const m3_device_entry *e, const m3_device_limits *limits,
                      (double)limits->memory_free / (1 << 30));
 }
 
+/* With -v: what --device-option takes, for each backend that is loaded, whether it has a device or not. */
+static void print_options(const cli *c, const char *backend)
+{
+    const m3_span options = m3_engine_backend_options(c->engine, backend);
+    if (options.count == 0) return;
+    (void)printf("\noptions of %s, for --device-option KEY=VALUE:\n", backend);
+    for (uint32_t i = 0; i < options.count; i++) {
+        const m3_option_desc *o = m3_span_at(options, i);
+        char takes[128];
+        m3_option_takes(o, takes, sizeof takes);
+        (void)printf("  %-14s %s%s%s%s\n  %-14s %s\n", o->key, takes, o->fallback[0] != '\0' ? " (default " : "",
+                     o->fallback, o->fallback[0] != '\0' ? ")" : "", "", o->help);
+    }
+}
+
+static void print_all_options(const cli *c)
+{
+    for (uint32_t i = 0; i < m3_engine_plugin_count(c->engine); i++) {
+        m3_plugin_report report = {.size = M3_STRUCT_SIZE(m3_plugin_report, reason)};
+        m3_engine_plugin(c->engine, i, &report);
+        if (report.loaded && strcmp(report.kind, "backend") == 0) print_options(c, report.name);
+    }
+}
+
 /* Opened as well: a device that is listed may still not work. */
 static void show(cli *c, const m3_device_entry *e, bool first)
 {
@@ -71,7 +97,8 @@ int cmd_devices(int argc, char **argv)
     m3_device_entry entries[MAX_DEVICES];
     uint32_t count = 0;
     const cli_command command = {.usage = "devices [options]",
-                                 .about = "List the devices of all backends: what --backend takes.",
+                                 .about = "List the devices of all backends: what --backend takes. With -v, also the "
+                                          "options of each\nbackend: what --device-option takes.",
                                  .groups = CLI_PLUGINS};
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
@@ -83,6 +110,7 @@ int cmd_devices(int argc, char **argv)
         if (c.json) (void)printf("{\"devices\": [");
         for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) show(&c, &entries[i], i == 0);
         if (c.json) (void)printf("]}\n");
+        if (c.verbose && !c.json) print_all_options(&c);
         if (count == 0 && !c.quiet) (void)fprintf(stderr, "no device; see m3bsr plugins\n");
     }
     cli_close(&c);
