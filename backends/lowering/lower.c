@@ -230,7 +230,6 @@ void lower_items(lower_dispatch *d, uint64_t items)
 
 void lower_rows(lower_dispatch *d, uint64_t rows, uint32_t lanes)
 {
-    lower_constant(d, "LANES", lanes);
     if (lanes == 1)
         lower_items(d, rows);
     else

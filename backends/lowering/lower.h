@@ -1,17 +1,14 @@
 /* lower: how a node becomes dispatches of kernels, once for every backend that has a kernel language. A backend gives
  * its device's traits; lowering chooses kernels, tile sizes and launch geometry; the backend compiles what is named and
- * binds what is listed. So shaders/opencl/NAME.cl and shaders/vulkan/NAME.comp have the same entries with the same
- * constants, buffers and words, in the same order, and this folder knows neither of the two interfaces.
+ * binds what is listed. What a kernel is given stands in shaders/contract, for all languages, and contract.h writes it
+ * by name; this folder knows neither of the two interfaces.
  *
  * Each file of ops/ publishes a table of lower_op, ended by a NULL name, and ops/list.c names the tables:
  *
  *   static void lower(lower_list *l, const m3_node *node)
  *   {
- *       lower_dispatch *d = lower_begin(l, "rows", "row_norm");     entry row_norm of rows.cl and rows.comp
- *       lower_constant(d, "LANES", (int32_t)lanes);                known when the kernel is compiled
- *       lower_read(d, node->in[0]);                                buffers, in the order of the kernel's parameters
- *       lower_write(d, node->out[0]);
- *       lower_u32(d, rows);                                        words, in the order of the kernel's parameters
+ *       lower_dispatch *d = LOWER(l, row_norm, .VECTOR = l->traits->vector, .x = lower_tensor(l, node->in[0]),
+ *                                 .y = lower_tensor(l, node->out[0]), .rows = rows);
  *       lower_items(d, rows);                                      geometry; without it nothing is launched
  *   }
  *   const lower_op lower_rows_ops[] = {{"row_norm", supports, lower}, {0}};
@@ -54,9 +51,7 @@ typedef struct lower_traits {
     uint64_t largest_binding;  /* bytes of a buffer that a kernel sees */
     const lower_tuning *tuning; /* measured choices, or NULL */
     const char *way;            /* for products that can be computed so, whatever was measured; or NULL */
-    bool clblast;               /* the backend runs source "clblast", entry "gemm", by a call of that library: constants
-                                   TRANSPOSE_A, TRANSPOSE_B; buffers a, b, c; words m, n, k, lda, ldb, ldc, strides and
-                                   first elements of a, b, c, number of products. Geometry means nothing there */
+    bool clblast;               /* the backend runs the entry gemm by a call of that library; geometry means nothing there */
     lower_custom_limits custom;
 } lower_traits;
 
@@ -127,7 +122,8 @@ m3_status lower_program(lower_list *l, const m3_host *host, const lower_traits *
                         uint32_t alignment, m3_error *err);
 void lower_list_fini(lower_list *l);
 
-/* Writing a dispatch. None fails: the list keeps the first error. */
+/* Writing a dispatch by position, as contract.c does, and for kernels that no contract lists. None fails: the list keeps
+ * the first error. */
 lower_dispatch *lower_begin(lower_list *l, const char *source, const char *entry);
 void lower_constant(lower_dispatch *d, const char *name, uint64_t value);
 /* The tensor's memory; NULL or no elements: LOWER_NOTHING. lower_update reads and writes. */
@@ -141,8 +137,8 @@ void lower_f32(lower_dispatch *d, float value);
 
 /* Geometry. lower_items: at least `items` items along x, and along y when x cannot hold them; the kernel numbers them
  * with ITEM and leaves when it is past the end. lower_rows: a group of `lanes` items for each row where lanes > 1,
- * else an item for each row; the kernel numbers rows with ROW and items within one with LANE, from constant LANES,
- * which this sets. lower_groups: as said. */
+ * else an item for each row; the kernel numbers rows with ROW and items within one with LANE, from constant LANES.
+ * lower_groups: as said. */
 void lower_items(lower_dispatch *d, uint64_t items);
 void lower_rows(lower_dispatch *d, uint64_t rows, uint32_t lanes);
 void lower_groups(lower_dispatch *d, uint64_t x, uint64_t y, uint64_t z, uint32_t group_x, uint32_t group_y,

@@ -4,52 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Binding. */
-
 static uint64_t products(const lower_product *p)
 {
     return p->outer * p->inner;
 }
 
-static uint32_t finish_flags(const lower_product *p)
+uint32_t lower_product_flags(const lower_product *p)
 {
-    return (p->bias != NULL ? LOWER_BIAS : 0u) | (p->residual != NULL ? LOWER_RESIDUAL : 0u) |
-           (p->gate != NULL ? LOWER_GATE : 0u) | p->act << LOWER_ACT_SHIFT;
-}
-
-static void bind_finish(lower_dispatch *d, const lower_product *p)
-{
-    lower_read(d, p->bias);
-    lower_read(d, p->residual);
-    lower_read(d, p->gate);
-}
-
-void lower_product_bind(lower_dispatch *d, const lower_product *p, lower_view part, uint64_t parts)
-{
-    if (parts == 1) {
-        bind_finish(d, p);
-        lower_write(d, p->y);
-        return;
-    }
-    for (int i = 0; i < 3; i++) lower_read(d, NULL);
-    lower_bind(d, part, false, true);
-}
-
-void lower_product_words(lower_dispatch *d, const lower_product *p, uint64_t parts, uint32_t flags)
-{
-    lower_u32(d, p->m);
-    lower_u32(d, p->n);
-    lower_u32(d, p->k);
-    lower_u32(d, flags | (parts > 1 ? 0 : finish_flags(p)));
-    lower_u32(d, products(p));
-    lower_u32(d, p->inner);
-    lower_u32(d, p->a_outer);
-    lower_u32(d, p->a_inner);
-    lower_u32(d, p->b_outer);
-    lower_u32(d, p->b_inner);
-    lower_u32(d, p->a_first);
-    lower_u32(d, p->b_first);
-    lower_u32(d, parts > 1 ? 0 : p->y_first);
+    return (p->bias != NULL ? EPILOGUE_BIAS : 0u) | (p->residual != NULL ? EPILOGUE_RESIDUAL : 0u) |
+           (p->gate != NULL ? EPILOGUE_GATE : 0u) | p->act << EPILOGUE_ACT_SHIFT;
 }
 
 /* Parts of a sum. */
@@ -70,17 +33,13 @@ void lower_product_sum(lower_list *l, const lower_product *p, lower_view part, u
 {
     const uint64_t count = products(p) * p->m * p->n;
     const bool processor = l->traits->lanes == 1;
-    lower_dispatch *d = lower_begin(l, processor ? "matmul_processor" : "matmul", "sum_parts");
-    if (processor) lower_constant(d, "VECTOR", l->traits->vector);
-    lower_bind(d, part, true, false);
-    bind_finish(d, p);
-    lower_write(d, p->y);
-    lower_u32(d, count);
-    lower_u32(d, p->m);
-    lower_u32(d, p->n);
-    lower_u32(d, finish_flags(p));
-    lower_u32(d, parts);
-    lower_u32(d, p->y_first);
+#define SUM                                                                                                            \
+    .part = part, .bias = lower_tensor(l, p->bias), .residual = lower_tensor(l, p->residual),                          \
+    .gate = lower_tensor(l, p->gate), .y = lower_tensor(l, p->y), .count = count, .m = p->m, .n = p->n,                \
+    .flags = lower_product_flags(p), .parts = parts, .y_first = p->y_first
+    lower_dispatch *d =
+        processor ? LOWER(l, sum_parts_processor, .VECTOR = l->traits->vector, SUM) : LOWER(l, sum_parts, SUM);
+#undef SUM
     lower_items(d, processor ? lower_parts(count, l->traits->vector) : count);
 }
 
@@ -96,28 +55,15 @@ static bool clblast_takes(const lower_traits *traits, const lower_product *p)
 
 static void clblast_lower(lower_list *l, const lower_product *p)
 {
-    lower_dispatch *d = lower_begin(l, "clblast", "gemm");
-    lower_constant(d, "TRANSPOSE_A", p->transpose_a);
-    lower_constant(d, "TRANSPOSE_B", p->transpose_b);
-    lower_read(d, p->a);
-    lower_read(d, p->b);
-    lower_write(d, p->y);
-    lower_u32(d, p->m);
-    lower_u32(d, p->n);
-    lower_u32(d, p->k);
-    lower_u32(d, p->transpose_a ? p->m : p->k);
-    lower_u32(d, p->transpose_b ? p->k : p->n);
-    lower_u32(d, p->n);
-    lower_u32(d, p->a_inner);
-    lower_u32(d, p->b_inner);
-    lower_u32(d, p->m * p->n);
-    lower_u32(d, p->a_first);
-    lower_u32(d, p->b_first);
-    lower_u32(d, p->y_first);
-    lower_u32(d, products(p));
+    lower_dispatch *d =
+        LOWER(l, gemm, .TRANSPOSE_A = p->transpose_a, .TRANSPOSE_B = p->transpose_b, .a = lower_tensor(l, p->a),
+              .b = lower_tensor(l, p->b), .y = lower_tensor(l, p->y), .m = p->m, .n = p->n, .k = p->k,
+              .a_row = p->transpose_a ? p->m : p->k, .b_row = p->transpose_b ? p->k : p->n, .y_row = p->n,
+              .a_stride = p->a_inner, .b_stride = p->b_inner, .y_stride = p->m * p->n, .a_first = p->a_first,
+              .b_first = p->b_first, .y_first = p->y_first, .products = products(p));
     lower_groups(d, 1, 1, 1, 1, 1, 1);
     /* Each element is finished where it lies. */
-    if (finish_flags(p) != 0) lower_product_sum(l, p, lower_tensor(l, p->y), 1);
+    if (lower_product_flags(p) != 0) lower_product_sum(l, p, lower_tensor(l, p->y), 1);
 }
 
 /* Choice. */

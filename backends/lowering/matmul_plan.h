@@ -8,7 +8,7 @@
 #ifndef LOWER_MATMUL_PLAN_H
 #define LOWER_MATMUL_PLAN_H
 
-#include "backends/lowering/lower.h"
+#include "backends/lowering/contract.h"
 #include "backends/lowering/tuning.h"
 
 typedef struct lower_product {
@@ -30,9 +30,6 @@ uint32_t lower_product_ways(const lower_traits *traits, const lower_product *p, 
 
 /* Shared by the ways. */
 
-/* Bits of the word `flags` of the kernels; the activation lies above them. */
-enum { LOWER_B_TRANSPOSED = 1, LOWER_BIAS = 2, LOWER_RESIDUAL = 4, LOWER_GATE = 8, LOWER_ACT_SHIFT = 4 };
-
 static inline uint64_t lower_smaller(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -43,10 +40,19 @@ static inline uint64_t lower_larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* bias, residual, gate and y, of which the first three are absent where parts of the sum are written instead. */
-void lower_product_bind(lower_dispatch *d, const lower_product *p, lower_view part, uint64_t parts);
-/* m, n, k, flags, then the words that say where the factors lie: batches … y_first. */
-void lower_product_words(lower_dispatch *d, const lower_product *p, uint64_t parts, uint32_t flags);
+/* The flags of what follows on the sum. */
+uint32_t lower_product_flags(const lower_product *p);
+/* What the kernels of all ways are given: factors and y, where they lie, and what follows on the sum. Where the sum is
+ * cut into parts, `part` is written instead of y, and nothing follows. */
+#define LOWER_PRODUCT(l, p, part, parts, more_flags)                                                                   \
+    .a = lower_tensor(l, (p)->a), .b = lower_tensor(l, (p)->b),                                                        \
+    .bias = lower_tensor(l, (parts) > 1 ? NULL : (p)->bias),                                                           \
+    .residual = lower_tensor(l, (parts) > 1 ? NULL : (p)->residual),                                                   \
+    .gate = lower_tensor(l, (parts) > 1 ? NULL : (p)->gate), .y = (parts) > 1 ? (part) : lower_tensor(l, (p)->y),      \
+    .m = (p)->m, .n = (p)->n, .k = (p)->k, .flags = (more_flags) | ((parts) > 1 ? 0 : lower_product_flags(p)),         \
+    .batches = (p)->outer * (p)->inner, .inner = (p)->inner, .a_outer = (p)->a_outer, .a_inner = (p)->a_inner,         \
+    .b_outer = (p)->b_outer, .b_inner = (p)->b_inner, .a_first = (p)->a_first, .b_first = (p)->b_first,                \
+    .y_first = (parts) > 1 ? 0 : (p)->y_first
 /* Memory for parts, and y from them. At most lower_most_parts fit what a kernel sees and counts. */
 lower_view lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts);
 void lower_product_sum(lower_list *l, const lower_product *p, lower_view part, uint64_t parts);

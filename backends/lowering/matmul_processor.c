@@ -134,24 +134,11 @@ void lower_processor_emit(lower_list *l, const lower_product *p, const char *nam
 {
     const block b = choose_block(p, l->traits, name);
     const lower_view part = lower_product_parts(l, p, b.parts);
-    lower_dispatch *d = lower_begin(l, "matmul_processor", "product");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "TRANSPOSE_A", p->transpose_a);
-    lower_constant(d, "ROWS", b.tile_rows);
-    lower_constant(d, "VECTORS", b.vectors);
-    lower_constant(d, "DIRECT", b.direct);
-    lower_constant(d, "KEPT", b.kept);
-    lower_constant(d, "PAD", PAD);
-    lower_read(d, p->a);
-    lower_read(d, p->b);
-    lower_product_bind(d, p, part, b.parts);
-    lower_product_words(d, p, b.parts, p->transpose_b ? LOWER_B_TRANSPOSED : 0);
-    lower_u32(d, b.rows);
-    lower_u32(d, b.columns);
-    lower_u32(d, b.parts);
-    lower_u32(d, b.depth);
-    lower_u32(d, b.piece);
-    lower_u32(d, b.products);
+    lower_dispatch *d =
+        LOWER(l, product_processor, .VECTOR = l->traits->vector, .TRANSPOSE_A = p->transpose_a, .ROWS = b.tile_rows,
+              .VECTORS = b.vectors, .DIRECT = b.direct, .KEPT = b.kept, .PAD = PAD,
+              LOWER_PRODUCT(l, p, part, b.parts, p->transpose_b ? B_TRANSPOSED : 0), .rows = b.rows,
+              .columns = b.columns, .parts = b.parts, .depth = b.depth, .piece = b.piece, .chunk = b.products);
     lower_groups(d, b.blocks, lower_parts(p->n, b.columns) * b.parts, lower_parts(p->outer * p->inner, b.products), 1,
                  1, 1);
     if (b.parts > 1) lower_product_sum(l, p, part, b.parts);

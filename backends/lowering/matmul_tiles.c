@@ -116,21 +116,10 @@ void lower_tiles_emit(lower_list *l, const lower_product *p, const char *name)
     const uint64_t depth = lower_parts(p->k, parts_of(l->traits, p, t)),
                    parts = depth > 0 ? lower_parts(p->k, depth) : 1;
     const lower_view part = lower_product_parts(l, p, parts);
-    lower_dispatch *d = lower_begin(l, "matmul", "product");
-    lower_constant(d, "TRANSPOSE_A", p->transpose_a);
-    lower_constant(d, "TRANSPOSE_B", p->transpose_b);
-    lower_constant(d, "TM", t->rows);
-    lower_constant(d, "TN", t->columns);
-    lower_constant(d, "TK", t->steps);
-    lower_constant(d, "RM", t->item_rows);
-    lower_constant(d, "RN", t->item_columns);
-    lower_read(d, p->a);
-    lower_read(d, p->b);
-    lower_product_bind(d, p, part, parts);
-    lower_product_words(d, p, parts, 0);
-    lower_u32(d, parts);
-    lower_u32(d, depth);
-    lower_u32(d, tiles_in(p, t) * parts);
+    lower_dispatch *d =
+        LOWER(l, product, .TRANSPOSE_A = p->transpose_a, .TRANSPOSE_B = p->transpose_b, .TM = t->rows, .TN = t->columns,
+              .TK = t->steps, .RM = t->item_rows, .RN = t->item_columns, .LANES = items_of(t),
+              LOWER_PRODUCT(l, p, part, parts, 0), .parts = parts, .depth = depth, .groups = tiles_in(p, t) * parts);
     lower_rows(d, tiles_in(p, t) * parts, items_of(t));
     if (parts > 1) lower_product_sum(l, p, part, parts);
 }

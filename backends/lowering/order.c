@@ -5,14 +5,13 @@
 #include "backends/lowering/ops/share.h"
 
 enum { MOST_LANES = 256, LANE_BYTES = 36 }; /* local memory of order_move */
-enum { TILE_PARTS = 8 };                    /* PARTS of order_move */
 enum { MOST_BLOCKS = 64 };                  /* every block reads the counts of all others */
 
 /* Tiles of a block that order_move may walk where turns are counted; as many turns again are left for the counts of
  * all blocks. */
 static uint64_t most_tiles(const lower_traits *traits, uint32_t lanes)
 {
-    const uint32_t parts = lanes < TILE_PARTS ? lanes : TILE_PARTS;
+    const uint32_t parts = lanes < ORDER_PARTS ? lanes : ORDER_PARTS;
     return share_turns(traits) / 2 / (lanes / parts + 2 * parts + 2);
 }
 
@@ -55,53 +54,33 @@ uint32_t lower_bits(uint64_t most)
 /* Rows of x, or of the order that the pass before has made. */
 typedef struct pass {
     lower_view key, place; /* read */
-    lower_keys keys;
+    uint32_t keys;
     lower_blocks blocks;
     uint64_t rows, length, limit;
     int64_t skip;
     uint32_t shift;
 } pass;
 
-static void pass_words(lower_dispatch *d, const pass *p)
-{
-    lower_u32(d, p->rows);
-    lower_u32(d, p->length);
-    lower_u32(d, p->blocks.count);
-    lower_u32(d, p->blocks.length);
-    lower_u32(d, p->shift);
-    lower_u32(d, p->limit);
-    lower_i32(d, p->skip);
-}
+#define PASS(p)                                                                                                        \
+    .LANES = (p)->blocks.lanes, .KEYS = (p)->keys, .x = (p)->key, .counts = counts, .rows = (p)->rows,                 \
+    .length = (p)->length, .blocks = (p)->blocks.count, .block = (p)->blocks.length, .shift = (p)->shift,              \
+    .limit = (p)->limit, .skip = (p)->skip
 
 static void emit_pass(lower_list *l, const pass *p, lower_view counts, lower_order to)
 {
     const bool whole = p->blocks.count == 1;
     const uint64_t groups = p->rows * p->blocks.count;
-    if (!whole) {
-        lower_dispatch *d = lower_begin(l, "sort", "order_count");
-        lower_rows(d, groups, p->blocks.lanes);
-        lower_constant(d, "KEYS", p->keys);
-        lower_bind(d, p->key, true, false);
-        lower_bind(d, counts, false, true);
-        pass_words(d, p);
-    }
-    lower_dispatch *d = lower_begin(l, "sort", "order_move");
+    if (!whole) lower_rows(LOWER(l, order_count, PASS(p)), groups, p->blocks.lanes);
+    lower_dispatch *d =
+        LOWER(l, order_move, PASS(p), .WHOLE = whole, .x_place = p->place, .y = to.key, .y_place = to.place);
     lower_rows(d, groups, p->blocks.lanes);
-    lower_constant(d, "KEYS", p->keys);
-    lower_constant(d, "WHOLE", whole);
-    lower_bind(d, p->key, true, false);
-    lower_bind(d, p->place, true, false);
-    lower_bind(d, counts, true, false);
-    lower_bind(d, to.key, false, true);
-    lower_bind(d, to.place, false, true);
-    pass_words(d, p);
 }
 
-lower_order lower_order_rows(lower_list *l, const m3_tensor *x, uint64_t rows, uint64_t length, lower_keys keys,
+lower_order lower_order_rows(lower_list *l, const m3_tensor *x, uint64_t rows, uint64_t length, uint32_t keys,
                              uint64_t limit, int64_t skip)
 {
     const uint64_t bytes = rows * length * sizeof(uint32_t);
-    const uint32_t bits = keys == LOWER_KEYS_IDS ? lower_bits(limit) : 32;
+    const uint32_t bits = keys == KEYS_IDS ? lower_bits(limit) : 32;
     pass p = {.key = lower_tensor(l, x), .keys = keys, .rows = rows, .length = length, .limit = limit, .skip = skip};
     p.blocks = lower_blocks_of(l->traits, rows, length);
     const lower_view none = {.memory = LOWER_NOTHING};
@@ -112,10 +91,10 @@ lower_order lower_order_rows(lower_list *l, const m3_tensor *x, uint64_t rows, u
     do { /* at least once: a limit of 0 has no bits, and its order is wanted too */
         emit_pass(l, &p, counts, to);
         const lower_order written = to;
-        to = p.keys == LOWER_KEYS ? (lower_order){p.key, p.place} : next;
+        to = p.keys == KEYS_READY ? (lower_order){p.key, p.place} : next;
         p.key = written.key;
         p.place = written.place;
-        p.keys = LOWER_KEYS;
+        p.keys = KEYS_READY;
         p.shift += lower_digit_bits(p.blocks.lanes);
     } while (p.shift < bits);
     return (lower_order){p.key, p.place};

@@ -3,17 +3,7 @@
 #ifndef LOWER_ORDER_H
 #define LOWER_ORDER_H
 
-#include "backends/lowering/lower.h"
-
-/* What a key is made of: KEYS of the shaders. */
-typedef enum lower_keys {
-    LOWER_KEYS = 0, /* a key already */
-    LOWER_KEYS_U32 = 1,
-    LOWER_KEYS_I32 = 2,
-    LOWER_KEYS_F32 = 3,
-    LOWER_KEYS_FALLING = 4, /* f32, the largest first */
-    LOWER_KEYS_IDS = 5      /* an id below the limit that is not skip is its own key; all others have the limit's */
-} lower_keys;
+#include "backends/lowering/contract.h"
 
 typedef struct lower_order {
     lower_view key, place; /* u32 [rows, length] */
@@ -38,8 +28,8 @@ uint32_t lower_digit_bits(uint32_t lanes);
 uint32_t lower_bits(uint64_t most);
 
 /* Rising keys of each row of x, equal ones as they stood, with the places where they were; in scratch. rows * length
- * is not 0. */
-lower_order lower_order_rows(lower_list *l, const m3_tensor *x, uint64_t rows, uint64_t length, lower_keys keys,
+ * is not 0. keys: KEYS_U32 … */
+lower_order lower_order_rows(lower_list *l, const m3_tensor *x, uint64_t rows, uint64_t length, uint32_t keys,
                              uint64_t limit, int64_t skip);
 
 #endif

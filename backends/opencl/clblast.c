@@ -1,5 +1,6 @@
 /* clblast: C = A B for each of a batch, row-major, by CLBlast. */
 #include "backends/opencl/clblast.h"
+#include "backends/lowering/contract.h"
 #include "backends/lowering/lower.h"
 
 #ifdef HAVE_CLBLAST
@@ -98,17 +99,26 @@ m3_status opencl_gemm_enqueue(const opencl_clblast *lib, cl_command_queue queue,
 
 opencl_gemm opencl_gemm_from(const lower_dispatch *d, const cl_mem memory[3], const uint64_t offset_bytes[3])
 {
-    enum { M, N, K, ROW, STRIDE = ROW + 3, FIRST = STRIDE + 3, PRODUCTS = FIRST + 3 };
-    opencl_gemm g = {.transpose_a = d->constants[0].value != 0, .transpose_b = d->constants[1].value != 0};
-    g.m = d->words[M];
-    g.n = d->words[N];
-    g.k = d->words[K];
-    g.products = d->words[PRODUCTS];
-    for (int i = 0; i < 3; i++) {
-        g.memory[i] = memory[i];
-        g.row[i] = d->words[ROW + i];
-        g.stride[i] = d->words[STRIDE + i];
-        g.first[i] = d->words[FIRST + i] + (size_t)(offset_bytes[i] / sizeof(float));
-    }
+#define NUMBER_CONSTANT(k, name)             constant_##name = k,
+#define NUMBER_BUFFER(k, access, type, name) buffer_##name = k,
+#define NUMBER_WORD(type, name)              word_##name,
+#define NONE_2(a, b)
+#define NONE_4(a, b, c, d)
+    enum { CONTRACT_gemm(NUMBER_CONSTANT, NUMBER_BUFFER, NONE_2) };
+    enum { CONTRACT_gemm(NONE_2, NONE_4, NUMBER_WORD) };
+#define MATRIX(x)                                                                                                      \
+    g.memory[buffer_##x] = memory[buffer_##x];                                                                         \
+    g.row[buffer_##x] = d->words[word_##x##_row];                                                                      \
+    g.stride[buffer_##x] = d->words[word_##x##_stride];                                                                \
+    g.first[buffer_##x] = d->words[word_##x##_first] + (size_t)(offset_bytes[buffer_##x] / sizeof(float));
+    opencl_gemm g = {.transpose_a = d->constants[constant_TRANSPOSE_A].value != 0,
+                     .transpose_b = d->constants[constant_TRANSPOSE_B].value != 0,
+                     .m = d->words[word_m],
+                     .n = d->words[word_n],
+                     .k = d->words[word_k],
+                     .products = d->words[word_products]};
+    MATRIX(a)
+    MATRIX(b)
+    MATRIX(y)
     return g;
 }

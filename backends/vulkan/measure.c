@@ -1,6 +1,7 @@
 /* measure: the peak of fused multiply-adds, by launches of measure.comp that grow until one is long enough. */
 #include "backends/vulkan/measure.h"
 #include "backends/lowering/clock.h"
+#include "backends/lowering/contract.h"
 #include "backends/lowering/lower.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/device.h"
@@ -23,9 +24,7 @@ static m3_status measure(m3_device_impl *device, m3_buffer *y, uint64_t groups, 
     if (exec == NULL) return M3_FAIL_MEMORY(err, "measure", sizeof *exec);
     m3_status st = lower_program(&exec->list, host, &device->traits, &program, device->alignment, err);
     if (st == M3_OK) {
-        lower_dispatch *d = lower_begin(&exec->list, "measure", "peak");
-        lower_bind(d, lower_segment(&exec->list, 0), false, true);
-        lower_u32(d, rounds);
+        lower_dispatch *d = LOWER(&exec->list, peak, .y = lower_segment(&exec->list, 0), .rounds = rounds);
         lower_groups(d, groups, 1, 1, device->traits.group, 1, 1);
         if ((st = exec->list.error.code) != M3_OK) *err = exec->list.error;
     }

@@ -18,9 +18,35 @@
 #define CONTRACT_CONTRACT_H
 /* clang-format off */
 
+#include "shaders/contract/attention.h"
+#include "shaders/contract/draws.h"
+#include "shaders/contract/dropout.h"
+#include "shaders/contract/elementwise.h"
 #include "shaders/contract/gru.h"
+#include "shaders/contract/matmul.h"
+#include "shaders/contract/measure.h"
+#include "shaders/contract/movement.h"
+#include "shaders/contract/norm.h"
+#include "shaders/contract/optim.h"
+#include "shaders/contract/reduce.h"
+#include "shaders/contract/rows.h"
+#include "shaders/contract/softmax.h"
+#include "shaders/contract/sort.h"
 
 #define CONTRACT_ENTRIES(ENTRY) \
-    GRU_ENTRIES(ENTRY)
+    ATTENTION_ENTRIES(ENTRY)    \
+    DRAWS_ENTRIES(ENTRY)        \
+    DROPOUT_ENTRIES(ENTRY)      \
+    ELEMENTWISE_ENTRIES(ENTRY)  \
+    GRU_ENTRIES(ENTRY)          \
+    MATMUL_ENTRIES(ENTRY)       \
+    MEASURE_ENTRIES(ENTRY)      \
+    MOVEMENT_ENTRIES(ENTRY)     \
+    NORM_ENTRIES(ENTRY)         \
+    OPTIM_ENTRIES(ENTRY)        \
+    REDUCE_ENTRIES(ENTRY)       \
+    ROWS_ENTRIES(ENTRY)         \
+    SOFTMAX_ENTRIES(ENTRY)      \
+    SORT_ENTRIES(ENTRY)
 
 #endif

@@ -1,10 +1,10 @@
-/* gru: one step of a cell, and its gradient; see contract.h for the form. */
+/* gru: one step of a cell, and its gradient; contract.h has the form. */
 #ifndef CONTRACT_GRU_H
 #define CONTRACT_GRU_H
 /* clang-format off */
 
-#define GRU_ENTRIES(ENTRY)      \
-    ENTRY(gru, gru_cell, both)  \
+#define GRU_ENTRIES(ENTRY)     \
+    ENTRY(gru, gru_cell, both) \
     ENTRY(gru, gru_cell_grad, both)
 
 #define CONTRACT_gru_cell(CONSTANT, BUFFER, WORD) \

@@ -9,8 +9,6 @@
  * scores are computed twice, else the only block stays at hand; LANES 1: VECTOR, at least 4, and 4 divides KEYS;
  * LANES > 1: QUERIES, KEYS, TILE, as told below. */
 
-#define UNIT_WORDS uint units, uint heads, uint queries, uint keys, float scale
-
 #if LANES == 1
 /* A processor: an item takes a unit. Scores are kept as [key][query], with queries in the lanes of vectors, so that
  * maxima and sums over keys need no sum across lanes; q and dy are transposed for them. Products run in tiles of ROWS
@@ -149,13 +147,9 @@ inline real raise(float *s, uint n, float scale, real most, real *keep)
 }
 
 #if !GRADIENT
-GROUP_KERNEL void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OUT(float, y), UNIT_WORDS)
+GROUP_KERNEL(attend)
 {
-    OPEN(q);
-    OPEN(k);
-    OPEN(v);
-    OPEN(mask);
-    OPEN(y);
+    OPEN_BUFFERS(attend)
     const uint unit = ROW, row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
     if (unit >= units) return;
     k += row * keys * stride + column;
@@ -193,17 +187,9 @@ GROUP_KERNEL void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mas
 }
 
 #else
-GROUP_KERNEL void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), IN(float, dy), OUT(float, dq),
-                              OUT(float, dk), OUT(float, dv), UNIT_WORDS)
+GROUP_KERNEL(attend_grad)
 {
-    OPEN(q);
-    OPEN(k);
-    OPEN(v);
-    OPEN(mask);
-    OPEN(dy);
-    OPEN(dq);
-    OPEN(dk);
-    OPEN(dv);
+    OPEN_BUFFERS(attend_grad)
     const uint unit = ROW, row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
     if (unit >= units) return;
     k += row * keys * stride + column;
@@ -273,7 +259,7 @@ GROUP_KERNEL void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar
  *   dk, dv   tile t: keys t / (COLUMNS / 4) 4 ..,       columns as before
  * An item adds only to what it wrote itself, so sums have a fixed order. */
 
-#define COLUMNS 32
+#define COLUMNS ATTEND_COLUMNS
 #define PITCH   (COLUMNS + 1) /* so that a column's elements lie in different banks */
 #define ACROSS  (KEYS + 1)
 #define SCORES  (QUERIES / TILE * (KEYS / 4))
@@ -338,13 +324,9 @@ inline void exponents(local float *s, local const float *most)
 }
 
 #if !GRADIENT
-GROUP_KERNEL void attend(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), OUT(float, y), UNIT_WORDS)
+GROUP_KERNEL(attend)
 {
-    OPEN(q);
-    OPEN(k);
-    OPEN(v);
-    OPEN(mask);
-    OPEN(y);
+    OPEN_BUFFERS(attend)
     local float of_query[QUERIES * PITCH], of_key[KEYS * PITCH], p[QUERIES * ACROSS];
     local float most[QUERIES], total[QUERIES], keep[QUERIES];
     const uint parts = (queries + QUERIES - 1) / QUERIES;
@@ -437,17 +419,9 @@ inline void score(global const float *q, global const float *dy, global const fl
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-GROUP_KERNEL void attend_grad(IN(float, q), IN(float, k), IN(float, v), IN(uchar, mask), IN(float, dy), OUT(float, dq),
-                              OUT(float, dk), OUT(float, dv), UNIT_WORDS)
+GROUP_KERNEL(attend_grad)
 {
-    OPEN(q);
-    OPEN(k);
-    OPEN(v);
-    OPEN(mask);
-    OPEN(dy);
-    OPEN(dq);
-    OPEN(dk);
-    OPEN(dv);
+    OPEN_BUFFERS(attend_grad)
     local float of_q[QUERIES * PITCH], of_dy[QUERIES * PITCH], of_k[KEYS * PITCH], of_v[KEYS * PITCH];
     local float p[QUERIES * ACROSS], ds[QUERIES * ACROSS];
     local float most[QUERIES], total[QUERIES], dot_of[QUERIES], keep[QUERIES];

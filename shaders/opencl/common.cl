@@ -1,15 +1,15 @@
-/* common: what stands before every source of this folder. Floor: OpenCL C 1.2.
+/* common: what stands before every source of this folder and its contract. Floor: OpenCL C 1.2. Constants come by -D.
  *
- * A kernel's parameters are buffers, then words, in the order in which backends/lowering/ops/NAME.c lists them. A buffer is
- * a pointer and bytes into it, so a kernel begins with OPEN for each. Constants (-D) are listed there too. */
-
-/* A kernel whose parameters are those of the contract, and its buffers from where they begin. */
-#define KERNEL(entry) kernel void entry(CONTRACT_##entry(NONE_2, PARAMETER_BUFFER, PARAMETER_WORD))
+ * KERNEL(entry) { OPEN_BUFFERS(entry) ... } is a kernel with the parameters of the contract, buffers and then words. A
+ * buffer comes as a pointer and bytes into it, which OPEN_BUFFERS adds. */
+#define KERNEL(entry) kernel void entry(PARAMETERS(entry))
+#define PARAMETERS(entry) CONTRACT_##entry(NONE_2, PARAMETER_BUFFER, PARAMETER_WORD)
 #define OPEN_BUFFERS(entry) CONTRACT_##entry(NONE_2, OPEN_BUFFER, NONE_2)
 
 #define NONE_2(a, b)
-#define PARAMETER_BUFFER(k, access, type, name) COMMA_##k global ACCESS_##access TYPE_##type *name, const ulong name##_at
-#define PARAMETER_WORD(type, name) , TYPE_##type name
+#define PARAMETER_BUFFER(k, access, type, name)                                                                        \
+    COMMA_##k global ACCESS_##access TYPE_##type *name, const ulong name##_at
+#define PARAMETER_WORD(type, name)         , TYPE_##type name
 #define OPEN_BUFFER(k, access, type, name) name = (global void *)((global uchar *)name + name##_at);
 #define ACCESS_read const
 #define ACCESS_write
@@ -28,11 +28,6 @@
 #define COMMA_7 ,
 #define COMMA_8 ,
 #define COMMA_9 ,
-#define COMMA_10 ,
-
-#define IN(type, name)  global const type *name, const ulong name##_at
-#define OUT(type, name) global type *name, const ulong name##_at
-#define OPEN(name)      name = (global void *)((global uchar *)name + name##_at)
 
 /* Number of a work-item in a line of groups, and of its group. */
 #define ITEM  ((uint)get_global_id(0) + (uint)get_global_size(0) * (uint)get_global_id(1))
@@ -49,11 +44,11 @@
 
 /* A kernel that is always launched in groups of x times y items, or of LANES. Told so, a compiler shares out registers
  * for just so many; left to guess, it may make a kernel that takes fewer. */
-#define GROUPS_OF(x, y) kernel __attribute__((reqd_work_group_size(x, y, 1)))
+#define KERNEL_OF(entry, x, y) kernel __attribute__((reqd_work_group_size(x, y, 1))) void entry(PARAMETERS(entry))
 #if defined(LANES) && LANES > 1
-#define GROUP_KERNEL GROUPS_OF(LANES, 1)
+#define GROUP_KERNEL(entry) KERNEL_OF(entry, LANES, 1)
 #else
-#define GROUP_KERNEL kernel
+#define GROUP_KERNEL(entry) KERNEL(entry)
 #endif
 
 /* VECTOR elements at once: real, ints, load and store. On a device that gains nothing from it VECTOR is 1. */

@@ -1,10 +1,10 @@
 /* draws: random bits, uniforms and normals.
- *   KIND 0  bits       the words as they come
- *   KIND 1  uniform    (bits >> 8) 2^-24
- *   KIND 2  normal     of each pair (u, v) of uniforms: sqrt(-2 log(1 - u)) times cos(2 pi v), then sin(2 pi v)
+ *   DRAW_BITS     the words as they come
+ *   DRAW_UNIFORM  (bits >> 8) 2^-24
+ *   DRAW_NORMAL   of each pair (u, v) of uniforms: sqrt(-2 log(1 - u)) times cos(2 pi v), then sin(2 pi v)
  * An item makes PART blocks of four elements: one at once, or VECTOR where vectors are long. */
 
-#if KIND == 2
+#if KIND == DRAW_NORMAL
 #define NORMAL_PAIR(u, v, type)                                                                                        \
     const type radius = sqrt(-2.0f * log(1.0f - u)), angle = 6.28318530717958647692f * v;                              \
     u = radius * cos(angle);                                                                                           \
@@ -13,11 +13,11 @@
 
 inline uint4 draw_of(uint4 bits)
 {
-#if KIND == 0
+#if KIND == DRAW_BITS
     return bits;
 #else
     float4 u = convert_float4(bits >> 8) * 0x1p-24f;
-#if KIND == 2
+#if KIND == DRAW_NORMAL
     float2 even = u.even, odd = u.odd;
     NORMAL_PAIR(even, odd, float2)
     u.even = even;
@@ -46,10 +46,10 @@ inline void draw_wide(global uint *y, uint at, uint site, uint step, uint2 key)
 {
     word_t c[4];
     philox_wide(at / 4, site, step, key, c);
-#if KIND != 0
+#if KIND != DRAW_BITS
     real u[4];
     for (int i = 0; i < 4; i++) u[i] = TO_REAL(c[i] >> 8) * 0x1p-24f;
-#if KIND == 2
+#if KIND == DRAW_NORMAL
     for (int i = 0; i < 4; i += 2) {
         NORMAL_PAIR(u[i], u[i + 1], real)
     }
@@ -61,10 +61,9 @@ inline void draw_wide(global uint *y, uint at, uint site, uint step, uint2 key)
 }
 #endif
 
-kernel void draw(IN(uint, rng), OUT(uint, y), uint count, uint site)
+KERNEL(draw)
 {
-    OPEN(rng);
-    OPEN(y);
+    OPEN_BUFFERS(draw)
     const uint2 key = (uint2)(rng[0], rng[1]);
     const uint step = rng[2];
     uint at = ITEM * PART * 4;

@@ -16,12 +16,9 @@ inline void drop_block(global const float *x, global const uint *rng, global flo
         y[at + i] = convert_float(word[i] >> 8) * 0x1p-24f >= rate ? x[at + i] * factor : 0.0f;
 }
 
-kernel void drop(IN(float, x), IN(uint, rng), OUT(float, y), uint count, uint piece, uint site, float rate,
-                 float factor)
+KERNEL(drop)
 {
-    OPEN(x);
-    OPEN(rng);
-    OPEN(y);
+    OPEN_BUFFERS(drop)
     uint at = ITEM * piece;
     const uint end = at < count ? min(at + piece, count) : at;
 #if VECTOR >= 8

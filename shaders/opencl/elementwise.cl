@@ -1,46 +1,10 @@
 /* elementwise: z = f(x, y, w) along the last axis, where each operand goes on or stands still; an item makes `piece`
  * neighbouring elements of z, a row (or part of one) at a time, VECTOR elements at once.
- *   OP    which function, below; where(x, y, w) takes y where x, else w
- *   FROM  type of the operands (of where: of the choices), TO  type of z: M3_F32 …, as stored. Floats compute as f32,
+ *   OP    which function; where(x, y, w) takes y where x, else w
+ *   FROM  type of the operands (of where: of the choices), TO  type of z: DTYPE_F32 …, as stored. Floats compute as f32,
  *         whole numbers as 32 bits. Where only the size counts, halves are f16.
  *   axes  [outer][4]: extent and strides of the operands, of the axes before the last, innermost first
  *   moves bit k: operand k goes on along the last axis */
-#define NEG 0
-#define ABS 1
-#define EXP 2
-#define LOG 3
-#define SQRT 4
-#define SIN 5
-#define COS 6
-#define TANH 7
-#define FLOOR 8
-#define SIGMOID 9
-#define RELU 10
-#define SILU 11
-#define NOT 12
-#define CAST 13
-#define ADD 14
-#define SUB 15
-#define MUL 16
-#define DIV 17
-#define MAX 18
-#define MIN 19
-#define EQUAL 20
-#define LESS 21
-#define LESS_EQUAL 22
-#define AND 23
-#define OR 24
-#define RELU_GRAD 25
-#define WHERE 26
-
-#define F32 0
-#define I32 1
-#define U32 2
-#define U8 3
-#define BOOL 4
-#define F16 5
-#define BF16 6
-
 #if VECTOR == 1
 #define WIDE(type) type
 #else
@@ -51,45 +15,45 @@
 #define IS_NAN(v)        ((v) != (v))
 
 /* Stored and computed types. */
-#if FROM == F32
+#if FROM == DTYPE_F32
 #define FROM_TYPE float
-#elif FROM == I32
+#elif FROM == DTYPE_I32
 #define FROM_TYPE int
-#elif FROM == U32
+#elif FROM == DTYPE_U32
 #define FROM_TYPE uint
-#elif FROM == U8 || FROM == BOOL
+#elif FROM == DTYPE_U8 || FROM == DTYPE_BOOL
 #define FROM_TYPE uchar
 #else
 #define FROM_TYPE ushort
 #endif
-#if TO == F32
+#if TO == DTYPE_F32
 #define TO_TYPE float
-#elif TO == I32
+#elif TO == DTYPE_I32
 #define TO_TYPE int
-#elif TO == U32
+#elif TO == DTYPE_U32
 #define TO_TYPE uint
-#elif TO == U8 || TO == BOOL
+#elif TO == DTYPE_U8 || TO == DTYPE_BOOL
 #define TO_TYPE uchar
 #else
 #define TO_TYPE ushort
 #endif
-#if OP == WHERE
+#if OP == OP_WHERE
 #define FIRST_TYPE uchar
 #else
 #define FIRST_TYPE FROM_TYPE
 #endif
 
-#define FLOATS (OP != WHERE && (FROM == F32 || FROM == F16 || FROM == BF16))
+#define FLOATS (OP != OP_WHERE && (FROM == DTYPE_F32 || FROM == DTYPE_F16 || FROM == DTYPE_BF16))
 #if FLOATS
 typedef real value;
-#elif FROM == I32
+#elif FROM == DTYPE_I32
 typedef mask_t value;
 #else
 typedef word_t value;
 #endif
 
 /* Halves. A denormal f16 is a whole number of 2^-24, so that no denormal f32 is touched on the way. */
-#if OP == CAST && FROM == F16
+#if OP == OP_CAST && FROM == DTYPE_F16
 inline real widen(WIDE(ushort) half_bits)
 {
     const word_t h = CONVERT(uint, half_bits), exponent = (h >> 10) & 0x1f, fraction = h & 0x3ff;
@@ -98,18 +62,18 @@ inline real widen(WIDE(ushort) half_bits)
     const word_t size = (exponent == 0) ? AS(uint, small) : (many | (fraction << 13));
     return AS(float, size | ((h & 0x8000) << 16));
 }
-#elif OP == CAST && FROM == BF16
+#elif OP == OP_CAST && FROM == DTYPE_BF16
 inline real widen(WIDE(ushort) half_bits)
 {
     return AS(float, CONVERT(uint, half_bits) << 16);
 }
-#elif FROM == F32 || FROM == I32 || FROM == U32
+#elif FROM == DTYPE_F32 || FROM == DTYPE_I32 || FROM == DTYPE_U32
 #define widen(v) (v)
 #else
 #define widen(v) CONVERT(uint, v)
 #endif
 
-#if OP == CAST && TO == F16
+#if OP == OP_CAST && TO == DTYPE_F16
 /* Below 2^-14 adding 1/2 leaves a whole number of 2^-24 in the low bits; every sum here rounds ties to even. */
 inline WIDE(ushort) narrow(real x)
 {
@@ -121,7 +85,7 @@ inline WIDE(ushort) narrow(real x)
     h = (size > 0x7f800000u) ? (word_t)(0x7e00u) : h;
     return CONVERT(ushort, h | sign);
 }
-#elif OP == CAST && TO == BF16
+#elif OP == OP_CAST && TO == DTYPE_BF16
 inline WIDE(ushort) narrow(real x)
 {
     const word_t bits = AS(uint, x), rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
@@ -129,7 +93,7 @@ inline WIDE(ushort) narrow(real x)
 }
 #endif
 
-#if OP == SIN || OP == COS
+#if OP == OP_SIN || OP == OP_COS
 /* x = n pi/2 + r, |r| <= pi/4, pi/2 in four parts, of which n times the first three is exact up to n = 2^13;
  * sin r = r + r^3 s(r^2) (2e-8), cos r = 1 - r^2 / 2 + r^4 c(r^2) (1e-9). Far arguments go to the library one by one:
  * of vectors that hold an infinity or a NaN, PoCL 3.1 gets other elements wrong. */
@@ -137,7 +101,7 @@ inline real wave(real x)
 {
     const real near = (fabs(x) < 8192.0f) ? x : (real)(0.0f);
     const real shifted = near * 0x1.45f306p-1f + 0x1.8p23f, turns = shifted - 0x1.8p23f; /* whole, in the low bits */
-    const word_t n = AS(uint, shifted) + (OP == COS);
+    const word_t n = AS(uint, shifted) + (OP == OP_COS);
     real r = near - turns * 0x1.92p0f;
     r -= turns * 0x1.fb4p-12f;
     r -= turns * 0x1.444p-24f;
@@ -151,70 +115,70 @@ inline real wave(real x)
     STORE(x, far, 0);
     STORE(y, part, 0);
     for (uint i = 0; i < VECTOR; i++)
-        if (!(fabs(far[i]) < 8192.0f)) part[i] = OP == SIN ? sin(far[i]) : cos(far[i]);
+        if (!(fabs(far[i]) < 8192.0f)) part[i] = OP == OP_SIN ? sin(far[i]) : cos(far[i]);
     return LOAD(part, 0);
 }
 #endif
 
 /* The function. */
-#if OP == CAST
+#if OP == OP_CAST
 
 inline WIDE(TO_TYPE) cast(value x)
 {
-#if TO == BOOL
+#if TO == DTYPE_BOOL
     const mask_t yes = (x != (value)(0)) ? (mask_t)(1) : (mask_t)(0);
     return CONVERT(uchar, yes);
-#elif FLOATS && TO == F32
+#elif FLOATS && TO == DTYPE_F32
     return x;
-#elif FLOATS && (TO == F16 || TO == BF16)
+#elif FLOATS && (TO == DTYPE_F16 || TO == DTYPE_BF16)
     return narrow(x);
 #elif FLOATS
     /* The ends of the range, where they are no f32, are written from beyond. */
     const real y = IS_NAN(x) ? (real)(0.0f) : x;
-#if TO == I32
+#if TO == DTYPE_I32
     const mask_t inside = CONVERT(int, (y >= -0x1p31f && y < 0x1p31f) ? y : (real)(0.0f));
     return (y >= 0x1p31f) ? (mask_t)(INT_MAX) : (y < -0x1p31f) ? (mask_t)(INT_MIN) : inside;
-#elif TO == U32
+#elif TO == DTYPE_U32
     const word_t inside = CONVERT(uint, (y > 0.0f && y < 0x1p32f) ? y : (real)(0.0f));
     return (y >= 0x1p32f) ? (word_t)(UINT_MAX) : inside;
 #else
     return CONVERT(uchar, CONVERT(int, clamp(y, 0.0f, 255.0f)));
 #endif
-#elif TO == F32
+#elif TO == DTYPE_F32
     return CONVERT(float, x);
-#elif TO == F16
+#elif TO == DTYPE_F16
     return narrow(CONVERT(float, x));
-#elif TO == BF16
+#elif TO == DTYPE_BF16
     /* What f32 would round away is kept in one bit, far below the last of bf16: only one rounding counts. */
-#if FROM == I32
+#if FROM == DTYPE_I32
     const mask_t far = x >= (1 << 24) || x <= -(1 << 24);
 #else
     const mask_t far = x >= (1u << 24);
 #endif
     const value sticky = ((x & 0xff) != 0) ? ((x & ~(value)(0xff)) | 0x100) : x;
     return narrow(CONVERT(float, far ? sticky : x));
-#elif TO == U8
+#elif TO == DTYPE_U8
     return CONVERT(uchar, AS(uint, x) & 0xff);
-#elif TO == I32
+#elif TO == DTYPE_I32
     return AS(int, x);
 #else
     return AS(uint, x);
 #endif
 }
 
-#elif OP == EQUAL || OP == LESS || OP == LESS_EQUAL || OP == NOT || OP == AND || OP == OR
+#elif OP == OP_EQUAL || OP == OP_LESS || OP == OP_LESS_EQUAL || OP == OP_NOT || OP == OP_AND || OP == OP_OR
 
 inline WIDE(uchar) decide(value x, value y)
 {
-#if OP == EQUAL
+#if OP == OP_EQUAL
     const mask_t yes = x == y;
-#elif OP == LESS
+#elif OP == OP_LESS
     const mask_t yes = x < y;
-#elif OP == LESS_EQUAL
+#elif OP == OP_LESS_EQUAL
     const mask_t yes = x <= y;
-#elif OP == NOT
+#elif OP == OP_NOT
     const mask_t yes = x == 0;
-#elif OP == AND
+#elif OP == OP_AND
     const mask_t yes = (x & y) != 0;
 #else
     const mask_t yes = (x | y) != 0;
@@ -226,52 +190,52 @@ inline WIDE(uchar) decide(value x, value y)
 
 inline value apply(value x, value y, value w)
 {
-#if OP == NEG
+#if OP == OP_NEG
     return -x;
-#elif OP == ABS && FLOATS
+#elif OP == OP_ABS && FLOATS
     return fabs(x);
-#elif OP == ABS
+#elif OP == OP_ABS
     return AS(int, abs(x));
-#elif OP == EXP
+#elif OP == OP_EXP
     return exp(x);
-#elif OP == LOG
+#elif OP == OP_LOG
     return log(x);
-#elif OP == SQRT
+#elif OP == OP_SQRT
     return sqrt(x);
-#elif OP == SIN || OP == COS
+#elif OP == OP_SIN || OP == OP_COS
     return wave(x);
-#elif OP == TANH
+#elif OP == OP_TANH
     return tanh(x);
-#elif OP == FLOOR
+#elif OP == OP_FLOOR
     return floor(x);
-#elif OP == SIGMOID
+#elif OP == OP_SIGMOID
     return 1.0f / (1.0f + exp(-x));
-#elif OP == RELU
+#elif OP == OP_RELU
     return (x < 0.0f) ? (value)(0.0f) : x;
-#elif OP == SILU
+#elif OP == OP_SILU
     return x / (1.0f + exp(-x));
-#elif OP == ADD
+#elif OP == OP_ADD
     return x + y;
-#elif OP == SUB
+#elif OP == OP_SUB
     return x - y;
-#elif OP == MUL
+#elif OP == OP_MUL
     return x * y;
-#elif OP == DIV && FLOATS
+#elif OP == OP_DIV && FLOATS
     return x / y;
-#elif OP == DIV && FROM == I32 /* whole numbers divided by 0 give 0; the one quotient that is too large wraps */
+#elif OP == OP_DIV && FROM == DTYPE_I32 /* whole numbers divided by 0 give 0; the one quotient that is too large wraps */
     const value by_self = (y == 0 || (x == INT_MIN && y == -1)) ? (value)(1) : y;
     return (y == 0) ? (value)(0) : x / by_self;
-#elif OP == DIV
+#elif OP == OP_DIV
     return (y == 0) ? (value)(0) : x / ((y == 0) ? (value)(1) : y);
-#elif OP == MAX && FLOATS
+#elif OP == OP_MAX && FLOATS
     return (IS_NAN(x) || IS_NAN(y)) ? x + y : (x >= y) ? x : y;
-#elif OP == MAX
+#elif OP == OP_MAX
     return (x >= y) ? x : y;
-#elif OP == MIN && FLOATS
+#elif OP == OP_MIN && FLOATS
     return (IS_NAN(x) || IS_NAN(y)) ? x + y : (x <= y) ? x : y;
-#elif OP == MIN
+#elif OP == OP_MIN
     return (x <= y) ? x : y;
-#elif OP == RELU_GRAD
+#elif OP == OP_RELU_GRAD
     return (x > 0.0f) ? y : (value)(0.0f);
 #else
     return (x != 0) ? y : w;
@@ -282,11 +246,11 @@ inline value apply(value x, value y, value w)
 
 inline WIDE(TO_TYPE) result(value x, value y, value w)
 {
-#if OP == CAST
+#if OP == OP_CAST
     return cast(x);
-#elif OP == EQUAL || OP == LESS || OP == LESS_EQUAL || OP == NOT || OP == AND || OP == OR
+#elif OP == OP_EQUAL || OP == OP_LESS || OP == OP_LESS_EQUAL || OP == OP_NOT || OP == OP_AND || OP == OP_OR
     return decide(x, y);
-#elif TO == F32 || TO == I32 || TO == U32
+#elif TO == DTYPE_F32 || TO == DTYPE_I32 || TO == DTYPE_U32
     return apply(x, y, w);
 #else
     return CONVERT(TO_TYPE, apply(x, y, w));
@@ -304,21 +268,20 @@ inline WIDE(TO_TYPE) result(value x, value y, value w)
         return LOAD(part, 0);                                                                                          \
     }
 FETCH(fetch, FROM_TYPE)
-#if OP == WHERE
+#if OP == OP_WHERE
 FETCH(fetch_first, uchar)
 #define FIRST(x, i, n, moves) CONVERT(uint, fetch_first(x, i, n, moves))
 #else
 #define FIRST(x, i, n, moves) widen(fetch(x, i, n, moves))
 #endif
 
-kernel void map(IN(FIRST_TYPE, x), IN(FROM_TYPE, y), IN(FROM_TYPE, w), OUT(TO_TYPE, z), IN(uint, axes), uint count,
-                uint piece, uint last, uint outer, uint moves)
+#define TYPE_first FIRST_TYPE
+#define TYPE_from  FROM_TYPE
+#define TYPE_to    TO_TYPE
+
+KERNEL(map)
 {
-    OPEN(x);
-    OPEN(y);
-    OPEN(w);
-    OPEN(z);
-    OPEN(axes);
+    OPEN_BUFFERS(map)
     const uint3 goes = (uint3)(moves & 1, (moves >> 1) & 1, (moves >> 2) & 1);
     uint at = ITEM * piece;
     const uint end = at < count ? min(at + piece, count) : at;
@@ -335,12 +298,12 @@ kernel void map(IN(FIRST_TYPE, x), IN(FROM_TYPE, y), IN(FROM_TYPE, w), OUT(TO_TY
             const uint n = run - k;
             const uint3 i = from + goes * k;
             const value a = FIRST(x, i.x, n, goes.x);
-#if OP >= ADD
+#if OP >= OP_ADD
             const value b = widen(fetch(y, i.y, n, goes.y));
 #else
             const value b = a;
 #endif
-#if OP == WHERE
+#if OP == OP_WHERE
             const value c = widen(fetch(w, i.z, n, goes.z));
 #else
             const value c = b;

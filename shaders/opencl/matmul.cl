@@ -9,33 +9,25 @@
  * Groups are numbered: column of tiles, row of tiles, part of the sum, product of the batch; the first runs fastest.
  * Parts are added in order, and finished, by sum_parts. Sums run k rising within a part. */
 
-#define BIAS       2u
-#define RESIDUAL   4u
-#define GATE       8u
-#define ACT(flags) ((flags) >> 4)
-
-#define RELU    1u
-#define SILU    2u
-#define SIGMOID 3u
-#define TANH    4u
+#define ACT(flags) ((flags) >> EPILOGUE_ACT_SHIFT)
 
 /* exp cannot overflow to a quotient of infinities: 1 / (1 + inf) is 0, and silu's z / (1 + inf) is -0. */
 inline float activated(float z, uint act)
 {
-    if (act == RELU) return z < 0.0f ? 0.0f : z;
-    if (act == SILU) return z / (1.0f + exp(-z));
-    if (act == SIGMOID) return 1.0f / (1.0f + exp(-z));
-    return act == TANH ? tanh(z) : z;
+    if (act == ACT_RELU) return z < 0.0f ? 0.0f : z;
+    if (act == ACT_SILU) return z / (1.0f + exp(-z));
+    if (act == ACT_SIGMOID) return 1.0f / (1.0f + exp(-z));
+    return act == ACT_TANH ? tanh(z) : z;
 }
 
 /* y at an element and its bias, from the sum. */
 inline float finished(float z, uint flags, global const float *bias, global const float *residual,
                       global const float *gate, uint at, uint bias_at)
 {
-    if (flags & BIAS) z += bias[bias_at];
-    if (flags & RESIDUAL) z += residual[at];
+    if (flags & EPILOGUE_BIAS) z += bias[bias_at];
+    if (flags & EPILOGUE_RESIDUAL) z += residual[at];
     z = activated(z, ACT(flags));
-    if ((flags & GATE) && !(gate[at] > 0.0f)) z = 0.0f;
+    if ((flags & EPILOGUE_GATE) && !(gate[at] > 0.0f)) z = 0.0f;
     return z;
 }
 
@@ -76,17 +68,9 @@ inline void copy_b(local float *tile, global const float *b, uint column, uint k
     }
 }
 
-GROUP_KERNEL void product(IN(float, a), IN(float, b), IN(float, bias), IN(float, residual), IN(float, gate),
-                          OUT(float, y), uint m, uint n, uint k, uint flags, uint batches, uint inner, uint a_outer,
-                          uint a_inner, uint b_outer, uint b_inner, uint a_first, uint b_first, uint y_first,
-                          uint parts, uint depth, uint groups)
+GROUP_KERNEL(product)
 {
-    OPEN(a);
-    OPEN(b);
-    OPEN(bias);
-    OPEN(residual);
-    OPEN(gate);
-    OPEN(y);
+    OPEN_BUFFERS(product)
     local float a_tile[TK * A_ROW];
     local float4 b_tile[TK * B_ROW];
     const uint columns = (n + TN - 1) / TN, rows = (m + TM - 1) / TM;
@@ -139,14 +123,9 @@ GROUP_KERNEL void product(IN(float, a), IN(float, b), IN(float, bias), IN(float,
 #endif
 
 /* y = gate(act(sum of parts + bias + residual)), one element an item. */
-kernel void sum_parts(IN(float, part), IN(float, bias), IN(float, residual), IN(float, gate), OUT(float, y), uint count,
-                      uint m, uint n, uint flags, uint parts, uint y_first)
+KERNEL(sum_parts)
 {
-    OPEN(part);
-    OPEN(bias);
-    OPEN(residual);
-    OPEN(gate);
-    OPEN(y);
+    OPEN_BUFFERS(sum_parts)
     const uint at = ITEM;
     if (at >= count) return;
     float s = part[at];

@@ -9,33 +9,24 @@
  *       times a row of the panel
  * With DIRECT, b is not copied but read where it lies: n is a multiple of the panel and the rows are few.
  * ROWS divides no m in general: the last tile of a block moves up and leaves out the rows that it finds done.
- * A sum may be cut into parts, one an item, which sum_parts adds in order and finishes.
+ * A sum may be cut into parts, one an item, which sum_parts_processor adds in order and finishes.
  * Sums run k rising within a piece, pieces in order, parts in order. */
 
-#define B_TRANSPOSED 1u
-#define BIAS         2u
-#define RESIDUAL     4u
-#define GATE         8u
-#define ACT(flags)   ((flags) >> 4)
-
-#define RELU    1u
-#define SILU    2u
-#define SIGMOID 3u
-#define TANH    4u
+#define ACT(flags) ((flags) >> EPILOGUE_ACT_SHIFT)
 
 /* exp cannot overflow to a quotient of infinities: 1 / (1 + inf) is 0, and silu's z / (1 + inf) is -0. */
 inline real long_act(real z, uint act)
 {
-    if (act == TANH) return tanh(z);
+    if (act == ACT_TANH) return tanh(z);
     const real e = 1.0f + exp(-z);
-    return act == SILU ? z / e : 1.0f / e;
+    return act == ACT_SILU ? z / e : 1.0f / e;
 }
 
 inline float long_act_1(float z, uint act)
 {
-    if (act == TANH) return tanh(z);
+    if (act == ACT_TANH) return tanh(z);
     const float e = 1.0f + exp(-z);
-    return act == SILU ? z / e : 1.0f / e;
+    return act == ACT_SILU ? z / e : 1.0f / e;
 }
 
 inline real gated(real x, real gate)
@@ -79,11 +70,11 @@ inline void finish_edge(const real s[ROWS][VECTORS], finish_t f, uint skip, uint
         for (uint j = 0; j < columns; j++) {
             const uint at = i * f.row + j;
             float x = f.again ? f.y[at] + z[j] : z[j];
-            if (f.flags & BIAS) x += f.bias[j];
-            if (f.flags & RESIDUAL) x += f.residual[at];
-            if (ACT(f.flags) == RELU) x = x < 0.0f ? 0.0f : x;
-            if (ACT(f.flags) > RELU) x = long_act_1(x, ACT(f.flags));
-            if (f.flags & GATE) x = f.gate[at] > 0.0f ? x : 0.0f;
+            if (f.flags & EPILOGUE_BIAS) x += f.bias[j];
+            if (f.flags & EPILOGUE_RESIDUAL) x += f.residual[at];
+            if (ACT(f.flags) == ACT_RELU) x = x < 0.0f ? 0.0f : x;
+            if (ACT(f.flags) > ACT_RELU) x = long_act_1(x, ACT(f.flags));
+            if (f.flags & EPILOGUE_GATE) x = f.gate[at] > 0.0f ? x : 0.0f;
             f.y[at] = x;
         }
     }
@@ -97,7 +88,7 @@ inline void finish_whole(real s[ROWS][VECTORS], finish_t f, uint skip)
 {
     const uint act = ACT(f.flags);
     if (f.again) EACH_ROW s[i][v] = LOAD(f.y, i * f.row + v * VECTOR) + s[i][v];
-    if (f.flags & BIAS) {
+    if (f.flags & EPILOGUE_BIAS) {
 #pragma unroll
         for (uint v = 0; v < VECTORS; v++) {
             const real bias = LOAD(f.bias, v * VECTOR);
@@ -105,16 +96,16 @@ inline void finish_whole(real s[ROWS][VECTORS], finish_t f, uint skip)
             for (uint i = 0; i < ROWS; i++) s[i][v] += bias;
         }
     }
-    if (f.flags & RESIDUAL) EACH_ROW s[i][v] += LOAD(f.residual, i * f.row + v * VECTOR);
-    if (act == RELU) EACH_ROW s[i][v] = select(s[i][v], (real)0.0f, s[i][v] < 0.0f);
-    if ((f.flags & GATE) && act <= RELU) EACH_ROW s[i][v] = gated(s[i][v], LOAD(f.gate, i * f.row + v * VECTOR));
+    if (f.flags & EPILOGUE_RESIDUAL) EACH_ROW s[i][v] += LOAD(f.residual, i * f.row + v * VECTOR);
+    if (act == ACT_RELU) EACH_ROW s[i][v] = select(s[i][v], (real)0.0f, s[i][v] < 0.0f);
+    if ((f.flags & EPILOGUE_GATE) && act <= ACT_RELU) EACH_ROW s[i][v] = gated(s[i][v], LOAD(f.gate, i * f.row + v * VECTOR));
     EACH_ROW if (i >= skip) STORE(s[i][v], f.y, i * f.row + v * VECTOR);
-    if (act <= RELU) return;
+    if (act <= ACT_RELU) return;
     for (uint i = skip; i < ROWS; i++) {
         for (uint v = 0; v < VECTORS; v++) {
             const uint at = i * f.row + v * VECTOR;
             const real x = long_act(LOAD(f.y, at), act);
-            STORE(f.flags & GATE ? gated(x, LOAD(f.gate, at)) : x, f.y, at);
+            STORE(f.flags & EPILOGUE_GATE ? gated(x, LOAD(f.gate, at)) : x, f.y, at);
         }
     }
 }
@@ -148,8 +139,8 @@ inline void ask_ahead(ahead_t ahead, finish_t f, uint i)
     const uint at = (ROWS + i) * f.row;
     for (uint j = 0; j < PANEL; j += 16) {
         ASK_WRITE(f.y + at + j);
-        if (f.flags & RESIDUAL) ASK(f.residual + at + j);
-        if (f.flags & GATE) ASK(f.gate + at + j);
+        if (f.flags & EPILOGUE_RESIDUAL) ASK(f.residual + at + j);
+        if (f.flags & EPILOGUE_GATE) ASK(f.gate + at + j);
     }
 }
 
@@ -279,17 +270,9 @@ inline void pack_a(local float *tiles, uint pitch, global const float *a, uint r
 }
 #endif
 
-kernel void product(IN(float, a), IN(float, b), IN(float, bias), IN(float, residual), IN(float, gate), OUT(float, y),
-                    uint m, uint n, uint k, uint flags, uint batches, uint inner, uint a_outer, uint a_inner,
-                    uint b_outer, uint b_inner, uint a_first, uint b_first, uint y_first, uint rows, uint columns,
-                    uint parts, uint depth, uint piece, uint chunk)
+KERNEL(product_processor)
 {
-    OPEN(a);
-    OPEN(b);
-    OPEN(bias);
-    OPEN(residual);
-    OPEN(gate);
-    OPEN(y);
+    OPEN_BUFFERS(product_processor)
 #if !DIRECT
     local float panels[KEPT];
 #endif
@@ -366,36 +349,31 @@ kernel void product(IN(float, a), IN(float, b), IN(float, bias), IN(float, resid
 #endif /* ROWS */
 
 /* y = gate(act(sum of parts + bias + residual)); an item finishes VECTOR elements, at once where n allows. */
-kernel void sum_parts(IN(float, part), IN(float, bias), IN(float, residual), IN(float, gate), OUT(float, y), uint count,
-                      uint m, uint n, uint flags, uint parts, uint y_first)
+KERNEL(sum_parts_processor)
 {
-    OPEN(part);
-    OPEN(bias);
-    OPEN(residual);
-    OPEN(gate);
-    OPEN(y);
+    OPEN_BUFFERS(sum_parts_processor)
     y += y_first;
     const uint at = ITEM * VECTOR, act = ACT(flags);
     if (at >= count) return;
     if (n % VECTOR == 0) {
         real s = LOAD(part, at);
         for (uint i = 1; i < parts; i++) s += LOAD(part, i * count + at);
-        if (flags & BIAS) s += LOAD(bias, at / (m * n) * n + at % n);
-        if (flags & RESIDUAL) s += LOAD(residual, at);
-        if (act == RELU) s = select(s, (real)0.0f, s < 0.0f);
-        if (act > RELU) s = long_act(s, act);
-        if (flags & GATE) s = gated(s, LOAD(gate, at));
+        if (flags & EPILOGUE_BIAS) s += LOAD(bias, at / (m * n) * n + at % n);
+        if (flags & EPILOGUE_RESIDUAL) s += LOAD(residual, at);
+        if (act == ACT_RELU) s = select(s, (real)0.0f, s < 0.0f);
+        if (act > ACT_RELU) s = long_act(s, act);
+        if (flags & EPILOGUE_GATE) s = gated(s, LOAD(gate, at));
         STORE(s, y, at);
         return;
     }
     for (uint e = at; e < min(count, at + VECTOR); e++) {
         float s = part[e];
         for (uint i = 1; i < parts; i++) s += part[i * count + e];
-        if (flags & BIAS) s += bias[e / (m * n) * n + e % n];
-        if (flags & RESIDUAL) s += residual[e];
-        if (act == RELU) s = s < 0.0f ? 0.0f : s;
-        if (act > RELU) s = long_act_1(s, act);
-        if (flags & GATE) s = gate[e] > 0.0f ? s : 0.0f;
+        if (flags & EPILOGUE_BIAS) s += bias[e / (m * n) * n + e % n];
+        if (flags & EPILOGUE_RESIDUAL) s += residual[e];
+        if (act == ACT_RELU) s = s < 0.0f ? 0.0f : s;
+        if (act > ACT_RELU) s = long_act_1(s, act);
+        if (flags & EPILOGUE_GATE) s = gate[e] > 0.0f ? s : 0.0f;
         y[e] = s;
     }
 }

@@ -6,9 +6,9 @@
 #define STEP(i)  sum##i = sum##i * factor + term;
 #define TOTAL(i) all += sum##i;
 
-kernel void measure(OUT(float, y), uint rounds)
+KERNEL(measure)
 {
-    OPEN(y);
+    OPEN_BUFFERS(measure)
     const float seed = (float)(ITEM & 15u) * 1e-3f;
     const real factor = (real)(0.999f), term = (real)(seed);
     real all = (real)(0.0f);

@@ -13,6 +13,7 @@
 #else
 #define ELEMENT uchar
 #endif
+#define TYPE_element ELEMENT
 #if VECTOR == 1
 #define WIDE ELEMENT
 #else
@@ -34,12 +35,9 @@ inline void copy(global ELEMENT *y, global const ELEMENT *x, uint n)
     for (; i < n; i++) y[i] = x[i];
 }
 
-kernel void take(IN(ELEMENT, x), OUT(ELEMENT, y), IN(uint, axes), uint count, uint piece, uint outer, uint last,
-                 uint before, uint within, uint step, uint first)
+KERNEL(take)
 {
-    OPEN(x);
-    OPEN(y);
-    OPEN(axes);
+    OPEN_BUFFERS(take)
     uint at = ITEM * piece;
     const uint end = at < count ? min(at + piece, count) : at;
     while (at < end) {
@@ -85,8 +83,6 @@ inline uint2 matrix_at(global const uint *axes, uint outer, uint first, uint whi
 }
 
 #if VECTOR >= 4
-#define STRIP 256
-
 /* A full tile: each round doubles how many neighbours of a column lie side by side. */
 inline void turn_tile(global uint *y, uint row_at, global const uint *x, uint step)
 {
@@ -99,18 +95,15 @@ inline void turn_tile(global uint *y, uint row_at, global const uint *x, uint st
     for (uint k = 0; k < VECTOR; k++) STORE(r[k], y, k * row_at);
 }
 
-/* An item turns VECTOR rows and up to STRIP columns. */
-kernel void turn_strips(IN(uint, x), OUT(uint, y), IN(uint, axes), uint outer, uint first, uint rows, uint columns,
-                        uint step, uint row_at, uint matrices)
+/* An item turns VECTOR rows and up to TURN_STRIP columns. */
+KERNEL(turn_strips)
 {
-    OPEN(x);
-    OPEN(y);
-    OPEN(axes);
-    const uint strips = (columns + STRIP - 1) / STRIP, bands = (rows + VECTOR - 1) / VECTOR;
-    const uint column = ITEM % strips * STRIP, row = ITEM / strips % bands * VECTOR, which = ITEM / strips / bands;
+    OPEN_BUFFERS(turn_strips)
+    const uint strips = (columns + TURN_STRIP - 1) / TURN_STRIP, bands = (rows + VECTOR - 1) / VECTOR;
+    const uint column = ITEM % strips * TURN_STRIP, row = ITEM / strips % bands * VECTOR, which = ITEM / strips / bands;
     if (which >= matrices) return;
     const uint2 matrix = matrix_at(axes, outer, first, which);
-    const uint end = min(column + STRIP, columns), n = min(rows - row, (uint)VECTOR);
+    const uint end = min(column + TURN_STRIP, columns), n = min(rows - row, (uint)VECTOR);
     x += matrix.x + row;
     y += matrix.y + row * row_at;
     uint j = column;
@@ -121,25 +114,18 @@ kernel void turn_strips(IN(uint, x), OUT(uint, y), IN(uint, axes), uint outer, u
 }
 #endif
 
-#define TILE       16
-#define TILE_ITEMS 8
-
-/* A group of TILE x TILE_ITEMS turns a tile; its rows are a word longer than the tile, so that banks differ. */
-GROUPS_OF(TILE, TILE_ITEMS)
-void turn_tiles(IN(uint, x), OUT(uint, y), IN(uint, axes), uint outer, uint first, uint rows, uint columns, uint step,
-                uint row_at, uint matrices)
+/* A group of TURN_TILE x TURN_TILE_ROWS turns a tile; its rows are a word longer than the tile, so that banks differ. */
+KERNEL_OF(turn_tiles, TURN_TILE, TURN_TILE_ROWS)
 {
-    local uint tile[TILE][TILE + 1];
-    OPEN(x);
-    OPEN(y);
-    OPEN(axes);
+    local uint tile[TURN_TILE][TURN_TILE + 1];
+    OPEN_BUFFERS(turn_tiles)
     const uint2 matrix = matrix_at(axes, outer, first, get_group_id(2));
-    const uint column = get_group_id(0) * TILE, row = get_group_id(1) * TILE;
+    const uint column = get_group_id(0) * TURN_TILE, row = get_group_id(1) * TURN_TILE;
     const uint i = get_local_id(0);
-    for (uint j = get_local_id(1); j < TILE; j += TILE_ITEMS)
+    for (uint j = get_local_id(1); j < TURN_TILE; j += TURN_TILE_ROWS)
         if (row + i < rows && column + j < columns) tile[j][i] = x[matrix.x + (column + j) * step + row + i];
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (uint j = get_local_id(1); j < TILE; j += TILE_ITEMS)
+    for (uint j = get_local_id(1); j < TURN_TILE; j += TURN_TILE_ROWS)
         if (row + j < rows && column + i < columns) y[matrix.y + (row + j) * row_at + column + i] = tile[i][j];
 }
 #endif
@@ -151,19 +137,9 @@ inline void join_part(global ELEMENT *y, uint column, uint run, global const ELE
     if (left < right) copy(y + (left - column), x + row * (end - begin) + (left - begin), right - left);
 }
 
-kernel void join(IN(ELEMENT, x0), IN(ELEMENT, x1), IN(ELEMENT, x2), IN(ELEMENT, x3), IN(ELEMENT, x4), IN(ELEMENT, x5),
-                 IN(ELEMENT, x6), IN(ELEMENT, x7), OUT(ELEMENT, y), uint count, uint piece, uint width, uint first,
-                 uint e0, uint e1, uint e2, uint e3, uint e4, uint e5, uint e6, uint e7)
+KERNEL(join)
 {
-    OPEN(x0);
-    OPEN(x1);
-    OPEN(x2);
-    OPEN(x3);
-    OPEN(x4);
-    OPEN(x5);
-    OPEN(x6);
-    OPEN(x7);
-    OPEN(y);
+    OPEN_BUFFERS(join)
     uint at = ITEM * piece;
     const uint end = at < count ? min(at + piece, count) : at;
     while (at < end) {
@@ -180,9 +156,9 @@ kernel void join(IN(ELEMENT, x0), IN(ELEMENT, x1), IN(ELEMENT, x2), IN(ELEMENT, 
     }
 }
 
-kernel void iota(OUT(ELEMENT, y), uint count, uint piece, uint inner, uint extent)
+KERNEL(iota)
 {
-    OPEN(y);
+    OPEN_BUFFERS(iota)
     const uint at = ITEM * piece, end = at < count ? min(at + piece, count) : at;
     for (uint i = at; i < end; i++) y[i] = i / inner % extent;
 }

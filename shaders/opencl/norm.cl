@@ -36,13 +36,9 @@ inline float2 moments_of(global const float *x, uint width, float eps)
     return (float2)(mean, 1.0f / sqrt(sum_along(x, width, mean, true) / (float)width + eps));
 }
 
-GROUP_KERNEL void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(float, y), uint groups, uint rows,
-                             uint width, float eps)
+GROUP_KERNEL(layer_norm)
 {
-    OPEN(x);
-    OPEN(gamma);
-    OPEN(beta);
-    OPEN(y);
+    OPEN_BUFFERS(layer_norm)
     const uint row = ROW;
     if (row >= groups * rows) return;
     uint j = 0;
@@ -79,14 +75,9 @@ inline float2 add_row(global const float *x, global const float *gamma, global c
     return (rest + (float2)(sum_of(e_sum), sum_of(en_sum))) / (float)width;
 }
 
-GROUP_KERNEL void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(float, dx), OUT(float, sums),
-                                  uint groups, uint rows, uint width, float eps, uint parts, uint part)
+GROUP_KERNEL(layer_norm_grad)
 {
-    OPEN(x);
-    OPEN(gamma);
-    OPEN(dy);
-    OPEN(dx);
-    OPEN(sums);
+    OPEN_BUFFERS(layer_norm_grad)
     const uint at = ROW, first = at % parts * part;
     if (at >= groups * parts) return;
     const uint start = (at / parts * rows + first) * width, end = start + min(part, rows - first) * width;
@@ -106,12 +97,9 @@ GROUP_KERNEL void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy),
 }
 
 /* Sums of the parts, in order; an item takes a vector of columns. */
-GROUP_KERNEL void layer_norm_sums(IN(float, sums), OUT(float, dgamma), OUT(float, dbeta), uint groups, uint width,
-                                  uint parts)
+GROUP_KERNEL(layer_norm_sums)
 {
-    OPEN(sums);
-    OPEN(dgamma);
-    OPEN(dbeta);
+    OPEN_BUFFERS(layer_norm_sums)
     const uint strips = (width + VECTOR - 1) / VECTOR, at = ROW, group = at / strips;
     if (group >= groups) return;
     uint j = at % strips * VECTOR;
@@ -171,14 +159,10 @@ inline float2 moments_of(global const float *x, uint width, float eps, local flo
     return (float2)(mean, 1.0f / sqrt(sum_over(sum, between).y / (float)width + eps));
 }
 
-GROUP_KERNEL void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OUT(float, y), uint groups, uint rows,
-                             uint width, float eps)
+GROUP_KERNEL(layer_norm)
 {
     local float2 between[LANES + TEAM];
-    OPEN(x);
-    OPEN(gamma);
-    OPEN(beta);
-    OPEN(y);
+    OPEN_BUFFERS(layer_norm)
     const uint row = GROUP, length = row < groups * rows ? width : 0;
     gamma += row / rows * width;
     beta += row / rows * width;
@@ -188,15 +172,10 @@ GROUP_KERNEL void layer_norm(IN(float, x), IN(float, gamma), IN(float, beta), OU
     for (uint j = LANE; j < length; j += LANES) y[j] = (x[j] - m.x) * m.y * gamma[j] + beta[j];
 }
 
-GROUP_KERNEL void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy), OUT(float, dx), OUT(float, sums),
-                                  uint groups, uint rows, uint width, float eps, uint parts, uint part)
+GROUP_KERNEL(layer_norm_grad)
 {
     local float2 between[LANES + TEAM];
-    OPEN(x);
-    OPEN(gamma);
-    OPEN(dy);
-    OPEN(dx);
-    OPEN(sums);
+    OPEN_BUFFERS(layer_norm_grad)
     const uint at = GROUP, first = at % parts * part, start = (at / parts * rows + first) * width;
     const uint end = at < groups * parts ? start + min(part, rows - first) * width : start;
     float2 sum[COLUMNS]; /* of dy n and dy */
@@ -224,14 +203,11 @@ GROUP_KERNEL void layer_norm_grad(IN(float, x), IN(float, gamma), IN(float, dy),
 }
 
 /* Sums of the parts: a group takes LANES / SLICES columns, SLICES items each. */
-GROUP_KERNEL void layer_norm_sums(IN(float, sums), OUT(float, dgamma), OUT(float, dbeta), uint groups, uint width,
-                                  uint parts)
+GROUP_KERNEL(layer_norm_sums)
 {
     enum { BESIDE = LANES / SLICES };
     local float2 between[LANES];
-    OPEN(sums);
-    OPEN(dgamma);
-    OPEN(dbeta);
+    OPEN_BUFFERS(layer_norm_sums)
     const uint strips = (width + BESIDE - 1) / BESIDE, group = GROUP / strips, slice = LANE / BESIDE;
     const uint j = GROUP % strips * BESIDE + LANE % BESIDE;
     const bool valid = group < groups && j < width;

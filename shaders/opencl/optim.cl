@@ -6,18 +6,13 @@
  * Table: a line of numbers for each tensor that is not empty: its first chunk in this dispatch, its elements, its first
  * chunk in the node, then where it lies in each buffer, in elements. */
 
-#define FIRST 0
-#define COUNT 1
-#define ORDER 2
-#define AT    3
-
 /* The line of the tensor that a chunk is of: the last that does not start behind it. */
 inline global const uint *tensor_of(global const uint *table, uint tensors, uint width, uint chunk)
 {
     uint low = 0, high = tensors;
     while (high - low > 1) {
         const uint middle = (low + high) / 2;
-        if (table[middle * width + FIRST] <= chunk)
+        if (table[middle * width + TABLE_FIRST] <= chunk)
             low = middle;
         else
             high = middle;
@@ -41,8 +36,6 @@ inline void store_first(real v, global float *x, uint n)
 }
 
 /* AdamW. */
-
-#define ADAM_WORDS float beta1, float rest1, float beta2, float rest2, float eps, float decay
 
 typedef struct adam {
     float scale, beta1, rest1, beta2, rest2, eps, keep, rate, spread;
@@ -83,45 +76,23 @@ inline void update_row(const adam *a, global const float *p, global const float 
 #endif
 }
 
-GROUP_KERNEL void adamw(IN(uint, table), IN(float, step), IN(float, scale), IN(float, p), IN(float, m), IN(float, v),
-                        IN(float, g), OUT(float, new_p), OUT(float, new_m), OUT(float, new_v), uint tensors,
-                        uint chunks, ADAM_WORDS)
+GROUP_KERNEL(adamw)
 {
-    OPEN(table);
-    OPEN(step);
-    OPEN(scale);
-    OPEN(p);
-    OPEN(m);
-    OPEN(v);
-    OPEN(g);
-    OPEN(new_p);
-    OPEN(new_m);
-    OPEN(new_v);
+    OPEN_BUFFERS(adamw)
     const uint chunk = ROW;
     if (chunk >= chunks) return;
-    global const uint *t = tensor_of(table, tensors, AT + 7, chunk);
-    const uint begin = (chunk - t[FIRST]) * CHUNK, n = min((uint)CHUNK, t[COUNT] - begin);
+    global const uint *t = tensor_of(table, tensors, TABLE_AT + 7, chunk);
+    const uint begin = (chunk - t[TABLE_FIRST]) * CHUNK, n = min((uint)CHUNK, t[TABLE_COUNT] - begin);
     ADAM(a);
-    t += AT;
+    t += TABLE_AT;
     update_row(&a, p + t[0] + begin, m + t[1] + begin, v + t[2] + begin, g + t[3] + begin, new_p + t[4] + begin,
                new_m + t[5] + begin, new_v + t[6] + begin, n);
 }
 
 /* Row ids[i] of a table of `rows` rows by row i of g, `size` elements; other ids update nothing. */
-GROUP_KERNEL void adamw_rows(IN(float, step), IN(float, scale), IN(float, p), IN(float, m), IN(float, v), IN(int, ids),
-                             IN(float, g), OUT(float, new_p), OUT(float, new_m), OUT(float, new_v), uint count,
-                             uint rows, uint size, ADAM_WORDS)
+GROUP_KERNEL(adamw_rows)
 {
-    OPEN(step);
-    OPEN(scale);
-    OPEN(p);
-    OPEN(m);
-    OPEN(v);
-    OPEN(ids);
-    OPEN(g);
-    OPEN(new_p);
-    OPEN(new_m);
-    OPEN(new_v);
+    OPEN_BUFFERS(adamw_rows)
     const uint i = ROW;
     if (i >= count || ids[i] < 0 || (uint)ids[i] >= rows) return;
     const uint at = (uint)ids[i] * size;
@@ -130,15 +101,9 @@ GROUP_KERNEL void adamw_rows(IN(float, step), IN(float, scale), IN(float, p), IN
 }
 
 /* The rows that stand still, where outputs are not their inputs: all are copied before some are updated. */
-GROUP_KERNEL void adamw_copy(IN(float, p), IN(float, m), IN(float, v), OUT(float, new_p), OUT(float, new_m),
-                             OUT(float, new_v), uint count, uint chunks)
+GROUP_KERNEL(adamw_copy)
 {
-    OPEN(p);
-    OPEN(m);
-    OPEN(v);
-    OPEN(new_p);
-    OPEN(new_m);
-    OPEN(new_v);
+    OPEN_BUFFERS(adamw_copy)
     if (ROW >= chunks) return;
     const uint begin = ROW * CHUNK, end = min(begin + CHUNK, count);
     for (uint i = begin + LANE; i < end; i += LANES) {
@@ -164,15 +129,13 @@ GROUP_KERNEL void adamw_copy(IN(float, p), IN(float, m), IN(float, v), OUT(float
     sum = part[0]; /* of use to item 0, which wrote it */
 #endif
 
-GROUP_KERNEL void squares(IN(uint, table), IN(float, g), OUT(float, sums), uint tensors, uint chunks)
+GROUP_KERNEL(squares)
 {
-    OPEN(table);
-    OPEN(g);
-    OPEN(sums);
+    OPEN_BUFFERS(squares)
     const uint chunk = min(ROW, chunks - 1); /* one too many comes to the barriers as well */
-    global const uint *t = tensor_of(table, tensors, AT + 1, chunk);
-    const uint begin = (chunk - t[FIRST]) * CHUNK, n = min((uint)CHUNK, t[COUNT] - begin);
-    global const float *x = g + t[AT] + begin;
+    global const uint *t = tensor_of(table, tensors, TABLE_AT + 1, chunk);
+    const uint begin = (chunk - t[TABLE_FIRST]) * CHUNK, n = min((uint)CHUNK, t[TABLE_COUNT] - begin);
+    global const float *x = g + t[TABLE_AT] + begin;
     real sums_of[2] = {0.0f, 0.0f}; /* side by side, since one would wait for itself */
     uint i = LANE * VECTOR;
     for (; i + LANES * VECTOR + VECTOR <= n; i += 2 * LANES * VECTOR) {
@@ -186,13 +149,12 @@ GROUP_KERNEL void squares(IN(uint, table), IN(float, g), OUT(float, sums), uint 
     }
     float sum = sum_of(sums_of[0] + sums_of[1]);
     SUM_OVER_GROUP(sum)
-    if (LANE == 0 && ROW < chunks) sums[t[ORDER] + begin / CHUNK] = sum;
+    if (LANE == 0 && ROW < chunks) sums[t[TABLE_ORDER] + begin / CHUNK] = sum;
 }
 
-GROUP_KERNEL void norm(IN(float, sums), OUT(float, y), uint count)
+GROUP_KERNEL(norm)
 {
-    OPEN(sums);
-    OPEN(y);
+    OPEN_BUFFERS(norm)
     float sum = 0.0f;
     for (uint i = LANE; i < count; i += LANES) sum += sums[i];
     SUM_OVER_GROUP(sum)

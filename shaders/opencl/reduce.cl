@@ -1,21 +1,21 @@
 /* reduce: sums or largest elements over the axis of x [outer, length, inner], in parts of the axis:
  *   y[o, p, i] = sum or largest of x[o, l, i] over l in [p part, (p + 1) part), l < length
- *   KIND 0 sum of f32      1 largest f32, NaN if one is NaN      2 sum of i32, which wraps      3 largest i32
+ *   KIND: REDUCE_SUM_F32, REDUCE_MAX_F32 (NaN if one is NaN), REDUCE_SUM_I32 (which wraps), REDUCE_MAX_I32
  * LANES 1: an item takes a row (inner 1), or STRIP vectors of columns, which stay in registers.
  * LANES > 1: a group takes LANES / SLICES outputs, SLICES items each, whose results are joined in local memory.
  * Long columns are added up in blocks, whose sums are then added, since one long sum loses digits. */
 
 enum { BLOCK = 128 };
 
-#if KIND == 0
+#if KIND == REDUCE_SUM_F32
 #define TYPE       float
 #define START      0.0f
 #define JOIN(a, b) ((a) + (b))
-#elif KIND == 1
+#elif KIND == REDUCE_MAX_F32
 #define TYPE       float
 #define START      (-INFINITY)
 #define JOIN(a, b) select(b, a, ((a) >= (b)) | isnan(a))
-#elif KIND == 2
+#elif KIND == REDUCE_SUM_I32
 #define TYPE       uint
 #define START      0u
 #define JOIN(a, b) ((a) + (b))
@@ -24,6 +24,8 @@ enum { BLOCK = 128 };
 #define START      INT_MIN
 #define JOIN(a, b) max(a, b)
 #endif
+
+#define TYPE_value TYPE
 
 #if LANES == 1
 #if VECTOR == 1
@@ -52,10 +54,9 @@ inline TYPE join_of(types v)
 #endif
 }
 
-GROUP_KERNEL void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+GROUP_KERNEL(reduce_rows)
 {
-    OPEN(x);
-    OPEN(y);
+    OPEN_BUFFERS(reduce_rows)
     const uint at = ROW;
     if (at >= outer * parts) return;
     const uint row = parts == 1 ? at : at / parts, first = (at - row * parts) * part, n = min(part, length - first);
@@ -131,10 +132,9 @@ inline void down_strip(global const TYPE *x, uint n, uint inner, global TYPE *y)
     for (int k = 0; k < STRIP; k++) STORE(total[k], y, k * VECTOR);
 }
 
-GROUP_KERNEL void reduce_columns(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+GROUP_KERNEL(reduce_columns)
 {
-    OPEN(x);
-    OPEN(y);
+    OPEN_BUFFERS(reduce_columns)
     const uint strips = (inner + STRIP * VECTOR - 1) / (STRIP * VECTOR), at = ROW, unit = at / strips;
     if (unit >= outer * parts) return;
     const uint first = unit % parts * part, n = min(part, length - first);
@@ -180,19 +180,17 @@ inline void reduce(global const TYPE *x, global TYPE *y, uint outer, uint length
 }
 
 /* Neighbours take neighbouring words: of a row, or of a line of columns. */
-GROUP_KERNEL void reduce_rows(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+GROUP_KERNEL(reduce_rows)
 {
     local TYPE between[LANES];
-    OPEN(x);
-    OPEN(y);
+    OPEN_BUFFERS(reduce_rows)
     reduce(x, y, outer, length, inner, parts, part, LANE / SLICES, LANE % SLICES, between);
 }
 
-GROUP_KERNEL void reduce_columns(IN(TYPE, x), OUT(TYPE, y), uint outer, uint length, uint inner, uint parts, uint part)
+GROUP_KERNEL(reduce_columns)
 {
     local TYPE between[LANES];
-    OPEN(x);
-    OPEN(y);
+    OPEN_BUFFERS(reduce_columns)
     reduce(x, y, outer, length, inner, parts, part, LANE % COLUMNS, LANE / COLUMNS, between);
 }
 

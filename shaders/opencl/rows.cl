@@ -24,6 +24,9 @@ typedef GLUE(UNITS, VECTOR) units;
 typedef unit units;
 #endif
 
+#define TYPE_unit   unit
+#define TYPE_number number
+
 /* Whether an id names a row; negative ones are large here. */
 inline bool named(uint id, uint rows, int skip)
 {
@@ -48,11 +51,9 @@ inline void zero_units(global unit *to, uint size)
 #endif
 
 /* count: rows of y where LANES is 1, else units. */
-kernel void gather(IN(unit, table), IN(uint, ids), OUT(unit, y), uint count, uint rows, uint size, int skip)
+KERNEL(gather)
 {
-    OPEN(table);
-    OPEN(ids);
-    OPEN(y);
+    OPEN_BUFFERS(gather)
 #if LANES == 1
     const uint i = ITEM;
     if (i >= count) return;
@@ -78,10 +79,9 @@ kernel void gather(IN(unit, table), IN(uint, ids), OUT(unit, y), uint count, uin
 
 #ifdef ZERO
 /* PART units for an item; with ZERO it clears them. */
-kernel void copy(IN(unit, table), OUT(unit, y), uint count)
+KERNEL(copy)
 {
-    OPEN(table);
-    OPEN(y);
+    OPEN_BUFFERS(copy)
 #if LANES == 1
     const uint at = ITEM * PART;
     if (at >= count) return;
@@ -98,11 +98,9 @@ kernel void copy(IN(unit, table), OUT(unit, y), uint count)
 #endif
 
 /* count: rows of `from` where LANES is 1, else units. */
-kernel void replace(IN(uint, ids), IN(unit, from), OUT(unit, y), uint count, uint rows, uint size)
+KERNEL(replace)
 {
-    OPEN(ids);
-    OPEN(from);
-    OPEN(y);
+    OPEN_BUFFERS(replace)
 #if LANES == 1
     const uint i = ITEM;
     if (i < count && named(ids[i], rows, -1)) copy_units(y + ids[i] * size, from + i * size, size);
@@ -127,12 +125,9 @@ typedef real numbers;
 #endif
 #define AHEAD 4 /* loads that do not wait for each other */
 
-kernel void sum(IN(number, rows), IN(uint, place), IN(uint, start), OUT(number, y), uint count, uint size)
+KERNEL(sum)
 {
-    OPEN(rows);
-    OPEN(place);
-    OPEN(start);
-    OPEN(y);
+    OPEN_BUFFERS(sum)
 #if LANES == 1
     const uint row = ITEM;
     if (row >= count) return;
@@ -192,10 +187,9 @@ inline uint below(global const uint *key, uint count, uint limit)
 }
 
 /* start has an entry for each row and one for the end. */
-kernel void starts(IN(uint, key), OUT(uint, start), uint rows, uint count)
+KERNEL(starts)
 {
-    OPEN(key);
-    OPEN(start);
+    OPEN_BUFFERS(starts)
     const uint j = ITEM;
     if (j <= rows) start[j] = below(key, count, j);
 }
@@ -207,10 +201,9 @@ inline uint is_head(global const uint *key, uint i, uint end, uint limit)
 }
 
 /* Heads of each block. */
-GROUP_KERNEL void heads_count(IN(uint, key), OUT(uint, heads), uint count, uint block, uint limit)
+GROUP_KERNEL(heads_count)
 {
-    OPEN(key);
-    OPEN(heads);
+    OPEN_BUFFERS(heads_count)
     local uint found;
     const uint from = GROUP * block, end = min(from + block, count);
     if (LANE == 0) found = 0;
@@ -222,13 +215,9 @@ GROUP_KERNEL void heads_count(IN(uint, key), OUT(uint, heads), uint count, uint 
 }
 
 /* The distinct keys, then -1; where each starts, then where the last ends. */
-GROUP_KERNEL void heads_write(IN(uint, key), IN(uint, heads), OUT(int, groups), OUT(uint, start), uint count,
-                              uint block, uint blocks, uint limit)
+GROUP_KERNEL(heads_write)
 {
-    OPEN(key);
-    OPEN(heads);
-    OPEN(groups);
-    OPEN(start);
+    OPEN_BUFFERS(heads_write)
     local uint marks[LANES];
     const uint from = GROUP * block, end = min(from + block, count), used = below(key, count, limit);
     uint next = 0, all = 0;

@@ -21,9 +21,6 @@ inline uint mask_start(uint row, uint8 dims, uint8 strides)
     return at;
 }
 
-#define MASK_WORDS                                                                                                     \
-    uint dim0, uint dim1, uint dim2, uint dim3, uint dim4, uint stride0, uint stride1, uint stride2, uint stride3,     \
-        uint stride4
 #define MASK_START(row)                                                                                                \
     mask_start(row, (uint8)(dim0, dim1, dim2, dim3, dim4, 1, 1, 1),                                                    \
                (uint8)(stride0, stride1, stride2, stride3, stride4, 0, 0, 0))
@@ -65,11 +62,9 @@ inline mask_t valid_part(global const uchar *mask, uint left)
 #endif
 }
 
-GROUP_KERNEL void masked_softmax(IN(float, x), IN(uchar, mask), OUT(float, y), uint rows, uint length, MASK_WORDS)
+GROUP_KERNEL(masked_softmax)
 {
-    OPEN(x);
-    OPEN(mask);
-    OPEN(y);
+    OPEN_BUFFERS(masked_softmax)
     const uint row = ROW;
     if (row >= rows) return;
     mask += MASK_START(row);
@@ -109,11 +104,9 @@ inline float largest(global const float *x, uint length)
     return max_of(LARGER(most[0], most[1]));
 }
 
-GROUP_KERNEL void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), uint rows, uint length)
+GROUP_KERNEL(cross_entropy)
 {
-    OPEN(x);
-    OPEN(target);
-    OPEN(y);
+    OPEN_BUFFERS(cross_entropy)
     const uint row = ROW;
     if (row >= rows) return;
     const uint t = (uint)target[row]; /* a negative one is no class either */
@@ -128,13 +121,9 @@ GROUP_KERNEL void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), ui
     y[row] = log(sum_of(sum)) - (x[t] - most);
 }
 
-GROUP_KERNEL void cross_entropy_grad(IN(float, x), IN(int, target), IN(float, dloss), OUT(float, dx), uint rows,
-                                     uint length)
+GROUP_KERNEL(cross_entropy_grad)
 {
-    OPEN(x);
-    OPEN(target);
-    OPEN(dloss);
-    OPEN(dx);
+    OPEN_BUFFERS(cross_entropy_grad)
     const uint row = ROW;
     if (row >= rows) return;
     const uint t = (uint)target[row];
@@ -177,12 +166,10 @@ inline float over(float v, bool sums, local float *between)
     return of;
 }
 
-GROUP_KERNEL void masked_softmax(IN(float, x), IN(uchar, mask), OUT(float, y), uint rows, uint length, MASK_WORDS)
+GROUP_KERNEL(masked_softmax)
 {
     local float between[LANES + TEAM];
-    OPEN(x);
-    OPEN(mask);
-    OPEN(y);
+    OPEN_BUFFERS(masked_softmax)
     const uint row = GROUP, end = row < rows ? length : 0;
     mask += MASK_START(row);
     x += row * length;
@@ -211,26 +198,20 @@ inline float2 moments_of(global const float *x, uint length, local float *betwee
     return (float2)(most, over(sum, true, between));
 }
 
-GROUP_KERNEL void cross_entropy(IN(float, x), IN(int, target), OUT(float, y), uint rows, uint length)
+GROUP_KERNEL(cross_entropy)
 {
     local float between[LANES + TEAM];
-    OPEN(x);
-    OPEN(target);
-    OPEN(y);
+    OPEN_BUFFERS(cross_entropy)
     const uint row = GROUP, t = row < rows ? (uint)target[row] : length; /* a negative one is no class either */
     x += row * length;
     const float2 m = moments_of(x, t < length ? length : 0, between);
     if (LANE == 0 && row < rows) y[row] = t < length ? log(m.y) - (x[t] - m.x) : 0.0f;
 }
 
-GROUP_KERNEL void cross_entropy_grad(IN(float, x), IN(int, target), IN(float, dloss), OUT(float, dx), uint rows,
-                                     uint length)
+GROUP_KERNEL(cross_entropy_grad)
 {
     local float between[LANES + TEAM];
-    OPEN(x);
-    OPEN(target);
-    OPEN(dloss);
-    OPEN(dx);
+    OPEN_BUFFERS(cross_entropy_grad)
     const uint row = GROUP, end = row < rows ? length : 0, t = row < rows ? (uint)target[row] : length;
     const bool counts = t < length;
     x += row * length;

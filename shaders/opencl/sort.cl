@@ -1,11 +1,12 @@
 /* sort: a stable order of rows of keys, and what follows from it: sort, top_k, group_rows, scatter_add.
  *
  * A key is unsigned and sorts as what it stands for (KEYS):
- *   0  a key           as it is, beside the place where it was
- *   1  u32, 2  i32     the sign turned round
- *   3  f32             those below 0 mirrored; -0 is 0; NaN behind all
- *   4  f32, falling    the complement of 3; NaN is -infinity
- *   5  id              itself when 0 <= id < limit and id is not `skip`, else limit
+ *   KEYS_READY    as it is, beside the place where it was
+ *   KEYS_U32      as it is
+ *   KEYS_I32      the sign turned round
+ *   KEYS_F32      those below 0 mirrored; -0 is 0; NaN behind all
+ *   KEYS_FALLING  the complement of KEYS_F32; NaN is -infinity
+ *   KEYS_IDS      itself when 0 <= id < limit and id is not `skip`, else limit
  *
  * Groups of LANES items: LANES digits a pass, from the lowest. A row is cut into blocks of whole tiles; a tile is a key
  * for each item.
@@ -20,17 +21,17 @@
 #ifdef KEYS
 inline uint key_of(uint bits, uint limit, int skip)
 {
-#if KEYS == 2
+#if KEYS == KEYS_I32
     return bits ^ BELOW_0;
-#elif KEYS == 3 || KEYS == 4
+#elif KEYS == KEYS_F32 || KEYS == KEYS_FALLING
     uint key = (bits & BELOW_0) != 0 ? ~bits : bits | BELOW_0;
     if ((bits & ~BELOW_0) == 0) key = BELOW_0;
-#if KEYS == 3
+#if KEYS == KEYS_F32
     return (bits & ~BELOW_0) > INFINITE ? ~0u : key;
 #else
     return (bits & ~BELOW_0) > INFINITE ? BELOW_0 | INFINITE : ~key;
 #endif
-#elif KEYS == 5
+#elif KEYS == KEYS_IDS
     return bits < limit && (int)bits != skip ? bits : limit;
 #else
     return bits;
@@ -40,7 +41,7 @@ inline uint key_of(uint bits, uint limit, int skip)
 /* What is given for a value: of keys that fall, -infinity for a NaN. */
 inline uint value_of(uint bits)
 {
-#if KEYS == 4
+#if KEYS == KEYS_FALLING
     return (bits & ~BELOW_0) > INFINITE ? BELOW_0 | INFINITE : bits;
 #else
     return bits;
@@ -48,13 +49,9 @@ inline uint value_of(uint bits)
 }
 
 /* The k first values of each row of x, and their places, where the order is known. */
-kernel void order_values(IN(uint, x), IN(uint, place), OUT(uint, y), OUT(uint, y_place), uint count, uint length,
-                         uint k)
+KERNEL(order_values)
 {
-    OPEN(x);
-    OPEN(place);
-    OPEN(y);
-    OPEN(y_place);
+    OPEN_BUFFERS(order_values)
     const uint to = ITEM;
     if (to >= count) return;
     const uint row = to / k, from = place[row * length + to % k];
@@ -63,11 +60,9 @@ kernel void order_values(IN(uint, x), IN(uint, place), OUT(uint, y), OUT(uint, y
 }
 
 /* The same of short rows: an item puts a value behind as many as are before it. */
-kernel void order_short(IN(uint, x), OUT(uint, y), OUT(uint, y_place), uint count, uint length, uint k)
+KERNEL(order_short)
 {
-    OPEN(x);
-    OPEN(y);
-    OPEN(y_place);
+    OPEN_BUFFERS(order_short)
     const uint from = ITEM;
     if (from >= count) return;
     const uint row = from / length, i = from % length, at = row * length, bits = x[from], mine = key_of(bits, 0, 0);
@@ -87,13 +82,11 @@ kernel void order_short(IN(uint, x), OUT(uint, y), OUT(uint, y_place), uint coun
 
 #ifdef KEYS
 #define DIGIT_OF(key) ((key) >> shift & (LANES - 1))
-#define PARTS         (LANES < 8 ? LANES : 8) /* of a tile */
+#define PARTS         (LANES < ORDER_PARTS ? LANES : ORDER_PARTS) /* of a tile */
 
-GROUP_KERNEL void order_count(IN(uint, x), OUT(uint, counts), uint rows, uint length, uint blocks, uint block,
-                              uint shift, uint limit, int skip)
+GROUP_KERNEL(order_count)
 {
-    OPEN(x);
-    OPEN(counts);
+    OPEN_BUFFERS(order_count)
     local uint count[LANES];
     const uint row = GROUP / blocks, from = GROUP % blocks * block;
     const uint end = row < rows ? min(from + block, length) : 0;
@@ -105,14 +98,9 @@ GROUP_KERNEL void order_count(IN(uint, x), OUT(uint, counts), uint rows, uint le
     if (row < rows) counts[GROUP * LANES + LANE] = count[LANE];
 }
 
-GROUP_KERNEL void order_move(IN(uint, x), IN(uint, x_place), IN(uint, counts), OUT(uint, y), OUT(uint, y_place),
-                             uint rows, uint length, uint blocks, uint block, uint shift, uint limit, int skip)
+GROUP_KERNEL(order_move)
 {
-    OPEN(x);
-    OPEN(x_place);
-    OPEN(counts);
-    OPEN(y);
-    OPEN(y_place);
+    OPEN_BUFFERS(order_move)
     local uint digits[LANES], starts[PARTS * LANES]; /* digits: for a start, sums over digits */
     const uint row = GROUP / blocks, which = GROUP % blocks, from = which * block, at = row * length;
     const uint end = row < rows ? min(from + block, length) : 0;
@@ -160,7 +148,7 @@ GROUP_KERNEL void order_move(IN(uint, x), IN(uint, x_place), IN(uint, counts), O
         if (here) {
             to += starts[part * LANES + digit];
             y[at + to] = key;
-#if KEYS == 0
+#if KEYS == KEYS_READY
             y_place[at + to] = x_place[at + i];
 #else
             y_place[at + to] = i;
@@ -171,18 +159,15 @@ GROUP_KERNEL void order_move(IN(uint, x), IN(uint, x_place), IN(uint, counts), O
 }
 #endif
 
-/* top: the k <= KEEP largest of a row, found without an order of all, with keys of kind 4. The first k of the best keys
+/* top: the k <= KEEP largest of a row, found without an order of all, with KEYS_FALLING. The first k of the best keys
  * of each item bound those of the row: what is not behind the last of them is kept, and the kept ones are put behind as
  * many as are before them. Where more than KEEP are (many are equal, or k > LANES) the k-th pair of key and place is
  * found digit by digit from the highest: keys that agree with it so far are counted by their next digit, and its digit
  * is the one at which the count reaches what is still missing. Then exactly k pairs are not behind it. */
 #ifdef KEEP
-GROUP_KERNEL void top_select(IN(uint, x), OUT(uint, y), OUT(int, y_place), uint rows, uint length, uint k,
-                             uint place_bits)
+GROUP_KERNEL(top_select)
 {
-    OPEN(x);
-    OPEN(y);
-    OPEN(y_place);
+    OPEN_BUFFERS(top_select)
     local uint count[LANES], keys[KEEP], places[KEEP], found[2], kept;
     const uint row = ROW, at = row * length, end = row < rows ? length : 0;
     uint best = ~0u, rank = 0;
@@ -311,16 +296,9 @@ inline void order_pairs(global uint *a, global uint *a_place, global uint *b, gl
     }
 }
 
-kernel void sort_alone(IN(uint, x), OUT(uint, a), OUT(uint, a_place), OUT(uint, b), OUT(uint, b_place), OUT(uint, y),
-                       OUT(uint, y_place), uint rows, uint length)
+KERNEL(sort_alone)
 {
-    OPEN(x);
-    OPEN(a);
-    OPEN(a_place);
-    OPEN(b);
-    OPEN(b_place);
-    OPEN(y);
-    OPEN(y_place);
+    OPEN_BUFFERS(sort_alone)
     const uint row = ITEM, at = row * length;
     if (row >= rows) return;
     for (uint i = 0; i < length; i++) {
@@ -336,16 +314,9 @@ kernel void sort_alone(IN(uint, x), OUT(uint, a), OUT(uint, a_place), OUT(uint, 
 }
 
 /* group_rows: the distinct ids, rising, then -1; place in their order; those of group g from start[g] to start[g+1]. */
-kernel void group_alone(IN(uint, ids), OUT(uint, a), OUT(uint, place), OUT(uint, b), OUT(uint, b_place),
-                        OUT(uint, start), OUT(int, groups), uint count, uint limit, int skip)
+KERNEL(group_alone)
 {
-    OPEN(ids);
-    OPEN(a);
-    OPEN(place);
-    OPEN(b);
-    OPEN(b_place);
-    OPEN(start);
-    OPEN(groups);
+    OPEN_BUFFERS(group_alone)
     uint used = 0, found = 0;
     if (ITEM > 0) return;
     for (uint i = 0; i < count; i++) {
@@ -370,11 +341,9 @@ kernel void group_alone(IN(uint, ids), OUT(uint, a), OUT(uint, place), OUT(uint,
 
 /* scatter_add: place in the order of the ids that name one of y's rows; those of row j from start[j] to start[j + 1].
  * Counted one further, the counts' sums are first each id's start and, once its places are written, its end. */
-kernel void count_alone(IN(uint, ids), OUT(uint, start), OUT(uint, place), uint count, uint rows, int skip)
+KERNEL(count_alone)
 {
-    OPEN(ids);
-    OPEN(start);
-    OPEN(place);
+    OPEN_BUFFERS(count_alone)
     if (ITEM > 0) return;
     for (uint j = 0; j < rows + 2; j++) start[j] = 0;
     for (uint i = 0; i < count; i++)
@@ -421,11 +390,9 @@ inline void sink(global float *value, global int *place, uint n, float x, int x_
     place[at] = x_place;
 }
 
-kernel void top_alone(IN(float, x), OUT(float, y), OUT(int, y_place), uint rows, uint length, uint k)
+KERNEL(top_alone)
 {
-    OPEN(x);
-    OPEN(y);
-    OPEN(y_place);
+    OPEN_BUFFERS(top_alone)
     const uint row = ITEM;
     if (row >= rows) return;
     global const float *from = x + row * length;

@@ -1,6 +1,5 @@
 #version 450
-/* entries: attend attend_grad
- * attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side in `stride`.
+/* attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side in `stride`.
  *   s_ij = scale q_i k_j,  p = softmax of s over the valid keys j,  y_i = sum_j p_ij v_j
  *   dv_j = sum_i p_ij dy_i,  dp_ij = dy_i v_j,  ds_ij = scale p_ij (dp_ij - sum_j p_ij dp_ij)
  *   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i
@@ -20,47 +19,23 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "math.glsl"
+#include "shaders/contract/attention.h"
 
-CONSTANT(0, VECTOR);
-CONSTANT(1, WIDTH_);
-CONSTANT(2, QUERIES_);
-CONSTANT(3, KEYS_);
-CONSTANT(4, TILE);
-CONSTANT(5, AGAIN);
-CONSTANT(6, GRADIENT);
-CONSTANT(7, LANES);
-IN(0, float, q);
-IN(1, float, k);
-IN(2, float, v);
-IN(3, uint, mask);
-#ifdef ENTRY_attend
-OUT(4, float, y);
-#else
-IN(4, float, dy);
-OUT(5, float, dq);
-OUT(6, float, dk);
-OUT(7, float, dv);
-#endif
-WORDS
-{
-    uint units, heads, queries, keys;
-    float scale;
-};
+DECLARE_CONTRACT(ENTRY)
 
-const uint WIDTH = uint(WIDTH_), QUERIES = uint(QUERIES_), KEYS = uint(KEYS_), ROWS = uint(TILE);
-const uint COLUMNS = 32u, PITCH = COLUMNS + 1u; /* so that a column's elements lie in different banks */
+const uint ROWS = TILE, COLUMNS = ATTEND_COLUMNS, PITCH = COLUMNS + 1u; /* so that a column's elements lie in different banks */
 const uint ACROSS = KEYS + 1u, SCORES = QUERIES / ROWS * (KEYS / 4u);
 const float LEAST = -3.402823466e+38;
 
 /* What a group shares, and where in `room` it lies. */
 const uint OF_Q = 0u, OF_K = OF_Q + QUERIES * PITCH, P = OF_K + KEYS * PITCH;
 #ifdef ENTRY_attend
-shared float room[(QUERIES_ + KEYS_) * 33 + QUERIES_ * (KEYS_ + 1)];
+shared float room[(QUERIES + KEYS) * 33 + QUERIES * (KEYS + 1)];
 #else
 const uint OF_DY = P + QUERIES * ACROSS, OF_V = OF_DY + QUERIES * PITCH, DS = OF_V + KEYS * PITCH;
-shared float room[2 * ((QUERIES_ + KEYS_) * 33 + QUERIES_ * (KEYS_ + 1))], dot_of[QUERIES_];
+shared float room[2 * ((QUERIES + KEYS) * 33 + QUERIES * (KEYS + 1))], dot_of[QUERIES];
 #endif
-shared float most[QUERIES_], total[QUERIES_], keep[QUERIES_];
+shared float most[QUERIES], total[QUERIES], keep[QUERIES];
 
 uint stride, key_at, mask_at; /* between rows; of the unit's first key, in elements of k and of mask */
 
@@ -71,12 +46,12 @@ bool valid(uint j)
 
 /* Columns from c on of `count` queries at `at`, or of KEYS keys from `start` on. */
 #define LOAD_QUERIES(to, x, at, count, c)                                                                              \
-    for (uint e = LANE; e < QUERIES * COLUMNS; e += uint(LANES)) {                                                     \
+    for (uint e = LANE; e < QUERIES * COLUMNS; e += LANES) {                                                     \
         const uint i = e / COLUMNS, across = (c) + e % COLUMNS;                                                        \
         room[(to) + i * PITCH + e % COLUMNS] = i < (count) && across < WIDTH ? x[(at) + i * stride + across] : 0.0;    \
     }
 #define LOAD_KEYS(to, x, start, c)                                                                                     \
-    for (uint e = LANE; e < KEYS * COLUMNS; e += uint(LANES)) {                                                        \
+    for (uint e = LANE; e < KEYS * COLUMNS; e += LANES) {                                                        \
         const uint j = (start) + e / COLUMNS, across = (c) + e % COLUMNS;                                              \
         room[(to) + e / COLUMNS * PITCH + e % COLUMNS] =                                                               \
             across < WIDTH && valid(j) ? x[key_at + j * stride + across] : 0.0;                                        \
@@ -119,7 +94,7 @@ void raise()
 /* Scores become exp of their distance to the largest. */
 void exponents()
 {
-    for (uint e = LANE; e < QUERIES * KEYS; e += uint(LANES)) {
+    for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
         const uint i = e / KEYS, at = P + i * ACROSS + e % KEYS;
         room[at] = m_exp(room[at] - most[i]);
     }
@@ -174,7 +149,7 @@ void main()
             barrier();
             LOAD_KEYS(OF_K, v, start, c)
             barrier();
-            for (uint t = LANE; t < QUERIES / ROWS * (COLUMNS / 4u); t += uint(LANES)) {
+            for (uint t = LANE; t < QUERIES / ROWS * (COLUMNS / 4u); t += LANES) {
                 const uint i = t / (COLUMNS / 4u) * ROWS, across = t % (COLUMNS / 4u) * 4u;
                 mat4 sum = mat4(0.0);
                 for (uint e = 0u; e < n; e++)
@@ -232,14 +207,14 @@ void put_gradients(uint at, uint count, uint start, uint n, bool first)
             LOAD_KEYS(OF_K, k, start, c)
         }
         barrier();
-        for (uint t = LANE; t < QUERIES / ROWS * (COLUMNS / 4u); t += uint(LANES)) {
+        for (uint t = LANE; t < QUERIES / ROWS * (COLUMNS / 4u); t += LANES) {
             const uint i = t / (COLUMNS / 4u) * ROWS, across = t % (COLUMNS / 4u) * 4u;
             mat4 sum = mat4(0.0);
             for (uint e = 0u; e < n; e++)
                 sum += outerProduct(four(OF_K + e * PITCH + across, 1u), tile_rows(DS + i * ACROSS + e, ACROSS));
             PUT_TILE(sum, ROWS, dq, at, i, count, start > 0u, c + across)
         }
-        for (uint t = LANE; t < KEYS / 4u * (COLUMNS / 4u); t += uint(LANES)) {
+        for (uint t = LANE; t < KEYS / 4u * (COLUMNS / 4u); t += LANES) {
             const uint j = t / (COLUMNS / 4u) * 4u, across = t % (COLUMNS / 4u) * 4u;
             mat4 of_dk = mat4(0.0), of_dv = mat4(0.0);
             for (uint e = 0u; e < count; e++) {
@@ -294,7 +269,7 @@ void main()
                 exponents();
                 barrier();
             }
-            for (uint e = LANE; e < QUERIES * KEYS; e += uint(LANES)) {
+            for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
                 const uint i = e / KEYS, place = i * ACROSS + e % KEYS;
                 const float share = share_of(i), of_p = room[P + place] * share;
                 room[P + place] = of_p;

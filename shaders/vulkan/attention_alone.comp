@@ -1,9 +1,8 @@
 #version 450
-/* entries: attend attend_queries attend_keys
- * attention_alone: attention and its gradient (attention.comp) where a processor plays a GPU: a barrier costs more
+/* attention_alone: attention and its gradient (attention.comp) where a processor plays a GPU: a barrier costs more
  * there than a thousand sums, and a word from memory some fifty. So nothing is shared: an invocation takes QUERIES
  * queries of a unit, a row and a head, and walks over its keys, KEYS at a time, with all their scores in registers.
- *   attend          y
+ *   attend_alone    y
  *   attend_queries  dq; and of each query the largest score, 1 / total and the sum of p dp, for
  *   attend_keys     dk and dv: an invocation takes KEYS keys and walks over the queries, QUERIES at a time
  * AGAIN: there are more than KEYS keys, so that attend_queries computes scores twice, else the only block is at hand.
@@ -12,48 +11,21 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"
 #include "math.glsl"
+#include "shaders/contract/attention.h"
 
-CONSTANT(0, WIDTH_);
-CONSTANT(1, QUERIES_);
-CONSTANT(2, KEYS_);
-CONSTANT(3, AGAIN);
-CONSTANT(4, LANES);
-IN(0, float, q);
-IN(1, float, k);
-IN(2, float, v);
-IN(3, uint, mask);
-#ifdef ENTRY_attend
-OUT(4, float, y);
-#endif
-#ifdef ENTRY_attend_queries
-IN(4, float, dy);
-OUT(5, float, dq);
-OUT(6, float, stats);
-#endif
-#ifdef ENTRY_attend_keys
-IN(4, float, dy);
-IN(5, float, stats);
-OUT(6, float, dk);
-OUT(7, float, dv);
-#endif
-WORDS
-{
-    uint units, heads, queries, keys;
-    float scale;
-};
+DECLARE_CONTRACT(ENTRY)
 
-const uint WIDTH = uint(WIDTH_), QUERIES = uint(QUERIES_), KEYS = uint(KEYS_);
 const float LEAST = -3.402823466e+38;
 #define EACH(i, n) [[unroll]] for (uint i = 0u; i < n; i++)
 
 /* A block: of its queries i and keys j, where they lie and whether they are there; scores, then p, at i KEYS + j. */
-uint query[QUERIES_], key[KEYS_];
-bool asks[QUERIES_], there[KEYS_];
-float s[QUERIES_ * KEYS_];
-#ifndef ENTRY_attend
-float dp[QUERIES_ * KEYS_];
+uint query[QUERIES], key[KEYS];
+bool asks[QUERIES], there[KEYS];
+float s[QUERIES * KEYS];
+#ifndef ENTRY_attend_alone
+float dp[QUERIES * KEYS];
 #endif
-float most[QUERIES_], total[QUERIES_], keep[QUERIES_];
+float most[QUERIES], total[QUERIES], keep[QUERIES];
 
 void find_queries(uint unit, uint first)
 {
@@ -80,16 +52,16 @@ void score()
     const uint columns = queries > 0u && keys > 0u ? WIDTH : 0u;
     EACH(e, QUERIES * KEYS) {
         s[e] = 0.0;
-#ifndef ENTRY_attend
+#ifndef ENTRY_attend_alone
         dp[e] = 0.0;
 #endif
     }
     for (uint c = 0u; c < columns; c++) {
-        float x[QUERIES_], z[KEYS_];
+        float x[QUERIES], z[KEYS];
         EACH(i, QUERIES) x[i] = q[query[i] + c];
         EACH(j, KEYS) z[j] = k[key[j] + c];
         EACH(i, QUERIES) EACH(j, KEYS) s[i * KEYS + j] += x[i] * z[j];
-#ifndef ENTRY_attend
+#ifndef ENTRY_attend_alone
         EACH(i, QUERIES) x[i] = dy[query[i] + c];
         EACH(j, KEYS) z[j] = v[key[j] + c];
         EACH(i, QUERIES) EACH(j, KEYS) dp[i * KEYS + j] += x[i] * z[j];
@@ -98,7 +70,7 @@ void score()
     EACH(i, QUERIES) EACH(j, KEYS) {
         const uint e = i * KEYS + j;
         s[e] = there[j] ? s[e] * scale : uintBitsToFloat(M_SIGN | M_INF);
-#ifndef ENTRY_attend
+#ifndef ENTRY_attend_alone
         dp[e] = there[j] ? dp[e] : 0.0;
 #endif
     }
@@ -126,7 +98,7 @@ float share_of(uint i)
     return total[i] == 0.0 ? 0.0 : 1.0 / total[i];
 }
 
-#ifdef ENTRY_attend
+#ifdef ENTRY_attend_alone
 void main()
 {
     const uint parts = (queries + QUERIES - 1u) / QUERIES, unit = ITEM / parts;
@@ -147,7 +119,7 @@ void main()
             EACH(j, KEYS) s[i * KEYS + j] *= share;
         }
         for (uint c = 0u; c < WIDTH; c++) {
-            float z[KEYS_];
+            float z[KEYS];
             EACH(j, KEYS) {
                 z[j] = 0.0;
                 if (there[j]) z[j] = v[key[j] + c];
@@ -167,7 +139,7 @@ void main()
 void main()
 {
     const uint parts = (queries + QUERIES - 1u) / QUERIES, unit = ITEM / parts, first = ITEM % parts * QUERIES;
-    float dots[QUERIES_];
+    float dots[QUERIES];
     if (unit >= units) return;
     find_queries(unit, first);
     EACH(i, QUERIES) {
@@ -202,7 +174,7 @@ void main()
         EACH(i, QUERIES) EACH(j, KEYS)
             dp[i * KEYS + j] = (dp[i * KEYS + j] - dots[i]) * (s[i * KEYS + j] * total[i]) * scale;
         for (uint c = 0u; c < WIDTH; c++) {
-            float z[KEYS_];
+            float z[KEYS];
             EACH(j, KEYS) {
                 z[j] = 0.0;
                 if (there[j]) z[j] = k[key[j] + c];
@@ -241,7 +213,7 @@ void main()
             }
         }
         for (uint c = 0u; c < WIDTH; c++) {
-            float x[QUERIES_], z[QUERIES_];
+            float x[QUERIES], z[QUERIES];
             EACH(i, QUERIES) {
                 x[i] = z[i] = 0.0;
                 if (asks[i]) {

@@ -1,20 +1,12 @@
 #version 450
-/* entries: drop
- * dropout: y = factor x where uniform >= rate, else 0; the uniforms are random_uniform's of the same site. An
+/* dropout: y = factor x where uniform >= rate, else 0; the uniforms are random_uniform's of the same site. An
  * invocation takes `piece` neighbouring elements, whole blocks of four. */
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "philox.glsl"
+#include "shaders/contract/dropout.h"
 
-CONSTANT(0, VECTOR);
-IN(0, float, x);
-IN(1, uint, rng);
-OUT(2, float, y);
-WORDS
-{
-    uint count, piece, site;
-    float rate, factor;
-};
+DECLARE_CONTRACT(ENTRY)
 
 void main()
 {

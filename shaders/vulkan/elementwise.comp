@@ -1,9 +1,8 @@
 #version 450
-/* entries: map
- * elementwise: z = f(x, y, w) along the last axis, where each operand goes on or stands still; an invocation makes
+/* elementwise: z = f(x, y, w) along the last axis, where each operand goes on or stands still; an invocation makes
  * `piece` neighbouring elements of z, whole words where elements are narrower.
- *   OP    which function, below; where(x, y, w) takes y where x, else w
- *   FROM  type of the operands (of where: of the choices), TO  type of z: M3_F32 …, as stored. Floats compute as f32,
+ *   OP    which function; where(x, y, w) takes y where x, else w
+ *   FROM  type of the operands (of where: of the choices), TO  type of z: DTYPE_F32 …, as stored. Floats compute as f32,
  *         whole numbers as 32 bits. Where only the size counts, halves are f16.
  *   axes  [outer][4]: extent and strides of the operands, of the axes before the last, innermost first
  *   moves bit k: operand k goes on along the last axis
@@ -11,30 +10,17 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "math.glsl"
+#include "shaders/contract/elementwise.h"
 
-const int NEG = 0, ABS = 1, EXP = 2, LOG = 3, SQRT = 4, SIN = 5, COS = 6, TANH = 7, FLOOR = 8, SIGMOID = 9, RELU = 10,
-          SILU = 11, NOT = 12, CAST = 13, ADD = 14, SUB = 15, MUL = 16, DIV = 17, MAX = 18, MIN = 19, EQUAL = 20,
-          LESS = 21, LESS_EQUAL = 22, AND = 23, OR = 24, RELU_GRAD = 25, WHERE = 26;
-const int F32 = 0, I32 = 1, U32 = 2, U8 = 3, BOOL = 4, F16 = 5, BF16 = 6;
-
-CONSTANT(0, VECTOR);
-CONSTANT(1, OP);
-CONSTANT(2, FROM);
-CONSTANT(3, TO);
-IN(0, uint, x);
-IN(1, uint, y);
-IN(2, uint, w);
-OUT(3, uint, z);
-IN(4, uint, axes);
-WORDS
-{
-    uint count, piece, last, outer, moves;
-};
+#define STORED_first uint
+#define STORED_from  uint
+#define STORED_to    uint
+DECLARE_CONTRACT(ENTRY)
 
 /* Elements of a word. */
-uint elements(int type)
+uint elements(uint type)
 {
-    return type == F32 || type == I32 || type == U32 ? 1u : type == U8 || type == BOOL ? 4u : 2u;
+    return type == DTYPE_F32 || type == DTYPE_I32 || type == DTYPE_U32 ? 1u : type == DTYPE_U8 || type == DTYPE_BOOL ? 4u : 2u;
 }
 
 #define ELEMENT(name, i, type)                                                                                         \
@@ -44,7 +30,7 @@ uint elements(int type)
 /* Halves. A denormal f16 is a whole number of 2^-24, so that no denormal f32 is touched on the way. */
 uint widen(uint h)
 {
-    if (FROM == BF16) return h << 16;
+    if (FROM == DTYPE_BF16) return h << 16;
     const uint exponent = (h >> 10) & 0x1fu, fraction = h & 0x3ffu;
     const uint many = exponent == 0x1fu ? M_INF : (exponent + 112u) << 23;
     const uint size = exponent == 0u ? floatBitsToUint(float(fraction) * 5.9604644775390625e-8) : many | fraction << 13;
@@ -55,7 +41,7 @@ uint widen(uint h)
 uint narrow(uint bits)
 {
     const uint size = bits & ~M_SIGN, sign = (bits >> 16) & 0x8000u;
-    if (TO == BF16) return size > M_INF ? 0x7fc0u : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    if (TO == DTYPE_BF16) return size > M_INF ? 0x7fc0u : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     if (size > M_INF) return 0x7e00u;
     if (size >= 0x477ff000u) return sign | 0x7c00u;
     if (size < 0x38800000u) return sign | (floatBitsToUint(uintBitsToFloat(size) + 0.5) - 0x3f000000u);
@@ -66,8 +52,8 @@ uint narrow(uint bits)
 uint whole(float v)
 {
     if (m_is_nan(v)) return 0u;
-    if (TO == I32) return v >= 2147483648.0 ? 0x7fffffffu : v < -2147483648.0 ? M_SIGN : uint(int(v));
-    if (TO == U32) return v >= 4294967296.0 ? 0xffffffffu : v > 0.0 ? uint(v) : 0u;
+    if (TO == DTYPE_I32) return v >= 2147483648.0 ? 0x7fffffffu : v < -2147483648.0 ? M_SIGN : uint(int(v));
+    if (TO == DTYPE_U32) return v >= 4294967296.0 ? 0xffffffffu : v > 0.0 ? uint(v) : 0u;
     return v > 0.0 ? uint(min(v, 255.0)) : 0u;
 }
 
@@ -75,22 +61,22 @@ uint whole(float v)
  * bf16: only one rounding counts. */
 uint real(uint v)
 {
-    const bool far = FROM == I32 ? abs(int(v)) > 1 << 24 || v == M_SIGN : v > 1u << 24;
-    if (TO == BF16 && far && (v & 0xffu) != 0u) v = (v & ~0xffu) | 0x100u;
-    return floatBitsToUint(FROM == I32 ? float(int(v)) : float(v));
+    const bool far = FROM == DTYPE_I32 ? abs(int(v)) > 1 << 24 || v == M_SIGN : v > 1u << 24;
+    if (TO == DTYPE_BF16 && far && (v & 0xffu) != 0u) v = (v & ~0xffu) | 0x100u;
+    return floatBitsToUint(FROM == DTYPE_I32 ? float(int(v)) : float(v));
 }
 
 uint converted(uint v)
 {
-    const bool halves = FROM == F16 || FROM == BF16, floats = FROM == F32 || halves;
+    const bool halves = FROM == DTYPE_F16 || FROM == DTYPE_BF16, floats = FROM == DTYPE_F32 || halves;
     if (halves) v = widen(v);
-    if (TO == BOOL) return (floats ? v & ~M_SIGN : v) != 0u ? 1u : 0u;
-    if (TO == F32 || TO == F16 || TO == BF16) {
+    if (TO == DTYPE_BOOL) return (floats ? v & ~M_SIGN : v) != 0u ? 1u : 0u;
+    if (TO == DTYPE_F32 || TO == DTYPE_F16 || TO == DTYPE_BF16) {
         if (!floats) v = real(v);
-        return TO == F32 ? v : narrow(v);
+        return TO == DTYPE_F32 ? v : narrow(v);
     }
     if (floats) return whole(uintBitsToFloat(v));
-    return TO == U8 ? v & 0xffu : v;
+    return TO == DTYPE_U8 ? v & 0xffu : v;
 }
 
 /* A number that sorts as the float does; both zeros are 0. */
@@ -107,65 +93,65 @@ bool unordered(uint a, uint b)
 /* a < b, or a <= b; with a NaN neither. */
 bool less(uint a, uint b, bool or_equal)
 {
-    if (FROM == U32) return a < b || (or_equal && a == b);
-    const int p = FROM == F32 ? order(a) : int(a), q = FROM == F32 ? order(b) : int(b);
-    return (p < q || (or_equal && p == q)) && !(FROM == F32 && unordered(a, b));
+    if (FROM == DTYPE_U32) return a < b || (or_equal && a == b);
+    const int p = FROM == DTYPE_F32 ? order(a) : int(a), q = FROM == DTYPE_F32 ? order(b) : int(b);
+    return (p < q || (or_equal && p == q)) && !(FROM == DTYPE_F32 && unordered(a, b));
 }
 
 /* Whole numbers divided by 0 give 0; the one quotient that is too large wraps. */
 uint divide(uint a, uint b)
 {
     if (b == 0u) return 0u;
-    if (FROM == U32) return a / b;
+    if (FROM == DTYPE_U32) return a / b;
     if (b == 0xffffffffu) return 0u - a;
     return uint(int(a) / int(b));
 }
 
 float function(float v)
 {
-    switch (OP) {
-    case EXP: return m_exp(v);
-    case LOG: return m_log(v);
-    case SQRT: return v < 0.0 ? uintBitsToFloat(M_NAN) : sqrt(v);
-    case SIN: return m_sin(v);
-    case COS: return m_cos(v);
-    case TANH: return m_tanh(v);
-    case FLOOR: return floor(v);
-    case SIGMOID: return m_sigmoid(v);
-    default: return v * m_sigmoid(v); /* SILU */
+    switch (int(OP)) {
+    case OP_EXP: return m_exp(v);
+    case OP_LOG: return m_log(v);
+    case OP_SQRT: return v < 0.0 ? uintBitsToFloat(M_NAN) : sqrt(v);
+    case OP_SIN: return m_sin(v);
+    case OP_COS: return m_cos(v);
+    case OP_TANH: return m_tanh(v);
+    case OP_FLOOR: return floor(v);
+    case OP_SIGMOID: return m_sigmoid(v);
+    default: return v * m_sigmoid(v); /* OP_SILU */
     }
 }
 
 float arithmetic(float a, float b)
 {
-    return OP == ADD ? a + b : OP == SUB ? a - b : OP == MUL ? a * b : a / b;
+    return OP == OP_ADD ? a + b : OP == OP_SUB ? a - b : OP == OP_MUL ? a * b : a / b;
 }
 
 uint apply(uint a, uint b, uint c)
 {
-    switch (OP) {
-    case NEG: return FROM == F32 ? a ^ M_SIGN : 0u - a;
-    case ABS: return FROM == F32 ? a & ~M_SIGN : a >= M_SIGN ? 0u - a : a;
-    case RELU: return a > M_SIGN && a <= (M_SIGN | M_INF) ? 0u : a;
-    case NOT: return a == 0u ? 1u : 0u;
-    case CAST: return converted(a);
-    case ADD:
-    case SUB:
-    case MUL:
-    case DIV:
-        if (FROM == F32) return floatBitsToUint(arithmetic(uintBitsToFloat(a), uintBitsToFloat(b)));
-        return OP == ADD ? a + b : OP == SUB ? a - b : OP == MUL ? a * b : divide(a, b);
-    case MAX: return FROM == F32 && unordered(a, b) ? M_NAN : less(b, a, true) ? a : b;
-    case MIN: return FROM == F32 && unordered(a, b) ? M_NAN : less(a, b, true) ? a : b;
-    case EQUAL:
-        if (FROM == F32) return order(a) == order(b) && !unordered(a, b) ? 1u : 0u;
+    switch (int(OP)) {
+    case OP_NEG: return FROM == DTYPE_F32 ? a ^ M_SIGN : 0u - a;
+    case OP_ABS: return FROM == DTYPE_F32 ? a & ~M_SIGN : a >= M_SIGN ? 0u - a : a;
+    case OP_RELU: return a > M_SIGN && a <= (M_SIGN | M_INF) ? 0u : a;
+    case OP_NOT: return a == 0u ? 1u : 0u;
+    case OP_CAST: return converted(a);
+    case OP_ADD:
+    case OP_SUB:
+    case OP_MUL:
+    case OP_DIV:
+        if (FROM == DTYPE_F32) return floatBitsToUint(arithmetic(uintBitsToFloat(a), uintBitsToFloat(b)));
+        return OP == OP_ADD ? a + b : OP == OP_SUB ? a - b : OP == OP_MUL ? a * b : divide(a, b);
+    case OP_MAX: return FROM == DTYPE_F32 && unordered(a, b) ? M_NAN : less(b, a, true) ? a : b;
+    case OP_MIN: return FROM == DTYPE_F32 && unordered(a, b) ? M_NAN : less(a, b, true) ? a : b;
+    case OP_EQUAL:
+        if (FROM == DTYPE_F32) return order(a) == order(b) && !unordered(a, b) ? 1u : 0u;
         return a == b ? 1u : 0u;
-    case LESS: return less(a, b, false) ? 1u : 0u;
-    case LESS_EQUAL: return less(a, b, true) ? 1u : 0u;
-    case AND: return a & b;
-    case OR: return a | b;
-    case RELU_GRAD: return a != 0u && a <= M_INF ? b : 0u;
-    case WHERE: return a != 0u ? b : c;
+    case OP_LESS: return less(a, b, false) ? 1u : 0u;
+    case OP_LESS_EQUAL: return less(a, b, true) ? 1u : 0u;
+    case OP_AND: return a & b;
+    case OP_OR: return a | b;
+    case OP_RELU_GRAD: return a != 0u && a <= M_INF ? b : 0u;
+    case OP_WHERE: return a != 0u ? b : c;
     default: return floatBitsToUint(function(uintBitsToFloat(a)));
     }
 }
@@ -194,10 +180,10 @@ void main()
             column = 0u;
             at = row_at(++row);
         }
-        const uint a = OP == WHERE ? BYTE(x, at.x) : ELEMENT(x, at.x, FROM);
+        const uint a = OP == OP_WHERE ? BYTE(x, at.x) : ELEMENT(x, at.x, FROM);
         uint b = 0u, c = 0u;
-        if (OP >= ADD) b = ELEMENT(y, at.y, FROM);
-        if (OP == WHERE) c = ELEMENT(w, at.z, FROM);
+        if (OP >= OP_ADD) b = ELEMENT(y, at.y, FROM);
+        if (OP == OP_WHERE) c = ELEMENT(w, at.z, FROM);
         const uint r = apply(a, b, c), slot = i % shared_by;
         word = slot == 0u ? r : word | r << slot * bits;
         if (slot == shared_by - 1u || i == count - 1u) z[i / shared_by] = word;

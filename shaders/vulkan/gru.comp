@@ -1,6 +1,5 @@
 #version 450
-/* entries: gru_cell gru_cell_grad
- * gru: one step of a cell, and its gradient. An invocation takes `piece` neighbouring elements of the state.
+/* gru: one step of a cell, and its gradient. An invocation takes `piece` neighbouring elements of the state.
  *   r = sigmoid(xi_r + hh_r),  z = sigmoid(xi_z + hh_z),  n = tanh(xi_n + r hh_n)
  *   y = (1 - z) n + z h where mask, else h
  *   da_n = dy (1 - z) (1 - n^2),  da_z = dy (h - n) z (1 - z),  da_r = da_n hh_n r (1 - r)

@@ -1,6 +1,5 @@
 #version 450
-/* entries: product sum_parts
- * matmul: y = gate(act(a b + bias + residual)), f32, for each of a batch.
+/* matmul: y = gate(act(a b + bias + residual)), f32, for each of a batch.
  *   a [m, k], or [k, m] when TRANSPOSE_A;  b [k, n], or [n, k] when TRANSPOSE_B;  y, residual, gate [m, n];  bias [n]
  *
  * A group computes a tile of TM x TN elements; for each TK steps of the sum it copies the tile's rows of a and columns
@@ -15,68 +14,34 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"
 #include "math.glsl"
+#include "shaders/contract/matmul.h"
 
-const uint BIAS = 2u, RESIDUAL = 4u, GATE = 8u;
-const uint RELU = 1u, SILU = 2u, SIGMOID = 3u, TANH = 4u;
-
-#ifdef ENTRY_product
-CONSTANT(0, TRANSPOSE_A);
-CONSTANT(1, TRANSPOSE_B);
-CONSTANT(2, TM);
-CONSTANT(3, TN);
-CONSTANT(4, TK);
-CONSTANT(5, RM);
-CONSTANT(6, RN);
-CONSTANT(7, LANES);
-IN(0, float, a);
-IN(1, float, b);
-IN(2, float, bias);
-IN(3, float, residual);
-IN(4, float, gate);
-OUT(5, float, y);
-WORDS
-{
-    uint m, n, k, flags, batches, inner, a_outer, a_inner, b_outer, b_inner, a_first, b_first, y_first, parts, depth,
-        groups;
-};
-#endif
-
-#ifdef ENTRY_sum_parts
-IN(0, float, part);
-IN(1, float, bias);
-IN(2, float, residual);
-IN(3, float, gate);
-OUT(4, float, y);
-WORDS
-{
-    uint count, m, n, flags, parts, y_first;
-};
-#endif
+DECLARE_CONTRACT(ENTRY)
 
 float activated(float z, uint act)
 {
-    if (act == RELU) return z < 0.0 ? 0.0 : z;
-    if (act == SILU) return z * m_sigmoid(z);
-    if (act == SIGMOID) return m_sigmoid(z);
-    return act == TANH ? m_tanh(z) : z;
+    if (act == ACT_RELU) return z < 0.0 ? 0.0 : z;
+    if (act == ACT_SILU) return z * m_sigmoid(z);
+    if (act == ACT_SIGMOID) return m_sigmoid(z);
+    return act == ACT_TANH ? m_tanh(z) : z;
 }
 
 /* y at an element and its bias, from the sum. */
 float finished(float z, uint at, uint bias_at)
 {
-    if ((flags & BIAS) != 0u) z += bias[bias_at];
-    if ((flags & RESIDUAL) != 0u) z += residual[at];
-    z = activated(z, flags >> 4);
-    if ((flags & GATE) != 0u && !(gate[at] > 0.0)) z = 0.0;
+    if ((flags & EPILOGUE_BIAS) != 0u) z += bias[bias_at];
+    if ((flags & EPILOGUE_RESIDUAL) != 0u) z += residual[at];
+    z = activated(z, flags >> EPILOGUE_ACT_SHIFT);
+    if ((flags & EPILOGUE_GATE) != 0u && !(gate[at] > 0.0)) z = 0.0;
     return z;
 }
 
 #ifdef ENTRY_product
-const int ACROSS = TN / RN; /* invocations of a row of sums */
-const int DOWN = TM / RM;
-const int BANDS = RN / 4;
-const int A_ROW = TM + 1; /* odd, so that a column of a is spread over all banks */
-const int B_ROW = TN + 4;
+const uint ACROSS = TN / RN; /* invocations of a row of sums */
+const uint DOWN = TM / RM;
+const uint BANDS = RN / 4;
+const uint A_ROW = TM + 1; /* odd, so that a column of a is spread over all banks */
+const uint B_ROW = TN + 4;
 
 shared float a_tile[TK * A_ROW];
 shared float b_tile[TK * B_ROW];
@@ -84,63 +49,63 @@ shared float b_tile[TK * B_ROW];
 /* Steps k_0 to k_0 + TK of rows from `row` on, laid out by step. Neighbours read what lies side by side. */
 void copy_a(uint first, uint row, uint k_0, uint k_1)
 {
-    for (uint e = LANE; e < uint(TM * TK); e += uint(LANES)) {
-        const uint step = TRANSPOSE_A != 0 ? e / uint(TM) : e % uint(TK);
-        const uint i = TRANSPOSE_A != 0 ? e % uint(TM) : e / uint(TK);
+    for (uint e = LANE; e < TM * TK; e += LANES) {
+        const uint step = TRANSPOSE_A != 0 ? e / TM : e % TK;
+        const uint i = TRANSPOSE_A != 0 ? e % TM : e / TK;
         float x = 0.0;
         if (row + i < m && k_0 + step < k_1)
             x = a[first + (TRANSPOSE_A != 0 ? (k_0 + step) * m + row + i : (row + i) * k + k_0 + step)];
-        a_tile[step * uint(A_ROW) + i] = x;
+        a_tile[step * A_ROW + i] = x;
     }
 }
 
 void copy_b(uint first, uint column, uint k_0, uint k_1)
 {
-    for (uint e = LANE; e < uint(TN * TK); e += uint(LANES)) {
-        const uint step = TRANSPOSE_B != 0 ? e % uint(TK) : e / uint(TN);
-        const uint j = TRANSPOSE_B != 0 ? e / uint(TK) : e % uint(TN);
+    for (uint e = LANE; e < TN * TK; e += LANES) {
+        const uint step = TRANSPOSE_B != 0 ? e % TK : e / TN;
+        const uint j = TRANSPOSE_B != 0 ? e / TK : e % TN;
         float x = 0.0;
         if (column + j < n && k_0 + step < k_1)
             x = b[first + (TRANSPOSE_B != 0 ? (column + j) * k + k_0 + step : (k_0 + step) * n + column + j)];
-        b_tile[step * uint(B_ROW) + j] = x;
+        b_tile[step * B_ROW + j] = x;
     }
 }
 
 void main()
 {
     const bool idle = GROUP >= groups; /* of a last, shorter line of groups */
-    const uint columns = (n + uint(TN) - 1u) / uint(TN), rows = (m + uint(TM) - 1u) / uint(TM);
-    const uint column = GROUP % columns * uint(TN), row = GROUP / columns % rows * uint(TM);
+    const uint columns = (n + TN - 1u) / TN, rows = (m + TM - 1u) / TM;
+    const uint column = GROUP % columns * TN, row = GROUP / columns % rows * TM;
     const uint part = GROUP / columns / rows % parts, batch = GROUP / columns / rows / parts;
     const uint k_0 = part * depth, k_1 = idle ? 0u : min(k, k_0 + depth);
-    const uint down = LANE / uint(ACROSS), across = LANE % uint(ACROSS);
+    const uint down = LANE / ACROSS, across = LANE % ACROSS;
     const uint a_this = a_first + batch / inner * a_outer + batch % inner * a_inner;
     const uint b_this = b_first + batch / inner * b_outer + batch % inner * b_inner;
 
     float s[RM * RN];
-    [[unroll]] for (int i = 0; i < RM * RN; i++) s[i] = 0.0;
-    for (uint at = k_0; at < k_1; at += uint(TK)) {
+    [[unroll]] for (uint i = 0u; i < RM * RN; i++) s[i] = 0.0;
+    for (uint at = k_0; at < k_1; at += TK) {
         copy_a(a_this, row, at, k_1);
         copy_b(b_this, column, at, k_1);
         barrier();
-        for (int step = 0; step < TK; step++) {
+        for (uint step = 0u; step < TK; step++) {
             float right[RN];
-            [[unroll]] for (int j = 0; j < BANDS; j++)
-                [[unroll]] for (int e = 0; e < 4; e++)
-                    right[4 * j + e] = b_tile[uint(step * B_ROW + 4 * (j * ACROSS + int(across)) + e)];
-            [[unroll]] for (int i = 0; i < RM; i++) {
-                const float left = a_tile[uint(step * A_ROW + i * DOWN) + down];
-                [[unroll]] for (int j = 0; j < RN; j++) s[i * RN + j] = fma(left, right[j], s[i * RN + j]);
+            [[unroll]] for (uint j = 0u; j < BANDS; j++)
+                [[unroll]] for (uint e = 0u; e < 4u; e++)
+                    right[4u * j + e] = b_tile[step * B_ROW + 4u * (j * ACROSS + across) + e];
+            [[unroll]] for (uint i = 0u; i < RM; i++) {
+                const float left = a_tile[step * A_ROW + i * DOWN + down];
+                [[unroll]] for (uint j = 0u; j < RN; j++) s[i * RN + j] = fma(left, right[j], s[i * RN + j]);
             }
         }
         barrier();
     }
 
     const uint y_this = y_first + (part * batches + batch) * m * n;
-    [[unroll]] for (int i = 0; i < RM; i++) {
-        const uint r = row + down + uint(i * DOWN);
-        [[unroll]] for (int j = 0; j < RN; j++) {
-            const uint c = column + uint(4 * (j / 4 * ACROSS + int(across)) + j % 4), to = y_this + r * n + c;
+    [[unroll]] for (uint i = 0u; i < RM; i++) {
+        const uint r = row + down + i * DOWN;
+        [[unroll]] for (uint j = 0u; j < RN; j++) {
+            const uint c = column + 4u * (j / 4u * ACROSS + across) + j % 4u, to = y_this + r * n + c;
             if (!idle && r < m && c < n) y[to] = finished(s[i * RN + j], to, batch * n + c);
         }
     }

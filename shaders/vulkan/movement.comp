@@ -1,6 +1,5 @@
 #version 450
-/* entries: take turn_tiles join iota
- * movement: elements of SIZE bytes to other places; an invocation makes `piece` neighbouring elements of y, whole words
+/* movement: elements of SIZE bytes to other places; an invocation makes `piece` neighbouring elements of y, whole words
  * where elements are narrower.
  *   take  y[i, j, …] = x[first + sum of (i - before) step], 0 where an index lies outside of [before, before + within)
  *         axes [outer][4]: extent, before, within, step of the axes before the last, innermost first
@@ -10,23 +9,16 @@
  *   iota  y[i] = i / inner mod extent */
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "shaders/contract/movement.h"
 
-CONSTANT(0, VECTOR);
-CONSTANT(1, SIZE);
+#define STORED_element uint
+DECLARE_CONTRACT(ENTRY)
 
 #define ELEMENT(name, i)                                                                                               \
     (SIZE == 4 ? name[i] : SIZE == 1 ? BYTE(name, i) : (name[(i) >> 1] >> (((i) & 1u) * 16u)) & 0xffffu)
 
 #ifdef ENTRY_take
 #define ROW_LENGTH last
-IN(0, uint, x);
-OUT(1, uint, y);
-IN(2, uint, axes);
-WORDS
-{
-    uint count, piece, outer, last, before, within, step, first;
-};
-
 /* Where the row begins in x, if it is not all zeros. */
 bool inside;
 uint row_at(uint row)
@@ -50,20 +42,6 @@ uint element(uint row_begin, uint row, uint column)
 
 #ifdef ENTRY_join
 #define ROW_LENGTH width
-IN(0, uint, x0);
-IN(1, uint, x1);
-IN(2, uint, x2);
-IN(3, uint, x3);
-IN(4, uint, x4);
-IN(5, uint, x5);
-IN(6, uint, x6);
-IN(7, uint, x7);
-OUT(8, uint, y);
-WORDS
-{
-    uint count, piece, width, first, e0, e1, e2, e3, e4, e5, e6, e7;
-};
-
 uint row_at(uint row)
 {
     return row * width;
@@ -88,12 +66,6 @@ uint element(uint row_begin, uint row, uint column)
 
 #ifdef ENTRY_iota
 #define ROW_LENGTH inner
-OUT(0, uint, y);
-WORDS
-{
-    uint count, piece, inner, extent;
-};
-
 uint row_at(uint row)
 {
     return row % extent;
@@ -106,17 +78,8 @@ uint element(uint row_begin, uint row, uint column)
 #endif
 
 #ifdef ENTRY_turn_tiles
-IN(0, uint, x);
-OUT(1, uint, y);
-IN(2, uint, axes);
-WORDS
-{
-    uint outer, first, rows, columns, step, row_at, matrices;
-};
-
-/* A group of TILE x TILE_ITEMS turns a tile; its rows are a word longer than the tile, so that banks differ. */
-const uint TILE = 16u, TILE_ITEMS = 8u;
-shared uint tile[TILE][TILE + 1u];
+/* A group of TURN_TILE x TURN_TILE_ROWS turns a tile; its rows are a word longer than the tile, so that banks differ. */
+shared uint tile[TURN_TILE][TURN_TILE + 1];
 
 void main()
 {
@@ -127,18 +90,18 @@ void main()
         y_at += index * axes[4u * k + 2u];
         which /= axes[4u * k];
     }
-    const uint column = gl_WorkGroupID.x * TILE, row = gl_WorkGroupID.y * TILE, i = gl_LocalInvocationID.x;
-    for (uint j = gl_LocalInvocationID.y; j < TILE; j += TILE_ITEMS)
+    const uint column = gl_WorkGroupID.x * TURN_TILE, row = gl_WorkGroupID.y * TURN_TILE, i = gl_LocalInvocationID.x;
+    for (uint j = gl_LocalInvocationID.y; j < TURN_TILE; j += TURN_TILE_ROWS)
         if (row + i < rows && column + j < columns) tile[j][i] = x[x_at + (column + j) * step + row + i];
     barrier();
-    for (uint j = gl_LocalInvocationID.y; j < TILE; j += TILE_ITEMS)
+    for (uint j = gl_LocalInvocationID.y; j < TURN_TILE; j += TURN_TILE_ROWS)
         if (row + j < rows && column + i < columns) y[y_at + (row + j) * row_at + column + i] = tile[i][j];
 }
 #else
 void main()
 {
     const uint begin = ITEM * piece, end = begin < count ? min(begin + piece, count) : begin;
-    const uint shared_by = 4u / uint(SIZE), bits = 8u * uint(SIZE);
+    const uint shared_by = 4u / SIZE, bits = 8u * SIZE;
     uint word = 0u, row = begin / ROW_LENGTH, column = begin - row * ROW_LENGTH, row_begin = row_at(row);
     for (uint i = begin; i < end; i++) {
         if (column == ROW_LENGTH) {

@@ -1,6 +1,5 @@
 #version 450
-/* entries: layer_norm layer_norm_grad layer_norm_sums
- * norm: layer_norm and its gradient over x [groups, rows, width], gamma and beta [groups, width].
+/* norm: layer_norm and its gradient over x [groups, rows, width], gamma and beta [groups, width].
  *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
  *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
  * A group takes a row, and of the gradient the rows of a part; an invocation has the columns LANE, LANE + LANES, … and
@@ -8,49 +7,14 @@
  * sums [groups, parts, 2, width] are those of dgamma and dbeta over the rows of each part. */
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "shaders/contract/norm.h"
 
-CONSTANT(0, VECTOR);
-CONSTANT(1, COLUMNS);
-CONSTANT(2, SLICES);
-CONSTANT(3, LANES);
-#ifdef ENTRY_layer_norm
-IN(0, float, x);
-IN(1, float, gamma);
-IN(2, float, beta);
-OUT(3, float, y);
-WORDS
-{
-    uint groups, rows, width;
-    float eps;
-};
-#endif
-#ifdef ENTRY_layer_norm_grad
-IN(0, float, x);
-IN(1, float, gamma);
-IN(2, float, dy);
-OUT(3, float, dx);
-OUT(4, float, sums);
-WORDS
-{
-    uint groups, rows, width;
-    float eps;
-    uint parts, part;
-};
-#endif
-#ifdef ENTRY_layer_norm_sums
-IN(0, float, sums);
-OUT(1, float, dgamma);
-OUT(2, float, dbeta);
-WORDS
-{
-    uint groups, width, parts;
-};
-#endif
+DECLARE_CONTRACT(ENTRY)
 
 shared vec2 between[LANES];
 
 #ifndef ENTRY_layer_norm_sums
-const uint EVERY = uint(LANES), TEAM = LANES < 8 ? EVERY : 8u;
+const uint TEAM = LANES < 8 ? LANES : 8u;
 shared vec2 team[8];
 
 /* Sum over the invocations of the group, for each of them. */
@@ -61,7 +25,7 @@ vec2 sum_over(vec2 v)
     between[LANE] = v;
     barrier();
     if (LANE < TEAM) {
-        for (uint k = LANE; k < EVERY; k += TEAM) sum += between[k];
+        for (uint k = LANE; k < LANES; k += TEAM) sum += between[k];
         team[LANE] = sum;
     }
     barrier();
@@ -71,13 +35,13 @@ vec2 sum_over(vec2 v)
 }
 
 /* Mean and 1 / s of the row at i. */
-vec2 moments_of(uint i, uint length_)
+vec2 moments_of(uint i, uint length)
 {
     vec2 sum = vec2(0.0);
-    for (uint j = LANE; j < length_; j += EVERY) sum.x += x[i + j];
+    for (uint j = LANE; j < length; j += LANES) sum.x += x[i + j];
     const float mean = sum_over(sum).x / float(width);
     sum = vec2(0.0);
-    for (uint j = LANE; j < length_; j += EVERY) sum.y += (x[i + j] - mean) * (x[i + j] - mean);
+    for (uint j = LANE; j < length; j += LANES) sum.y += (x[i + j] - mean) * (x[i + j] - mean);
     return vec2(mean, 1.0 / sqrt(sum_over(sum).y / float(width) + eps));
 }
 #endif
@@ -85,9 +49,9 @@ vec2 moments_of(uint i, uint length_)
 #ifdef ENTRY_layer_norm
 void main()
 {
-    const uint row = ROW, length_ = row < groups * rows ? width : 0u, i = row * width, at = row / rows * width;
-    const vec2 m = moments_of(i, length_);
-    for (uint j = LANE; j < length_; j += EVERY) y[i + j] = (x[i + j] - m.x) * m.y * gamma[at + j] + beta[at + j];
+    const uint row = ROW, length = row < groups * rows ? width : 0u, i = row * width, at = row / rows * width;
+    const vec2 m = moments_of(i, length);
+    for (uint j = LANE; j < length; j += LANES) y[i + j] = (x[i + j] - m.x) * m.y * gamma[at + j] + beta[at + j];
 }
 #endif
 
@@ -101,7 +65,7 @@ void share_part(uint at, uint start, uint end, uint weights)
         const vec2 m = moments_of(i, width);
         vec2 n[COLUMNS], along = vec2(0.0); /* n and e, and their sums */
         uint j = LANE;
-        for (int k = 0; k < COLUMNS; k++, j += EVERY) {
+        for (int k = 0; k < COLUMNS; k++, j += LANES) {
             if (j >= width) continue;
             const float g = dy[i + j], normal = (x[i + j] - m.x) * m.y, e = g * gamma[weights + j];
             n[k] = vec2(normal, e);
@@ -110,11 +74,11 @@ void share_part(uint at, uint start, uint end, uint weights)
         }
         const vec2 mean = sum_over(along) / float(width);
         j = LANE;
-        for (int k = 0; k < COLUMNS; k++, j += EVERY)
+        for (int k = 0; k < COLUMNS; k++, j += LANES)
             if (j < width) dx[i + j] = (n[k].y - mean.x - n[k].x * mean.y) * m.y;
     }
     uint j = LANE;
-    for (int k = 0; k < COLUMNS; k++, j += EVERY) {
+    for (int k = 0; k < COLUMNS; k++, j += LANES) {
         if (j >= width || at >= groups * parts) continue;
         sums[2u * at * width + j] = sum[k].x;
         sums[(2u * at + 1u) * width + j] = sum[k].y;
@@ -153,7 +117,7 @@ void main()
 
 #ifdef ENTRY_layer_norm_sums
 /* Sums of the parts: a group takes LANES / SLICES columns, SLICES invocations each. */
-const uint BESIDE = uint(LANES / SLICES);
+const uint BESIDE = LANES / SLICES;
 
 void main()
 {
@@ -162,11 +126,11 @@ void main()
     const bool valid = group < groups && j < width;
     vec2 sum = vec2(0.0);
     if (valid) {
-        for (uint p = slice; p < parts; p += uint(SLICES))
+        for (uint p = slice; p < parts; p += SLICES)
             sum += vec2(sums[at + 2u * p * width], sums[at + (2u * p + 1u) * width]);
     }
     between[LANE] = sum;
-    for (uint k = uint(SLICES) / 2u; k > 0u; k /= 2u) {
+    for (uint k = SLICES / 2u; k > 0u; k /= 2u) {
         barrier();
         if (slice < k) between[LANE] += between[LANE + k * BESIDE];
     }

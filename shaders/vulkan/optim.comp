@@ -1,6 +1,5 @@
 #version 450
-/* entries: adamw adamw_rows adamw_copy squares norm
- * optim: AdamW and the global norm over tensors of one dispatch, whose places a table tells.
+/* optim: AdamW and the global norm over tensors of one dispatch, whose places a table tells.
  *   g = scale grad,  m' = beta1 m + (1 - beta1) g,  v' = beta2 v + (1 - beta2) g^2
  *   p' = p (1 - lr decay) - lr (m' / step1) / (sqrt(v' / step2) + eps),  step = {lr, step1, step2}
  *   norm = sqrt(sum of g^2)
@@ -9,77 +8,9 @@
  * chunk in the node, then where it lies in each buffer, in elements. */
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "shaders/contract/optim.h"
 
-CONSTANT(0, VECTOR);
-CONSTANT(1, CHUNK_);
-CONSTANT(2, LANES);
-const uint CHUNK = uint(CHUNK_), EVERY = uint(LANES), FIRST = 0u, COUNT = 1u, ORDER = 2u, AT = 3u;
-
-#define RULE float beta1, rest1, beta2, rest2, eps, decay
-
-#ifdef ENTRY_adamw
-IN(0, uint, table);
-IN(1, float, step_);
-IN(2, float, scale);
-IN(3, float, p);
-IN(4, float, m);
-IN(5, float, v);
-IN(6, float, g);
-OUT(7, float, new_p);
-OUT(8, float, new_m);
-OUT(9, float, new_v);
-WORDS
-{
-    uint tensors, chunks;
-    RULE;
-};
-#endif
-#ifdef ENTRY_adamw_rows
-IN(0, float, step_);
-IN(1, float, scale);
-IN(2, float, p);
-IN(3, float, m);
-IN(4, float, v);
-IN(5, int, ids);
-IN(6, float, g);
-OUT(7, float, new_p);
-OUT(8, float, new_m);
-OUT(9, float, new_v);
-WORDS
-{
-    uint count, rows, size;
-    RULE;
-};
-#endif
-#ifdef ENTRY_adamw_copy
-IN(0, float, p);
-IN(1, float, m);
-IN(2, float, v);
-OUT(3, float, new_p);
-OUT(4, float, new_m);
-OUT(5, float, new_v);
-WORDS
-{
-    uint count, chunks;
-};
-#endif
-#ifdef ENTRY_squares
-IN(0, uint, table);
-IN(1, float, g);
-OUT(2, float, sums);
-WORDS
-{
-    uint tensors, chunks;
-};
-#endif
-#ifdef ENTRY_norm
-IN(0, float, sums);
-OUT(1, float, y);
-WORDS
-{
-    uint count;
-};
-#endif
+DECLARE_CONTRACT(ENTRY)
 
 #if defined(ENTRY_adamw) || defined(ENTRY_squares)
 /* The line of the tensor that a chunk is of: the last that does not start behind it. */
@@ -88,7 +19,7 @@ uint line_of(uint width, uint chunk)
     uint low = 0u, high = tensors;
     while (high - low > 1u) {
         const uint middle = (low + high) / 2u;
-        if (table[middle * width + FIRST] <= chunk)
+        if (table[middle * width + TABLE_FIRST] <= chunk)
             low = middle;
         else
             high = middle;
@@ -102,9 +33,9 @@ uint line_of(uint width, uint chunk)
  * invocation. */
 void update(uvec3 from, uint of_g, uvec3 to, uint n)
 {
-    const float lr = step_[0], keep = 1.0 - lr * decay, rate = lr / step_[1], spread = 1.0 / step_[2];
+    const float lr = step[0], keep = 1.0 - lr * decay, rate = lr / step[1], spread = 1.0 / step[2];
     const float factor = scale[0];
-    for (uint i = LANE; i < n; i += EVERY) {
+    for (uint i = LANE; i < n; i += LANES) {
         const float grad = g[of_g + i] * factor;
         const float mean = m[from.y + i] * beta1 + grad * rest1, square = v[from.z + i] * beta2 + grad * grad * rest2;
         new_p[to.x + i] = p[from.x + i] * keep - rate * mean / (sqrt(square * spread) + eps);
@@ -119,9 +50,9 @@ void main()
 {
     const uint chunk = ROW;
     if (chunk >= chunks) return;
-    const uint t = line_of(AT + 7u, chunk), begin = (chunk - table[t + FIRST]) * CHUNK, at = t + AT;
+    const uint t = line_of(TABLE_AT + 7u, chunk), begin = (chunk - table[t + TABLE_FIRST]) * CHUNK, at = t + TABLE_AT;
     update(uvec3(table[at], table[at + 1u], table[at + 2u]) + begin, table[at + 3u] + begin,
-           uvec3(table[at + 4u], table[at + 5u], table[at + 6u]) + begin, min(CHUNK, table[t + COUNT] - begin));
+           uvec3(table[at + 4u], table[at + 5u], table[at + 6u]) + begin, min(CHUNK, table[t + TABLE_COUNT] - begin));
 }
 #endif
 
@@ -142,7 +73,7 @@ void main()
 {
     if (ROW >= chunks) return;
     const uint begin = ROW * CHUNK, end = min(begin + CHUNK, count);
-    for (uint i = begin + LANE; i < end; i += EVERY) {
+    for (uint i = begin + LANE; i < end; i += LANES) {
         new_p[i] = p[i];
         new_m[i] = m[i];
         new_v[i] = v[i];
@@ -160,7 +91,7 @@ float sum_over(float sum)
 {
     if (LANES == 1) return sum;
     part[LANE] = sum;
-    for (uint half_ = EVERY / 2u; half_ > 0u; half_ /= 2u) {
+    for (uint half_ = LANES / 2u; half_ > 0u; half_ /= 2u) {
         barrier();
         if (LANE < half_) part[LANE] += part[LANE + half_];
     }
@@ -172,12 +103,12 @@ float sum_over(float sum)
 void main()
 {
     const uint chunk = min(ROW, chunks - 1u); /* one too many comes to the barriers as well */
-    const uint t = line_of(AT + 1u, chunk), begin = (chunk - table[t + FIRST]) * CHUNK;
-    const uint n = min(CHUNK, table[t + COUNT] - begin), at = table[t + AT] + begin;
+    const uint t = line_of(TABLE_AT + 1u, chunk), begin = (chunk - table[t + TABLE_FIRST]) * CHUNK;
+    const uint n = min(CHUNK, table[t + TABLE_COUNT] - begin), at = table[t + TABLE_AT] + begin;
     float sum = 0.0;
-    for (uint i = LANE; i < n; i += EVERY) sum += g[at + i] * g[at + i];
+    for (uint i = LANE; i < n; i += LANES) sum += g[at + i] * g[at + i];
     sum = sum_over(sum);
-    if (LANE == 0u && ROW < chunks) sums[table[t + ORDER] + begin / CHUNK] = sum;
+    if (LANE == 0u && ROW < chunks) sums[table[t + TABLE_ORDER] + begin / CHUNK] = sum;
 }
 #endif
 
@@ -185,7 +116,7 @@ void main()
 void main()
 {
     float sum = 0.0;
-    for (uint i = LANE; i < count; i += EVERY) sum += sums[i];
+    for (uint i = LANE; i < count; i += LANES) sum += sums[i];
     sum = sum_over(sum);
     if (LANE == 0u) y[0] = sqrt(sum);
 }

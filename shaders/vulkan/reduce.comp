@@ -1,39 +1,30 @@
 #version 450
-/* entries: reduce_rows reduce_columns
- * reduce: sums or largest elements over the axis of x [outer, length, inner], in parts of the axis:
+/* reduce: sums or largest elements over the axis of x [outer, length, inner], in parts of the axis:
  *   y[o, p, i] = sum or largest of x[o, l, i] over l in [p part, (p + 1) part), l < length
- *   KIND 0 sum of f32      1 largest f32, NaN if one is NaN      2 sum of i32, which wraps      3 largest i32
+ *   KIND: REDUCE_SUM_F32, REDUCE_MAX_F32 (NaN if one is NaN), REDUCE_SUM_I32 (which wraps), REDUCE_MAX_I32
  * A group takes LANES / SLICES outputs, SLICES invocations each, whose results are joined in shared memory.
  * Long columns are added up in blocks, whose sums are then added, since one long sum loses digits. */
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "math.glsl"
+#include "shaders/contract/reduce.h"
 
-CONSTANT(0, VECTOR);
-CONSTANT(1, KIND);
-CONSTANT(2, STRIP);
-CONSTANT(3, SLICES);
-CONSTANT(4, LANES);
-IN(0, uint, x);
-OUT(1, uint, y);
-WORDS
-{
-    uint outer, length_, inner, parts, part;
-};
+#define STORED_value uint
+DECLARE_CONTRACT(ENTRY)
 
 const uint BLOCK = 128u;
-const uint COLUMNS = uint(LANES / SLICES);
+const uint COLUMNS = LANES / SLICES;
 shared uint between[LANES];
 
 /* Values are bits, as KIND says their type. */
-const uint START = KIND == 1 ? M_SIGN | M_INF : KIND == 3 ? M_SIGN : 0u;
+const uint START = KIND == REDUCE_MAX_F32 ? M_SIGN | M_INF : KIND == REDUCE_MAX_I32 ? M_SIGN : 0u;
 
 uint join(uint a, uint b)
 {
     const float u = uintBitsToFloat(a), v = uintBitsToFloat(b);
-    if (KIND == 0) return floatBitsToUint(u + v);
-    if (KIND == 1) return m_is_nan(u) || (u >= v && !m_is_nan(v)) ? a : b;
-    if (KIND == 2) return a + b;
+    if (KIND == REDUCE_SUM_F32) return floatBitsToUint(u + v);
+    if (KIND == REDUCE_MAX_F32) return m_is_nan(u) || (u >= v && !m_is_nan(v)) ? a : b;
+    if (KIND == REDUCE_SUM_I32) return a + b;
     return uint(max(int(a), int(b)));
 }
 
@@ -41,7 +32,7 @@ void main()
 {
     /* Neighbours take neighbouring words: of a row, or of a line of columns. */
 #ifdef ENTRY_reduce_rows
-    const uint column = LANE / uint(SLICES), slice = LANE % uint(SLICES);
+    const uint column = LANE / SLICES, slice = LANE % SLICES;
 #else
     const uint column = LANE % COLUMNS, slice = LANE / COLUMNS;
 #endif
@@ -51,15 +42,15 @@ void main()
     const bool valid = p < parts && at < outer * inner;
     uint total = START;
     if (valid) {
-        const uint end = min((p + 1u) * part, length_), from = o * length_ * inner + i;
+        const uint end = min((p + 1u) * part, length), from = o * length * inner + i;
         for (uint l = p * part + slice; l < end;) {
             uint sum = START;
-            for (uint k = 0u; k < BLOCK && l < end; k++, l += uint(SLICES)) sum = join(sum, x[from + l * inner]);
+            for (uint k = 0u; k < BLOCK && l < end; k++, l += SLICES) sum = join(sum, x[from + l * inner]);
             total = join(total, sum);
         }
     }
     between[mine] = total;
-    for (uint k = uint(SLICES) / 2u; k > 0u; k /= 2u) {
+    for (uint k = SLICES / 2u; k > 0u; k /= 2u) {
         barrier();
         if (slice < k) between[mine] = join(between[mine], between[mine + k * COLUMNS]);
     }

@@ -1,6 +1,5 @@
 #version 450
-/* entries: gather copy replace sum starts heads_count heads_write
- * rows: ops that pick rows of axis 0 by i32 ids.
+/* rows: ops that pick rows of axis 0 by i32 ids.
  *   gather   y[i] = table[ids[i]], zeros where the id names no row of the table or is `skip`
  *   copy     y = table; replace: y[ids[i]] = rows[i]: what scatter_rows is made of
  *   sum      y[j] = rows[place[i]] added up, i = start[j] to start[j + 1] - 1 in this order: the sums of scatter_add
@@ -11,10 +10,11 @@
  * whole ones in a row, VECTOR words. */
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "shaders/contract/rows.h"
 
-/* The same memory, four words at once. */
-#define WIDE_IN(k, type, name)  layout(set = 0, binding = k, std430) readonly buffer Wide##k { type name[]; }
-#define WIDE_OUT(k, type, name) layout(set = 0, binding = k, std430) buffer Wide##k { type name[]; }
+#define STORED_unit   uint
+#define STORED_number uint
+DECLARE_CONTRACT(ENTRY)
 
 /* Whether an id names a row; negative ones are large here. */
 bool named(uint id, uint rows, int skip)
@@ -23,32 +23,21 @@ bool named(uint id, uint rows, int skip)
 }
 
 #if defined(ENTRY_gather) || defined(ENTRY_copy) || defined(ENTRY_replace)
-CONSTANT(1, VECTOR);
-CONSTANT(2, UNIT);
-CONSTANT(3, PART);
 
 /* A unit, and the bits of its word that are not before it. */
-#define PER_WORD         uint(4 / UNIT)
+#define PER_WORD         (4u / UNIT)
 #define UNIT_OF(name, i) (name[(i) / PER_WORD] >> UNIT_SHIFT(i) & UNIT_MASK)
-#define UNIT_SHIFT(i)    ((i) % PER_WORD * uint(8 * UNIT))
-#define UNIT_MASK        (0xffffffffu >> (32 - 8 * UNIT))
+#define UNIT_SHIFT(i)    ((i) % PER_WORD * (8u * UNIT))
+#define UNIT_MASK        (0xffffffffu >> (32u - 8u * UNIT))
 #endif
 
 #ifdef ENTRY_gather
-IN(0, uint, table);
-IN(1, uint, ids);
-OUT(2, uint, y);
-WIDE_IN(0, uvec4, wide_table);
-WIDE_OUT(2, uvec4, wide_y);
-WORDS
-{
-    uint count, rows, size;
-    int skip;
-};
-
+/* The same memory, four words at once. */
+BINDING(0, readonly, WideTable, uvec4, wide_table)
+BINDING(2, , WideY, uvec4, wide_y)
 void main()
 {
-    const uint at = ITEM * uint(PART);
+    const uint at = ITEM * PART;
     if (at >= count) return;
     if (VECTOR == 4) {
         const uint id = ids[at / size];
@@ -58,7 +47,7 @@ void main()
         return;
     }
     uint word = 0u;
-    for (uint to = at; to < at + uint(PART) && to < count; to++) {
+    for (uint to = at; to < at + PART && to < count; to++) {
         const uint id = ids[to / size];
         if (named(id, rows, skip)) word |= UNIT_OF(table, id * size + to % size) << UNIT_SHIFT(to);
     }
@@ -68,17 +57,9 @@ void main()
 
 /* With ZERO it clears. */
 #ifdef ENTRY_copy
-CONSTANT(4, ZERO);
-IN(0, uint, table);
-OUT(1, uint, y);
-WORDS
-{
-    uint count;
-};
-
 void main()
 {
-    for (uint at = ITEM * uint(PART); at < min((ITEM + 1u) * uint(PART), count); at += PER_WORD) {
+    for (uint at = ITEM * PART; at < min((ITEM + 1u) * PART, count); at += PER_WORD) {
         if (ZERO != 0)
             y[at / PER_WORD] = 0u;
         else
@@ -89,18 +70,10 @@ void main()
 
 /* Rows that share a word are written by one invocation each: only their own bits are touched. */
 #ifdef ENTRY_replace
-IN(0, uint, ids);
-IN(1, uint, from);
-OUT(2, uint, y);
-WORDS
-{
-    uint count, rows, size;
-};
-
 void main()
 {
-    const uint begin = ITEM * uint(PART);
-    for (uint at = begin; at < begin + uint(PART) && at < count; at++) {
+    const uint begin = ITEM * PART;
+    for (uint at = begin; at < begin + PART && at < count; at++) {
         const uint id = ids[at / size];
         if (!named(id, rows, -1)) continue;
         const uint to = id * size + at % size;
@@ -116,19 +89,8 @@ void main()
 
 /* INTEGER: sums wrap. count: elements of y. */
 #ifdef ENTRY_sum
-CONSTANT(1, VECTOR);
-CONSTANT(2, INTEGER);
-IN(0, uint, rows);
-IN(1, uint, place);
-IN(2, uint, start);
-OUT(3, uint, y);
-WIDE_IN(0, uvec4, wide_rows);
-WIDE_OUT(3, uvec4, wide_y);
-WORDS
-{
-    uint count, size;
-};
-
+BINDING(0, readonly, WideRows, uvec4, wide_rows)
+BINDING(3, , WideY, uvec4, wide_y)
 const uint AHEAD = 4u; /* loads that do not wait for each other */
 
 uvec4 load(uint i, uint j)
@@ -146,7 +108,7 @@ uvec4 added(uvec4 a, uvec4 b)
 
 void main()
 {
-    const uint to = ITEM * uint(VECTOR);
+    const uint to = ITEM * VECTOR;
     if (to >= count) return;
     const uint row = to / size, j = to % size, end = start[row + 1u];
     uvec4 all = uvec4(0u);
@@ -165,7 +127,6 @@ void main()
 #endif
 
 #if defined(ENTRY_starts) || defined(ENTRY_heads_count) || defined(ENTRY_heads_write)
-IN(0, uint, key);
 
 /* Number of the rising keys that lie below `most`. */
 uint below(uint total, uint most)
@@ -190,12 +151,6 @@ bool is_head(uint i, uint end, uint most)
 
 /* start has an entry for each row and one for the end. */
 #ifdef ENTRY_starts
-OUT(1, uint, start);
-WORDS
-{
-    uint rows, count;
-};
-
 void main()
 {
     const uint j = ITEM;
@@ -205,12 +160,6 @@ void main()
 
 /* Heads of each block. */
 #ifdef ENTRY_heads_count
-CONSTANT(0, LANES);
-OUT(1, uint, heads);
-WORDS
-{
-    uint count, block, limit;
-};
 shared uint found;
 
 void main()
@@ -218,7 +167,7 @@ void main()
     const uint lane = gl_LocalInvocationID.x, from = GROUP * block, end = min(from + block, count);
     if (lane == 0u) found = 0u;
     barrier();
-    for (uint i = from + lane; i < end; i += uint(LANES))
+    for (uint i = from + lane; i < end; i += LANES)
         if (is_head(i, end, limit)) atomicAdd(found, 1u);
     barrier();
     if (lane == 0u) heads[GROUP] = found;
@@ -227,14 +176,6 @@ void main()
 
 /* The distinct keys, then -1; where each starts, then where the last ends. */
 #ifdef ENTRY_heads_write
-CONSTANT(0, LANES);
-IN(1, uint, heads);
-OUT(2, int, groups);
-OUT(3, uint, start);
-WORDS
-{
-    uint count, block, blocks, limit;
-};
 shared uint marks[LANES];
 
 void main()
@@ -246,13 +187,13 @@ void main()
         next += b < GROUP ? heads[b] : 0u;
         all += heads[b];
     }
-    for (uint tile = from; tile < end; tile += uint(LANES)) {
+    for (uint tile = from; tile < end; tile += LANES) {
         const uint i = tile + lane;
         const bool head = is_head(i, end, limit);
         uint to = next;
         marks[lane] = uint(head);
         barrier();
-        for (uint j = 0u; j < uint(LANES); j++) {
+        for (uint j = 0u; j < LANES; j++) {
             to += j < lane ? marks[j] : 0u;
             next += marks[j];
         }

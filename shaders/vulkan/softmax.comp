@@ -1,6 +1,5 @@
 #version 450
-/* entries: masked_softmax cross_entropy cross_entropy_grad
- * softmax: masked softmax, and cross entropy of a softmax with its gradient, over the rows of x [rows, length].
+/* softmax: masked softmax, and cross entropy of a softmax with its gradient, over the rows of x [rows, length].
  *   masked_softmax      y_j = e_j / sum of e,  e_j = exp(x_j - largest valid x) where mask_j, else 0
  *   cross_entropy       y = log sum of exp(x_j) - x_t;  0 where the target t is no class
  *   cross_entropy_grad  dx_j = dloss (softmax(x)_j - [j = t]);  0 where the target is no class
@@ -10,41 +9,11 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
 #include "math.glsl"
+#include "shaders/contract/softmax.h"
 
-CONSTANT(0, VECTOR);
-CONSTANT(1, AXES);
-CONSTANT(2, STEP);
-CONSTANT(3, LANES);
-#ifdef ENTRY_masked_softmax
-IN(0, float, x);
-IN(1, uint, mask);
-OUT(2, float, y);
-WORDS
-{
-    uint rows, length_, dim[5], stride[5];
-};
-#endif
-#ifdef ENTRY_cross_entropy
-IN(0, float, x);
-IN(1, int, target);
-OUT(2, float, y);
-WORDS
-{
-    uint rows, length_;
-};
-#endif
-#ifdef ENTRY_cross_entropy_grad
-IN(0, float, x);
-IN(1, int, target);
-IN(2, float, dloss);
-OUT(3, float, dx);
-WORDS
-{
-    uint rows, length_;
-};
-#endif
+DECLARE_CONTRACT(ENTRY)
 
-const uint EVERY = uint(LANES), TEAM = LANES < 8 ? EVERY : 8u;
+const uint TEAM = LANES < 8 ? LANES : 8u;
 const float LEAST = -3.402823466e+38;
 shared float between[LANES], team[8];
 
@@ -56,7 +25,7 @@ float over(float v, bool sums)
     barrier();
     if (LANE < TEAM) {
         float of = between[LANE];
-        for (uint k = LANE + TEAM; k < EVERY; k += TEAM) of = sums ? of + between[k] : max(of, between[k]);
+        for (uint k = LANE + TEAM; k < LANES; k += TEAM) of = sums ? of + between[k] : max(of, between[k]);
         team[LANE] = of;
     }
     barrier();
@@ -79,25 +48,26 @@ bool valid(uint at)
 
 void main()
 {
-    const uint row = ROW, end = row < rows ? length_ : 0u, i = row * length_;
+    const uint row = ROW, end = row < rows ? length : 0u, i = row * length;
+    const uint dim[] = {dim0, dim1, dim2, dim3, dim4}, stride[] = {stride0, stride1, stride2, stride3, stride4};
     uint start = 0u, rest = row;
-    for (int a = AXES - 1; a >= 0; a--) {
+    for (int a = int(AXES) - 1; a >= 0; a--) {
         start += rest % dim[a] * stride[a];
         rest /= dim[a];
     }
     float most = uintBitsToFloat(M_SIGN | M_INF), sum = 0.0;
-    for (uint j = LANE; j < end; j += EVERY)
-        most = max(most, valid(start + j * uint(STEP)) ? candidate(x[i + j]) : LEAST);
+    for (uint j = LANE; j < end; j += LANES)
+        most = max(most, valid(start + j * STEP) ? candidate(x[i + j]) : LEAST);
     most = over(most, false);
-    for (uint j = LANE; j < end; j += EVERY) {
-        const float e = valid(start + j * uint(STEP)) ? m_exp(x[i + j] - most) : 0.0;
+    for (uint j = LANE; j < end; j += LANES) {
+        const float e = valid(start + j * STEP) ? m_exp(x[i + j] - most) : 0.0;
         sum += e;
         y[i + j] = e;
     }
     /* The largest valid entry adds exp(0): with finite x only an empty row sums below 1. */
     sum = over(sum, true);
     const float scale = 1.0 / (sum < 1.0 ? 1.0 : sum);
-    for (uint j = LANE; j < end; j += EVERY) y[i + j] *= scale;
+    for (uint j = LANE; j < end; j += LANES) y[i + j] *= scale;
 }
 #else
 
@@ -105,9 +75,9 @@ void main()
 vec2 moments_of(uint i, uint end)
 {
     float most = uintBitsToFloat(M_SIGN | M_INF), sum = 0.0;
-    for (uint j = LANE; j < end; j += EVERY) most = max(most, candidate(x[i + j]));
+    for (uint j = LANE; j < end; j += LANES) most = max(most, candidate(x[i + j]));
     most = over(most, false);
-    for (uint j = LANE; j < end; j += EVERY) sum += m_exp(x[i + j] - most);
+    for (uint j = LANE; j < end; j += LANES) sum += m_exp(x[i + j] - most);
     return vec2(most, over(sum, true));
 }
 #endif
@@ -116,21 +86,21 @@ vec2 moments_of(uint i, uint end)
 void main()
 {
     /* A negative target is no class either. */
-    const uint row = ROW, t = row < rows ? uint(target[row]) : length_, i = row * length_;
-    const vec2 m = moments_of(i, t < length_ ? length_ : 0u);
-    if (LANE == 0u && row < rows) y[row] = t < length_ ? m_log(m.y) - (x[i + t] - m.x) : 0.0;
+    const uint row = ROW, t = row < rows ? uint(target[row]) : length, i = row * length;
+    const vec2 m = moments_of(i, t < length ? length : 0u);
+    if (LANE == 0u && row < rows) y[row] = t < length ? m_log(m.y) - (x[i + t] - m.x) : 0.0;
 }
 #endif
 
 #ifdef ENTRY_cross_entropy_grad
 void main()
 {
-    const uint row = ROW, end = row < rows ? length_ : 0u, t = row < rows ? uint(target[row]) : length_;
-    const uint i = row * length_;
-    const bool counts = t < length_;
-    const vec2 m = moments_of(i, counts ? length_ : 0u);
+    const uint row = ROW, end = row < rows ? length : 0u, t = row < rows ? uint(target[row]) : length;
+    const uint i = row * length;
+    const bool counts = t < length;
+    const vec2 m = moments_of(i, counts ? length : 0u);
     const float slope = counts ? dloss[row] : 0.0;
-    for (uint j = LANE; j < end; j += EVERY)
+    for (uint j = LANE; j < end; j += LANES)
         dx[i + j] = counts ? (m_exp(x[i + j] - m.x) / m.y - (j == t ? 1.0 : 0.0)) * slope : 0.0;
 }
 #endif

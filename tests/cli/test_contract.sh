@@ -1,5 +1,6 @@
 #!/bin/bash
-# A dispatch names each constant, buffer and word of its contract once, else it does not compile.
+# A dispatch names each constant, buffer and word of its contract once, else it does not compile. And what the contract
+# lists is there: a kernel in OpenCL C for each entry that says so, and none beside; those of GLSL the build compiles.
 set -u
 failed=0
 
@@ -37,4 +38,14 @@ done <<'ROWS'
 v, .VECTOR = 1, .hh = v, .h = v, .mask = v, .y = v, .count = 1, .piece = 1, .width = 1|incompatible
 .VECTOR = 1, .xi = 1, .hh = v, .h = v, .mask = v, .y = v, .count = 1, .piece = 1, .width = 1|missing-braces
 ROWS
+
+listed=$(grep -hoE "ENTRY\(\w+, \w+, (both|opencl)\)" "$SOURCE_DIR"/shaders/contract/*.h |
+    sed -E 's/ENTRY\((\w+), (\w+), \w+\)/\1 \2/' | sort)
+written=$(cd "$SOURCE_DIR/shaders/opencl" && grep -oE "^(GROUP_)?KERNEL(_OF)?\(\w+" -- *.cl |
+    sed -E 's/\.cl:.*\(/ /' | sort -u)
+[ -n "$listed" ] && [ "$listed" = "$written" ] || {
+    echo "FAILED: the kernels that are listed (<) and those in shaders/opencl (>) should be the same"
+    diff <(echo "$listed") <(echo "$written")
+    failed=1
+}
 exit $failed

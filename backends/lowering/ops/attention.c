@@ -4,12 +4,14 @@
  * queries, or of its keys for their gradients. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
+
 #include <math.h>
 
 #include "backends/lowering/ops/share.h"
 
 enum { GRADIENT = 5 }; /* inputs of the gradient */
-enum { COLUMNS = 32 /* COLUMNS of the sources */, SIDE = 4 /* of a tile of sums */, LARGEST = 32 /* block */ };
+enum { SIDE = 4 /* of a tile of sums */, LARGEST = 32 /* block */ };
 
 typedef struct shape {
     uint64_t rows, queries, keys, heads, width;
@@ -41,7 +43,7 @@ static uint32_t round_up(uint64_t x, uint32_t step, uint32_t most)
 /* What the gradient keeps in local memory; attention keeps less. */
 static uint64_t local_bytes(const blocks *b)
 {
-    const uint64_t sides = 2 * (b->queries + b->keys) * (COLUMNS + 1), scores = 2 * b->queries * (b->keys + 1);
+    const uint64_t sides = 2 * (b->queries + b->keys) * (ATTEND_COLUMNS + 1), scores = 2 * b->queries * (b->keys + 1);
     return (sides + scores + 4 * b->queries) * sizeof(float);
 }
 
@@ -70,31 +72,28 @@ static blocks blocks_of(const lower_traits *traits, const shape *s)
     return b;
 }
 
-static void put_shape(lower_dispatch *d, const shape *s)
-{
-    lower_u32(d, s->rows * s->heads);
-    lower_u32(d, s->heads);
-    lower_u32(d, s->queries);
-    lower_u32(d, s->keys);
-    lower_f32(d, (float)(1.0 / sqrt((double)s->width)));
-}
+#define SHAPE(s)                                                                                                       \
+    .units = (s)->rows * (s)->heads, .heads = (s)->heads, .queries = (s)->queries, .keys = (s)->keys,                  \
+    .scale = (float)(1.0 / sqrt((double)(s)->width))
+#define INPUTS                                                                                                         \
+    .q = lower_tensor(l, node->in[0]), .k = lower_tensor(l, node->in[1]), .v = lower_tensor(l, node->in[2]),           \
+    .mask = lower_tensor(l, node->in[3])
+#define OUTPUT    .y = lower_tensor(l, node->out[0])
+#define GRADIENTS .dk = lower_tensor(l, node->out[1]), .dv = lower_tensor(l, node->out[2])
+#define SLOPE     .dy = lower_tensor(l, node->in[4])
 
 static void emit_shared(lower_list *l, const m3_node *node, const shape *s)
 {
     const bool gradient = node->in_count == GRADIENT;
     const blocks b = blocks_of(l->traits, s);
     const uint64_t parts = gradient || b.lanes == 1 ? 1 : lower_parts(s->queries, b.queries);
-    lower_dispatch *d = lower_begin(l, "attention", gradient ? "attend_grad" : "attend");
-    lower_constant(d, "VECTOR", b.vector);
-    lower_constant(d, "WIDTH", s->width);
-    lower_constant(d, "QUERIES", b.queries);
-    lower_constant(d, "KEYS", b.keys);
-    lower_constant(d, "TILE", b.tile);
-    lower_constant(d, "AGAIN", s->keys > b.keys);
-    lower_constant(d, "GRADIENT", gradient);
-    for (uint32_t i = 0; i < node->in_count; i++) lower_read(d, node->in[i]);
-    for (uint32_t i = 0; i < node->out_count; i++) lower_write(d, node->out[i]);
-    put_shape(d, s);
+#define BLOCKS                                                                                                         \
+    .VECTOR = b.vector, .WIDTH = s->width, .QUERIES = b.queries, .KEYS = b.keys, .TILE = b.tile,                       \
+    .AGAIN = s->keys > b.keys, .GRADIENT = gradient, .LANES = b.lanes
+    lower_dispatch *d = gradient ? LOWER(l, attend_grad, BLOCKS, INPUTS, SLOPE, .dq = lower_tensor(l, node->out[0]),
+                                         GRADIENTS, SHAPE(s))
+                                 : LOWER(l, attend, BLOCKS, INPUTS, OUTPUT, SHAPE(s));
+#undef BLOCKS
     share_pieces(d, s->rows * s->heads * parts, UINT64_MAX, b.lanes);
 }
 
@@ -108,44 +107,36 @@ static uint32_t part_of(uint64_t n, uint32_t most)
     return n == 0 ? 1 : (uint32_t)lower_parts(n, lower_parts(n, most));
 }
 
-static lower_dispatch *begin_alone(lower_list *l, const m3_node *node, const shape *s, const char *entry,
-                                   uint32_t most_queries, uint32_t most_keys)
+/* Queries and keys of an item. */
+typedef struct part {
+    uint64_t queries, keys;
+} part;
+
+static part part_of_shape(const shape *s, uint32_t max_queries, uint32_t max_keys)
 {
-    const uint32_t queries = part_of(s->queries, most_queries), keys = part_of(s->keys, most_keys);
-    lower_dispatch *d = lower_begin(l, "attention_alone", entry);
-    lower_constant(d, "WIDTH", s->width);
-    lower_constant(d, "QUERIES", queries);
-    lower_constant(d, "KEYS", keys);
-    lower_constant(d, "AGAIN", s->keys > keys);
-    for (uint32_t i = 0; i < node->in_count; i++) lower_read(d, node->in[i]);
-    put_shape(d, s);
-    share_pieces(
-        d, s->rows * s->heads * (most_queries == MINE ? lower_parts(s->queries, queries) : lower_parts(s->keys, keys)),
-        UINT64_MAX, 1);
-    return d;
+    return (part){part_of(s->queries, max_queries), part_of(s->keys, max_keys)};
 }
+
+#define PART(p) .WIDTH = s->width, .QUERIES = (p).queries, .KEYS = (p).keys, .AGAIN = s->keys > (p).keys, .LANES = 1
 
 static void emit_alone(lower_list *l, const m3_node *node, const shape *s)
 {
-    lower_dispatch *d;
+    const uint64_t units = s->rows * s->heads;
+    const part by_queries = part_of_shape(s, MINE, OTHERS), by_keys = part_of_shape(s, OTHERS, MINE);
+    const uint64_t query_parts = units * lower_parts(s->queries, by_queries.queries);
     if (node->in_count != GRADIENT) {
-        d = begin_alone(l, node, s, "attend", MINE, OTHERS);
-        lower_write(d, node->out[0]);
+        share_pieces(LOWER(l, attend_alone, PART(by_queries), INPUTS, OUTPUT, SHAPE(s)), query_parts, UINT64_MAX, 1);
         return;
     }
     const lower_view stats = s->queries == 0 ? (lower_view){.memory = LOWER_NOTHING}
-                                             : lower_scratch(l, s->rows * s->heads * s->queries * 3 * sizeof(float));
-    if (s->queries > 0) {
-        d = begin_alone(l, node, s, "attend_queries", MINE, OTHERS);
-        lower_write(d, node->out[0]);
-        lower_bind(d, stats, false, true);
-    }
-    if (s->keys > 0) {
-        d = begin_alone(l, node, s, "attend_keys", OTHERS, MINE);
-        lower_bind(d, stats, true, false);
-        lower_write(d, node->out[1]);
-        lower_write(d, node->out[2]);
-    }
+                                             : lower_scratch(l, units * s->queries * 3 * sizeof(float));
+    if (s->queries > 0)
+        share_pieces(LOWER(l, attend_queries, PART(by_queries), INPUTS, SLOPE, .dq = lower_tensor(l, node->out[0]),
+                           .stats = stats, SHAPE(s)),
+                     query_parts, UINT64_MAX, 1);
+    if (s->keys > 0)
+        share_pieces(LOWER(l, attend_keys, PART(by_keys), INPUTS, SLOPE, .stats = stats, GRADIENTS, SHAPE(s)),
+                     units * lower_parts(s->keys, by_keys.keys), UINT64_MAX, 1);
 }
 
 static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)

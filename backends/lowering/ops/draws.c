@@ -2,23 +2,25 @@
  * makes the four elements of a block, or many blocks on a processor. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
+
 #include <string.h>
+
+static uint64_t kind_of(const m3_node *node)
+{
+    if (strcmp(node->op->name, "philox") == 0) return DRAW_BITS;
+    return strcmp(node->op->name, "random_uniform") == 0 ? DRAW_UNIFORM : DRAW_NORMAL;
+}
 
 static void lower(lower_list *l, const m3_node *node)
 {
-    const char *name = node->op->name;
     const uint64_t count = m3_tensor_count(node->out[0]);
     const bool processor = l->traits->lanes == 1;
     const uint32_t vector = processor ? l->traits->vector : 1, part = processor ? 8 * vector : 1;
     if (count == 0) return;
-    lower_dispatch *d = lower_begin(l, "draws", "draw");
-    lower_constant(d, "KIND", strcmp(name, "philox") == 0 ? 0 : strcmp(name, "random_uniform") == 0 ? 1 : 2);
-    lower_constant(d, "VECTOR", vector);
-    lower_constant(d, "PART", part);
-    lower_read(d, node->in[0]);
-    lower_write(d, node->out[0]);
-    lower_u32(d, count);
-    lower_u32(d, (uint64_t)node->attr[1].i[0]);
+    lower_dispatch *d =
+        LOWER(l, draw, .KIND = kind_of(node), .VECTOR = vector, .PART = part, .rng = lower_tensor(l, node->in[0]),
+              .y = lower_tensor(l, node->out[0]), .count = count, .site = (uint64_t)node->attr[1].i[0]);
     lower_items(d, lower_parts(count, 4 * (uint64_t)part));
 }
 

@@ -1,6 +1,7 @@
 /* dropout: the draws are random_uniform's and never leave the kernel; an item takes whole blocks of four. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
 #include "backends/lowering/ops/pieces.h"
 
 static void lower(lower_list *l, const m3_node *node)
@@ -9,16 +10,10 @@ static void lower(lower_list *l, const m3_node *node)
     const uint64_t count = m3_tensor_count(node->out[0]), block = l->traits->vector >= 8 ? 4 * l->traits->vector : 4;
     const uint64_t piece = lower_parts(lower_piece(l->traits, count, sizeof(float)), block) * block;
     if (count == 0) return;
-    lower_dispatch *d = lower_begin(l, "dropout", "drop");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_read(d, node->in[0]);
-    lower_read(d, node->in[1]);
-    lower_write(d, node->out[0]);
-    lower_u32(d, count);
-    lower_u32(d, piece);
-    lower_u32(d, (uint64_t)node->attr[1].i[0]);
-    lower_f32(d, (float)rate);
-    lower_f32(d, (float)(1.0 / (1.0 - rate)));
+    lower_dispatch *d =
+        LOWER(l, drop, .VECTOR = l->traits->vector, .x = lower_tensor(l, node->in[0]),
+              .rng = lower_tensor(l, node->in[1]), .y = lower_tensor(l, node->out[0]), .count = count, .piece = piece,
+              .site = (uint64_t)node->attr[1].i[0], .rate = (float)rate, .factor = (float)(1.0 / (1.0 - rate)));
     lower_items(d, lower_parts(count, piece));
 }
 

@@ -3,6 +3,8 @@
  * row-major order. Types that are the same bits to an op are one to the kernel. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
+
 #include <string.h>
 
 #include "backends/lowering/ops/pieces.h"
@@ -14,19 +16,27 @@ typedef enum sight {
     BITS      /* nothing but the size matters */
 } sight;
 
-/* In the order of the kernel's OP. */
+/* clang-format off */
 static const struct {
     const char *name;
     sight sees;
 } functions[] = {
-    {"neg", MODULAR},    {"abs", AS_IT_IS},       {"exp", AS_IT_IS},        {"log", AS_IT_IS},
-    {"sqrt", AS_IT_IS},  {"sin", AS_IT_IS},       {"cos", AS_IT_IS},        {"tanh", AS_IT_IS},
-    {"floor", AS_IT_IS}, {"sigmoid", AS_IT_IS},   {"relu", AS_IT_IS},       {"silu", AS_IT_IS},
-    {"not", BITS},       {"cast", AS_IT_IS},      {"add", MODULAR},         {"sub", MODULAR},
-    {"mul", MODULAR},    {"div", AS_IT_IS},       {"max", AS_IT_IS},        {"min", AS_IT_IS},
-    {"equal", MODULAR},  {"less", AS_IT_IS},      {"less_equal", AS_IT_IS}, {"and", BITS},
-    {"or", BITS},        {"relu_grad", AS_IT_IS}, {"where", BITS},
+    [OP_NEG] = {"neg", MODULAR},        [OP_ABS] = {"abs", AS_IT_IS},           [OP_EXP] = {"exp", AS_IT_IS},
+    [OP_LOG] = {"log", AS_IT_IS},       [OP_SQRT] = {"sqrt", AS_IT_IS},         [OP_SIN] = {"sin", AS_IT_IS},
+    [OP_COS] = {"cos", AS_IT_IS},       [OP_TANH] = {"tanh", AS_IT_IS},         [OP_FLOOR] = {"floor", AS_IT_IS},
+    [OP_SIGMOID] = {"sigmoid", AS_IT_IS}, [OP_RELU] = {"relu", AS_IT_IS},       [OP_SILU] = {"silu", AS_IT_IS},
+    [OP_NOT] = {"not", BITS},           [OP_CAST] = {"cast", AS_IT_IS},         [OP_ADD] = {"add", MODULAR},
+    [OP_SUB] = {"sub", MODULAR},        [OP_MUL] = {"mul", MODULAR},            [OP_DIV] = {"div", AS_IT_IS},
+    [OP_MAX] = {"max", AS_IT_IS},       [OP_MIN] = {"min", AS_IT_IS},           [OP_EQUAL] = {"equal", MODULAR},
+    [OP_LESS] = {"less", AS_IT_IS},     [OP_LESS_EQUAL] = {"less_equal", AS_IT_IS}, [OP_AND] = {"and", BITS},
+    [OP_OR] = {"or", BITS},             [OP_RELU_GRAD] = {"relu_grad", AS_IT_IS}, [OP_WHERE] = {"where", BITS},
 };
+/* clang-format on */
+
+_Static_assert((int)DTYPE_F32 == (int)M3_F32 && (int)DTYPE_I32 == (int)M3_I32 && (int)DTYPE_U32 == (int)M3_U32 &&
+                   (int)DTYPE_U8 == (int)M3_U8 && (int)DTYPE_BOOL == (int)M3_BOOL && (int)DTYPE_F16 == (int)M3_F16 &&
+                   (int)DTYPE_BF16 == (int)M3_BF16,
+               "types are numbered as m3_dtype numbers them");
 
 static uint32_t function_of(const m3_node *node)
 {
@@ -68,19 +78,14 @@ static void lower(lower_list *l, const m3_node *node)
     for (uint32_t k = 0; k < node->in_count; k++)
         if (axes.stride[k][axes.rank - 1] != 0) moves |= 1u << k;
 
-    lower_dispatch *d = lower_begin(l, "elementwise", "map");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "OP", function);
-    lower_constant(d, "FROM", seen(sees, node->in[last_input]->dtype));
-    lower_constant(d, "TO", seen(sees, out->dtype));
-    for (uint32_t k = 0; k < LOWER_MAX_OPERANDS; k++) lower_read(d, k < node->in_count ? node->in[k] : NULL);
-    lower_write(d, out);
-    lower_bind(d, outer_axes(l, &axes), true, false);
-    lower_u32(d, count);
-    lower_u32(d, piece);
-    lower_u32(d, axes.dim[axes.rank - 1]);
-    lower_u32(d, axes.rank - 1);
-    lower_u32(d, moves);
+    lower_view operand[LOWER_MAX_OPERANDS];
+    for (uint32_t k = 0; k < LOWER_MAX_OPERANDS; k++)
+        operand[k] = lower_tensor(l, k < node->in_count ? node->in[k] : NULL);
+    lower_dispatch *d =
+        LOWER(l, map, .VECTOR = l->traits->vector, .OP = function, .FROM = seen(sees, node->in[last_input]->dtype),
+              .TO = seen(sees, out->dtype), .x = operand[0], .y = operand[1], .w = operand[2],
+              .z = lower_tensor(l, out), .axes = outer_axes(l, &axes), .count = count, .piece = piece,
+              .last = axes.dim[axes.rank - 1], .outer = axes.rank - 1, .moves = moves);
     lower_items(d, lower_parts(count, piece));
 }
 

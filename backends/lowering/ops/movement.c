@@ -4,6 +4,8 @@
  * of several inputs; iota reads nothing. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
+
 #include <string.h>
 
 #include "backends/lowering/ops/pieces.h"
@@ -55,9 +57,6 @@ static uint64_t element_bytes(const m3_tensor *x)
     return m3_dtype_bytes(x->dtype);
 }
 
-/* Items and elements of what turns a matrix. */
-enum { TILE = 16, TILE_ITEMS = 8, STRIP = 256 };
-
 /* A processor's item turns a strip of as many rows as a vector has elements; other devices, and a processor without
  * vectors, turn tiles in local memory, a group each. */
 static bool turns_strips(const lower_traits *traits)
@@ -81,8 +80,14 @@ static uint32_t dense_axis(const lower_list *l, const m3_tensor *y, const box *b
     const uint64_t matrix = columns.extent * b->axis[dense].extent;
     const bool fits = turns_strips(l->traits) ||
                       (columns.extent <= MOST && b->axis[dense].extent <= MOST && m3_tensor_count(y) / matrix <= MOST &&
-                       l->traits->largest_group >= TILE * TILE_ITEMS);
+                       l->traits->largest_group >= TURN_TILE * TURN_TILE_ROWS);
     return whole && fits ? dense : last;
+}
+
+/* Rows of four numbers; nothing where there are none. */
+static lower_view table_of(lower_list *l, uint32_t (*row)[4], uint32_t rows)
+{
+    return rows == 0 ? (lower_view){.memory = LOWER_NOTHING} : lower_table(l, row, rows * sizeof row[0]);
 }
 
 /* Matrices turned, one under each index of the other axes. */
@@ -101,25 +106,18 @@ static void turn(lower_list *l, const m3_node *node, const box *b, uint32_t dens
         memcpy(other[count++], line, sizeof line);
         matrices *= a.extent;
     }
-    lower_dispatch *d = lower_begin(l, "movement", strips ? "turn_strips" : "turn_tiles");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "SIZE", element_bytes(y));
-    lower_read(d, node->in[0]);
-    lower_write(d, y);
-    lower_bind(d, count == 0 ? (lower_view){.memory = LOWER_NOTHING} : lower_table(l, other, count * sizeof other[0]),
-               true, false);
-    lower_u32(d, count);
-    lower_u32(d, b->first);
-    lower_u32(d, rows.extent);
-    lower_u32(d, columns.extent);
-    lower_u32(d, columns.step);
-    lower_u32(d, row_at);
-    lower_u32(d, matrices);
+#define TURN                                                                                                           \
+    .VECTOR = l->traits->vector, .SIZE = element_bytes(y), .x = lower_tensor(l, node->in[0]), .y = lower_tensor(l, y), \
+    .axes = table_of(l, other, count), .outer = count, .first = b->first, .rows = rows.extent,                         \
+    .columns = columns.extent, .step = columns.step, .row_at = row_at, .matrices = matrices
+    lower_dispatch *d = strips ? LOWER(l, turn_strips, TURN) : LOWER(l, turn_tiles, TURN);
+#undef TURN
     if (strips)
-        lower_items(d, lower_parts(rows.extent, l->traits->vector) * lower_parts(columns.extent, STRIP) * matrices);
+        lower_items(d,
+                    lower_parts(rows.extent, l->traits->vector) * lower_parts(columns.extent, TURN_STRIP) * matrices);
     else
-        lower_groups(d, lower_parts(columns.extent, TILE), lower_parts(rows.extent, TILE), matrices, TILE, TILE_ITEMS,
-                     1);
+        lower_groups(d, lower_parts(columns.extent, TURN_TILE), lower_parts(rows.extent, TURN_TILE), matrices,
+                     TURN_TILE, TURN_TILE_ROWS, 1);
 }
 
 static void take(lower_list *l, const m3_node *node, box *b)
@@ -141,21 +139,10 @@ static void take(lower_list *l, const m3_node *node, box *b)
         const uint32_t row[4] = {(uint32_t)a.extent, (uint32_t)a.before, (uint32_t)a.within, (uint32_t)a.step};
         memcpy(outer[rows], row, sizeof row);
     }
-    lower_dispatch *d = lower_begin(l, "movement", "take");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "SIZE", element_bytes(y));
-    lower_read(d, node->in[0]);
-    lower_write(d, y);
-    lower_bind(d, rows == 0 ? (lower_view){.memory = LOWER_NOTHING} : lower_table(l, outer, rows * sizeof outer[0]),
-               true, false);
-    lower_u32(d, count);
-    lower_u32(d, piece);
-    lower_u32(d, rows);
-    lower_u32(d, last.extent);
-    lower_u32(d, last.before);
-    lower_u32(d, last.within);
-    lower_u32(d, last.step);
-    lower_u32(d, b->first);
+    lower_dispatch *d =
+        LOWER(l, take, .VECTOR = l->traits->vector, .SIZE = element_bytes(y), .x = lower_tensor(l, node->in[0]),
+              .y = lower_tensor(l, y), .axes = table_of(l, outer, rows), .count = count, .piece = piece, .outer = rows,
+              .last = last.extent, .before = last.before, .within = last.within, .step = last.step, .first = b->first);
     lower_items(d, lower_parts(count, piece));
 }
 
@@ -204,9 +191,7 @@ static void emit_pad(lower_list *l, const m3_node *node)
     take(l, node, &b);
 }
 
-/* A dispatch joins so many inputs; with more, each dispatch leaves alone what the others write. */
-enum { JOINED = 8 };
-
+/* A dispatch joins JOIN_INPUTS inputs; with more, each dispatch leaves alone what the others write. */
 static void emit_concat(lower_list *l, const m3_node *node)
 {
     const m3_tensor *y = node->out[0];
@@ -215,20 +200,21 @@ static void emit_concat(lower_list *l, const m3_node *node)
     uint64_t inner = 1, end = 0;
     if (count == 0) return;
     for (uint32_t i = along + 1; i < y->shape.rank; i++) inner *= y->shape.dim[i];
-    for (uint32_t k = 0; k < node->in_count; k += JOINED) {
-        lower_dispatch *d = lower_begin(l, "movement", "join");
-        lower_constant(d, "VECTOR", l->traits->vector);
-        lower_constant(d, "SIZE", element_bytes(y));
-        for (uint32_t i = k; i < k + JOINED; i++) lower_read(d, i < node->in_count ? node->in[i] : NULL);
-        lower_update(d, y);
-        lower_u32(d, count);
-        lower_u32(d, piece);
-        lower_u32(d, y->shape.dim[along] * inner);
-        lower_u32(d, end);
-        for (uint32_t i = k; i < k + JOINED; i++) {
-            if (i < node->in_count) end += node->in[i]->shape.dim[along] * inner;
-            lower_u32(d, end);
+    for (uint32_t k = 0; k < node->in_count; k += JOIN_INPUTS) {
+        lower_view x[JOIN_INPUTS];
+        uint64_t ends[JOIN_INPUTS];
+        const uint64_t first = end;
+        for (uint32_t i = 0; i < JOIN_INPUTS; i++) {
+            const m3_tensor *input = k + i < node->in_count ? node->in[k + i] : NULL;
+            if (input != NULL) end += input->shape.dim[along] * inner;
+            x[i] = lower_tensor(l, input);
+            ends[i] = end;
         }
+        lower_dispatch *d =
+            LOWER(l, join, .VECTOR = l->traits->vector, .SIZE = element_bytes(y), .x0 = x[0], .x1 = x[1], .x2 = x[2],
+                  .x3 = x[3], .x4 = x[4], .x5 = x[5], .x6 = x[6], .x7 = x[7], .y = lower_tensor(l, y), .count = count,
+                  .piece = piece, .width = y->shape.dim[along] * inner, .first = first, .e0 = ends[0], .e1 = ends[1],
+                  .e2 = ends[2], .e3 = ends[3], .e4 = ends[4], .e5 = ends[5], .e6 = ends[6], .e7 = ends[7]);
         lower_items(d, lower_parts(count, piece));
     }
 }
@@ -241,14 +227,8 @@ static void emit_iota(lower_list *l, const m3_node *node)
     uint64_t inner = 1;
     if (count == 0) return;
     for (uint32_t i = along + 1; i < y->shape.rank; i++) inner *= y->shape.dim[i];
-    lower_dispatch *d = lower_begin(l, "movement", "iota");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "SIZE", sizeof(int32_t));
-    lower_write(d, y);
-    lower_u32(d, count);
-    lower_u32(d, piece);
-    lower_u32(d, inner);
-    lower_u32(d, y->shape.dim[along]);
+    lower_dispatch *d = LOWER(l, iota, .VECTOR = l->traits->vector, .SIZE = sizeof(int32_t), .y = lower_tensor(l, y),
+                              .count = count, .piece = piece, .inner = inner, .extent = y->shape.dim[along]);
     lower_items(d, lower_parts(count, piece));
 }
 

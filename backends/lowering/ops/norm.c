@@ -3,6 +3,7 @@
  * itself, and a second dispatch adds the parts in order. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
 #include "backends/lowering/ops/share.h"
 
 enum { WALKS = 5 }; /* over a row, and one to spare */
@@ -27,29 +28,19 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
 }
 
 /* The same constants for each kernel, so that a processor compiles the source once. */
-static lower_dispatch *begin(lower_list *l, const char *entry, uint64_t columns, uint32_t slices)
-{
-    lower_dispatch *d = lower_begin(l, "norm", entry);
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "COLUMNS", columns);
-    lower_constant(d, "SLICES", slices);
-    return d;
-}
+#define CONSTANTS(columns, slices, lanes)                                                                              \
+    .VECTOR = l->traits->vector, .COLUMNS = (columns), .SLICES = (slices), .LANES = (lanes)
 
 static void lower(lower_list *l, const m3_node *node)
 {
     const norm n = norm_of(node);
     if (n.groups * n.rows == 0) return;
-    lower_dispatch *d = begin(l, "layer_norm", 1, 1);
-    lower_read(d, node->in[0]);
-    lower_read(d, node->in[1]);
-    lower_read(d, node->in[2]);
-    lower_write(d, node->out[0]);
-    lower_u32(d, n.groups);
-    lower_u32(d, n.rows);
-    lower_u32(d, n.width);
-    lower_f32(d, n.eps);
-    share_pieces(d, n.groups * n.rows, n.width, share_walks(l->traits, n.width, WALKS));
+    const uint32_t lanes = share_walks(l->traits, n.width, WALKS);
+    lower_dispatch *d =
+        LOWER(l, layer_norm, CONSTANTS(1, 1, lanes), .x = lower_tensor(l, node->in[0]),
+              .gamma = lower_tensor(l, node->in[1]), .beta = lower_tensor(l, node->in[2]),
+              .y = lower_tensor(l, node->out[0]), .groups = n.groups, .rows = n.rows, .width = n.width, .eps = n.eps);
+    share_pieces(d, n.groups * n.rows, n.width, lanes);
 }
 
 /* Rows of a part, which `lanes` items take. */
@@ -70,18 +61,11 @@ static void emit_parts(lower_list *l, const m3_node *node, const norm *n, uint64
                        lower_view sums)
 {
     const uint32_t lanes = share_walks(l->traits, n->width, WALKS);
-    lower_dispatch *d = begin(l, "layer_norm_grad", lanes > 1 ? lower_parts(n->width, lanes) : 1, 1);
-    lower_read(d, node->in[0]);
-    lower_read(d, node->in[1]);
-    lower_read(d, node->in[2]);
-    lower_write(d, node->out[0]);
-    lower_bind(d, sums, true, true);
-    lower_u32(d, n->groups);
-    lower_u32(d, n->rows);
-    lower_u32(d, n->width);
-    lower_f32(d, n->eps);
-    lower_u32(d, parts);
-    lower_u32(d, part);
+    lower_dispatch *d =
+        LOWER(l, layer_norm_grad, CONSTANTS(lanes > 1 ? lower_parts(n->width, lanes) : 1, 1, lanes),
+              .x = lower_tensor(l, node->in[0]), .gamma = lower_tensor(l, node->in[1]),
+              .dy = lower_tensor(l, node->in[2]), .dx = lower_tensor(l, node->out[0]), .sums = sums,
+              .groups = n->groups, .rows = n->rows, .width = n->width, .eps = n->eps, .parts = parts, .part = part);
     share_pieces(d, n->groups * parts, part * n->width, lanes);
 }
 
@@ -99,13 +83,9 @@ static void emit_grad(lower_list *l, const m3_node *node)
     }
     const uint32_t slices = lanes > 1 ? share_slices(traits, lanes, parts, n.width) : 1;
     const uint64_t pieces = n.groups * lower_parts(n.width, lanes > 1 ? lanes / slices : traits->vector);
-    lower_dispatch *d = begin(l, "layer_norm_sums", 1, slices);
-    lower_bind(d, sums, true, false);
-    lower_write(d, node->out[1]);
-    lower_write(d, node->out[2]);
-    lower_u32(d, n.groups);
-    lower_u32(d, n.width);
-    lower_u32(d, parts);
+    lower_dispatch *d =
+        LOWER(l, layer_norm_sums, CONSTANTS(1, slices, lanes), .sums = sums, .dgamma = lower_tensor(l, node->out[1]),
+              .dbeta = lower_tensor(l, node->out[2]), .groups = n.groups, .width = n.width, .parts = parts);
     share_pieces(d, pieces, 2 * parts * traits->vector, lanes);
 }
 

@@ -3,6 +3,8 @@
  * table where each lies. Where a device cannot see so much of a buffer, each tensor has a dispatch of its own. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
+
 #include <string.h>
 
 #include "backends/lowering/ops/share.h"
@@ -11,17 +13,11 @@ enum { STEP = 0, SCALE = 1, FIRST = 2, EACH = 4, STATES = 3, IDS = 5, ROWS = 6 }
 enum { BETA1 = 0, BETA2 = 1, EPS = 2, DECAY = 3 };                                /* attributes */
 enum { CHUNK = 4096 };                                                            /* elements */
 
-static lower_dispatch *begin(lower_list *l, const char *entry)
-{
-    lower_dispatch *d = lower_begin(l, "optim", entry);
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "CHUNK", CHUNK);
-    return d;
-}
+#define CONSTANTS(lanes) .VECTOR = l->traits->vector, .CHUNK = CHUNK, .LANES = (lanes)
 
 /* Many tensors. */
 
-enum { MAX_ROLES = EACH + STATES, HEAD = 3 /* numbers of a table's line before the places */ };
+enum { MAX_ROLES = EACH + STATES, HEAD = TABLE_AT /* numbers of a table's line before the places */ };
 
 /* What a node does with its tensors, each of which comes in some roles: p, m, v, g and p', m', v', or g alone. */
 typedef struct many {
@@ -84,13 +80,14 @@ static bool dispatch(const many *job, const uint32_t *mine, uint32_t n)
     }
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t j = mine[i];
-        *line++ = (uint32_t)chunks;
-        *line++ = (uint32_t)m3_tensor_count(job->tensor(job->node, j, 0));
-        *line++ = (uint32_t)chunks_before(job, j);
+        line[TABLE_FIRST] = (uint32_t)chunks;
+        line[TABLE_COUNT] = (uint32_t)m3_tensor_count(job->tensor(job->node, j, 0));
+        line[TABLE_ORDER] = (uint32_t)chunks_before(job, j);
         for (uint32_t role = 0; role < job->roles; role++) {
             const lower_view place = lower_tensor(job->l, job->tensor(job->node, j, role));
-            *line++ = (uint32_t)((place.offset - view[role].offset) / sizeof(float));
+            line[TABLE_AT + role] = (uint32_t)((place.offset - view[role].offset) / sizeof(float));
         }
+        line += HEAD + job->roles;
         chunks += chunks_of(job, j);
     }
     const uint64_t bytes = (uint64_t)(line - job->line) * sizeof *line;
@@ -127,16 +124,9 @@ static void run(many *job)
 
 /* adamw. */
 
-static void put_rule(lower_dispatch *d, const m3_node *node)
-{
-    const m3_attr *attr = node->attr;
-    lower_f32(d, (float)attr[BETA1].f);
-    lower_f32(d, (float)(1.0 - attr[BETA1].f));
-    lower_f32(d, (float)attr[BETA2].f);
-    lower_f32(d, (float)(1.0 - attr[BETA2].f));
-    lower_f32(d, (float)attr[EPS].f);
-    lower_f32(d, (float)attr[DECAY].f);
-}
+#define RULE(attr)                                                                                                     \
+    .beta1 = (float)(attr)[BETA1].f, .rest1 = (float)(1.0 - (attr)[BETA1].f), .beta2 = (float)(attr)[BETA2].f,         \
+    .rest2 = (float)(1.0 - (attr)[BETA2].f), .eps = (float)(attr)[EPS].f, .decay = (float)(attr)[DECAY].f
 
 static const m3_tensor *of_adamw(const m3_node *node, uint32_t j, uint32_t role)
 {
@@ -146,15 +136,14 @@ static const m3_tensor *of_adamw(const m3_node *node, uint32_t j, uint32_t role)
 static void emit_adamw_chunks(const many *job, lower_view table, const lower_view *view, uint32_t tensors,
                               uint64_t chunks)
 {
-    lower_dispatch *d = begin(job->l, "adamw");
-    lower_bind(d, table, true, false);
-    lower_read(d, job->node->in[STEP]);
-    lower_read(d, job->node->in[SCALE]);
-    for (uint32_t role = 0; role < job->roles; role++) lower_bind(d, view[role], role < EACH, role >= EACH);
-    lower_u32(d, tensors);
-    lower_u32(d, chunks);
-    put_rule(d, job->node);
-    share_pieces(d, chunks, CHUNK, share_walks(job->l->traits, CHUNK, 1));
+    lower_list *l = job->l;
+    const m3_node *node = job->node;
+    const uint32_t lanes = share_walks(l->traits, CHUNK, 1);
+    lower_dispatch *d = LOWER(l, adamw, CONSTANTS(lanes), .table = table, .step = lower_tensor(l, node->in[STEP]),
+                              .scale = lower_tensor(l, node->in[SCALE]), .p = view[0], .m = view[1], .v = view[2],
+                              .g = view[3], .new_p = view[4], .new_m = view[5], .new_v = view[6], .tensors = tensors,
+                              .chunks = chunks, RULE(node->attr));
+    share_pieces(d, chunks, CHUNK, lanes);
 }
 
 static void emit_adamw(lower_list *l, const m3_node *node)
@@ -170,12 +159,10 @@ static void emit_adamw(lower_list *l, const m3_node *node)
 
 /* adamw_rows. */
 
-static bool moves(lower_list *l, const m3_node *node)
+static bool moves(const lower_view in[STATES], const lower_view out[STATES])
 {
-    for (uint32_t c = 0; c < STATES; c++) {
-        const lower_view in = lower_tensor(l, node->in[FIRST + c]), out = lower_tensor(l, node->out[c]);
-        if (in.segment != out.segment || in.offset != out.offset) return true;
-    }
+    for (uint32_t c = 0; c < STATES; c++)
+        if (in[c].segment != out[c].segment || in[c].offset != out[c].offset) return true;
     return false;
 }
 
@@ -185,25 +172,26 @@ static void emit_rows(lower_list *l, const m3_node *node)
     const uint64_t count = m3_tensor_count(p), ids = m3_tensor_count(node->in[IDS]);
     if (count == 0) return;
     const uint64_t rows = p->shape.dim[0], size = count / rows;
-    if (moves(l, node)) {
-        lower_dispatch *d = begin(l, "adamw_copy");
-        for (uint32_t c = 0; c < STATES; c++) lower_read(d, node->in[FIRST + c]);
-        for (uint32_t c = 0; c < STATES; c++) lower_write(d, node->out[c]);
-        lower_u32(d, count);
-        lower_u32(d, lower_parts(count, CHUNK));
-        share_pieces(d, lower_parts(count, CHUNK), CHUNK, share_walks(l->traits, CHUNK, 1));
+    lower_view in[STATES], out[STATES];
+    for (uint32_t c = 0; c < STATES; c++) {
+        in[c] = lower_tensor(l, node->in[FIRST + c]);
+        out[c] = lower_tensor(l, node->out[c]);
+    }
+    if (moves(in, out)) {
+        const uint64_t chunks = lower_parts(count, CHUNK);
+        const uint32_t lanes = share_walks(l->traits, CHUNK, 1);
+        lower_dispatch *d = LOWER(l, adamw_copy, CONSTANTS(lanes), .p = in[0], .m = in[1], .v = in[2], .new_p = out[0],
+                                  .new_m = out[1], .new_v = out[2], .count = count, .chunks = chunks);
+        share_pieces(d, chunks, CHUNK, lanes);
     }
     if (ids == 0) return;
-    lower_dispatch *d = begin(l, "adamw_rows");
-    lower_read(d, node->in[STEP]);
-    lower_read(d, node->in[SCALE]);
-    for (uint32_t i = FIRST; i <= ROWS; i++) lower_read(d, node->in[i]);
-    for (uint32_t c = 0; c < STATES; c++) lower_update(d, node->out[c]);
-    lower_u32(d, ids);
-    lower_u32(d, rows);
-    lower_u32(d, size);
-    put_rule(d, node);
-    share_pieces(d, ids, size, share_walks(l->traits, size, 1));
+    const uint32_t lanes = share_walks(l->traits, size, 1);
+    lower_dispatch *d =
+        LOWER(l, adamw_rows, CONSTANTS(lanes), .step = lower_tensor(l, node->in[STEP]),
+              .scale = lower_tensor(l, node->in[SCALE]), .p = in[0], .m = in[1], .v = in[2],
+              .ids = lower_tensor(l, node->in[IDS]), .g = lower_tensor(l, node->in[ROWS]), .new_p = out[0],
+              .new_m = out[1], .new_v = out[2], .count = ids, .rows = rows, .size = size, RULE(node->attr));
+    share_pieces(d, ids, size, lanes);
 }
 
 /* global_norm. */
@@ -217,13 +205,11 @@ static const m3_tensor *of_norm(const m3_node *node, uint32_t j, uint32_t role)
 static void emit_norm_chunks(const many *job, lower_view table, const lower_view *view, uint32_t tensors,
                              uint64_t chunks)
 {
-    lower_dispatch *d = begin(job->l, "squares");
-    lower_bind(d, table, true, false);
-    lower_bind(d, view[0], true, false);
-    lower_bind(d, job->sums, true, true);
-    lower_u32(d, tensors);
-    lower_u32(d, chunks);
-    share_pieces(d, chunks, CHUNK, share_walks(job->l->traits, CHUNK, 1));
+    lower_list *l = job->l;
+    const uint32_t lanes = share_walks(l->traits, CHUNK, 1);
+    lower_dispatch *d = LOWER(l, squares, CONSTANTS(lanes), .table = table, .g = view[0], .sums = job->sums,
+                              .tensors = tensors, .chunks = chunks);
+    share_pieces(d, chunks, CHUNK, lanes);
 }
 
 static void emit_norm(lower_list *l, const m3_node *node)
@@ -232,11 +218,10 @@ static void emit_norm(lower_list *l, const m3_node *node)
     const uint64_t sums = chunks_before(&job, job.count);
     if (sums > 0) job.sums = lower_scratch(l, sums * sizeof(float));
     run(&job);
-    lower_dispatch *d = begin(l, "norm");
-    lower_bind(d, job.sums, true, false);
-    lower_write(d, node->out[0]);
-    lower_u32(d, sums);
-    share_pieces(d, 1, sums, share_walks(l->traits, sums, 1));
+    const uint32_t lanes = share_walks(l->traits, sums, 1);
+    lower_dispatch *d =
+        LOWER(l, norm, CONSTANTS(lanes), .sums = job.sums, .y = lower_tensor(l, node->out[0]), .count = sums);
+    share_pieces(d, 1, sums, lanes);
 }
 
 const lower_op lower_optim_ops[] = {

@@ -3,12 +3,14 @@
  * reduces in order. Shape and traits decide the parts, so the same device gives the same bits twice. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
+
 #include <string.h>
 
 #include "backends/lowering/ops/share.h"
 
 typedef struct reduction {
-    uint32_t kind; /* 0 sum, 1 largest f32; 2 sum, 3 largest i32 */
+    uint32_t kind; /* REDUCE_SUM_F32 … */
     uint64_t outer, length, inner;
     uint64_t parts, part; /* of the axis; so long is each but the last */
     uint32_t strip;       /* vectors of columns that a processor's item takes */
@@ -63,19 +65,19 @@ static void dispatch(lower_list *l, const reduction *r, lower_view x, lower_view
     const lower_traits *traits = l->traits;
     const uint32_t lanes = traits->lanes > 1 ? traits->group : 1;
     const uint64_t pieces = pieces_of(r, traits) * r->parts;
-    lower_dispatch *d = lower_begin(l, "reduce", r->inner == 1 ? "reduce_rows" : "reduce_columns");
-    lower_constant(d, "VECTOR", traits->vector);
-    lower_constant(d, "KIND", r->kind);
-    lower_constant(d, "STRIP", r->strip);
-    lower_constant(d, "SLICES", r->slices);
-    lower_bind(d, x, true, false);
-    lower_bind(d, y, false, true);
-    lower_u32(d, r->outer);
-    lower_u32(d, r->length);
-    lower_u32(d, r->inner);
-    lower_u32(d, r->parts);
-    lower_u32(d, r->part);
+#define REDUCTION                                                                                                      \
+    .VECTOR = traits->vector, .KIND = r->kind, .STRIP = r->strip, .SLICES = r->slices, .LANES = lanes, .x = x, .y = y, \
+    .outer = r->outer, .length = r->length, .inner = r->inner, .parts = r->parts, .part = r->part
+    lower_dispatch *d = r->inner == 1 ? LOWER(l, reduce_rows, REDUCTION) : LOWER(l, reduce_columns, REDUCTION);
+#undef REDUCTION
     share_pieces(d, pieces, pieces > 0 ? r->outer * r->length * r->inner / pieces : 0, lanes);
+}
+
+static uint32_t kind_of(const m3_node *node)
+{
+    const bool max = strcmp(node->op->name, "reduce_max") == 0;
+    if (node->in[0]->dtype == M3_F32) return max ? REDUCE_MAX_F32 : REDUCE_SUM_F32;
+    return max ? REDUCE_MAX_I32 : REDUCE_SUM_I32;
 }
 
 static void lower(lower_list *l, const m3_node *node)
@@ -84,7 +86,7 @@ static void lower(lower_list *l, const m3_node *node)
     const uint32_t axis = (uint32_t)node->attr[0].i[0];
     reduction r = {.outer = 1, .length = x->dim[axis], .inner = 1, .strip = 1, .slices = 1};
     if (m3_tensor_count(node->out[0]) == 0) return;
-    r.kind = (node->in[0]->dtype == M3_F32 ? 0u : 2u) + (strcmp(node->op->name, "reduce_max") == 0);
+    r.kind = kind_of(node);
     for (uint32_t i = 0; i < axis; i++) r.outer *= x->dim[i];
     for (uint32_t i = axis + 1; i < x->rank; i++) r.inner *= x->dim[i];
     if (l->traits->lanes > 1)

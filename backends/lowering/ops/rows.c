@@ -8,6 +8,8 @@
 #include "backends/lowering/order.h"
 
 #include "backends/lowering/ops/list.h"
+
+#include "backends/lowering/contract.h"
 #include "backends/lowering/ops/share.h"
 
 enum { ALONE_DIGIT = 11, PROCESSOR_PART = 256, COPY_PART = 4096, WIDE = 4 };
@@ -34,15 +36,9 @@ static rows_shape shape_of(const lower_list *l, const m3_tensor *x)
     return s;
 }
 
-static lower_dispatch *begin(lower_list *l, const char *entry, const rows_shape *s)
-{
-    lower_dispatch *d = lower_begin(l, "rows", entry);
-    lower_constant(d, "LANES", s->alone ? 1 : 2);
-    lower_constant(d, "VECTOR", s->vector);
-    lower_constant(d, "UNIT", s->unit);
-    lower_constant(d, "PART", (s->alone ? COPY_PART : s->part));
-    return d;
-}
+#define ALONE(s) ((s)->alone ? 1u : 2u) /* LANES: only whether it is 1 matters */
+#define CONSTANTS(s)                                                                                                   \
+    .LANES = ALONE(s), .VECTOR = (s)->vector, .UNIT = (s)->unit, .PART = (s)->alone ? COPY_PART : (s)->part
 
 /* An item for each row, or for a part of them. */
 static void per_row(lower_dispatch *d, const rows_shape *s, uint64_t rows)
@@ -60,14 +56,9 @@ static void emit_gather(lower_list *l, const m3_node *node)
     const rows_shape s = shape_of(l, node->in[0]);
     const uint64_t ids = m3_tensor_count(node->in[1]);
     if (ids == 0 || s.size == 0) return;
-    lower_dispatch *d = begin(l, "gather", &s);
-    lower_read(d, node->in[0]);
-    lower_read(d, node->in[1]);
-    lower_write(d, node->out[0]);
-    lower_u32(d, counted(&s, ids));
-    lower_u32(d, s.rows);
-    lower_u32(d, s.size);
-    lower_i32(d, node->attr[0].i[0]);
+    lower_dispatch *d = LOWER(l, gather, CONSTANTS(&s), .table = lower_tensor(l, node->in[0]),
+                              .ids = lower_tensor(l, node->in[1]), .y = lower_tensor(l, node->out[0]),
+                              .count = counted(&s, ids), .rows = s.rows, .size = s.size, .skip = node->attr[0].i[0]);
     per_row(d, &s, ids);
 }
 
@@ -75,11 +66,8 @@ static void emit_gather(lower_list *l, const m3_node *node)
 static void emit_copy(lower_list *l, const rows_shape *s, const m3_tensor *table, const m3_tensor *y)
 {
     const uint64_t count = s->rows * s->size;
-    lower_dispatch *d = begin(l, "copy", s);
-    lower_constant(d, "ZERO", table == NULL);
-    lower_read(d, table);
-    lower_write(d, y);
-    lower_u32(d, count);
+    lower_dispatch *d = LOWER(l, copy, CONSTANTS(s), .ZERO = table == NULL, .table = lower_tensor(l, table),
+                              .y = lower_tensor(l, y), .count = count);
     lower_items(d, lower_parts(count, s->alone ? COPY_PART : s->part));
 }
 
@@ -91,13 +79,9 @@ static void emit_scatter_rows(lower_list *l, const m3_node *node)
     if (s.rows == 0 || s.size == 0) return;
     if (from.segment != to.segment || from.offset != to.offset) emit_copy(l, &s, table, y);
     if (m3_tensor_count(ids) == 0) return;
-    lower_dispatch *d = begin(l, "replace", &s);
-    lower_read(d, ids);
-    lower_read(d, node->in[2]);
-    lower_update(d, y);
-    lower_u32(d, counted(&s, m3_tensor_count(ids)));
-    lower_u32(d, s.rows);
-    lower_u32(d, s.size);
+    lower_dispatch *d =
+        LOWER(l, replace, CONSTANTS(&s), .ids = lower_tensor(l, ids), .from = lower_tensor(l, node->in[2]),
+              .y = lower_tensor(l, y), .count = counted(&s, m3_tensor_count(ids)), .rows = s.rows, .size = s.size);
     per_row(d, &s, m3_tensor_count(ids));
 }
 
@@ -116,16 +100,9 @@ static m3_status supports_sum(const lower_traits *traits, const m3_node *node, m
 static void emit_sum(lower_list *l, const rows_shape *s, const m3_tensor *rows, lower_view place, lower_view start,
                      const m3_tensor *y)
 {
-    lower_dispatch *d = lower_begin(l, "rows", "sum");
-    lower_constant(d, "LANES", s->alone ? 1 : 2);
-    lower_constant(d, "VECTOR", s->vector);
-    lower_constant(d, "INTEGER", y->dtype == M3_I32);
-    lower_read(d, rows);
-    lower_bind(d, place, true, false);
-    lower_bind(d, start, true, false);
-    lower_write(d, y);
-    lower_u32(d, counted(s, s->rows));
-    lower_u32(d, s->size);
+    lower_dispatch *d = LOWER(l, sum, .LANES = ALONE(s), .VECTOR = s->vector, .INTEGER = y->dtype == M3_I32,
+                              .rows = lower_tensor(l, rows), .place = place, .start = start, .y = lower_tensor(l, y),
+                              .count = counted(s, s->rows), .size = s->size);
     lower_items(d, s->alone ? s->rows : s->rows * s->size / s->vector);
 }
 
@@ -142,25 +119,16 @@ static void emit_scatter_add(lower_list *l, const m3_node *node)
     }
     const lower_view start = lower_scratch(l, (s.rows + 2) * word);
     if (l->traits->lanes > 1) {
-        const lower_order order = lower_order_rows(l, ids, 1, count, LOWER_KEYS_IDS, s.rows, skip);
-        lower_dispatch *d = lower_begin(l, "rows", "starts");
-        lower_bind(d, order.key, true, false);
-        lower_bind(d, start, false, true);
-        lower_u32(d, s.rows);
-        lower_u32(d, count);
+        const lower_order order = lower_order_rows(l, ids, 1, count, KEYS_IDS, s.rows, skip);
+        lower_dispatch *d = LOWER(l, starts, .key = order.key, .start = start, .rows = s.rows, .count = count);
         lower_items(d, s.rows + 1);
         emit_sum(l, &s, node->in[1], order.place, start, y);
         return;
     }
     const lower_view place = lower_scratch(l, count * word);
-    lower_dispatch *d = lower_begin(l, "sort", "count_alone");
+    lower_dispatch *d = LOWER(l, count_alone, .LANES = 1, .ids = lower_tensor(l, ids), .start = start, .place = place,
+                              .count = count, .rows = s.rows, .skip = skip);
     lower_rows(d, 1, 1);
-    lower_read(d, ids);
-    lower_bind(d, start, true, true);
-    lower_bind(d, place, false, true);
-    lower_u32(d, count);
-    lower_u32(d, s.rows);
-    lower_i32(d, skip);
     emit_sum(l, &s, node->in[1], place, start, y);
 }
 
@@ -170,23 +138,13 @@ static void emit_heads(lower_list *l, lower_order order, lower_view start, const
     const uint64_t count = m3_tensor_count(groups);
     const lower_blocks blocks = lower_blocks_of(l->traits, 1, count);
     const lower_view heads = lower_scratch(l, blocks.count * sizeof(uint32_t));
-    lower_dispatch *d = lower_begin(l, "rows", "heads_count");
+    lower_dispatch *d = LOWER(l, heads_count, .LANES = blocks.lanes, .key = order.key, .heads = heads, .count = count,
+                              .block = blocks.length, .limit = limit);
     lower_rows(d, blocks.count, blocks.lanes);
-    lower_bind(d, order.key, true, false);
-    lower_bind(d, heads, false, true);
-    lower_u32(d, count);
-    lower_u32(d, blocks.length);
-    lower_u32(d, limit);
-    d = lower_begin(l, "rows", "heads_write");
+    d = LOWER(l, heads_write, .LANES = blocks.lanes, .key = order.key, .heads = heads,
+              .groups = lower_tensor(l, groups), .start = start, .count = count, .block = blocks.length,
+              .blocks = blocks.count, .limit = limit);
     lower_rows(d, blocks.count, blocks.lanes);
-    lower_bind(d, order.key, true, false);
-    lower_bind(d, heads, true, false);
-    lower_write(d, groups);
-    lower_bind(d, start, false, true);
-    lower_u32(d, count);
-    lower_u32(d, blocks.length);
-    lower_u32(d, blocks.count);
-    lower_u32(d, limit);
 }
 
 static void emit_group_rows(lower_list *l, const m3_node *node)
@@ -200,23 +158,16 @@ static void emit_group_rows(lower_list *l, const m3_node *node)
     lower_order order;
     const lower_view start = lower_scratch(l, bytes + sizeof(uint32_t));
     if (l->traits->lanes > 1) {
-        order = lower_order_rows(l, ids, 1, s.rows, LOWER_KEYS_IDS, limit, skip);
+        order = lower_order_rows(l, ids, 1, s.rows, KEYS_IDS, limit, skip);
         emit_heads(l, order, start, groups, limit);
     } else {
         order = (lower_order){lower_scratch(l, bytes), lower_scratch(l, bytes)};
-        lower_dispatch *d = lower_begin(l, "sort", "group_alone");
+        const lower_view b = lower_scratch(l, bytes), b_place = lower_scratch(l, bytes);
+        lower_dispatch *d =
+            LOWER(l, group_alone, .LANES = 1, .KEYS = KEYS_IDS, .DIGIT = ALONE_DIGIT, .ids = lower_tensor(l, ids),
+                  .a = order.key, .place = order.place, .b = b, .b_place = b_place, .start = start,
+                  .groups = lower_tensor(l, groups), .count = s.rows, .limit = limit, .skip = skip);
         lower_rows(d, 1, 1);
-        lower_constant(d, "KEYS", LOWER_KEYS_IDS);
-        lower_constant(d, "DIGIT", ALONE_DIGIT);
-        lower_read(d, ids);
-        lower_bind(d, order.key, true, true);
-        lower_bind(d, order.place, true, true);
-        for (uint32_t i = 0; i < 2; i++) lower_bind(d, lower_scratch(l, bytes), true, true);
-        lower_bind(d, start, false, true);
-        lower_write(d, groups);
-        lower_u32(d, s.rows);
-        lower_u32(d, limit);
-        lower_i32(d, skip);
     }
     if (s.size > 0) emit_sum(l, &s, node->in[1], order.place, start, node->out[1]);
 }

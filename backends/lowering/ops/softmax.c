@@ -1,6 +1,7 @@
 /* softmax: masked_softmax, softmax_cross_entropy and its gradient, each over the rows of x [rows, length]. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/contract.h"
 #include "backends/lowering/ops/share.h"
 
 enum { WALKS = 3 }; /* over a row */
@@ -10,17 +11,24 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
     return share_check(traits, node, WALKS, why);
 }
 
-static void finish(lower_dispatch *d, const m3_tensor *x)
+static uint32_t lanes_of(const lower_list *l, const m3_tensor *x)
 {
-    const uint64_t length = lower_last(x);
-    share_pieces(d, lower_row_count(x), length, share_walks(d->list->traits, length, WALKS));
+    return share_walks(l->traits, lower_last(x), WALKS);
 }
 
+static void finish(lower_dispatch *d, const m3_tensor *x)
+{
+    share_pieces(d, lower_row_count(x), lower_last(x), lanes_of(d->list, x));
+}
+
+#define CONSTANTS(axes, step) .VECTOR = l->traits->vector, .AXES = (axes), .STEP = (step), .LANES = lanes_of(l, x)
+
 /* Rows of the mask stand still along the axes where it is broadcast: a row's mask starts at the sum of the strides
- * times the row's place along the axes, of which the kernel takes MAX_AXES. */
+ * times the row's place along the axes, of which the kernel takes SOFTMAX_AXES. */
+_Static_assert(SOFTMAX_AXES == M3_MAX_RANK - 1, "a row has a place along every axis but the last");
+
 static void emit_masked(lower_list *l, const m3_node *node)
 {
-    enum { MAX_AXES = M3_MAX_RANK - 1 };
     const m3_tensor *x = node->in[0], *mask = node->in[1];
     const uint64_t mask_length = lower_last(mask);
     m3_shape rows = x->shape, mask_rows = mask->shape;
@@ -29,17 +37,16 @@ static void emit_masked(lower_list *l, const m3_node *node)
     rows.rank--;
     if (mask_rows.rank > 0) mask_rows.rank--;
     const lower_axes axes = lower_axes_of(&rows, &operand, 1);
-    lower_dispatch *d = lower_begin(l, "softmax", "masked_softmax");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "AXES", axes.rank);
-    lower_constant(d, "STEP", mask_length == 1 ? 0 : 1);
-    lower_read(d, x);
-    lower_read(d, mask);
-    lower_write(d, node->out[0]);
-    lower_u32(d, lower_row_count(x));
-    lower_u32(d, lower_last(x));
-    for (uint32_t i = 0; i < MAX_AXES; i++) lower_u32(d, i < axes.rank ? axes.dim[i] : 1);
-    for (uint32_t i = 0; i < MAX_AXES; i++) lower_u32(d, i < axes.rank ? axes.stride[0][i] * mask_length : 0);
+    uint64_t dim[SOFTMAX_AXES], stride[SOFTMAX_AXES];
+    for (uint32_t i = 0; i < SOFTMAX_AXES; i++) {
+        dim[i] = i < axes.rank ? axes.dim[i] : 1;
+        stride[i] = i < axes.rank ? axes.stride[0][i] * mask_length : 0;
+    }
+    lower_dispatch *d = LOWER(
+        l, masked_softmax, CONSTANTS(axes.rank, mask_length == 1 ? 0 : 1), .x = lower_tensor(l, x),
+        .mask = lower_tensor(l, mask), .y = lower_tensor(l, node->out[0]), .rows = lower_row_count(x),
+        .length = lower_last(x), .dim0 = dim[0], .dim1 = dim[1], .dim2 = dim[2], .dim3 = dim[3], .dim4 = dim[4],
+        .stride0 = stride[0], .stride1 = stride[1], .stride2 = stride[2], .stride3 = stride[3], .stride4 = stride[4]);
     finish(d, x);
 }
 
@@ -47,15 +54,9 @@ static void emit_loss(lower_list *l, const m3_node *node)
 {
     const m3_tensor *x = node->in[0];
     if (m3_tensor_count(node->out[0]) == 0) return;
-    lower_dispatch *d = lower_begin(l, "softmax", "cross_entropy");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "AXES", 1);
-    lower_constant(d, "STEP", 0);
-    lower_read(d, x);
-    lower_read(d, node->in[1]);
-    lower_write(d, node->out[0]);
-    lower_u32(d, lower_row_count(x));
-    lower_u32(d, lower_last(x));
+    lower_dispatch *d =
+        LOWER(l, cross_entropy, CONSTANTS(1, 0), .x = lower_tensor(l, x), .target = lower_tensor(l, node->in[1]),
+              .y = lower_tensor(l, node->out[0]), .rows = lower_row_count(x), .length = lower_last(x));
     finish(d, x);
 }
 
@@ -63,16 +64,9 @@ static void emit_slope(lower_list *l, const m3_node *node)
 {
     const m3_tensor *x = node->in[0];
     if (m3_tensor_count(x) == 0) return;
-    lower_dispatch *d = lower_begin(l, "softmax", "cross_entropy_grad");
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_constant(d, "AXES", 1);
-    lower_constant(d, "STEP", 0);
-    lower_read(d, x);
-    lower_read(d, node->in[1]);
-    lower_read(d, node->in[2]);
-    lower_write(d, node->out[0]);
-    lower_u32(d, lower_row_count(x));
-    lower_u32(d, lower_last(x));
+    lower_dispatch *d = LOWER(l, cross_entropy_grad, CONSTANTS(1, 0), .x = lower_tensor(l, x),
+                              .target = lower_tensor(l, node->in[1]), .dloss = lower_tensor(l, node->in[2]),
+                              .dx = lower_tensor(l, node->out[0]), .rows = lower_row_count(x), .length = lower_last(x));
     finish(d, x);
 }
 

@@ -6,33 +6,31 @@
 #include "backends/lowering/order.h"
 
 #include "backends/lowering/ops/list.h"
+
+#include "backends/lowering/contract.h"
 #include "backends/lowering/ops/share.h"
 
 enum { ALONE_DIGIT = 11, SHORT = 256 };
 enum { KEPT = 1024, KEPT_BYTES = 2 * KEPT * 4 + 2048 }; /* of top_select: pairs of a group, and its local memory */
 
-static lower_keys keys_of(m3_dtype dtype)
+static uint32_t keys_of(m3_dtype dtype)
 {
-    return dtype == M3_U32 ? LOWER_KEYS_U32 : dtype == M3_I32 ? LOWER_KEYS_I32 : LOWER_KEYS_F32;
+    return dtype == M3_U32 ? KEYS_U32 : dtype == M3_I32 ? KEYS_I32 : KEYS_F32;
 }
 
 /* The first k of each row, by an order of all, or of short rows at once. */
-static void emit_first(lower_list *l, const m3_node *node, lower_keys keys, uint64_t k)
+static void emit_first(lower_list *l, const m3_node *node, uint32_t keys, uint64_t k)
 {
     const m3_tensor *x = node->in[0];
     const uint64_t rows = lower_row_count(x), length = lower_last(x);
     const bool is_short = length <= SHORT;
     const lower_order order = is_short ? (lower_order){0} : lower_order_rows(l, x, rows, length, keys, 0, 0);
     const uint64_t count = rows * (is_short ? length : k);
-    lower_dispatch *d = lower_begin(l, "sort", is_short ? "order_short" : "order_values");
-    lower_constant(d, "KEYS", keys);
-    lower_read(d, x);
-    if (!is_short) lower_bind(d, order.place, true, false);
-    lower_write(d, node->out[0]);
-    lower_write(d, node->out[1]);
-    lower_u32(d, count);
-    lower_u32(d, length);
-    lower_u32(d, k);
+    const lower_view y = lower_tensor(l, node->out[0]), y_place = lower_tensor(l, node->out[1]);
+    lower_dispatch *d = is_short ? LOWER(l, order_short, .KEYS = keys, .x = lower_tensor(l, x), .y = y,
+                                         .y_place = y_place, .count = count, .length = length, .k = k)
+                                 : LOWER(l, order_values, .KEYS = keys, .x = lower_tensor(l, x), .place = order.place,
+                                         .y = y, .y_place = y_place, .count = count, .length = length, .k = k);
     lower_items(d, count);
 }
 
@@ -50,33 +48,23 @@ static void emit_sort(lower_list *l, const m3_node *node)
         emit_first(l, node, keys_of(x->dtype), length);
         return;
     }
-    lower_dispatch *d = lower_begin(l, "sort", "sort_alone");
+    lower_view pair[4];
+    for (uint32_t i = 0; i < 4; i++) pair[i] = lower_scratch(l, bytes);
+    lower_dispatch *d =
+        LOWER(l, sort_alone, .LANES = 1, .KEYS = keys_of(x->dtype), .DIGIT = ALONE_DIGIT, .x = lower_tensor(l, x),
+              .a = pair[0], .a_place = pair[1], .b = pair[2], .b_place = pair[3], .y = lower_tensor(l, node->out[0]),
+              .y_place = lower_tensor(l, node->out[1]), .rows = rows, .length = length);
     lower_rows(d, rows, 1);
-    lower_constant(d, "KEYS", keys_of(x->dtype));
-    lower_constant(d, "DIGIT", ALONE_DIGIT);
-    lower_read(d, x);
-    for (uint32_t i = 0; i < 4; i++) lower_bind(d, lower_scratch(l, bytes), true, true);
-    lower_write(d, node->out[0]);
-    lower_write(d, node->out[1]);
-    lower_u32(d, rows);
-    lower_u32(d, length);
 }
 
 static void emit_select(lower_list *l, const m3_node *node, uint64_t rows, uint64_t length, uint64_t k)
 {
     const uint32_t lanes = lower_blocks_of(l->traits, rows, length).lanes;
-    lower_dispatch *d = lower_begin(l, "sort", "top_select");
+    lower_dispatch *d = LOWER(l, top_select, .LANES = lanes, .KEYS = KEYS_FALLING, .DIGIT = lower_digit_bits(lanes),
+                              .KEEP = KEPT, .x = lower_tensor(l, node->in[0]), .y = lower_tensor(l, node->out[0]),
+                              .y_place = lower_tensor(l, node->out[1]), .rows = rows, .length = length, .k = k,
+                              .place_bits = lower_bits(length - 1));
     lower_rows(d, rows, lanes);
-    lower_constant(d, "KEYS", LOWER_KEYS_FALLING);
-    lower_constant(d, "DIGIT", lower_digit_bits(lanes));
-    lower_constant(d, "KEEP", KEPT);
-    lower_read(d, node->in[0]);
-    lower_write(d, node->out[0]);
-    lower_write(d, node->out[1]);
-    lower_u32(d, rows);
-    lower_u32(d, length);
-    lower_u32(d, k);
-    lower_u32(d, lower_bits(length - 1));
 }
 
 /* Few of a long row are selected, unless its walks are more turns than an item of a simulated device may make: one for
@@ -107,18 +95,13 @@ static void emit_top(lower_list *l, const m3_node *node)
         if (selects(l->traits, rows, length, k))
             emit_select(l, node, rows, length, k);
         else
-            emit_first(l, node, LOWER_KEYS_FALLING, k);
+            emit_first(l, node, KEYS_FALLING, k);
         return;
     }
-    lower_dispatch *d = lower_begin(l, "sort", "top_alone");
+    lower_dispatch *d = LOWER(l, top_alone, .LANES = 1, .VECTOR = l->traits->vector, .x = lower_tensor(l, x),
+                              .y = lower_tensor(l, node->out[0]), .y_place = lower_tensor(l, node->out[1]),
+                              .rows = rows, .length = length, .k = k);
     lower_rows(d, rows, 1);
-    lower_constant(d, "VECTOR", l->traits->vector);
-    lower_read(d, x);
-    lower_update(d, node->out[0]);
-    lower_update(d, node->out[1]);
-    lower_u32(d, rows);
-    lower_u32(d, length);
-    lower_u32(d, k);
 }
 
 const lower_op lower_sort_ops[] = {{"sort", supports_sort, emit_sort}, {"top_k", supports_top, emit_top}, {0}};

@@ -1,15 +1,11 @@
 #version 450
-/* entries: peak
- * measure: independent chains of fused multiply-adds, enough of them to keep any unit busy.
+/* measure: independent chains of fused multiply-adds, enough of them to keep any unit busy.
  *   8 chains of vec4, `rounds` steps each: 8 * 4 * 2 * rounds operations an invocation */
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
+#include "shaders/contract/measure.h"
 
-OUT(0, float, y);
-WORDS
-{
-    uint rounds;
-};
+DECLARE_CONTRACT(ENTRY)
 
 void main()
 {
