@@ -35,23 +35,30 @@ typedef struct lower_custom_limits {
     uint32_t group_count[3];  /* workgroups along each axis */
 } lower_custom_limits;
 
+/* What kind of device the kernels are for. */
+typedef enum lower_kind {
+    LOWER_GPU = 0,          /* items of a group work on a row together; neighbours touch neighbouring words */
+    LOWER_PROCESSOR = 1,    /* an item takes whole rows, alone in what it does, and vectors lie along them */
+    LOWER_SIMULATED_GPU = 2 /* a processor plays a GPU (llvmpipe): barriers cost more than a thousand additions,
+                               neighbouring words are no cheaper than others, and all loops of an item end, silently,
+                               after 65535 iterations in all */
+} lower_kind;
+
 /* What lowering asks of a device. */
 typedef struct lower_traits {
-    uint32_t lanes;            /* items of one group that work on a row together; 1: a processor, whose items take whole
-                                  rows and whose vectors lie along them. A power of two */
-    uint32_t vector;           /* f32 that an item reads at once: 16, 8, 4 or 1 */
-    uint32_t group;            /* items of a group where nothing else decides it; a power of two */
-    uint32_t largest_group;    /* items of any group */
-    uint32_t largest_count[3]; /* groups along each axis */
-    uint32_t units;            /* compute units, at least 1 */
-    uint32_t simulated;        /* 0, or items of the vectors by which a processor plays a GPU (llvmpipe): barriers cost
-                                  more than a thousand additions, neighbouring words are no cheaper than others, and
-                                  all loops of an item end, silently, after 65535 turns in all */
-    uint64_t local_bytes;      /* memory that a group shares */
-    uint64_t largest_binding;  /* bytes of a buffer that a kernel sees */
+    lower_kind kind;
+    uint32_t lanes;             /* items of one group that work on a row together, a power of two; 1 of a processor */
+    uint32_t vector;            /* f32 that an item reads at once: 16, 8, 4 or 1 */
+    uint32_t group;             /* items of a group where nothing else decides it; a power of two */
+    uint32_t largest_group;     /* items of any group */
+    uint32_t largest_count[3];  /* groups along each axis */
+    uint32_t units;             /* compute units, at least 1 */
+    uint32_t simulated;         /* of a simulated GPU, items of the vectors that play a group; else 0 */
+    uint64_t local_bytes;       /* memory that a group shares */
+    uint64_t largest_binding;   /* bytes of a buffer that a kernel sees */
     const lower_tuning *tuning; /* measured choices, or NULL */
     const char *way;            /* for products that can be computed so, whatever was measured; or NULL */
-    bool clblast;               /* the backend runs the entry gemm by a call of that library; geometry means nothing there */
+    bool clblast; /* the backend runs the entry gemm by a call of that library; geometry means nothing there */
     lower_custom_limits custom;
 } lower_traits;
 
@@ -122,8 +129,8 @@ m3_status lower_program(lower_list *l, const m3_host *host, const lower_traits *
                         uint32_t alignment, m3_error *err);
 void lower_list_fini(lower_list *l);
 
-/* Writing a dispatch by position, as contract.c does, and for kernels that no contract lists. None fails: the list keeps
- * the first error. */
+/* Writing a dispatch by position, as contract.c does, and for kernels that no contract lists. None fails: the list
+ * keeps the first error. */
 lower_dispatch *lower_begin(lower_list *l, const char *source, const char *entry);
 void lower_constant(lower_dispatch *d, const char *name, uint64_t value);
 /* The tensor's memory; NULL or no elements: LOWER_NOTHING. lower_update reads and writes. */

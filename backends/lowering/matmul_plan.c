@@ -32,7 +32,7 @@ lower_view lower_product_parts(lower_list *l, const lower_product *p, uint64_t p
 void lower_product_sum(lower_list *l, const lower_product *p, lower_view part, uint64_t parts)
 {
     const uint64_t count = products(p) * p->m * p->n;
-    const bool processor = l->traits->lanes == 1;
+    const bool processor = l->traits->kind == LOWER_PROCESSOR;
 #define SUM                                                                                                            \
     .part = part, .bias = lower_tensor(l, p->bias), .residual = lower_tensor(l, p->residual),                          \
     .gate = lower_tensor(l, p->gate), .y = lower_tensor(l, p->y), .count = count, .m = p->m, .n = p->n,                \
@@ -81,7 +81,8 @@ uint32_t lower_product_ways(const lower_traits *traits, const lower_product *p, 
 {
     (void)snprintf(class_text, LOWER_CLASS_BYTES, "product.%c%c.m%llu.n%llu.k%llu.b%llu", p->transpose_a ? 't' : 'n',
                    p->transpose_b ? 't' : 'n', rounded(p->m), rounded(p->n), rounded(p->k), rounded(products(p)));
-    uint32_t count = traits->lanes == 1 ? lower_processor_ways(traits, p, names) : lower_tiles_ways(traits, p, names);
+    uint32_t count =
+        traits->kind == LOWER_PROCESSOR ? lower_processor_ways(traits, p, names) : lower_tiles_ways(traits, p, names);
     if (clblast_takes(traits, p)) names[count++] = "clblast";
     return count;
 }
@@ -105,7 +106,7 @@ void lower_product_emit(lower_list *l, const lower_product *p)
         if (strcmp(names[i], tuned) == 0) way = names[i];
     if (strcmp(way, "clblast") == 0)
         clblast_lower(l, p);
-    else if (l->traits->lanes == 1)
+    else if (l->traits->kind == LOWER_PROCESSOR)
         lower_processor_emit(l, p, way);
     else
         lower_tiles_emit(l, p, way);

@@ -59,7 +59,7 @@ static bool fits(const lower_traits *traits, const lower_product *p, const tile 
 {
     const uint64_t floats = (uint64_t)t->steps * (t->rows + 1 + t->columns + 4);
     return items_of(t) <= traits->largest_group && floats * sizeof(float) <= traits->local_bytes &&
-           (t->item_rows * t->item_columns <= 64 || (traits->simulated > 0 && is_large(p))) &&
+           (t->item_rows * t->item_columns <= 64 || (traits->kind == LOWER_SIMULATED_GPU && is_large(p))) &&
            least_parts(traits, p, t) <= lower_most_parts(traits, p);
 }
 

@@ -21,7 +21,7 @@ lower_blocks lower_blocks_of(const lower_traits *traits, uint64_t rows, uint64_t
     while (b.lanes > traits->largest_group || b.lanes * LANE_BYTES > traits->local_bytes) b.lanes /= 2;
     const uint64_t tiles = lower_parts(length, b.lanes), most = rows >= MOST_BLOCKS ? 1 : MOST_BLOCKS / rows;
     b.length = lower_parts(tiles, most) * b.lanes;
-    if (traits->simulated > 0 && b.length > most_tiles(traits, b.lanes) * b.lanes)
+    if (traits->kind == LOWER_SIMULATED_GPU && b.length > most_tiles(traits, b.lanes) * b.lanes)
         b.length = most_tiles(traits, b.lanes) * b.lanes;
     b.count = lower_parts(length, b.length);
     return b;
@@ -30,7 +30,7 @@ lower_blocks lower_blocks_of(const lower_traits *traits, uint64_t rows, uint64_t
 m3_status lower_order_check(const lower_traits *traits, const m3_node *node, uint64_t rows, uint64_t length,
                             m3_error *why)
 {
-    if (traits->simulated == 0 || traits->lanes == 1 || rows == 0) return M3_OK;
+    if (traits->kind != LOWER_SIMULATED_GPU || traits->kind == LOWER_PROCESSOR || rows == 0) return M3_OK;
     const lower_blocks b = lower_blocks_of(traits, rows, length);
     const uint64_t blocks = share_turns(traits) / 2 - MOST_LANES;
     if (b.count <= blocks) return M3_OK;

@@ -1,4 +1,4 @@
-/* build: kernels from the sources of shaders/opencl, which are part of this plugin, or from a custom op's text.
+/* build: kernels from the sources of shaders, which are part of this plugin, or from a custom op's text.
  * A program is built once a device for each source with its options, and kept on disk for the next process. */
 #include "backends/opencl/build.h"
 #include "backends/lowering/clock.h"
@@ -14,36 +14,35 @@ typedef struct embedded {
 } embedded;
 
 static const embedded sources[] = {
-#include "opencl.inc"
-};
-
-static const embedded contracts[] = {
-#include "contract.inc"
+#include "shaders.inc"
 };
 
 static const char *const standard = "-cl-std=CL1.2 ";
 
-enum { MAX_TEXTS = 4 }; /* of a program */
+enum { MAX_TEXTS = 5, PATH_BYTES = 128 };
 
-static const char *find_text(const embedded *files, size_t count, const char *name, const char *ending)
+/* The text of shaders/FOLDER/NAME, or NULL. */
+static const char *find_text(const char *folder, const char *name, const char *ending)
 {
-    const size_t length = strlen(name);
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(files[i].name, name, length) == 0 && strcmp(files[i].name + length, ending) == 0)
-            return (const char *)files[i].text;
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof path, "%s/%s%s", folder, name, ending);
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
+        if (strcmp(sources[i].name, path) == 0) return (const char *)sources[i].text;
     return NULL;
 }
 
-/* The text of shaders/opencl/NAME.cl, or NULL. */
-static const char *find_source(const char *name)
+/* A processor has kernels of its own where those of a GPU do not suit it. */
+static const char *find_source(const m3_device_impl *device, const char *name, const char **folder)
 {
-    return find_text(sources, sizeof sources / sizeof sources[0], name, ".cl");
+    *folder = "processor";
+    const char *text = device->traits.kind == LOWER_PROCESSOR ? find_text(*folder, name, ".cl") : NULL;
+    if (text != NULL) return text;
+    *folder = "gpu";
+    return find_text(*folder, name, ".cl");
 }
 
-/* The text of shaders/contract/NAME.h. */
-static const char *find_contract(const char *name)
+static const char *or_nothing(const char *text)
 {
-    const char *text = find_text(contracts, sizeof contracts / sizeof contracts[0], name, ".h");
     return text != NULL ? text : "";
 }
 
@@ -191,10 +190,13 @@ m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const
 {
     char line[96], all[1024];
     opencl_program *program = NULL;
-    const char *texts[MAX_TEXTS] = {find_source("common"), find_contract(source), line, find_source(source)};
-    if (texts[MAX_TEXTS - 1] == NULL)
-        return M3_FAIL(err, M3_ERR_INTERNAL, source, "there is no such source in shaders/opencl; kernel %s", entry);
-    (void)snprintf(line, sizeof line, "\n#line 1 \"%s.cl\"\n", source);
+    const char *folder = NULL, *text = find_source(device, source, &folder);
+    const char *texts[MAX_TEXTS] = {find_text("common", "common", ".cl"),
+                                    or_nothing(find_text("contract", source, ".h")),
+                                    or_nothing(find_text("common", source, ".cl")), line, text};
+    if (text == NULL)
+        return M3_FAIL(err, M3_ERR_INTERNAL, source, "there is no such source in shaders; kernel %s", entry);
+    (void)snprintf(line, sizeof line, "\n#line 1 \"%s/%s.cl\"\n", folder, source);
     if (snprintf(all, sizeof all, "%s%s", standard, options) >= (int)sizeof all)
         return M3_FAIL(err, M3_ERR_INTERNAL, source, "too many constants: %s", options);
     m3_status st = program_of(device, source, texts, MAX_TEXTS, all, &program, err);

@@ -95,6 +95,7 @@ m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span option
     d->alignment = largest_power(alignment > 64 ? alignment : 64);
     query_traits(d);
     m3_status st = opencl_set_options(d, options, err);
+    d->traits.kind = d->traits.lanes == 1 ? LOWER_PROCESSOR : LOWER_GPU; /* one whose groups have one item, too */
     if (st == M3_OK) st = open_context(d, err);
     if (st == M3_OK) open_clblast(d);
     if (st == M3_OK) st = opencl_tuning_open(d, err);

@@ -30,7 +30,7 @@ m3_status opencl_peak_measure(m3_device_impl *device, double *gflops, m3_error *
 {
     enum { CHAINS = 16, PER_ROUND = 2 * CHAINS, LIMIT = 1 << 24 };
     const lower_traits *t = &device->traits;
-    const size_t items = (size_t)t->units * t->group * (t->lanes == 1 ? 4 : 32);
+    const size_t items = (size_t)t->units * t->group * (t->kind == LOWER_PROCESSOR ? 4 : 32);
     char options[32];
     cl_kernel kernel = NULL;
     cl_mem memory = NULL;

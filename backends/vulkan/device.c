@@ -45,6 +45,7 @@ static void query_traits(m3_device_impl *d)
     t->group = min_u32(128, t->largest_group);
     t->units = software ? d->host->threads : 16;
     t->simulated = software ? d->adapter->subgroup : 0;
+    t->kind = t->simulated > 0 ? LOWER_SIMULATED_GPU : LOWER_GPU;
     t->local_bytes = limits->maxComputeSharedMemorySize;
     t->largest_binding = limits->maxStorageBufferRange;
     t->custom.language = "spirv";

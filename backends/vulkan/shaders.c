@@ -1,4 +1,4 @@
-/* shaders: the SPIR-V that the build made of shaders/vulkan, by source and entry. */
+/* shaders: the SPIR-V that the build made of shaders/gpu and shaders/simulated, by source and entry. */
 #include "backends/vulkan/shaders.h"
 #include "backends/vulkan/hash.h"
 

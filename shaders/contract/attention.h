@@ -6,12 +6,12 @@
 /* Columns of queries and keys that lie in local memory at a time. */
 #define ATTEND_COLUMNS 32
 
-#define ATTENTION_ENTRIES(ENTRY)                   \
-    ENTRY(attention, attend, both)                 \
-    ENTRY(attention, attend_grad, both)            \
-    ENTRY(attention_alone, attend_alone, vulkan)   \
-    ENTRY(attention_alone, attend_queries, vulkan) \
-    ENTRY(attention_alone, attend_keys, vulkan)
+#define ATTENTION_ENTRIES(ENTRY)                \
+    ENTRY(attention, attend, both)              \
+    ENTRY(attention, attend_grad, both)         \
+    ENTRY(attention, attend_alone, simulated)   \
+    ENTRY(attention, attend_queries, simulated) \
+    ENTRY(attention, attend_keys, simulated)
 
 #define CONTRACT_attend(CONSTANT, BUFFER, WORD) \
     CONSTANT(0, VECTOR)                         \

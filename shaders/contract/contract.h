@@ -1,8 +1,11 @@
 /* contract: what lowering (C) and the kernels (OpenCL C, GLSL) agree on, once. A header a family of kernels:
  *
- *   FAMILY_ENTRIES(ENTRY)   ENTRY(source, entry, where) for each kernel: the entry `entry` of the source `source`.
- *                           Names of entries differ over all families. where: the languages that have it:
- *                           both, opencl, vulkan; or clblast, which is a call of that library
+ *   FAMILY_ENTRIES(ENTRY)   ENTRY(source, entry, where) for each kernel. Names of entries differ over all families.
+ *     where:  both         gpu/SOURCE.cl and gpu/SOURCE.comp have it, and where there is processor/SOURCE.cl and a
+ *                          processor runs the op, that too
+ *             opencl       gpu/SOURCE.cl alone            vulkan       gpu/SOURCE.comp alone
+ *             processor    processor/SOURCE.cl alone      simulated    simulated/SOURCE.comp alone
+ *             clblast      is a call of that library
  *   CONTRACT_entry(CONSTANT, BUFFER, WORD)   what a dispatch of the entry gives:
  *     CONSTANT(k, name)            known when the kernel is compiled: -D in OpenCL C, specialisation constant 3 + k in
  *                                  GLSL (0 to 2 are the workgroup's size); not negative
@@ -12,8 +15,8 @@
  *   and numbers that both sides know, by #define.
  *
  * Constants and buffers are numbered from 0 and come in this order, constants, buffers, words. Who expands the lists:
- * backends/lowering/contract.h to what lowering writes by name, shaders/opencl/common.cl to a kernel's parameters,
- * shaders/vulkan/common.glsl to declarations. The build makes the entries of GLSL from FAMILY_ENTRIES. */
+ * backends/lowering/contract.h to what lowering writes by name, shaders/common/common.cl to a kernel's parameters,
+ * shaders/common/common.glsl to declarations. The build makes the entries of GLSL from FAMILY_ENTRIES. */
 #ifndef CONTRACT_CONTRACT_H
 #define CONTRACT_CONTRACT_H
 /* clang-format off */

@@ -17,11 +17,11 @@
 #define ACT_SIGMOID 3
 #define ACT_TANH    4
 
-#define MATMUL_ENTRIES(ENTRY)                            \
-    ENTRY(matmul, product, both)                         \
-    ENTRY(matmul, sum_parts, both)                       \
-    ENTRY(matmul_processor, product_processor, opencl)   \
-    ENTRY(matmul_processor, sum_parts_processor, opencl) \
+#define MATMUL_ENTRIES(ENTRY)                     \
+    ENTRY(matmul, product, both)                  \
+    ENTRY(matmul, sum_parts, both)                \
+    ENTRY(matmul, product_processor, processor)   \
+    ENTRY(matmul, sum_parts_processor, processor) \
     ENTRY(clblast, gemm, clblast)
 
 #define CONTRACT_product(CONSTANT, BUFFER, WORD) \

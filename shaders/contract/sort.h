@@ -14,16 +14,16 @@
 /* Parts of a tile of order_move, if there are so many lanes. */
 #define ORDER_PARTS 8
 
-#define SORT_ENTRIES(ENTRY)          \
-    ENTRY(sort, order_count, both)   \
-    ENTRY(sort, order_move, both)    \
-    ENTRY(sort, order_values, both)  \
-    ENTRY(sort, order_short, both)   \
-    ENTRY(sort, top_select, both)    \
-    ENTRY(sort, sort_alone, opencl)  \
-    ENTRY(sort, group_alone, opencl) \
-    ENTRY(sort, count_alone, opencl) \
-    ENTRY(sort, top_alone, opencl)
+#define SORT_ENTRIES(ENTRY)             \
+    ENTRY(sort, order_count, both)      \
+    ENTRY(sort, order_move, both)       \
+    ENTRY(sort, order_values, both)     \
+    ENTRY(sort, order_short, both)      \
+    ENTRY(sort, top_select, both)       \
+    ENTRY(sort, sort_alone, processor)  \
+    ENTRY(sort, group_alone, processor) \
+    ENTRY(sort, count_alone, processor) \
+    ENTRY(sort, top_alone, processor)
 
 #define CONTRACT_order_count(CONSTANT, BUFFER, WORD) \
     CONSTANT(0, LANES)                               \

@@ -39,13 +39,21 @@ v, .VECTOR = 1, .hh = v, .h = v, .mask = v, .y = v, .count = 1, .piece = 1, .wid
 .VECTOR = 1, .xi = 1, .hh = v, .h = v, .mask = v, .y = v, .count = 1, .piece = 1, .width = 1|missing-braces
 ROWS
 
-listed=$(grep -hoE "ENTRY\(\w+, \w+, (both|opencl)\)" "$SOURCE_DIR"/shaders/contract/*.h |
-    sed -E 's/ENTRY\((\w+), (\w+), \w+\)/\1 \2/' | sort)
-written=$(cd "$SOURCE_DIR/shaders/opencl" && grep -oE "^(GROUP_)?KERNEL(_OF)?\(\w+" -- *.cl |
-    sed -E 's/\.cl:.*\(/ /' | sort -u)
-[ -n "$listed" ] && [ "$listed" = "$written" ] || {
-    echo "FAILED: the kernels that are listed (<) and those in shaders/opencl (>) should be the same"
-    diff <(echo "$listed") <(echo "$written")
+# What is listed for a folder of OpenCL C, and what is written there: source and entry.
+listed() {
+    grep -hoE "ENTRY\(\w+, \w+, ($1)\)" "$SOURCE_DIR"/shaders/contract/*.h | sed -E 's/ENTRY\((\w+), (\w+), .*/\1 \2/' | sort
+}
+written() {
+    (cd "$SOURCE_DIR/shaders/$1" && grep -oE "^(GROUP_)?KERNEL(_OF)?\(\w+" -- *.cl) | sed -E 's/\.cl:.*\(/ /' | sort -u
+}
+refuse() { # title, lines that should not be
+    [ -z "$2" ] && return
+    echo "FAILED: $1:"
+    echo "$2"
     failed=1
 }
+refuse "listed for both or opencl, and not in shaders/gpu" "$(comm -23 <(listed 'both|opencl') <(written gpu))"
+refuse "in shaders/gpu, and not listed" "$(comm -13 <(listed 'both|opencl') <(written gpu))"
+refuse "listed for processors, and not in shaders/processor" "$(comm -23 <(listed processor) <(written processor))"
+refuse "in shaders/processor, and not listed" "$(comm -13 <(listed 'both|processor') <(written processor))"
 exit $failed

@@ -40,7 +40,8 @@ static m3_host host_of(counters *c)
     return (m3_host){.size = sizeof(m3_host), .user = c, .log = log_line, .allocate = allocate, .release = release};
 }
 
-static const lower_traits processor = {.lanes = 1,
+static const lower_traits processor = {.kind = LOWER_PROCESSOR,
+                                       .lanes = 1,
                                        .vector = 16,
                                        .group = 16,
                                        .largest_group = 4096,
@@ -48,7 +49,8 @@ static const lower_traits processor = {.lanes = 1,
                                        .units = 2,
                                        .local_bytes = 2 << 20,
                                        .largest_binding = 1 << 30};
-static const lower_traits smallest = {.lanes = 1,
+static const lower_traits smallest = {.kind = LOWER_PROCESSOR,
+                                      .lanes = 1,
                                       .vector = 4,
                                       .group = 16,
                                       .largest_group = 64,
@@ -445,7 +447,7 @@ static void every_way_stays_within_the_device(void **state)
             assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, &err), M3_OK);
             assert_true(list.count > 0); /* lowering itself checks groups and counts */
             assert_true(list.scratch_bytes <= traits.largest_binding);
-            if (traits.lanes == 1) {
+            if (traits.kind == LOWER_PROCESSOR) {
                 const int32_t kept = constant(&list.dispatches[0], "KEPT");
                 assert_true((uint64_t)kept * sizeof(float) * (i % 2 != 0 ? 2 : 1) <= traits.local_bytes);
             }

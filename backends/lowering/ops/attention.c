@@ -57,7 +57,7 @@ static blocks blocks_of(const lower_traits *traits, const shape *s)
     enum { ALONE = 64 /* keys that a processor's item takes at once */ };
     blocks b = {
         .lanes = 1, .vector = traits->vector > SIDE ? traits->vector : SIDE, .queries = 1, .keys = ALONE, .tile = 1};
-    if (traits->lanes == 1) return b;
+    if (traits->kind == LOWER_PROCESSOR) return b;
     const uint32_t most = share_power(traits->largest_group);
     b.vector = 1;
     b.tile = s->queries > 1 ? SIDE : 1;
@@ -144,7 +144,7 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
     const shape s = shape_of(node);
     const uint64_t longer = s.queries > s.keys ? s.queries : s.keys;
     const uint64_t turns = (lower_parts(longer, OTHERS) + 1) * 3 * s.width; /* of loops, at most */
-    if (traits->simulated == 0 || turns <= share_turns(traits)) return M3_OK;
+    if (traits->kind != LOWER_SIMULATED_GPU || turns <= share_turns(traits)) return M3_OK;
     return M3_FAIL(
         why, M3_ERR_UNSUPPORTED, node->op->name,
         "%llu queries, %llu keys, heads of width %llu: more than this device, which is simulated, does in one "
@@ -157,7 +157,7 @@ static void lower(lower_list *l, const m3_node *node)
     const shape s = shape_of(node);
     const bool empty = s.queries == 0 && (s.keys == 0 || node->in_count != GRADIENT);
     if (s.rows * s.heads == 0 || empty) return;
-    if (l->traits->simulated > 0)
+    if (l->traits->kind == LOWER_SIMULATED_GPU)
         emit_alone(l, node, &s);
     else
         emit_shared(l, node, &s);

@@ -15,7 +15,7 @@ static uint64_t kind_of(const m3_node *node)
 static void lower(lower_list *l, const m3_node *node)
 {
     const uint64_t count = m3_tensor_count(node->out[0]);
-    const bool processor = l->traits->lanes == 1;
+    const bool processor = l->traits->kind == LOWER_PROCESSOR;
     const uint32_t vector = processor ? l->traits->vector : 1, part = processor ? 8 * vector : 1;
     if (count == 0) return;
     lower_dispatch *d =

@@ -117,7 +117,8 @@ uint32_t lower_matmul_ways(const lower_traits *traits, const m3_node *node, char
 static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
     enum { LOCAL = 16 * 1024, GROUP = 64 };
-    if (traits->local_bytes >= LOCAL && (traits->lanes == 1 || traits->largest_group >= GROUP)) return M3_OK;
+    if (traits->local_bytes >= LOCAL && (traits->kind == LOWER_PROCESSOR || traits->largest_group >= GROUP))
+        return M3_OK;
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                    "groups have %u items and %llu bytes; the kernels want %d and %d", traits->largest_group,
                    (unsigned long long)traits->local_bytes, GROUP, LOCAL);

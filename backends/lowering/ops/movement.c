@@ -61,7 +61,7 @@ static uint64_t element_bytes(const m3_tensor *x)
  * vectors, turn tiles in local memory, a group each. */
 static bool turns_strips(const lower_traits *traits)
 {
-    return traits->lanes == 1 && traits->vector > 1;
+    return traits->kind == LOWER_PROCESSOR && traits->vector > 1;
 }
 
 /* The axis before the last along which x is dense while it is not along the last: the two are a matrix to be turned.

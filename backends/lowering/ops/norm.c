@@ -73,7 +73,7 @@ static void emit_grad(lower_list *l, const m3_node *node)
 {
     const norm n = norm_of(node);
     const lower_traits *traits = l->traits;
-    const uint32_t lanes = traits->lanes > 1 ? traits->group : 1;
+    const uint32_t lanes = traits->kind != LOWER_PROCESSOR ? traits->group : 1;
     const uint64_t part = part_of(traits, &n, share_walks(traits, n.width, WALKS)), parts = lower_parts(n.rows, part);
     if (n.groups == 0) return;
     lower_view sums = {.memory = LOWER_NOTHING};

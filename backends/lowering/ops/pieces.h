@@ -13,11 +13,11 @@ static inline uint64_t lower_piece(const lower_traits *traits, uint64_t count, u
     enum { SHORTEST = 256, LONGEST = 8192, LINE_BYTES = 64, MOST_LINES = 63, GROUPS_OF_UNIT = 8 };
     const uint64_t word = 4 / element_bytes > traits->vector ? 4 / element_bytes : traits->vector;
     const uint64_t fair = lower_parts(count, (uint64_t)traits->units * GROUPS_OF_UNIT * traits->group);
-    if (traits->simulated > 0) {
+    if (traits->kind == LOWER_SIMULATED_GPU) {
         const uint64_t line = LINE_BYTES / element_bytes, lines = lower_parts(fair, line) | 1;
         return (lines < MOST_LINES ? lines : MOST_LINES) * line;
     }
-    if (traits->lanes > 1) return word;
+    if (traits->kind != LOWER_PROCESSOR) return word;
     const uint64_t piece = lower_parts(fair, word) * word;
     return piece < SHORTEST ? SHORTEST : piece > LONGEST ? LONGEST : piece;
 }

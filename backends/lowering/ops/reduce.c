@@ -26,7 +26,7 @@ static uint64_t least_of(uint64_t a, uint64_t b)
 static uint64_t pieces_of(const reduction *r, const lower_traits *traits)
 {
     uint64_t pieces = r->outer;
-    if (traits->lanes > 1)
+    if (traits->kind != LOWER_PROCESSOR)
         pieces = lower_parts(r->outer * r->inner, r->slices > 0 ? traits->group / r->slices : 1);
     else if (r->inner > 1)
         pieces = r->outer * lower_parts(r->inner, (uint64_t)r->strip * traits->vector);
@@ -47,12 +47,12 @@ static void choose_parts(reduction *r, const lower_traits *traits)
     enum { MANY = 4 };                  /* groups that keep a unit busy */
     enum { NEAR = 256 }; /* rows that a cache keeps until the next columns of a simulated group are summed */
     const uint64_t pieces = pieces_of(r, traits), wanted = MANY * (uint64_t)traits->units;
-    const uint64_t most =
-        traits->lanes > 1 ? r->length / (EACH * r->slices) : r->outer * r->length * r->inner / (LEAST * pieces);
+    const uint64_t most = traits->kind != LOWER_PROCESSOR ? r->length / (EACH * r->slices)
+                                                          : r->outer * r->length * r->inner / (LEAST * pieces);
     const uint64_t turns = share_turns(traits) - share_turns(traits) / 64; /* the rest: loops over blocks */
     const uint64_t near =
         lower_parts(r->length, turns) > NEAR ? lower_parts(r->length, turns) : NEAR; /* as few parts */
-    const uint64_t longest = traits->simulated > 0 && r->inner > 1 ? near : turns * r->slices;
+    const uint64_t longest = traits->kind == LOWER_SIMULATED_GPU && r->inner > 1 ? near : turns * r->slices;
     const uint64_t needed = lower_parts(r->length, longest);
     uint64_t parts = pieces < wanted ? least_of(most, lower_parts(wanted, pieces)) : 1;
     if (parts < needed) parts = needed;
@@ -63,7 +63,7 @@ static void choose_parts(reduction *r, const lower_traits *traits)
 static void dispatch(lower_list *l, const reduction *r, lower_view x, lower_view y)
 {
     const lower_traits *traits = l->traits;
-    const uint32_t lanes = traits->lanes > 1 ? traits->group : 1;
+    const uint32_t lanes = traits->kind != LOWER_PROCESSOR ? traits->group : 1;
     const uint64_t pieces = pieces_of(r, traits) * r->parts;
 #define REDUCTION                                                                                                      \
     .VECTOR = traits->vector, .KIND = r->kind, .STRIP = r->strip, .SLICES = r->slices, .LANES = lanes, .x = x, .y = y, \
@@ -89,7 +89,7 @@ static void lower(lower_list *l, const m3_node *node)
     r.kind = kind_of(node);
     for (uint32_t i = 0; i < axis; i++) r.outer *= x->dim[i];
     for (uint32_t i = axis + 1; i < x->rank; i++) r.inner *= x->dim[i];
-    if (l->traits->lanes > 1)
+    if (l->traits->kind != LOWER_PROCESSOR)
         r.slices = share_slices(l->traits, l->traits->group, r.length, r.inner);
     else
         r.strip = strip_of(l->traits, r.inner);

@@ -30,9 +30,11 @@ static rows_shape shape_of(const lower_list *l, const m3_tensor *x)
         s.size = s.size * s.unit / 4;
         s.unit = 4;
     }
-    s.alone = l->traits->lanes == 1 && s.size >= l->traits->vector;
-    s.vector = s.alone ? l->traits->vector : l->traits->lanes > 1 && s.unit == 4 && s.size % WIDE == 0 ? WIDE : 1;
-    s.part = l->traits->lanes == 1 ? PROCESSOR_PART : 4 / (uint32_t)s.unit * s.vector;
+    s.alone = l->traits->kind == LOWER_PROCESSOR && s.size >= l->traits->vector;
+    s.vector = s.alone                                                                   ? l->traits->vector
+               : l->traits->kind != LOWER_PROCESSOR && s.unit == 4 && s.size % WIDE == 0 ? WIDE
+                                                                                         : 1;
+    s.part = l->traits->kind == LOWER_PROCESSOR ? PROCESSOR_PART : 4 / (uint32_t)s.unit * s.vector;
     return s;
 }
 
@@ -90,7 +92,7 @@ static void emit_scatter_rows(lower_list *l, const m3_node *node)
 static m3_status supports_sum(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
     const uint64_t most = 2 * (uint64_t)share_turns(traits), count = m3_tensor_count(node->in[0]);
-    if (traits->simulated == 0 || count <= most) return M3_OK;
+    if (traits->kind != LOWER_SIMULATED_GPU || count <= most) return M3_OK;
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                    "it adds rows of %llu ids; this device, which is simulated, takes %llu: use a smaller batch",
                    (unsigned long long)count, (unsigned long long)most);
@@ -118,7 +120,7 @@ static void emit_scatter_add(lower_list *l, const m3_node *node)
         return;
     }
     const lower_view start = lower_scratch(l, (s.rows + 2) * word);
-    if (l->traits->lanes > 1) {
+    if (l->traits->kind != LOWER_PROCESSOR) {
         const lower_order order = lower_order_rows(l, ids, 1, count, KEYS_IDS, s.rows, skip);
         lower_dispatch *d = LOWER(l, starts, .key = order.key, .start = start, .rows = s.rows, .count = count);
         lower_items(d, s.rows + 1);
@@ -157,7 +159,7 @@ static void emit_group_rows(lower_list *l, const m3_node *node)
     if (s.rows == 0) return;
     lower_order order;
     const lower_view start = lower_scratch(l, bytes + sizeof(uint32_t));
-    if (l->traits->lanes > 1) {
+    if (l->traits->kind != LOWER_PROCESSOR) {
         order = lower_order_rows(l, ids, 1, s.rows, KEYS_IDS, limit, skip);
         emit_heads(l, order, start, groups, limit);
     } else {

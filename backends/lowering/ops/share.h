@@ -7,7 +7,7 @@
 /* Turns of loops that an item may make in all. */
 static inline uint32_t share_turns(const lower_traits *traits)
 {
-    return traits->simulated > 0 ? 65000 : UINT32_MAX;
+    return traits->kind == LOWER_SIMULATED_GPU ? 65000 : UINT32_MAX;
 }
 
 /* Items that share a row of so many elements: a processor's item takes it alone, and a group grows with the row. */
@@ -22,7 +22,7 @@ static inline uint32_t share_row(const lower_traits *traits, uint64_t length)
  * `walks` times over the row. */
 static inline uint32_t share_walks(const lower_traits *traits, uint64_t length, uint32_t walks)
 {
-    if (traits->simulated == 0) return share_row(traits, length);
+    if (traits->kind != LOWER_SIMULATED_GPU) return share_row(traits, length);
     uint32_t lanes = walks * length <= share_turns(traits) ? 1 : traits->simulated;
     while (walks * lower_parts(length, lanes) > share_turns(traits) && 2 * lanes <= traits->group) lanes *= 2;
     return lanes;
@@ -45,7 +45,7 @@ static inline void share_pieces(lower_dispatch *d, uint64_t pieces, uint64_t ele
 {
     enum { BIG = 4096 }; /* elements beside which the start of a group is nothing */
     const lower_traits *traits = d->list->traits;
-    const uint32_t group = traits->simulated > 0 ? traits->simulated : 1;
+    const uint32_t group = traits->kind == LOWER_SIMULATED_GPU ? traits->simulated : 1;
     const uint64_t groups = lower_parts(pieces, group);
     lower_rows(d, pieces, lanes);
     if (lanes == 1 && elements >= BIG / group && groups <= traits->largest_count[0])
@@ -64,7 +64,7 @@ static inline uint32_t share_power(uint64_t x)
  * on one column. Neighbours take neighbouring words, and each item has some to add. */
 static inline uint32_t share_slices(const lower_traits *traits, uint32_t lanes, uint64_t length, uint64_t width)
 {
-    if (traits->simulated > 0) return 1;
+    if (traits->kind == LOWER_SIMULATED_GPU) return 1;
     const uint32_t widest = traits->lanes < lanes ? traits->lanes : lanes;
     const uint32_t beside = share_power(2 * width - 1) < widest ? share_power(2 * width - 1) : widest;
     const uint32_t most = lanes / beside;

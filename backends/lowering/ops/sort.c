@@ -44,7 +44,7 @@ static void emit_sort(lower_list *l, const m3_node *node)
     const m3_tensor *x = node->in[0];
     const uint64_t rows = lower_row_count(x), length = lower_last(x), bytes = rows * length * sizeof(uint32_t);
     if (bytes == 0) return;
-    if (l->traits->lanes > 1) {
+    if (l->traits->kind != LOWER_PROCESSOR) {
         emit_first(l, node, keys_of(x->dtype), length);
         return;
     }
@@ -76,13 +76,13 @@ static bool selects(const lower_traits *traits, uint64_t rows, uint64_t length, 
     const uint32_t lanes = lower_blocks_of(traits, rows, length).lanes, digit = lower_digit_bits(lanes);
     const uint64_t walks = 3 + lower_parts(32, digit) + lower_parts(lower_bits(length - 1), digit);
     const uint64_t turns = walks * (lower_parts(length, lanes) + digit) + lanes + lower_parts(KEPT, lanes) * (KEPT + 1);
-    return traits->simulated == 0 || turns <= share_turns(traits);
+    return traits->kind != LOWER_SIMULATED_GPU || turns <= share_turns(traits);
 }
 
 static m3_status supports_top(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
     const uint64_t rows = lower_row_count(node->in[0]), length = lower_last(node->in[0]);
-    if (traits->lanes == 1 || selects(traits, rows, length, (uint64_t)node->attr[0].i[0])) return M3_OK;
+    if (traits->kind == LOWER_PROCESSOR || selects(traits, rows, length, (uint64_t)node->attr[0].i[0])) return M3_OK;
     return lower_order_check(traits, node, rows, length, why);
 }
 
@@ -91,7 +91,7 @@ static void emit_top(lower_list *l, const m3_node *node)
     const m3_tensor *x = node->in[0];
     const uint64_t rows = lower_row_count(x), length = lower_last(x), k = (uint64_t)node->attr[0].i[0];
     if (rows == 0 || k == 0) return;
-    if (l->traits->lanes > 1) {
+    if (l->traits->kind != LOWER_PROCESSOR) {
         if (selects(l->traits, rows, length, k))
             emit_select(l, node, rows, length, k);
         else

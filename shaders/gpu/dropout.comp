@@ -2,8 +2,8 @@
 /* dropout: y = factor x where uniform >= rate, else 0; the uniforms are random_uniform's of the same site. An
  * invocation takes `piece` neighbouring elements, whole blocks of four. */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
-#include "philox.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/philox.glsl"
 #include "shaders/contract/dropout.h"
 
 DECLARE_CONTRACT(ENTRY)

@@ -1,33 +1,9 @@
 /* reduce: sums or largest elements over the axis of x [outer, length, inner], in parts of the axis:
  *   y[o, p, i] = sum or largest of x[o, l, i] over l in [p part, (p + 1) part), l < length
  *   KIND: REDUCE_SUM_F32, REDUCE_MAX_F32 (NaN if one is NaN), REDUCE_SUM_I32 (which wraps), REDUCE_MAX_I32
- * LANES 1: an item takes a row (inner 1), or STRIP vectors of columns, which stay in registers.
- * LANES > 1: a group takes LANES / SLICES outputs, SLICES items each, whose results are joined in local memory.
+ * An item takes a row (inner 1), or STRIP vectors of columns, which stay in registers.
  * Long columns are added up in blocks, whose sums are then added, since one long sum loses digits. */
 
-enum { BLOCK = 128 };
-
-#if KIND == REDUCE_SUM_F32
-#define TYPE       float
-#define START      0.0f
-#define JOIN(a, b) ((a) + (b))
-#elif KIND == REDUCE_MAX_F32
-#define TYPE       float
-#define START      (-INFINITY)
-#define JOIN(a, b) select(b, a, ((a) >= (b)) | isnan(a))
-#elif KIND == REDUCE_SUM_I32
-#define TYPE       uint
-#define START      0u
-#define JOIN(a, b) ((a) + (b))
-#else
-#define TYPE       int
-#define START      INT_MIN
-#define JOIN(a, b) max(a, b)
-#endif
-
-#define TYPE_value TYPE
-
-#if LANES == 1
 #if VECTOR == 1
 typedef TYPE types;
 #else
@@ -54,10 +30,10 @@ inline TYPE join_of(types v)
 #endif
 }
 
-GROUP_KERNEL(reduce_rows)
+KERNEL(reduce_rows)
 {
     OPEN_BUFFERS(reduce_rows)
-    const uint at = ROW;
+    const uint at = ITEM;
     if (at >= outer * parts) return;
     const uint row = parts == 1 ? at : at / parts, first = (at - row * parts) * part, n = min(part, length - first);
     TYPE total = START;
@@ -132,10 +108,10 @@ inline void down_strip(global const TYPE *x, uint n, uint inner, global TYPE *y)
     for (int k = 0; k < STRIP; k++) STORE(total[k], y, k * VECTOR);
 }
 
-GROUP_KERNEL(reduce_columns)
+KERNEL(reduce_columns)
 {
     OPEN_BUFFERS(reduce_columns)
-    const uint strips = (inner + STRIP * VECTOR - 1) / (STRIP * VECTOR), at = ROW, unit = at / strips;
+    const uint strips = (inner + STRIP * VECTOR - 1) / (STRIP * VECTOR), at = ITEM, unit = at / strips;
     if (unit >= outer * parts) return;
     const uint first = unit % parts * part, n = min(part, length - first);
     uint i = at % strips * (STRIP * VECTOR);
@@ -148,50 +124,3 @@ GROUP_KERNEL(reduce_columns)
     for (; inner - i >= VECTOR; i += VECTOR) STORE(down_vector(x + i, n, inner), y, i);
     for (; i < inner; i++) y[i] = down(x + i, n, inner);
 }
-
-#else
-
-enum { COLUMNS = LANES / SLICES };
-
-/* Of output `column` of the group, slice `slice`; every item comes here. */
-inline void reduce(global const TYPE *x, global TYPE *y, uint outer, uint length, uint inner, uint parts, uint part,
-                   uint column, uint slice, local TYPE *between)
-{
-    const uint blocks = (outer * inner + COLUMNS - 1) / COLUMNS;
-    const uint p = GROUP / blocks, at = GROUP % blocks * COLUMNS + column, o = at / inner, i = at % inner;
-    const bool valid = p < parts && at < outer * inner;
-    local TYPE *mine = between + slice * COLUMNS + column;
-    TYPE total = START;
-    if (valid) {
-        const uint end = min((p + 1) * part, length);
-        x += o * length * inner + i;
-        for (uint l = p * part + slice; l < end;) {
-            TYPE sum = START;
-            for (uint k = 0; k < BLOCK && l < end; k++, l += SLICES) sum = JOIN(sum, x[l * inner]);
-            total = JOIN(total, sum);
-        }
-    }
-    *mine = total;
-    for (uint k = SLICES / 2; k > 0; k /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (slice < k) *mine = JOIN(*mine, mine[k * COLUMNS]);
-    }
-    if (valid && slice == 0) y[(o * parts + p) * inner + i] = *mine;
-}
-
-/* Neighbours take neighbouring words: of a row, or of a line of columns. */
-GROUP_KERNEL(reduce_rows)
-{
-    local TYPE between[LANES];
-    OPEN_BUFFERS(reduce_rows)
-    reduce(x, y, outer, length, inner, parts, part, LANE / SLICES, LANE % SLICES, between);
-}
-
-GROUP_KERNEL(reduce_columns)
-{
-    local TYPE between[LANES];
-    OPEN_BUFFERS(reduce_columns)
-    reduce(x, y, outer, length, inner, parts, part, LANE % COLUMNS, LANE / COLUMNS, between);
-}
-
-#endif

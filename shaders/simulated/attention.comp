@@ -1,5 +1,5 @@
 #version 450
-/* attention_alone: attention and its gradient (attention.comp) where a processor plays a GPU: a barrier costs more
+/* attention: attention and its gradient where a processor plays a GPU: a barrier costs more
  * there than a thousand sums, and a word from memory some fifty. So nothing is shared: an invocation takes QUERIES
  * queries of a unit, a row and a head, and walks over its keys, KEYS at a time, with all their scores in registers.
  *   attend_alone    y
@@ -9,8 +9,8 @@
  * What is masked or behind the end may be read where it lies, and is then left out. */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#include "common.glsl"
-#include "math.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/math.glsl"
 #include "shaders/contract/attention.h"
 
 DECLARE_CONTRACT(ENTRY)

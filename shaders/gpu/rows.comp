@@ -9,7 +9,7 @@
  * Elements are units of UNIT bytes: words, where a row has whole ones. An invocation does PART units: a word or, of
  * whole ones in a row, VECTOR words. */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
+#include "shaders/common/common.glsl"
 #include "shaders/contract/rows.h"
 
 #define STORED_unit   uint

@@ -9,7 +9,7 @@
  * Groups are numbered: column of tiles, row of tiles, part of the sum, product of the batch; the first runs fastest.
  * Parts are added in order, and finished, by sum_parts. Sums run k rising within a part. */
 
-#define ACT(flags) ((flags) >> EPILOGUE_ACT_SHIFT)
+#define ACT(flags) ((flags) >> EPILOGUE_ACT_SHIFT) /* the activation */
 
 /* exp cannot overflow to a quotient of infinities: 1 / (1 + inf) is 0, and silu's z / (1 + inf) is -0. */
 inline float activated(float z, uint act)

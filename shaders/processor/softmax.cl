@@ -2,30 +2,11 @@
  *   masked_softmax      y_j = e_j / sum of e,  e_j = exp(x_j - largest valid x) where mask_j, else 0
  *   cross_entropy       y = log sum of exp(x_j) - x_t;  0 where the target t is no class
  *   cross_entropy_grad  dx_j = dloss (softmax(x)_j - [j = t]);  0 where the target is no class
- * LANES 1: an item takes a row. LANES > 1: a group does; an item has the elements LANE, LANE + LANES, …
+ * An item takes a row, VECTOR elements at once.
  * A row is walked for its largest element, for the sum of exp, and for what is wanted. A NaN may be lost on the first
  * walk: exp makes it one again. The mask of a row has a byte for each element (STEP 1) or one for all (STEP 0). */
 
 #define LARGER(a, b) select(a, b, (b) > (a))
-
-/* Where a row's mask starts. */
-inline uint mask_start(uint row, uint8 dims, uint8 strides)
-{
-    uint dim[8], stride[8], at = 0;
-    vstore8(dims, 0, dim);
-    vstore8(strides, 0, stride);
-    for (int i = AXES - 1; i >= 0; i--) {
-        at += row % dim[i] * stride[i];
-        row /= dim[i];
-    }
-    return at;
-}
-
-#define MASK_START(row)                                                                                                \
-    mask_start(row, (uint8)(dim0, dim1, dim2, dim3, dim4, 1, 1, 1),                                                    \
-               (uint8)(stride0, stride1, stride2, stride3, stride4, 0, 0, 0))
-
-#if LANES == 1
 
 /* Up to VECTOR elements; -infinity, which adds nothing, behind the end. */
 inline real load_part(global const float *x, uint left)
@@ -62,10 +43,10 @@ inline mask_t valid_part(global const uchar *mask, uint left)
 #endif
 }
 
-GROUP_KERNEL(masked_softmax)
+KERNEL(masked_softmax)
 {
     OPEN_BUFFERS(masked_softmax)
-    const uint row = ROW;
+    const uint row = ITEM;
     if (row >= rows) return;
     mask += MASK_START(row);
     x += row * length;
@@ -104,10 +85,10 @@ inline float largest(global const float *x, uint length)
     return max_of(LARGER(most[0], most[1]));
 }
 
-GROUP_KERNEL(cross_entropy)
+KERNEL(cross_entropy)
 {
     OPEN_BUFFERS(cross_entropy)
-    const uint row = ROW;
+    const uint row = ITEM;
     if (row >= rows) return;
     const uint t = (uint)target[row]; /* a negative one is no class either */
     if (t >= length) {
@@ -121,10 +102,10 @@ GROUP_KERNEL(cross_entropy)
     y[row] = log(sum_of(sum)) - (x[t] - most);
 }
 
-GROUP_KERNEL(cross_entropy_grad)
+KERNEL(cross_entropy_grad)
 {
     OPEN_BUFFERS(cross_entropy_grad)
-    const uint row = ROW;
+    const uint row = ITEM;
     if (row >= rows) return;
     const uint t = (uint)target[row];
     x += row * length;
@@ -144,82 +125,3 @@ GROUP_KERNEL(cross_entropy_grad)
     for (uint j = 0; j < length; j += VECTOR) store_part(load_part(dx + j, length - j) * scale, dx + j, length - j);
     dx[t] = hit;
 }
-
-#else
-
-enum { TEAM = LANES < 8 ? LANES : 8 };
-
-/* Sum, or largest, over the items of the group, for each of them; `between` holds LANES + TEAM. */
-inline float over(float v, bool sums, local float *between)
-{
-    local float *team = between + LANES;
-    between[LANE] = v;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (LANE < TEAM) {
-        float of = between[LANE];
-        for (uint k = LANE + TEAM; k < LANES; k += TEAM) of = sums ? of + between[k] : fmax(of, between[k]);
-        team[LANE] = of;
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    float of = team[0];
-    for (uint k = 1; k < TEAM; k++) of = sums ? of + team[k] : fmax(of, team[k]);
-    return of;
-}
-
-GROUP_KERNEL(masked_softmax)
-{
-    local float between[LANES + TEAM];
-    OPEN_BUFFERS(masked_softmax)
-    const uint row = GROUP, end = row < rows ? length : 0;
-    mask += MASK_START(row);
-    x += row * length;
-    y += row * length;
-    float most = -INFINITY, sum = 0.0f;
-    for (uint j = LANE; j < end; j += LANES) most = fmax(most, mask[j * STEP] != 0 ? x[j] : -FLT_MAX);
-    most = over(most, false, between);
-    for (uint j = LANE; j < end; j += LANES) {
-        const float e = mask[j * STEP] != 0 ? exp(x[j] - most) : 0.0f;
-        sum += e;
-        y[j] = e;
-    }
-    /* The largest valid entry adds exp(0): with finite x only an empty row sums below 1. */
-    sum = over(sum, true, between);
-    const float scale = 1.0f / (sum < 1.0f ? 1.0f : sum);
-    for (uint j = LANE; j < end; j += LANES) y[j] *= scale;
-}
-
-/* The largest element, and the sum of exp(x - it). */
-inline float2 moments_of(global const float *x, uint length, local float *between)
-{
-    float most = -INFINITY, sum = 0.0f;
-    for (uint j = LANE; j < length; j += LANES) most = fmax(most, x[j]);
-    most = over(most, false, between);
-    for (uint j = LANE; j < length; j += LANES) sum += exp(x[j] - most);
-    return (float2)(most, over(sum, true, between));
-}
-
-GROUP_KERNEL(cross_entropy)
-{
-    local float between[LANES + TEAM];
-    OPEN_BUFFERS(cross_entropy)
-    const uint row = GROUP, t = row < rows ? (uint)target[row] : length; /* a negative one is no class either */
-    x += row * length;
-    const float2 m = moments_of(x, t < length ? length : 0, between);
-    if (LANE == 0 && row < rows) y[row] = t < length ? log(m.y) - (x[t] - m.x) : 0.0f;
-}
-
-GROUP_KERNEL(cross_entropy_grad)
-{
-    local float between[LANES + TEAM];
-    OPEN_BUFFERS(cross_entropy_grad)
-    const uint row = GROUP, end = row < rows ? length : 0, t = row < rows ? (uint)target[row] : length;
-    const bool counts = t < length;
-    x += row * length;
-    dx += row * length;
-    const float2 m = moments_of(x, counts ? length : 0, between);
-    const float slope = counts ? dloss[row] : 0.0f;
-    for (uint j = LANE; j < end; j += LANES)
-        dx[j] = counts ? (exp(x[j] - m.x) / m.y - (j == t ? 1.0f : 0.0f)) * slope : 0.0f;
-}
-
-#endif

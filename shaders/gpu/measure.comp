@@ -2,7 +2,7 @@
 /* measure: independent chains of fused multiply-adds, enough of them to keep any unit busy.
  *   8 chains of vec4, `rounds` steps each: 8 * 4 * 2 * rounds operations an invocation */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
+#include "shaders/common/common.glsl"
 #include "shaders/contract/measure.h"
 
 DECLARE_CONTRACT(ENTRY)

@@ -15,7 +15,7 @@
  *                + keys of earlier tiles + keys of earlier parts of the tile + keys of earlier invocations of the part
  * (For processors, whose items sort alone, see the OpenCL kernels of this name.) */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
+#include "shaders/common/common.glsl"
 #include "shaders/contract/sort.h"
 
 DECLARE_CONTRACT(ENTRY)

@@ -8,7 +8,7 @@
  *   join  y [rows, width] = x0, x1, … side by side: x0 from column `first` to e0, x1 from there to e1, …
  *   iota  y[i] = i / inner mod extent */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
+#include "shaders/common/common.glsl"
 #include "shaders/contract/movement.h"
 
 #define STORED_element uint

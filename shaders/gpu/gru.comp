@@ -6,8 +6,8 @@
  *   dxi = [da_r, da_z, da_n],  dhh = [da_r, da_z, da_n r],  dh = dy z; where the mask is false 0, 0, dy
  *   xi, hh [rows, 3 width], h [rows, width], mask [rows] */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
-#include "math.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/math.glsl"
 #include "shaders/contract/gru.h"
 
 DECLARE_CONTRACT(ENTRY)

@@ -8,8 +8,8 @@
  *   moves bit k: operand k goes on along the last axis
  * Everything is read and written as bits; signs, comparisons and choices work on them: a device may flush denormals. */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
-#include "math.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/math.glsl"
 #include "shaders/contract/elementwise.h"
 
 #define STORED_first uint

@@ -6,7 +6,7 @@
  * of the gradient keeps its COLUMNS. LANES 1: an invocation takes them alone.
  * sums [groups, parts, 2, width] are those of dgamma and dbeta over the rows of each part. */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
+#include "shaders/common/common.glsl"
 #include "shaders/contract/norm.h"
 
 DECLARE_CONTRACT(ENTRY)

@@ -4,9 +4,9 @@
  *   DRAW_UNIFORM  (bits >> 8) 2^-24
  *   DRAW_NORMAL   of each pair (u, v) of uniforms: sqrt(-2 log(1 - u)) times cos(2 pi v), then sin(2 pi v) */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
-#include "math.glsl"
-#include "philox.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/math.glsl"
+#include "shaders/common/philox.glsl"
 #include "shaders/contract/draws.h"
 
 DECLARE_CONTRACT(ENTRY)

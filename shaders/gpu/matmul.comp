@@ -12,8 +12,8 @@
  * Parts are added in order, and finished, by sum_parts. Sums run k rising within a part. */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#include "common.glsl"
-#include "math.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/math.glsl"
 #include "shaders/contract/matmul.h"
 
 DECLARE_CONTRACT(ENTRY)

@@ -7,7 +7,7 @@
  * Table: a line of numbers for each tensor that is not empty: its first chunk in this dispatch, its elements, its first
  * chunk in the node, then where it lies in each buffer, in elements. */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
+#include "shaders/common/common.glsl"
 #include "shaders/contract/optim.h"
 
 DECLARE_CONTRACT(ENTRY)

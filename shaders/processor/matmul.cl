@@ -12,7 +12,7 @@
  * A sum may be cut into parts, one an item, which sum_parts_processor adds in order and finishes.
  * Sums run k rising within a piece, pieces in order, parts in order. */
 
-#define ACT(flags) ((flags) >> EPILOGUE_ACT_SHIFT)
+#define ACT(flags) ((flags) >> EPILOGUE_ACT_SHIFT) /* the activation */
 
 /* exp cannot overflow to a quotient of infinities: 1 / (1 + inf) is 0, and silu's z / (1 + inf) is -0. */
 inline real long_act(real z, uint act)

@@ -5,8 +5,8 @@
  * A group takes LANES / SLICES outputs, SLICES invocations each, whose results are joined in shared memory.
  * Long columns are added up in blocks, whose sums are then added, since one long sum loses digits. */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
-#include "math.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/math.glsl"
 #include "shaders/contract/reduce.h"
 
 #define STORED_value uint

@@ -7,8 +7,8 @@
  * A row is walked for its largest element, for the sum of exp, and for what is wanted. A NaN may be lost on the first
  * walk: exp makes it one again. The mask of a row has a byte for each element (STEP 1) or one for all (STEP 0). */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
-#include "math.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/math.glsl"
 #include "shaders/contract/softmax.h"
 
 DECLARE_CONTRACT(ENTRY)

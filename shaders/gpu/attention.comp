@@ -17,8 +17,8 @@
  *   dk, dv   tile t: keys t / (COLUMNS / 4) 4 ..,       columns as before
  * An invocation adds only to what it wrote itself, so sums have a fixed order. */
 #extension GL_GOOGLE_include_directive : require
-#include "common.glsl"
-#include "math.glsl"
+#include "shaders/common/common.glsl"
+#include "shaders/common/math.glsl"
 #include "shaders/contract/attention.h"
 
 DECLARE_CONTRACT(ENTRY)
