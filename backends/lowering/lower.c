@@ -1,4 +1,4 @@
-/* lower: the list of dispatches, which keeps its first error, and the walk over a program. */
+/* lower: the list of dispatches, which keeps its first error, and the pass over a program. */
 #include "backends/lowering/lower.h"
 
 #include <string.h>
@@ -87,10 +87,10 @@ void lower_list_fini(lower_list *l)
 }
 
 /* Room for one more entry of `size` bytes. */
-static void *grow(lower_list *l, void *block, uint64_t used, uint64_t *room, uint64_t wanted)
+static void *grow(lower_list *l, void *block, uint64_t used, uint64_t *capacity, uint64_t wanted)
 {
-    if (wanted <= *room) return block;
-    uint64_t more = *room * 2 > wanted ? *room * 2 : wanted;
+    if (wanted <= *capacity) return block;
+    uint64_t more = *capacity * 2 > wanted ? *capacity * 2 : wanted;
     void *moved = l->host->allocate(l->host->user, (size_t)more, 1);
     if (moved == NULL) {
         lower_fail_memory(l, more);
@@ -98,19 +98,19 @@ static void *grow(lower_list *l, void *block, uint64_t used, uint64_t *room, uin
     }
     if (used > 0) memcpy(moved, block, (size_t)used);
     l->host->release(l->host->user, block);
-    *room = more;
+    *capacity = more;
     return moved;
 }
 
 lower_dispatch *lower_begin(lower_list *l, const char *source, const char *entry)
 {
     lower_dispatch *d = &l->spare;
-    uint64_t room = (uint64_t)l->capacity * sizeof *d, used = (uint64_t)l->count * sizeof *d;
+    uint64_t capacity = (uint64_t)l->capacity * sizeof *d, used = (uint64_t)l->count * sizeof *d;
     if (!failed(l)) {
-        lower_dispatch *all = grow(l, l->dispatches, used, &room, used + (l->capacity == 0 ? 64 : 1) * sizeof *d);
+        lower_dispatch *all = grow(l, l->dispatches, used, &capacity, used + (l->capacity == 0 ? 64 : 1) * sizeof *d);
         if (all != NULL) {
             l->dispatches = all;
-            l->capacity = (uint32_t)(room / sizeof *d);
+            l->capacity = (uint32_t)(capacity / sizeof *d);
             d = &all[l->count++];
         }
     }
@@ -118,10 +118,10 @@ lower_dispatch *lower_begin(lower_list *l, const char *source, const char *entry
     return d;
 }
 
-static void too_many(lower_dispatch *d, const char *what, uint32_t most)
+static void too_many(lower_dispatch *d, const char *what, uint32_t max)
 {
     if (failed(d->list)) return;
-    (void)M3_FAIL(&d->list->error, M3_ERR_INTERNAL, d->entry, "a dispatch of it has more than %u %s", most, what);
+    (void)M3_FAIL(&d->list->error, M3_ERR_INTERNAL, d->entry, "a dispatch of it has more than %u %s", max, what);
 }
 
 void lower_constant(lower_dispatch *d, const char *name, uint64_t value)
@@ -214,8 +214,8 @@ void lower_groups(lower_dispatch *d, uint64_t x, uint64_t y, uint64_t z, uint32_
 /* Groups in one line, folded where the device's x axis is too short. */
 static void line(lower_dispatch *d, uint64_t groups, uint32_t group)
 {
-    const uint64_t most = d->list->traits->largest_count[0];
-    const uint64_t y = lower_parts(groups, most);
+    const uint64_t max = d->list->traits->largest_count[0];
+    const uint64_t y = lower_parts(groups, max);
     lower_groups(d, y > 1 ? lower_parts(groups, y) : groups, y > 1 ? y : 1, 1, group, 1, 1);
 }
 
@@ -256,7 +256,7 @@ lower_view lower_table(lower_list *l, const void *data, uint64_t bytes)
     lower_view view = {.memory = LOWER_TABLE, .offset = l->table_bytes, .bytes = bytes};
     const uint64_t end = l->table_bytes + aligned(l, bytes);
     if (failed(l)) return view;
-    unsigned char *table = grow(l, l->table, l->table_bytes, &l->table_room, end);
+    unsigned char *table = grow(l, l->table, l->table_bytes, &l->table_capacity, end);
     if (table == NULL) return view;
     memcpy(table + l->table_bytes, data, (size_t)bytes);
     l->table = table;

@@ -44,7 +44,7 @@ typedef enum lower_kind {
                                after 65535 iterations in all */
 } lower_kind;
 
-/* What lowering asks of a device. */
+/* What lowering knows of a device. */
 typedef struct lower_traits {
     lower_kind kind;
     uint32_t lanes;             /* items of one group that work on a row together, a power of two; 1 of a processor */
@@ -57,7 +57,7 @@ typedef struct lower_traits {
     uint64_t local_bytes;       /* memory that a group shares */
     uint64_t largest_binding;   /* bytes of a buffer that a kernel sees */
     const lower_tuning *tuning; /* measured choices, or NULL */
-    const char *way;            /* for products that can be computed so, whatever was measured; or NULL */
+    const char *variant;        /* of products that can be computed by it, whatever was measured; or NULL */
     bool clblast; /* the backend runs the entry gemm by a call of that library; geometry means nothing there */
     lower_custom_limits custom;
 } lower_traits;
@@ -105,9 +105,9 @@ struct lower_list {
     lower_dispatch *dispatches;
     uint32_t count, capacity;
     uint64_t scratch_at;    /* of this node */
-    uint64_t scratch_bytes; /* most of any node */
+    uint64_t scratch_bytes; /* the largest of any node */
     unsigned char *table;   /* bytes of all tables */
-    uint64_t table_bytes, table_room;
+    uint64_t table_bytes, table_capacity;
     m3_error error;       /* the first one; code M3_OK while all is well */
     lower_dispatch spare; /* what lower_begin gives after an error */
 };

@@ -1,4 +1,4 @@
-/* matmul_plan: which way a product is computed, what all ways share, and the call of CLBlast. */
+/* matmul_plan: which variant of a product is chosen, what all variants have alike, and the call of CLBlast. */
 #include "backends/lowering/matmul_plan.h"
 
 #include <stdio.h>
@@ -17,10 +17,10 @@ uint32_t lower_product_flags(const lower_product *p)
 
 /* Parts of a sum. */
 
-uint64_t lower_most_parts(const lower_traits *traits, const lower_product *p)
+uint64_t lower_max_parts(const lower_traits *traits, const lower_product *p)
 {
     const uint64_t bytes = products(p) * p->m * p->n * sizeof(float);
-    return lower_larger(1, lower_smaller(traits->largest_binding, INT32_MAX) / bytes);
+    return lower_max(1, lower_min(traits->largest_binding, INT32_MAX) / bytes);
 }
 
 lower_view lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts)
@@ -77,37 +77,38 @@ static unsigned long long rounded(uint64_t x)
     return (unsigned long long)power;
 }
 
-uint32_t lower_product_ways(const lower_traits *traits, const lower_product *p, char *class_text, const char **names)
+uint32_t lower_product_variants(const lower_traits *traits, const lower_product *p, char *class_text,
+                                const char **names)
 {
     (void)snprintf(class_text, LOWER_CLASS_BYTES, "product.%c%c.m%llu.n%llu.k%llu.b%llu", p->transpose_a ? 't' : 'n',
                    p->transpose_b ? 't' : 'n', rounded(p->m), rounded(p->n), rounded(p->k), rounded(products(p)));
-    uint32_t count =
-        traits->kind == LOWER_PROCESSOR ? lower_processor_ways(traits, p, names) : lower_tiles_ways(traits, p, names);
+    uint32_t count = traits->kind == LOWER_PROCESSOR ? lower_processor_variants(traits, p, names)
+                                                     : lower_tiles_variants(traits, p, names);
     if (clblast_takes(traits, p)) names[count++] = "clblast";
     return count;
 }
 
-const char *lower_way_named(const char *name)
+const char *lower_variant_named(const char *name)
 {
-    const char *way = lower_processor_way(name);
-    if (way == NULL) way = lower_tiles_way(name);
-    return way == NULL && strcmp(name, "clblast") == 0 ? "clblast" : way;
+    const char *variant = lower_processor_variant(name);
+    if (variant == NULL) variant = lower_tiles_variant(name);
+    return variant == NULL && strcmp(name, "clblast") == 0 ? "clblast" : variant;
 }
 
 void lower_product_emit(lower_list *l, const lower_product *p)
 {
     char class_text[LOWER_CLASS_BYTES];
-    const char *names[LOWER_MAX_WAYS];
+    const char *names[LOWER_MAX_VARIANTS];
     if (products(p) * p->m * p->n == 0) return;
-    const uint32_t count = lower_product_ways(l->traits, p, class_text, names);
-    const char *tuned = lower_tuned(l->traits->tuning, class_text), *way = names[0];
-    if (l->traits->way != NULL) tuned = l->traits->way;
+    const uint32_t count = lower_product_variants(l->traits, p, class_text, names);
+    const char *tuned = lower_tuned(l->traits->tuning, class_text), *variant = names[0];
+    if (l->traits->variant != NULL) tuned = l->traits->variant;
     for (uint32_t i = 0; i < count && tuned != NULL; i++)
-        if (strcmp(names[i], tuned) == 0) way = names[i];
-    if (strcmp(way, "clblast") == 0)
+        if (strcmp(names[i], tuned) == 0) variant = names[i];
+    if (strcmp(variant, "clblast") == 0)
         clblast_lower(l, p);
     else if (l->traits->kind == LOWER_PROCESSOR)
-        lower_processor_emit(l, p, way);
+        lower_processor_emit(l, p, variant);
     else
-        lower_tiles_emit(l, p, way);
+        lower_tiles_emit(l, p, variant);
 }

@@ -1,7 +1,7 @@
-/* matmul_plan: a product of matrices as the kernels see it, and the choice of a way to compute it on a device.
+/* matmul_plan: a product of matrices as the kernels see it, and the choice of the variant that computes it on a device.
  *   y = gate(act(a b + bias + residual)) for each of outer * inner products; linear and matmul are both of this form.
  *
- * Ways have names, which tuning.h measures:
+ * Variants have names, which tuning.h measures:
  *   rowsN      a processor's: tiles whose sums lie in registers, N rows high (matmul_processor.c)
  *   tileMxN…   of devices with groups: tiles in local memory (matmul_tiles.c)
  *   clblast    a call of that library, where a device has it */
@@ -21,29 +21,30 @@ typedef struct lower_product {
     uint32_t act; /* m3_activation */
 } lower_product;
 
-/* Dispatches that compute it, in the way that the device's tuning names, else in the default one; none where y has no
- * elements. y_first is 0 where there is a bias, residual or gate. */
+/* Dispatches that compute it, by the variant that the device's tuning names, else by the default one; none where y has
+ * no elements. y_first is 0 where there is a bias, residual or gate. */
 void lower_product_emit(lower_list *l, const lower_product *p);
 
-/* The ways, the default one first, and the class of products that are measured together: see lower_op. */
-uint32_t lower_product_ways(const lower_traits *traits, const lower_product *p, char *class_text, const char **names);
+/* The variants, the default one first, and the class of products that are measured together: see variants.h. */
+uint32_t lower_product_variants(const lower_traits *traits, const lower_product *p, char *class_text,
+                                const char **names);
 
-/* Shared by the ways. */
+/* Shared by the variants. */
 
-static inline uint64_t lower_smaller(uint64_t a, uint64_t b)
+static inline uint64_t lower_min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static inline uint64_t lower_larger(uint64_t a, uint64_t b)
+static inline uint64_t lower_max(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
 
 /* The flags of what follows on the sum. */
 uint32_t lower_product_flags(const lower_product *p);
-/* What the kernels of all ways are given: factors and y, where they lie, and what follows on the sum. Where the sum is
- * cut into parts, `part` is written instead of y, and nothing follows. */
+/* What the kernels of all variants are given: factors and y, where they lie, and what follows on the sum. Where the sum
+ * is cut into parts, `part` is written instead of y, and nothing follows. */
 #define LOWER_PRODUCT(l, p, part, parts, more_flags)                                                                   \
     .a = lower_tensor(l, (p)->a), .b = lower_tensor(l, (p)->b),                                                        \
     .bias = lower_tensor(l, (parts) > 1 ? NULL : (p)->bias),                                                           \
@@ -53,17 +54,17 @@ uint32_t lower_product_flags(const lower_product *p);
     .batches = (p)->outer * (p)->inner, .inner = (p)->inner, .a_outer = (p)->a_outer, .a_inner = (p)->a_inner,         \
     .b_outer = (p)->b_outer, .b_inner = (p)->b_inner, .a_first = (p)->a_first, .b_first = (p)->b_first,                \
     .y_first = (parts) > 1 ? 0 : (p)->y_first
-/* Memory for parts, and y from them. At most lower_most_parts fit what a kernel sees and counts. */
+/* Memory for parts, and y from them. At most lower_max_parts fit what a kernel sees and counts. */
 lower_view lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts);
 void lower_product_sum(lower_list *l, const lower_product *p, lower_view part, uint64_t parts);
-uint64_t lower_most_parts(const lower_traits *traits, const lower_product *p);
+uint64_t lower_max_parts(const lower_traits *traits, const lower_product *p);
 
 /* The kinds. Their names are listed from the one that is the default for the product on; ended by NULL. */
-const char *lower_processor_way(const char *name); /* that name, static, or NULL when it is none of them */
-const char *lower_tiles_way(const char *name);
-void lower_processor_emit(lower_list *l, const lower_product *p, const char *way);
-uint32_t lower_processor_ways(const lower_traits *traits, const lower_product *p, const char **names);
-void lower_tiles_emit(lower_list *l, const lower_product *p, const char *way);
-uint32_t lower_tiles_ways(const lower_traits *traits, const lower_product *p, const char **names);
+const char *lower_processor_variant(const char *name); /* that name, static, or NULL when it is none of them */
+const char *lower_tiles_variant(const char *name);
+void lower_processor_emit(lower_list *l, const lower_product *p, const char *variant);
+uint32_t lower_processor_variants(const lower_traits *traits, const lower_product *p, const char **names);
+void lower_tiles_emit(lower_list *l, const lower_product *p, const char *variant);
+uint32_t lower_tiles_variants(const lower_traits *traits, const lower_product *p, const char **names);
 
 #endif

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "backends/lowering/matmul_plan.h"
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
 typedef struct tile {
     const char *name;
@@ -40,12 +40,12 @@ static uint64_t tiles_in(const lower_product *p, const tile *t)
     return lower_parts(p->m, t->rows) * lower_parts(p->n, t->columns) * p->outer * p->inner;
 }
 
-/* Parts that a sum must be cut into where an item's turns are counted: those that copy, and those that add. */
-static uint64_t least_parts(const lower_traits *traits, const lower_product *p, const tile *t)
+/* Parts that a sum must be cut into where an item's iterations are counted: those that copy, and those that add. */
+static uint64_t min_parts(const lower_traits *traits, const lower_product *p, const tile *t)
 {
     const uint32_t items = items_of(t);
     const uint64_t copies = lower_parts(t->rows * t->steps, items) + lower_parts(t->columns * t->steps, items);
-    return lower_larger(1, lower_parts(p->k, share_turns(traits) / (copies + t->steps + 4) * t->steps));
+    return lower_max(1, lower_parts(p->k, lower_max_iterations(traits) / (copies + t->steps + 4) * t->steps));
 }
 
 /* Worth the seconds that a processor needs to compile a kernel of 256 sums. */
@@ -60,14 +60,13 @@ static bool fits(const lower_traits *traits, const lower_product *p, const tile 
     const uint64_t floats = (uint64_t)t->steps * (t->rows + 1 + t->columns + 4);
     return items_of(t) <= traits->largest_group && floats * sizeof(float) <= traits->local_bytes &&
            (t->item_rows * t->item_columns <= 64 || (traits->kind == LOWER_SIMULATED_GPU && is_large(p))) &&
-           least_parts(traits, p, t) <= lower_most_parts(traits, p);
+           min_parts(traits, p, t) <= lower_max_parts(traits, p);
 }
 
 static uint64_t parts_of(const lower_traits *traits, const lower_product *p, const tile *t)
 {
     const uint64_t wanted = lower_parts((uint64_t)GROUPS_OF_UNIT * traits->units, tiles_in(p, t));
-    return lower_larger(least_parts(traits, p, t),
-                        lower_smaller(lower_smaller(wanted, p->k / DEEP), lower_most_parts(traits, p)));
+    return lower_max(min_parts(traits, p, t), lower_min(lower_min(wanted, p->k / DEEP), lower_max_parts(traits, p)));
 }
 
 /* Time of a product in a made-up unit: rounds of groups, each as long as its tile is large, or as the copies from
@@ -82,22 +81,22 @@ static uint64_t cost(const lower_traits *traits, const lower_product *p, const t
     return rounds * steps * (sums + copies + reads);
 }
 
-const char *lower_tiles_way(const char *name)
+const char *lower_tiles_variant(const char *name)
 {
     for (uint32_t i = 0; i < TILES; i++)
         if (strcmp(tiles[i].name, name) == 0) return tiles[i].name;
     return NULL;
 }
 
-uint32_t lower_tiles_ways(const lower_traits *traits, const lower_product *p, const char **names)
+uint32_t lower_tiles_variants(const lower_traits *traits, const lower_product *p, const char **names)
 {
     uint32_t count = 0, best = 0;
-    uint64_t least = UINT64_MAX;
+    uint64_t min = UINT64_MAX;
     for (uint32_t i = 0; i < TILES; i++) {
         if (!fits(traits, p, &tiles[i])) continue;
         const uint64_t this = cost(traits, p, &tiles[i]);
-        if (this < least) best = count;
-        least = lower_smaller(least, this);
+        if (this < min) best = count;
+        min = lower_min(min, this);
         names[count++] = tiles[i].name;
     }
     if (count > 0) {

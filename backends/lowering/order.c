@@ -2,27 +2,27 @@
  * key behind those that belong before it; a pass needs one launch where a row is a single block, else two. */
 #include "backends/lowering/order.h"
 
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
-enum { MOST_LANES = 256, LANE_BYTES = 36 }; /* local memory of order_move */
-enum { MOST_BLOCKS = 64 };                  /* every block reads the counts of all others */
+enum { MAX_LANES = 256, LANE_BYTES = 36 }; /* local memory of order_move */
+enum { MAX_BLOCKS = 64 };                  /* every block reads the counts of all others */
 
-/* Tiles of a block that order_move may walk where turns are counted; as many turns again are left for the counts of
- * all blocks. */
-static uint64_t most_tiles(const lower_traits *traits, uint32_t lanes)
+/* Tiles of a block that order_move may pass over where iterations are counted; as many iterations again are left for
+ * the counts of all blocks. */
+static uint64_t max_tiles(const lower_traits *traits, uint32_t lanes)
 {
     const uint32_t parts = lanes < ORDER_PARTS ? lanes : ORDER_PARTS;
-    return share_turns(traits) / 2 / (lanes / parts + 2 * parts + 2);
+    return lower_max_iterations(traits) / 2 / (lanes / parts + 2 * parts + 2);
 }
 
 lower_blocks lower_blocks_of(const lower_traits *traits, uint64_t rows, uint64_t length)
 {
-    lower_blocks b = {.lanes = MOST_LANES};
+    lower_blocks b = {.lanes = MAX_LANES};
     while (b.lanes > traits->largest_group || b.lanes * LANE_BYTES > traits->local_bytes) b.lanes /= 2;
-    const uint64_t tiles = lower_parts(length, b.lanes), most = rows >= MOST_BLOCKS ? 1 : MOST_BLOCKS / rows;
-    b.length = lower_parts(tiles, most) * b.lanes;
-    if (traits->kind == LOWER_SIMULATED_GPU && b.length > most_tiles(traits, b.lanes) * b.lanes)
-        b.length = most_tiles(traits, b.lanes) * b.lanes;
+    const uint64_t tiles = lower_parts(length, b.lanes), max = rows >= MAX_BLOCKS ? 1 : MAX_BLOCKS / rows;
+    b.length = lower_parts(tiles, max) * b.lanes;
+    if (traits->kind == LOWER_SIMULATED_GPU && b.length > max_tiles(traits, b.lanes) * b.lanes)
+        b.length = max_tiles(traits, b.lanes) * b.lanes;
     b.count = lower_parts(length, b.length);
     return b;
 }
@@ -32,7 +32,7 @@ m3_status lower_order_check(const lower_traits *traits, const m3_node *node, uin
 {
     if (traits->kind != LOWER_SIMULATED_GPU || traits->kind == LOWER_PROCESSOR || rows == 0) return M3_OK;
     const lower_blocks b = lower_blocks_of(traits, rows, length);
-    const uint64_t blocks = share_turns(traits) / 2 - MOST_LANES;
+    const uint64_t blocks = lower_max_iterations(traits) / 2 - MAX_LANES;
     if (b.count <= blocks) return M3_OK;
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                    "its rows have %llu elements; this device, which is simulated, takes %llu",
@@ -44,10 +44,10 @@ uint32_t lower_digit_bits(uint32_t lanes)
     return lower_bits(lanes - 1);
 }
 
-uint32_t lower_bits(uint64_t most)
+uint32_t lower_bits(uint64_t max)
 {
     uint32_t bits = 0;
-    for (; most != 0; most >>= 1) bits++;
+    for (; max != 0; max >>= 1) bits++;
     return bits;
 }
 

@@ -9,7 +9,7 @@ typedef struct lower_order {
     lower_view key, place; /* u32 [rows, length] */
 } lower_order;
 
-/* Blocks into which a row is cut so that groups share the work; whole tiles of `lanes`. */
+/* Blocks into which a row is cut so that groups split the work; whole tiles of `lanes`. */
 typedef struct lower_blocks {
     uint64_t count, length; /* of a row; elements of a block */
     uint32_t lanes;
@@ -24,8 +24,8 @@ m3_status lower_order_check(const lower_traits *traits, const m3_node *node, uin
 /* Digits of a group, as the shaders want them: its lanes, a power of two. */
 uint32_t lower_digit_bits(uint32_t lanes);
 
-/* Bits that hold 0 to `most`. */
-uint32_t lower_bits(uint64_t most);
+/* Bits that hold 0 to `max`. */
+uint32_t lower_bits(uint64_t max);
 
 /* Rising keys of each row of x, equal ones as they stood, with the places where they were; in scratch. rows * length
  * is not 0. keys: KEYS_U32 … */

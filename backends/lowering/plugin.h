@@ -12,7 +12,7 @@
         M3_DESCRIBE_TEXT("refuse", "", "ops that the device says no to, joined by +"),                                 \
         M3_DESCRIBE_INT("fail_after", 0, 0x1p63, "", "the device is lost after so many submits")
 
-/* Option variant: how products are computed (tuning.h), NULL when it was not given. */
+/* Option variant: how products are computed (variants.h), NULL when it was not given. */
 m3_status lower_read_variant(m3_span options, const char **variant, m3_error *err);
 /* Option refuse: a copy that the host's release frees, or NULL. */
 m3_status lower_read_refused(const m3_host *host, m3_span options, char **refused, m3_error *err);

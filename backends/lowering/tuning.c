@@ -1,4 +1,4 @@
-/* tuning: the table of measured ways, its file, and the measurement of a program's nodes. */
+/* tuning: the table of measured variants, and its file. */
 #include "backends/lowering/tuning.h"
 
 #include <errno.h>
@@ -10,12 +10,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { KEY_BYTES = 384, WAY_BYTES = 32, LINE_BYTES = 512, PATH_BYTES = 4096 };
+enum { KEY_BYTES = 384, VARIANT_BYTES = 32, LINE_BYTES = 512, PATH_BYTES = 4096 };
 
 static const char version[] = "m3bsr tuning 1";
 
 typedef struct entry {
-    char class_text[LOWER_CLASS_BYTES], way[WAY_BYTES];
+    char class_text[LOWER_CLASS_BYTES], variant[VARIANT_BYTES];
     double microseconds;
 } entry;
 
@@ -59,7 +59,7 @@ static entry *find(const lower_tuning *t, const char *class_text)
 const char *lower_tuned(const lower_tuning *t, const char *class_text)
 {
     const entry *e = find(t, class_text);
-    return e != NULL ? e->way : NULL;
+    return e != NULL ? e->variant : NULL;
 }
 
 uint32_t lower_tuning_count(const lower_tuning *t)
@@ -89,27 +89,28 @@ static m3_status grow(lower_tuning *t, m3_error *err)
     return M3_OK;
 }
 
-static m3_status enter(lower_tuning *t, const char *class_text, const char *way, double microseconds, m3_error *err)
+static m3_status enter(lower_tuning *t, const char *class_text, const char *variant, double microseconds, m3_error *err)
 {
     m3_status st;
     entry *e = find(t, class_text);
-    if (strlen(class_text) >= LOWER_CLASS_BYTES || strlen(way) >= WAY_BYTES)
-        return M3_FAIL(err, M3_ERR_RANGE, "tuning", "'%s %s' is longer than %d and %d letters", class_text, way,
-                       LOWER_CLASS_BYTES - 1, WAY_BYTES - 1);
+    if (strlen(class_text) >= LOWER_CLASS_BYTES || strlen(variant) >= VARIANT_BYTES)
+        return M3_FAIL(err, M3_ERR_RANGE, "tuning", "'%s %s' is longer than %d and %d letters", class_text, variant,
+                       LOWER_CLASS_BYTES - 1, VARIANT_BYTES - 1);
     if (e == NULL) {
         if (t->count == t->capacity && (st = grow(t, err)) != M3_OK) return st;
         e = &t->entries[t->count++];
         (void)snprintf(e->class_text, sizeof e->class_text, "%s", class_text);
     }
-    (void)snprintf(e->way, sizeof e->way, "%s", way);
+    (void)snprintf(e->variant, sizeof e->variant, "%s", variant);
     e->microseconds = microseconds;
     return M3_OK;
 }
 
-m3_status lower_tuning_put(lower_tuning *t, const char *class_text, const char *way, double microseconds, m3_error *err)
+m3_status lower_tuning_put(lower_tuning *t, const char *class_text, const char *variant, double microseconds,
+                           m3_error *err)
 {
     const uint32_t count = t->count;
-    const m3_status st = enter(t, class_text, way, microseconds, err);
+    const m3_status st = enter(t, class_text, variant, microseconds, err);
     if (st != M3_OK) return st;
     t->measured += t->count - count;
     t->changed = true;
@@ -148,15 +149,15 @@ static bool read_microseconds(const char *text, double *microseconds)
 /* One line of a file: three words and nothing else. */
 static m3_status read_entry(lower_tuning *t, const char *text, const char *path, unsigned line, m3_error *err)
 {
-    char class_text[LOWER_CLASS_BYTES], way[WAY_BYTES], time[32], rest;
+    char class_text[LOWER_CLASS_BYTES], variant[VARIANT_BYTES], time[32], rest;
     double microseconds;
-    _Static_assert(LOWER_CLASS_BYTES == 96 && WAY_BYTES == 32, "the widths below");
-    if (strchr(text, '\n') == NULL || sscanf(text, "%95s %31s %31s %c", class_text, way, time, &rest) != 3 ||
+    _Static_assert(LOWER_CLASS_BYTES == 96 && VARIANT_BYTES == 32, "the widths below");
+    if (strchr(text, '\n') == NULL || sscanf(text, "%95s %31s %31s %c", class_text, variant, time, &rest) != 3 ||
         !read_microseconds(time, &microseconds)) {
-        warn(t, path, line, "is not 'class way microseconds'; left out");
+        warn(t, path, line, "is not 'class variant microseconds'; left out");
         return M3_OK;
     }
-    return enter(t, class_text, way, microseconds, err);
+    return enter(t, class_text, variant, microseconds, err);
 }
 
 m3_status lower_tuning_load(lower_tuning *t, const char *path, m3_error *err)
@@ -187,7 +188,8 @@ static bool write_all(const lower_tuning *t, FILE *file)
     for (uint32_t i = 0; i < t->count && ok; i++) {
         const entry *e = &t->entries[i];
         const unsigned long long thousandths = (unsigned long long)(e->microseconds * 1e3 + 0.5);
-        ok = fprintf(file, "%s %s %llu.%03llu\n", e->class_text, e->way, thousandths / 1000, thousandths % 1000) > 0;
+        ok =
+            fprintf(file, "%s %s %llu.%03llu\n", e->class_text, e->variant, thousandths / 1000, thousandths % 1000) > 0;
     }
     return ok && fflush(file) == 0 && fsync(fileno(file)) == 0;
 }
@@ -239,7 +241,7 @@ m3_status lower_tuning_open(const m3_host *host, const char *interface, const ch
     return M3_OK;
 }
 
-m3_status lower_tuning_tell(const lower_tuning *t, m3_tuning *tuning, m3_error *err)
+m3_status lower_tuning_describe(const lower_tuning *t, m3_tuning *tuning, m3_error *err)
 {
     if (tuning->size < M3_STRUCT_SIZE(m3_tuning, path))
         return M3_FAIL(err, M3_ERR_ABI, "m3_tuning", "its size is %u, wanted at least %u", tuning->size,
@@ -250,93 +252,14 @@ m3_status lower_tuning_tell(const lower_tuning *t, m3_tuning *tuning, m3_error *
     return M3_OK;
 }
 
-/* What was measured is known until the device is closed, even when no file takes it. */
-static void keep(lower_tuning *t)
+void lower_tuning_keep(lower_tuning *t)
 {
     m3_error why = {0};
     if (t->path[0] == '\0' || !t->changed) return;
     if (lower_tuning_save(t, t->path, &why) != M3_OK) warn(t, t->path, 0, why.message);
 }
 
-/* Measuring. */
-
-/* A node as a program of its own, with its tensors one behind the other. */
-typedef struct lone {
-    const m3_node *node;
-    m3_place *places;
-    m3_segment segment;
-    m3_program program;
-} lone;
-
-static void place(lone *x, const m3_tensor *tensor, uint32_t alignment)
+const m3_host *lower_tuning_host(const lower_tuning *t)
 {
-    if (tensor == NULL || tensor->id >= x->program.tensor_count || x->places[tensor->id].segment == 0) return;
-    x->places[tensor->id] = (m3_place){.segment = 0, .offset = x->segment.bytes};
-    x->segment.bytes += (m3_tensor_bytes(tensor) + alignment - 1) / alignment * alignment;
-}
-
-static m3_status lone_init(lone *x, const m3_host *host, const m3_program *whole, const m3_node *node,
-                           uint32_t alignment, m3_error *err)
-{
-    *x = (lone){.node = node, .program = *whole};
-    x->segment.role = M3_SEGMENT_SCRATCH;
-    x->places = host->allocate(host->user, whole->tensor_count, sizeof *x->places);
-    if (x->places == NULL) return M3_FAIL_MEMORY(err, "tuning", whole->tensor_count * sizeof *x->places);
-    for (uint32_t i = 0; i < whole->tensor_count; i++) x->places[i].segment = M3_NO_SEGMENT;
-    for (uint32_t i = 0; i < node->in_count; i++) place(x, node->in[i], alignment);
-    for (uint32_t i = 0; i < node->out_count; i++) place(x, node->out[i], alignment);
-    x->program.name = "tuning";
-    x->program.node_count = 1;
-    x->program.nodes = &x->node;
-    x->program.places = x->places;
-    x->program.segment_count = 1;
-    x->program.segments = &x->segment;
-    return M3_OK;
-}
-
-/* Time every way; a table of one entry makes lowering take it. */
-static m3_status measure(lower_tuning *t, const lower_tuner *tuner, const lower_traits *traits, const lone *x,
-                         const char *class_text, const char *const *names, uint32_t count, m3_error *err)
-{
-    double least = 0;
-    const char *best = NULL;
-    lower_traits forced = *traits;
-    entry only = {.microseconds = 0};
-    const lower_tuning one = {.host = t->host, .entries = &only, .count = 1};
-    forced.tuning = &one;
-    forced.way = NULL;
-    (void)snprintf(only.class_text, sizeof only.class_text, "%s", class_text);
-    for (uint32_t i = 0; i < count; i++) {
-        double microseconds = 0;
-        m3_error why = {0};
-        (void)snprintf(only.way, sizeof only.way, "%s", names[i]);
-        const m3_status st = tuner->time(tuner->user, &forced, &x->program, &microseconds, &why);
-        if (st == M3_ERR_DEVICE_LOST || st == M3_ERR_MEMORY) {
-            if (err != NULL && err->code == M3_OK) *err = why;
-            return st;
-        }
-        if (st != M3_OK || (best != NULL && microseconds >= least)) continue;
-        best = names[i];
-        least = microseconds;
-    }
-    return best != NULL ? lower_tuning_put(t, class_text, best, least, err) : M3_OK;
-}
-
-m3_status lower_tune(lower_tuning *t, const lower_tuner *tuner, const lower_traits *traits, const m3_program *program,
-                     uint32_t alignment, m3_error *err)
-{
-    m3_status st = M3_OK;
-    for (uint32_t i = 0; i < program->node_count && st == M3_OK; i++) {
-        const m3_node *node = program->nodes[i];
-        char class_text[LOWER_CLASS_BYTES];
-        const char *names[LOWER_MAX_WAYS];
-        lone x = {0};
-        const uint32_t count = lower_ways(traits, node, class_text, names);
-        if (count < 2 || find(t, class_text) != NULL) continue;
-        if ((st = lone_init(&x, t->host, program, node, alignment, err)) == M3_OK)
-            st = measure(t, tuner, traits, &x, class_text, names, count, err);
-        t->host->release(t->host->user, x.places);
-    }
-    keep(t);
-    return st;
+    return t->host;
 }

@@ -71,6 +71,6 @@ m3_status opencl_set_options(m3_device_impl *device, m3_span given, m3_error *er
     device->no_clblast = !m3_options_bool(given, "clblast", true);
     device->tune = m3_options_bool(given, "tune", false);
     device->cache = m3_options_bool(given, "cache", device->cache);
-    if ((st = lower_read_variant(given, &t->way, err)) != M3_OK) return st;
+    if ((st = lower_read_variant(given, &t->variant, err)) != M3_OK) return st;
     return lower_read_refused(device->host, given, &device->refused, err);
 }

@@ -1,7 +1,8 @@
 /* tuning: the table of variants is a file beside the compiled kernels, read when the device is opened. With option
- * tune=yes, classes of a program that it lacks are measured (backends/lowering/tuning.h). */
-#include "backends/lowering/tuning.h"
+ * tune=yes, classes of a program that it lacks are measured (backends/lowering/tune.h). */
+#include "backends/opencl/tuning.h"
 #include "backends/lowering/lower.h"
+#include "backends/lowering/tune.h"
 #include "backends/opencl/buffer.h"
 #include "backends/opencl/device.h"
 #include "backends/opencl/exec.h"
@@ -9,7 +10,6 @@
 #include "backends/opencl/program.h"
 #include "backends/opencl/queue.h"
 #include "backends/opencl/run.h"
-#include "backends/opencl/tuning.h"
 
 enum { KEY_BYTES = 320, RUNS = 5 };
 
@@ -76,5 +76,5 @@ m3_status opencl_tuning_measure(m3_device_impl *device, const m3_program *progra
 
 m3_status opencl_tuning_info(m3_device_impl *device, m3_tuning *tuning, m3_error *err)
 {
-    return lower_tuning_tell(device->tuning, tuning, err);
+    return lower_tuning_describe(device->tuning, tuning, err);
 }

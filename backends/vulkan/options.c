@@ -29,6 +29,6 @@ m3_status vulkan_set_options(m3_device_impl *device, m3_span given, m3_error *er
     device->timeline = m3_options_bool(given, "timeline", true);
     device->tune = m3_options_bool(given, "tune", false);
     device->cached = m3_options_bool(given, "cache", true);
-    if ((st = lower_read_variant(given, &device->traits.way, err)) != M3_OK) return st;
+    if ((st = lower_read_variant(given, &device->traits.variant, err)) != M3_OK) return st;
     return lower_read_refused(device->host, given, &device->refused, err);
 }

@@ -111,8 +111,7 @@ static m3_status get_ours(m3_device_impl *device, const lower_dispatch *d, const
 {
     const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
     if (shader == NULL)
-        return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry, "no shader %s.comp has the entry '%s'", d->source,
-                       d->entry);
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry, "no shader %s.comp has the entry '%s'", d->source, d->entry);
     char what[WHAT_BYTES];
     (void)snprintf(what, sizeof what, "the pipeline of shader %s.comp, entry '%s'", d->source, d->entry);
     const vulkan_module code = {shader->words, shader->bytes, "main", what, (uint64_t)(uintptr_t)shader->words};

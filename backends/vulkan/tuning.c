@@ -1,8 +1,9 @@
 /* tuning: the table of variants is a file beside the pipelines' cache, read when the device is opened. With option
- * tune=yes, classes of a program that it lacks are measured (backends/lowering/tuning.h). */
-#include "backends/lowering/tuning.h"
+ * tune=yes, classes of a program that it lacks are measured (backends/lowering/tune.h). */
+#include "backends/vulkan/tuning.h"
 #include "backends/lowering/clock.h"
 #include "backends/lowering/lower.h"
+#include "backends/lowering/tune.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/exec.h"
@@ -10,7 +11,6 @@
 #include "backends/vulkan/queue.h"
 #include "backends/vulkan/run.h"
 #include "backends/vulkan/transfer.h"
-#include "backends/vulkan/tuning.h"
 
 enum { KEY_BYTES = 256, RUNS = 5, PIECE = 1 << 16 };
 
@@ -96,5 +96,5 @@ m3_status vulkan_tuning_measure(m3_device_impl *device, const m3_program *progra
 
 m3_status vulkan_tuning_info(m3_device_impl *device, m3_tuning *tuning, m3_error *err)
 {
-    return lower_tuning_tell(device->tuning, tuning, err);
+    return lower_tuning_describe(device->tuning, tuning, err);
 }

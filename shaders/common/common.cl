@@ -42,8 +42,8 @@
 #define LANE ((uint)get_local_id(0))
 #endif
 
-/* A kernel that is always launched in groups of x times y items, or of LANES. Told so, a compiler shares out registers
- * for just so many; left to guess, it may make a kernel that takes fewer. */
+/* A kernel that is always launched in groups of x times y items, or of LANES. A compiler that knows it divides the
+ * registers among just so many; else it may make a kernel that takes fewer. */
 #define KERNEL_OF(entry, x, y) kernel __attribute__((reqd_work_group_size(x, y, 1))) void entry(PARAMETERS(entry))
 #if defined(LANES) && LANES > 1
 #define GROUP_KERNEL(entry) KERNEL_OF(entry, LANES, 1)

@@ -1,6 +1,6 @@
 /* math: elementary functions that keep a few units in the last place on every device; what GLSL promises of its own is
  * too little. Only sums, products, quotients, conversions and bits are used. NaN, infinities, zeros and denormals are
- * told apart by their bits, as a device may take liberties with them in comparisons; denormal results may become 0.
+ * distinguished by their bits, as a device may treat them otherwise in comparisons; denormal results may become 0.
  * `precise` holds where a compiler must not rearrange. Polynomials interpolate at Chebyshev nodes; the error stated is
  * relative to the function. */
 const uint M_INF = 0x7f800000u, M_NAN = 0x7fc00000u, M_SIGN = 0x80000000u;

@@ -63,21 +63,21 @@ inline void store_scores(float (*sum)[4], float factor, float missing, local flo
 }
 
 /* The largest score of each query so far, and by how much what was summed before shrinks. */
-inline void raise(local const float *s, local float *most, local float *keep)
+inline void raise(local const float *s, local float *largest, local float *keep)
 {
     if (LANE >= QUERIES) return;
-    float top = most[LANE];
+    float top = largest[LANE];
     for (uint j = 0; j < KEYS; j++) top = fmax(top, s[LANE * ACROSS + j]);
-    keep[LANE] = exp(most[LANE] - top);
-    most[LANE] = top;
+    keep[LANE] = exp(largest[LANE] - top);
+    largest[LANE] = top;
 }
 
 /* Scores become exp of their distance to the largest. */
-inline void exponents(local float *s, local const float *most)
+inline void exponents(local float *s, local const float *largest)
 {
     for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
         const uint i = e / KEYS, at = i * ACROSS + e % KEYS;
-        s[at] = s[at] == -INFINITY ? 0.0f : exp(s[at] - most[i]);
+        s[at] = s[at] == -INFINITY ? 0.0f : exp(s[at] - largest[i]);
     }
 }
 
@@ -86,7 +86,7 @@ GROUP_KERNEL(attend)
 {
     OPEN_BUFFERS(attend)
     local float of_query[QUERIES * PITCH], of_key[KEYS * PITCH], p[QUERIES * ACROSS];
-    local float most[QUERIES], total[QUERIES], keep[QUERIES];
+    local float largest[QUERIES], total[QUERIES], keep[QUERIES];
     const uint parts = (queries + QUERIES - 1) / QUERIES;
     const uint unit = min(ROW / parts, units - 1), first = ROW % parts * QUERIES; /* one too many does the last again */
     const uint count = ROW / parts < units ? min((uint)QUERIES, queries - first) : 0;
@@ -97,7 +97,7 @@ GROUP_KERNEL(attend)
     v += row * keys * stride + column;
     mask += row * keys;
     if (LANE < QUERIES) {
-        most[LANE] = -FLT_MAX;
+        largest[LANE] = -FLT_MAX;
         total[LANE] = 0.0f;
     }
     /* A row without keys has one block of nothing, which writes its zeros. */
@@ -115,9 +115,9 @@ GROUP_KERNEL(attend)
         }
         store_scores(s, scale, -INFINITY, p, mask + start, n);
         barrier(CLK_LOCAL_MEM_FENCE);
-        raise(p, most, keep);
+        raise(p, largest, keep);
         barrier(CLK_LOCAL_MEM_FENCE);
-        exponents(p, most);
+        exponents(p, largest);
         barrier(CLK_LOCAL_MEM_FENCE);
         if (LANE < QUERIES) {
             float sum = total[LANE] * keep[LANE];
@@ -134,10 +134,10 @@ GROUP_KERNEL(attend)
                 MULTIPLY(sum, TILE, p + i * ACROSS, ACROSS, 1, of_key + at, 1, PITCH, n)
                 for (uint r = 0; r < TILE && i + r < count; r++) {
                     /* The largest score adds exp(0), so that only a row without keys sums to 0. */
-                    const float share = start + KEYS < keys ? 1.0f : total[i + r] == 0.0f ? 0.0f : 1.0f / total[i + r];
+                    const float inverse = start + KEYS < keys ? 1.0f : total[i + r] == 0.0f ? 0.0f : 1.0f / total[i + r];
                     global float *to = y + (i + r) * stride + c + at;
                     for (uint l = 0; l < 4 && c + at + l < WIDTH; l++)
-                        to[l] = ((start == 0 ? 0.0f : to[l] * keep[i + r]) + sum[r][l]) * share;
+                        to[l] = ((start == 0 ? 0.0f : to[l] * keep[i + r]) + sum[r][l]) * inverse;
                 }
             }
         }
@@ -182,7 +182,7 @@ GROUP_KERNEL(attend_grad)
     OPEN_BUFFERS(attend_grad)
     local float of_q[QUERIES * PITCH], of_dy[QUERIES * PITCH], of_k[KEYS * PITCH], of_v[KEYS * PITCH];
     local float p[QUERIES * ACROSS], ds[QUERIES * ACROSS];
-    local float most[QUERIES], total[QUERIES], dot_of[QUERIES], keep[QUERIES];
+    local float largest[QUERIES], total[QUERIES], dot_of[QUERIES], keep[QUERIES];
     const uint unit = min(ROW, units - 1), row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
     const bool mine = ROW < units; /* one too many does the last again, and writes nothing */
     q += row * queries * stride + column;
@@ -198,16 +198,16 @@ GROUP_KERNEL(attend_grad)
         const uint count = min((uint)QUERIES, queries - first), at = first * stride;
         barrier(CLK_LOCAL_MEM_FENCE);
         if (LANE < QUERIES) {
-            most[LANE] = -FLT_MAX;
+            largest[LANE] = -FLT_MAX;
             total[LANE] = dot_of[LANE] = 0.0f;
         }
         for (uint start = 0; start == 0 || start < keys; start += KEYS) {
             const uint n = min((uint)KEYS, keys - start);
             score(q + at, dy + at, k + start * stride, v + start * stride, mask + start, count, n, stride, scale, of_q,
                   of_dy, of_k, of_v, p, ds);
-            raise(p, most, keep);
+            raise(p, largest, keep);
             barrier(CLK_LOCAL_MEM_FENCE);
-            exponents(p, most);
+            exponents(p, largest);
             barrier(CLK_LOCAL_MEM_FENCE);
             if (LANE < QUERIES) {
                 float sum = total[LANE] * keep[LANE], dot = dot_of[LANE] * keep[LANE];
@@ -225,14 +225,14 @@ GROUP_KERNEL(attend_grad)
 #if AGAIN
             score(q + at, dy + at, k + start * stride, v + start * stride, mask + start, count, n, stride, scale, of_q,
                   of_dy, of_k, of_v, p, ds);
-            exponents(p, most);
+            exponents(p, largest);
             barrier(CLK_LOCAL_MEM_FENCE);
 #endif
             for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
                 const uint i = e / KEYS, place = i * ACROSS + e % KEYS;
-                const float share = total[i] == 0.0f ? 0.0f : 1.0f / total[i], of_p = p[place] * share;
+                const float inverse = total[i] == 0.0f ? 0.0f : 1.0f / total[i], of_p = p[place] * inverse;
                 p[place] = of_p;
-                ds[place] = (ds[place] - dot_of[i] * share) * of_p * scale;
+                ds[place] = (ds[place] - dot_of[i] * inverse) * of_p * scale;
             }
             for (uint c = 0; c < WIDTH; c += COLUMNS) {
                 barrier(CLK_LOCAL_MEM_FENCE);

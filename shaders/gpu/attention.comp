@@ -25,17 +25,17 @@ DECLARE_CONTRACT(ENTRY)
 
 const uint ROWS = TILE, COLUMNS = ATTEND_COLUMNS, PITCH = COLUMNS + 1u; /* so that a column's elements lie in different banks */
 const uint ACROSS = KEYS + 1u, SCORES = QUERIES / ROWS * (KEYS / 4u);
-const float LEAST = -3.402823466e+38;
+const float LOWEST = -3.402823466e+38;
 
-/* What a group shares, and where in `room` it lies. */
+/* What a group shares, and where in `staged` it lies. */
 const uint OF_Q = 0u, OF_K = OF_Q + QUERIES * PITCH, P = OF_K + KEYS * PITCH;
 #ifdef ENTRY_attend
-shared float room[(QUERIES + KEYS) * 33 + QUERIES * (KEYS + 1)];
+shared float staged[(QUERIES + KEYS) * 33 + QUERIES * (KEYS + 1)];
 #else
 const uint OF_DY = P + QUERIES * ACROSS, OF_V = OF_DY + QUERIES * PITCH, DS = OF_V + KEYS * PITCH;
-shared float room[2 * ((QUERIES + KEYS) * 33 + QUERIES * (KEYS + 1))], dot_of[QUERIES];
+shared float staged[2 * ((QUERIES + KEYS) * 33 + QUERIES * (KEYS + 1))], dot_of[QUERIES];
 #endif
-shared float most[QUERIES], total[QUERIES], keep[QUERIES];
+shared float largest[QUERIES], total[QUERIES], keep[QUERIES];
 
 uint stride, key_at, mask_at; /* between rows; of the unit's first key, in elements of k and of mask */
 
@@ -48,28 +48,28 @@ bool valid(uint j)
 #define LOAD_QUERIES(to, x, at, count, c)                                                                              \
     for (uint e = LANE; e < QUERIES * COLUMNS; e += LANES) {                                                     \
         const uint i = e / COLUMNS, across = (c) + e % COLUMNS;                                                        \
-        room[(to) + i * PITCH + e % COLUMNS] = i < (count) && across < WIDTH ? x[(at) + i * stride + across] : 0.0;    \
+        staged[(to) + i * PITCH + e % COLUMNS] = i < (count) && across < WIDTH ? x[(at) + i * stride + across] : 0.0;    \
     }
 #define LOAD_KEYS(to, x, start, c)                                                                                     \
     for (uint e = LANE; e < KEYS * COLUMNS; e += LANES) {                                                        \
         const uint j = (start) + e / COLUMNS, across = (c) + e % COLUMNS;                                              \
-        room[(to) + e / COLUMNS * PITCH + e % COLUMNS] =                                                               \
+        staged[(to) + e / COLUMNS * PITCH + e % COLUMNS] =                                                               \
             across < WIDTH && valid(j) ? x[key_at + j * stride + across] : 0.0;                                        \
     }
 
-/* Four elements of `room` that lie `step` apart; the first alone where there is no more than one row. */
+/* Four elements of `staged` that lie `step` apart; the first alone where there is no more than one row. */
 vec4 four(uint at, uint step)
 {
-    return vec4(room[at], room[at + step], room[at + 2u * step], room[at + 3u * step]);
+    return vec4(staged[at], staged[at + step], staged[at + 2u * step], staged[at + 3u * step]);
 }
 
 vec4 tile_rows(uint at, uint step)
 {
-    if (TILE == 1) return vec4(room[at], 0.0, 0.0, 0.0);
+    if (TILE == 1) return vec4(staged[at], 0.0, 0.0, 0.0);
     return four(at, step);
 }
 
-/* A tile of scores to `room`, `missing` where there is no key. */
+/* A tile of scores to `staged`, `missing` where there is no key. */
 void store_scores(mat4 sum, float factor, float missing, uint to, uint start)
 {
     const uint i = LANE / (KEYS / 4u) * ROWS, j = LANE % (KEYS / 4u) * 4u;
@@ -77,7 +77,7 @@ void store_scores(mat4 sum, float factor, float missing, uint to, uint start)
     for (uint l = 0u; l < 4u; l++) {
         const bool there = valid(start + j + l);
         for (uint r = 0u; r < ROWS; r++)
-            room[to + (i + r) * ACROSS + j + l] = there ? sum[r][l] * factor : missing;
+            staged[to + (i + r) * ACROSS + j + l] = there ? sum[r][l] * factor : missing;
     }
 }
 
@@ -85,10 +85,10 @@ void store_scores(mat4 sum, float factor, float missing, uint to, uint start)
 void raise()
 {
     if (LANE >= QUERIES) return;
-    float top = most[LANE];
-    for (uint j = 0u; j < KEYS; j++) top = max(top, room[P + LANE * ACROSS + j]);
-    keep[LANE] = m_exp(most[LANE] - top);
-    most[LANE] = top;
+    float top = largest[LANE];
+    for (uint j = 0u; j < KEYS; j++) top = max(top, staged[P + LANE * ACROSS + j]);
+    keep[LANE] = m_exp(largest[LANE] - top);
+    largest[LANE] = top;
 }
 
 /* Scores become exp of their distance to the largest. */
@@ -96,12 +96,12 @@ void exponents()
 {
     for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
         const uint i = e / KEYS, at = P + i * ACROSS + e % KEYS;
-        room[at] = m_exp(room[at] - most[i]);
+        staged[at] = m_exp(staged[at] - largest[i]);
     }
 }
 
 /* The largest score adds exp(0), so that only a row without keys sums to 0. */
-float share_of(uint i)
+float inverse_of(uint i)
 {
     return total[i] == 0.0 ? 0.0 : 1.0 / total[i];
 }
@@ -119,7 +119,7 @@ void main()
     mask_at = row * keys;
     const uint at = (row * queries + first) * stride + column;
     if (LANE < QUERIES) {
-        most[LANE] = LEAST;
+        largest[LANE] = LOWEST;
         total[LANE] = 0.0;
     }
     /* A row without keys has one block of nothing, which writes its zeros. */
@@ -142,7 +142,7 @@ void main()
         barrier();
         if (LANE < QUERIES) {
             float sum = total[LANE] * keep[LANE];
-            for (uint j = 0u; j < n; j++) sum += room[P + LANE * ACROSS + j];
+            for (uint j = 0u; j < n; j++) sum += staged[P + LANE * ACROSS + j];
             total[LANE] = sum;
         }
         for (uint c = 0u; c < WIDTH; c += COLUMNS) {
@@ -155,10 +155,10 @@ void main()
                 for (uint e = 0u; e < n; e++)
                     sum += outerProduct(four(OF_K + e * PITCH + across, 1u), tile_rows(P + i * ACROSS + e, ACROSS));
                 for (uint r = 0u; r < ROWS && i + r < count; r++) {
-                    const float share = start + KEYS < keys ? 1.0 : share_of(i + r);
+                    const float inverse = start + KEYS < keys ? 1.0 : inverse_of(i + r);
                     const uint to = at + (i + r) * stride + c + across;
                     for (uint l = 0u; l < 4u && c + across + l < WIDTH; l++)
-                        y[to + l] = ((start == 0u ? 0.0 : y[to + l] * keep[i + r]) + sum[r][l]) * share;
+                        y[to + l] = ((start == 0u ? 0.0 : y[to + l] * keep[i + r]) + sum[r][l]) * inverse;
                 }
             }
         }
@@ -242,7 +242,7 @@ void main()
         const uint count = mine ? min(QUERIES, queries - first) : 0u;
         barrier();
         if (LANE < QUERIES) {
-            most[LANE] = LEAST;
+            largest[LANE] = LOWEST;
             total[LANE] = dot_of[LANE] = 0.0;
         }
         for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
@@ -254,9 +254,9 @@ void main()
             if (LANE < QUERIES) {
                 float sum = total[LANE] * keep[LANE], dots = dot_of[LANE] * keep[LANE];
                 for (uint j = 0u; j < min(KEYS, keys - start); j++) {
-                    const float of_p = room[P + LANE * ACROSS + j];
+                    const float of_p = staged[P + LANE * ACROSS + j];
                     sum += of_p;
-                    dots += of_p * room[DS + LANE * ACROSS + j];
+                    dots += of_p * staged[DS + LANE * ACROSS + j];
                 }
                 total[LANE] = sum;
                 dot_of[LANE] = dots;
@@ -271,9 +271,9 @@ void main()
             }
             for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
                 const uint i = e / KEYS, place = i * ACROSS + e % KEYS;
-                const float share = share_of(i), of_p = room[P + place] * share;
-                room[P + place] = of_p;
-                room[DS + place] = (room[DS + place] - dot_of[i] * share) * of_p * scale;
+                const float inverse = inverse_of(i), of_p = staged[P + place] * inverse;
+                staged[P + place] = of_p;
+                staged[DS + place] = (staged[DS + place] - dot_of[i] * inverse) * of_p * scale;
             }
             put_gradients(at, count, start, mine ? min(KEYS, keys - start) : 0u, first == 0u);
         }

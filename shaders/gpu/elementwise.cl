@@ -52,7 +52,7 @@ typedef mask_t value;
 typedef word_t value;
 #endif
 
-/* Halves. A denormal f16 is a whole number of 2^-24, so that no denormal f32 is touched on the way. */
+/* Halves. A denormal f16 is a whole number of 2^-24, so that no denormal f32 is touched in between. */
 #if OP == OP_CAST && FROM == DTYPE_F16
 inline real widen(WIDE(ushort) half_bits)
 {
@@ -100,12 +100,12 @@ inline WIDE(ushort) narrow(real x)
 inline real wave(real x)
 {
     const real near = (fabs(x) < 8192.0f) ? x : (real)(0.0f);
-    const real shifted = near * 0x1.45f306p-1f + 0x1.8p23f, turns = shifted - 0x1.8p23f; /* whole, in the low bits */
+    const real shifted = near * 0x1.45f306p-1f + 0x1.8p23f, quarters = shifted - 0x1.8p23f; /* whole, in the low bits */
     const word_t n = AS(uint, shifted) + (OP == OP_COS);
-    real r = near - turns * 0x1.92p0f;
-    r -= turns * 0x1.fb4p-12f;
-    r -= turns * 0x1.444p-24f;
-    r -= turns * 0x1.68c234p-39f;
+    real r = near - quarters * 0x1.92p0f;
+    r -= quarters * 0x1.fb4p-12f;
+    r -= quarters * 0x1.444p-24f;
+    r -= quarters * 0x1.68c234p-39f;
     const real z = r * r;
     const real s = (((-0x1.9ac6fcp-13f * z + 0x1.110c24p-7f) * z - 0x1.555552p-3f) * z) * r + r;
     const real c = (((0x1.9bd67p-16f * z - 0x1.6c12cep-10f) * z + 0x1.555554p-5f) * z) * z + (1.0f - 0.5f * z);

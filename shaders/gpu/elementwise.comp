@@ -27,7 +27,7 @@ uint elements(uint type)
     (elements(type) == 1u ? name[i]                                                                                    \
                           : elements(type) == 4u ? BYTE(name, i) : (name[(i) >> 1] >> (((i) & 1u) * 16u)) & 0xffffu)
 
-/* Halves. A denormal f16 is a whole number of 2^-24, so that no denormal f32 is touched on the way. */
+/* Halves. A denormal f16 is a whole number of 2^-24, so that no denormal f32 is touched in between. */
 uint widen(uint h)
 {
     if (FROM == DTYPE_BF16) return h << 16;
@@ -57,7 +57,7 @@ uint whole(float v)
     return v > 0.0 ? uint(min(v, 255.0)) : 0u;
 }
 
-/* A whole number as a float. On the way to bf16, what f32 would round away is kept in one bit, far below the last of
+/* A whole number as a float. Before bf16, what f32 would round away is kept in one bit, far below the last of
  * bf16: only one rounding counts. */
 uint real(uint v)
 {
@@ -172,7 +172,7 @@ void main()
 {
     const uvec3 goes = uvec3(moves, moves >> 1, moves >> 2) & 1u;
     const uint begin = ITEM * piece, end = begin < count ? min(begin + piece, count) : begin;
-    const uint shared_by = elements(TO), bits = 32u / shared_by;
+    const uint per_word = elements(TO), bits = 32u / per_word;
     uint word = 0u, row = begin / last, column = begin - row * last;
     uvec3 at = row_at(row) + column * goes;
     for (uint i = begin; i < end; i++) {
@@ -184,9 +184,9 @@ void main()
         uint b = 0u, c = 0u;
         if (OP >= OP_ADD) b = ELEMENT(y, at.y, FROM);
         if (OP == OP_WHERE) c = ELEMENT(w, at.z, FROM);
-        const uint r = apply(a, b, c), slot = i % shared_by;
+        const uint r = apply(a, b, c), slot = i % per_word;
         word = slot == 0u ? r : word | r << slot * bits;
-        if (slot == shared_by - 1u || i == count - 1u) z[i / shared_by] = word;
+        if (slot == per_word - 1u || i == count - 1u) z[i / per_word] = word;
         column++;
         at += goes;
     }

@@ -101,16 +101,16 @@ void main()
 void main()
 {
     const uint begin = ITEM * piece, end = begin < count ? min(begin + piece, count) : begin;
-    const uint shared_by = 4u / SIZE, bits = 8u * SIZE;
+    const uint per_word = 4u / SIZE, bits = 8u * SIZE;
     uint word = 0u, row = begin / ROW_LENGTH, column = begin - row * ROW_LENGTH, row_begin = row_at(row);
     for (uint i = begin; i < end; i++) {
         if (column == ROW_LENGTH) {
             column = 0u;
             row_begin = row_at(++row);
         }
-        const uint v = element(row_begin, row, column), slot = i % shared_by;
+        const uint v = element(row_begin, row, column), slot = i % per_word;
         word = slot == 0u ? v : word | v << slot * bits;
-        if (slot == shared_by - 1u || i == count - 1u) y[i / shared_by] = word;
+        if (slot == per_word - 1u || i == count - 1u) y[i / per_word] = word;
         column++;
     }
 }

@@ -57,7 +57,7 @@ void main()
 
 #ifdef ENTRY_layer_norm_grad
 /* The rows of part `at` lie from start to end; its weights at `weights`. */
-void share_part(uint at, uint start, uint end, uint weights)
+void split_part(uint at, uint start, uint end, uint weights)
 {
     vec2 sum[COLUMNS]; /* of dy n and dy */
     for (int k = 0; k < COLUMNS; k++) sum[k] = vec2(0.0);
@@ -111,7 +111,7 @@ void main()
     const uint at = ROW, first = at % parts * part, start = (at / parts * rows + first) * width;
     const uint end = at < groups * parts ? start + min(part, rows - first) * width : start;
     if (LANES == 1) take_part(at, start, end, at / parts * width);
-    else share_part(at, start, end, at / parts * width);
+    else split_part(at, start, end, at / parts * width);
 }
 #endif
 

@@ -1,4 +1,4 @@
-/* optim: AdamW and the global norm over tensors of one dispatch, whose places a table tells.
+/* optim: AdamW and the global norm over tensors of one dispatch, whose places lie in a table.
  *   g = scale grad,  m' = beta1 m + (1 - beta1) g,  v' = beta2 v + (1 - beta2) g^2
  *   p' = p (1 - lr decay) - lr (m' / step1) / (sqrt(v' / step2) + eps),  step = {lr, step1, step2}
  *   norm = sqrt(sum of g^2)

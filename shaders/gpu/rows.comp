@@ -128,13 +128,13 @@ void main()
 
 #if defined(ENTRY_starts) || defined(ENTRY_heads_count) || defined(ENTRY_heads_write)
 
-/* Number of the rising keys that lie below `most`. */
-uint below(uint total, uint most)
+/* Number of the rising keys that lie below `limit`. */
+uint below(uint total, uint limit)
 {
     uint from = 0u, to = total;
     while (from < to) {
         const uint middle = from + (to - from) / 2u;
-        if (key[middle] < most)
+        if (key[middle] < limit)
             from = middle + 1u;
         else
             to = middle;
@@ -142,9 +142,9 @@ uint below(uint total, uint most)
     return from;
 }
 
-bool is_head(uint i, uint end, uint most)
+bool is_head(uint i, uint end, uint limit)
 {
-    if (i >= end || key[i] >= most) return false;
+    if (i >= end || key[i] >= limit) return false;
     return i == 0u || key[i - 1u] != key[i];
 }
 #endif

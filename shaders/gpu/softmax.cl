@@ -3,8 +3,8 @@
  *   cross_entropy       y = log sum of exp(x_j) - x_t;  0 where the target t is no class
  *   cross_entropy_grad  dx_j = dloss (softmax(x)_j - [j = t]);  0 where the target is no class
  * A group takes a row; an item has the elements LANE, LANE + LANES, …
- * A row is walked for its largest element, for the sum of exp, and for what is wanted. A NaN may be lost on the first
- * walk: exp makes it one again. The mask of a row has a byte for each element (STEP 1) or one for all (STEP 0). */
+ * Passes over a row find its largest element, the sum of exp, and what is wanted. A NaN may be lost in the first
+ * pass: exp makes it one again. The mask of a row has a byte for each element (STEP 1) or one for all (STEP 0). */
 
 enum { TEAM = LANES < 8 ? LANES : 8 };
 
@@ -33,11 +33,11 @@ GROUP_KERNEL(masked_softmax)
     mask += MASK_START(row);
     x += row * length;
     y += row * length;
-    float most = -INFINITY, sum = 0.0f;
-    for (uint j = LANE; j < end; j += LANES) most = fmax(most, mask[j * STEP] != 0 ? x[j] : -FLT_MAX);
-    most = over(most, false, between);
+    float largest = -INFINITY, sum = 0.0f;
+    for (uint j = LANE; j < end; j += LANES) largest = fmax(largest, mask[j * STEP] != 0 ? x[j] : -FLT_MAX);
+    largest = over(largest, false, between);
     for (uint j = LANE; j < end; j += LANES) {
-        const float e = mask[j * STEP] != 0 ? exp(x[j] - most) : 0.0f;
+        const float e = mask[j * STEP] != 0 ? exp(x[j] - largest) : 0.0f;
         sum += e;
         y[j] = e;
     }
@@ -50,11 +50,11 @@ GROUP_KERNEL(masked_softmax)
 /* The largest element, and the sum of exp(x - it). */
 inline float2 moments_of(global const float *x, uint length, local float *between)
 {
-    float most = -INFINITY, sum = 0.0f;
-    for (uint j = LANE; j < length; j += LANES) most = fmax(most, x[j]);
-    most = over(most, false, between);
-    for (uint j = LANE; j < length; j += LANES) sum += exp(x[j] - most);
-    return (float2)(most, over(sum, true, between));
+    float largest = -INFINITY, sum = 0.0f;
+    for (uint j = LANE; j < length; j += LANES) largest = fmax(largest, x[j]);
+    largest = over(largest, false, between);
+    for (uint j = LANE; j < length; j += LANES) sum += exp(x[j] - largest);
+    return (float2)(largest, over(sum, true, between));
 }
 
 GROUP_KERNEL(cross_entropy)

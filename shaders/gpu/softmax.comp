@@ -4,8 +4,8 @@
  *   cross_entropy       y = log sum of exp(x_j) - x_t;  0 where the target t is no class
  *   cross_entropy_grad  dx_j = dloss (softmax(x)_j - [j = t]);  0 where the target is no class
  * A group takes a row; an invocation has the elements LANE, LANE + LANES, … LANES 1: it takes the row alone.
- * A row is walked for its largest element, for the sum of exp, and for what is wanted. A NaN may be lost on the first
- * walk: exp makes it one again. The mask of a row has a byte for each element (STEP 1) or one for all (STEP 0). */
+ * Passes over a row find its largest element, the sum of exp, and what is wanted. A NaN may be lost in the first
+ * pass: exp makes it one again. The mask of a row has a byte for each element (STEP 1) or one for all (STEP 0). */
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/common/common.glsl"
 #include "shaders/common/math.glsl"
@@ -14,7 +14,7 @@
 DECLARE_CONTRACT(ENTRY)
 
 const uint TEAM = LANES < 8 ? LANES : 8u;
-const float LEAST = -3.402823466e+38;
+const float LOWEST = -3.402823466e+38;
 shared float between[LANES], team[8];
 
 /* Sum, or largest, over the invocations of the group, for each of them. */
@@ -55,12 +55,12 @@ void main()
         start += rest % dim[a] * stride[a];
         rest /= dim[a];
     }
-    float most = uintBitsToFloat(M_SIGN | M_INF), sum = 0.0;
+    float largest = uintBitsToFloat(M_SIGN | M_INF), sum = 0.0;
     for (uint j = LANE; j < end; j += LANES)
-        most = max(most, valid(start + j * STEP) ? candidate(x[i + j]) : LEAST);
-    most = over(most, false);
+        largest = max(largest, valid(start + j * STEP) ? candidate(x[i + j]) : LOWEST);
+    largest = over(largest, false);
     for (uint j = LANE; j < end; j += LANES) {
-        const float e = valid(start + j * STEP) ? m_exp(x[i + j] - most) : 0.0;
+        const float e = valid(start + j * STEP) ? m_exp(x[i + j] - largest) : 0.0;
         sum += e;
         y[i + j] = e;
     }
@@ -74,11 +74,11 @@ void main()
 /* Of the row at i: the largest element, and the sum of exp(x - it). */
 vec2 moments_of(uint i, uint end)
 {
-    float most = uintBitsToFloat(M_SIGN | M_INF), sum = 0.0;
-    for (uint j = LANE; j < end; j += LANES) most = max(most, candidate(x[i + j]));
-    most = over(most, false);
-    for (uint j = LANE; j < end; j += LANES) sum += m_exp(x[i + j] - most);
-    return vec2(most, over(sum, true));
+    float largest = uintBitsToFloat(M_SIGN | M_INF), sum = 0.0;
+    for (uint j = LANE; j < end; j += LANES) largest = max(largest, candidate(x[i + j]));
+    largest = over(largest, false);
+    for (uint j = LANE; j < end; j += LANES) sum += m_exp(x[i + j] - largest);
+    return vec2(largest, over(sum, true));
 }
 #endif
 

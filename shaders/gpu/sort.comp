@@ -217,7 +217,7 @@ void find_digit(bool by_place, int low, int high, uint lane, uint at, uint end, 
     missing -= found[1];
 }
 
-/* Pairs that are not behind the last one, as far as there is room; the order does not matter. */
+/* Pairs that are not behind the last one, as far as they fit; the order does not matter. */
 void keep(uint lane, uint at, uint end, uvec2 last)
 {
     if (lane == 0u) kept = 0u;

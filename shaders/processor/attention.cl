@@ -135,12 +135,12 @@ inline void combine(global const float *from, const uint *from_place, uint depth
 }
 
 /* Scores of n keys become exp of their distance to the largest so far, which is returned. */
-inline real raise(float *s, uint n, float scale, real most, real *keep)
+inline real raise(float *s, uint n, float scale, real largest, real *keep)
 {
-    real top = most;
+    real top = largest;
     for (uint j = 0; j < n; j++) top = fmax(top, LOAD(s, j * VECTOR));
     for (uint j = 0; j < n; j++) STORE(exp((LOAD(s, j * VECTOR) - top) * scale), s, j * VECTOR);
-    *keep = exp((most - top) * scale);
+    *keep = exp((largest - top) * scale);
     return top;
 }
 
@@ -155,7 +155,7 @@ KERNEL(attend)
     mask += row * keys;
     for (uint first = 0; first < queries; first += VECTOR) {
         const uint at = (row * queries + first) * stride + column, count = min((uint)VECTOR, queries - first);
-        real of_q[WIDE], most = -FLT_MAX, total = 0.0f, keep;
+        real of_q[WIDE], largest = -FLT_MAX, total = 0.0f, keep;
         float p[KEYS * VECTOR];
         uint query[VECTOR], key[KEYS], n = 0, next = 0;
         for (uint i = 0; i < VECTOR; i++) query[i] = i * stride;
@@ -163,21 +163,21 @@ KERNEL(attend)
         do {
             n = next_keys(mask, keys, stride, &next, key);
             score(k, key, n, of_q, p);
-            most = raise(p, n, scale, most, &keep);
+            largest = raise(p, n, scale, largest, &keep);
             total *= keep;
             for (uint j = 0; j < n; j++) total += LOAD(p, j * VECTOR);
         } while (next < keys);
         /* The largest score adds exp(0), so that only a row without keys sums to 0. */
-        const real share = total == 0.0f ? (real)0.0f : 1.0f / total;
+        const real inverse = total == 0.0f ? (real)0.0f : 1.0f / total;
         next = AGAIN ? 0 : keys;
         bool add = false;
         do {
             if (AGAIN) {
                 n = next_keys(mask, keys, stride, &next, key);
                 score(k, key, n, of_q, p);
-                (void)raise(p, n, scale, most, &keep);
+                (void)raise(p, n, scale, largest, &keep);
             }
-            for (uint j = 0; j < n; j++) STORE(LOAD(p, j * VECTOR) * share, p, j * VECTOR);
+            for (uint j = 0; j < n; j++) STORE(LOAD(p, j * VECTOR) * inverse, p, j * VECTOR);
             combine(v, key, n, p, 1, VECTOR, y + at, query, count, add);
             add = true;
         } while (next < keys);
@@ -202,7 +202,7 @@ KERNEL(attend_grad)
     }
     for (uint first = 0; first < queries; first += VECTOR) {
         const uint at = (row * queries + first) * stride + column, count = min((uint)VECTOR, queries - first);
-        real of_q[WIDE], of_dy[WIDE], most = -FLT_MAX, total = 0.0f, dot = 0.0f, keep;
+        real of_q[WIDE], of_dy[WIDE], largest = -FLT_MAX, total = 0.0f, dot = 0.0f, keep;
         float p[KEYS * VECTOR], ds[KEYS * VECTOR];
         uint query[VECTOR], key[KEYS], n = 0, next = 0;
         for (uint i = 0; i < VECTOR; i++) query[i] = i * stride;
@@ -212,7 +212,7 @@ KERNEL(attend_grad)
             n = next_keys(mask, keys, stride, &next, key);
             score(k, key, n, of_q, p);
             score(v, key, n, of_dy, ds);
-            most = raise(p, n, scale, most, &keep);
+            largest = raise(p, n, scale, largest, &keep);
             total *= keep;
             dot *= keep;
             for (uint j = 0; j < n; j++) {
@@ -221,8 +221,8 @@ KERNEL(attend_grad)
                 dot = fma(e, LOAD(ds, j * VECTOR), dot);
             }
         } while (next < keys);
-        const real share = total == 0.0f ? (real)0.0f : 1.0f / total;
-        dot *= share;
+        const real inverse = total == 0.0f ? (real)0.0f : 1.0f / total;
+        dot *= inverse;
         next = AGAIN ? 0 : keys;
         bool add = false;
         do {
@@ -230,10 +230,10 @@ KERNEL(attend_grad)
                 n = next_keys(mask, keys, stride, &next, key);
                 score(k, key, n, of_q, p);
                 score(v, key, n, of_dy, ds);
-                (void)raise(p, n, scale, most, &keep);
+                (void)raise(p, n, scale, largest, &keep);
             }
             for (uint j = 0; j < n; j++) {
-                const real of_p = LOAD(p, j * VECTOR) * share;
+                const real of_p = LOAD(p, j * VECTOR) * inverse;
                 STORE(of_p, p, j * VECTOR);
                 STORE((LOAD(ds, j * VECTOR) - dot) * of_p * scale, ds, j * VECTOR);
             }

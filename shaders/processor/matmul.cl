@@ -110,17 +110,17 @@ inline void finish_whole(real s[ROWS][VECTORS], finish_t f, uint skip)
     }
 }
 
-/* Memory that is wanted soon is asked for while a tile computes: it is the narrow place of long products. PoCL leaves
+/* Memory that is needed soon is prefetched while a tile computes: it is the narrow place of long products. PoCL leaves
  * OpenCL's prefetch empty; its compiler has one, whose pointers are alike in all address spaces. */
 #ifdef POCL_DEVICE_ADDRESS_BITS
-#define ASK(p)       __builtin_prefetch((const void *)(ulong)(p), 0, 2) /* into the second cache */
-#define ASK_WRITE(p) __builtin_prefetch((const void *)(ulong)(p), 1)
+#define PREFETCH(p)       __builtin_prefetch((const void *)(ulong)(p), 0, 2) /* into the second cache */
+#define PREFETCH_WRITE(p) __builtin_prefetch((const void *)(ulong)(p), 1)
 #else
-#define ASK(p)       prefetch(p, 16)
-#define ASK_WRITE(p) prefetch(p, 16)
+#define PREFETCH(p)       prefetch(p, 16)
+#define PREFETCH_WRITE(p) prefetch(p, 16)
 #endif
 
-/* What a tile asks for: rows of a and b, and with `below` the tile of y, residual and gate under its own. */
+/* What a tile prefetches: rows of a and b, and with `below` the tile of y, residual and gate under its own. */
 typedef struct ahead_t {
     bool below;
     uint rows; /* at most ROWS */
@@ -129,18 +129,18 @@ typedef struct ahead_t {
 } ahead_t;
 
 /* Row i of it. */
-inline void ask_ahead(ahead_t ahead, finish_t f, uint i)
+inline void prefetch_ahead(ahead_t ahead, finish_t f, uint i)
 {
     if (i < ahead.rows) {
-        for (uint j = 0; j < ahead.a_floats; j += 16) ASK(ahead.a + i * ahead.a_row + j);
-        for (uint j = 0; j < ahead.b_floats; j += 16) ASK(ahead.b + i * ahead.b_row + j);
+        for (uint j = 0; j < ahead.a_floats; j += 16) PREFETCH(ahead.a + i * ahead.a_row + j);
+        for (uint j = 0; j < ahead.b_floats; j += 16) PREFETCH(ahead.b + i * ahead.b_row + j);
     }
     if (!ahead.below) return;
     const uint at = (ROWS + i) * f.row;
     for (uint j = 0; j < PANEL; j += 16) {
-        ASK_WRITE(f.y + at + j);
-        if (f.flags & EPILOGUE_RESIDUAL) ASK(f.residual + at + j);
-        if (f.flags & EPILOGUE_GATE) ASK(f.gate + at + j);
+        PREFETCH_WRITE(f.y + at + j);
+        if (f.flags & EPILOGUE_RESIDUAL) PREFETCH(f.residual + at + j);
+        if (f.flags & EPILOGUE_GATE) PREFETCH(f.gate + at + j);
     }
 }
 
@@ -152,7 +152,7 @@ inline void tile(rows_t a, uint a_row, panel_t b, uint b_row, uint steps, finish
     EACH_ROW s[i][v] = 0.0f;
     const uint stage = (steps + ROWS - 1) / ROWS;
     for (uint k = 0, row = 0; k < steps; row++) {
-        ask_ahead(ahead, f, row);
+        prefetch_ahead(ahead, f, row);
         for (const uint end = min(k + stage, steps); k < end; k++) {
             real x[VECTORS];
 #pragma unroll
@@ -306,12 +306,12 @@ KERNEL(product_processor)
 #if TRANSPOSE_A
             const uint a_pitch = steps * ROWS + PAD;
             pack_a(tiles, a_pitch, a_this + (k_at * m + row_0), m, steps, row_1 - row_0);
-            /* Tiles share the rows of the next piece. */
+            /* Tiles split the rows of the next piece. */
             const uint next = min(piece, k_1 - k_at - steps);
-            const uint share = min((next + all_tiles - 1) / all_tiles, (uint)ROWS);
+            const uint split = min((next + all_tiles - 1) / all_tiles, (uint)ROWS);
 #else
-            /* Panels share the rows of the next tile. */
-            const uint share = (steps + across - 1) / across;
+            /* Panels split the rows of the next tile. */
+            const uint split = (steps + across - 1) / across;
 #endif
             uint tile_index = 0;
             for (uint r = row_0; r < row_1; r += ROWS) {
@@ -324,15 +324,15 @@ KERNEL(product_processor)
                 for (uint c = column_0; c < column_1; c += PANEL, tile_index++) {
                     const uint at = y_this + top * n + c;
 #if TRANSPOSE_A
-                    const uint first = tile_index * share, row = k_at + steps + first;
-                    const ahead_t ahead = {false, min(share, next - min(next, first)),
+                    const uint first = tile_index * split, row = k_at + steps + first;
+                    const ahead_t ahead = {false, min(split, next - min(next, first)),
                                            a_this + (row * m + row_0), b_this + (row * n + column_0), m, row_1 - row_0, n,
                                            flags & B_TRANSPOSED ? 0 : column_1 - column_0};
 #else
-                    const uint first = tile_index % across * share;
+                    const uint first = tile_index % across * split;
                     const bool below = r + 2 * ROWS <= row_1;
                     const ahead_t ahead = {below, below ? ROWS : 0, a_this + ((top + ROWS) * k + k_at + first), b_this,
-                                           k, min(share, steps - min(steps, first)), 0, 0};
+                                           k, min(split, steps - min(steps, first)), 0, 0};
 #endif
                     const finish_t f = {bias + (batch * n + c), residual + at, gate + at, y + at, n, done, k_at > k_0};
 #if DIRECT

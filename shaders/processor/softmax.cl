@@ -3,8 +3,8 @@
  *   cross_entropy       y = log sum of exp(x_j) - x_t;  0 where the target t is no class
  *   cross_entropy_grad  dx_j = dloss (softmax(x)_j - [j = t]);  0 where the target is no class
  * An item takes a row, VECTOR elements at once.
- * A row is walked for its largest element, for the sum of exp, and for what is wanted. A NaN may be lost on the first
- * walk: exp makes it one again. The mask of a row has a byte for each element (STEP 1) or one for all (STEP 0). */
+ * Passes over a row find its largest element, the sum of exp, and what is wanted. A NaN may be lost in the first
+ * pass: exp makes it one again. The mask of a row has a byte for each element (STEP 1) or one for all (STEP 0). */
 
 #define LARGER(a, b) select(a, b, (b) > (a))
 
@@ -51,15 +51,15 @@ KERNEL(masked_softmax)
     mask += MASK_START(row);
     x += row * length;
     y += row * length;
-    const real least = -FLT_MAX, zero = 0.0f;
-    real most = -INFINITY, sum = 0.0f;
+    const real lowest = -FLT_MAX, zero = 0.0f;
+    real largest = -INFINITY, sum = 0.0f;
     for (uint j = 0; j < length; j += VECTOR) {
-        const real v = select(least, load_part(x + j, length - j), valid_part(mask + j * STEP, length - j));
-        most = LARGER(most, v);
+        const real v = select(lowest, load_part(x + j, length - j), valid_part(mask + j * STEP, length - j));
+        largest = LARGER(largest, v);
     }
-    most = max_of(most);
+    largest = max_of(largest);
     for (uint j = 0; j < length; j += VECTOR) {
-        const real e = exp(load_part(x + j, length - j) - most);
+        const real e = exp(load_part(x + j, length - j) - largest);
         const real v = select(zero, e, valid_part(mask + j * STEP, length - j));
         sum += v;
         store_part(v, y + j, length - j);
@@ -69,20 +69,20 @@ KERNEL(masked_softmax)
     for (uint j = 0; j < length; j += VECTOR) store_part(load_part(y + j, length - j) * scale, y + j, length - j);
 }
 
-inline float largest(global const float *x, uint length)
+inline float largest_of(global const float *x, uint length)
 {
-    real most[2] = {-INFINITY, -INFINITY};
+    real largest[2] = {-INFINITY, -INFINITY};
     uint j = 0;
     for (; length - j >= 2 * VECTOR; j += 2 * VECTOR) {
         const real u = LOAD(x, j), v = LOAD(x, j + VECTOR);
-        most[0] = LARGER(most[0], u);
-        most[1] = LARGER(most[1], v);
+        largest[0] = LARGER(largest[0], u);
+        largest[1] = LARGER(largest[1], v);
     }
     for (; j < length; j += VECTOR) {
         const real v = load_part(x + j, length - j);
-        most[0] = LARGER(most[0], v);
+        largest[0] = LARGER(largest[0], v);
     }
-    return max_of(LARGER(most[0], most[1]));
+    return max_of(LARGER(largest[0], largest[1]));
 }
 
 KERNEL(cross_entropy)
@@ -96,10 +96,10 @@ KERNEL(cross_entropy)
         return;
     }
     x += row * length;
-    const float most = largest(x, length);
+    const float largest = largest_of(x, length);
     real sum = 0.0f;
-    for (uint j = 0; j < length; j += VECTOR) sum += exp(load_part(x + j, length - j) - most);
-    y[row] = log(sum_of(sum)) - (x[t] - most);
+    for (uint j = 0; j < length; j += VECTOR) sum += exp(load_part(x + j, length - j) - largest);
+    y[row] = log(sum_of(sum)) - (x[t] - largest);
 }
 
 KERNEL(cross_entropy_grad)
@@ -114,10 +114,10 @@ KERNEL(cross_entropy_grad)
         for (uint j = 0; j < length; j++) dx[j] = 0.0f;
         return;
     }
-    const float most = largest(x, length);
+    const float largest = largest_of(x, length);
     real part = 0.0f;
     for (uint j = 0; j < length; j += VECTOR) {
-        const real e = exp(load_part(x + j, length - j) - most);
+        const real e = exp(load_part(x + j, length - j) - largest);
         part += e;
         store_part(e, dx + j, length - j);
     }

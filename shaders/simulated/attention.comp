@@ -1,10 +1,10 @@
 #version 450
 /* attention: attention and its gradient where a processor plays a GPU: a barrier costs more
  * there than a thousand sums, and a word from memory some fifty. So nothing is shared: an invocation takes QUERIES
- * queries of a unit, a row and a head, and walks over its keys, KEYS at a time, with all their scores in registers.
+ * queries of a unit, a row and a head, and passes over its keys, KEYS at a time, with all their scores in registers.
  *   attend_alone    y
  *   attend_queries  dq; and of each query the largest score, 1 / total and the sum of p dp, for
- *   attend_keys     dk and dv: an invocation takes KEYS keys and walks over the queries, QUERIES at a time
+ *   attend_keys     dk and dv: an invocation takes KEYS keys and passes over the queries, QUERIES at a time
  * AGAIN: there are more than KEYS keys, so that attend_queries computes scores twice, else the only block is at hand.
  * What is masked or behind the end may be read where it lies, and is then left out. */
 #extension GL_GOOGLE_include_directive : require
@@ -15,23 +15,23 @@
 
 DECLARE_CONTRACT(ENTRY)
 
-const float LEAST = -3.402823466e+38;
+const float LOWEST = -3.402823466e+38;
 #define EACH(i, n) [[unroll]] for (uint i = 0u; i < n; i++)
 
 /* A block: of its queries i and keys j, where they lie and whether they are there; scores, then p, at i KEYS + j. */
 uint query[QUERIES], key[KEYS];
-bool asks[QUERIES], there[KEYS];
+bool wanted[QUERIES], there[KEYS];
 float s[QUERIES * KEYS];
 #ifndef ENTRY_attend_alone
 float dp[QUERIES * KEYS];
 #endif
-float most[QUERIES], total[QUERIES], keep[QUERIES];
+float largest[QUERIES], total[QUERIES], keep[QUERIES];
 
 void find_queries(uint unit, uint first)
 {
     EACH(i, QUERIES) {
         const uint at = unit / heads * queries + min(first + i, max(queries, 1u) - 1u);
-        asks[i] = first + i < queries;
+        wanted[i] = first + i < queries;
         query[i] = (at * heads + unit % heads) * WIDTH;
     }
 }
@@ -80,10 +80,10 @@ void score()
 void raise()
 {
     EACH(i, QUERIES) {
-        float top = most[i];
+        float top = largest[i];
         EACH(j, KEYS) top = max(top, s[i * KEYS + j]);
-        keep[i] = m_exp(most[i] - top);
-        most[i] = top;
+        keep[i] = m_exp(largest[i] - top);
+        largest[i] = top;
         total[i] *= keep[i];
         EACH(j, KEYS) {
             s[i * KEYS + j] = m_exp(s[i * KEYS + j] - top);
@@ -93,7 +93,7 @@ void raise()
 }
 
 /* The largest score adds exp(0), so that only a row without keys sums to 0. */
-float share_of(uint i)
+float inverse_of(uint i)
 {
     return total[i] == 0.0 ? 0.0 : 1.0 / total[i];
 }
@@ -105,7 +105,7 @@ void main()
     if (unit >= units) return;
     find_queries(unit, ITEM % parts * QUERIES);
     EACH(i, QUERIES) {
-        most[i] = LEAST;
+        largest[i] = LOWEST;
         total[i] = 0.0;
     }
     /* A row without keys has one block of nothing, which writes its zeros. */
@@ -114,9 +114,9 @@ void main()
         score();
         raise();
         EACH(i, QUERIES) {
-            const float share = start + KEYS < keys ? 1.0 : share_of(i);
-            keep[i] *= share;
-            EACH(j, KEYS) s[i * KEYS + j] *= share;
+            const float inverse = start + KEYS < keys ? 1.0 : inverse_of(i);
+            keep[i] *= inverse;
+            EACH(j, KEYS) s[i * KEYS + j] *= inverse;
         }
         for (uint c = 0u; c < WIDTH; c++) {
             float z[KEYS];
@@ -127,8 +127,8 @@ void main()
             EACH(i, QUERIES) {
                 float sum = 0.0;
                 EACH(j, KEYS) sum += s[i * KEYS + j] * z[j];
-                if (asks[i] && start > 0u) sum += y[query[i] + c] * keep[i];
-                if (asks[i]) y[query[i] + c] = sum;
+                if (wanted[i] && start > 0u) sum += y[query[i] + c] * keep[i];
+                if (wanted[i]) y[query[i] + c] = sum;
             }
         }
     }
@@ -143,7 +143,7 @@ void main()
     if (unit >= units) return;
     find_queries(unit, first);
     EACH(i, QUERIES) {
-        most[i] = LEAST;
+        largest[i] = LOWEST;
         total[i] = dots[i] = 0.0;
     }
     for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
@@ -156,11 +156,11 @@ void main()
         }
     }
     EACH(i, QUERIES) {
-        total[i] = share_of(i);
+        total[i] = inverse_of(i);
         dots[i] *= total[i];
-        if (asks[i]) {
+        if (wanted[i]) {
             const uint at = (unit * queries + first + i) * 3u;
-            stats[at] = most[i];
+            stats[at] = largest[i];
             stats[at + 1u] = total[i];
             stats[at + 2u] = dots[i];
         }
@@ -169,7 +169,7 @@ void main()
         if (AGAIN != 0) {
             find_keys(unit, start);
             score();
-            EACH(i, QUERIES) EACH(j, KEYS) s[i * KEYS + j] = m_exp(s[i * KEYS + j] - most[i]);
+            EACH(i, QUERIES) EACH(j, KEYS) s[i * KEYS + j] = m_exp(s[i * KEYS + j] - largest[i]);
         }
         EACH(i, QUERIES) EACH(j, KEYS)
             dp[i * KEYS + j] = (dp[i * KEYS + j] - dots[i]) * (s[i * KEYS + j] * total[i]) * scale;
@@ -182,8 +182,8 @@ void main()
             EACH(i, QUERIES) {
                 float sum = 0.0;
                 EACH(j, KEYS) sum += dp[i * KEYS + j] * z[j];
-                if (asks[i] && start > 0u) sum += dq[query[i] + c];
-                if (asks[i]) dq[query[i] + c] = sum;
+                if (wanted[i] && start > 0u) sum += dq[query[i] + c];
+                if (wanted[i]) dq[query[i] + c] = sum;
             }
         }
     }
@@ -202,7 +202,7 @@ void main()
         score();
         EACH(i, QUERIES) {
             float stat[3] = {0.0, 0.0, 0.0};
-            if (asks[i]) {
+            if (wanted[i]) {
                 const uint at = (unit * queries + first + i) * 3u;
                 EACH(l, 3u) stat[l] = stats[at + l];
             }
@@ -216,7 +216,7 @@ void main()
             float x[QUERIES], z[QUERIES];
             EACH(i, QUERIES) {
                 x[i] = z[i] = 0.0;
-                if (asks[i]) {
+                if (wanted[i]) {
                     x[i] = q[query[i] + c];
                     z[i] = dy[query[i] + c];
                 }
@@ -224,8 +224,8 @@ void main()
             EACH(j, KEYS) {
                 float of_dk = 0.0, of_dv = 0.0;
                 EACH(i, QUERIES) {
-                    of_dk += asks[i] ? dp[i * KEYS + j] * x[i] : 0.0;
-                    of_dv += asks[i] ? s[i * KEYS + j] * z[i] : 0.0;
+                    of_dk += wanted[i] ? dp[i * KEYS + j] * x[i] : 0.0;
+                    of_dv += wanted[i] ? s[i * KEYS + j] * z[i] : 0.0;
                 }
                 if (start + j < keys) {
                     if (first > 0u) {

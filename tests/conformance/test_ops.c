@@ -1,13 +1,14 @@
 /* ops: the case list on every backend of the build, and the gradients of all ops on the reference.
  * A test is one op on one device, or the gradients of one op; it reports every case of it that does not hold.
  * The argument is "gradients", or names devices (named.h).
- * With a way of products among the options, only the ops that are products run.
+ * With a variant of products among the options, only the ops that are products run.
  * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes
- * Parts: opencl,way=clblast opencl,vector=16,way=rows8 opencl,vector=16,way=rows12 opencl,vector=16,way=rows14
- * Parts: opencl,vector=8,way=rows4 opencl,vector=8,way=rows6
- * Parts: opencl,shape=gpu,way=tile8x128 opencl,shape=gpu,way=tile64x8
- * Parts: vulkan,way=tile128x128 vulkan,way=tile64x64r8 vulkan,way=tile32x64
- * Parts: vulkan,way=tile8x128 vulkan,way=tile64x8 */
+ * Parts: opencl,variant=clblast opencl,vector=16,variant=rows8 opencl,vector=16,variant=rows12
+ * Parts: opencl,vector=16,variant=rows14
+ * Parts: opencl,vector=8,variant=rows4 opencl,vector=8,variant=rows6
+ * Parts: opencl,shape=gpu,variant=tile8x128 opencl,shape=gpu,variant=tile64x8
+ * Parts: vulkan,variant=tile128x128 vulkan,variant=tile64x64r8 vulkan,variant=tile32x64
+ * Parts: vulkan,variant=tile8x128 vulkan,variant=tile64x8 */
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
 #include "core/ops/op.h"
@@ -72,7 +73,7 @@ static void open_devices(const char *argument)
     }
     if (strcmp(argument, "gradients") == 0) return;
     named_read(&n, argument);
-    for (uint32_t i = 0; i < n.option_count; i++) with.products |= strcmp(n.option[i].key, "way") == 0;
+    for (uint32_t i = 0; i < n.option_count; i++) with.products |= strcmp(n.option[i].key, "variant") == 0;
     with.count = named_open(&n, with.engine, with.device);
 }
 

@@ -1,6 +1,6 @@
 /* Measured choices of the kernels that OpenCL and Vulkan share: the file that keeps them, the measurement, and that a
- * product is lowered in the way that was chosen, within what a device allows. No device is needed. */
-#include "backends/lowering/tuning.h"
+ * product is lowered by the variant that was chosen, within what a device allows. No device is needed. */
+#include "backends/lowering/tune.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -130,10 +130,10 @@ static void product_init(product *p, bool ta, bool tb, uint64_t g, uint64_t m, u
 
 static const struct file {
     const char *name, *text;
-    const char *way; /* of class c, NULL: not known */
+    const char *variant; /* of class c, NULL: not known */
     int warnings;
 } files[] = {
-    {"a line gives a class its way", HEAD "c rows8 12.5\n", "rows8", 0},
+    {"a line gives a class its variant", HEAD "c rows8 12.5\n", "rows8", 0},
     {"the later of two lines counts", HEAD "c rows8 12.5\nc rows12 11\n", "rows12", 0},
     {"a file of nothing but its first line is empty", HEAD, NULL, 0},
     {"an empty file is not used", "", NULL, 1},
@@ -145,7 +145,7 @@ static const struct file {
     {"a time that is no number is left out", HEAD "c rows8 nan\n", NULL, 1},
     {"a line that was cut off is left out", HEAD "b rows8 1\nc rows8 12.", NULL, 1},
     {"a damaged line does not hide the next", HEAD "\x01\xff\nc rows8 3\n", "rows8", 1},
-    {"a way longer than any is left out", HEAD "c rows8888888888888888888888888888888888888 1\n", NULL, 1},
+    {"a variant longer than any is left out", HEAD "c rows8888888888888888888888888888888888888 1\n", NULL, 1},
 };
 
 static void write_text(const char *path, const char *text)
@@ -173,10 +173,10 @@ static void reads_a_file(void **state)
     assert_int_equal(c.warnings, row->warnings);
     assert_false(lower_tuning_changed(t));
     assert_int_equal(lower_tuning_measured(t), 0);
-    if (row->way == NULL)
+    if (row->variant == NULL)
         assert_null(lower_tuned(t, "c"));
     else
-        assert_string_equal(lower_tuned(t, "c"), row->way);
+        assert_string_equal(lower_tuned(t, "c"), row->variant);
     lower_tuning_free(t);
     assert_int_equal(unlink(path), 0);
 }
@@ -228,17 +228,17 @@ static void a_file_that_cannot_be_written_is_an_error(void **state)
 
 /* Measuring. */
 
-/* A device on which ways take times by their place in the list of names. */
+/* A device on which variants take times by their place in the list of names. */
 typedef struct stopwatch {
     const m3_host *host;
-    const double *microseconds; /* negative: the way fails */
+    const double *microseconds; /* negative: the variant fails */
     uint32_t times;             /* how many there are: more calls than that fail the test */
     uint32_t calls;
     m3_status failure;
 } stopwatch;
 
-static m3_status time_way(void *user, const lower_traits *traits, const m3_program *program, double *microseconds,
-                          m3_error *err)
+static m3_status time_variant(void *user, const lower_traits *traits, const m3_program *program, double *microseconds,
+                              m3_error *err)
 {
     stopwatch *w = user;
     lower_list list = {0};
@@ -259,11 +259,11 @@ static const struct measurement {
     const char *name;
     double microseconds[16];
     m3_status failure, want;
-    int chosen; /* index of the way; -1: none */
+    int chosen; /* index of the variant; -1: none */
 } measurements[] = {
     {"the shortest time wins", {5, 3, 4}, M3_OK, M3_OK, 1},
     {"the default wins when it is as short", {3, 3, 3}, M3_OK, M3_OK, 0},
-    {"a way that fails is left out", {5, -1, 4}, M3_ERR_UNSUPPORTED, M3_OK, 2},
+    {"a variant that fails is left out", {5, -1, 4}, M3_ERR_UNSUPPORTED, M3_OK, 2},
     {"when all fail nothing is entered", {-1, -1, -1}, M3_ERR_UNSUPPORTED, M3_OK, -1},
     {"a lost device ends it", {5, -1, 4}, M3_ERR_DEVICE_LOST, M3_ERR_DEVICE_LOST, -1},
 };
@@ -277,11 +277,11 @@ static void measures(void **state)
     lower_tuning *t = NULL;
     product p;
     char class_text[LOWER_CLASS_BYTES];
-    const char *names[LOWER_MAX_WAYS];
+    const char *names[LOWER_MAX_VARIANTS];
     stopwatch w = {.host = &host, .microseconds = row->microseconds, .times = 3, .failure = row->failure};
-    const lower_tuner tuner = {&w, time_way};
+    const lower_tuner tuner = {&w, time_variant};
     product_init(&p, false, true, 0, 640, 128, 128);
-    assert_int_equal(lower_ways(&processor, &p.node, class_text, names), 3);
+    assert_int_equal(lower_variants(&processor, &p.node, class_text, names), 3);
     assert_int_equal(lower_tuning_create(&host, "k", &t, &err), M3_OK);
     assert_int_equal(lower_tune(t, &tuner, &processor, &p.program, 256, &err), row->want);
     if (row->chosen >= 0) {
@@ -303,7 +303,7 @@ static m3_tuning open_and_tune(const m3_host *host, const char *key, const lower
     m3_tuning told = {.size = M3_STRUCT_SIZE(m3_tuning, path)};
     assert_int_equal(lower_tuning_open(host, "test", key, &t, &err), M3_OK);
     if (tuner != NULL) assert_int_equal(lower_tune(t, tuner, &processor, &p->program, 256, &err), M3_OK);
-    assert_int_equal(lower_tuning_tell(t, &told, &err), M3_OK);
+    assert_int_equal(lower_tuning_describe(t, &told, &err), M3_OK);
     lower_tuning_free(t);
     return told;
 }
@@ -316,7 +316,7 @@ static void what_a_device_learns_it_knows_when_it_is_opened_again(void **state)
     m3_host host = host_of(&c);
     product p;
     stopwatch w = {.host = &host, .microseconds = microseconds, .times = 3};
-    const lower_tuner tuner = {&w, time_way};
+    const lower_tuner tuner = {&w, time_variant};
     (void)state;
     assert_non_null(mkdtemp(folder));
     host.cache_path = folder;
@@ -340,7 +340,7 @@ static void a_cache_that_cannot_be_used_is_a_warning(void **state)
     m3_host host = host_of(&c);
     product p;
     stopwatch w = {.host = &host, .microseconds = microseconds, .times = 6};
-    const lower_tuner tuner = {&w, time_way};
+    const lower_tuner tuner = {&w, time_variant};
     (void)state;
     product_init(&p, false, true, 0, 640, 128, 128);
     host.cache_path = "/dev/null"; /* cannot be read as a folder, nor written */
@@ -363,24 +363,24 @@ static int32_t constant(const lower_dispatch *d, const char *name)
 static void the_tuned_way_is_taken_and_an_unknown_one_is_not(void **state)
 {
     static const struct {
-        const char *way;
+        const char *variant;
         int32_t rows;
     } rows[] = {{"rows8", 8}, {"rows12", 12}, {"rows14", 14}, {"rows999", 8}, {"clblast", 8}};
     counters c = {0};
     const m3_host host = host_of(&c);
     char class_text[LOWER_CLASS_BYTES];
-    const char *names[LOWER_MAX_WAYS];
+    const char *names[LOWER_MAX_VARIANTS];
     product p;
     (void)state;
     product_init(&p, false, false, 0, 640, 128, 128);
-    assert_true(lower_ways(&processor, &p.node, class_text, names) > 0);
+    assert_true(lower_variants(&processor, &p.node, class_text, names) > 0);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         lower_traits traits = processor;
         lower_list list = {0};
         lower_tuning *t = NULL;
         m3_error err = {0};
         assert_int_equal(lower_tuning_create(&host, "k", &t, &err), M3_OK);
-        assert_int_equal(lower_tuning_put(t, class_text, rows[i].way, 1, &err), M3_OK);
+        assert_int_equal(lower_tuning_put(t, class_text, rows[i].variant, 1, &err), M3_OK);
         traits.tuning = t;
         assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, &err), M3_OK);
         assert_int_equal(constant(&list.dispatches[0], "ROWS"), rows[i].rows);
@@ -394,7 +394,7 @@ static void a_library_is_called_where_the_device_has_it(void **state)
     counters c = {0};
     const m3_host host = host_of(&c);
     char class_text[LOWER_CLASS_BYTES];
-    const char *names[LOWER_MAX_WAYS];
+    const char *names[LOWER_MAX_VARIANTS];
     lower_traits traits = card;
     lower_list list = {0};
     lower_tuning *t = NULL;
@@ -403,7 +403,7 @@ static void a_library_is_called_where_the_device_has_it(void **state)
     (void)state;
     traits.clblast = true;
     product_init(&p, true, false, 3, 65, 17, 40);
-    const uint32_t count = lower_ways(&traits, &p.node, class_text, names);
+    const uint32_t count = lower_variants(&traits, &p.node, class_text, names);
     assert_string_equal(names[count - 1], "clblast");
     assert_int_equal(lower_tuning_create(&host, "k", &t, &err), M3_OK);
     assert_int_equal(lower_tuning_put(t, class_text, "clblast", 1, &err), M3_OK);
@@ -432,11 +432,11 @@ static void every_way_stays_within_the_device(void **state)
         const uint64_t *s = sizes[i / 16];
         lower_traits traits = *devices[i / 4 % 4];
         char class_text[LOWER_CLASS_BYTES];
-        const char *names[LOWER_MAX_WAYS];
+        const char *names[LOWER_MAX_VARIANTS];
         product p;
         product_init(&p, i % 2 != 0, i / 2 % 2 != 0, s[0], s[1], s[2], s[3]);
-        const uint32_t count = lower_ways(&traits, &p.node, class_text, names);
-        assert_true(count <= LOWER_MAX_WAYS);
+        const uint32_t count = lower_variants(&traits, &p.node, class_text, names);
+        assert_true(count <= LOWER_MAX_VARIANTS);
         for (uint32_t j = 0; j < count; j++) {
             lower_list list = {0};
             lower_tuning *t = NULL;
@@ -498,15 +498,15 @@ static void a_processor_keeps_no_more_than_fits(void **state)
         traits.local_bytes = local[device / 4 % 4];
         traits.units = units[device / 16];
         char class_text[LOWER_CLASS_BYTES];
-        const char *names[LOWER_MAX_WAYS];
+        const char *names[LOWER_MAX_VARIANTS];
         product p;
         product_init(&p, i % 2 != 0, i / 2 % 2 != 0, 0, extents[shape % EXTENTS], extents[shape / EXTENTS % EXTENTS],
                      depths[shape / EXTENTS / EXTENTS]);
-        const uint32_t count = lower_ways(&traits, &p.node, class_text, names);
+        const uint32_t count = lower_variants(&traits, &p.node, class_text, names);
         for (uint32_t j = 0; j < (count > 0 ? count : 1); j++) {
             lower_list list = {0};
             m3_error err = {0};
-            traits.way = count > 0 ? names[j] : NULL;
+            traits.variant = count > 0 ? names[j] : NULL;
             assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, &err), M3_OK);
             expect_kept(&list.dispatches[0], &traits);
             lower_list_fini(&list);

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
 enum { GRADIENT = 5 }; /* inputs of the gradient */
 enum { SIDE = 4 /* of a tile of sums */, LARGEST = 32 /* block */ };
@@ -34,10 +34,10 @@ typedef struct blocks {
     uint32_t lanes, vector, queries, keys, tile; /* tile: queries of a tile of sums */
 } blocks;
 
-static uint32_t round_up(uint64_t x, uint32_t step, uint32_t most)
+static uint32_t round_up(uint64_t x, uint32_t step, uint32_t max)
 {
     const uint64_t whole = x == 0 ? step : lower_parts(x, step) * step;
-    return whole < most ? (uint32_t)whole : most;
+    return whole < max ? (uint32_t)whole : max;
 }
 
 /* What the gradient keeps in local memory; attention keeps less. */
@@ -58,14 +58,14 @@ static blocks blocks_of(const lower_traits *traits, const shape *s)
     blocks b = {
         .lanes = 1, .vector = traits->vector > SIDE ? traits->vector : SIDE, .queries = 1, .keys = ALONE, .tile = 1};
     if (traits->kind == LOWER_PROCESSOR) return b;
-    const uint32_t most = share_power(traits->largest_group);
+    const uint32_t max = lower_power_below(traits->largest_group);
     b.vector = 1;
     b.tile = s->queries > 1 ? SIDE : 1;
     b.queries = round_up(s->queries, b.tile, s->queries > 1 ? LARGEST : 1);
     b.keys = round_up(s->keys, SIDE, LARGEST);
-    while (b.queries > b.tile && (local_bytes(&b) > traits->local_bytes || tiles(&b) > most))
+    while (b.queries > b.tile && (local_bytes(&b) > traits->local_bytes || tiles(&b) > max))
         b.queries = round_up(b.queries / 2, b.tile, LARGEST);
-    while (b.keys > SIDE && (local_bytes(&b) > traits->local_bytes || tiles(&b) > most))
+    while (b.keys > SIDE && (local_bytes(&b) > traits->local_bytes || tiles(&b) > max))
         b.keys = round_up(b.keys / 2, SIDE, LARGEST);
     b.lanes = traits->lanes;
     while (b.lanes < tiles(&b) || b.lanes < b.queries) b.lanes *= 2;
@@ -94,17 +94,17 @@ static void emit_shared(lower_list *l, const m3_node *node, const shape *s)
                                          GRADIENTS, SHAPE(s))
                                  : LOWER(l, attend, BLOCKS, INPUTS, OUTPUT, SHAPE(s));
 #undef BLOCKS
-    share_pieces(d, s->rows * s->heads * parts, UINT64_MAX, b.lanes);
+    lower_pieces(d, s->rows * s->heads * parts, UINT64_MAX, b.lanes);
 }
 
 /* A processor that plays a GPU. */
 
 enum { MINE = 10, OTHERS = 20 }; /* queries or keys that an item takes, and of the other kind at a time */
 
-/* Equal parts of n, none above most. */
-static uint32_t part_of(uint64_t n, uint32_t most)
+/* Equal parts of n, none above max. */
+static uint32_t part_of(uint64_t n, uint32_t max)
 {
-    return n == 0 ? 1 : (uint32_t)lower_parts(n, lower_parts(n, most));
+    return n == 0 ? 1 : (uint32_t)lower_parts(n, lower_parts(n, max));
 }
 
 /* Queries and keys of an item. */
@@ -125,17 +125,17 @@ static void emit_alone(lower_list *l, const m3_node *node, const shape *s)
     const part by_queries = part_of_shape(s, MINE, OTHERS), by_keys = part_of_shape(s, OTHERS, MINE);
     const uint64_t query_parts = units * lower_parts(s->queries, by_queries.queries);
     if (node->in_count != GRADIENT) {
-        share_pieces(LOWER(l, attend_alone, PART(by_queries), INPUTS, OUTPUT, SHAPE(s)), query_parts, UINT64_MAX, 1);
+        lower_pieces(LOWER(l, attend_alone, PART(by_queries), INPUTS, OUTPUT, SHAPE(s)), query_parts, UINT64_MAX, 1);
         return;
     }
     const lower_view stats = s->queries == 0 ? (lower_view){.memory = LOWER_NOTHING}
                                              : lower_scratch(l, units * s->queries * 3 * sizeof(float));
     if (s->queries > 0)
-        share_pieces(LOWER(l, attend_queries, PART(by_queries), INPUTS, SLOPE, .dq = lower_tensor(l, node->out[0]),
+        lower_pieces(LOWER(l, attend_queries, PART(by_queries), INPUTS, SLOPE, .dq = lower_tensor(l, node->out[0]),
                            .stats = stats, SHAPE(s)),
                      query_parts, UINT64_MAX, 1);
     if (s->keys > 0)
-        share_pieces(LOWER(l, attend_keys, PART(by_keys), INPUTS, SLOPE, .stats = stats, GRADIENTS, SHAPE(s)),
+        lower_pieces(LOWER(l, attend_keys, PART(by_keys), INPUTS, SLOPE, .stats = stats, GRADIENTS, SHAPE(s)),
                      units * lower_parts(s->keys, by_keys.keys), UINT64_MAX, 1);
 }
 
@@ -143,8 +143,8 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
 {
     const shape s = shape_of(node);
     const uint64_t longer = s.queries > s.keys ? s.queries : s.keys;
-    const uint64_t turns = (lower_parts(longer, OTHERS) + 1) * 3 * s.width; /* of loops, at most */
-    if (traits->kind != LOWER_SIMULATED_GPU || turns <= share_turns(traits)) return M3_OK;
+    const uint64_t iterations = (lower_parts(longer, OTHERS) + 1) * 3 * s.width; /* of loops, at most */
+    if (traits->kind != LOWER_SIMULATED_GPU || iterations <= lower_max_iterations(traits)) return M3_OK;
     return M3_FAIL(
         why, M3_ERR_UNSUPPORTED, node->op->name,
         "%llu queries, %llu keys, heads of width %llu: more than this device, which is simulated, does in one "

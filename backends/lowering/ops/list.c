@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "backends/lowering/tuning.h"
+#include "backends/lowering/variants.h"
 
 static const lower_op *const tables[] = {
     lower_draws_ops,    lower_matmul_ops,  lower_rows_ops,      lower_sort_ops,  lower_reduce_ops,
@@ -19,12 +19,12 @@ const lower_op *lower_op_find(const char *name)
 
 static const struct choice {
     const char *name;
-    uint32_t (*ways)(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
-} choices[] = {{"matmul", lower_matmul_ways}, {"linear", lower_matmul_ways}};
+    uint32_t (*variants)(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
+} choices[] = {{"matmul", lower_matmul_variants}, {"linear", lower_matmul_variants}};
 
-uint32_t lower_ways(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+uint32_t lower_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
 {
     for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++)
-        if (strcmp(choices[i].name, node->op->name) == 0) return choices[i].ways(traits, node, class_text, names);
+        if (strcmp(choices[i].name, node->op->name) == 0) return choices[i].variants(traits, node, class_text, names);
     return 0;
 }

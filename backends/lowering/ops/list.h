@@ -22,7 +22,7 @@ extern const lower_op lower_reduce_ops[];
 extern const lower_op lower_norm_ops[];
 extern const lower_op lower_softmax_ops[];
 
-/* Ops with several ways, see lower_ways of tuning.h. */
-uint32_t lower_matmul_ways(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
+/* Ops with several variants, see variants.h. */
+uint32_t lower_matmul_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
 
 #endif

@@ -106,11 +106,11 @@ static lower_product product_of(const m3_node *node)
     return p;
 }
 
-uint32_t lower_matmul_ways(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+uint32_t lower_matmul_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
 {
     if (m3_tensor_count(node->out[0]) == 0) return 0;
     const lower_product p = product_of(node);
-    return lower_product_ways(traits, &p, class_text, names);
+    return lower_product_variants(traits, &p, class_text, names);
 }
 
 /* Not even the smallest tile fits: less than any OpenCL or Vulkan device must have. */

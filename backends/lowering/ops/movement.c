@@ -1,6 +1,6 @@
 /* movement: reshape, copy, transpose, broadcast, slice and pad take a box of x: element (i, j, …) of y is x at
  * first + sum of (i - before) step, or 0 where an index lies outside of [before, before + within). Axes are joined as
- * far as that stays true; where x is dense along another axis than y, matrices are turned. concat walks over the rows
+ * far as that stays true; where x is dense along another axis than y, matrices are turned. concat passes over the rows
  * of several inputs; iota reads nothing. */
 #include "backends/lowering/ops/list.h"
 
@@ -57,8 +57,8 @@ static uint64_t element_bytes(const m3_tensor *x)
     return m3_dtype_bytes(x->dtype);
 }
 
-/* A processor's item turns a strip of as many rows as a vector has elements; other devices, and a processor without
- * vectors, turn tiles in local memory, a group each. */
+/* A processor's item turns a strip of as many rows as a vector has elements; other devices, and a processor
+ * without vectors, turn tiles in local memory, a group each. */
 static bool turns_strips(const lower_traits *traits)
 {
     return traits->kind == LOWER_PROCESSOR && traits->vector > 1;
@@ -68,18 +68,18 @@ static bool turns_strips(const lower_traits *traits)
  * The last axis itself where there is none, or where tiles would not pay. */
 static uint32_t dense_axis(const lower_list *l, const m3_tensor *y, const box *b)
 {
-    enum { LEAST = 8, MOST = 65535 }; /* of rows and columns; of groups along an axis, on any device */
+    enum { MIN = 8, MAX = 65535 }; /* of rows and columns; of groups along an axis, on any device */
     const uint32_t last = b->rank - 1;
     const axis columns = b->axis[last];
-    bool whole = element_bytes(y) == 4 && columns.step > 1 && columns.extent >= LEAST;
+    bool whole = element_bytes(y) == 4 && columns.step > 1 && columns.extent >= MIN;
     uint32_t dense = last;
     for (uint32_t i = 0; i <= last; i++) {
         whole = whole && b->axis[i].within == b->axis[i].extent;
-        if (i < last && b->axis[i].step == 1 && b->axis[i].extent >= LEAST) dense = i;
+        if (i < last && b->axis[i].step == 1 && b->axis[i].extent >= MIN) dense = i;
     }
     const uint64_t matrix = columns.extent * b->axis[dense].extent;
     const bool fits = turns_strips(l->traits) ||
-                      (columns.extent <= MOST && b->axis[dense].extent <= MOST && m3_tensor_count(y) / matrix <= MOST &&
+                      (columns.extent <= MAX && b->axis[dense].extent <= MAX && m3_tensor_count(y) / matrix <= MAX &&
                        l->traits->largest_group >= TURN_TILE * TURN_TILE_ROWS);
     return whole && fits ? dense : last;
 }

@@ -4,9 +4,9 @@
 #include "backends/lowering/ops/list.h"
 
 #include "backends/lowering/contract.h"
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
-enum { WALKS = 5 }; /* over a row, and one to spare */
+enum { PASSES = 5 }; /* over a row, and one to spare */
 
 typedef struct norm {
     uint64_t groups, rows, width; /* rows of a group */
@@ -24,7 +24,7 @@ static norm norm_of(const m3_node *node)
 
 static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    return share_check(traits, node, WALKS, why);
+    return lower_check_rows(traits, node, PASSES, why);
 }
 
 /* The same constants for each kernel, so that a processor compiles the source once. */
@@ -35,38 +35,39 @@ static void lower(lower_list *l, const m3_node *node)
 {
     const norm n = norm_of(node);
     if (n.groups * n.rows == 0) return;
-    const uint32_t lanes = share_walks(l->traits, n.width, WALKS);
+    const uint32_t lanes = lower_pass_lanes(l->traits, n.width, PASSES);
     lower_dispatch *d =
         LOWER(l, layer_norm, CONSTANTS(1, 1, lanes), .x = lower_tensor(l, node->in[0]),
               .gamma = lower_tensor(l, node->in[1]), .beta = lower_tensor(l, node->in[2]),
               .y = lower_tensor(l, node->out[0]), .groups = n.groups, .rows = n.rows, .width = n.width, .eps = n.eps);
-    share_pieces(d, n.groups * n.rows, n.width, lanes);
+    lower_pieces(d, n.groups * n.rows, n.width, lanes);
 }
 
 /* Rows of a part, which `lanes` items take. */
 static uint64_t part_of(const lower_traits *traits, const norm *n, uint32_t lanes)
 {
-    enum { ROWS_ALONE = 32, ROWS_SHARED = 8, PARTS_ALONE = 256, PARTS_OF_UNIT = 8 }; /* least rows, most parts */
-    enum { BETWEEN = 128 };                                                          /* turns between lanes, of a row */
+    enum { ROWS_ALONE = 32, ROWS_OF_GROUP = 8, PARTS_ALONE = 256, PARTS_OF_UNIT = 8 }; /* min rows, max parts */
+    enum { BETWEEN = 128 }; /* iterations between lanes, of a row */
     const uint64_t part = lanes == 1 ? lower_parts(n->rows, PARTS_ALONE)
                                      : lower_parts(n->groups * n->rows, PARTS_OF_UNIT * (uint64_t)traits->units);
-    const uint64_t least = lanes == 1 ? ROWS_ALONE : ROWS_SHARED;
-    const uint64_t most = share_turns(traits) / (WALKS * lower_parts(n->width, lanes) + (lanes > 1 ? BETWEEN : 1));
-    const uint64_t wanted = part > least ? part : least;
-    return wanted < most ? wanted : most > 1 ? most : 1;
+    const uint64_t min = lanes == 1 ? ROWS_ALONE : ROWS_OF_GROUP;
+    const uint64_t max =
+        lower_max_iterations(traits) / (PASSES * lower_parts(n->width, lanes) + (lanes > 1 ? BETWEEN : 1));
+    const uint64_t wanted = part > min ? part : min;
+    return wanted < max ? wanted : max > 1 ? max : 1;
 }
 
 /* The rows of parts: dx, and of each part its sums. */
 static void emit_parts(lower_list *l, const m3_node *node, const norm *n, uint64_t part, uint64_t parts,
                        lower_view sums)
 {
-    const uint32_t lanes = share_walks(l->traits, n->width, WALKS);
+    const uint32_t lanes = lower_pass_lanes(l->traits, n->width, PASSES);
     lower_dispatch *d =
         LOWER(l, layer_norm_grad, CONSTANTS(lanes > 1 ? lower_parts(n->width, lanes) : 1, 1, lanes),
               .x = lower_tensor(l, node->in[0]), .gamma = lower_tensor(l, node->in[1]),
               .dy = lower_tensor(l, node->in[2]), .dx = lower_tensor(l, node->out[0]), .sums = sums,
               .groups = n->groups, .rows = n->rows, .width = n->width, .eps = n->eps, .parts = parts, .part = part);
-    share_pieces(d, n->groups * parts, part * n->width, lanes);
+    lower_pieces(d, n->groups * parts, part * n->width, lanes);
 }
 
 static void emit_grad(lower_list *l, const m3_node *node)
@@ -74,19 +75,20 @@ static void emit_grad(lower_list *l, const m3_node *node)
     const norm n = norm_of(node);
     const lower_traits *traits = l->traits;
     const uint32_t lanes = traits->kind != LOWER_PROCESSOR ? traits->group : 1;
-    const uint64_t part = part_of(traits, &n, share_walks(traits, n.width, WALKS)), parts = lower_parts(n.rows, part);
+    const uint64_t part = part_of(traits, &n, lower_pass_lanes(traits, n.width, PASSES)),
+                   parts = lower_parts(n.rows, part);
     if (n.groups == 0) return;
     lower_view sums = {.memory = LOWER_NOTHING};
     if (parts > 0) {
         sums = lower_scratch(l, n.groups * parts * 2 * n.width * sizeof(float));
         emit_parts(l, node, &n, part, parts, sums);
     }
-    const uint32_t slices = lanes > 1 ? share_slices(traits, lanes, parts, n.width) : 1;
+    const uint32_t slices = lanes > 1 ? lower_slices(traits, lanes, parts, n.width) : 1;
     const uint64_t pieces = n.groups * lower_parts(n.width, lanes > 1 ? lanes / slices : traits->vector);
     lower_dispatch *d =
         LOWER(l, layer_norm_sums, CONSTANTS(1, slices, lanes), .sums = sums, .dgamma = lower_tensor(l, node->out[1]),
               .dbeta = lower_tensor(l, node->out[2]), .groups = n.groups, .width = n.width, .parts = parts);
-    share_pieces(d, pieces, 2 * parts * traits->vector, lanes);
+    lower_pieces(d, pieces, 2 * parts * traits->vector, lanes);
 }
 
 const lower_op lower_norm_ops[] = {{"layer_norm", supports, lower}, {"layer_norm_grad", supports, emit_grad}, {0}};

@@ -1,5 +1,5 @@
 /* optim: adamw, adamw_rows, global_norm. adamw and global_norm take any number of tensors, so those whose places lie in
- * the same segments go into one dispatch, which sees each segment from the first of them to the last and is told by a
+ * the same segments go into one dispatch, which sees each segment from the first of them to the last and reads in a
  * table where each lies. Where a device cannot see so much of a buffer, each tensor has a dispatch of its own. */
 #include "backends/lowering/ops/list.h"
 
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
 enum { STEP = 0, SCALE = 1, FIRST = 2, EACH = 4, STATES = 3, IDS = 5, ROWS = 6 }; /* inputs */
 enum { BETA1 = 0, BETA2 = 1, EPS = 2, DECAY = 3 };                                /* attributes */
@@ -138,12 +138,12 @@ static void emit_adamw_chunks(const many *job, lower_view table, const lower_vie
 {
     lower_list *l = job->l;
     const m3_node *node = job->node;
-    const uint32_t lanes = share_walks(l->traits, CHUNK, 1);
+    const uint32_t lanes = lower_pass_lanes(l->traits, CHUNK, 1);
     lower_dispatch *d = LOWER(l, adamw, CONSTANTS(lanes), .table = table, .step = lower_tensor(l, node->in[STEP]),
                               .scale = lower_tensor(l, node->in[SCALE]), .p = view[0], .m = view[1], .v = view[2],
                               .g = view[3], .new_p = view[4], .new_m = view[5], .new_v = view[6], .tensors = tensors,
                               .chunks = chunks, RULE(node->attr));
-    share_pieces(d, chunks, CHUNK, lanes);
+    lower_pieces(d, chunks, CHUNK, lanes);
 }
 
 static void emit_adamw(lower_list *l, const m3_node *node)
@@ -179,19 +179,19 @@ static void emit_rows(lower_list *l, const m3_node *node)
     }
     if (moves(in, out)) {
         const uint64_t chunks = lower_parts(count, CHUNK);
-        const uint32_t lanes = share_walks(l->traits, CHUNK, 1);
+        const uint32_t lanes = lower_pass_lanes(l->traits, CHUNK, 1);
         lower_dispatch *d = LOWER(l, adamw_copy, CONSTANTS(lanes), .p = in[0], .m = in[1], .v = in[2], .new_p = out[0],
                                   .new_m = out[1], .new_v = out[2], .count = count, .chunks = chunks);
-        share_pieces(d, chunks, CHUNK, lanes);
+        lower_pieces(d, chunks, CHUNK, lanes);
     }
     if (ids == 0) return;
-    const uint32_t lanes = share_walks(l->traits, size, 1);
+    const uint32_t lanes = lower_pass_lanes(l->traits, size, 1);
     lower_dispatch *d =
         LOWER(l, adamw_rows, CONSTANTS(lanes), .step = lower_tensor(l, node->in[STEP]),
               .scale = lower_tensor(l, node->in[SCALE]), .p = in[0], .m = in[1], .v = in[2],
               .ids = lower_tensor(l, node->in[IDS]), .g = lower_tensor(l, node->in[ROWS]), .new_p = out[0],
               .new_m = out[1], .new_v = out[2], .count = ids, .rows = rows, .size = size, RULE(node->attr));
-    share_pieces(d, ids, size, lanes);
+    lower_pieces(d, ids, size, lanes);
 }
 
 /* global_norm. */
@@ -206,10 +206,10 @@ static void emit_norm_chunks(const many *job, lower_view table, const lower_view
                              uint64_t chunks)
 {
     lower_list *l = job->l;
-    const uint32_t lanes = share_walks(l->traits, CHUNK, 1);
+    const uint32_t lanes = lower_pass_lanes(l->traits, CHUNK, 1);
     lower_dispatch *d = LOWER(l, squares, CONSTANTS(lanes), .table = table, .g = view[0], .sums = job->sums,
                               .tensors = tensors, .chunks = chunks);
-    share_pieces(d, chunks, CHUNK, lanes);
+    lower_pieces(d, chunks, CHUNK, lanes);
 }
 
 static void emit_norm(lower_list *l, const m3_node *node)
@@ -218,10 +218,10 @@ static void emit_norm(lower_list *l, const m3_node *node)
     const uint64_t sums = chunks_before(&job, job.count);
     if (sums > 0) job.sums = lower_scratch(l, sums * sizeof(float));
     run(&job);
-    const uint32_t lanes = share_walks(l->traits, sums, 1);
+    const uint32_t lanes = lower_pass_lanes(l->traits, sums, 1);
     lower_dispatch *d =
         LOWER(l, norm, CONSTANTS(lanes), .sums = job.sums, .y = lower_tensor(l, node->out[0]), .count = sums);
-    share_pieces(d, 1, sums, lanes);
+    lower_pieces(d, 1, sums, lanes);
 }
 
 const lower_op lower_optim_ops[] = {

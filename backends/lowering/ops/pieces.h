@@ -10,16 +10,16 @@
  * for the same part of a cache. */
 static inline uint64_t lower_piece(const lower_traits *traits, uint64_t count, uint64_t element_bytes)
 {
-    enum { SHORTEST = 256, LONGEST = 8192, LINE_BYTES = 64, MOST_LINES = 63, GROUPS_OF_UNIT = 8 };
+    enum { MIN_PIECE = 256, MAX_PIECE = 8192, LINE_BYTES = 64, MAX_LINES = 63, GROUPS_OF_UNIT = 8 };
     const uint64_t word = 4 / element_bytes > traits->vector ? 4 / element_bytes : traits->vector;
     const uint64_t fair = lower_parts(count, (uint64_t)traits->units * GROUPS_OF_UNIT * traits->group);
     if (traits->kind == LOWER_SIMULATED_GPU) {
         const uint64_t line = LINE_BYTES / element_bytes, lines = lower_parts(fair, line) | 1;
-        return (lines < MOST_LINES ? lines : MOST_LINES) * line;
+        return (lines < MAX_LINES ? lines : MAX_LINES) * line;
     }
     if (traits->kind != LOWER_PROCESSOR) return word;
     const uint64_t piece = lower_parts(fair, word) * word;
-    return piece < SHORTEST ? SHORTEST : piece > LONGEST ? LONGEST : piece;
+    return piece < MIN_PIECE ? MIN_PIECE : piece > MAX_PIECE ? MAX_PIECE : piece;
 }
 
 #endif

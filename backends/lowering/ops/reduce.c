@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
 typedef struct reduction {
     uint32_t kind; /* REDUCE_SUM_F32 … */
@@ -17,7 +17,7 @@ typedef struct reduction {
     uint32_t slices;      /* items of a group that share a column or row */
 } reduction;
 
-static uint64_t least_of(uint64_t a, uint64_t b)
+static uint64_t min_of(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
@@ -37,24 +37,25 @@ static uint64_t pieces_of(const reduction *r, const lower_traits *traits)
 static uint32_t strip_of(const lower_traits *traits, uint64_t inner)
 {
     enum { WIDEST = 8 };
-    return share_power(least_of(lower_parts(inner, traits->vector), WIDEST));
+    return lower_power_below(min_of(lower_parts(inner, traits->vector), WIDEST));
 }
 
 /* Enough of them to keep the device busy, as long as each is worth its start. */
 static void choose_parts(reduction *r, const lower_traits *traits)
 {
-    enum { LEAST = 1 << 14, EACH = 8 }; /* elements worth an item of a processor, and one of a group */
-    enum { MANY = 4 };                  /* groups that keep a unit busy */
+    enum { MIN = 1 << 14, EACH = 8 }; /* elements worth an item of a processor, and one of a group */
+    enum { MANY = 4 };                /* groups that keep a unit busy */
     enum { NEAR = 256 }; /* rows that a cache keeps until the next columns of a simulated group are summed */
     const uint64_t pieces = pieces_of(r, traits), wanted = MANY * (uint64_t)traits->units;
-    const uint64_t most = traits->kind != LOWER_PROCESSOR ? r->length / (EACH * r->slices)
-                                                          : r->outer * r->length * r->inner / (LEAST * pieces);
-    const uint64_t turns = share_turns(traits) - share_turns(traits) / 64; /* the rest: loops over blocks */
+    const uint64_t max = traits->kind != LOWER_PROCESSOR ? r->length / (EACH * r->slices)
+                                                         : r->outer * r->length * r->inner / (MIN * pieces);
+    const uint64_t iterations =
+        lower_max_iterations(traits) - lower_max_iterations(traits) / 64; /* the rest: loops over blocks */
     const uint64_t near =
-        lower_parts(r->length, turns) > NEAR ? lower_parts(r->length, turns) : NEAR; /* as few parts */
-    const uint64_t longest = traits->kind == LOWER_SIMULATED_GPU && r->inner > 1 ? near : turns * r->slices;
+        lower_parts(r->length, iterations) > NEAR ? lower_parts(r->length, iterations) : NEAR; /* as few parts */
+    const uint64_t longest = traits->kind == LOWER_SIMULATED_GPU && r->inner > 1 ? near : iterations * r->slices;
     const uint64_t needed = lower_parts(r->length, longest);
-    uint64_t parts = pieces < wanted ? least_of(most, lower_parts(wanted, pieces)) : 1;
+    uint64_t parts = pieces < wanted ? min_of(max, lower_parts(wanted, pieces)) : 1;
     if (parts < needed) parts = needed;
     r->part = parts > 1 ? lower_parts(r->length, parts) : r->length;
     r->parts = parts > 1 ? lower_parts(r->length, r->part) : 1;
@@ -70,7 +71,7 @@ static void dispatch(lower_list *l, const reduction *r, lower_view x, lower_view
     .outer = r->outer, .length = r->length, .inner = r->inner, .parts = r->parts, .part = r->part
     lower_dispatch *d = r->inner == 1 ? LOWER(l, reduce_rows, REDUCTION) : LOWER(l, reduce_columns, REDUCTION);
 #undef REDUCTION
-    share_pieces(d, pieces, pieces > 0 ? r->outer * r->length * r->inner / pieces : 0, lanes);
+    lower_pieces(d, pieces, pieces > 0 ? r->outer * r->length * r->inner / pieces : 0, lanes);
 }
 
 static uint32_t kind_of(const m3_node *node)
@@ -90,7 +91,7 @@ static void lower(lower_list *l, const m3_node *node)
     for (uint32_t i = 0; i < axis; i++) r.outer *= x->dim[i];
     for (uint32_t i = axis + 1; i < x->rank; i++) r.inner *= x->dim[i];
     if (l->traits->kind != LOWER_PROCESSOR)
-        r.slices = share_slices(l->traits, l->traits->group, r.length, r.inner);
+        r.slices = lower_slices(l->traits, l->traits->group, r.length, r.inner);
     else
         r.strip = strip_of(l->traits, r.inner);
     choose_parts(&r, l->traits);

@@ -10,7 +10,7 @@
 #include "backends/lowering/ops/list.h"
 
 #include "backends/lowering/contract.h"
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
 enum { ALONE_DIGIT = 11, PROCESSOR_PART = 256, COPY_PART = 4096, WIDE = 4 };
 
@@ -87,15 +87,15 @@ static void emit_scatter_rows(lower_list *l, const m3_node *node)
     per_row(d, &s, m3_tensor_count(ids));
 }
 
-/* An item adds all rows of an id, and all ids may be one. A turn adds 4 rows; half of what fits leaves room for the
- * rest. Blocks of so few ids are short, for the walks that put them into order and find heads. */
+/* An item adds all rows of an id, and all ids may be one. An iteration adds 4 rows; half of what fits leaves some for
+ * the rest. Blocks of so few ids are short, for the passes that put them into order and find heads. */
 static m3_status supports_sum(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    const uint64_t most = 2 * (uint64_t)share_turns(traits), count = m3_tensor_count(node->in[0]);
-    if (traits->kind != LOWER_SIMULATED_GPU || count <= most) return M3_OK;
+    const uint64_t max = 2 * (uint64_t)lower_max_iterations(traits), count = m3_tensor_count(node->in[0]);
+    if (traits->kind != LOWER_SIMULATED_GPU || count <= max) return M3_OK;
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                    "it adds rows of %llu ids; this device, which is simulated, takes %llu: use a smaller batch",
-                   (unsigned long long)count, (unsigned long long)most);
+                   (unsigned long long)count, (unsigned long long)max);
 }
 
 /* y[j] = the rows that place names from start[j] on, added up. */

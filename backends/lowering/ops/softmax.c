@@ -2,23 +2,23 @@
 #include "backends/lowering/ops/list.h"
 
 #include "backends/lowering/contract.h"
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
-enum { WALKS = 3 }; /* over a row */
+enum { PASSES = 3 }; /* over a row */
 
 static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    return share_check(traits, node, WALKS, why);
+    return lower_check_rows(traits, node, PASSES, why);
 }
 
 static uint32_t lanes_of(const lower_list *l, const m3_tensor *x)
 {
-    return share_walks(l->traits, lower_last(x), WALKS);
+    return lower_pass_lanes(l->traits, lower_last(x), PASSES);
 }
 
 static void finish(lower_dispatch *d, const m3_tensor *x)
 {
-    share_pieces(d, lower_row_count(x), lower_last(x), lanes_of(d->list, x));
+    lower_pieces(d, lower_row_count(x), lower_last(x), lanes_of(d->list, x));
 }
 
 #define CONSTANTS(axes, step) .VECTOR = l->traits->vector, .AXES = (axes), .STEP = (step), .LANES = lanes_of(l, x)

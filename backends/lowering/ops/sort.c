@@ -8,7 +8,7 @@
 #include "backends/lowering/ops/list.h"
 
 #include "backends/lowering/contract.h"
-#include "backends/lowering/ops/share.h"
+#include "backends/lowering/ops/split.h"
 
 enum { ALONE_DIGIT = 11, SHORT = 256 };
 enum { KEPT = 1024, KEPT_BYTES = 2 * KEPT * 4 + 2048 }; /* of top_select: pairs of a group, and its local memory */
@@ -67,16 +67,17 @@ static void emit_select(lower_list *l, const m3_node *node, uint64_t rows, uint6
     lower_rows(d, rows, lanes);
 }
 
-/* Few of a long row are selected, unless its walks are more turns than an item of a simulated device may make: one for
- * a bound, two that keep pairs, and one for each digit of a key and of a place. The pairs kept are compared with each
- * other. */
+/* Few of a long row are selected, unless its passes are more iterations than an item of a simulated device may make:
+ * one for a bound, two that keep pairs, and one for each digit of a key and of a place. The pairs kept are compared
+ * with each other. */
 static bool selects(const lower_traits *traits, uint64_t rows, uint64_t length, uint64_t k)
 {
     if (rows == 0 || length <= SHORT || k > KEPT || traits->local_bytes < KEPT_BYTES) return false;
     const uint32_t lanes = lower_blocks_of(traits, rows, length).lanes, digit = lower_digit_bits(lanes);
-    const uint64_t walks = 3 + lower_parts(32, digit) + lower_parts(lower_bits(length - 1), digit);
-    const uint64_t turns = walks * (lower_parts(length, lanes) + digit) + lanes + lower_parts(KEPT, lanes) * (KEPT + 1);
-    return traits->kind != LOWER_SIMULATED_GPU || turns <= share_turns(traits);
+    const uint64_t passes = 3 + lower_parts(32, digit) + lower_parts(lower_bits(length - 1), digit);
+    const uint64_t iterations =
+        passes * (lower_parts(length, lanes) + digit) + lanes + lower_parts(KEPT, lanes) * (KEPT + 1);
+    return traits->kind != LOWER_SIMULATED_GPU || iterations <= lower_max_iterations(traits);
 }
 
 static m3_status supports_top(const lower_traits *traits, const m3_node *node, m3_error *why)
