@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/conformance/values.h"
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 
 static const char separator[] = " | ";
 

@@ -1,7 +1,7 @@
 /* builder: the table behind include/m3bsr/builder.h. Checks come first: a node that breaks a rule is never made. */
 #include "core/graph/internal.h"
 
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 
 static const char *scope_text(m3_graph *graph)
 {

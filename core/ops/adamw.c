@@ -1,7 +1,7 @@
 /* adamw: one AdamW step (adam.h) over any number of tensors, so that a model costs one node.
  *   step f32 [3], scale f32, then p, m, v, g of each tensor, of one shape  ->  p', m', v' of each
  * Output 3j + c replaces input 2 + 4j + c. */
-#include "core/ops/adam.h"
+#include "core/ops/common/adam.h"
 
 enum { FIRST = 2, EACH = 4, STATES = 3 };
 

@@ -2,7 +2,7 @@
  * their moments and their decay stand still.
  *   step f32 [3], scale f32, p, m, v [N, d...], ids i32 [R] distinct, rows [R, d...] their gradients  ->  p', m', v'
  * An id outside 0 .. N-1, as group_rows puts behind the last, updates nothing. Output c replaces input 2 + c. */
-#include "core/ops/adam.h"
+#include "core/ops/common/adam.h"
 
 enum { TABLE = 2, IDS = 5, ROWS = 6, STATES = 3 };
 

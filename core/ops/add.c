@@ -1,6 +1,6 @@
 /* add: z = x + y, f32, f64, i32 or u32; x and y broadcast. Integers wrap.
  *   dx = dy = dz, summed over the axes that repeated */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

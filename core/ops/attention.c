@@ -4,7 +4,7 @@
  * A query with no valid key gives 0; masked keys and values may be anything, NaN included. */
 #include <math.h>
 
-#include "core/ops/heads.h"
+#include "core/ops/common/heads.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -4,7 +4,7 @@
  * Masked keys and values get 0, and a query with no valid key gets 0. */
 #include <math.h>
 
-#include "core/ops/heads.h"
+#include "core/ops/common/heads.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -1,6 +1,6 @@
 /* broadcast: x repeated along axes where it has extent 1 or none; any type.
  *   dx = dy summed over the axes that repeated */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -4,7 +4,7 @@
  *   anything to bool   x != 0 (NaN is not 0); bool gives 0 and 1
  *   to a float         the nearest value
  * dx = dy as x's type where both are floats; otherwise no gradient passes. */
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* concat: the inputs one behind the other along an axis; equal types, other extents equal.
  *   dx_i = the slice of dy where x_i lies */
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -1,6 +1,6 @@
 /* copy: y = x, any type and shape; the same value in memory of its own. The executor puts it where a value must also
  * lie in a state or in the output block.  dx = dy */
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

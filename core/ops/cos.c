@@ -1,5 +1,5 @@
 /* cos: y = cos x, x in radians, f32 or f64 of any shape.  dx = -sin(x) dy */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

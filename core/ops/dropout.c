@@ -1,6 +1,6 @@
 /* dropout: y = x / (1 - rate) where uniform(rng, site) >= rate, else 0.   x [...], rng u32 [3] -> y [...]
  * The draw depends on rng, site and element alone, so the gradient is the same op on dy: no mask is kept. */
-#include "core/ops/draw.h"
+#include "core/ops/common/draw.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -1,6 +1,6 @@
 /* equal: z = (x == y), bool; x and y broadcast and have one type: f32, f64, i32, u32, u8 or bool. NaN equals nothing.
  */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

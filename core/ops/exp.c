@@ -1,5 +1,5 @@
 /* exp: y = e^x, f32 or f64 of any shape.  dx = y dy */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

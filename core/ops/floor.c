@@ -1,5 +1,5 @@
 /* floor: y = the largest whole number <= x, f32 or f64 of any shape. Flat almost everywhere: no gradient passes. */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

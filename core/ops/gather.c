@@ -1,7 +1,7 @@
 /* gather: y[i...] = table[ids[i...]], a row of zeros where the id is outside 0 .. N-1 or is `skip` (negative: none).
  *   table [N, d...] of any type, ids i32 [...] -> y [ids..., d...]
  *   dtable = the rows of dy added up by id; what gave zeros contributes nothing */
-#include "core/ops/rows.h"
+#include "core/ops/common/rows.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -1,5 +1,5 @@
 /* global_norm: y = sqrt(sum of the squares of all elements of all inputs).   g_j [...], any number  ->  y, rank 0 */
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -3,8 +3,8 @@
  * ids' holds the distinct ids, rising, then -1 to the end; rows' their sums, then zeros. Negative ids and `skip`
  * (negative: none) are left out. Not differentiable: it serves the lazy update of tables, behind the gradients. */
 #include "core/base/alloc.h"
-#include "core/ops/order.h"
-#include "core/ops/rows.h"
+#include "core/ops/common/order.h"
+#include "core/ops/common/rows.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

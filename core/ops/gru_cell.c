@@ -2,7 +2,7 @@
  *   r = sigmoid(xi_r + hh_r),  z = sigmoid(xi_z + hh_z),  n = tanh(xi_n + r hh_n)
  *   y = (1 - z) n + z h where mask, else h
  *   xi, hh [..., 3d], h [..., d], mask bool [...]  ->  y [..., d] */
-#include "core/ops/gru.h"
+#include "core/ops/common/gru.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -3,7 +3,7 @@
  *   dxi = [da_r, da_z, da_n],  dhh = [da_r, da_z, da_n r],  dh = dy z
  * Where the mask is false the cell kept h: dxi = dhh = 0 and dh = dy.
  *   xi, hh [..., 3d], h, dy [..., d], mask bool [...]  ->  dxi, dhh [..., 3d], dh [..., d] */
-#include "core/ops/gru.h"
+#include "core/ops/common/gru.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

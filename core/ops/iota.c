@@ -1,5 +1,5 @@
 /* iota: y[..., i, ...] = i along one axis; i32. */
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -1,6 +1,6 @@
 /* layer_norm: y = (x - mean) / sqrt(var + eps) gamma + beta, mean and variance over the last axis.
  *   x [..., d], gamma, beta [d]; or grouped x [G, ..., d], gamma, beta [G, d]  ->  y like x */
-#include "core/ops/norm.h"
+#include "core/ops/common/norm.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

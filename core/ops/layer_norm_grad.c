@@ -1,7 +1,7 @@
 /* layer_norm_grad: gradients of layer_norm; n = (x - mean) / s, s = sqrt(var + eps), e = dy gamma
  *   dx = (e - mean(e) - n mean(e n)) / s,  dgamma = sum over rows of dy n,  dbeta = sum over rows of dy
  *   x, dy [..., d], gamma [d] or grouped [G, d]  ->  dx like x, dgamma and dbeta like gamma */
-#include "core/ops/norm.h"
+#include "core/ops/common/norm.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

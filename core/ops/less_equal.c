@@ -1,5 +1,5 @@
 /* less_equal: z = (x <= y), bool; x and y broadcast and have one type of f32, f64, i32, u32. False with NaN. */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

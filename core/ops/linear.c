@@ -3,7 +3,7 @@
  *   bias [(G,) N], residual [(G,) M, N], gate [(G,) M, N]: each may be absent  ->  y [(G,) M, N]
  *   act: none, relu, silu, sigmoid, tanh;  gate: y where gate > 0, else 0
  * Both operands have transpose flags, so the gradient needs no transposed copy of anything. */
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 enum { BIAS = 2, RESIDUAL = 3, GATE = 4 };
 

@@ -1,5 +1,5 @@
 /* log: y = ln x, f32 or f64 of any shape; -infinity at 0, NaN below.  dx = dy / x */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

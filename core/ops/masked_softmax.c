@@ -2,7 +2,7 @@
  *   x [..., L], mask bool broadcastable to x  ->  y [..., L]
  *   y_j = e_j / sum_k e_k,  e_j = exp(x_j - max over valid k of x_k) where mask_j, else 0
  * A row with no valid entry gives zeros, never NaN (MODEL.md 4). */
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

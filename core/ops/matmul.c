@@ -3,7 +3,7 @@
  *   y_mn = sum over k of a_mk b_kn, k rising
  * With A, B the factors as they are multiplied: dA = dy Bt, dB = At dy, in the layout of a and b, summed over the
  * leading axes that repeated. */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 /* Extents of the product, in the factors' own layouts. */
 typedef struct sizes {

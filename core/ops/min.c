@@ -1,6 +1,6 @@
 /* min: z = the smaller of x and y, f32, f64, i32 or u32; x and y broadcast. NaN if either is NaN.
  *   dz goes to the smaller one, at a tie to x */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

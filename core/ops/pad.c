@@ -1,6 +1,6 @@
 /* pad: y of shape `total` holds x from `before` on and zeros elsewhere; any type.
  *   dx = the slice of dy where x lies */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

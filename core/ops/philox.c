@@ -2,7 +2,7 @@
  *   y_e = word e mod 4 of philox(counter {e/4 low, site, step, e/4 high}, key {seed low, seed high})
  * The same (seed, step, site, element) gives the same bits on every backend. */
 #include "core/base/philox.h"
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 enum { WORDS = 4 };
 

@@ -1,7 +1,7 @@
 /* random_normal: Box-Muller over pairs of consecutive uniforms.   rng u32 [3] -> y f32 shape
  *   (u, v) = uniforms 2p and 2p + 1,  r = sqrt(-2 log(1 - u)):  y_2p = r cos(2 pi v),  y_2p+1 = r sin(2 pi v)
  * u < 1, so the logarithm is finite, and 1 - u is exact in f32. */
-#include "core/ops/draw.h"
+#include "core/ops/common/draw.h"
 
 static const float two_pi = 6.28318530717958647692f;
 

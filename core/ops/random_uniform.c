@@ -1,6 +1,6 @@
 /* random_uniform: y_e = (bits_e >> 8) 2^-24, bits = philox(rng, site).   rng u32 [3] -> y f32 shape, in [0, 1)
  * 24 bits are what f32 holds exactly, so every backend draws the same numbers and never 1. */
-#include "core/ops/draw.h"
+#include "core/ops/common/draw.h"
 
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 {

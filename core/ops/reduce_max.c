@@ -1,7 +1,7 @@
 /* reduce_max: y = the largest x along one axis, NaN if one is NaN; over an empty axis -infinity, or the least i32.
  * f32, f64 or i32.
  *   dx = dy / c where x = y, else 0; c = how many x are equal to y */
-#include "core/ops/reduce.h"
+#include "core/ops/common/reduce.h"
 
 #include <math.h>
 

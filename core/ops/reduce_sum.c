@@ -1,7 +1,7 @@
 /* reduce_sum: y = sum of x over one axis, first to last; 0 over an empty one. f32, f64 or i32 (wraps).
  *   dx = dy repeated along the axis */
-#include "core/ops/elementwise.h"
-#include "core/ops/reduce.h"
+#include "core/ops/common/elementwise.h"
+#include "core/ops/common/reduce.h"
 
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {

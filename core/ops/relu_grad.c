@@ -1,6 +1,6 @@
 /* relu_grad: dx = dy where y > 0, else 0.   y, dy [...] -> dx [...]
  * The gradient of relu, and the gate of linear: dy is selected, so what lies under a closed gate may be NaN. */
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

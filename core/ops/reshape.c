@@ -1,6 +1,6 @@
 /* reshape: the same elements in order under another shape of equal count; any type.
  *   dx = dy under x's shape */
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

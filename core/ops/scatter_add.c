@@ -2,8 +2,8 @@
  *   ids i32 [R], rows [R, d...] f32, f64 or i32 -> y [count, d...]
  * Ids outside 0 .. count-1, and `skip` (negative: none), contribute nothing.
  *   drows = dy gathered by ids */
-#include "core/ops/elementwise.h"
-#include "core/ops/rows.h"
+#include "core/ops/common/elementwise.h"
+#include "core/ops/common/rows.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -2,7 +2,7 @@
  *   table [N, d...], ids i32 [R] (the ones inside are distinct), rows [R, d...] -> y [N, d...]; any type
  * y replaces table and may lie on it: then the other rows are not touched.
  *   dtable = dy with zeros in the rows ids, drows = dy gathered by ids */
-#include "core/ops/rows.h"
+#include "core/ops/common/rows.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

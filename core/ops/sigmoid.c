@@ -1,5 +1,5 @@
 /* sigmoid: y = 1 / (1 + e^-x), f32 or f64 of any shape.  dx = y (1 - y) dy */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* silu: y = x sigmoid(x).   x [...] -> y [...] */
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -1,5 +1,5 @@
 /* sin: y = sin x, x in radians, f32 or f64 of any shape.  dx = cos(x) dy */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

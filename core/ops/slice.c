@@ -1,6 +1,6 @@
 /* slice: y[i, j, ...] = x[start[0] + i, start[1] + j, ...], y of shape `size`; any type.
  *   dx = dy padded with zeros to x's shape */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

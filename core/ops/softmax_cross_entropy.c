@@ -1,6 +1,6 @@
 /* softmax_cross_entropy: y_i = log sum_j exp(x_ij) - x_it, t = target_i; 0 where the target is no class.
  *   logits x [n, C], target i32 [n]  ->  y [n] */
-#include "core/ops/cross_entropy.h"
+#include "core/ops/common/cross_entropy.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

@@ -1,6 +1,6 @@
 /* softmax_cross_entropy_grad: dx_ij = dloss_i (softmax(x_i)_j - [j = target_i]); 0 where the target is no class.
  *   logits x [n, C], target i32 [n], dloss [n]  ->  dx [n, C] */
-#include "core/ops/cross_entropy.h"
+#include "core/ops/common/cross_entropy.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

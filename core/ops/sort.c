@@ -2,8 +2,8 @@
  *   x i32, u32, f32 or f64 [..., L] -> values [..., L], indices i32 [..., L]
  * Used on ids and for ranking: no gradient passes. */
 #include "core/base/alloc.h"
-#include "core/ops/order.h"
-#include "core/ops/rules.h"
+#include "core/ops/common/order.h"
+#include "core/ops/common/rules.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

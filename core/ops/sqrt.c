@@ -1,5 +1,5 @@
 /* sqrt: y = square root of x, f32 or f64 of any shape; NaN below 0.  dx = dy / (2 y), infinite at 0 */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

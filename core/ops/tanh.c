@@ -1,5 +1,5 @@
 /* tanh: y = tanh x, f32 or f64 of any shape.  dx = (1 - y^2) dy */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 #include <math.h>
 

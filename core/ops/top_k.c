@@ -2,8 +2,8 @@
  *   x f32 or f64 [..., L] -> values [..., k], indices i32 [..., k]
  * A NaN counts as -infinity, and is given as that. */
 #include "core/base/alloc.h"
-#include "core/ops/order.h"
-#include "core/ops/rules.h"
+#include "core/ops/common/order.h"
+#include "core/ops/common/rules.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* transpose: axis i of y is axis perm[i] of x; any type.
  *   dx = dy transposed by the inverse of perm */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

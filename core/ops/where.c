@@ -1,7 +1,7 @@
 /* where: y = x1 where the condition holds, else x2; cond bool, x1 and x2 of one type; all three broadcast.
  * It selects: what is not taken may be NaN.
  *   dx1 = dy where cond, else 0; dx2 the other way round; summed over the axes that repeated */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {

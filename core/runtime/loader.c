@@ -12,7 +12,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/option.h"
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 
 typedef struct search {
     m3_registry *registry;

@@ -22,7 +22,7 @@ while IFS='|' read -r file header says; do
     echo "FAILED: $file including $header should be '$says', got $status '$out'"
     failed=1
 done <<'ROWS'
-core/graph/a.c|core/ops/op.h|ok
+core/graph/a.c|core/ops/common/op.h|ok
 core/ops/a.c|core/graph/graph.h|core/ops does not lie above core/graph
 core/runtime/a.c|core/model/model.h|core/runtime does not lie above core/model
 core/train/a.c|core/data/set.h|ok
@@ -45,7 +45,7 @@ backends/vulkan/a.c|backends/lowering/lower.h|ok
 backends/lowering/a.c|backends/vulkan/queue.h|includes no other plugin
 backends/cpu/a.c|core/base/alloc.h|include/m3bsr and its own folder alone
 backends/cpu/a.c|backends/reference/device.h|includes no other plugin
-plugins/experts/gru/a.c|core/ops/op.h|include/m3bsr and its own folder alone
+plugins/experts/gru/a.c|core/ops/common/op.h|include/m3bsr and its own folder alone
 tools/m3bsr/a.c|tools/m3bsr/cli.h|ok
 tools/m3bsr/a.c|core/base/alloc.h|public interface alone
 include/m3bsr/a.h|core/base/alloc.h|public headers alone

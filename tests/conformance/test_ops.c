@@ -11,7 +11,7 @@
  * Parts: vulkan,variant=tile8x128 vulkan,variant=tile64x8 */
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 #include "tests/support/named.h"
 
 #include <setjmp.h>

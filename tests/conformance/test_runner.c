@@ -2,7 +2,7 @@
  * Labels: errors */
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 #include <math.h>
 #include <setjmp.h>

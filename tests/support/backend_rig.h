@@ -6,7 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/base/option.h"
 #include "core/conformance/values.h"
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 #include "m3bsr/backend.h"
 
 #include <dlfcn.h>

@@ -2,7 +2,7 @@
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
 #include "core/conformance/values.h"
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 
 #include <math.h>
 #include <setjmp.h>

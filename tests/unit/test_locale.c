@@ -4,7 +4,7 @@
 #include "core/base/number.h"
 #include "core/base/option.h"
 #include "core/conformance/notation.h"
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 #include "core/settings/settings.h"
 
 #include <setjmp.h>

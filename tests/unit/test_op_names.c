@@ -1,6 +1,6 @@
 /* op names: include/m3bsr/ops.h names each operand and attribute of every built-in op, in the op's own order.
  * The header's lists are read as text: an enumerator's name is what a compiled constant no longer has. */
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 #include "m3bsr/ops.h"
 
 #include <ctype.h>

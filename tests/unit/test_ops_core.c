@@ -3,7 +3,7 @@
 #include "core/base/alloc.h"
 #include "core/base/philox.h"
 #include "core/conformance/notation.h"
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 #include "m3bsr/graph.h"
 
 #include <math.h>

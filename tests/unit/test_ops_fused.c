@@ -2,7 +2,7 @@
  * replaces, and what is counted as work. Values are test_ops_fused_values, gradients test_ops_fused_gradients. */
 #include <ctype.h>
 
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 #include "tests/support/trial.h"
 
 /* Inputs and outputs as "f32[2,3] bool[2] -"; attributes in the op's order as "2 0.5 [3,5]". */

@@ -1,5 +1,5 @@
 /* order: sorting of values with their places. The index decides between equal values, so qsort is stable here. */
-#include "core/ops/order.h"
+#include "core/ops/common/order.h"
 
 #include <math.h>
 #include <stdlib.h>

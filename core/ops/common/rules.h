@@ -1,10 +1,10 @@
 /* rules: checks that shape rules share. Nodes come from plugins too, so a rule trusts neither types nor attributes;
  * the builder has checked only that there are between min_inputs and max_inputs inputs and that the first min_inputs
  * are not NULL. Every check writes a message with both values. */
-#ifndef M3_CORE_OPS_RULES_H
-#define M3_CORE_OPS_RULES_H
+#ifndef M3_CORE_OPS_COMMON_RULES_H
+#define M3_CORE_OPS_COMMON_RULES_H
 
-#include "core/ops/op.h"
+#include "core/ops/common/op.h"
 
 /** Sets of types. */
 enum {

@@ -1,8 +1,8 @@
 /* gru: what gru_cell and its gradient share: PyTorch's gates r, z, n, which lie in that order in 3d columns. */
-#ifndef M3_CORE_OPS_GRU_H
-#define M3_CORE_OPS_GRU_H
+#ifndef M3_CORE_OPS_COMMON_GRU_H
+#define M3_CORE_OPS_COMMON_GRU_H
 
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 typedef struct m3_gates {
     m3_tensor *r, *z, *n;

@@ -2,10 +2,10 @@
  *   step f32 [3] = {lr, 1 - beta1^t, 1 - beta2^t}, scale f32 (of the gradients, by norm clipping)
  *   g = scale grad,  m' = beta1 m + (1 - beta1) g,  v' = beta2 v + (1 - beta2) g^2
  *   p' = p (1 - lr weight_decay) - lr (m' / step1) / (sqrt(v' / step2) + eps) */
-#ifndef M3_CORE_OPS_ADAM_H
-#define M3_CORE_OPS_ADAM_H
+#ifndef M3_CORE_OPS_COMMON_ADAM_H
+#define M3_CORE_OPS_COMMON_ADAM_H
 
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 enum { M3_ADAM_BETA1 = 0, M3_ADAM_BETA2 = 1, M3_ADAM_EPS = 2, M3_ADAM_DECAY = 3, M3_ADAM_ATTRS = 4 };
 

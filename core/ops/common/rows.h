@@ -1,8 +1,8 @@
 /* rows: what ops share that pick rows of axis 0 by i32 ids. */
-#ifndef M3_CORE_OPS_ROWS_H
-#define M3_CORE_OPS_ROWS_H
+#ifndef M3_CORE_OPS_COMMON_ROWS_H
+#define M3_CORE_OPS_COMMON_ROWS_H
 
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 /** Elements of one row: the product of all extents but the first. */
 uint64_t m3_row_elements(const m3_shape *shape);

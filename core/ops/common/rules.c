@@ -1,5 +1,5 @@
 /* rules: checks that shape rules share. */
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 enum { COUNT_BITS = 48, TYPES_TEXT = 64 };
 

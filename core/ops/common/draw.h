@@ -1,8 +1,8 @@
 /* draw: shape rule of the ops that draw an array of random numbers (rng u32 [3]; shape, site). */
-#ifndef M3_CORE_OPS_DRAW_H
-#define M3_CORE_OPS_DRAW_H
+#ifndef M3_CORE_OPS_COMMON_DRAW_H
+#define M3_CORE_OPS_COMMON_DRAW_H
 
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 static inline m3_status m3_want_rng(const m3_node *node, const m3_tensor *rng, m3_error *err)
 {

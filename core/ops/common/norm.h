@@ -1,9 +1,9 @@
 /* norm: what layer_norm and its gradient share.
  * x [..., d] with gamma [d] is seen as rows [R, d]; grouped x [G, ..., d] with gamma [G, d] as [G, R, d]. */
-#ifndef M3_CORE_OPS_NORM_H
-#define M3_CORE_OPS_NORM_H
+#ifndef M3_CORE_OPS_COMMON_NORM_H
+#define M3_CORE_OPS_COMMON_NORM_H
 
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 /** Checks x, gamma and eps (attribute 0). */
 static inline m3_status m3_norm_check(const m3_node *node, m3_error *err)

@@ -1,5 +1,5 @@
 /* rows: what ops share that pick rows of axis 0 by i32 ids. */
-#include "core/ops/rows.h"
+#include "core/ops/common/rows.h"
 
 uint64_t m3_row_elements(const m3_shape *shape)
 {

@@ -1,9 +1,9 @@
 /* elementwise: how .evaluate of small ops walks its arrays.
  * A walk goes over an output in row-major order and keeps, for up to three arrays, the index that belongs to it. */
-#ifndef M3_CORE_OPS_ELEMENTWISE_H
-#define M3_CORE_OPS_ELEMENTWISE_H
+#ifndef M3_CORE_OPS_COMMON_ELEMENTWISE_H
+#define M3_CORE_OPS_COMMON_ELEMENTWISE_H
 
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 enum { M3_WALK_ARRAYS = 3 };
 

@@ -1,5 +1,5 @@
-/* list: all built-in ops, core ops first. A new op is one file NAME.c and its two lines here. */
-#include "core/ops/op.h"
+/* list: all built-in ops, core ops first. A new op is one file core/ops/NAME.c and its two lines here. */
+#include "core/ops/common/op.h"
 
 extern const m3_op m3_op_copy, m3_op_reshape, m3_op_transpose, m3_op_broadcast, m3_op_slice, m3_op_pad, m3_op_concat,
     m3_op_neg, m3_op_abs, m3_op_exp, m3_op_log, m3_op_sqrt, m3_op_sin, m3_op_cos, m3_op_tanh, m3_op_sigmoid,

@@ -1,9 +1,9 @@
 /* fused: what the fused ops of this folder share: checks whose messages say what is, what is wanted and why, and
  * small pieces of formulas. Shape rules read attributes that a plugin may have filled, so nothing is taken on trust. */
-#ifndef M3_CORE_OPS_FUSED_H
-#define M3_CORE_OPS_FUSED_H
+#ifndef M3_CORE_OPS_COMMON_FUSED_H
+#define M3_CORE_OPS_COMMON_FUSED_H
 
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 /** For "%s %s": type and shape of a tensor. */
 #define M3_TENSOR_TEXT(x) m3_dtype_name((x)->dtype), M3_SHAPE_TEXT(&(x)->shape)

@@ -1,8 +1,8 @@
 /* reduce: what reductions over one axis share. Attributes: axis, keep (1 leaves extent 1, 0 drops the axis). */
-#ifndef M3_CORE_OPS_REDUCE_H
-#define M3_CORE_OPS_REDUCE_H
+#ifndef M3_CORE_OPS_COMMON_REDUCE_H
+#define M3_CORE_OPS_COMMON_REDUCE_H
 
-#include "core/ops/rules.h"
+#include "core/ops/common/rules.h"
 
 extern const m3_attr_desc m3_reduce_attrs[2];
 

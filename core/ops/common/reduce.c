@@ -1,5 +1,5 @@
 /* reduce: what reductions over one axis share. */
-#include "core/ops/reduce.h"
+#include "core/ops/common/reduce.h"
 
 const m3_attr_desc m3_reduce_attrs[2] = {{"axis", M3_ATTR_INT}, {"keep", M3_ATTR_INT}};
 

@@ -1,5 +1,5 @@
 /* elementwise: how .evaluate of small ops walks its arrays. */
-#include "core/ops/elementwise.h"
+#include "core/ops/common/elementwise.h"
 
 void m3_strides(const m3_shape *shape, uint64_t stride[M3_MAX_RANK])
 {

@@ -1,6 +1,6 @@
 /* order: sorting of values with their places, for .evaluate of the ops that sort. */
-#ifndef M3_CORE_OPS_ORDER_H
-#define M3_CORE_OPS_ORDER_H
+#ifndef M3_CORE_OPS_COMMON_ORDER_H
+#define M3_CORE_OPS_COMMON_ORDER_H
 
 #include "m3bsr/base.h"
 

@@ -1,9 +1,9 @@
 /* heads: what attention and its gradient share. R = product of the leading axes, H heads of width w = d / H.
  *   [..., L, d] is seen as [R, L, H, w] and computed as [R, H, L, w], so that heads and rows are one batch. */
-#ifndef M3_CORE_OPS_HEADS_H
-#define M3_CORE_OPS_HEADS_H
+#ifndef M3_CORE_OPS_COMMON_HEADS_H
+#define M3_CORE_OPS_COMMON_HEADS_H
 
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 typedef struct m3_heads {
     uint64_t rows, queries, keys, heads, width;

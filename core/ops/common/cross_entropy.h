@@ -1,8 +1,8 @@
 /* cross_entropy: what softmax_cross_entropy and its gradient share. */
-#ifndef M3_CORE_OPS_CROSS_ENTROPY_H
-#define M3_CORE_OPS_CROSS_ENTROPY_H
+#ifndef M3_CORE_OPS_COMMON_CROSS_ENTROPY_H
+#define M3_CORE_OPS_COMMON_CROSS_ENTROPY_H
 
-#include "core/ops/fused.h"
+#include "core/ops/common/fused.h"
 
 /** Checks logits and target. */
 static inline m3_status m3_cross_entropy_check(const m3_node *node, m3_error *err)
