@@ -1,4 +1,4 @@
-/* abs: y = |x|, f32, f64 or i32 of any shape. The least i32 stays what it is.  dx = sign(x) dy, 0 at 0 */
+/* abs: y = |x|, f32, f64 or i32 of any shape. The smallest i32 stays what it is.  dx = sign(x) dy, 0 at 0 */
 #include "core/ops/common/elementwise.h"
 
 #include <math.h>

@@ -24,9 +24,9 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 {
     (void)err;
     uint64_t count = m3_tensor_count(node->out[0]);
-    m3_walk walk = m3_walk_over(&node->out[0]->shape);
-    m3_walk_add(&walk, &node->in[0]->shape);
-    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk)) out[0][i] = in[0][walk.index[0]];
+    m3_iterator it = m3_iterator_over(&node->out[0]->shape);
+    m3_iterator_add(&it, &node->in[0]->shape);
+    for (uint64_t i = 0; i < count; i++, m3_iterator_next(&it)) out[0][i] = in[0][it.index[0]];
     return M3_OK;
 }
 

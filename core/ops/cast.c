@@ -23,11 +23,11 @@ static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m
     if (m3_dtype_is_float(from) && m3_dtype_is_float(node->out[0]->dtype)) dx[0] = m3_cast(b, dy[0], from);
 }
 
-static double clamp(double x, double least, double most)
+static double clamp(double x, double min, double max)
 {
     if (isnan(x)) return 0.0;
     x = trunc(x);
-    return x < least ? least : x > most ? most : x;
+    return x < min ? min : x > max ? max : x;
 }
 
 static double convert(double x, m3_dtype from, m3_dtype to)

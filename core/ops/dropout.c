@@ -8,7 +8,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
     m3_status st;
     if ((st = m3_want_float(node, x, "x", 0, err)) != M3_OK) return st;
     if ((st = m3_want_rng(node, node->in[1], err)) != M3_OK) return st;
-    if ((st = m3_want_share(node, 0, err)) != M3_OK) return st;
+    if ((st = m3_want_fraction(node, 0, err)) != M3_OK) return st;
     if ((st = m3_check_attr(node, 1, 0, UINT32_MAX, err)) != M3_OK) return st;
     *out = m3_desc_of(x->dtype, x->shape);
     return M3_OK;

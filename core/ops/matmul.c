@@ -87,11 +87,11 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
     m3_shape lead = lead_of(&node->out[0]->shape);
     m3_shape lead_a = lead_of(&node->in[0]->shape), lead_b = lead_of(&node->in[1]->shape);
     uint64_t count = m3_shape_count(&lead);
-    m3_walk walk = m3_walk_over(&lead);
-    m3_walk_add(&walk, &lead_a);
-    m3_walk_add(&walk, &lead_b);
-    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk))
-        multiply(&s, in[0] + walk.index[0] * s.m * s.k, in[1] + walk.index[1] * s.k * s.n, out[0] + i * s.m * s.n);
+    m3_iterator it = m3_iterator_over(&lead);
+    m3_iterator_add(&it, &lead_a);
+    m3_iterator_add(&it, &lead_b);
+    for (uint64_t i = 0; i < count; i++, m3_iterator_next(&it))
+        multiply(&s, in[0] + it.index[0] * s.m * s.k, in[1] + it.index[1] * s.k * s.n, out[0] + i * s.m * s.n);
     return M3_OK;
 }
 

@@ -1,4 +1,4 @@
-/* neg: y = -x, f32, f64 or i32 of any shape. The least i32 stays what it is.  dx = -dy */
+/* neg: y = -x, f32, f64 or i32 of any shape. The smallest i32 stays what it is.  dx = -dy */
 #include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)

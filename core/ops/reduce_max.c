@@ -1,4 +1,4 @@
-/* reduce_max: y = the largest x along one axis, NaN if one is NaN; over an empty axis -infinity, or the least i32.
+/* reduce_max: y = the largest x along one axis, NaN if one is NaN; over an empty axis -infinity, or the smallest i32.
  * f32, f64 or i32.
  *   dx = dy / c where x = y, else 0; c = how many x are equal to y */
 #include "core/ops/common/reduce.h"
@@ -15,10 +15,10 @@ static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m
     dx[0] = m3_where(b, largest, share, m3_scalar_like(b, x, 0.0));
 }
 
-static double larger(double most, double x)
+static double larger(double max, double x)
 {
-    if (isnan(most) || isnan(x)) return NAN;
-    return most >= x ? most : x;
+    if (isnan(max) || isnan(x)) return NAN;
+    return max >= x ? max : x;
 }
 
 static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)

@@ -33,13 +33,13 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
     (void)err;
     uint64_t count = m3_tensor_count(node->out[0]), first = 0, stride[M3_MAX_RANK];
     m3_strides(&node->in[0]->shape, stride);
-    m3_walk walk = m3_walk_over(&node->out[0]->shape);
-    walk.arrays = 1;
-    for (uint32_t i = 0; i < walk.rank; i++) {
-        walk.stride[0][i] = stride[i];
+    m3_iterator it = m3_iterator_over(&node->out[0]->shape);
+    it.arrays = 1;
+    for (uint32_t i = 0; i < it.rank; i++) {
+        it.stride[0][i] = stride[i];
         first += (uint64_t)node->attr[0].i[i] * stride[i];
     }
-    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk)) out[0][i] = in[0][first + walk.index[0]];
+    for (uint64_t i = 0; i < count; i++, m3_iterator_next(&it)) out[0][i] = in[0][first + it.index[0]];
     return M3_OK;
 }
 

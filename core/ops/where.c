@@ -30,10 +30,10 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 {
     (void)err;
     uint64_t count = m3_tensor_count(node->out[0]);
-    m3_walk walk = m3_walk_over(&node->out[0]->shape);
-    for (uint32_t k = 0; k < 3; k++) m3_walk_add(&walk, &node->in[k]->shape);
-    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk))
-        out[0][i] = in[0][walk.index[0]] != 0.0 ? in[1][walk.index[1]] : in[2][walk.index[2]];
+    m3_iterator it = m3_iterator_over(&node->out[0]->shape);
+    for (uint32_t k = 0; k < 3; k++) m3_iterator_add(&it, &node->in[k]->shape);
+    for (uint64_t i = 0; i < count; i++, m3_iterator_next(&it))
+        out[0][i] = in[0][it.index[0]] != 0.0 ? in[1][it.index[1]] : in[2][it.index[2]];
     return M3_OK;
 }
 

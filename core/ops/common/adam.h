@@ -17,8 +17,8 @@ static inline m3_status m3_adam_check(const m3_node *node, m3_error *err)
 {
     double decay = node->attr[M3_ADAM_DECAY].f;
     m3_status st;
-    if ((st = m3_want_share(node, M3_ADAM_BETA1, err)) != M3_OK) return st;
-    if ((st = m3_want_share(node, M3_ADAM_BETA2, err)) != M3_OK) return st;
+    if ((st = m3_want_fraction(node, M3_ADAM_BETA1, err)) != M3_OK) return st;
+    if ((st = m3_want_fraction(node, M3_ADAM_BETA2, err)) != M3_OK) return st;
     if ((st = m3_want_positive(node, M3_ADAM_EPS, err)) != M3_OK) return st;
     if (!(decay >= 0 && decay <= (double)FLT_MAX))
         return M3_FAIL_NODE(err, node, "weight_decay is %g; give 0 or a finite number above", decay);
@@ -48,9 +48,10 @@ static inline void m3_adam_update(m3_builder *b, const m3_node *node, m3_tensor 
                m3_mul(b, m3_mul(b, g, g), m3_scalar_like(b, p, 1.0 - beta2)));
     m3_tensor *mean = m3_div(b, m, m3_adam_entry(b, node, 1, p->dtype));
     m3_tensor *spread = m3_sqrt(b, m3_div(b, v, m3_adam_entry(b, node, 2, p->dtype)));
-    m3_tensor *way = m3_div(b, m3_mul(b, lr, mean), m3_add(b, spread, m3_scalar_like(b, p, node->attr[M3_ADAM_EPS].f)));
+    m3_tensor *change =
+        m3_div(b, m3_mul(b, lr, mean), m3_add(b, spread, m3_scalar_like(b, p, node->attr[M3_ADAM_EPS].f)));
     if (decay != 0) p = m3_mul(b, p, m3_one_minus(b, m3_mul(b, lr, m3_scalar_like(b, p, decay))));
-    out[0] = m3_sub(b, p, way);
+    out[0] = m3_sub(b, p, change);
     out[1] = m;
     out[2] = v;
 }

@@ -1,4 +1,4 @@
-/* elementwise: how .evaluate of small ops walks its arrays. */
+/* elementwise: how .evaluate of small ops passes over its arrays. */
 #include "core/ops/common/elementwise.h"
 
 void m3_strides(const m3_shape *shape, uint64_t stride[M3_MAX_RANK])
@@ -7,28 +7,28 @@ void m3_strides(const m3_shape *shape, uint64_t stride[M3_MAX_RANK])
     for (uint32_t i = shape->rank; i-- > 0; step *= shape->dim[i]) stride[i] = step;
 }
 
-m3_walk m3_walk_over(const m3_shape *shape)
+m3_iterator m3_iterator_over(const m3_shape *shape)
 {
-    m3_walk walk = {.rank = shape->rank};
-    memcpy(walk.dim, shape->dim, sizeof walk.dim);
-    return walk;
+    m3_iterator it = {.rank = shape->rank};
+    memcpy(it.dim, shape->dim, sizeof it.dim);
+    return it;
 }
 
-void m3_walk_add(m3_walk *walk, const m3_shape *shape)
+void m3_iterator_add(m3_iterator *it, const m3_shape *shape)
 {
-    uint64_t stride[M3_MAX_RANK], *mine = walk->stride[walk->arrays++];
+    uint64_t stride[M3_MAX_RANK], *mine = it->stride[it->arrays++];
     m3_strides(shape, stride);
-    uint32_t lead = walk->rank - shape->rank;
+    uint32_t lead = it->rank - shape->rank;
     for (uint32_t i = 0; i < shape->rank; i++) mine[lead + i] = shape->dim[i] == 1 ? 0 : stride[i];
 }
 
-void m3_walk_next(m3_walk *walk)
+void m3_iterator_next(m3_iterator *it)
 {
-    for (uint32_t i = walk->rank; i-- > 0;) {
-        for (uint32_t k = 0; k < walk->arrays; k++) walk->index[k] += walk->stride[k][i];
-        if (++walk->at[i] < walk->dim[i]) return;
-        for (uint32_t k = 0; k < walk->arrays; k++) walk->index[k] -= walk->stride[k][i] * walk->dim[i];
-        walk->at[i] = 0;
+    for (uint32_t i = it->rank; i-- > 0;) {
+        for (uint32_t k = 0; k < it->arrays; k++) it->index[k] += it->stride[k][i];
+        if (++it->at[i] < it->dim[i]) return;
+        for (uint32_t k = 0; k < it->arrays; k++) it->index[k] -= it->stride[k][i] * it->dim[i];
+        it->at[i] = 0;
     }
 }
 
@@ -43,10 +43,10 @@ m3_status m3_evaluate_binary(const m3_node *node, const double *const *in, doubl
                              double (*f)(double x, double y))
 {
     uint64_t count = m3_tensor_count(node->out[0]);
-    m3_walk walk = m3_walk_over(&node->out[0]->shape);
-    m3_walk_add(&walk, &node->in[0]->shape);
-    m3_walk_add(&walk, &node->in[1]->shape);
-    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk)) out[0][i] = f(in[0][walk.index[0]], in[1][walk.index[1]]);
+    m3_iterator it = m3_iterator_over(&node->out[0]->shape);
+    m3_iterator_add(&it, &node->in[0]->shape);
+    m3_iterator_add(&it, &node->in[1]->shape);
+    for (uint64_t i = 0; i < count; i++, m3_iterator_next(&it)) out[0][i] = f(in[0][it.index[0]], in[1][it.index[1]]);
     return M3_OK;
 }
 
@@ -63,10 +63,10 @@ m3_status m3_evaluate_arithmetic(const m3_node *node, const double *const *in, d
     m3_dtype dtype = node->out[0]->dtype;
     if (m3_dtype_is_float(dtype)) return m3_evaluate_binary(node, in, out, real);
     uint64_t count = m3_tensor_count(node->out[0]);
-    m3_walk walk = m3_walk_over(&node->out[0]->shape);
-    m3_walk_add(&walk, &node->in[0]->shape);
-    m3_walk_add(&walk, &node->in[1]->shape);
-    for (uint64_t i = 0; i < count; i++, m3_walk_next(&walk))
-        out[0][i] = m3_wrap(whole((int64_t)in[0][walk.index[0]], (int64_t)in[1][walk.index[1]]), dtype);
+    m3_iterator it = m3_iterator_over(&node->out[0]->shape);
+    m3_iterator_add(&it, &node->in[0]->shape);
+    m3_iterator_add(&it, &node->in[1]->shape);
+    for (uint64_t i = 0; i < count; i++, m3_iterator_next(&it))
+        out[0][i] = m3_wrap(whole((int64_t)in[0][it.index[0]], (int64_t)in[1][it.index[1]]), dtype);
     return M3_OK;
 }

@@ -1,27 +1,27 @@
-/* elementwise: how .evaluate of small ops walks its arrays.
- * A walk goes over an output in row-major order and keeps, for up to three arrays, the index that belongs to it. */
+/* elementwise: how .evaluate of small ops passes over its arrays.
+ * An iterator passes over an output in row-major order and keeps the matching index of up to three arrays. */
 #ifndef M3_CORE_OPS_COMMON_ELEMENTWISE_H
 #define M3_CORE_OPS_COMMON_ELEMENTWISE_H
 
 #include "core/ops/common/rules.h"
 
-enum { M3_WALK_ARRAYS = 3 };
+enum { M3_ITERATOR_ARRAYS = 3 };
 
-typedef struct m3_walk {
+typedef struct m3_iterator {
     uint32_t rank, arrays;
     uint64_t dim[M3_MAX_RANK], at[M3_MAX_RANK];
-    uint64_t stride[M3_WALK_ARRAYS][M3_MAX_RANK]; /**< 0 along axes that repeat */
-    uint64_t index[M3_WALK_ARRAYS];               /**< of the element where the walk stands */
-} m3_walk;
+    uint64_t stride[M3_ITERATOR_ARRAYS][M3_MAX_RANK]; /**< 0 along axes that repeat */
+    uint64_t index[M3_ITERATOR_ARRAYS];               /**< of the current element */
+} m3_iterator;
 
 /** Elements from one index of each axis to the next. */
 void m3_strides(const m3_shape *shape, uint64_t stride[M3_MAX_RANK]);
-/** A walk over `shape` with no arrays yet, standing on its first element. */
-m3_walk m3_walk_over(const m3_shape *shape);
-/** Add an array that broadcasts to the walk's shape. */
-void m3_walk_add(m3_walk *walk, const m3_shape *shape);
-/** Go to the next element; behind the last one it is back at the first. */
-void m3_walk_next(m3_walk *walk);
+/** An iterator over `shape` at its first element, with no arrays yet. */
+m3_iterator m3_iterator_over(const m3_shape *shape);
+/** Add an array that broadcasts to the iterator's shape. */
+void m3_iterator_add(m3_iterator *it, const m3_shape *shape);
+/** Go to the next element; after the last one it is at the first again. */
+void m3_iterator_next(m3_iterator *it);
 
 m3_status m3_evaluate_unary(const m3_node *node, const double *const *in, double *const *out, double (*f)(double x));
 m3_status m3_evaluate_binary(const m3_node *node, const double *const *in, double *const *out,

@@ -69,7 +69,7 @@ static inline m3_status m3_want_positive(const m3_node *node, uint32_t attr, m3_
 }
 
 /** 0 <= attribute < 1. */
-static inline m3_status m3_want_share(const m3_node *node, uint32_t attr, m3_error *err)
+static inline m3_status m3_want_fraction(const m3_node *node, uint32_t attr, m3_error *err)
 {
     double value = node->attr[attr].f;
     if (value >= 0 && value < 1) return M3_OK;

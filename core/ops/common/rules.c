@@ -29,30 +29,30 @@ m3_status m3_check_same_type(const m3_node *node, uint32_t i, m3_error *err)
                         m3_dtype_name(node->in[i]->dtype), m3_dtype_name(node->in[0]->dtype));
 }
 
-m3_status m3_check_rank(const m3_node *node, uint32_t i, uint32_t least, uint32_t most, m3_error *err)
+m3_status m3_check_rank(const m3_node *node, uint32_t i, uint32_t min, uint32_t max, m3_error *err)
 {
     const m3_shape *shape = &node->in[i]->shape;
-    if (shape->rank >= least && shape->rank <= most) return M3_OK;
+    if (shape->rank >= min && shape->rank <= max) return M3_OK;
     return M3_FAIL_NODE(err, node, "input %u is %s of rank %u; give rank %u to %u", i, M3_SHAPE_TEXT(shape),
-                        shape->rank, least, most);
+                        shape->rank, min, max);
 }
 
-m3_status m3_check_attr(const m3_node *node, uint32_t a, int64_t least, int64_t most, m3_error *err)
+m3_status m3_check_attr(const m3_node *node, uint32_t a, int64_t min, int64_t max, m3_error *err)
 {
     int64_t value = node->attr[a].i[0];
-    if (value >= least && value <= most) return M3_OK;
+    if (value >= min && value <= max) return M3_OK;
     return M3_FAIL_NODE(err, node, "%s is %lld; give %lld to %lld", node->op->attrs[a].name, (long long)value,
-                        (long long)least, (long long)most);
+                        (long long)min, (long long)max);
 }
 
 m3_status m3_check_count(const m3_node *node, const m3_shape *shape, m3_error *err)
 {
     uint64_t count = 1;
-    const uint64_t most = (uint64_t)1 << COUNT_BITS;
+    const uint64_t max = (uint64_t)1 << COUNT_BITS;
     for (uint32_t i = 0; i < shape->rank; i++)
         if (shape->dim[i] == 0) return M3_OK;
     for (uint32_t i = 0; i < shape->rank; i++) {
-        if (shape->dim[i] > most / count)
+        if (shape->dim[i] > max / count)
             return M3_FAIL_NODE(err, node, "shape %s has 2^%d elements or more; give smaller extents",
                                 M3_SHAPE_TEXT(shape), COUNT_BITS);
         count *= shape->dim[i];

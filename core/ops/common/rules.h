@@ -20,10 +20,10 @@ enum {
 m3_status m3_check_type(const m3_node *node, uint32_t i, uint32_t types, m3_error *err);
 /** Have inputs 0 and i the same type? */
 m3_status m3_check_same_type(const m3_node *node, uint32_t i, m3_error *err);
-/** Is the rank of input i within [least, most]? */
-m3_status m3_check_rank(const m3_node *node, uint32_t i, uint32_t least, uint32_t most, m3_error *err);
-/** Is integer attribute a within [least, most]? */
-m3_status m3_check_attr(const m3_node *node, uint32_t a, int64_t least, int64_t most, m3_error *err);
+/** Is the rank of input i within [min, max]? */
+m3_status m3_check_rank(const m3_node *node, uint32_t i, uint32_t min, uint32_t max, m3_error *err);
+/** Is integer attribute a within [min, max]? */
+m3_status m3_check_attr(const m3_node *node, uint32_t a, int64_t min, int64_t max, m3_error *err);
 /** Attribute a as a shape: rank at most M3_MAX_RANK, no negative extent, a count that m3_check_count allows. */
 m3_status m3_check_attr_shape(const m3_node *node, uint32_t a, m3_shape *shape, m3_error *err);
 /** Has a shape that a rule made fewer than 2^48 elements? Keeps every count and byte size within 64 bits. */
