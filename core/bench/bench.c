@@ -180,20 +180,13 @@ static m3_status time_runs(bench *b, m3_bench_result *result, m3_error *err)
 
 /* The table by op. */
 
-/* Bytes that a node has to move: its inputs and outputs once; of a table that is picked from, the picked rows. */
+/* Bytes that a node has to move. */
 static double node_bytes(const m3_node *node)
 {
     double bytes = 0;
-    const bool gathers = strcmp(node->op->name, "gather") == 0;
-    const bool by_rows = strcmp(node->op->name, "scatter_rows") == 0 || strcmp(node->op->name, "adamw_rows") == 0;
-    if (by_rows) { /* the rows are the last input; the tables are read and written as far as they go */
-        const double rows = (double)m3_tensor_bytes(node->in[node->in_count - 1]);
-        const bool reads = node->op->name[0] == 'a';
-        return (double)m3_tensor_bytes(node->in[node->in_count - 2]) + rows +
-               rows * (double)node->out_count * (reads ? 2.0 : 1.0);
-    }
+    if (M3_OP_MEMBER(node->op, bytes) != NULL) return (double)node->op->bytes(node);
     for (uint32_t i = 0; i < node->in_count; i++)
-        if (node->in[i] != NULL) bytes += (double)m3_tensor_bytes(gathers && i == 0 ? node->out[0] : node->in[i]);
+        if (node->in[i] != NULL) bytes += (double)m3_tensor_bytes(node->in[i]);
     for (uint32_t i = 0; i < node->out_count; i++) bytes += (double)m3_tensor_bytes(node->out[i]);
     return bytes;
 }

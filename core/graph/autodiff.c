@@ -1,6 +1,6 @@
 /* autodiff: reverse-mode differentiation that appends ops to the graph.
- * Each tensor collects the contributions of its readers, newest reader first, and their sum is its gradient. Rows of
- * one table are summed once; slices that fill their tensor are joined. */
+ * Each tensor collects the contributions of its readers, newest reader first, and their sum is its gradient. An op may
+ * add up several of its results with less work (m3_op.accumulate): rows of one table, slices that fill their tensor. */
 #include "core/base/alloc.h"
 #include "core/graph/internal.h"
 
@@ -17,93 +17,69 @@ typedef struct tape {
     contribution **incoming; /* by tensor id, in the order of arrival */
 } tape;
 
-static bool is_row_sum(const m3_tensor *x)
+/* The gradients that meet at a tensor, in the order of arrival. */
+typedef struct meeting {
+    uint32_t count;
+    m3_tensor **grad;
+    bool *added; /* by place in `grad` */
+    /* For accumulate_alike: */
+    const m3_node **nodes;
+    uint32_t *place;
+    bool *taken;
+} meeting;
+
+static bool meeting_init(tape *t, const contribution *list, uint32_t count, meeting *m)
 {
-    return x->producer != NULL && strcmp(x->producer->op->name, "scatter_add") == 0 &&
-           x->producer->in[0]->shape.rank == 1;
+    *m = (meeting){.count = count,
+                   .grad = m3_graph_allocate(t->graph, count * sizeof *m->grad),
+                   .added = m3_graph_allocate(t->graph, count * sizeof *m->added),
+                   .nodes = m3_graph_allocate(t->graph, count * sizeof(m3_node *)),
+                   .place = m3_graph_allocate(t->graph, count * sizeof *m->place),
+                   .taken = m3_graph_allocate(t->graph, count * sizeof *m->taken)};
+    if (m->grad == NULL || m->added == NULL || m->nodes == NULL || m->place == NULL || m->taken == NULL) return false;
+    for (uint32_t i = 0; i < count; i++, list = list->next) m->grad[i] = list->grad;
+    return true;
 }
 
-/* Row gradients of one table: ids and rows joined, so that the table is swept once and each row is summed in order. */
-static m3_tensor *join_row_sums(tape *t, const contribution *list, uint32_t count)
+static const m3_op *op_of(const m3_tensor *x)
 {
-    m3_tensor **ids = m3_graph_allocate(t->graph, 2 * count * sizeof(m3_tensor *));
-    if (ids == NULL) return NULL;
-    m3_tensor **rows = ids + count;
-    const m3_node *first = NULL;
-    uint32_t k = 0;
-    for (const contribution *c = list; c != NULL; c = c->next) {
-        if (!is_row_sum(c->grad)) continue;
-        const m3_node *node = c->grad->producer;
-        if (first == NULL) first = node;
-        ids[k] = node->in[0];
-        rows[k++] = node->in[1];
-    }
-    if (first == NULL) return NULL;
-    return m3_scatter_add(t->b, m3_concat(t->b, ids, k, 0), m3_concat(t->b, rows, k, 0), (uint64_t)first->attr[0].i[0],
-                          first->attr[1].i[0]);
+    return x->producer != NULL && x->output == 0 ? x->producer->op : NULL;
 }
 
-/* Is x a part of a tensor with zeros around it along one axis, as a slice's gradient is? */
-static bool is_part(const m3_tensor *x, uint32_t *axis)
+/* What the op of gradient `first` makes of all gradients by nodes of this op; NULL when it has no better way than to
+ * add them, and for all but the first of them. */
+static m3_tensor *accumulate_alike(tape *t, meeting *m, uint32_t first)
 {
-    if (x->producer == NULL || strcmp(x->producer->op->name, "pad") != 0) return false;
-    const m3_shape *part = &x->producer->in[0]->shape;
-    uint32_t axes = 0;
-    for (uint32_t i = 0; i < part->rank; i++) {
-        if (part->dim[i] == x->shape.dim[i]) continue;
-        *axis = i;
-        axes++;
+    const m3_op *op = op_of(m->grad[first]);
+    uint32_t count = 0;
+    if (op == NULL || M3_OP_MEMBER(op, accumulate) == NULL) return NULL;
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (op_of(m->grad[i]) != op) continue;
+        if (i < first) return NULL;
+        m->nodes[count] = m->grad[i]->producer;
+        m->taken[count] = false;
+        m->place[count++] = i;
     }
-    return axes == 1;
-}
-
-/* Parts along one axis that lie side by side and fill it are joined, instead of adding zeros to each other. NULL when
- * they do not. *axis receives theirs. */
-static m3_tensor *join_parts(tape *t, const contribution *list, uint32_t count, uint32_t *axis)
-{
-    m3_tensor **parts = m3_graph_allocate(t->graph, count * sizeof(m3_tensor *));
-    uint32_t found = 0, its = 0;
-    uint64_t filled = 0;
-    if (parts == NULL) return NULL;
-    for (const contribution *c = list; c != NULL; c = c->next) {
-        if (!is_part(c->grad, &its) || (found != 0 && its != *axis)) continue;
-        *axis = its;
-        uint32_t at = found++;
-        for (; at > 0 && parts[at - 1]->producer->attr[0].i[its] > c->grad->producer->attr[0].i[its]; at--)
-            parts[at] = parts[at - 1];
-        parts[at] = c->grad;
-    }
-    if (found < 2) return NULL;
-    uint64_t extent = parts[0]->shape.dim[*axis];
-    for (uint32_t i = 0; i < found; i++) {
-        const m3_node *pad = parts[i]->producer;
-        if ((uint64_t)pad->attr[0].i[*axis] != filled) return NULL;
-        filled += pad->in[0]->shape.dim[*axis];
-        parts[i] = pad->in[0];
-    }
-    return filled == extent ? m3_concat(t->b, parts, found, (int)*axis) : NULL;
+    m3_tensor *sum = count > 1 ? op->accumulate(t->b, m->nodes, count, m->taken) : NULL;
+    for (uint32_t k = 0; sum != NULL && k < count; k++) m->added[m->place[k]] |= m->taken[k];
+    return sum;
 }
 
 static m3_tensor *sum_of(tape *t, const m3_tensor *x)
 {
     const contribution *list = t->incoming[x->id];
-    uint32_t row_sums = 0, count = 0, axis = 0, its = 0;
-    int64_t skip = 0;
-    for (const contribution *c = list; c != NULL; c = c->next, count++) {
-        if (!is_row_sum(c->grad)) continue;
-        int64_t skipped = c->grad->producer->attr[1].i[0];
-        if (row_sums++ == 0) skip = skipped;
-        if (skipped != skip) row_sums = UINT32_MAX / 2; /* different padding rows: add them as they are */
+    uint32_t count = 0;
+    meeting m;
+    for (const contribution *c = list; c != NULL; c = c->next) count++;
+    if (count < 2) return list != NULL ? list->grad : NULL;
+    if (!meeting_init(t, list, count, &m)) return NULL;
+    m3_tensor *sum = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        m3_tensor *alike = accumulate_alike(t, &m, i);
+        if (alike != NULL) sum = sum == NULL ? alike : m3_add(t->b, sum, alike);
     }
-    bool join = row_sums > 1 && row_sums < UINT32_MAX / 2;
-    m3_tensor *sum = join ? join_row_sums(t, list, row_sums) : NULL;
-    m3_tensor *whole = count > 1 ? join_parts(t, list, count, &axis) : NULL;
-    if (whole != NULL) sum = sum == NULL ? whole : m3_add(t->b, sum, whole);
-    for (const contribution *c = list; c != NULL; c = c->next) {
-        if (join && is_row_sum(c->grad)) continue;
-        if (whole != NULL && is_part(c->grad, &its) && its == axis) continue;
-        sum = sum == NULL ? c->grad : m3_add(t->b, sum, c->grad);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        if (!m.added[i]) sum = sum == NULL ? m.grad[i] : m3_add(t->b, sum, m.grad[i]);
     return sum;
 }
 
@@ -137,7 +113,7 @@ static void differentiate(tape *t, const m3_node *node)
     if (!reached || !reads_wanted(t, node) || node->op->zero_gradient) return;
     if (node->op->gradient == NULL) {
         (void)M3_FAIL(&t->graph->error, M3_ERR_UNSUPPORTED, node->op->name,
-                      "the op (node %u in '%s') lies on the way from the loss to a parameter and has no gradient; give "
+                      "the op (node %u in '%s') lies between the loss and a parameter and has no gradient; give "
                       "it one, or build the formula from other ops",
                       node->id, node->scope);
         return;

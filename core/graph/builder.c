@@ -190,11 +190,7 @@ static m3_tensor *dropout(m3_builder *b, m3_tensor *x)
 {
     m3_graph *graph = m3_graph_of(b);
     if (graph->dropout_rng == NULL || graph->dropout_rate <= 0.0 || x == NULL) return x;
-    m3_tensor *in[2] = {x, graph->dropout_rng};
-    m3_attr attr[2];
-    attr[0] = m3_attr_float(graph->dropout_rate);
-    attr[1] = m3_attr_int(graph->dropout_site++);
-    return m3_emit(b, "dropout", in, 2, attr, 2);
+    return m3_dropout_node(b, x, graph->dropout_rng, graph->dropout_rate, graph->dropout_site++);
 }
 
 static uint32_t group(const m3_builder *b)

@@ -44,12 +44,12 @@ static m3_status make_lazy(step *s, m3_error *err)
     for (uint32_t i = 0; i < s->count; i++) {
         const m3_tensor *g = s->gradients[i];
         if (g == NULL || strcmp(s->parameters[i]->name, "item.weight") != 0) continue;
-        if (g->producer == NULL || strcmp(g->producer->op->name, "scatter_add") != 0)
+        if (g->producer == NULL || (g->producer->op->flags & M3_OP_ROW_SUM) == 0)
             return M3_FAIL(err, M3_ERR_INTERNAL, "item.weight",
                            "its gradient is made by %s, not a sum of rows; set lazy to off",
                            g->producer != NULL ? g->producer->op->name : "no node");
         m3_tensor *grouped[2] = {0};
-        m3_group_rows(s->b, g->producer->in[0], g->producer->in[1], 0, grouped);
+        m3_group_rows(s->b, g->producer->in[M3_SCATTER_ADD_IDS], g->producer->in[M3_SCATTER_ADD_ROWS], 0, grouped);
         s->ids = grouped[0];
         s->rows = grouped[1];
     }
@@ -69,7 +69,7 @@ static m3_tensor *global_norm(step *s)
         return NULL;
     }
     for (uint32_t i = 0; i < s->count; i++) in[i] = is_lazy(s, i) ? s->rows : s->gradients[i];
-    m3_tensor *norm = m3_emit(s->b, "global_norm", in, s->count, NULL, 0);
+    m3_tensor *norm = m3_global_norm(s->b, in, s->count);
     m3_free(in);
     return norm;
 }
@@ -94,21 +94,17 @@ static m3_tensor *state_of(step *s, const char *prefix, const m3_tensor *p)
     return m3_graph_state(s->b, name, M3_F32, p->shape, m3_init_constant(0.0F));
 }
 
-/* One adamw a parameter; the pass "adamw" makes them one. */
+/* One node a parameter; the pass multi_tensor makes them one. */
 static void update(step *s, m3_tensor *scale, uint32_t i)
 {
     m3_builder *b = s->b;
     m3_tensor *p = s->parameters[i], *m = state_of(s, "adam.m", p), *v = state_of(s, "adam.v", p);
-    const m3_attr attr[4] = {m3_attr_float(s->c->beta1), m3_attr_float(s->c->beta2), m3_attr_float(s->c->adam_eps),
-                             m3_attr_float(s->c->weight_decay)};
-    m3_tensor *out[3] = {0};
-    if (is_lazy(s, i)) {
-        m3_tensor *in[7] = {s->scalars, scale, p, m, v, s->ids, s->rows};
-        b->api->emit(b, "adamw_rows", in, 7, attr, 4, out, 3);
-    } else {
-        m3_tensor *in[6] = {s->scalars, scale, p, m, v, s->gradients[i]};
-        b->api->emit(b, "adamw", in, 6, attr, 4, out, 3);
-    }
+    const m3_adamw_rates rates = {s->c->beta1, s->c->beta2, s->c->adam_eps, s->c->weight_decay};
+    m3_tensor *pmvg[4] = {p, m, v, s->gradients[i]}, *out[3] = {0};
+    if (is_lazy(s, i))
+        m3_adamw_rows(b, &rates, s->scalars, scale, pmvg, s->ids, s->rows, out);
+    else
+        m3_adamw(b, &rates, s->scalars, scale, pmvg, out);
     m3_graph_update(b, p, out[0]);
     m3_graph_update(b, m, out[1]);
     m3_graph_update(b, v, out[2]);

@@ -52,9 +52,9 @@ static uint64_t flops(const m3_node *node)
 }
 
 const m3_op m3_op_adamw = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "adamw",
-    .flags = M3_OP_UPDATES,
+    .flags = M3_OP_UPDATES | M3_OP_MULTI_TENSOR,
     .min_inputs = FIRST + EACH,
     .max_inputs = UINT32_MAX,
     .attrs = m3_adam_attrs,
@@ -64,4 +64,5 @@ const m3_op m3_op_adamw = {
     .flops = flops,
     .count_outputs = count_outputs,
     .update_of = update_of,
+    .shared_inputs = FIRST,
 };

@@ -35,10 +35,7 @@ static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
     m3_tensor *ids = node->in[IDS], *state[STATES], *next[STATES] = {NULL, NULL, NULL};
     for (uint32_t c = 0; c < STATES; c++) state[c] = m3_gather(b, node->in[TABLE + c], ids, -1);
     m3_adam_update(b, node, state, node->in[ROWS], next);
-    for (uint32_t c = 0; c < STATES; c++) {
-        m3_tensor *in[3] = {node->in[TABLE + c], ids, next[c]};
-        y[c] = m3_emit(b, "scatter_rows", in, 3, NULL, 0);
-    }
+    for (uint32_t c = 0; c < STATES; c++) y[c] = m3_scatter_rows(b, node->in[TABLE + c], ids, next[c]);
 }
 
 static uint64_t flops(const m3_node *node)
@@ -48,8 +45,15 @@ static uint64_t flops(const m3_node *node)
     return M3_ADAM_FLOPS * (rows->shape.dim[0] < p->shape.dim[0] ? m3_tensor_count(rows) : m3_tensor_count(p));
 }
 
+/* In place: of p, m and v the rows that are named are read and written. */
+static uint64_t bytes(const m3_node *node)
+{
+    const uint64_t rows = m3_tensor_bytes(node->in[ROWS]);
+    return m3_tensor_bytes(node->in[IDS]) + rows + 2 * STATES * rows;
+}
+
 const m3_op m3_op_adamw_rows = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "adamw_rows",
     .flags = M3_OP_UPDATES,
     .min_inputs = 7,
@@ -61,4 +65,5 @@ const m3_op m3_op_adamw_rows = {
     .decompose = decompose,
     .flops = flops,
     .update_of = update_of,
+    .bytes = bytes,
 };

@@ -1,5 +1,6 @@
 /* add: z = x + y, f32, f64, i32 or u32; x and y broadcast. Integers wrap.
  *   dx = dy = dz, summed over the axes that repeated */
+#include "core/ops/common/constant.h"
 #include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
@@ -29,14 +30,23 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
     return m3_evaluate_arithmetic(node, in, out, real, whole);
 }
 
+/* x + 0 and 0 + y. */
+static int32_t repeats(const m3_node *node)
+{
+    const int32_t x = m3_repeats_if(node, M3_BINARY_X, m3_constant_is(node->in[M3_BINARY_Y], 0.0));
+    return x >= 0 ? x : m3_repeats_if(node, M3_BINARY_Y, m3_constant_is(node->in[M3_BINARY_X], 0.0));
+}
+
 const m3_op m3_op_add = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "add",
-    .flags = M3_OP_INPLACE,
+    .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 2,
     .max_inputs = 2,
     .outputs = 1,
     .infer = infer,
     .gradient = gradient,
     .evaluate = evaluate,
+    .epilogue = M3_EPILOGUE_RESIDUAL,
+    .repeats = repeats,
 };

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "core/ops/common/heads.h"
+#include "core/ops/common/list.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -17,7 +18,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
     m3_tensor *in[5] = {node->in[0], node->in[1], node->in[2], node->in[3], dy[0]};
-    b->api->emit(b, "attention_grad", in, 5, node->attr, 1, dx, 3);
+    b->api->emit(b, m3_op_attention_grad.name, in, 5, node->attr, 1, dx, 3);
 }
 
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
@@ -39,10 +40,17 @@ static uint64_t flops(const m3_node *node)
     return h.rows * h.heads * h.queries * h.keys * (4 * h.width + 6);
 }
 
+/* Each query on its own. */
+static int32_t row_axis(const m3_node *node, uint32_t axis, uint32_t input)
+{
+    if (axis + 2 != node->out[0]->shape.rank) return M3_ROWS_MIXED;
+    return input == M3_ATTENTION_Q ? (int32_t)axis : M3_ROWS_ALL;
+}
+
 static const m3_attr_desc attrs[] = {{"heads", M3_ATTR_INT}};
 
 const m3_op m3_op_attention = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "attention",
     .min_inputs = 4,
     .max_inputs = 4,
@@ -53,4 +61,5 @@ const m3_op m3_op_attention = {
     .gradient = gradient,
     .decompose = decompose,
     .flops = flops,
+    .row_axis = row_axis,
 };

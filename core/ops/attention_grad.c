@@ -46,7 +46,7 @@ static uint64_t flops(const m3_node *node)
 static const m3_attr_desc attrs[] = {{"heads", M3_ATTR_INT}};
 
 const m3_op m3_op_attention_grad = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "attention_grad",
     .min_inputs = 5,
     .max_inputs = 5,

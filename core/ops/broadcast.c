@@ -1,5 +1,6 @@
 /* broadcast: x repeated along axes where it has extent 1 or none; any type.
  *   dx = dy summed over the axes that repeated */
+#include "core/ops/common/constant.h"
 #include "core/ops/common/elementwise.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
@@ -30,10 +31,16 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
     return M3_OK;
 }
 
+/* To the shape that it has already. */
+static int32_t repeats(const m3_node *node)
+{
+    return m3_repeats_if(node, M3_BROADCAST_X, true);
+}
+
 static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}};
 
 const m3_op m3_op_broadcast = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "broadcast",
     .min_inputs = 1,
     .max_inputs = 1,
@@ -44,4 +51,5 @@ const m3_op m3_op_broadcast = {
     .gradient = gradient,
     .evaluate = evaluate,
     .flops = m3_flops_none,
+    .repeats = repeats,
 };

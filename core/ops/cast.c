@@ -58,8 +58,9 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 static const m3_attr_desc attrs[] = {{"dtype", M3_ATTR_INT}};
 
 const m3_op m3_op_cast = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "cast",
+    .flags = M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,

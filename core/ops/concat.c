@@ -56,7 +56,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 static const m3_attr_desc attrs[] = {{"axis", M3_ATTR_INT}};
 
 const m3_op m3_op_concat = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "concat",
     .min_inputs = 1,
     .max_inputs = UINT32_MAX,

@@ -16,8 +16,8 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
-    m3_tensor *in[2] = {dy[0], node->in[1]};
-    dx[0] = m3_emit(b, "dropout", in, 2, node->attr, 2);
+    dx[M3_DROPOUT_X] = m3_dropout_node(b, dy[0], node->in[M3_DROPOUT_RNG], m3_node_float(node, M3_DROPOUT_RATE),
+                                       (uint32_t)m3_node_int(node, M3_DROPOUT_SITE));
 }
 
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
@@ -34,10 +34,17 @@ static uint64_t flops(const m3_node *node)
     return 2 * m3_tensor_count(node->out[0]);
 }
 
+/* x alone has rows. Dropout of fewer rows draws for those that are left: the same law, other draws. */
+static int32_t row_axis(const m3_node *node, uint32_t axis, uint32_t input)
+{
+    (void)node;
+    return input == M3_DROPOUT_X ? (int32_t)axis : M3_ROWS_ALL;
+}
+
 static const m3_attr_desc attrs[] = {{"rate", M3_ATTR_FLOAT}, {"site", M3_ATTR_INT}};
 
 const m3_op m3_op_dropout = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "dropout",
     .flags = M3_OP_INPLACE | M3_OP_DRAWS,
     .min_inputs = 2,
@@ -49,4 +56,5 @@ const m3_op m3_op_dropout = {
     .gradient = gradient,
     .decompose = decompose,
     .flops = flops,
+    .row_axis = row_axis,
 };

@@ -40,10 +40,16 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
     return M3_OK;
 }
 
+/* Of the table only the rows that are picked, which are as many as y has. */
+static uint64_t bytes(const m3_node *node)
+{
+    return 2 * m3_tensor_bytes(node->out[0]) + m3_tensor_bytes(node->in[M3_GATHER_IDS]);
+}
+
 static const m3_attr_desc attrs[] = {{"skip", M3_ATTR_INT}};
 
 const m3_op m3_op_gather = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "gather",
     .min_inputs = 2,
     .max_inputs = 2,
@@ -54,4 +60,5 @@ const m3_op m3_op_gather = {
     .gradient = gradient,
     .evaluate = evaluate,
     .flops = m3_flops_none,
+    .bytes = bytes,
 };

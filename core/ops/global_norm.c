@@ -43,7 +43,7 @@ static uint64_t flops(const m3_node *node)
 }
 
 const m3_op m3_op_global_norm = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "global_norm",
     .min_inputs = 1,
     .max_inputs = UINT32_MAX,

@@ -44,7 +44,7 @@ static uint64_t flops(const m3_node *node)
 static const m3_attr_desc attrs[] = {{"skip", M3_ATTR_INT}};
 
 const m3_op m3_op_group_rows = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "group_rows",
     .min_inputs = 2,
     .max_inputs = 2,

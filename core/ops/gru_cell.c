@@ -3,6 +3,7 @@
  *   y = (1 - z) n + z h where mask, else h
  *   xi, hh [..., 3d], h [..., d], mask bool [...]  ->  y [..., d] */
 #include "core/ops/common/gru.h"
+#include "core/ops/common/list.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -14,7 +15,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
     m3_tensor *in[5] = {node->in[0], node->in[1], node->in[2], node->in[3], dy[0]};
-    b->api->emit(b, "gru_cell_grad", in, 5, NULL, 0, dx, 3);
+    b->api->emit(b, m3_op_gru_cell_grad.name, in, 5, NULL, 0, dx, 3);
 }
 
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
@@ -32,7 +33,7 @@ static uint64_t flops(const m3_node *node)
 }
 
 const m3_op m3_op_gru_cell = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "gru_cell",
     .flags = M3_OP_INPLACE,
     .min_inputs = 4,

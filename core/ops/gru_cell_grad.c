@@ -44,7 +44,7 @@ static uint64_t flops(const m3_node *node)
 }
 
 const m3_op m3_op_gru_cell_grad = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "gru_cell_grad",
     .min_inputs = 5,
     .max_inputs = 5,

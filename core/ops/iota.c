@@ -28,7 +28,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"axis", M3_ATTR_INT}};
 
 const m3_op m3_op_iota = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "iota",
     .min_inputs = 0,
     .max_inputs = 0,

@@ -1,5 +1,6 @@
 /* layer_norm: y = (x - mean) / sqrt(var + eps) gamma + beta, mean and variance over the last axis.
  *   x [..., d], gamma, beta [d]; or grouped x [G, ..., d], gamma, beta [G, d]  ->  y like x */
+#include "core/ops/common/list.h"
 #include "core/ops/common/norm.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
@@ -15,7 +16,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
     m3_tensor *in[3] = {node->in[0], node->in[1], dy[0]};
-    b->api->emit(b, "layer_norm_grad", in, 3, node->attr, 1, dx, 3);
+    b->api->emit(b, m3_op_layer_norm_grad.name, in, 3, node->attr, 1, dx, 3);
 }
 
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
@@ -33,10 +34,18 @@ static uint64_t flops(const m3_node *node)
     return 7 * m3_tensor_count(node->in[0]);
 }
 
+/* Rows are normalised each on its own; groups have a gamma and beta of their own. */
+static int32_t row_axis(const m3_node *node, uint32_t axis, uint32_t input)
+{
+    const bool grouped = node->in[M3_LAYER_NORM_GAMMA]->shape.rank == 2;
+    if (axis + 1 == node->out[0]->shape.rank || (grouped && axis == 0)) return M3_ROWS_MIXED;
+    return input == M3_LAYER_NORM_X ? (int32_t)axis : M3_ROWS_ALL;
+}
+
 static const m3_attr_desc attrs[] = {{"eps", M3_ATTR_FLOAT}};
 
 const m3_op m3_op_layer_norm = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "layer_norm",
     .flags = M3_OP_INPLACE,
     .min_inputs = 3,
@@ -48,4 +57,5 @@ const m3_op m3_op_layer_norm = {
     .gradient = gradient,
     .decompose = decompose,
     .flops = flops,
+    .row_axis = row_axis,
 };

@@ -37,7 +37,7 @@ static uint64_t flops(const m3_node *node)
 static const m3_attr_desc attrs[] = {{"eps", M3_ATTR_FLOAT}};
 
 const m3_op m3_op_layer_norm_grad = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "layer_norm_grad",
     .min_inputs = 3,
     .max_inputs = 3,

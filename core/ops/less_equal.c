@@ -18,8 +18,9 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 }
 
 const m3_op m3_op_less_equal = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "less_equal",
+    .flags = M3_OP_ELEMENTWISE,
     .min_inputs = 2,
     .max_inputs = 2,
     .outputs = 1,

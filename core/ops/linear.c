@@ -124,11 +124,48 @@ static uint64_t flops(const m3_node *node)
     return s.groups * s.m * s.n * each;
 }
 
+/* Row m of x, residual and gate makes row m of y. */
+static int32_t row_axis(const m3_node *node, uint32_t axis, uint32_t input)
+{
+    if (axis + 2 != node->out[0]->shape.rank) return M3_ROWS_MIXED;
+    if (input == M3_LINEAR_W || input == M3_LINEAR_BIAS) return M3_ROWS_ALL;
+    return (int32_t)(input == M3_LINEAR_X && m3_node_flag(node, M3_LINEAR_TRANSPOSE_A) ? axis + 1 : axis);
+}
+
+_Static_assert((int)M3_EPILOGUE_RELU == (int)M3_ACT_RELU && (int)M3_EPILOGUE_TANH == (int)M3_ACT_TANH,
+               "activations have one numbering");
+
+/* In the order of the formula: residual, activation, gate. */
+static m3_tensor *absorb(m3_builder *b, const m3_node *node, m3_epilogue step, m3_tensor *operand)
+{
+    m3_tensor *in[M3_LINEAR_INPUTS];
+    m3_activation activation = (m3_activation)m3_node_int(node, M3_LINEAR_ACTIVATION);
+    for (uint32_t i = 0; i < M3_LINEAR_INPUTS; i++) in[i] = m3_node_input(node, i);
+    if (in[M3_LINEAR_GATE] != NULL) return NULL;
+    switch (step) {
+    case M3_EPILOGUE_RESIDUAL:
+        if (in[M3_LINEAR_RESIDUAL] != NULL || activation != M3_ACT_NONE) return NULL;
+        in[M3_LINEAR_RESIDUAL] = operand;
+        break;
+    case M3_EPILOGUE_RELU:
+    case M3_EPILOGUE_SILU:
+    case M3_EPILOGUE_SIGMOID:
+    case M3_EPILOGUE_TANH:
+        if (activation != M3_ACT_NONE) return NULL;
+        activation = (m3_activation)step;
+        break;
+    case M3_EPILOGUE_GATE: in[M3_LINEAR_GATE] = operand; break;
+    case M3_EPILOGUE_NONE: return NULL;
+    }
+    return m3_linear_node(b, in, m3_node_flag(node, M3_LINEAR_TRANSPOSE_A), m3_node_flag(node, M3_LINEAR_TRANSPOSE_B),
+                          activation);
+}
+
 static const m3_attr_desc attrs[] = {
     {"transpose_a", M3_ATTR_INT}, {"transpose_b", M3_ATTR_INT}, {"activation", M3_ATTR_INT}};
 
 const m3_op m3_op_linear = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "linear",
     .min_inputs = 2,
     .max_inputs = 5,
@@ -139,4 +176,6 @@ const m3_op m3_op_linear = {
     .gradient = gradient,
     .decompose = decompose,
     .flops = flops,
+    .row_axis = row_axis,
+    .absorb = absorb,
 };

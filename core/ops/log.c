@@ -20,9 +20,9 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 }
 
 const m3_op m3_op_log = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "log",
-    .flags = M3_OP_INPLACE,
+    .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,

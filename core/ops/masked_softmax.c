@@ -42,7 +42,7 @@ static uint64_t flops(const m3_node *node)
 }
 
 const m3_op m3_op_masked_softmax = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "masked_softmax",
     .flags = M3_OP_INPLACE,
     .min_inputs = 2,

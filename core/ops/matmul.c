@@ -103,7 +103,7 @@ static uint64_t flops(const m3_node *node)
 static const m3_attr_desc attrs[] = {{"transpose_a", M3_ATTR_INT}, {"transpose_b", M3_ATTR_INT}};
 
 const m3_op m3_op_matmul = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "matmul",
     .min_inputs = 2,
     .max_inputs = 2,

@@ -1,6 +1,8 @@
 /* pad: y of shape `total` holds x from `before` on and zeros elsewhere; any type.
  *   dx = the slice of dy where x lies */
+#include "core/base/alloc.h"
 #include "core/ops/common/elementwise.h"
+#include "core/ops/common/list.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -24,7 +26,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
     m3_attr attr[2] = {node->attr[0], m3_attr_shape(&node->in[0]->shape)};
-    dx[0] = m3_emit(b, "slice", dy, 1, attr, 2);
+    dx[0] = m3_emit(b, m3_op_slice.name, dy, 1, attr, 2);
 }
 
 static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
@@ -43,10 +45,63 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
     return M3_OK;
 }
 
+/* The axis along which x does not fill y, if it is the only one. */
+static bool pads_one_axis(const m3_node *node, uint32_t *axis)
+{
+    const m3_shape *x = &node->in[M3_PAD_X]->shape, *y = &node->out[0]->shape;
+    uint32_t axes = 0;
+    for (uint32_t i = 0; i < x->rank; i++) {
+        if (x->dim[i] == y->dim[i]) continue;
+        *axis = i;
+        axes++;
+    }
+    return axes == 1;
+}
+
+static int64_t before_of(const m3_node *node, uint32_t axis)
+{
+    return node->attr[M3_PAD_BEFORE].i[axis];
+}
+
+/* Parts along one axis, the first node's, which lie side by side and fill it are joined, instead of adding zeros to
+ * each other: the gradients of slices. */
+static m3_tensor *accumulate(m3_builder *b, const m3_node *const *nodes, uint32_t count, bool *taken)
+{
+    uint32_t found = 0, axis = 0, its = 0;
+    uint64_t filled = 0;
+    m3_tensor **parts = m3_calloc(count, sizeof *parts), *joined = NULL;
+    uint32_t *order = m3_calloc(count, sizeof *order);
+    if (parts == NULL || order == NULL) {
+        b->api->fail(b, M3_ERR_MEMORY, "pad: out of memory");
+        goto done;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!pads_one_axis(nodes[i], &its) || (found != 0 && its != axis)) continue;
+        axis = its;
+        uint32_t at = found++;
+        for (; at > 0 && before_of(nodes[order[at - 1]], axis) > before_of(nodes[i], axis); at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+    if (found < 2) goto done;
+    for (uint32_t i = 0; i < found; i++) {
+        parts[i] = nodes[order[i]]->in[M3_PAD_X];
+        if ((uint64_t)before_of(nodes[order[i]], axis) != filled) goto done;
+        filled += parts[i]->shape.dim[axis];
+    }
+    if (filled != nodes[0]->out[0]->shape.dim[axis]) goto done;
+    for (uint32_t i = 0; i < found; i++) taken[order[i]] = true;
+    joined = m3_concat(b, parts, found, (int)axis);
+done:
+    m3_free(parts);
+    m3_free(order);
+    return joined;
+}
+
 static const m3_attr_desc attrs[] = {{"before", M3_ATTR_INTS}, {"total", M3_ATTR_INTS}};
 
 const m3_op m3_op_pad = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "pad",
     .min_inputs = 1,
     .max_inputs = 1,
@@ -57,4 +112,5 @@ const m3_op m3_op_pad = {
     .gradient = gradient,
     .evaluate = evaluate,
     .flops = m3_flops_none,
+    .accumulate = accumulate,
 };

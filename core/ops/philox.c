@@ -36,7 +36,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"site", M3_ATTR_INT}};
 
 const m3_op m3_op_philox = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "philox",
     .flags = M3_OP_DRAWS,
     .min_inputs = 1,

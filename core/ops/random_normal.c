@@ -27,7 +27,7 @@ static uint64_t flops(const m3_node *node)
 static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"site", M3_ATTR_INT}};
 
 const m3_op m3_op_random_normal = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "random_normal",
     .flags = M3_OP_DRAWS,
     .min_inputs = 1,

@@ -14,7 +14,7 @@ static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"site", M3_ATTR_INT}};
 
 const m3_op m3_op_random_uniform = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "random_uniform",
     .flags = M3_OP_DRAWS,
     .min_inputs = 1,

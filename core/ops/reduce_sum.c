@@ -25,7 +25,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 }
 
 const m3_op m3_op_reduce_sum = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "reduce_sum",
     .min_inputs = 1,
     .max_inputs = 1,

@@ -19,13 +19,14 @@ static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 }
 
 const m3_op m3_op_relu = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "relu",
-    .flags = M3_OP_INPLACE,
+    .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,
     .infer = infer,
     .gradient = gradient,
     .decompose = decompose,
+    .epilogue = M3_EPILOGUE_RELU,
 };

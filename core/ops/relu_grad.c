@@ -25,13 +25,14 @@ static void decompose(m3_builder *b, const m3_node *node, m3_tensor **dx)
 }
 
 const m3_op m3_op_relu_grad = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "relu_grad",
-    .flags = M3_OP_INPLACE,
+    .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 2,
     .max_inputs = 2,
     .outputs = 1,
     .infer = infer,
     .gradient = gradient,
     .decompose = decompose,
+    .epilogue = M3_EPILOGUE_GATE,
 };

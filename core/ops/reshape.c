@@ -1,5 +1,6 @@
 /* reshape: the same elements in order under another shape of equal count; any type.
  *   dx = dy under x's shape */
+#include "core/ops/common/constant.h"
 #include "core/ops/common/rules.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
@@ -27,10 +28,16 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
     return M3_OK;
 }
 
+/* To the shape that it has already. */
+static int32_t repeats(const m3_node *node)
+{
+    return m3_repeats_if(node, M3_RESHAPE_X, true);
+}
+
 static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}};
 
 const m3_op m3_op_reshape = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "reshape",
     .flags = M3_OP_ALIAS,
     .min_inputs = 1,
@@ -42,4 +49,5 @@ const m3_op m3_op_reshape = {
     .gradient = gradient,
     .evaluate = evaluate,
     .flops = m3_flops_none,
+    .repeats = repeats,
 };

@@ -2,6 +2,7 @@
  *   ids i32 [R], rows [R, d...] f32, f64 or i32 -> y [count, d...]
  * Ids outside 0 .. count-1, and `skip` (negative: none), contribute nothing.
  *   drows = dy gathered by ids */
+#include "core/base/alloc.h"
 #include "core/ops/common/elementwise.h"
 #include "core/ops/common/rows.h"
 
@@ -43,11 +44,35 @@ static uint64_t flops(const m3_node *node)
     return m3_tensor_count(node->in[1]);
 }
 
+/* Rows that go to one table, joined with their ids: the table is written once, and the rows of an id are summed in
+ * their order. Nodes that skip different ids stay apart. */
+static m3_tensor *accumulate(m3_builder *b, const m3_node *const *nodes, uint32_t count, bool *taken)
+{
+    const int64_t skip = m3_node_int(nodes[0], M3_SCATTER_ADD_SKIP);
+    for (uint32_t i = 1; i < count; i++)
+        if (m3_node_int(nodes[i], M3_SCATTER_ADD_SKIP) != skip) return NULL;
+    m3_tensor **ids = m3_calloc(2 * (size_t)count, sizeof *ids), **rows = ids + count;
+    if (ids == NULL) {
+        b->api->fail(b, M3_ERR_MEMORY, "scatter_add: out of memory");
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ids[i] = nodes[i]->in[M3_SCATTER_ADD_IDS];
+        rows[i] = nodes[i]->in[M3_SCATTER_ADD_ROWS];
+        taken[i] = true;
+    }
+    m3_tensor *sum = m3_scatter_add(b, m3_concat(b, ids, count, 0), m3_concat(b, rows, count, 0),
+                                    (uint64_t)m3_node_int(nodes[0], M3_SCATTER_ADD_COUNT), skip);
+    m3_free(ids);
+    return sum;
+}
+
 static const m3_attr_desc attrs[] = {{"count", M3_ATTR_INT}, {"skip", M3_ATTR_INT}};
 
 const m3_op m3_op_scatter_add = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "scatter_add",
+    .flags = M3_OP_ROW_SUM,
     .min_inputs = 2,
     .max_inputs = 2,
     .outputs = 1,
@@ -57,4 +82,5 @@ const m3_op m3_op_scatter_add = {
     .gradient = gradient,
     .evaluate = evaluate,
     .flops = flops,
+    .accumulate = accumulate,
 };

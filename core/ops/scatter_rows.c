@@ -23,8 +23,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
     m3_tensor *ids = node->in[1], *rows = node->in[2];
-    m3_tensor *in[3] = {dy[0], ids, m3_broadcast(b, m3_scalar_like(b, dy[0], 0.0), rows->shape)};
-    dx[0] = m3_emit(b, "scatter_rows", in, 3, NULL, 0);
+    dx[0] = m3_scatter_rows(b, dy[0], ids, m3_broadcast(b, m3_scalar_like(b, dy[0], 0.0), rows->shape));
     dx[2] = m3_gather(b, dy[0], ids, -1);
 }
 
@@ -46,8 +45,14 @@ static int32_t update_of(const m3_node *node, uint32_t output)
     return output == 0 ? 0 : -1;
 }
 
+/* In place: the rows are read, and written where the ids say; the rest of the table is not touched. */
+static uint64_t bytes(const m3_node *node)
+{
+    return m3_tensor_bytes(node->in[M3_SCATTER_ROWS_IDS]) + 2 * m3_tensor_bytes(node->in[M3_SCATTER_ROWS_ROWS]);
+}
+
 const m3_op m3_op_scatter_rows = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "scatter_rows",
     .flags = M3_OP_UPDATES,
     .min_inputs = 3,
@@ -58,4 +63,5 @@ const m3_op m3_op_scatter_rows = {
     .evaluate = evaluate,
     .flops = m3_flops_none,
     .update_of = update_of,
+    .bytes = bytes,
 };

@@ -26,9 +26,9 @@ static uint64_t flops(const m3_node *node)
 }
 
 const m3_op m3_op_silu = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "silu",
-    .flags = M3_OP_INPLACE,
+    .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,
@@ -36,4 +36,5 @@ const m3_op m3_op_silu = {
     .gradient = gradient,
     .decompose = decompose,
     .flops = flops,
+    .epilogue = M3_EPILOGUE_SILU,
 };

@@ -1,6 +1,7 @@
 /* slice: y[i, j, ...] = x[start[0] + i, start[1] + j, ...], y of shape `size`; any type.
  *   dx = dy padded with zeros to x's shape */
 #include "core/ops/common/elementwise.h"
+#include "core/ops/common/list.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -25,7 +26,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
     m3_attr attr[2] = {node->attr[0], m3_attr_shape(&node->in[0]->shape)};
-    dx[0] = m3_emit(b, "pad", dy, 1, attr, 2);
+    dx[0] = m3_emit(b, m3_op_pad.name, dy, 1, attr, 2);
 }
 
 static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
@@ -46,8 +47,9 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 static const m3_attr_desc attrs[] = {{"start", M3_ATTR_INTS}, {"size", M3_ATTR_INTS}};
 
 const m3_op m3_op_slice = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "slice",
+    .flags = M3_OP_SLICE,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,

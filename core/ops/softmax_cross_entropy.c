@@ -1,6 +1,7 @@
 /* softmax_cross_entropy: y_i = log sum_j exp(x_ij) - x_it, t = target_i; 0 where the target is no class.
  *   logits x [n, C], target i32 [n]  ->  y [n] */
 #include "core/ops/common/cross_entropy.h"
+#include "core/ops/common/list.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -12,7 +13,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
     m3_tensor *in[3] = {node->in[0], node->in[1], dy[0]};
-    dx[0] = m3_emit(b, "softmax_cross_entropy_grad", in, 3, NULL, 0);
+    dx[0] = m3_emit(b, m3_op_softmax_cross_entropy_grad.name, in, 3, NULL, 0);
 }
 
 /* The target's logit is selected and summed with zeros: exact, and without an index that could pass 2^31. */
@@ -32,7 +33,7 @@ static uint64_t flops(const m3_node *node)
 }
 
 const m3_op m3_op_softmax_cross_entropy = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "softmax_cross_entropy",
     .min_inputs = 2,
     .max_inputs = 2,

@@ -30,7 +30,7 @@ static uint64_t flops(const m3_node *node)
 }
 
 const m3_op m3_op_softmax_cross_entropy_grad = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "softmax_cross_entropy_grad",
     .flags = M3_OP_INPLACE,
     .min_inputs = 3,

@@ -59,7 +59,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 static const m3_attr_desc attrs[] = {{"k", M3_ATTR_INT}};
 
 const m3_op m3_op_top_k = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "top_k",
     .min_inputs = 1,
     .max_inputs = 1,

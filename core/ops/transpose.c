@@ -45,7 +45,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 static const m3_attr_desc attrs[] = {{"perm", M3_ATTR_INTS}};
 
 const m3_op m3_op_transpose = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "transpose",
     .min_inputs = 1,
     .max_inputs = 1,

@@ -38,9 +38,9 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 }
 
 const m3_op m3_op_where = {
-    .size = M3_STRUCT_SIZE(m3_op, zero_gradient),
+    .size = M3_OP_SIZE,
     .name = "where",
-    .flags = M3_OP_INPLACE,
+    .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 3,
     .max_inputs = 3,
     .outputs = 1,

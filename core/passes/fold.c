@@ -1,24 +1,11 @@
-/* fold: compute small nodes whose inputs are all constants, and drop what changes nothing: x + 0, x - 0, x * 1, x / 1,
- * a reshape of a reshape, a reshape or broadcast to the same shape. */
+/* fold: compute small nodes whose inputs are all constants, and drop what changes nothing: a node that repeats one of
+ * its inputs (m3_op.repeats: x + 0, x * 1, a reshape to the same shape, ...), and an alias of an alias by the same op.
+ */
 #include "core/base/alloc.h"
+#include "core/ops/common/constant.h"
 #include "core/passes/pass.h"
 
 enum { LARGEST = 1 << 16 }; /* elements of a folded result: larger ones are cheaper to compute than to carry */
-
-static double read_constant(const m3_tensor *x, uint64_t i)
-{
-    switch (x->dtype) {
-    case M3_F32: return (double)((const float *)x->data)[i];
-    case M3_F64: return ((const double *)x->data)[i];
-    case M3_I32: return (double)((const int32_t *)x->data)[i];
-    case M3_U32: return (double)((const uint32_t *)x->data)[i];
-    case M3_U8:
-    case M3_BOOL: return (double)((const uint8_t *)x->data)[i];
-    case M3_F16:
-    case M3_BF16: break;
-    }
-    return 0.0;
-}
 
 static void write_value(void *data, m3_dtype dtype, uint64_t i, double value)
 {
@@ -69,7 +56,7 @@ static void compute(m3_rewrite *rw, const m3_node *node)
             const m3_tensor *x = m3_rewrite_get(rw, node->in[i]);
             uint64_t count = m3_tensor_count(node->in[i]);
             in[i] = at;
-            for (uint64_t k = 0; x != NULL && k < count; k++) at[k] = read_constant(x, k);
+            for (uint64_t k = 0; x != NULL && k < count; k++) at[k] = m3_constant_at(x, k);
             at += count + 1;
         }
         uint64_t count = m3_tensor_count(node->out[0]);
@@ -86,32 +73,38 @@ static void compute(m3_rewrite *rw, const m3_node *node)
     m3_free(in);
 }
 
-static bool is_constant_of(const m3_tensor *x, double value)
+/* The new tensor that this node only repeats, or NULL. */
+static m3_tensor *repeated(m3_rewrite *rw, const m3_node *node)
 {
-    if (x == NULL || x->kind != M3_CONSTANT || is_half(x)) return false;
-    uint64_t count = m3_tensor_count(x);
-    for (uint64_t i = 0; i < count; i++)
-        if (read_constant(x, i) != value) return false;
-    return count > 0;
+    enum { FEW = 4 };
+    m3_tensor *in[FEW];
+    if (M3_OP_MEMBER(node->op, repeats) == NULL || node->in_count > FEW) return NULL;
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        in[i] = m3_rewrite_get(rw, node->in[i]);
+        if (in[i] == NULL) return NULL;
+    }
+    m3_node here = *node;
+    here.in = in;
+    const int32_t input = node->op->repeats(&here);
+    return input >= 0 && (uint32_t)input < node->in_count ? in[input] : NULL;
 }
 
-/* The new tensor that this node only repeats, or NULL. */
-static m3_tensor *repeats(m3_rewrite *rw, const m3_node *node)
+/* The tensor behind two aliases of one op, of which the first may be left out; else NULL. */
+static m3_tensor *behind_aliases(m3_rewrite *rw, const m3_node *node)
 {
-    const char *op = node->op->name;
-    const m3_shape *shape = &node->out[0]->shape;
-    if (node->in_count == 0 || node->in[0] == NULL) return NULL;
-    m3_tensor *x = m3_rewrite_get(rw, node->in[0]);
-    bool same = x != NULL && m3_shape_equal(&x->shape, shape);
-    if (strcmp(op, "reshape") == 0 || strcmp(op, "broadcast") == 0) return same ? x : NULL;
-    if (node->in_count != 2) return NULL;
-    m3_tensor *y = m3_rewrite_get(rw, node->in[1]);
-    bool other_same = y != NULL && m3_shape_equal(&y->shape, shape);
-    bool add = strcmp(op, "add") == 0, mul = strcmp(op, "mul") == 0;
-    if (same && (add || strcmp(op, "sub") == 0) && is_constant_of(y, 0.0)) return x;
-    if (same && (mul || strcmp(op, "div") == 0) && is_constant_of(y, 1.0)) return x;
-    if (other_same && ((add && is_constant_of(x, 0.0)) || (mul && is_constant_of(x, 1.0)))) return y;
-    return NULL;
+    if ((node->op->flags & M3_OP_ALIAS) == 0) return NULL;
+    const m3_tensor *x = m3_rewrite_get(rw, node->in[0]);
+    return x != NULL && x->producer != NULL && x->producer->op == node->op ? x->producer->in[0] : NULL;
+}
+
+/* The alias anew, over x. */
+static void alias(m3_rewrite *rw, const m3_node *node, m3_tensor *x)
+{
+    const m3_tensor *y = node->out[0];
+    m3_tensor *made = x->dtype == y->dtype && m3_shape_equal(&x->shape, &y->shape)
+                          ? x
+                          : m3_emit(rw->b, node->op->name, &x, 1, node->attr, node->op->attr_count);
+    m3_rewrite_set(rw, y, made);
 }
 
 static m3_status run(const m3_graph *in, const m3_pass_context *context, m3_graph **out, m3_error *err)
@@ -122,16 +115,13 @@ static m3_status run(const m3_graph *in, const m3_pass_context *context, m3_grap
     if (st != M3_OK) return st;
     for (uint32_t i = 0; i < m3_graph_node_count(in); i++) {
         const m3_node *node = m3_graph_node(in, i);
-        m3_tensor *kept = repeats(&rw, node);
-        const m3_tensor *x = node->in_count > 0 && node->in[0] != NULL ? m3_rewrite_get(&rw, node->in[0]) : NULL;
-        bool twice = x != NULL && x->producer != NULL && strcmp(node->op->name, "reshape") == 0 &&
-                     strcmp(x->producer->op->name, "reshape") == 0;
+        m3_tensor *kept = repeated(&rw, node), *behind = behind_aliases(&rw, node);
         if (kept != NULL)
             m3_rewrite_set(&rw, node->out[0], kept);
         else if (can_compute(&rw, node))
             compute(&rw, node);
-        else if (twice)
-            m3_rewrite_set(&rw, node->out[0], m3_reshape(rw.b, x->producer->in[0], node->out[0]->shape));
+        else if (behind != NULL)
+            alias(&rw, node, behind);
         else
             m3_rewrite_copy(&rw, node);
     }

@@ -4,7 +4,7 @@
 #include "core/base/alloc.h"
 #include "m3bsr/runtime.h"
 
-static const char *const names[] = {"fold", "dedupe", "dead", "sink", "grouping", "fuse", "adamw", NULL};
+static const char *const names[] = {"fold", "dedupe", "dead", "sink", "grouping", "fuse", "multi_tensor", NULL};
 
 const char *const *m3_pass_names(void)
 {
@@ -67,7 +67,7 @@ m3_status m3_passes_before_gradients(const m3_graph *in, const char *const *no_p
 m3_status m3_passes_run(const m3_graph *in, const m3_pass_context *context, m3_graph **out, m3_error *err)
 {
     static const m3_pass *const passes[] = {
-        &m3_pass_fold,      &m3_pass_dedupe, &m3_pass_dead,   &m3_pass_adamw, &m3_pass_fuse, &m3_pass_dead,
-        &m3_pass_decompose, &m3_pass_fold,   &m3_pass_dedupe, &m3_pass_dead,  NULL};
+        &m3_pass_fold,      &m3_pass_dedupe, &m3_pass_dead,   &m3_pass_multi_tensor, &m3_pass_fuse, &m3_pass_dead,
+        &m3_pass_decompose, &m3_pass_fold,   &m3_pass_dedupe, &m3_pass_dead,         NULL};
     return run_all(in, passes, context, out, err);
 }

@@ -1,9 +1,9 @@
 /* pass: rewrites of a graph, one file each. A pass makes a new graph and leaves the old one alone.
  *
  * Before differentiation:  sink, fold, dedupe, dead.   (m3_passes_before_gradients)
- * At compile time:         fold, dedupe, dead, adamw, fuse, then what the device refuses is decomposed, and again
- *                          fold, dedupe, dead.          (m3_passes_run)
- * Row sinking comes before differentiation, so that the backward pass works on the few rows too. */
+ * At compile time:         fold, dedupe, dead, multi_tensor, fuse, then what the device refuses is decomposed, and
+ * again fold, dedupe, dead.          (m3_passes_run) Row sinking comes before differentiation, so that the backward
+ * pass works on the few rows too. */
 #ifndef M3_CORE_PASSES_PASS_H
 #define M3_CORE_PASSES_PASS_H
 
@@ -20,13 +20,13 @@ typedef struct m3_pass {
     m3_status (*run)(const m3_graph *in, const m3_pass_context *context, m3_graph **out, m3_error *err);
 } m3_pass;
 
-extern const m3_pass m3_pass_fold;      /* computes nodes over constants; x*1, x+0, reshape of reshape */
-extern const m3_pass m3_pass_dedupe;    /* equal nodes over equal inputs become one */
-extern const m3_pass m3_pass_dead;      /* nodes that no output or update needs go */
-extern const m3_pass m3_pass_sink;      /* row sinking: a slice of a result computes only the sliced rows */
-extern const m3_pass m3_pass_fuse;      /* residual, activation and gate into the epilogue of a linear */
-extern const m3_pass m3_pass_adamw;     /* one adamw over many tensors */
-extern const m3_pass m3_pass_decompose; /* what the device refuses, by its meaning; cannot be turned off */
+extern const m3_pass m3_pass_fold;         /* computes nodes over constants; x*1, x+0, reshape of reshape */
+extern const m3_pass m3_pass_dedupe;       /* equal nodes over equal inputs become one */
+extern const m3_pass m3_pass_dead;         /* nodes that no output or update needs go */
+extern const m3_pass m3_pass_sink;         /* row sinking: a slice of a result computes only the sliced rows */
+extern const m3_pass m3_pass_fuse;         /* residual, activation and gate into an epilogue */
+extern const m3_pass m3_pass_multi_tensor; /* one update over many tensors */
+extern const m3_pass m3_pass_decompose;    /* what the device refuses, by its meaning; cannot be turned off */
 
 /** Is a pass left on? "grouping", which the model asks for while it builds, is one of the names. */
 bool m3_pass_enabled(const char *const *no_pass, const char *name);

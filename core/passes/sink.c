@@ -1,5 +1,6 @@
 /* sink: row sinking. Who reads only rows [start, start + count) of an axis need not compute the others: demand for rows
- * flows backwards from slices through the ops that work row by row, and what is demanded in part is computed in part.
+ * flows backwards from slices through the ops whose rows do not depend on each other, and what is demanded in part is
+ * computed in part. Which ops these are they declare themselves (M3_OP_ELEMENTWISE, m3_op.row_axis):
  *
  *   slice(f(x, y))                     -> f(slice(x), slice(y))       f elementwise; broadcast inputs stay whole
  *   slice(layer_norm(x))               -> layer_norm(slice(x))        not along the normalised axis
@@ -28,9 +29,6 @@ typedef struct sinker {
     m3_tensor **part; /* the wanted rows in the new graph, where only they were computed */
 } sinker;
 
-/* How demand for part of a node's result moves on to its inputs. */
-typedef enum rule { STOPS, ELEMENTWISE, LAYER_NORM, ATTENTION, DROPOUT, LINEAR } rule;
-
 static void want(sinker *s, const m3_tensor *x, demand d)
 {
     if (x == NULL) return;
@@ -43,61 +41,69 @@ static void want(sinker *s, const m3_tensor *x, demand d)
 
 static bool slices_one_axis(const m3_node *node, demand *d)
 {
-    if (strcmp(node->op->name, "slice") != 0) return false;
-    const m3_shape *from = &node->in[0]->shape, *to = &node->out[0]->shape;
+    if ((node->op->flags & M3_OP_SLICE) == 0) return false;
+    const m3_shape *from = &node->in[M3_SLICE_X]->shape, *to = &node->out[0]->shape;
     uint32_t axes = 0;
     for (uint32_t i = 0; i < from->rank; i++) {
         if (from->dim[i] == to->dim[i]) continue;
-        *d = (demand){PART, i, (uint64_t)node->attr[0].i[i], to->dim[i]};
+        *d = (demand){PART, i, (uint64_t)node->attr[M3_SLICE_START].i[i], to->dim[i]};
         axes++;
     }
     return axes == 1;
 }
 
-/* The linear behind reshape(linear(reshape(x))) where both reshapes only flatten and restore the leading axes. */
-static const m3_node *flattened_linear(const sinker *s, const m3_node *reshape, uint32_t axis)
+/* m3_op.row_axis, with its answer for elementwise ops. */
+static int32_t row_axis(const m3_node *node, uint32_t axis, uint32_t input)
 {
-    const m3_tensor *flat = reshape->in[0], *y = reshape->out[0];
-    const m3_node *linear = flat->producer;
-    if (linear == NULL || strcmp(linear->op->name, "linear") != 0 || s->readers[flat->id] != 1) return NULL;
-    for (uint32_t i = 3; i < linear->in_count; i++)
-        if (linear->in[i] != NULL) return NULL; /* residual and gate come later than this pass */
-    if (linear->attr[0].i[0] != 0) return NULL; /* x is transposed */
-    const m3_node *down = linear->in[0]->producer;
-    if (down == NULL || strcmp(down->op->name, "reshape") != 0) return NULL;
+    if (M3_OP_MEMBER(node->op, row_axis) != NULL) return node->op->row_axis(node, axis, input);
+    if ((node->op->flags & M3_OP_ELEMENTWISE) == 0) return M3_ROWS_MIXED;
+    const m3_shape *x = &node->in[input]->shape;
+    const uint32_t missing = node->out[0]->shape.rank - x->rank;
+    return axis < missing || x->dim[axis - missing] == 1 ? M3_ROWS_ALL : (int32_t)(axis - missing);
+}
+
+/* Are the rows of the only output made each on its own, and from rows of some input? */
+static bool has_rows(const m3_node *node, uint32_t axis)
+{
+    bool any = false;
+    if (node->out_count != 1) return false;
+    for (uint32_t i = 0; i < node->in_count; i++) {
+        const int32_t its = node->in[i] != NULL ? row_axis(node, axis, i) : M3_ROWS_ALL;
+        if (its == M3_ROWS_MIXED) return false;
+        any |= its >= 0;
+    }
+    return any;
+}
+
+/* The rows of input i that rows d of the result need. */
+static demand rows_needed(const m3_node *node, uint32_t i, demand d)
+{
+    const int32_t axis = row_axis(node, d.axis, i);
+    return axis < 0 ? (demand){.extent = WHOLE} : (demand){PART, (uint32_t)axis, d.start, d.count};
+}
+
+/* The node f behind reshape(f(reshape(x))) where both reshapes only flatten and restore leading axes, and f has rows
+ * along the flattened one, made from rows of its first input and nothing else that has rows. */
+static const m3_node *flattened(const sinker *s, const m3_node *up, uint32_t axis)
+{
+    if ((up->op->flags & M3_OP_ALIAS) == 0) return NULL;
+    const m3_tensor *flat = up->in[0], *y = up->out[0];
+    const m3_node *f = flat->producer;
+    if (f == NULL || s->readers[flat->id] != 1 || flat->shape.rank < 2) return NULL;
+    const uint32_t rows = flat->shape.rank - 2; /* the axis of f's rows; axes before it are not flattened */
+    if (f->in_count == 0 || f->in[0] == NULL || !has_rows(f, rows) || row_axis(f, rows, 0) != (int32_t)rows)
+        return NULL;
+    for (uint32_t i = 1; i < f->in_count; i++)
+        if (f->in[i] != NULL && row_axis(f, rows, i) >= 0) return NULL;
+    const m3_node *down = f->in[0]->producer;
+    if (down == NULL || (down->op->flags & M3_OP_ALIAS) == 0) return NULL;
     const m3_shape *x = &down->in[0]->shape;
-    if (x->rank != y->shape.rank || axis + 1 >= x->rank || y->shape.dim[axis] == 0) return NULL;
+    if (x->rank != y->shape.rank || axis + 1 >= x->rank || axis < rows || y->shape.dim[axis] == 0) return NULL;
     for (uint32_t i = 0; i + 1 < x->rank; i++)
         if (x->dim[i] != y->shape.dim[i]) return NULL;
-    if (linear->in[1]->shape.rank == 3 && (axis == 0 || x->dim[0] != linear->in[1]->shape.dim[0])) return NULL;
-    return linear;
-}
-
-static rule rule_of(const sinker *s, const m3_node *node, uint32_t axis)
-{
-    static const char *const elementwise[] = {
-        "neg",  "abs", "exp", "log", "sqrt", "sin", "cos", "tanh",  "sigmoid", "floor",      "not", "relu", "silu",
-        "cast", "add", "sub", "mul", "div",  "max", "min", "equal", "less",    "less_equal", "and", "or",   "where"};
-    const char *op = node->op->name;
-    uint32_t rank = node->out[0]->shape.rank;
-    for (size_t i = 0; i < sizeof elementwise / sizeof elementwise[0]; i++)
-        if (strcmp(op, elementwise[i]) == 0) return ELEMENTWISE;
-    if (strcmp(op, "dropout") == 0) return DROPOUT;
-    if (strcmp(op, "attention") == 0) return axis + 2 == rank ? ATTENTION : STOPS;
-    if (strcmp(op, "reshape") == 0) return flattened_linear(s, node, axis) != NULL ? LINEAR : STOPS;
-    if (strcmp(op, "layer_norm") == 0)
-        return axis + 1 < rank && (node->in[1]->shape.rank == 1 || axis > 0) ? LAYER_NORM : STOPS;
-    return STOPS;
-}
-
-/* The rows of input i that an elementwise op needs for d; whole where the input is repeated along the axis. */
-static demand through_broadcast(const m3_node *node, uint32_t i, demand d)
-{
-    const m3_shape *x = &node->in[i]->shape;
-    uint32_t missing = node->out[0]->shape.rank - x->rank;
-    if (d.axis < missing || x->dim[d.axis - missing] == 1) return (demand){.extent = WHOLE};
-    d.axis -= missing;
-    return d;
+    for (uint32_t i = 0; i < rows; i++)
+        if (x->dim[i] != flat->shape.dim[i]) return NULL;
+    return x->dim[x->rank - 1] == f->in[0]->shape.dim[rows + 1] ? f : NULL;
 }
 
 /* One node's demand passed on to its inputs. */
@@ -114,20 +120,16 @@ static void pass_on(sinker *s, const m3_node *node)
         s->wanted[node->out[0]->id].extent = WHOLE; /* of the slice */
         return;
     }
-    rule r = node->out_count == 1 && d.extent == PART ? rule_of(s, node, d.axis) : STOPS;
-    const m3_node *linear = r == LINEAR ? flattened_linear(s, node, d.axis) : NULL;
-    if (linear != NULL) {
-        want(s, linear->in[0]->producer->in[0], d);
-        for (uint32_t i = 1; i < linear->in_count; i++) want(s, linear->in[i], whole);
+    const bool part = node->out_count == 1 && d.extent == PART;
+    const m3_node *f = part ? flattened(s, node, d.axis) : NULL;
+    if (f != NULL) {
+        want(s, f->in[0]->producer->in[0], d);
+        for (uint32_t i = 1; i < f->in_count; i++) want(s, f->in[i], whole);
         return;
     }
-    for (uint32_t i = 0; i < node->in_count; i++) {
-        if (node->in[i] == NULL) continue;
-        if (r == ELEMENTWISE)
-            want(s, node->in[i], through_broadcast(node, i, d));
-        else
-            want(s, node->in[i], r != STOPS && i == 0 ? d : whole);
-    }
+    const bool rows = part && has_rows(node, d.axis);
+    for (uint32_t i = 0; i < node->in_count; i++)
+        if (node->in[i] != NULL) want(s, node->in[i], rows ? rows_needed(node, i, d) : whole);
 }
 
 /* Rows d of x in the new graph. */
@@ -139,18 +141,36 @@ static m3_tensor *rows_of(sinker *s, const m3_tensor *x, demand d)
     return whole == NULL ? NULL : m3_slice(s->rw.b, whole, (int)d.axis, d.start, d.count);
 }
 
-static m3_tensor *linear_rows(sinker *s, const m3_node *reshape, demand d)
+static m3_tensor *flattened_rows(sinker *s, const m3_node *up, const m3_node *f, demand d)
 {
-    const m3_node *linear = flattened_linear(s, reshape, d.axis);
-    m3_tensor *x = rows_of(s, linear->in[0]->producer->in[0], d);
-    if (x == NULL) return NULL;
-    m3_shape flat = linear->in[0]->shape, out = reshape->out[0]->shape;
+    m3_tensor *x = rows_of(s, f->in[0]->producer->in[0], d);
+    m3_tensor **in = m3_calloc(f->in_count, sizeof *in), *y = NULL;
+    if (in == NULL) s->rw.b->api->fail(s->rw.b, M3_ERR_MEMORY, "sink: out of memory");
+    if (in == NULL || x == NULL) goto done;
+    m3_shape flat = f->in[0]->shape, out = up->out[0]->shape;
     flat.dim[flat.rank - 2] = flat.dim[flat.rank - 2] / out.dim[d.axis] * d.count;
     out.dim[d.axis] = d.count;
-    m3_tensor *in[5] = {m3_reshape(s->rw.b, x, flat), NULL, NULL, NULL, NULL};
-    for (uint32_t i = 1; i < linear->in_count; i++) in[i] = m3_rewrite_get(&s->rw, linear->in[i]);
-    m3_tensor *y = m3_emit(s->rw.b, "linear", in, linear->in_count, linear->attr, linear->op->attr_count);
-    return y == NULL ? NULL : m3_reshape(s->rw.b, y, out);
+    in[0] = m3_reshape(s->rw.b, x, flat);
+    for (uint32_t i = 1; i < f->in_count; i++) in[i] = m3_rewrite_get(&s->rw, f->in[i]);
+    y = m3_emit(s->rw.b, f->op->name, in, f->in_count, f->attr, f->op->attr_count);
+    if (y != NULL) y = m3_reshape(s->rw.b, y, out);
+done:
+    m3_free(in);
+    return y;
+}
+
+static m3_tensor *node_rows(sinker *s, const m3_node *node, demand d)
+{
+    m3_tensor **in = m3_calloc(node->in_count, sizeof *in), *y = NULL;
+    if (in == NULL) {
+        s->rw.b->api->fail(s->rw.b, M3_ERR_MEMORY, "sink: out of memory");
+        return NULL;
+    }
+    for (uint32_t i = 0; i < node->in_count; i++)
+        if (node->in[i] != NULL) in[i] = rows_of(s, node->in[i], rows_needed(node, i, d));
+    y = m3_emit(s->rw.b, node->op->name, in, node->in_count, node->attr, node->op->attr_count);
+    m3_free(in);
+    return y;
 }
 
 /* Build the wanted part of a node; false when its op computes all or nothing. */
@@ -158,20 +178,9 @@ static bool build_part(sinker *s, const m3_node *node)
 {
     demand d = s->wanted[node->out[0]->id];
     if (node->out_count != 1 || d.extent != PART) return false;
-    rule r = rule_of(s, node, d.axis);
-    if (r == STOPS) return false;
-    m3_tensor *y = NULL, *in[4] = {NULL};
-    if (r == LINEAR) {
-        y = linear_rows(s, node, d);
-    } else {
-        for (uint32_t i = 0; i < node->in_count; i++) {
-            demand whole = {.extent = WHOLE};
-            demand di = r == ELEMENTWISE ? through_broadcast(node, i, d) : i == 0 ? d : whole;
-            in[i] = rows_of(s, node->in[i], di);
-        }
-        y = m3_emit(s->rw.b, node->op->name, in, node->in_count, node->attr, node->op->attr_count);
-    }
-    s->part[node->out[0]->id] = y;
+    const m3_node *f = flattened(s, node, d.axis);
+    if (f == NULL && !has_rows(node, d.axis)) return false;
+    s->part[node->out[0]->id] = f != NULL ? flattened_rows(s, node, f, d) : node_rows(s, node, d);
     return true;
 }
 
@@ -190,7 +199,7 @@ static void rewrite(sinker *s)
         bool any = false;
         for (uint32_t k = 0; k < node->out_count; k++) any |= s->wanted[node->out[k]->id].extent != NOTHING;
         demand cut;
-        if (!any) continue; /* dead, or a linear whose reshape builds it anew */
+        if (!any) continue; /* dead, or what is behind a reshape that builds it anew */
         if (slices_one_axis(node, &cut))
             m3_rewrite_set(&s->rw, node->out[0], rows_of(s, node->in[0], cut));
         else if (!build_part(s, node))

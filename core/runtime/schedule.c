@@ -33,13 +33,13 @@ static const m3_tensor *tensor_at(const m3_schedule *s, uint32_t id)
  * axes. *elements: how many lie before them. */
 static bool contiguous_slice(const m3_node *node, uint64_t *elements)
 {
-    const m3_shape *x = &node->in[0]->shape, *y = &node->out[0]->shape;
+    const m3_shape *x = &node->in[M3_SLICE_X]->shape, *y = &node->out[0]->shape;
     uint64_t stride = 1, at = 0;
     bool cut = false; /* an axis to the right is not whole */
     for (uint32_t i = x->rank; i-- > 0;) {
         if (cut && y->dim[i] != 1) return false;
         if (y->dim[i] != x->dim[i]) cut = true;
-        at += (uint64_t)node->attr[0].i[i] * stride;
+        at += (uint64_t)node->attr[M3_SLICE_START].i[i] * stride;
         stride *= x->dim[i];
     }
     *elements = at;
@@ -52,7 +52,7 @@ static bool is_alias(const scheduler *m, const m3_node *node, uint64_t *bytes)
     uint64_t elements = 0;
     *bytes = 0;
     if ((node->op->flags & M3_OP_ALIAS) != 0) return true;
-    if (strcmp(node->op->name, "slice") != 0 || !contiguous_slice(node, &elements)) return false;
+    if ((node->op->flags & M3_OP_SLICE) == 0 || !contiguous_slice(node, &elements)) return false;
     const m3_tensor *x = node->in[0];
     *bytes = elements * m3_dtype_bytes(x->dtype);
     return (s->offset[x->id] + *bytes) % s->devices[s->home[x->id]]->limits.offset_alignment == 0;
@@ -126,7 +126,7 @@ bool m3_schedule_in_place(const m3_schedule *s, const m3_node *node, uint32_t de
 static m3_status copy(scheduler *m, m3_tensor *x, bool front, m3_tensor **y, m3_error *err)
 {
     m3_builder *b = m3_graph_builder(m->s->graph);
-    *y = m3_emit1(b, "copy", x);
+    *y = m3_copy(b, x);
     m3_status st = m3_builder_status(b, err);
     if (st != M3_OK) return st;
     m3_schedule *s = m->s;

@@ -10,7 +10,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "m3bsr/op.h"
+#include "m3bsr/ops.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -186,6 +186,7 @@ static inline m3_shape m3_shape_of(uint32_t rank, const uint64_t *dim)
     {                                                                                                                  \
         return m3_emit2(b, op, x, y);                                                                                  \
     }
+M3_UNARY_(m3_copy, "copy")       /* x in memory of its own */
 M3_UNARY_(m3_neg, "neg")         /* -x */
 M3_UNARY_(m3_abs, "abs")         /* |x| */
 M3_UNARY_(m3_exp, "exp")         /* e^x */
@@ -500,6 +501,52 @@ static inline m3_tensor *m3_softmax_cross_entropy(m3_builder *b, m3_tensor *logi
     return m3_emit2(b, "softmax_cross_entropy", logits, target);
 }
 
+/* Training. */
+
+/** The square root of the sum of the squares of all elements of g[0 .. count-1]. */
+static inline m3_tensor *m3_global_norm(m3_builder *b, m3_tensor *const *g, uint32_t count)
+{
+    return m3_emit(b, "global_norm", g, count, NULL, 0);
+}
+
+typedef struct m3_adamw_rates {
+    double beta1, beta2, eps, weight_decay;
+} m3_adamw_rates;
+
+/** One AdamW step over a tensor p with its moments m, v and its gradient g, of one shape; out: the next p, m, v.
+ * step f32 [3] = {lr, 1 - beta1^t, 1 - beta2^t}; scale f32, a factor of g. */
+static inline void m3_adamw(m3_builder *b, const m3_adamw_rates *rates, m3_tensor *step, m3_tensor *scale,
+                            m3_tensor *const pmvg[4], m3_tensor *out[3])
+{
+    m3_tensor *in[6] = {step, scale, pmvg[0], pmvg[1], pmvg[2], pmvg[3]};
+    m3_attr attr[M3_ADAMW_ATTRS];
+    attr[M3_ADAMW_BETA1] = m3_attr_float(rates->beta1);
+    attr[M3_ADAMW_BETA2] = m3_attr_float(rates->beta2);
+    attr[M3_ADAMW_EPS] = m3_attr_float(rates->eps);
+    attr[M3_ADAMW_WEIGHT_DECAY] = m3_attr_float(rates->weight_decay);
+    b->api->emit(b, "adamw", in, 6, attr, M3_ADAMW_ATTRS, out, 3);
+}
+
+/** The same over the rows `ids` (distinct) of a table p, whose gradients are `rows`; the other rows stay. */
+static inline void m3_adamw_rows(m3_builder *b, const m3_adamw_rates *rates, m3_tensor *step, m3_tensor *scale,
+                                 m3_tensor *const pmv[3], m3_tensor *ids, m3_tensor *rows, m3_tensor *out[3])
+{
+    m3_tensor *in[M3_ADAMW_ROWS_INPUTS] = {step, scale, pmv[0], pmv[1], pmv[2], ids, rows};
+    m3_attr attr[M3_ADAMW_ROWS_ATTRS];
+    attr[M3_ADAMW_ROWS_BETA1] = m3_attr_float(rates->beta1);
+    attr[M3_ADAMW_ROWS_BETA2] = m3_attr_float(rates->beta2);
+    attr[M3_ADAMW_ROWS_EPS] = m3_attr_float(rates->eps);
+    attr[M3_ADAMW_ROWS_WEIGHT_DECAY] = m3_attr_float(rates->weight_decay);
+    b->api->emit(b, "adamw_rows", in, M3_ADAMW_ROWS_INPUTS, attr, M3_ADAMW_ROWS_ATTRS, out, M3_ADAMW_ROWS_OUTPUTS);
+}
+
+/** table with row ids[i] replaced by rows[i]; ids outside are left out, the others are distinct. */
+static inline m3_tensor *m3_scatter_rows(m3_builder *b, m3_tensor *table, m3_tensor *ids, m3_tensor *rows)
+{
+    m3_tensor *in[M3_SCATTER_ROWS_INPUTS] = {table, ids, rows};
+    return m3_emit(b, "scatter_rows", in, M3_SCATTER_ROWS_INPUTS, NULL, 0);
+}
+
 /* Draws: Philox4x32-10. rng is u32 [3] = {seed low, seed high, step}; site tells the draws of a step apart. */
 
 /** u32 bits: element e is word e mod 4 of philox(counter {e/4 low 32 bits, site, step, e/4 high bits}, key seed). */
@@ -528,6 +575,17 @@ static inline m3_tensor *m3_random_normal(m3_builder *b, m3_tensor *rng, m3_shap
     attr[0] = m3_attr_shape(&shape);
     attr[1] = m3_attr_int(site);
     return m3_emit(b, "random_normal", &rng, 1, attr, 2);
+}
+
+/** x / (1 - rate) where a uniform draw of the site is at least rate, else 0. m3_dropout takes rate, rng and a site from
+ * the builder. */
+static inline m3_tensor *m3_dropout_node(m3_builder *b, m3_tensor *x, m3_tensor *rng, double rate, uint32_t site)
+{
+    m3_tensor *in[M3_DROPOUT_INPUTS] = {x, rng};
+    m3_attr attr[M3_DROPOUT_ATTRS];
+    attr[M3_DROPOUT_RATE] = m3_attr_float(rate);
+    attr[M3_DROPOUT_SITE] = m3_attr_int(site);
+    return m3_emit(b, "dropout", in, M3_DROPOUT_INPUTS, attr, M3_DROPOUT_ATTRS);
 }
 
 #ifdef __cplusplus

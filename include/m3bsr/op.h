@@ -31,8 +31,51 @@ enum {
                                   the last to read it (each element is read before it is written, by its own writer) */
     M3_OP_UPDATES = 1u << 2, /**< outputs replace inputs listed in `update_of`, which they may overwrite in place,
                                   row by row, without touching the rest */
-    M3_OP_DRAWS = 1u << 3    /**< depends on its site attribute: equal nodes are still the same draw */
+    M3_OP_DRAWS = 1u << 3,   /**< depends on its site attribute: equal nodes are still the same draw */
+
+    /* Since ABI 1.2: what the passes may do with a node. */
+    M3_OP_ELEMENTWISE = 1u << 4, /**< the one output has the shape that the inputs broadcast to, and an element of it
+                                      depends on the elements at its place alone; see also `row_axis` */
+    M3_OP_SLICE = 1u << 5,       /**< output 0 is the part of input 0 that starts at attribute 0, an index an axis */
+    M3_OP_ROW_SUM = 1u << 6,     /**< output 0 is zero but for rows (input 1), summed by their ids (input 0): the
+                                      gradient of a table that is only gathered from */
+    M3_OP_MULTI_TENSOR = 1u << 7 /**< nodes with equal attributes and the same first `shared_inputs` inputs may become
+                                      one node: their other inputs follow each other, and so do their outputs */
 };
+
+/** What an elementwise op is when it runs in the epilogue of another op's kernel, on results that are still in
+ * registers. Unknown values are ignored: such a node stays on its own. Since ABI 1.2. */
+typedef enum m3_epilogue {
+    M3_EPILOGUE_NONE = 0,
+    M3_EPILOGUE_RELU = 1, /**< activations of input 0, numbered as m3_activation (builder.h) */
+    M3_EPILOGUE_SILU = 2,
+    M3_EPILOGUE_SIGMOID = 3,
+    M3_EPILOGUE_TANH = 4,
+    M3_EPILOGUE_RESIDUAL = 16, /**< input 0 + input 1, of which either is the result; the other is the operand */
+    M3_EPILOGUE_GATE = 17      /**< input 1, the result, where input 0, the operand, is above 0; else 0 */
+} m3_epilogue;
+
+/** Answers of `row_axis` that are no axis. */
+enum {
+    M3_ROWS_ALL = -1,  /**< every row needs all of this input */
+    M3_ROWS_MIXED = -2 /**< the rows depend on each other */
+};
+
+/** An op described for people; `m3bsr ops` prints it. Several lines are separated by newlines. Since ABI 1.2. */
+typedef struct m3_op_doc {
+    uint32_t size;
+    uint32_t input_count;       /**< Number of names; of an op with any number of inputs, the first ones. */
+    uint32_t output_count;      /**< Likewise. */
+    const char *const *inputs;  /**< [input_count] */
+    const char *const *outputs; /**< [output_count] */
+    const char *const *attrs;   /**< [m3_op.attr_count]: what each is; NULL when there are none. */
+    const char *summary;        /**< What it computes, in a few words. */
+    const char *types;
+    const char *shapes;   /**< "a [..., M, K], b [..., K, N] -> y [..., M, N]" */
+    const char *formula;  /**< The values of the outputs. */
+    const char *gradient; /**< The gradients of the inputs, or why none passes. */
+    const char *special;  /**< What happens with NaN, infinity and, where it matters, negative zero or nothing. */
+} m3_op_doc;
 
 /** Source or binary of a custom kernel. The backend that knows the language uses it; others use the decomposition. */
 typedef struct m3_kernel_desc {
@@ -89,7 +132,35 @@ struct m3_op {
 
     /** The true derivative is zero or not wanted (comparisons, draws, indices): a path through it stops silently. */
     bool zero_gradient;
+
+    /* Since ABI 1.2. All of it is optional: NULL or 0 when there is nothing to say. */
+
+    const m3_op_doc *doc;
+
+    /** Row sinking: the axis of an input whose row r, with nothing else of this input, makes row r of `axis` of
+     * output 0; or M3_ROWS_ALL, or M3_ROWS_MIXED. M3_OP_ELEMENTWISE has an answer already. */
+    int32_t (*row_axis)(const m3_node *node, uint32_t axis, uint32_t input);
+
+    /** The index of an input that output 0 always equals, as in x + 0, or -1. Constants have their data. */
+    int32_t (*repeats)(const m3_node *node);
+
+    /** Add up outputs 0 of `count` >= 2 nodes of this op, which have one shape, with less work than by adding: fill
+     * taken[i] for what went in. NULL: there is nothing to save. Used for gradients that meet at one tensor. */
+    m3_tensor *(*accumulate)(m3_builder *b, const m3_node *const *nodes, uint32_t count, bool *taken);
+
+    /** This node again, with one more step in its epilogue. `operand` is the step's other input under the shape of
+     * output 0, or NULL for an activation. NULL: the epilogue has no place for it. */
+    m3_tensor *(*absorb)(m3_builder *b, const m3_node *node, m3_epilogue step, m3_tensor *operand);
+
+    /** Bytes that a run reads and writes; NULL counts every input and output once. */
+    uint64_t (*bytes)(const m3_node *node);
+
+    m3_epilogue epilogue;   /**< What this op is in another's epilogue. */
+    uint32_t shared_inputs; /**< M3_OP_MULTI_TENSOR: the number of leading inputs that nodes have in common. */
 };
+
+/** A member that an older op may lack: it is NULL or 0 then. */
+#define M3_OP_MEMBER(op, member) (M3_HAS((op), m3_op, member) ? (op)->member : 0)
 
 /** "layer_norm 'experts.shared.norm1'" for messages. */
 static inline const char *m3_node_label(const m3_node *node, char *text, size_t bytes)

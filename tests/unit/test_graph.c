@@ -211,17 +211,13 @@ static m3_status build_step(const char *const *no_pass, m3_graph **step, m3_erro
         (void)snprintf(m, sizeof m, "m.%s", trained[i]);
         (void)snprintf(v, sizeof v, "v.%s", trained[i]);
         (void)snprintf(g, sizeof g, "grad.%s", trained[i]);
-        m3_tensor *in[6] = {rates,
-                            m3_scalar(b, 1.0F),
-                            wrt[i],
-                            m3_graph_state(b, m, M3_F32, wrt[i]->shape, zero),
-                            m3_graph_state(b, v, M3_F32, wrt[i]->shape, zero),
-                            grads[i]};
-        m3_attr attr[4] = {m3_attr_float(0.9), m3_attr_float(0.999), m3_attr_float(1e-8), m3_attr_float(0.01)};
+        m3_tensor *pmvg[4] = {wrt[i], m3_graph_state(b, m, M3_F32, wrt[i]->shape, zero),
+                              m3_graph_state(b, v, M3_F32, wrt[i]->shape, zero), grads[i]};
+        const m3_adamw_rates adamw = {0.9, 0.999, 1e-8, 0.01};
         m3_tensor *out[3];
-        b->api->emit(b, "adamw", in, 6, attr, 4, out, 3);
+        m3_adamw(b, &adamw, rates, m3_scalar(b, 1.0F), pmvg, out);
         m3_graph_output(b, g, grads[i]);
-        for (int k = 0; k < 3; k++) m3_graph_update(b, in[2 + k], out[k]);
+        for (int k = 0; k < 3; k++) m3_graph_update(b, pmvg[k], out[k]);
     }
     st = m3_builder_status(b, err);
     const m3_pass_context context = {.no_pass = no_pass};
@@ -283,7 +279,7 @@ static const struct effect {
     const char *pass, *op;
     uint32_t with, without;
 } effects[] = {
-    {"adamw", "adamw", 1, TRAINED},
+    {"multi_tensor", "adamw", 1, TRAINED},
     {"dedupe", "gather", 2, 3},
     {"fuse", "relu_grad", 0, 2},
     {"fold", "", 0, 0},

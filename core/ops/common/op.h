@@ -6,6 +6,9 @@
 
 #include "m3bsr/builder.h"
 
+/** The size that every built-in op states: it has all members. */
+#define M3_OP_SIZE M3_STRUCT_SIZE(m3_op, shared_inputs)
+
 /** A built-in op by name, or NULL. */
 const m3_op *m3_op_find(const char *name);
 /** The built-in ops in a fixed order: index 0 .. m3_op_count()-1. Core ops are those with .evaluate. */
