@@ -1,7 +1,21 @@
-/* abs: y = |x|, f32, f64 or i32 of any shape. The smallest i32 stays what it is.  dx = sign(x) dy, 0 at 0 */
+/* abs: absolute value. */
 #include "core/ops/common/elementwise.h"
 
 #include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Absolute value",
+    .types = "x, y: f32, f64 or i32, of one type",
+    .shapes = "x [...] -> y [...]",
+    .formula = "y = |x|",
+    .gradient = "dx = sign(x) dy, 0 where x = 0",
+    .special = "-0 gives 0, -infinity gives infinity, NaN stays NaN. The smallest i32 stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -24,6 +38,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_abs = {
     .size = M3_OP_SIZE,
     .name = "abs",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,

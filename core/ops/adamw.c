@@ -1,7 +1,24 @@
-/* adamw: one AdamW step (adam.h) over any number of tensors, so that a model costs one node.
- *   step f32 [3], scale f32, then p, m, v, g of each tensor, of one shape  ->  p', m', v' of each
- * Output 3j + c replaces input 2 + 4j + c. */
+/* adamw: any number of tensors, so that a model costs one node. Output 3j + c replaces input 2 + 4j + c. */
 #include "core/ops/common/adam.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("step", "scale", "p", "m", "v", "g"),
+    .input_count = 6,
+    .outputs = M3_NAMES("next_p", "next_m", "next_v"),
+    .output_count = 3,
+    .attrs = M3_NAMES("Decay of m, from 0 and below 1.", "Decay of v, from 0 and below 1.", "Above 0.", "From 0."),
+    .summary = "AdamW step of many tensors",
+    .types = "step, scale: f32; p, m, v, g: f32 or f64, of one type for each tensor",
+    .shapes = "step [3] = {lr, 1 - beta1^t, 1 - beta2^t}, scale [], then p, m, v, g of each tensor, of one shape -> "
+              "next_p, next_m, next_v of each",
+    .formula = "g' = scale g\n"
+               "next_m = beta1 m + (1 - beta1) g', next_v = beta2 v + (1 - beta2) g'^2\n"
+               "next_p = p (1 - lr weight_decay) - lr (next_m / step_1) / (sqrt(next_v / step_2) + eps)",
+    .gradient = "None: it comes after the gradients.",
+    .special = "NaN in g or a state spreads to this element of all three, NaN in step or scale to all. Denormal "
+               "results may be flushed to zero.",
+};
 
 enum { FIRST = 2, EACH = 4, STATES = 3 };
 
@@ -54,6 +71,7 @@ static uint64_t flops(const m3_node *node)
 const m3_op m3_op_adamw = {
     .size = M3_OP_SIZE,
     .name = "adamw",
+    .doc = &doc,
     .flags = M3_OP_UPDATES | M3_OP_MULTI_TENSOR,
     .min_inputs = FIRST + EACH,
     .max_inputs = UINT32_MAX,

@@ -1,8 +1,23 @@
-/* adamw_rows: one AdamW step (adam.h) over the rows of a table that a batch touched; the lazy rule: the other rows,
- * their moments and their decay stand still.
- *   step f32 [3], scale f32, p, m, v [N, d...], ids i32 [R] distinct, rows [R, d...] their gradients  ->  p', m', v'
- * An id outside 0 .. N-1, as group_rows puts behind the last, updates nothing. Output c replaces input 2 + c. */
+/* adamw_rows: the lazy rule: the other rows stand still. Output c replaces input 2 + c. */
 #include "core/ops/common/adam.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("step", "scale", "p", "m", "v", "ids", "rows"),
+    .input_count = 7,
+    .outputs = M3_NAMES("next_p", "next_m", "next_v"),
+    .output_count = 3,
+    .attrs = M3_NAMES("Decay of m, from 0 and below 1.", "Decay of v, from 0 and below 1.", "Above 0.", "From 0."),
+    .summary = "AdamW step of some rows of a table",
+    .types = "step, scale: f32; p, m, v, rows: f32 or f64, of one type; ids: i32",
+    .shapes = "step [3] = {lr, 1 - beta1^t, 1 - beta2^t}, scale [], p, m, v [N, d...], ids [R], rows [R, d...] -> "
+              "next_p, next_m, next_v [N, d...]",
+    .formula = "as adamw, over row ids_i of p, m and v with rows_i as its gradient; the other rows, their moments "
+               "and their decay stay\n"
+               "ids outside 0 .. N-1 update nothing, the others are distinct",
+    .gradient = "None: it comes after the gradients.",
+    .special = "NaN in a row spreads to this row's element of all three. Denormal results may be flushed to zero.",
+};
 
 enum { TABLE = 2, IDS = 5, ROWS = 6, STATES = 3 };
 
@@ -55,6 +70,7 @@ static uint64_t bytes(const m3_node *node)
 const m3_op m3_op_adamw_rows = {
     .size = M3_OP_SIZE,
     .name = "adamw_rows",
+    .doc = &doc,
     .flags = M3_OP_UPDATES,
     .min_inputs = 7,
     .max_inputs = 7,

@@ -1,11 +1,25 @@
-/* attention: multi-head attention without its projections (MODEL.md 4); per head of width w = d / heads
- *   y = softmax over valid keys(q kT / sqrt(w)) v
- *   q [..., Lq, d], k, v [..., Lk, d], mask bool [..., Lk]  ->  y [..., Lq, d]; heads lie side by side in d
- * A query with no valid key gives 0; masked keys and values may be anything, NaN included. */
+/* attention: without its projections (MODEL.md 4). */
 #include <math.h>
 
 #include "core/ops/common/heads.h"
 #include "core/ops/common/list.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("q", "k", "v", "mask"),
+    .input_count = 4,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Divides d."),
+    .summary = "Attention of several heads, without its projections",
+    .types = "q, k, v, y: f32 or f64, of one type; mask: bool",
+    .shapes = "q [..., Lq, d], k, v [..., Lk, d], mask [..., Lk] -> y [..., Lq, d]; heads lie side by side in d",
+    .formula = "for each head of width w = d / heads:\n"
+               "y = softmax over the valid keys of (q k^T / sqrt(w)) v",
+    .gradient = "as attention_grad gives them",
+    .special = "A query with no valid key gives 0. Masked keys and values may be anything, NaN included. NaN in a "
+               "query spreads to its row, NaN in a valid key or value to all rows of its head.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -52,6 +66,7 @@ static const m3_attr_desc attrs[] = {{"heads", M3_ATTR_INT}};
 const m3_op m3_op_attention = {
     .size = M3_OP_SIZE,
     .name = "attention",
+    .doc = &doc,
     .min_inputs = 4,
     .max_inputs = 4,
     .outputs = 1,

@@ -1,10 +1,26 @@
-/* attention_grad: gradients of attention; per head, p = softmax over valid keys(c q kT), c = 1 / sqrt(w), y = p v
- *   dv = pT dy,  dp = dy vT,  ds = p (dp - sum_j p_j dp_j),  dq = c ds k,  dk = c dsT q
- *   q, dy [..., Lq, d], k, v [..., Lk, d], mask bool [..., Lk]  ->  dq like q, dk and dv like k
- * Masked keys and values get 0, and a query with no valid key gets 0. */
+/* attention_grad: gradients of attention. */
 #include <math.h>
 
 #include "core/ops/common/heads.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("q", "k", "v", "mask", "dy"),
+    .input_count = 5,
+    .outputs = M3_NAMES("dq", "dk", "dv"),
+    .output_count = 3,
+    .attrs = M3_NAMES("As attention had it."),
+    .summary = "Gradients of attention",
+    .types = "q, k, v, dy, dq, dk, dv: f32 or f64, of one type; mask: bool",
+    .shapes = "q, dy [..., Lq, d], k, v [..., Lk, d], mask [..., Lk] -> dq like q, dk and dv like k",
+    .formula = "for each head of width w = d / heads, with c = 1 / sqrt(w), p = softmax over the valid keys of (c q "
+               "k^T):\n"
+               "dv = p^T dy, dp = dy v^T, ds = p (dp - sum over keys of p dp)\n"
+               "dq = c ds k, dk = c ds^T q",
+    .gradient = "None: it is not differentiated again.",
+    .special = "Masked keys and values get 0 and may be anything, NaN included; a query with no valid key gets 0. "
+               "Else NaN spreads within its head.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -48,6 +64,7 @@ static const m3_attr_desc attrs[] = {{"heads", M3_ATTR_INT}};
 const m3_op m3_op_attention_grad = {
     .size = M3_OP_SIZE,
     .name = "attention_grad",
+    .doc = &doc,
     .min_inputs = 5,
     .max_inputs = 5,
     .outputs = 3,

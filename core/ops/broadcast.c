@@ -1,7 +1,22 @@
-/* broadcast: x repeated along axes where it has extent 1 or none; any type.
- *   dx = dy summed over the axes that repeated */
+/* broadcast: repetition along axes of extent 1 or none. */
 #include "core/ops/common/constant.h"
 #include "core/ops/common/elementwise.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Extents of y."),
+    .summary = "Repetition along axes of extent 1 or none",
+    .types = "x, y: any type, the same",
+    .shapes = "x -> y of the shape given; aligned at the last axis, each extent of x equals that of y, is 1 or is "
+              "missing",
+    .formula = "y = x, repeated",
+    .gradient = "dx = dy, summed over the axes that repeated",
+    .special = "Every value stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -42,6 +57,7 @@ static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}};
 const m3_op m3_op_broadcast = {
     .size = M3_OP_SIZE,
     .name = "broadcast",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,

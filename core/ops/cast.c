@@ -1,12 +1,26 @@
-/* cast: x as another type.
- *   float to integer   towards zero; beyond the range the nearest end of it, NaN gives 0
- *   integer to integer the low bits, as C converts
- *   anything to bool   x != 0 (NaN is not 0); bool gives 0 and 1
- *   to a float         the nearest value
- * dx = dy as x's type where both are floats; otherwise no gradient passes. */
+/* cast: another type. */
 #include "core/ops/common/rules.h"
 
 #include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Type of y, as m3_dtype numbers it."),
+    .summary = "Another type",
+    .types = "x, y: any type",
+    .shapes = "x [...] -> y [...]",
+    .formula = "float to integer: x without its fraction, or the nearest end of the range\n"
+               "integer to integer: the low bits of x\n"
+               "to bool: x != 0; from bool: 0 or 1\n"
+               "to a float: the nearest value",
+    .gradient = "dx = dy as the type of x where x and y are floats; else none passes",
+    .special = "NaN gives 0 as an integer and true as a bool. An infinity gives the end of an integer's range and "
+               "stays infinite as a float; what is beyond a float's range gives an infinity.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -60,6 +74,7 @@ static const m3_attr_desc attrs[] = {{"dtype", M3_ATTR_INT}};
 const m3_op m3_op_cast = {
     .size = M3_OP_SIZE,
     .name = "cast",
+    .doc = &doc,
     .flags = M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,

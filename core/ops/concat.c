@@ -1,6 +1,20 @@
-/* concat: the inputs one behind the other along an axis; equal types, other extents equal.
- *   dx_i = the slice of dy where x_i lies */
+/* concat: tensors one behind the other along an axis. */
 #include "core/ops/common/rules.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("From 0."),
+    .summary = "Tensors one behind the other along an axis",
+    .types = "all of any one type",
+    .shapes = "x_i [..., l_i, ...], equal but for the axis -> y [..., sum of l_i, ...]",
+    .formula = "y = x_0, x_1, ... side by side",
+    .gradient = "dx_i = the slice of dy where x_i lies",
+    .special = "Every value stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -58,6 +72,7 @@ static const m3_attr_desc attrs[] = {{"axis", M3_ATTR_INT}};
 const m3_op m3_op_concat = {
     .size = M3_OP_SIZE,
     .name = "concat",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = UINT32_MAX,
     .outputs = 1,

@@ -1,6 +1,19 @@
-/* copy: y = x, any type and shape; the same value in memory of its own. The executor puts it where a value must also
- * lie in a state or in the output block.  dx = dy */
+/* copy: the executor puts it where a value must also lie in a state or in the output block. */
 #include "core/ops/common/rules.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "The same value in memory of its own",
+    .types = "x, y: any type, the same",
+    .shapes = "x [...] -> y [...]",
+    .formula = "y = x",
+    .gradient = "dx = dy",
+    .special = "Every value stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -24,6 +37,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_copy = {
     .size = M3_OP_SIZE,
     .name = "copy",
+    .doc = &doc,
     .flags = M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,

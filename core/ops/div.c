@@ -1,7 +1,21 @@
-/* div: z = x / y, f32, f64, i32 or u32; x and y broadcast. Integers truncate towards zero and wrap; by 0 they give 0.
- *   dx = dz / y, dy = -z dz / y, summed over the axes that repeated */
+/* div: quotient. */
 #include "core/ops/common/constant.h"
 #include "core/ops/common/elementwise.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "y"),
+    .input_count = 2,
+    .outputs = M3_NAMES("z"),
+    .output_count = 1,
+    .summary = "Quotient",
+    .types = "x, y, z: f32, f64, i32 or u32, of one type",
+    .shapes = "x, y: broadcast as NumPy does -> z",
+    .formula = "z = x / y; integers without the fraction",
+    .gradient = "dx = dz / y, dy = -z dz / y, summed over the axes that repeated",
+    .special = "As IEEE 754: x / 0 is an infinity, 0 / 0 is NaN, NaN spreads. Integers divided by 0 give 0; the "
+               "smallest i32 divided by -1 stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -41,6 +55,7 @@ static int32_t repeats(const m3_node *node)
 const m3_op m3_op_div = {
     .size = M3_OP_SIZE,
     .name = "div",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 2,
     .max_inputs = 2,

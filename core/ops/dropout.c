@@ -1,6 +1,21 @@
-/* dropout: y = x / (1 - rate) where uniform(rng, site) >= rate, else 0.   x [...], rng u32 [3] -> y [...]
- * The draw depends on rng, site and element alone, so the gradient is the same op on dy: no mask is kept. */
+/* dropout: a draw depends on rng, site and element alone, so the gradient is the same op on dy and no mask is kept. */
 #include "core/ops/common/draw.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "rng"),
+    .input_count = 2,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Probability of being dropped, from 0 and below 1.",
+                      "Which draw of the step this is, from 0 to 2^32 - 1."),
+    .summary = "Random elements zeroed, the others scaled",
+    .types = "x, y: f32 or f64, of one type; rng: u32",
+    .shapes = "x [...], rng [3] = {seed low, seed high, step} -> y [...]",
+    .formula = "y_e = x_e / (1 - rate) where random_uniform(rng, site)_e >= rate, else 0",
+    .gradient = "dx = dropout of dy with the same rng, rate and site",
+    .special = "What is dropped is 0, NaN included; what is kept stays NaN or infinite.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -46,6 +61,7 @@ static const m3_attr_desc attrs[] = {{"rate", M3_ATTR_FLOAT}, {"site", M3_ATTR_I
 const m3_op m3_op_dropout = {
     .size = M3_OP_SIZE,
     .name = "dropout",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_DRAWS,
     .min_inputs = 2,
     .max_inputs = 2,

@@ -1,7 +1,21 @@
-/* exp: y = e^x, f32 or f64 of any shape.  dx = y dy */
+/* exp: exponential. */
 #include "core/ops/common/elementwise.h"
 
 #include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Exponential",
+    .types = "x, y: f32 or f64, of one type",
+    .shapes = "x [...] -> y [...]",
+    .formula = "y = e^x",
+    .gradient = "dx = y dy",
+    .special = "-infinity gives 0, infinity and what overflows give infinity, NaN stays NaN.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -22,6 +36,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_exp = {
     .size = M3_OP_SIZE,
     .name = "exp",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,

@@ -1,7 +1,20 @@
-/* gather: y[i...] = table[ids[i...]], a row of zeros where the id is outside 0 .. N-1 or is `skip` (negative: none).
- *   table [N, d...] of any type, ids i32 [...] -> y [ids..., d...]
- *   dtable = the rows of dy added up by id; what gave zeros contributes nothing */
+/* gather: rows of a table by their ids. */
 #include "core/ops/common/rows.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("table", "ids"),
+    .input_count = 2,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("An id that gives zeros; negative: none."),
+    .summary = "Rows of a table by their ids",
+    .types = "table, y: any type, the same; ids: i32",
+    .shapes = "table [N, d...], ids [...] -> y [ids..., d...]",
+    .formula = "y_i = table row ids_i; zeros where ids_i is outside 0 .. N-1 or is skip",
+    .gradient = "dtable = the rows of dy, summed by id; what gave zeros contributes nothing",
+    .special = "Every value stays what it is. Rows that no id names may be anything.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -51,6 +64,7 @@ static const m3_attr_desc attrs[] = {{"skip", M3_ATTR_INT}};
 const m3_op m3_op_gather = {
     .size = M3_OP_SIZE,
     .name = "gather",
+    .doc = &doc,
     .min_inputs = 2,
     .max_inputs = 2,
     .outputs = 1,

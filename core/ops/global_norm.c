@@ -1,5 +1,19 @@
-/* global_norm: y = sqrt(sum of the squares of all elements of all inputs).   g_j [...], any number  ->  y, rank 0 */
+/* global_norm: norm of many tensors as of one. */
 #include "core/ops/common/fused.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("g"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Norm of many tensors as of one",
+    .types = "g_i, y: f32 or f64, of one type",
+    .shapes = "g_i [...], any number of tensors -> y []",
+    .formula = "y = sqrt(sum over i of the sum of g_i^2)",
+    .gradient = "dg_i = g_i dy / y; 0 where y = 0",
+    .special = "NaN gives NaN, an infinity gives infinity, and so does a square that overflows.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -45,6 +59,7 @@ static uint64_t flops(const m3_node *node)
 const m3_op m3_op_global_norm = {
     .size = M3_OP_SIZE,
     .name = "global_norm",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = UINT32_MAX,
     .outputs = 1,

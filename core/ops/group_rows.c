@@ -1,10 +1,24 @@
-/* group_rows: rows that share an id, added up in their order.
- *   ids i32 [R], rows [R, d...] f32 or f64 -> ids' i32 [R], rows' [R, d...]
- * ids' holds the distinct ids, rising, then -1 to the end; rows' their sums, then zeros. Negative ids and `skip`
- * (negative: none) are left out. Not differentiable: it serves the lazy update of tables, behind the gradients. */
+/* group_rows: it serves the lazy update of tables, after the gradients. */
 #include "core/base/alloc.h"
 #include "core/ops/common/order.h"
 #include "core/ops/common/rows.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("ids", "rows"),
+    .input_count = 2,
+    .outputs = M3_NAMES("distinct", "sums"),
+    .output_count = 2,
+    .attrs = M3_NAMES("An id that is left out; negative: none but the negative ones."),
+    .summary = "Rows that share an id, summed",
+    .types = "ids, distinct: i32; rows, sums: f32 or f64, of one type",
+    .shapes = "ids [R], rows [R, d...] -> distinct [R], sums [R, d...]",
+    .formula = "distinct = the distinct ids, rising, then -1 to the end\n"
+               "sums_j = sum of rows_i over all i with ids_i = distinct_j, i rising; then zeros",
+    .gradient = "None: it serves the lazy update of tables, after the gradients.",
+    .special = "Rows of negative ids and of skip are left out, NaN included; else NaN and infinities spread as in "
+               "sums.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -46,6 +60,7 @@ static const m3_attr_desc attrs[] = {{"skip", M3_ATTR_INT}};
 const m3_op m3_op_group_rows = {
     .size = M3_OP_SIZE,
     .name = "group_rows",
+    .doc = &doc,
     .min_inputs = 2,
     .max_inputs = 2,
     .outputs = 2,

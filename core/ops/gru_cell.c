@@ -1,9 +1,22 @@
-/* gru_cell: one GRU step with PyTorch's gates; xi and hh are the projections of input and state.
- *   r = sigmoid(xi_r + hh_r),  z = sigmoid(xi_z + hh_z),  n = tanh(xi_n + r hh_n)
- *   y = (1 - z) n + z h where mask, else h
- *   xi, hh [..., 3d], h [..., d], mask bool [...]  ->  y [..., d] */
+/* gru_cell: one step of a GRU with PyTorch's gates. */
 #include "core/ops/common/gru.h"
 #include "core/ops/common/list.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("xi", "hh", "h", "mask"),
+    .input_count = 4,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "One step of a GRU with PyTorch's gates",
+    .types = "xi, hh, h, y: f32 or f64, of one type; mask: bool",
+    .shapes = "xi, hh [..., 3d] (parts r, z, n), h [..., d], mask [...] -> y [..., d]",
+    .formula = "r = sigmoid(xi_r + hh_r), z = sigmoid(xi_z + hh_z), n = tanh(xi_n + r hh_n)\n"
+               "y = (1 - z) n + z h where mask, else h",
+    .gradient = "as gru_cell_grad gives them",
+    .special = "Where the mask is false, y is h whatever xi and hh are. Else NaN spreads to its element, and "
+               "infinities saturate the gates.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -35,6 +48,7 @@ static uint64_t flops(const m3_node *node)
 const m3_op m3_op_gru_cell = {
     .size = M3_OP_SIZE,
     .name = "gru_cell",
+    .doc = &doc,
     .flags = M3_OP_INPLACE,
     .min_inputs = 4,
     .max_inputs = 4,

@@ -1,9 +1,22 @@
-/* gru_cell_grad: gradients of gru_cell; a_* is what goes into a gate's function
- *   da_n = dy (1 - z) (1 - n^2),  da_z = dy (h - n) z (1 - z),  da_r = da_n hh_n r (1 - r)
- *   dxi = [da_r, da_z, da_n],  dhh = [da_r, da_z, da_n r],  dh = dy z
- * Where the mask is false the cell kept h: dxi = dhh = 0 and dh = dy.
- *   xi, hh [..., 3d], h, dy [..., d], mask bool [...]  ->  dxi, dhh [..., 3d], dh [..., d] */
+/* gru_cell_grad: gradients of gru_cell. */
 #include "core/ops/common/gru.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("xi", "hh", "h", "mask", "dy"),
+    .input_count = 5,
+    .outputs = M3_NAMES("dxi", "dhh", "dh"),
+    .output_count = 3,
+    .summary = "Gradients of gru_cell",
+    .types = "xi, hh, h, dy, dxi, dhh, dh: f32 or f64, of one type; mask: bool",
+    .shapes = "xi, hh [..., 3d], h, dy [..., d], mask [...] -> dxi, dhh [..., 3d], dh [..., d]",
+    .formula = "with r, z, n of gru_cell, da_* being the gradient of what a gate's function is given:\n"
+               "da_n = dy (1 - z) (1 - n^2), da_z = dy (h - n) z (1 - z), da_r = da_n hh_n r (1 - r)\n"
+               "dxi = [da_r, da_z, da_n], dhh = [da_r, da_z, da_n r], dh = dy z",
+    .gradient = "None: it is not differentiated again.",
+    .special = "Where the mask is false, dxi = dhh = 0 and dh = dy, whatever xi and hh are. Else NaN spreads to its "
+               "element.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -46,6 +59,7 @@ static uint64_t flops(const m3_node *node)
 const m3_op m3_op_gru_cell_grad = {
     .size = M3_OP_SIZE,
     .name = "gru_cell_grad",
+    .doc = &doc,
     .min_inputs = 5,
     .max_inputs = 5,
     .outputs = 3,

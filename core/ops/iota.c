@@ -1,5 +1,18 @@
-/* iota: y[..., i, ...] = i along one axis; i32. */
+/* iota: index along an axis. */
 #include "core/ops/common/rules.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Extents of y.", "The axis that is counted along, from 0."),
+    .summary = "Index along an axis",
+    .types = "y: i32",
+    .shapes = "-> y of the shape given",
+    .formula = "y[..., i, ...] = i",
+    .gradient = "None passes: there is no input.",
+    .special = "Does not arise: y is whole numbers.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -30,6 +43,7 @@ static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"axis", M3_ATTR_I
 const m3_op m3_op_iota = {
     .size = M3_OP_SIZE,
     .name = "iota",
+    .doc = &doc,
     .min_inputs = 0,
     .max_inputs = 0,
     .outputs = 1,

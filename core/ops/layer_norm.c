@@ -1,7 +1,22 @@
-/* layer_norm: y = (x - mean) / sqrt(var + eps) gamma + beta, mean and variance over the last axis.
- *   x [..., d], gamma, beta [d]; or grouped x [G, ..., d], gamma, beta [G, d]  ->  y like x */
+/* layer_norm: normalisation of the last axis. */
 #include "core/ops/common/list.h"
 #include "core/ops/common/norm.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "gamma", "beta"),
+    .input_count = 3,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Above 0."),
+    .summary = "Normalisation of the last axis",
+    .types = "x, gamma, beta, y: f32 or f64, of one type",
+    .shapes = "x [..., d], gamma, beta [d]; or grouped x [G, ..., d], gamma, beta [G, d] -> y like x",
+    .formula = "y = (x - mean) / sqrt(variance + eps) gamma + beta, mean and variance over the last axis",
+    .gradient = "as layer_norm_grad gives them",
+    .special = "NaN or an infinity in a row makes this row NaN and no other. A row of equal values gives beta, up to "
+               "rounding.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -47,6 +62,7 @@ static const m3_attr_desc attrs[] = {{"eps", M3_ATTR_FLOAT}};
 const m3_op m3_op_layer_norm = {
     .size = M3_OP_SIZE,
     .name = "layer_norm",
+    .doc = &doc,
     .flags = M3_OP_INPLACE,
     .min_inputs = 3,
     .max_inputs = 3,

@@ -1,7 +1,24 @@
-/* layer_norm_grad: gradients of layer_norm; n = (x - mean) / s, s = sqrt(var + eps), e = dy gamma
- *   dx = (e - mean(e) - n mean(e n)) / s,  dgamma = sum over rows of dy n,  dbeta = sum over rows of dy
- *   x, dy [..., d], gamma [d] or grouped [G, d]  ->  dx like x, dgamma and dbeta like gamma */
+/* layer_norm_grad: gradients of layer_norm. */
 #include "core/ops/common/norm.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "gamma", "dy"),
+    .input_count = 3,
+    .outputs = M3_NAMES("dx", "dgamma", "dbeta"),
+    .output_count = 3,
+    .attrs = M3_NAMES("As layer_norm had it."),
+    .summary = "Gradients of layer_norm",
+    .types = "x, gamma, dy, dx, dgamma, dbeta: f32 or f64, of one type",
+    .shapes = "x, dy [..., d], gamma [d]; or grouped x, dy [G, ..., d], gamma [G, d] -> dx like x, dgamma and dbeta "
+              "like gamma",
+    .formula = "with s = sqrt(variance + eps), n = (x - mean) / s, e = dy gamma:\n"
+               "dx = (e - mean(e) - n mean(e n)) / s\n"
+               "dgamma = sum over rows of dy n, dbeta = sum over rows of dy",
+    .gradient = "None: it is not differentiated again.",
+    .special = "NaN or an infinity in a row of x or dy spreads to this row of dx, and to dgamma or dbeta of its "
+               "group.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -39,6 +56,7 @@ static const m3_attr_desc attrs[] = {{"eps", M3_ATTR_FLOAT}};
 const m3_op m3_op_layer_norm_grad = {
     .size = M3_OP_SIZE,
     .name = "layer_norm_grad",
+    .doc = &doc,
     .min_inputs = 3,
     .max_inputs = 3,
     .outputs = 3,

@@ -1,5 +1,19 @@
-/* less: z = (x < y), bool; x and y broadcast and have one type of f32, f64, i32, u32. False with NaN. */
+/* less: comparison, less than. */
 #include "core/ops/common/elementwise.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "y"),
+    .input_count = 2,
+    .outputs = M3_NAMES("z"),
+    .output_count = 1,
+    .summary = "Comparison, less than",
+    .types = "x, y: f32, f64, i32 or u32, of one type; z: bool",
+    .shapes = "x, y: broadcast as NumPy does -> z",
+    .formula = "z = (x < y)",
+    .gradient = "None passes: z is bool.",
+    .special = "False if either is NaN. 0 and -0 are equal.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -20,6 +34,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_less = {
     .size = M3_OP_SIZE,
     .name = "less",
+    .doc = &doc,
     .flags = M3_OP_ELEMENTWISE,
     .min_inputs = 2,
     .max_inputs = 2,

@@ -1,9 +1,25 @@
-/* linear: y = gate(act(x w + bias + residual)), a matrix product and what can ride on its end.
- *   x [(G,) M, K] ([(G,) K, M] when transpose_a), w [(G,) K, N] ([(G,) N, K] when transpose_b)
- *   bias [(G,) N], residual [(G,) M, N], gate [(G,) M, N]: each may be absent  ->  y [(G,) M, N]
- *   act: none, relu, silu, sigmoid, tanh;  gate: y where gate > 0, else 0
- * Both operands have transpose flags, so the gradient needs no transposed copy of anything. */
+/* linear: both operands have transpose flags, so the gradient needs no transposed copy of anything. */
 #include "core/ops/common/fused.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "w", "bias", "residual", "gate"),
+    .input_count = 5,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("1: the last two axes of x are exchanged.", "1: the last two axes of w are exchanged.",
+                      "0 none, 1 relu, 2 silu, 3 sigmoid, 4 tanh."),
+    .summary = "Matrix product with an epilogue",
+    .types = "x, w, bias, residual, gate, y: f32 or f64, of one type",
+    .shapes = "x [(G,) M, K], or [(G,) K, M] when transpose_a; w [(G,) K, N], or [(G,) N, K] when transpose_b; bias "
+              "[(G,) N], residual [(G,) M, N], gate [(G,) M, N] -> y [(G,) M, N]; all with G or all without",
+    .formula = "z_mn = sum over k of x_mk w_kn + bias_n + residual_mn\n"
+               "y = act(z) where gate > 0, else 0; what is absent is left out",
+    .gradient = "with dz = dy act'(z) where the gate is open, else 0:\n"
+                "dx = dz w^T, dw = x^T dz, dbias = sum over m of dz, dresidual = dz; none by gate",
+    .special = "NaN and infinities spread as in products and sums, then as in the activation. Under a gate that is "
+               "not above 0 or is NaN, y is 0 whatever z is.",
+};
 
 enum { BIAS = 2, RESIDUAL = 3, GATE = 4 };
 
@@ -167,6 +183,7 @@ static const m3_attr_desc attrs[] = {
 const m3_op m3_op_linear = {
     .size = M3_OP_SIZE,
     .name = "linear",
+    .doc = &doc,
     .min_inputs = 2,
     .max_inputs = 5,
     .outputs = 1,

@@ -1,7 +1,21 @@
-/* log: y = ln x, f32 or f64 of any shape; -infinity at 0, NaN below.  dx = dy / x */
+/* log: natural logarithm. */
 #include "core/ops/common/elementwise.h"
 
 #include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Natural logarithm",
+    .types = "x, y: f32 or f64, of one type",
+    .shapes = "x [...] -> y [...]",
+    .formula = "y = ln x",
+    .gradient = "dx = dy / x",
+    .special = "0 and -0 give -infinity, what is below 0 gives NaN, infinity stays, NaN stays NaN.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -22,6 +36,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_log = {
     .size = M3_OP_SIZE,
     .name = "log",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,

@@ -1,8 +1,20 @@
-/* masked_softmax: probabilities over the valid entries of the last axis.
- *   x [..., L], mask bool broadcastable to x  ->  y [..., L]
- *   y_j = e_j / sum_k e_k,  e_j = exp(x_j - max over valid k of x_k) where mask_j, else 0
- * A row with no valid entry gives zeros, never NaN (MODEL.md 4). */
+/* masked_softmax: an empty row gives zeros, never NaN (MODEL.md 4). */
 #include "core/ops/common/fused.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "mask"),
+    .input_count = 2,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Probabilities over the valid entries of the last axis",
+    .types = "x, y: f32 or f64, of one type; mask: bool",
+    .shapes = "x [..., L], mask broadcast to x as NumPy does -> y [..., L]",
+    .formula = "y_j = e_j / sum over k of e_k, e_j = exp(x_j - max over valid k of x_k) where mask_j, else 0",
+    .gradient = "dx_j = y_j (dy_j - sum over k of y_k dy_k); none by mask",
+    .special = "A row with no valid entry gives zeros. Masked entries may be anything. NaN or infinity among the "
+               "valid entries makes the valid entries of the row NaN; -infinity gives 0 beside a finite one.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -44,6 +56,7 @@ static uint64_t flops(const m3_node *node)
 const m3_op m3_op_masked_softmax = {
     .size = M3_OP_SIZE,
     .name = "masked_softmax",
+    .doc = &doc,
     .flags = M3_OP_INPLACE,
     .min_inputs = 2,
     .max_inputs = 2,

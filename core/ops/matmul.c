@@ -1,9 +1,23 @@
-/* matmul: y = a b over the last two axes, f32 or f64; leading axes broadcast.
- *   a [..., M, K], or [..., K, M] when transpose_a;  b [..., K, N], or [..., N, K] when transpose_b -> y [..., M, N]
- *   y_mn = sum over k of a_mk b_kn, k rising
- * With A, B the factors as they are multiplied: dA = dy Bt, dB = At dy, in the layout of a and b, summed over the
- * leading axes that repeated. */
+/* matmul: matrix product. */
 #include "core/ops/common/elementwise.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("a", "b"),
+    .input_count = 2,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("1: the last two axes of a are exchanged.", "1: the last two axes of b are exchanged."),
+    .summary = "Matrix product",
+    .types = "a, b, y: f32 or f64, of one type",
+    .shapes = "a [..., M, K], or [..., K, M] when transpose_a; b [..., K, N], or [..., N, K] when transpose_b -> y "
+              "[..., M, N]; leading axes broadcast as NumPy does",
+    .formula = "y_mn = sum over k of a_mk b_kn; 0 when K = 0",
+    .gradient = "da = dy b^T, db = a^T dy, with a and b as they are multiplied, in their own layouts, summed over "
+                "the axes that repeated",
+    .special = "NaN and infinities spread along their row or column, 0 times an infinity being NaN. The order of "
+               "the terms is fixed.",
+};
 
 /* Extents of the product, in the factors' own layouts. */
 typedef struct sizes {
@@ -105,6 +119,7 @@ static const m3_attr_desc attrs[] = {{"transpose_a", M3_ATTR_INT}, {"transpose_b
 const m3_op m3_op_matmul = {
     .size = M3_OP_SIZE,
     .name = "matmul",
+    .doc = &doc,
     .min_inputs = 2,
     .max_inputs = 2,
     .outputs = 1,

@@ -1,8 +1,21 @@
-/* max: z = the larger of x and y, f32, f64, i32 or u32; x and y broadcast. NaN if either is NaN.
- *   dz goes to the larger one, at a tie to x */
+/* max: larger of two. */
 #include "core/ops/common/elementwise.h"
 
 #include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "y"),
+    .input_count = 2,
+    .outputs = M3_NAMES("z"),
+    .output_count = 1,
+    .summary = "Larger of two",
+    .types = "x, y, z: f32, f64, i32 or u32, of one type",
+    .shapes = "x, y: broadcast as NumPy does -> z",
+    .formula = "z = max(x, y)",
+    .gradient = "dz goes to the larger one, to x when both are equal, summed over the axes that repeated",
+    .special = "NaN if either is NaN. 0 and -0 are equal.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -37,6 +50,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_max = {
     .size = M3_OP_SIZE,
     .name = "max",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 2,
     .max_inputs = 2,

@@ -1,8 +1,23 @@
-/* pad: y of shape `total` holds x from `before` on and zeros elsewhere; any type.
- *   dx = the slice of dy where x lies */
+/* pad: a tensor with zeros around it. */
 #include "core/base/alloc.h"
 #include "core/ops/common/elementwise.h"
 #include "core/ops/common/list.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Number of zeros before x along each axis.",
+                      "Extents of y; before and the extents of x lie within them."),
+    .summary = "A tensor with zeros around it",
+    .types = "x, y: any type, the same",
+    .shapes = "x [...] -> y of the total given",
+    .formula = "y[before[0] + i, before[1] + j, ...] = x[i, j, ...], elsewhere 0",
+    .gradient = "dx = the slice of dy where x lies",
+    .special = "Every value stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -103,6 +118,7 @@ static const m3_attr_desc attrs[] = {{"before", M3_ATTR_INTS}, {"total", M3_ATTR
 const m3_op m3_op_pad = {
     .size = M3_OP_SIZE,
     .name = "pad",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,

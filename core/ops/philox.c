@@ -1,8 +1,23 @@
-/* philox: uniform u32 bits by Philox4x32-10; rng u32 [3] = {seed low, seed high, step}.
- *   y_e = word e mod 4 of philox(counter {e/4 low, site, step, e/4 high}, key {seed low, seed high})
- * The same (seed, step, site, element) gives the same bits on every backend. */
+/* philox: uniform random bits. */
 #include "core/base/philox.h"
 #include "core/ops/common/rules.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("rng"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Extents of y.", "Which draw of the step this is, from 0 to 2^32 - 1."),
+    .summary = "Uniform random bits",
+    .types = "rng, y: u32",
+    .shapes = "rng [3] = {seed low, seed high, step} -> y of the shape given",
+    .formula = "y_e = word e mod 4 of Philox4x32-10(counter {e/4 low, site, step, e/4 high}, key {seed low, seed "
+               "high})",
+    .gradient = "None passes: it is a draw.",
+    .special = "Does not arise: y is whole numbers. The same seed, step, site and element give the same bits on "
+               "every backend.",
+};
 
 enum { WORDS = 4 };
 
@@ -38,6 +53,7 @@ static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"site", M3_ATTR_I
 const m3_op m3_op_philox = {
     .size = M3_OP_SIZE,
     .name = "philox",
+    .doc = &doc,
     .flags = M3_OP_DRAWS,
     .min_inputs = 1,
     .max_inputs = 1,

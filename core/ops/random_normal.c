@@ -1,7 +1,21 @@
-/* random_normal: Box-Muller over pairs of consecutive uniforms.   rng u32 [3] -> y f32 shape
- *   (u, v) = uniforms 2p and 2p + 1,  r = sqrt(-2 log(1 - u)):  y_2p = r cos(2 pi v),  y_2p+1 = r sin(2 pi v)
- * u < 1, so the logarithm is finite, and 1 - u is exact in f32. */
+/* random_normal: Box-Muller over pairs of consecutive uniforms; 1 - u is exact in f32. */
 #include "core/ops/common/draw.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("rng"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Extents of y.", "Which draw of the step this is, from 0 to 2^32 - 1."),
+    .summary = "Normal random numbers, mean 0 and variance 1",
+    .types = "rng: u32; y: f32",
+    .shapes = "rng [3] = {seed low, seed high, step} -> y of the shape given",
+    .formula = "(u, v) = random_uniform 2p and 2p + 1, r = sqrt(-2 ln(1 - u))\n"
+               "y_2p = r cos(2 pi v), y_2p+1 = r sin(2 pi v)",
+    .gradient = "None passes: it is a draw.",
+    .special = "Never: u < 1, so the logarithm is finite.",
+};
 
 static const float two_pi = 6.28318530717958647692f;
 
@@ -29,6 +43,7 @@ static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"site", M3_ATTR_I
 const m3_op m3_op_random_normal = {
     .size = M3_OP_SIZE,
     .name = "random_normal",
+    .doc = &doc,
     .flags = M3_OP_DRAWS,
     .min_inputs = 1,
     .max_inputs = 1,

@@ -1,6 +1,20 @@
-/* random_uniform: y_e = (bits_e >> 8) 2^-24, bits = philox(rng, site).   rng u32 [3] -> y f32 shape, in [0, 1)
- * 24 bits are what f32 holds exactly, so every backend draws the same numbers and never 1. */
+/* random_uniform: uniform random numbers in [0, 1). */
 #include "core/ops/common/draw.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("rng"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Extents of y.", "Which draw of the step this is, from 0 to 2^32 - 1."),
+    .summary = "Uniform random numbers in [0, 1)",
+    .types = "rng: u32; y: f32",
+    .shapes = "rng [3] = {seed low, seed high, step} -> y of the shape given",
+    .formula = "y_e = floor(philox_e / 2^8) / 2^24",
+    .gradient = "None passes: it is a draw.",
+    .special = "Never: 0 <= y < 1.",
+};
 
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 {
@@ -16,6 +30,7 @@ static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"site", M3_ATTR_I
 const m3_op m3_op_random_uniform = {
     .size = M3_OP_SIZE,
     .name = "random_uniform",
+    .doc = &doc,
     .flags = M3_OP_DRAWS,
     .min_inputs = 1,
     .max_inputs = 1,

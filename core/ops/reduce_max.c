@@ -1,9 +1,22 @@
-/* reduce_max: y = the largest x along one axis, NaN if one is NaN; over an empty axis -infinity, or the smallest i32.
- * f32, f64 or i32.
- *   dx = dy / c where x = y, else 0; c = how many x are equal to y */
+/* reduce_max: maximum over an axis. */
 #include "core/ops/common/reduce.h"
 
 #include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("From 0.", "1 leaves the axis with extent 1, 0 drops it."),
+    .summary = "Maximum over an axis",
+    .types = "x, y: f32, f64 or i32, of one type",
+    .shapes = "x [..., L, ...] -> y [..., 1, ...] when kept, else y [..., ...]",
+    .formula = "y = max over l of x_l",
+    .gradient = "dx = dy / c where x = y, else 0; c = how many x_l equal y",
+    .special = "NaN if any x_l is NaN. When L = 0, -infinity, or the smallest i32.",
+};
 
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
@@ -30,6 +43,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_reduce_max = {
     .size = M3_OP_SIZE,
     .name = "reduce_max",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,

@@ -1,7 +1,22 @@
-/* reduce_sum: y = sum of x over one axis, first to last; 0 over an empty one. f32, f64 or i32 (wraps).
- *   dx = dy repeated along the axis */
+/* reduce_sum: sum over an axis. */
 #include "core/ops/common/elementwise.h"
 #include "core/ops/common/reduce.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("From 0.", "1 leaves the axis with extent 1, 0 drops it."),
+    .summary = "Sum over an axis",
+    .types = "x, y: f32, f64 or i32, of one type",
+    .shapes = "x [..., L, ...] -> y [..., 1, ...] when kept, else y [..., ...]",
+    .formula = "y = sum over l of x_l; 0 when L = 0",
+    .gradient = "dx = dy, repeated along the axis",
+    .special = "NaN and infinities spread as in sums. The order of the terms is fixed, so the same device gives the "
+               "same bits. i32 wraps.",
+};
 
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
@@ -27,6 +42,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_reduce_sum = {
     .size = M3_OP_SIZE,
     .name = "reduce_sum",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,

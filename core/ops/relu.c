@@ -1,5 +1,19 @@
-/* relu: y = max(x, 0).   x [...] -> y [...]; NaN stays NaN. */
+/* relu: rectifier. */
 #include "core/ops/common/fused.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Rectifier",
+    .types = "x, y: f32 or f64, of one type",
+    .shapes = "x [...] -> y [...]",
+    .formula = "y = max(x, 0)",
+    .gradient = "dx = dy where y > 0, else 0",
+    .special = "-infinity gives 0, infinity stays, NaN stays NaN.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -21,6 +35,7 @@ static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 const m3_op m3_op_relu = {
     .size = M3_OP_SIZE,
     .name = "relu",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,

@@ -1,6 +1,19 @@
-/* relu_grad: dx = dy where y > 0, else 0.   y, dy [...] -> dx [...]
- * The gradient of relu, and the gate of linear: dy is selected, so what lies under a closed gate may be NaN. */
+/* relu_grad: gradient of relu, and the gate of linear. */
 #include "core/ops/common/fused.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("y", "dy"),
+    .input_count = 2,
+    .outputs = M3_NAMES("dx"),
+    .output_count = 1,
+    .summary = "Gradient of relu, and the gate of linear",
+    .types = "y, dy, dx: f32 or f64, of one type",
+    .shapes = "y [...], dy [...] -> dx [...]",
+    .formula = "dx = dy where y > 0, else 0",
+    .gradient = "ddy = ddx where y > 0, else 0; none by y, whose derivative is 0 wherever there is one",
+    .special = "Selects: under a y that is not above 0 or is NaN, dy may be anything.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -27,6 +40,7 @@ static void decompose(m3_builder *b, const m3_node *node, m3_tensor **dx)
 const m3_op m3_op_relu_grad = {
     .size = M3_OP_SIZE,
     .name = "relu_grad",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 2,
     .max_inputs = 2,

@@ -1,7 +1,21 @@
-/* reshape: the same elements in order under another shape of equal count; any type.
- *   dx = dy under x's shape */
+/* reshape: the same elements in order under another shape. */
 #include "core/ops/common/constant.h"
 #include "core/ops/common/rules.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Extents of y."),
+    .summary = "The same elements in order under another shape",
+    .types = "x, y: any type, the same",
+    .shapes = "x -> y of the shape given, with as many elements",
+    .formula = "y = x, element by element in row-major order",
+    .gradient = "dx = dy under the shape of x",
+    .special = "Every value stays what it is: y is the memory of x.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -39,6 +53,7 @@ static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}};
 const m3_op m3_op_reshape = {
     .size = M3_OP_SIZE,
     .name = "reshape",
+    .doc = &doc,
     .flags = M3_OP_ALIAS,
     .min_inputs = 1,
     .max_inputs = 1,

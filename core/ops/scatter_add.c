@@ -1,10 +1,23 @@
-/* scatter_add: y[j] = sum of rows[i] over all i with ids[i] = j, i rising; zeros where there is none.
- *   ids i32 [R], rows [R, d...] f32, f64 or i32 -> y [count, d...]
- * Ids outside 0 .. count-1, and `skip` (negative: none), contribute nothing.
- *   drows = dy gathered by ids */
+/* scatter_add: sum of rows by their ids. */
 #include "core/base/alloc.h"
 #include "core/ops/common/elementwise.h"
 #include "core/ops/common/rows.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("ids", "rows"),
+    .input_count = 2,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("Rows of y.", "An id that contributes nothing; negative: none."),
+    .summary = "Sum of rows by their ids",
+    .types = "ids: i32; rows, y: f32, f64 or i32, of one type",
+    .shapes = "ids [R], rows [R, d...] -> y [count, d...]",
+    .formula = "y_j = sum of rows_i over all i with ids_i = j, i rising; zeros where there is none",
+    .gradient = "drows = dy gathered by ids",
+    .special = "Rows whose id is outside 0 .. count-1 or is skip contribute nothing, NaN included; else NaN and "
+               "infinities spread as in sums. i32 wraps.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -72,6 +85,7 @@ static const m3_attr_desc attrs[] = {{"count", M3_ATTR_INT}, {"skip", M3_ATTR_IN
 const m3_op m3_op_scatter_add = {
     .size = M3_OP_SIZE,
     .name = "scatter_add",
+    .doc = &doc,
     .flags = M3_OP_ROW_SUM,
     .min_inputs = 2,
     .max_inputs = 2,

@@ -1,8 +1,19 @@
-/* scatter_rows: y = table with row ids[i] replaced by rows[i]; ids outside 0 .. N-1 are left out.
- *   table [N, d...], ids i32 [R] (the ones inside are distinct), rows [R, d...] -> y [N, d...]; any type
- * y replaces table and may lie on it: then the other rows are not touched.
- *   dtable = dy with zeros in the rows ids, drows = dy gathered by ids */
+/* scatter_rows: y replaces table and may lie on it: then the other rows are not touched. */
 #include "core/ops/common/rows.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("table", "ids", "rows"),
+    .input_count = 3,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "A table with some rows replaced",
+    .types = "table, rows, y: any type, the same; ids: i32",
+    .shapes = "table [N, d...], ids [R], rows [R, d...] -> y [N, d...]",
+    .formula = "y = table, but row ids_i is rows_i; ids outside 0 .. N-1 are left out, the others are distinct",
+    .gradient = "dtable = dy with zeros in the rows ids, drows = dy gathered by ids",
+    .special = "Every value stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -54,6 +65,7 @@ static uint64_t bytes(const m3_node *node)
 const m3_op m3_op_scatter_rows = {
     .size = M3_OP_SIZE,
     .name = "scatter_rows",
+    .doc = &doc,
     .flags = M3_OP_UPDATES,
     .min_inputs = 3,
     .max_inputs = 3,

@@ -1,5 +1,19 @@
-/* silu: y = x sigmoid(x).   x [...] -> y [...] */
+/* silu: sigmoid-weighted input. */
 #include "core/ops/common/fused.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Sigmoid-weighted input",
+    .types = "x, y: f32 or f64, of one type",
+    .shapes = "x [...] -> y [...]",
+    .formula = "y = x sigmoid(x)",
+    .gradient = "dx = dy (s + y (1 - s)), s = sigmoid(x)",
+    .special = "-infinity gives NaN (it is multiplied by 0), infinity stays, NaN stays NaN.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -28,6 +42,7 @@ static uint64_t flops(const m3_node *node)
 const m3_op m3_op_silu = {
     .size = M3_OP_SIZE,
     .name = "silu",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,

@@ -1,7 +1,22 @@
-/* slice: y[i, j, ...] = x[start[0] + i, start[1] + j, ...], y of shape `size`; any type.
- *   dx = dy padded with zeros to x's shape */
+/* slice: a part of a tensor. */
 #include "core/ops/common/elementwise.h"
 #include "core/ops/common/list.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs =
+        M3_NAMES("Index of the first element along each axis, from 0.", "Extents of y; start + size lies within x."),
+    .summary = "A part of a tensor",
+    .types = "x, y: any type, the same",
+    .shapes = "x [...] -> y of the size given",
+    .formula = "y[i, j, ...] = x[start[0] + i, start[1] + j, ...]",
+    .gradient = "dx = dy, padded with zeros to the shape of x",
+    .special = "Every value stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -49,6 +64,7 @@ static const m3_attr_desc attrs[] = {{"start", M3_ATTR_INTS}, {"size", M3_ATTR_I
 const m3_op m3_op_slice = {
     .size = M3_OP_SIZE,
     .name = "slice",
+    .doc = &doc,
     .flags = M3_OP_SLICE,
     .min_inputs = 1,
     .max_inputs = 1,

@@ -1,7 +1,21 @@
-/* softmax_cross_entropy: y_i = log sum_j exp(x_ij) - x_it, t = target_i; 0 where the target is no class.
- *   logits x [n, C], target i32 [n]  ->  y [n] */
+/* softmax_cross_entropy: negative logarithm of the target's probability. */
 #include "core/ops/common/cross_entropy.h"
 #include "core/ops/common/list.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("logits", "target"),
+    .input_count = 2,
+    .outputs = M3_NAMES("loss"),
+    .output_count = 1,
+    .summary = "Negative logarithm of the target's probability",
+    .types = "logits, loss: f32 or f64, of one type; target: i32",
+    .shapes = "logits [n, C], target [n] -> loss [n]",
+    .formula = "loss_i = ln(sum over j of exp(logits_ij)) - logits_it, t = target_i; 0 where t is outside 0 .. C-1",
+    .gradient = "as softmax_cross_entropy_grad gives it; none by target",
+    .special = "Where the target is no class, 0 whatever the logits are. NaN or infinity in a row gives NaN; a "
+               "target whose logit is -infinity gives infinity, other logits of -infinity count nothing.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -35,6 +49,7 @@ static uint64_t flops(const m3_node *node)
 const m3_op m3_op_softmax_cross_entropy = {
     .size = M3_OP_SIZE,
     .name = "softmax_cross_entropy",
+    .doc = &doc,
     .min_inputs = 2,
     .max_inputs = 2,
     .outputs = 1,

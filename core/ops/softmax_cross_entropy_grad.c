@@ -1,6 +1,19 @@
-/* softmax_cross_entropy_grad: dx_ij = dloss_i (softmax(x_i)_j - [j = target_i]); 0 where the target is no class.
- *   logits x [n, C], target i32 [n], dloss [n]  ->  dx [n, C] */
+/* softmax_cross_entropy_grad: gradient of softmax_cross_entropy. */
 #include "core/ops/common/cross_entropy.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("logits", "target", "dloss"),
+    .input_count = 3,
+    .outputs = M3_NAMES("dlogits"),
+    .output_count = 1,
+    .summary = "Gradient of softmax_cross_entropy",
+    .types = "logits, dloss, dlogits: f32 or f64, of one type; target: i32",
+    .shapes = "logits [n, C], target [n], dloss [n] -> dlogits [n, C]",
+    .formula = "dlogits_ij = dloss_i (softmax(logits_i)_j - [j = target_i]); 0 where target_i is outside 0 .. C-1",
+    .gradient = "None: it is not differentiated again.",
+    .special = "Where the target is no class, 0 whatever the logits are. NaN or infinity in a row makes this row NaN.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -32,6 +45,7 @@ static uint64_t flops(const m3_node *node)
 const m3_op m3_op_softmax_cross_entropy_grad = {
     .size = M3_OP_SIZE,
     .name = "softmax_cross_entropy_grad",
+    .doc = &doc,
     .flags = M3_OP_INPLACE,
     .min_inputs = 3,
     .max_inputs = 3,

@@ -1,9 +1,21 @@
-/* sort: the last axis in rising order, with the place where each value was; stable, NaN last.
- *   x i32, u32, f32 or f64 [..., L] -> values [..., L], indices i32 [..., L]
- * Used on ids and for ranking: no gradient passes. */
+/* sort: the last axis in rising order. */
 #include "core/base/alloc.h"
 #include "core/ops/common/order.h"
 #include "core/ops/common/rules.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("values", "indices"),
+    .output_count = 2,
+    .summary = "The last axis in rising order",
+    .types = "x, values: f32, f64, i32 or u32, of one type; indices: i32",
+    .shapes = "x [..., L] -> values [..., L], indices [..., L]",
+    .formula = "values_l = x_(indices_l), values rising; equal ones in rising index order",
+    .gradient = "None passes: it serves ids and ranking.",
+    .special = "NaN comes last. 0 and -0 are equal, so they stay in their order.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -40,6 +52,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_sort = {
     .size = M3_OP_SIZE,
     .name = "sort",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 2,

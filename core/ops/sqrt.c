@@ -1,7 +1,21 @@
-/* sqrt: y = square root of x, f32 or f64 of any shape; NaN below 0.  dx = dy / (2 y), infinite at 0 */
+/* sqrt: square root. */
 #include "core/ops/common/elementwise.h"
 
 #include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Square root",
+    .types = "x, y: f32 or f64, of one type",
+    .shapes = "x [...] -> y [...]",
+    .formula = "y = sqrt(x)",
+    .gradient = "dx = dy / (2 y), infinite where x = 0",
+    .special = "What is below 0 gives NaN; -0 and infinity stay, NaN stays NaN.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -23,6 +37,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_sqrt = {
     .size = M3_OP_SIZE,
     .name = "sqrt",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 1,
     .max_inputs = 1,

@@ -1,7 +1,20 @@
-/* sub: z = x - y, f32, f64, i32 or u32; x and y broadcast. Integers wrap.
- *   dx = dz, dy = -dz, summed over the axes that repeated */
+/* sub: difference. */
 #include "core/ops/common/constant.h"
 #include "core/ops/common/elementwise.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x", "y"),
+    .input_count = 2,
+    .outputs = M3_NAMES("z"),
+    .output_count = 1,
+    .summary = "Difference",
+    .types = "x, y, z: f32, f64, i32 or u32, of one type",
+    .shapes = "x, y: broadcast as NumPy does -> z",
+    .formula = "z = x - y",
+    .gradient = "dx = dz, dy = -dz, summed over the axes that repeated",
+    .special = "As IEEE 754: infinity - infinity is NaN, NaN spreads. Integers wrap.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -39,6 +52,7 @@ static int32_t repeats(const m3_node *node)
 const m3_op m3_op_sub = {
     .size = M3_OP_SIZE,
     .name = "sub",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 2,
     .max_inputs = 2,

@@ -1,11 +1,24 @@
-/* top_k: the k largest of the last axis, falling, with their places; equal values in rising index order.
- *   x f32 or f64 [..., L] -> values [..., k], indices i32 [..., k]
- * A NaN counts as -infinity, and is given as that. */
+/* top_k: the k largest of the last axis. */
 #include "core/base/alloc.h"
 #include "core/ops/common/order.h"
 #include "core/ops/common/rules.h"
 
 #include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("values", "indices"),
+    .output_count = 2,
+    .attrs = M3_NAMES("From 0 to L."),
+    .summary = "The k largest of the last axis",
+    .types = "x, values: f32 or f64, of one type; indices: i32",
+    .shapes = "x [..., L] -> values [..., k], indices [..., k]",
+    .formula = "values_j = x_(indices_j), values falling; equal ones in rising index order",
+    .gradient = "dx = dvalues at the places indices, else 0",
+    .special = "NaN counts as -infinity and is given as that. 0 and -0 are equal.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -61,6 +74,7 @@ static const m3_attr_desc attrs[] = {{"k", M3_ATTR_INT}};
 const m3_op m3_op_top_k = {
     .size = M3_OP_SIZE,
     .name = "top_k",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 2,

@@ -1,6 +1,20 @@
-/* transpose: axis i of y is axis perm[i] of x; any type.
- *   dx = dy transposed by the inverse of perm */
+/* transpose: the axes in another order. */
 #include "core/ops/common/elementwise.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .attrs = M3_NAMES("For each axis of y the axis of x, each axis once."),
+    .summary = "The axes in another order",
+    .types = "x, y: any type, the same",
+    .shapes = "x [d0, d1, ...] -> y [d_perm[0], d_perm[1], ...]",
+    .formula = "y at index (i_perm[0], i_perm[1], ...) = x at index (i0, i1, ...)",
+    .gradient = "dx = dy transposed by the inverse of perm",
+    .special = "Every value stays what it is.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -47,6 +61,7 @@ static const m3_attr_desc attrs[] = {{"perm", M3_ATTR_INTS}};
 const m3_op m3_op_transpose = {
     .size = M3_OP_SIZE,
     .name = "transpose",
+    .doc = &doc,
     .min_inputs = 1,
     .max_inputs = 1,
     .outputs = 1,

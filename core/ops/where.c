@@ -1,7 +1,19 @@
-/* where: y = x1 where the condition holds, else x2; cond bool, x1 and x2 of one type; all three broadcast.
- * It selects: what is not taken may be NaN.
- *   dx1 = dy where cond, else 0; dx2 the other way round; summed over the axes that repeated */
+/* where: selection. */
 #include "core/ops/common/elementwise.h"
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("cond", "x", "y"),
+    .input_count = 3,
+    .outputs = M3_NAMES("z"),
+    .output_count = 1,
+    .summary = "Selection",
+    .types = "cond: bool; x, y, z: any type, the same",
+    .shapes = "cond, x, y: broadcast as NumPy does -> z",
+    .formula = "z = x where cond, else y",
+    .gradient = "dx = dz where cond, else 0; dy the other way round; summed over the axes that repeated",
+    .special = "Selects: what is not taken may be anything, NaN included.",
+};
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -40,6 +52,7 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
 const m3_op m3_op_where = {
     .size = M3_OP_SIZE,
     .name = "where",
+    .doc = &doc,
     .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
     .min_inputs = 3,
     .max_inputs = 3,

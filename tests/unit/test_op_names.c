@@ -65,33 +65,66 @@ static void attributes_have_their_names(void **state)
     }
 }
 
-/* How many names stand before the enumerator that ends their list; 0 when there is no such list. */
-static uint32_t names_before(const char *text, const char *op, const char *end)
+/* The names of operands in their list, which ends with their number unless any number may follow. */
+static void check_operands(const char *text, const m3_op *op, const char *const *names, uint32_t count, const char *end)
 {
-    char last[LIST] = "";
-    append(last, op, end);
-    (void)strcat(last, " }");
-    const char *at = strstr(text, last);
-    uint32_t names = 0;
-    for (; at != NULL && at > text && *at != '{'; at--) names += *at == ',';
-    return names;
+    char list[LIST] = "", line[LIST + 16];
+    if (count == 0) return;
+    for (uint32_t i = 0; i < count; i++) append(list, op->name, names[i]);
+    if (end != NULL) append(list, op->name, end);
+    (void)snprintf(line, sizeof line, "enum {%s };", list);
+    if (strstr(text, line) == NULL) fail_msg("ops.h lacks \"%s\"", line);
 }
 
-static void operands_are_counted(void **state)
+static void operands_have_their_names(void **state)
 {
     (void)state;
     const char *text = header_text();
     for (uint32_t i = 0; i < m3_op_count(); i++) {
         const m3_op *op = m3_op_at(i);
-        const uint32_t inputs = op->max_inputs != UINT32_MAX ? op->max_inputs : 0;
-        if (names_before(text, op->name, "inputs") != inputs || names_before(text, op->name, "outputs") != op->outputs)
-            fail_msg("ops.h does not name the %u inputs and %u outputs of %s", inputs, op->outputs, op->name);
+        const bool any = op->max_inputs == UINT32_MAX;
+        check_operands(text, op, op->doc->inputs, op->doc->input_count, any ? NULL : "inputs");
+        check_operands(text, op, op->doc->outputs, op->doc->output_count, op->count_outputs != NULL ? NULL : "outputs");
+    }
+}
+
+static void is_said(const m3_op *op, const char *what, const char *text)
+{
+    if (text == NULL || text[0] == 0) fail_msg("%s does not say its %s", op->name, what);
+}
+
+/* What a description says agrees with the op's table. */
+static void descriptions_are_complete(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < m3_op_count(); i++) {
+        const m3_op *op = m3_op_at(i);
+        const m3_op_doc *doc = op->doc;
+        assert_non_null(doc);
+        assert_true(M3_HAS(doc, m3_op_doc, special));
+        const char *const text[] = {doc->summary, doc->types, doc->shapes, doc->formula, doc->gradient, doc->special};
+        static const char *const what[] = {"summary", "types", "shapes", "formula", "gradient", "special values"};
+        for (size_t k = 0; k < sizeof text / sizeof text[0]; k++) is_said(op, what[k], text[k]);
+        for (uint32_t a = 0; a < op->attr_count; a++) is_said(op, op->attrs[a].name, doc->attrs[a]);
+        if (op->max_inputs == UINT32_MAX)
+            assert_true(doc->input_count >= op->min_inputs);
+        else
+            assert_int_equal(doc->input_count, op->max_inputs);
+        if (op->count_outputs == NULL) assert_int_equal(doc->output_count, op->outputs);
+        if (strncmp(doc->gradient, "None", 4) == 0) assert_null(op->gradient);
+        if (op->gradient == NULL) assert_memory_equal(doc->gradient, "None", 4);
+        for (uint32_t k = 0; k < doc->input_count + doc->output_count; k++) { /* each operand has a type */
+            const char *name = k < doc->input_count ? doc->inputs[k] : doc->outputs[k - doc->input_count];
+            if (strstr(doc->shapes, name) == NULL && strstr(doc->types, name) == NULL)
+                fail_msg("%s does not say the type or shape of %s", op->name, name);
+        }
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(attributes_have_their_names),
-                                       cmocka_unit_test(operands_are_counted)};
+                                       cmocka_unit_test(operands_have_their_names),
+                                       cmocka_unit_test(descriptions_are_complete)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,12 @@ install(DIRECTORY tests/vectors/ DESTINATION ${M3BSR_INSTALL_VECTOR_DIR} FILES_M
 if(TARGET m3bsr_tool)
   set_target_properties(m3bsr_tool PROPERTIES INSTALL_RPATH "$ORIGIN/${libdir_from_bindir}")
   install(TARGETS m3bsr_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  # The reference of the ops, which the command prints.
+  add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/ops.md
+    COMMAND sh -c "\"$1\" ops --markdown >\"$2\"" sh $<TARGET_FILE:m3bsr_tool> ${PROJECT_BINARY_DIR}/ops.md
+    DEPENDS m3bsr_tool m3bsr VERBATIM)
+  add_custom_target(m3bsr_ops ALL DEPENDS ${PROJECT_BINARY_DIR}/ops.md)
+  install(FILES ${PROJECT_BINARY_DIR}/ops.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 endif()
 get_property(plugins GLOBAL PROPERTY M3BSR_PLUGINS)
 if(plugins)

@@ -110,6 +110,7 @@ int cmd_data(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_graph(int argc, char **argv);
+int cmd_ops(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);
 int cmd_plugins(int argc, char **argv);
 int cmd_recommend(int argc, char **argv);

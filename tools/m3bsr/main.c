@@ -21,6 +21,7 @@ static const struct command {
     {"graph", cmd_graph, "print the compiled graph"},
     {"bench", cmd_bench, "time a training step or an inference"},
     {"tune", cmd_tune, "measure what is faster on a device"},
+    {"ops", cmd_ops, "describe the built-in operations"},
     {"conformance", cmd_conformance, "check that a backend computes what it should"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -5,14 +5,14 @@
 #define M3_CORE_OPS_COMMON_OP_H
 
 #include "m3bsr/builder.h"
+#include "m3bsr/op_list.h"
 
-/** The size that every built-in op states: it has all members. */
-#define M3_OP_SIZE M3_STRUCT_SIZE(m3_op, shared_inputs)
+/** The sizes that every built-in op and its description state: they have all members. */
+#define M3_OP_SIZE     M3_STRUCT_SIZE(m3_op, shared_inputs)
+#define M3_OP_DOC_SIZE M3_STRUCT_SIZE(m3_op_doc, special)
+/** A list of names in a description. */
+#define M3_NAMES(...) ((const char *const[]){__VA_ARGS__})
 
-/** A built-in op by name, or NULL. */
+/** A built-in op by name, or NULL. m3_op_count and m3_op_at are public (op_list.h). */
 const m3_op *m3_op_find(const char *name);
-/** The built-in ops in a fixed order: index 0 .. m3_op_count()-1. Core ops are those with .evaluate. */
-uint32_t m3_op_count(void);
-const m3_op *m3_op_at(uint32_t index);
-
 #endif
