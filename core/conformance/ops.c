@@ -11,7 +11,7 @@ static void count(m3_cases_report *all, const m3_case_result *result)
     if (result->share > all->share) all->share = result->share;
 }
 
-static void tell(const m3_cases_options *options, const m3_case *c, const m3_case_result *result)
+static void report_case(const m3_cases_options *options, const m3_case *c, const m3_case_result *result)
 {
     const m3_case_report report = {.size = M3_STRUCT_SIZE(m3_case_report, text),
                                    .name = c->name,
@@ -39,7 +39,7 @@ m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3
             m3_case_run(device, reference, lookup, &c, options->seed, &result);
         if (result.verdict == M3_VERDICT_SKIP) continue;
         count(&all, &result);
-        tell(options, &c, &result);
+        report_case(options, &c, &result);
     }
     if (all.run == 0)
         return M3_FAIL(err, M3_ERR_INVALID, options->pattern != NULL ? options->pattern : "conformance",

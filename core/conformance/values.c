@@ -34,10 +34,10 @@ static double uniform(source *s)
     return (double)next_word(s) * 0x1p-32;
 }
 
-/* least .. most. */
-static double whole(source *s, double least, double most)
+/* min .. max. */
+static double whole(source *s, double min, double max)
 {
-    return least + floor(uniform(s) * (most - least + 1.0));
+    return min + floor(uniform(s) * (max - min + 1.0));
 }
 
 static double normal(source *s)
@@ -105,9 +105,9 @@ static double ids(source *s)
 /* Every fifth names nothing; the others count up from a random start, around N. */
 static double distinct(source *s)
 {
-    uint64_t most = (uint64_t)s->argument;
+    uint64_t count = (uint64_t)s->argument;
     if (s->index == 0) s->valid = next_word(s);
-    return s->index % 5 == 4 || s->index >= most ? -1.0 : (double)((s->valid + s->index) % most);
+    return s->index % 5 == 4 || s->index >= count ? -1.0 : (double)((s->valid + s->index) % count);
 }
 
 static double choice(source *s)

@@ -57,7 +57,7 @@ static inline m3_graph *m3_graph_of(m3_builder *b)
 /* Zeroed memory of the graph; NULL keeps a memory error. */
 void *m3_graph_allocate(m3_graph *graph, size_t bytes);
 const char *m3_graph_text(m3_graph *graph, const char *text);
-/* Make room for one more element; false keeps a memory error. */
+/* Grow an array to a capacity for one more element; false keeps a memory error. */
 bool m3_graph_grow(m3_graph *graph, void *array, uint32_t *capacity, uint32_t count, size_t element);
 /* Append a tensor; NULL keeps an error. name is copied. */
 m3_tensor *m3_graph_append(m3_graph *graph, m3_tensor_kind kind, m3_dtype dtype, const m3_shape *shape,

@@ -1,4 +1,4 @@
-/* rewrite: copy a graph node by node into a new one, changing some on the way. Every pass is a loop over this:
+/* rewrite: copy a graph node by node into a new one, changing some of them. Every pass is a loop over this:
  *
  *   m3_rewrite_begin(&rw, old, err);
  *   for each node of old: m3_rewrite_copy(&rw, node), or build something else with rw.b and m3_rewrite_set(...)
@@ -17,8 +17,8 @@ typedef struct m3_rewrite {
 } m3_rewrite;
 
 m3_status m3_rewrite_begin(m3_rewrite *rw, const m3_graph *old, m3_error *err);
-/** The new tensor for an old one. Inputs, constants, parameters and states are made when first asked for; inputs,
- * parameters and states that nobody asks for are not in the new graph. NULL for NULL. */
+/** The new tensor for an old one. Inputs, constants, parameters and states are made at the first call; inputs,
+ * parameters and states that no call names are not in the new graph. NULL for NULL. */
 m3_tensor *m3_rewrite_get(m3_rewrite *rw, const m3_tensor *old);
 void m3_rewrite_set(m3_rewrite *rw, const m3_tensor *old, m3_tensor *now);
 /** Append the same node over mapped inputs and map its outputs. */
