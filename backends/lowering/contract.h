@@ -1,6 +1,7 @@
 /* contract: dispatches written by name, as shaders/contract lists their constants, buffers and words.
  *
- *   lower_dispatch *d = LOWER(l, gru_cell, .VECTOR = l->traits->vector, .xi = lower_tensor(l, node->in[0]), ...);
+ *   lower_dispatch *d = LOWER(l, gru_cell, .VECTOR = l->traits->vector,
+ *                             .xi = lower_tensor(l, node->in[M3_GRU_CELL_XI]), ...);
  *   lower_items(d, items);                                     geometry; without it nothing is launched
  *
  * Each constant, buffer and word of the entry is written once; one that is missing, doubled or unknown is an error of

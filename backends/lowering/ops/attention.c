@@ -9,20 +9,30 @@
 #include <math.h>
 
 #include "backends/lowering/ops/split.h"
+#include "m3bsr/ops.h"
 
-enum { GRADIENT = 5 }; /* inputs of the gradient */
 enum { SIDE = 4 /* of a tile of sums */, LARGEST = 32 /* block */ };
 
 typedef struct shape {
     uint64_t rows, queries, keys, heads, width;
 } shape;
 
+_Static_assert(M3_ATTENTION_Q == (int)M3_ATTENTION_GRAD_Q && M3_ATTENTION_K == (int)M3_ATTENTION_GRAD_K &&
+                   M3_ATTENTION_V == (int)M3_ATTENTION_GRAD_V && M3_ATTENTION_MASK == (int)M3_ATTENTION_GRAD_MASK &&
+                   M3_ATTENTION_HEADS == (int)M3_ATTENTION_GRAD_HEADS,
+               "both ops begin alike");
+
+static bool is_gradient(const m3_node *node)
+{
+    return node->in_count == M3_ATTENTION_GRAD_INPUTS;
+}
+
 static shape shape_of(const m3_node *node)
 {
-    const m3_tensor *q = node->in[0], *k = node->in[1];
+    const m3_tensor *q = node->in[M3_ATTENTION_Q], *k = node->in[M3_ATTENTION_K];
     shape s = {.queries = q->shape.dim[q->shape.rank - 2],
                .keys = k->shape.dim[k->shape.rank - 2],
-               .heads = (uint64_t)node->attr[0].i[0]};
+               .heads = (uint64_t)m3_node_int(node, M3_ATTENTION_HEADS)};
     s.rows = 1;
     for (uint32_t i = 0; i + 2 < q->shape.rank; i++) s.rows *= q->shape.dim[i];
     s.width = lower_last(q) / s.heads;
@@ -76,22 +86,23 @@ static blocks blocks_of(const lower_traits *traits, const shape *s)
     .units = (s)->rows * (s)->heads, .heads = (s)->heads, .queries = (s)->queries, .keys = (s)->keys,                  \
     .scale = (float)(1.0 / sqrt((double)(s)->width))
 #define INPUTS                                                                                                         \
-    .q = lower_tensor(l, node->in[0]), .k = lower_tensor(l, node->in[1]), .v = lower_tensor(l, node->in[2]),           \
-    .mask = lower_tensor(l, node->in[3])
-#define OUTPUT    .y = lower_tensor(l, node->out[0])
-#define GRADIENTS .dk = lower_tensor(l, node->out[1]), .dv = lower_tensor(l, node->out[2])
-#define SLOPE     .dy = lower_tensor(l, node->in[4])
+    .q = lower_tensor(l, node->in[M3_ATTENTION_Q]), .k = lower_tensor(l, node->in[M3_ATTENTION_K]),                    \
+    .v = lower_tensor(l, node->in[M3_ATTENTION_V]), .mask = lower_tensor(l, node->in[M3_ATTENTION_MASK])
+#define OUTPUT     .y = lower_tensor(l, node->out[M3_ATTENTION_Y])
+#define SLOPE      .dy = lower_tensor(l, node->in[M3_ATTENTION_GRAD_DY])
+#define GRADIENT_Q .dq = lower_tensor(l, node->out[M3_ATTENTION_GRAD_DQ])
+#define GRADIENTS_KV                                                                                                   \
+    .dk = lower_tensor(l, node->out[M3_ATTENTION_GRAD_DK]), .dv = lower_tensor(l, node->out[M3_ATTENTION_GRAD_DV])
 
 static void emit_shared(lower_list *l, const m3_node *node, const shape *s)
 {
-    const bool gradient = node->in_count == GRADIENT;
+    const bool gradient = is_gradient(node);
     const blocks b = blocks_of(l->traits, s);
     const uint64_t parts = gradient || b.lanes == 1 ? 1 : lower_parts(s->queries, b.queries);
 #define BLOCKS                                                                                                         \
     .VECTOR = b.vector, .WIDTH = s->width, .QUERIES = b.queries, .KEYS = b.keys, .TILE = b.tile,                       \
     .AGAIN = s->keys > b.keys, .GRADIENT = gradient, .LANES = b.lanes
-    lower_dispatch *d = gradient ? LOWER(l, attend_grad, BLOCKS, INPUTS, SLOPE, .dq = lower_tensor(l, node->out[0]),
-                                         GRADIENTS, SHAPE(s))
+    lower_dispatch *d = gradient ? LOWER(l, attend_grad, BLOCKS, INPUTS, SLOPE, GRADIENT_Q, GRADIENTS_KV, SHAPE(s))
                                  : LOWER(l, attend, BLOCKS, INPUTS, OUTPUT, SHAPE(s));
 #undef BLOCKS
     lower_pieces(d, s->rows * s->heads * parts, UINT64_MAX, b.lanes);
@@ -124,18 +135,17 @@ static void emit_alone(lower_list *l, const m3_node *node, const shape *s)
     const uint64_t units = s->rows * s->heads;
     const part by_queries = part_of_shape(s, MINE, OTHERS), by_keys = part_of_shape(s, OTHERS, MINE);
     const uint64_t query_parts = units * lower_parts(s->queries, by_queries.queries);
-    if (node->in_count != GRADIENT) {
+    if (!is_gradient(node)) {
         lower_pieces(LOWER(l, attend_alone, PART(by_queries), INPUTS, OUTPUT, SHAPE(s)), query_parts, UINT64_MAX, 1);
         return;
     }
     const lower_view stats = s->queries == 0 ? (lower_view){.memory = LOWER_NOTHING}
                                              : lower_scratch(l, units * s->queries * 3 * sizeof(float));
     if (s->queries > 0)
-        lower_pieces(LOWER(l, attend_queries, PART(by_queries), INPUTS, SLOPE, .dq = lower_tensor(l, node->out[0]),
-                           .stats = stats, SHAPE(s)),
+        lower_pieces(LOWER(l, attend_queries, PART(by_queries), INPUTS, SLOPE, GRADIENT_Q, .stats = stats, SHAPE(s)),
                      query_parts, UINT64_MAX, 1);
     if (s->keys > 0)
-        lower_pieces(LOWER(l, attend_keys, PART(by_keys), INPUTS, SLOPE, .stats = stats, GRADIENTS, SHAPE(s)),
+        lower_pieces(LOWER(l, attend_keys, PART(by_keys), INPUTS, SLOPE, .stats = stats, GRADIENTS_KV, SHAPE(s)),
                      units * lower_parts(s->keys, by_keys.keys), UINT64_MAX, 1);
 }
 
@@ -155,7 +165,7 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
 static void lower(lower_list *l, const m3_node *node)
 {
     const shape s = shape_of(node);
-    const bool empty = s.queries == 0 && (s.keys == 0 || node->in_count != GRADIENT);
+    const bool empty = s.queries == 0 && (s.keys == 0 || !is_gradient(node));
     if (s.rows * s.heads == 0 || empty) return;
     if (l->traits->kind == LOWER_SIMULATED_GPU)
         emit_alone(l, node, &s);

@@ -4,6 +4,7 @@
 
 #include "backends/lowering/contract.h"
 
+#include "m3bsr/ops.h"
 #include <string.h>
 
 static uint64_t kind_of(const m3_node *node)
@@ -14,13 +15,13 @@ static uint64_t kind_of(const m3_node *node)
 
 static void lower(lower_list *l, const m3_node *node)
 {
-    const uint64_t count = m3_tensor_count(node->out[0]);
+    const uint64_t count = m3_tensor_count(node->out[M3_DRAW_Y]);
     const bool processor = l->traits->kind == LOWER_PROCESSOR;
     const uint32_t vector = processor ? l->traits->vector : 1, part = processor ? 8 * vector : 1;
     if (count == 0) return;
-    lower_dispatch *d =
-        LOWER(l, draw, .KIND = kind_of(node), .VECTOR = vector, .PART = part, .rng = lower_tensor(l, node->in[0]),
-              .y = lower_tensor(l, node->out[0]), .count = count, .site = (uint64_t)node->attr[1].i[0]);
+    lower_dispatch *d = LOWER(l, draw, .KIND = kind_of(node), .VECTOR = vector, .PART = part,
+                              .rng = lower_tensor(l, node->in[M3_DRAW_RNG]), .y = lower_tensor(l, node->out[M3_DRAW_Y]),
+                              .count = count, .site = (uint64_t)m3_node_int(node, M3_DRAW_SITE));
     lower_items(d, lower_parts(count, 4 * (uint64_t)part));
 }
 

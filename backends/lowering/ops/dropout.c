@@ -3,17 +3,20 @@
 
 #include "backends/lowering/contract.h"
 #include "backends/lowering/ops/pieces.h"
+#include "m3bsr/ops.h"
 
 static void lower(lower_list *l, const m3_node *node)
 {
-    const double rate = node->attr[0].f;
-    const uint64_t count = m3_tensor_count(node->out[0]), block = l->traits->vector >= 8 ? 4 * l->traits->vector : 4;
+    const double rate = m3_node_float(node, M3_DROPOUT_RATE);
+    const uint64_t count = m3_tensor_count(node->out[M3_DROPOUT_Y]),
+                   block = l->traits->vector >= 8 ? 4 * l->traits->vector : 4;
     const uint64_t piece = lower_parts(lower_piece(l->traits, count, sizeof(float)), block) * block;
     if (count == 0) return;
     lower_dispatch *d =
-        LOWER(l, drop, .VECTOR = l->traits->vector, .x = lower_tensor(l, node->in[0]),
-              .rng = lower_tensor(l, node->in[1]), .y = lower_tensor(l, node->out[0]), .count = count, .piece = piece,
-              .site = (uint64_t)node->attr[1].i[0], .rate = (float)rate, .factor = (float)(1.0 / (1.0 - rate)));
+        LOWER(l, drop, .VECTOR = l->traits->vector, .x = lower_tensor(l, node->in[M3_DROPOUT_X]),
+              .rng = lower_tensor(l, node->in[M3_DROPOUT_RNG]), .y = lower_tensor(l, node->out[M3_DROPOUT_Y]),
+              .count = count, .piece = piece, .site = (uint64_t)m3_node_int(node, M3_DROPOUT_SITE), .rate = (float)rate,
+              .factor = (float)(1.0 / (1.0 - rate)));
     lower_items(d, lower_parts(count, piece));
 }
 

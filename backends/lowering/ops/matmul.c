@@ -5,14 +5,20 @@
 
 #include "backends/lowering/matmul_plan.h"
 #include "backends/lowering/ops/list.h"
+#include "m3bsr/ops.h"
+
+_Static_assert(M3_MATMUL_A == (int)M3_LINEAR_X && M3_MATMUL_B == (int)M3_LINEAR_W &&
+                   M3_MATMUL_TRANSPOSE_A == (int)M3_LINEAR_TRANSPOSE_A &&
+                   M3_MATMUL_TRANSPOSE_B == (int)M3_LINEAR_TRANSPOSE_B,
+               "both ops begin alike");
 
 /* Extents of a product, from factors that may lie transposed. */
 static lower_product matrices(const m3_node *node)
 {
-    const m3_tensor *a = node->in[0], *b = node->in[1];
-    lower_product p = {.a = a, .b = b, .y = node->out[0], .outer = 1, .inner = 1};
-    p.transpose_a = node->attr[0].i[0] != 0;
-    p.transpose_b = node->attr[1].i[0] != 0;
+    const m3_tensor *a = node->in[M3_MATMUL_A], *b = node->in[M3_MATMUL_B];
+    lower_product p = {.a = a, .b = b, .y = node->out[M3_MATMUL_Y], .outer = 1, .inner = 1};
+    p.transpose_a = m3_node_flag(node, M3_MATMUL_TRANSPOSE_A);
+    p.transpose_b = m3_node_flag(node, M3_MATMUL_TRANSPOSE_B);
     p.m = a->shape.dim[a->shape.rank - (p.transpose_a ? 1 : 2)];
     p.k = a->shape.dim[a->shape.rank - (p.transpose_a ? 2 : 1)];
     p.n = b->shape.dim[b->shape.rank - (p.transpose_b ? 2 : 1)];
@@ -22,15 +28,15 @@ static lower_product matrices(const m3_node *node)
 static lower_product linear_of(const m3_node *node)
 {
     lower_product p = matrices(node);
-    if (node->in[0]->shape.rank == 3) {
-        p.inner = node->in[0]->shape.dim[0];
+    if (node->in[M3_LINEAR_X]->shape.rank == 3) {
+        p.inner = node->in[M3_LINEAR_X]->shape.dim[0];
         p.a_inner = p.m * p.k;
         p.b_inner = p.k * p.n;
     }
-    p.bias = node->in_count > 2 ? node->in[2] : NULL;
-    p.residual = node->in_count > 3 ? node->in[3] : NULL;
-    p.gate = node->in_count > 4 ? node->in[4] : NULL;
-    p.act = (uint32_t)node->attr[2].i[0];
+    p.bias = m3_node_input(node, M3_LINEAR_BIAS);
+    p.residual = m3_node_input(node, M3_LINEAR_RESIDUAL);
+    p.gate = m3_node_input(node, M3_LINEAR_GATE);
+    p.act = (uint32_t)m3_node_int(node, M3_LINEAR_ACTIVATION);
     return p;
 }
 
@@ -55,7 +61,8 @@ static void merge_rows(lower_product *p)
 static lower_product matmul_of(const m3_node *node, lower_axes *axes)
 {
     lower_product p = matrices(node);
-    const m3_shape a = leading(node->in[0]), b = leading(node->in[1]), y = leading(node->out[0]);
+    const m3_shape a = leading(node->in[M3_MATMUL_A]), b = leading(node->in[M3_MATMUL_B]),
+                   y = leading(node->out[M3_MATMUL_Y]);
     const m3_shape *const operand[] = {&a, &b};
     *axes = lower_axes_of(&y, operand, 2);
     const uint64_t a_size = p.m * p.k, b_size = p.k * p.n, last = axes->rank - 1;

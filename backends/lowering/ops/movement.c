@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "backends/lowering/ops/pieces.h"
+#include "m3bsr/ops.h"
 
 /* An axis of y, and what of it comes from x. */
 typedef struct axis {
@@ -159,7 +160,7 @@ static void emit_transpose(lower_list *l, const m3_node *node)
 {
     const box x = box_of(&node->in[0]->shape, &node->in[0]->shape);
     box b = {.rank = x.rank};
-    for (uint32_t i = 0; i < b.rank; i++) b.axis[i] = x.axis[node->attr[0].i[i]];
+    for (uint32_t i = 0; i < b.rank; i++) b.axis[i] = x.axis[node->attr[M3_TRANSPOSE_PERM].i[i]];
     take(l, node, &b);
 }
 
@@ -176,7 +177,7 @@ static void emit_broadcast(lower_list *l, const m3_node *node)
 static void emit_slice(lower_list *l, const m3_node *node)
 {
     box b = box_of(&node->out[0]->shape, &node->in[0]->shape);
-    for (uint32_t i = 0; i < b.rank; i++) b.first += (uint64_t)node->attr[0].i[i] * b.axis[i].step;
+    for (uint32_t i = 0; i < b.rank; i++) b.first += (uint64_t)node->attr[M3_SLICE_START].i[i] * b.axis[i].step;
     take(l, node, &b);
 }
 
@@ -185,7 +186,7 @@ static void emit_pad(lower_list *l, const m3_node *node)
     const m3_shape *x = &node->in[0]->shape;
     box b = box_of(&node->out[0]->shape, x);
     for (uint32_t i = 0; i < b.rank; i++) {
-        b.axis[i].before = (uint64_t)node->attr[0].i[i];
+        b.axis[i].before = (uint64_t)node->attr[M3_PAD_BEFORE].i[i];
         b.axis[i].within = x->dim[i];
     }
     take(l, node, &b);
@@ -195,7 +196,7 @@ static void emit_pad(lower_list *l, const m3_node *node)
 static void emit_concat(lower_list *l, const m3_node *node)
 {
     const m3_tensor *y = node->out[0];
-    const uint32_t along = (uint32_t)node->attr[0].i[0];
+    const uint32_t along = (uint32_t)m3_node_int(node, M3_CONCAT_AXIS);
     const uint64_t count = m3_tensor_count(y), piece = lower_piece(l->traits, count, m3_dtype_bytes(y->dtype));
     uint64_t inner = 1, end = 0;
     if (count == 0) return;
@@ -222,7 +223,7 @@ static void emit_concat(lower_list *l, const m3_node *node)
 static void emit_iota(lower_list *l, const m3_node *node)
 {
     const m3_tensor *y = node->out[0];
-    const uint32_t along = (uint32_t)node->attr[1].i[0];
+    const uint32_t along = (uint32_t)m3_node_int(node, M3_IOTA_AXIS);
     const uint64_t count = m3_tensor_count(y), piece = lower_piece(l->traits, count, sizeof(int32_t));
     uint64_t inner = 1;
     if (count == 0) return;

@@ -5,6 +5,7 @@
 
 #include "backends/lowering/contract.h"
 #include "backends/lowering/ops/split.h"
+#include "m3bsr/ops.h"
 
 enum { PASSES = 5 }; /* over a row, and one to spare */
 
@@ -13,10 +14,14 @@ typedef struct norm {
     float eps;
 } norm;
 
+_Static_assert(M3_LAYER_NORM_X == (int)M3_LAYER_NORM_GRAD_X && M3_LAYER_NORM_GAMMA == (int)M3_LAYER_NORM_GRAD_GAMMA &&
+                   M3_LAYER_NORM_EPS == (int)M3_LAYER_NORM_GRAD_EPS,
+               "both ops begin alike");
+
 static norm norm_of(const m3_node *node)
 {
-    const m3_tensor *x = node->in[0], *gamma = node->in[1];
-    norm n = {.groups = 1, .width = lower_last(x), .eps = (float)node->attr[0].f};
+    const m3_tensor *x = node->in[M3_LAYER_NORM_X], *gamma = node->in[M3_LAYER_NORM_GAMMA];
+    norm n = {.groups = 1, .width = lower_last(x), .eps = (float)m3_node_float(node, M3_LAYER_NORM_EPS)};
     if (gamma->shape.rank == 2) n.groups = gamma->shape.dim[0];
     n.rows = n.groups == 0 ? 0 : lower_row_count(x) / n.groups;
     return n;
@@ -37,9 +42,10 @@ static void lower(lower_list *l, const m3_node *node)
     if (n.groups * n.rows == 0) return;
     const uint32_t lanes = lower_pass_lanes(l->traits, n.width, PASSES);
     lower_dispatch *d =
-        LOWER(l, layer_norm, CONSTANTS(1, 1, lanes), .x = lower_tensor(l, node->in[0]),
-              .gamma = lower_tensor(l, node->in[1]), .beta = lower_tensor(l, node->in[2]),
-              .y = lower_tensor(l, node->out[0]), .groups = n.groups, .rows = n.rows, .width = n.width, .eps = n.eps);
+        LOWER(l, layer_norm, CONSTANTS(1, 1, lanes), .x = lower_tensor(l, node->in[M3_LAYER_NORM_X]),
+              .gamma = lower_tensor(l, node->in[M3_LAYER_NORM_GAMMA]),
+              .beta = lower_tensor(l, node->in[M3_LAYER_NORM_BETA]), .y = lower_tensor(l, node->out[M3_LAYER_NORM_Y]),
+              .groups = n.groups, .rows = n.rows, .width = n.width, .eps = n.eps);
     lower_pieces(d, n.groups * n.rows, n.width, lanes);
 }
 
@@ -64,9 +70,11 @@ static void emit_parts(lower_list *l, const m3_node *node, const norm *n, uint64
     const uint32_t lanes = lower_pass_lanes(l->traits, n->width, PASSES);
     lower_dispatch *d =
         LOWER(l, layer_norm_grad, CONSTANTS(lanes > 1 ? lower_parts(n->width, lanes) : 1, 1, lanes),
-              .x = lower_tensor(l, node->in[0]), .gamma = lower_tensor(l, node->in[1]),
-              .dy = lower_tensor(l, node->in[2]), .dx = lower_tensor(l, node->out[0]), .sums = sums,
-              .groups = n->groups, .rows = n->rows, .width = n->width, .eps = n->eps, .parts = parts, .part = part);
+              .x = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_X]),
+              .gamma = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_GAMMA]),
+              .dy = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_DY]),
+              .dx = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DX]), .sums = sums, .groups = n->groups,
+              .rows = n->rows, .width = n->width, .eps = n->eps, .parts = parts, .part = part);
     lower_pieces(d, n->groups * parts, part * n->width, lanes);
 }
 
@@ -85,9 +93,10 @@ static void emit_grad(lower_list *l, const m3_node *node)
     }
     const uint32_t slices = lanes > 1 ? lower_slices(traits, lanes, parts, n.width) : 1;
     const uint64_t pieces = n.groups * lower_parts(n.width, lanes > 1 ? lanes / slices : traits->vector);
-    lower_dispatch *d =
-        LOWER(l, layer_norm_sums, CONSTANTS(1, slices, lanes), .sums = sums, .dgamma = lower_tensor(l, node->out[1]),
-              .dbeta = lower_tensor(l, node->out[2]), .groups = n.groups, .width = n.width, .parts = parts);
+    lower_dispatch *d = LOWER(l, layer_norm_sums, CONSTANTS(1, slices, lanes), .sums = sums,
+                              .dgamma = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DGAMMA]),
+                              .dbeta = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DBETA]), .groups = n.groups,
+                              .width = n.width, .parts = parts);
     lower_pieces(d, pieces, 2 * parts * traits->vector, lanes);
 }
 

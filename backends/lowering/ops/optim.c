@@ -8,10 +8,14 @@
 #include <string.h>
 
 #include "backends/lowering/ops/split.h"
+#include "m3bsr/ops.h"
 
-enum { STEP = 0, SCALE = 1, FIRST = 2, EACH = 4, STATES = 3, IDS = 5, ROWS = 6 }; /* inputs */
-enum { BETA1 = 0, BETA2 = 1, EPS = 2, DECAY = 3 };                                /* attributes */
-enum { CHUNK = 4096 };                                                            /* elements */
+enum { EACH = M3_ADAMW_EACH, STATES = M3_ADAMW_STATES }; /* inputs and outputs of adamw for each tensor */
+enum { CHUNK = 4096 };                                   /* elements */
+_Static_assert(M3_ADAMW_STEP == (int)M3_ADAMW_ROWS_STEP && M3_ADAMW_SCALE == (int)M3_ADAMW_ROWS_SCALE &&
+                   M3_ADAMW_BETA1 == (int)M3_ADAMW_ROWS_BETA1 && M3_ADAMW_BETA2 == (int)M3_ADAMW_ROWS_BETA2 &&
+                   M3_ADAMW_EPS == (int)M3_ADAMW_ROWS_EPS && M3_ADAMW_WEIGHT_DECAY == (int)M3_ADAMW_ROWS_WEIGHT_DECAY,
+               "adamw and adamw_rows have one rule");
 
 #define CONSTANTS(lanes) .VECTOR = l->traits->vector, .CHUNK = CHUNK, .LANES = (lanes)
 
@@ -124,13 +128,14 @@ static void run(many *job)
 
 /* adamw. */
 
-#define RULE(attr)                                                                                                     \
-    .beta1 = (float)(attr)[BETA1].f, .rest1 = (float)(1.0 - (attr)[BETA1].f), .beta2 = (float)(attr)[BETA2].f,         \
-    .rest2 = (float)(1.0 - (attr)[BETA2].f), .eps = (float)(attr)[EPS].f, .decay = (float)(attr)[DECAY].f
+#define RULE(node)                                                                                                     \
+    .beta1 = (float)m3_node_float(node, M3_ADAMW_BETA1), .rest1 = (float)(1.0 - m3_node_float(node, M3_ADAMW_BETA1)),  \
+    .beta2 = (float)m3_node_float(node, M3_ADAMW_BETA2), .rest2 = (float)(1.0 - m3_node_float(node, M3_ADAMW_BETA2)),  \
+    .eps = (float)m3_node_float(node, M3_ADAMW_EPS), .decay = (float)m3_node_float(node, M3_ADAMW_WEIGHT_DECAY)
 
 static const m3_tensor *of_adamw(const m3_node *node, uint32_t j, uint32_t role)
 {
-    return role < EACH ? node->in[FIRST + EACH * j + role] : node->out[STATES * j + role - EACH];
+    return role < EACH ? node->in[M3_ADAMW_P + EACH * j + role] : node->out[M3_ADAMW_NEXT_P + STATES * j + role - EACH];
 }
 
 static void emit_adamw_chunks(const many *job, lower_view table, const lower_view *view, uint32_t tensors,
@@ -139,10 +144,10 @@ static void emit_adamw_chunks(const many *job, lower_view table, const lower_vie
     lower_list *l = job->l;
     const m3_node *node = job->node;
     const uint32_t lanes = lower_pass_lanes(l->traits, CHUNK, 1);
-    lower_dispatch *d = LOWER(l, adamw, CONSTANTS(lanes), .table = table, .step = lower_tensor(l, node->in[STEP]),
-                              .scale = lower_tensor(l, node->in[SCALE]), .p = view[0], .m = view[1], .v = view[2],
-                              .g = view[3], .new_p = view[4], .new_m = view[5], .new_v = view[6], .tensors = tensors,
-                              .chunks = chunks, RULE(node->attr));
+    lower_dispatch *d = LOWER(
+        l, adamw, CONSTANTS(lanes), .table = table, .step = lower_tensor(l, node->in[M3_ADAMW_STEP]),
+        .scale = lower_tensor(l, node->in[M3_ADAMW_SCALE]), .p = view[0], .m = view[1], .v = view[2], .g = view[3],
+        .new_p = view[4], .new_m = view[5], .new_v = view[6], .tensors = tensors, .chunks = chunks, RULE(node));
     lower_pieces(d, chunks, CHUNK, lanes);
 }
 
@@ -150,7 +155,7 @@ static void emit_adamw(lower_list *l, const m3_node *node)
 {
     many job = {.l = l,
                 .node = node,
-                .count = (node->in_count - FIRST) / EACH,
+                .count = (node->in_count - M3_ADAMW_P) / EACH,
                 .roles = EACH + STATES,
                 .tensor = of_adamw,
                 .emit = emit_adamw_chunks};
@@ -168,14 +173,14 @@ static bool moves(const lower_view in[STATES], const lower_view out[STATES])
 
 static void emit_rows(lower_list *l, const m3_node *node)
 {
-    const m3_tensor *p = node->in[FIRST];
-    const uint64_t count = m3_tensor_count(p), ids = m3_tensor_count(node->in[IDS]);
+    const m3_tensor *p = node->in[M3_ADAMW_ROWS_P];
+    const uint64_t count = m3_tensor_count(p), ids = m3_tensor_count(node->in[M3_ADAMW_ROWS_IDS]);
     if (count == 0) return;
     const uint64_t rows = p->shape.dim[0], size = count / rows;
     lower_view in[STATES], out[STATES];
     for (uint32_t c = 0; c < STATES; c++) {
-        in[c] = lower_tensor(l, node->in[FIRST + c]);
-        out[c] = lower_tensor(l, node->out[c]);
+        in[c] = lower_tensor(l, node->in[M3_ADAMW_ROWS_P + c]);
+        out[c] = lower_tensor(l, node->out[M3_ADAMW_ROWS_NEXT_P + c]);
     }
     if (moves(in, out)) {
         const uint64_t chunks = lower_parts(count, CHUNK);
@@ -187,10 +192,10 @@ static void emit_rows(lower_list *l, const m3_node *node)
     if (ids == 0) return;
     const uint32_t lanes = lower_pass_lanes(l->traits, size, 1);
     lower_dispatch *d =
-        LOWER(l, adamw_rows, CONSTANTS(lanes), .step = lower_tensor(l, node->in[STEP]),
-              .scale = lower_tensor(l, node->in[SCALE]), .p = in[0], .m = in[1], .v = in[2],
-              .ids = lower_tensor(l, node->in[IDS]), .g = lower_tensor(l, node->in[ROWS]), .new_p = out[0],
-              .new_m = out[1], .new_v = out[2], .count = ids, .rows = rows, .size = size, RULE(node->attr));
+        LOWER(l, adamw_rows, CONSTANTS(lanes), .step = lower_tensor(l, node->in[M3_ADAMW_ROWS_STEP]),
+              .scale = lower_tensor(l, node->in[M3_ADAMW_ROWS_SCALE]), .p = in[0], .m = in[1], .v = in[2],
+              .ids = lower_tensor(l, node->in[M3_ADAMW_ROWS_IDS]), .g = lower_tensor(l, node->in[M3_ADAMW_ROWS_ROWS]),
+              .new_p = out[0], .new_m = out[1], .new_v = out[2], .count = ids, .rows = rows, .size = size, RULE(node));
     lower_pieces(d, ids, size, lanes);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends/lowering/ops/split.h"
+#include "m3bsr/ops.h"
 
 typedef struct reduction {
     uint32_t kind; /* REDUCE_SUM_F32 … */
@@ -84,7 +85,7 @@ static uint32_t kind_of(const m3_node *node)
 static void lower(lower_list *l, const m3_node *node)
 {
     const m3_shape *x = &node->in[0]->shape;
-    const uint32_t axis = (uint32_t)node->attr[0].i[0];
+    const uint32_t axis = (uint32_t)m3_node_int(node, M3_REDUCE_AXIS);
     reduction r = {.outer = 1, .length = x->dim[axis], .inner = 1, .strip = 1, .slices = 1};
     if (m3_tensor_count(node->out[0]) == 0) return;
     r.kind = kind_of(node);

@@ -11,6 +11,7 @@
 
 #include "backends/lowering/contract.h"
 #include "backends/lowering/ops/split.h"
+#include "m3bsr/ops.h"
 
 enum { ALONE_DIGIT = 11, PROCESSOR_PART = 256, COPY_PART = 4096, WIDE = 4 };
 
@@ -55,12 +56,13 @@ static uint64_t counted(const rows_shape *s, uint64_t rows)
 
 static void emit_gather(lower_list *l, const m3_node *node)
 {
-    const rows_shape s = shape_of(l, node->in[0]);
-    const uint64_t ids = m3_tensor_count(node->in[1]);
+    const rows_shape s = shape_of(l, node->in[M3_GATHER_TABLE]);
+    const uint64_t ids = m3_tensor_count(node->in[M3_GATHER_IDS]);
     if (ids == 0 || s.size == 0) return;
-    lower_dispatch *d = LOWER(l, gather, CONSTANTS(&s), .table = lower_tensor(l, node->in[0]),
-                              .ids = lower_tensor(l, node->in[1]), .y = lower_tensor(l, node->out[0]),
-                              .count = counted(&s, ids), .rows = s.rows, .size = s.size, .skip = node->attr[0].i[0]);
+    lower_dispatch *d =
+        LOWER(l, gather, CONSTANTS(&s), .table = lower_tensor(l, node->in[M3_GATHER_TABLE]),
+              .ids = lower_tensor(l, node->in[M3_GATHER_IDS]), .y = lower_tensor(l, node->out[M3_GATHER_Y]),
+              .count = counted(&s, ids), .rows = s.rows, .size = s.size, .skip = m3_node_int(node, M3_GATHER_SKIP));
     per_row(d, &s, ids);
 }
 
@@ -75,23 +77,27 @@ static void emit_copy(lower_list *l, const rows_shape *s, const m3_tensor *table
 
 static void emit_scatter_rows(lower_list *l, const m3_node *node)
 {
-    const m3_tensor *table = node->in[0], *ids = node->in[1], *y = node->out[0];
+    const m3_tensor *table = node->in[M3_SCATTER_ROWS_TABLE], *ids = node->in[M3_SCATTER_ROWS_IDS],
+                    *y = node->out[M3_SCATTER_ROWS_Y];
     const rows_shape s = shape_of(l, table);
     const lower_view from = lower_tensor(l, table), to = lower_tensor(l, y);
     if (s.rows == 0 || s.size == 0) return;
     if (from.segment != to.segment || from.offset != to.offset) emit_copy(l, &s, table, y);
     if (m3_tensor_count(ids) == 0) return;
-    lower_dispatch *d =
-        LOWER(l, replace, CONSTANTS(&s), .ids = lower_tensor(l, ids), .from = lower_tensor(l, node->in[2]),
-              .y = lower_tensor(l, y), .count = counted(&s, m3_tensor_count(ids)), .rows = s.rows, .size = s.size);
+    lower_dispatch *d = LOWER(l, replace, CONSTANTS(&s), .ids = lower_tensor(l, ids),
+                              .from = lower_tensor(l, node->in[M3_SCATTER_ROWS_ROWS]), .y = lower_tensor(l, y),
+                              .count = counted(&s, m3_tensor_count(ids)), .rows = s.rows, .size = s.size);
     per_row(d, &s, m3_tensor_count(ids));
 }
+
+_Static_assert(M3_SCATTER_ADD_IDS == (int)M3_GROUP_ROWS_IDS, "both sums have their ids first");
 
 /* An item adds all rows of an id, and all ids may be one. An iteration adds 4 rows; half of what fits leaves some for
  * the rest. Blocks of so few ids are short, for the passes that put them into order and find heads. */
 static m3_status supports_sum(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    const uint64_t max = 2 * (uint64_t)lower_max_iterations(traits), count = m3_tensor_count(node->in[0]);
+    const uint64_t max = 2 * (uint64_t)lower_max_iterations(traits),
+                   count = m3_tensor_count(node->in[M3_SCATTER_ADD_IDS]);
     if (traits->kind != LOWER_SIMULATED_GPU || count <= max) return M3_OK;
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                    "it adds rows of %llu ids; this device, which is simulated, takes %llu: use a smaller batch",
@@ -110,10 +116,10 @@ static void emit_sum(lower_list *l, const rows_shape *s, const m3_tensor *rows, 
 
 static void emit_scatter_add(lower_list *l, const m3_node *node)
 {
-    const m3_tensor *ids = node->in[0], *y = node->out[0];
+    const m3_tensor *ids = node->in[M3_SCATTER_ADD_IDS], *y = node->out[M3_SCATTER_ADD_Y];
     const rows_shape s = shape_of(l, y);
     const uint64_t count = m3_tensor_count(ids), word = sizeof(uint32_t);
-    const int64_t skip = node->attr[1].i[0];
+    const int64_t skip = m3_node_int(node, M3_SCATTER_ADD_SKIP);
     if (s.rows == 0 || s.size == 0) return;
     if (count == 0) {
         emit_copy(l, &s, NULL, y);
@@ -124,14 +130,14 @@ static void emit_scatter_add(lower_list *l, const m3_node *node)
         const lower_order order = lower_order_rows(l, ids, 1, count, KEYS_IDS, s.rows, skip);
         lower_dispatch *d = LOWER(l, starts, .key = order.key, .start = start, .rows = s.rows, .count = count);
         lower_items(d, s.rows + 1);
-        emit_sum(l, &s, node->in[1], order.place, start, y);
+        emit_sum(l, &s, node->in[M3_SCATTER_ADD_ROWS], order.place, start, y);
         return;
     }
     const lower_view place = lower_scratch(l, count * word);
     lower_dispatch *d = LOWER(l, count_alone, .LANES = 1, .ids = lower_tensor(l, ids), .start = start, .place = place,
                               .count = count, .rows = s.rows, .skip = skip);
     lower_rows(d, 1, 1);
-    emit_sum(l, &s, node->in[1], place, start, y);
+    emit_sum(l, &s, node->in[M3_SCATTER_ADD_ROWS], place, start, y);
 }
 
 /* Heads of the groups in an order of ids. */
@@ -152,10 +158,10 @@ static void emit_heads(lower_list *l, lower_order order, lower_view start, const
 static void emit_group_rows(lower_list *l, const m3_node *node)
 {
     const uint64_t limit = UINT64_C(1) << 31; /* no id reaches it */
-    const m3_tensor *ids = node->in[0], *groups = node->out[0];
-    const rows_shape s = shape_of(l, node->in[1]);
+    const m3_tensor *ids = node->in[M3_GROUP_ROWS_IDS], *groups = node->out[M3_GROUP_ROWS_DISTINCT];
+    const rows_shape s = shape_of(l, node->in[M3_GROUP_ROWS_ROWS]);
     const uint64_t bytes = s.rows * sizeof(uint32_t);
-    const int64_t skip = node->attr[0].i[0];
+    const int64_t skip = m3_node_int(node, M3_GROUP_ROWS_SKIP);
     if (s.rows == 0) return;
     lower_order order;
     const lower_view start = lower_scratch(l, bytes + sizeof(uint32_t));
@@ -171,7 +177,7 @@ static void emit_group_rows(lower_list *l, const m3_node *node)
                   .groups = lower_tensor(l, groups), .count = s.rows, .limit = limit, .skip = skip);
         lower_rows(d, 1, 1);
     }
-    if (s.size > 0) emit_sum(l, &s, node->in[1], order.place, start, node->out[1]);
+    if (s.size > 0) emit_sum(l, &s, node->in[M3_GROUP_ROWS_ROWS], order.place, start, node->out[M3_GROUP_ROWS_SUMS]);
 }
 
 const lower_op lower_rows_ops[] = {{"gather", NULL, emit_gather},

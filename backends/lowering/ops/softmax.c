@@ -3,6 +3,7 @@
 
 #include "backends/lowering/contract.h"
 #include "backends/lowering/ops/split.h"
+#include "m3bsr/ops.h"
 
 enum { PASSES = 3 }; /* over a row */
 
@@ -29,7 +30,7 @@ _Static_assert(SOFTMAX_AXES == M3_MAX_RANK - 1, "a row has a place along every a
 
 static void emit_masked(lower_list *l, const m3_node *node)
 {
-    const m3_tensor *x = node->in[0], *mask = node->in[1];
+    const m3_tensor *x = node->in[M3_MASKED_SOFTMAX_X], *mask = node->in[M3_MASKED_SOFTMAX_MASK];
     const uint64_t mask_length = lower_last(mask);
     m3_shape rows = x->shape, mask_rows = mask->shape;
     const m3_shape *operand = &mask_rows;
@@ -44,7 +45,7 @@ static void emit_masked(lower_list *l, const m3_node *node)
     }
     lower_dispatch *d = LOWER(
         l, masked_softmax, CONSTANTS(axes.rank, mask_length == 1 ? 0 : 1), .x = lower_tensor(l, x),
-        .mask = lower_tensor(l, mask), .y = lower_tensor(l, node->out[0]), .rows = lower_row_count(x),
+        .mask = lower_tensor(l, mask), .y = lower_tensor(l, node->out[M3_MASKED_SOFTMAX_Y]), .rows = lower_row_count(x),
         .length = lower_last(x), .dim0 = dim[0], .dim1 = dim[1], .dim2 = dim[2], .dim3 = dim[3], .dim4 = dim[4],
         .stride0 = stride[0], .stride1 = stride[1], .stride2 = stride[2], .stride3 = stride[3], .stride4 = stride[4]);
     finish(d, x);
@@ -52,21 +53,24 @@ static void emit_masked(lower_list *l, const m3_node *node)
 
 static void emit_loss(lower_list *l, const m3_node *node)
 {
-    const m3_tensor *x = node->in[0];
-    if (m3_tensor_count(node->out[0]) == 0) return;
-    lower_dispatch *d =
-        LOWER(l, cross_entropy, CONSTANTS(1, 0), .x = lower_tensor(l, x), .target = lower_tensor(l, node->in[1]),
-              .y = lower_tensor(l, node->out[0]), .rows = lower_row_count(x), .length = lower_last(x));
+    const m3_tensor *x = node->in[M3_SOFTMAX_CROSS_ENTROPY_LOGITS];
+    if (m3_tensor_count(node->out[M3_SOFTMAX_CROSS_ENTROPY_LOSS]) == 0) return;
+    lower_dispatch *d = LOWER(l, cross_entropy, CONSTANTS(1, 0), .x = lower_tensor(l, x),
+                              .target = lower_tensor(l, node->in[M3_SOFTMAX_CROSS_ENTROPY_TARGET]),
+                              .y = lower_tensor(l, node->out[M3_SOFTMAX_CROSS_ENTROPY_LOSS]),
+                              .rows = lower_row_count(x), .length = lower_last(x));
     finish(d, x);
 }
 
 static void emit_slope(lower_list *l, const m3_node *node)
 {
-    const m3_tensor *x = node->in[0];
+    const m3_tensor *x = node->in[M3_SOFTMAX_CROSS_ENTROPY_GRAD_LOGITS];
     if (m3_tensor_count(x) == 0) return;
     lower_dispatch *d = LOWER(l, cross_entropy_grad, CONSTANTS(1, 0), .x = lower_tensor(l, x),
-                              .target = lower_tensor(l, node->in[1]), .dloss = lower_tensor(l, node->in[2]),
-                              .dx = lower_tensor(l, node->out[0]), .rows = lower_row_count(x), .length = lower_last(x));
+                              .target = lower_tensor(l, node->in[M3_SOFTMAX_CROSS_ENTROPY_GRAD_TARGET]),
+                              .dloss = lower_tensor(l, node->in[M3_SOFTMAX_CROSS_ENTROPY_GRAD_DLOSS]),
+                              .dx = lower_tensor(l, node->out[M3_SOFTMAX_CROSS_ENTROPY_GRAD_DLOGITS]),
+                              .rows = lower_row_count(x), .length = lower_last(x));
     finish(d, x);
 }
 

@@ -9,6 +9,7 @@
 
 #include "backends/lowering/contract.h"
 #include "backends/lowering/ops/split.h"
+#include "m3bsr/ops.h"
 
 enum { ALONE_DIGIT = 11, SHORT = 256 };
 enum { KEPT = 1024, KEPT_BYTES = 2 * KEPT * 4 + 2048 }; /* of top_select: pairs of a group, and its local memory */
@@ -18,15 +19,20 @@ static uint32_t keys_of(m3_dtype dtype)
     return dtype == M3_U32 ? KEYS_U32 : dtype == M3_I32 ? KEYS_I32 : KEYS_F32;
 }
 
+_Static_assert(M3_SORT_X == (int)M3_TOP_K_X && M3_SORT_VALUES == (int)M3_TOP_K_VALUES &&
+                   M3_SORT_INDICES == (int)M3_TOP_K_INDICES,
+               "both ops have the same operands");
+
 /* The first k of each row, by an order of all, or of short rows at once. */
 static void emit_first(lower_list *l, const m3_node *node, uint32_t keys, uint64_t k)
 {
-    const m3_tensor *x = node->in[0];
+    const m3_tensor *x = node->in[M3_SORT_X];
     const uint64_t rows = lower_row_count(x), length = lower_last(x);
     const bool is_short = length <= SHORT;
     const lower_order order = is_short ? (lower_order){0} : lower_order_rows(l, x, rows, length, keys, 0, 0);
     const uint64_t count = rows * (is_short ? length : k);
-    const lower_view y = lower_tensor(l, node->out[0]), y_place = lower_tensor(l, node->out[1]);
+    const lower_view y = lower_tensor(l, node->out[M3_SORT_VALUES]),
+                     y_place = lower_tensor(l, node->out[M3_SORT_INDICES]);
     lower_dispatch *d = is_short ? LOWER(l, order_short, .KEYS = keys, .x = lower_tensor(l, x), .y = y,
                                          .y_place = y_place, .count = count, .length = length, .k = k)
                                  : LOWER(l, order_values, .KEYS = keys, .x = lower_tensor(l, x), .place = order.place,
@@ -36,12 +42,12 @@ static void emit_first(lower_list *l, const m3_node *node, uint32_t keys, uint64
 
 static m3_status supports_sort(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    return lower_order_check(traits, node, lower_row_count(node->in[0]), lower_last(node->in[0]), why);
+    return lower_order_check(traits, node, lower_row_count(node->in[M3_SORT_X]), lower_last(node->in[M3_SORT_X]), why);
 }
 
 static void emit_sort(lower_list *l, const m3_node *node)
 {
-    const m3_tensor *x = node->in[0];
+    const m3_tensor *x = node->in[M3_SORT_X];
     const uint64_t rows = lower_row_count(x), length = lower_last(x), bytes = rows * length * sizeof(uint32_t);
     if (bytes == 0) return;
     if (l->traits->kind != LOWER_PROCESSOR) {
@@ -50,20 +56,21 @@ static void emit_sort(lower_list *l, const m3_node *node)
     }
     lower_view pair[4];
     for (uint32_t i = 0; i < 4; i++) pair[i] = lower_scratch(l, bytes);
-    lower_dispatch *d =
-        LOWER(l, sort_alone, .LANES = 1, .KEYS = keys_of(x->dtype), .DIGIT = ALONE_DIGIT, .x = lower_tensor(l, x),
-              .a = pair[0], .a_place = pair[1], .b = pair[2], .b_place = pair[3], .y = lower_tensor(l, node->out[0]),
-              .y_place = lower_tensor(l, node->out[1]), .rows = rows, .length = length);
+    lower_dispatch *d = LOWER(l, sort_alone, .LANES = 1, .KEYS = keys_of(x->dtype), .DIGIT = ALONE_DIGIT,
+                              .x = lower_tensor(l, x), .a = pair[0], .a_place = pair[1], .b = pair[2],
+                              .b_place = pair[3], .y = lower_tensor(l, node->out[M3_SORT_VALUES]),
+                              .y_place = lower_tensor(l, node->out[M3_SORT_INDICES]), .rows = rows, .length = length);
     lower_rows(d, rows, 1);
 }
 
 static void emit_select(lower_list *l, const m3_node *node, uint64_t rows, uint64_t length, uint64_t k)
 {
     const uint32_t lanes = lower_blocks_of(l->traits, rows, length).lanes;
-    lower_dispatch *d = LOWER(l, top_select, .LANES = lanes, .KEYS = KEYS_FALLING, .DIGIT = lower_digit_bits(lanes),
-                              .KEEP = KEPT, .x = lower_tensor(l, node->in[0]), .y = lower_tensor(l, node->out[0]),
-                              .y_place = lower_tensor(l, node->out[1]), .rows = rows, .length = length, .k = k,
-                              .place_bits = lower_bits(length - 1));
+    lower_dispatch *d =
+        LOWER(l, top_select, .LANES = lanes, .KEYS = KEYS_FALLING, .DIGIT = lower_digit_bits(lanes), .KEEP = KEPT,
+              .x = lower_tensor(l, node->in[M3_TOP_K_X]), .y = lower_tensor(l, node->out[M3_TOP_K_VALUES]),
+              .y_place = lower_tensor(l, node->out[M3_TOP_K_INDICES]), .rows = rows, .length = length, .k = k,
+              .place_bits = lower_bits(length - 1));
     lower_rows(d, rows, lanes);
 }
 
@@ -82,15 +89,16 @@ static bool selects(const lower_traits *traits, uint64_t rows, uint64_t length, 
 
 static m3_status supports_top(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    const uint64_t rows = lower_row_count(node->in[0]), length = lower_last(node->in[0]);
-    if (traits->kind == LOWER_PROCESSOR || selects(traits, rows, length, (uint64_t)node->attr[0].i[0])) return M3_OK;
+    const uint64_t rows = lower_row_count(node->in[M3_TOP_K_X]), length = lower_last(node->in[M3_TOP_K_X]);
+    if (traits->kind == LOWER_PROCESSOR || selects(traits, rows, length, (uint64_t)m3_node_int(node, M3_TOP_K_K)))
+        return M3_OK;
     return lower_order_check(traits, node, rows, length, why);
 }
 
 static void emit_top(lower_list *l, const m3_node *node)
 {
-    const m3_tensor *x = node->in[0];
-    const uint64_t rows = lower_row_count(x), length = lower_last(x), k = (uint64_t)node->attr[0].i[0];
+    const m3_tensor *x = node->in[M3_TOP_K_X];
+    const uint64_t rows = lower_row_count(x), length = lower_last(x), k = (uint64_t)m3_node_int(node, M3_TOP_K_K);
     if (rows == 0 || k == 0) return;
     if (l->traits->kind != LOWER_PROCESSOR) {
         if (selects(l->traits, rows, length, k))
@@ -99,9 +107,10 @@ static void emit_top(lower_list *l, const m3_node *node)
             emit_first(l, node, KEYS_FALLING, k);
         return;
     }
-    lower_dispatch *d = LOWER(l, top_alone, .LANES = 1, .VECTOR = l->traits->vector, .x = lower_tensor(l, x),
-                              .y = lower_tensor(l, node->out[0]), .y_place = lower_tensor(l, node->out[1]),
-                              .rows = rows, .length = length, .k = k);
+    lower_dispatch *d =
+        LOWER(l, top_alone, .LANES = 1, .VECTOR = l->traits->vector, .x = lower_tensor(l, x),
+              .y = lower_tensor(l, node->out[M3_TOP_K_VALUES]), .y_place = lower_tensor(l, node->out[M3_TOP_K_INDICES]),
+              .rows = rows, .length = length, .k = k);
     lower_rows(d, rows, 1);
 }
 
