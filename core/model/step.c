@@ -6,6 +6,7 @@
 #include "core/base/alloc.h"
 #include "core/model/model.h"
 #include "core/passes/pass.h"
+#include "m3bsr/ops.h"
 
 typedef struct step {
     const m3_model_config *c;
@@ -100,14 +101,14 @@ static void update(step *s, m3_tensor *scale, uint32_t i)
     m3_builder *b = s->b;
     m3_tensor *p = s->parameters[i], *m = state_of(s, "adam.m", p), *v = state_of(s, "adam.v", p);
     const m3_adamw_rates rates = {s->c->beta1, s->c->beta2, s->c->adam_eps, s->c->weight_decay};
-    m3_tensor *pmvg[4] = {p, m, v, s->gradients[i]}, *out[3] = {0};
+    m3_tensor *pmvg[M3_ADAMW_EACH] = {p, m, v, s->gradients[i]}, *next[M3_ADAMW_STATES] = {0};
     if (is_lazy(s, i))
-        m3_adamw_rows(b, &rates, s->scalars, scale, pmvg, s->ids, s->rows, out);
+        m3_adamw_rows(b, &rates, s->scalars, scale, pmvg, s->ids, s->rows, next);
     else
-        m3_adamw(b, &rates, s->scalars, scale, pmvg, out);
-    m3_graph_update(b, p, out[0]);
-    m3_graph_update(b, m, out[1]);
-    m3_graph_update(b, v, out[2]);
+        m3_adamw(b, &rates, s->scalars, scale, pmvg, next);
+    m3_graph_update(b, p, next[M3_ADAMW_NEXT_P]);
+    m3_graph_update(b, m, next[M3_ADAMW_NEXT_M]);
+    m3_graph_update(b, v, next[M3_ADAMW_NEXT_V]);
 }
 
 static void update_all(step *s)

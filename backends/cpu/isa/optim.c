@@ -6,13 +6,13 @@
 INLINE void update(const cpu_adam *a, const cpu_adam_state *s, size_t at, const float *g, size_t left)
 {
     vf grad = v_load_part(g, left) * v_set1(a->scale);
-    vf m = v_fma(v_load_part(s->in[1] + at, left), v_set1(a->beta1), grad * v_set1(a->rest1));
-    vf v = v_fma(v_load_part(s->in[2] + at, left), v_set1(a->beta2), grad * grad * v_set1(a->rest2));
+    vf m = v_fma(v_load_part(s->in[CPU_ADAM_M] + at, left), v_set1(a->beta1), grad * v_set1(a->rest1));
+    vf v = v_fma(v_load_part(s->in[CPU_ADAM_V] + at, left), v_set1(a->beta2), grad * grad * v_set1(a->rest2));
     vf change = v_set1(a->step_size) * m / (v_sqrt(v * v_set1(a->correction2)) + v_set1(a->eps));
-    vf p = v_load_part(s->in[0] + at, left) * v_set1(a->decay) - change;
-    v_store_part(s->out[0] + at, left, p);
-    v_store_part(s->out[1] + at, left, m);
-    v_store_part(s->out[2] + at, left, v);
+    vf p = v_load_part(s->in[CPU_ADAM_P] + at, left) * v_set1(a->decay) - change;
+    v_store_part(s->out[CPU_ADAM_P] + at, left, p);
+    v_store_part(s->out[CPU_ADAM_M] + at, left, m);
+    v_store_part(s->out[CPU_ADAM_V] + at, left, v);
 }
 
 static void adam(const cpu_adam *a, const cpu_adam_state *s, size_t at, const float *g, size_t n)

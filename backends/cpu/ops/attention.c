@@ -42,10 +42,10 @@ static void run_heads(const void *args, size_t begin, size_t end, uint32_t worke
         size_t query_at, key_at;
         const cpu_head h = head_of(a, unit, &query_at, &key_at);
         if (a->dy == NULL)
-            a->kernels->forward(&h, a->out[0] + query_at, scratch);
+            a->kernels->forward(&h, a->out[M3_ATTENTION_Y] + query_at, scratch);
         else
-            a->kernels->backward(&h, a->dy + query_at, a->out[0] + query_at, a->out[1] + key_at, a->out[2] + key_at,
-                                 scratch);
+            a->kernels->backward(&h, a->dy + query_at, a->out[M3_ATTENTION_GRAD_DQ] + query_at,
+                                 a->out[M3_ATTENTION_GRAD_DK] + key_at, a->out[M3_ATTENTION_GRAD_DV] + key_at, scratch);
     }
 }
 

@@ -29,7 +29,7 @@ static void forward_rows(const void *args, size_t begin, size_t end, uint32_t wo
     const gru_args *a = args;
     for (size_t i = begin; i < end; i++) {
         const cpu_gru g = cell_of(a, i);
-        float *y = a->out[0] + i * g.width;
+        float *y = a->out[M3_GRU_CELL_Y] + i * g.width;
         if (a->mask[i] != 0)
             a->kernels->forward(&g, y);
         else
@@ -45,7 +45,8 @@ static void backward_rows(const void *args, size_t begin, size_t end, uint32_t w
         const cpu_gru g = cell_of(a, i);
         const size_t d = g.width;
         const float *dy = a->dy + i * d;
-        float *dxi = a->out[0] + i * 3 * d, *dhh = a->out[1] + i * 3 * d, *dh = a->out[2] + i * d;
+        float *dxi = a->out[M3_GRU_CELL_GRAD_DXI] + i * 3 * d, *dhh = a->out[M3_GRU_CELL_GRAD_DHH] + i * 3 * d,
+              *dh = a->out[M3_GRU_CELL_GRAD_DH] + i * d;
         if (a->mask[i] != 0) {
             a->kernels->backward(&g, dy, dxi, dhh, dh);
             continue;

@@ -23,6 +23,7 @@ static size_t block_count(size_t count, size_t block)
 /* AdamW. */
 
 enum { STATES = M3_ADAMW_STATES }; /* p, m, v */
+_Static_assert((int)STATES == (int)CPU_ADAM_STATES, "a kernel updates what the op does");
 _Static_assert(M3_ADAMW_STEP == (int)M3_ADAMW_ROWS_STEP && M3_ADAMW_SCALE == (int)M3_ADAMW_ROWS_SCALE &&
                    M3_ADAMW_BETA1 == (int)M3_ADAMW_ROWS_BETA1 && M3_ADAMW_BETA2 == (int)M3_ADAMW_ROWS_BETA2 &&
                    M3_ADAMW_EPS == (int)M3_ADAMW_ROWS_EPS && M3_ADAMW_WEIGHT_DECAY == (int)M3_ADAMW_ROWS_WEIGHT_DECAY,

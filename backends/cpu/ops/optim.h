@@ -17,9 +17,10 @@ typedef struct cpu_adam {
 } cpu_adam;
 
 /* p, m, v before and after the step, which may be the same memory. */
+enum { CPU_ADAM_P, CPU_ADAM_M, CPU_ADAM_V, CPU_ADAM_STATES };
 typedef struct cpu_adam_state {
-    const float *in[3];
-    float *out[3];
+    const float *in[CPU_ADAM_STATES];
+    float *out[CPU_ADAM_STATES];
 } cpu_adam_state;
 
 typedef struct cpu_optim_kernels {
