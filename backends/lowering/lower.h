@@ -3,7 +3,9 @@
  * binds what is listed. What a kernel is given stands in shaders/contract, for all languages, and contract.h writes it
  * by name; this folder knows neither of the two interfaces.
  *
- * Each file of ops/ publishes a table of lower_op, ended by a NULL name, and ops/list.c names the tables:
+ * This header has the traits and the list of dispatches. program.h passes over the nodes of a program, and the list is
+ * written by the file of ops/ that has the node's op, or by custom.h where the op brings its own kernel. Each file of
+ * ops/ publishes a table of lower_op (ops/list.h), ended by a NULL name:
  *
  *   static void lower(lower_list *l, const m3_node *node)
  *   {
@@ -112,21 +114,7 @@ struct lower_list {
     lower_dispatch spare; /* what lower_begin gives after an error */
 };
 
-typedef struct lower_op {
-    const char *name;
-    /* M3_OK or M3_ERR_UNSUPPORTED with the reason and the figure. Types and sizes that no kernel knows (f64; 2^31
-     * elements) have been refused before. NULL: everything that its shape rule accepts. */
-    m3_status (*supports)(const lower_traits *traits, const m3_node *node, m3_error *why);
-    void (*lower)(lower_list *l, const m3_node *node);
-} lower_op;
-
-/* Can a node be lowered for the device? Any thread. */
-m3_status lower_supports(const lower_traits *traits, const m3_node *node, m3_error *why);
-
-/* Lower every node of a program. On success list->dispatches is complete, in the order of nodes, and must be freed with
- * lower_list_fini, which also takes a zeroed list or a failed one. */
-m3_status lower_program(lower_list *l, const m3_host *host, const lower_traits *traits, const m3_program *program,
-                        uint32_t alignment, m3_error *err);
+/* Free a list that program.h filled; also a zeroed one or one that failed. */
 void lower_list_fini(lower_list *l);
 
 /* Writing a dispatch by position, as contract.c does, and for kernels that no contract lists. None fails: the list

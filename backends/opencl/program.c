@@ -1,7 +1,7 @@
 /* program: nodes become dispatches (backends/lowering), and dispatches become kernels with their arguments set. */
 #include "backends/opencl/program.h"
 #include "backends/host/checks.h"
-#include "backends/lowering/lower.h"
+#include "backends/lowering/program.h"
 #include "backends/opencl/api.h"
 #include "backends/opencl/buffer.h"
 #include "backends/opencl/build.h"

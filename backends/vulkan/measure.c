@@ -2,7 +2,7 @@
 #include "backends/vulkan/measure.h"
 #include "backends/lowering/clock.h"
 #include "backends/lowering/contract.h"
-#include "backends/lowering/lower.h"
+#include "backends/lowering/program.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/exec.h"

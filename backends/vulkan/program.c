@@ -2,7 +2,7 @@
  * and steps get the level at which they run (hazards.c). */
 #include "backends/vulkan/program.h"
 #include "backends/host/checks.h"
-#include "backends/lowering/lower.h"
+#include "backends/lowering/program.h"
 #include "backends/vulkan/buffer.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/exec.h"

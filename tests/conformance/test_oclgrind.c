@@ -7,7 +7,7 @@
  * Labels: kernels
  * Parts: opencl,shape=processor opencl,shape=gpu opencl,shape=gpu,vector=1,lanes=64 */
 #include "backends/lowering/contract.h"
-#include "backends/lowering/lower.h"
+#include "backends/lowering/program.h"
 #include "backends/opencl/device.h"
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"

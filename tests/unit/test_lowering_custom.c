@@ -1,6 +1,6 @@
 /* Which workgroups of a custom kernel a device takes. This is checked before anything runs, since a launch that is
  * refused loses the device. */
-#include "backends/lowering/lower.h"
+#include "backends/lowering/program.h"
 
 #include <setjmp.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Shapes at the ends of what kernels can do: nodes are lowered for devices that need not be there, and what a device
  * cannot do in one dispatch is cut, computed in another way, or refused. */
-#include "backends/lowering/lower.h"
+#include "backends/lowering/program.h"
 
 #include <setjmp.h>
 #include <stdio.h>

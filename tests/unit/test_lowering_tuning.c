@@ -1,5 +1,6 @@
 /* Measured choices of the kernels that OpenCL and Vulkan share: the file that keeps them, the measurement, and that a
  * product is lowered by the variant that was chosen, within what a device allows. No device is needed. */
+#include "backends/lowering/program.h"
 #include "backends/lowering/tune.h"
 
 #include <errno.h>

@@ -4,6 +4,14 @@
 
 #include "backends/lowering/lower.h"
 
+typedef struct lower_op {
+    const char *name;
+    /* M3_OK or M3_ERR_UNSUPPORTED with the reason and the figure. Types and sizes that no kernel knows (f64; 2^31
+     * elements) have been refused before. NULL: everything that its shape rule accepts. */
+    m3_status (*supports)(const lower_traits *traits, const m3_node *node, m3_error *why);
+    void (*lower)(lower_list *l, const m3_node *node);
+} lower_op;
+
 /* The entry of an op, or NULL. */
 const lower_op *lower_op_find(const char *name);
 
