@@ -1,4 +1,4 @@
-/* matmul_processor: blocks of a product for the items of a processor, see processor/matmul.cl. */
+/* matmul_processor: blocks of a product for the items of a processor, see shaders/processor/matmul.cl. */
 #include <string.h>
 
 #include "backends/lowering/matmul_plan.h"
