@@ -106,14 +106,12 @@ static m3_status fill(void *user, m3_store *store, m3_error *err)
 {
     m3_status st;
     const loading *l = user;
-    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
     m3_graph *graph = NULL;
     const m3_build_options build = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
                                     .batch = l->plan->eval_batch,
                                     .publish = M3_PUBLISH_SCORES,
                                     .no_pass = l->plan->no_pass};
-    if ((st = m3_settings_features(l->served->settings, l->served->set, modalities, &count, err)) != M3_OK) return st;
-    if ((st = m3_features_store(store, l->served->set, modalities, count, err)) != M3_OK) return st;
+    if ((st = m3_settings_store_features(l->served->settings, l->served->set, store, err)) != M3_OK) return st;
     st = m3_model_build_infer(m3_device_engine(l->plan->device), l->plan->config, &build, &graph, err);
     if (st == M3_OK) st = m3_checkpoint_load_parameters(l->path, store, graph, err);
     m3_graph_free(graph);

@@ -44,7 +44,7 @@ typedef enum m3_metric {
  * settings until the next set. */
 typedef struct m3_training {
     const char *data;     /**< absolute path of the set, "" when it is not said */
-    const char *features; /**< "all" or "[a, b]": m3_settings_features() */
+    const char *features; /**< "all" or "[a, b]": m3_settings_store_features() */
     const char *target;   /**< behavior, "": the set's; m3_settings_target() */
     uint64_t epochs;      /**< at least 1 */
     uint64_t patience;    /**< epochs without a better metric before training ends; 0: never */
@@ -63,10 +63,9 @@ void m3_settings_training(const m3_settings *settings, m3_training *training);
 
 /** The behavior of key "target" in a set. */
 m3_status m3_settings_target(const m3_settings *settings, const m3_dataset *set, uint32_t *target, m3_error *err);
-/** The modalities of key "features" in a set, in their order.
- * @param modalities  Room for M3_MAX_MODALITIES. */
-m3_status m3_settings_features(const m3_settings *settings, const m3_dataset *set, uint32_t *modalities,
-                               uint32_t *count, m3_error *err);
+/** Write the modalities of a set that key "features" names into a store as "features0", "features1", … */
+m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, m3_store *store,
+                                     m3_error *err);
 
 /** Sixteen hexadecimal digits over all values that change what a step computes: everything but data (its checksum
  * counts), patience, metric, eval_batch, checkpoint_steps, and epochs unless the schedule depends on it. */
@@ -81,9 +80,5 @@ const char *m3_settings_difference(const m3_settings *a, const m3_model_config *
 /** The value of any key in settings whose configuration is `config`, or NULL. @param text  Where it may be put. */
 const char *m3_settings_value(const m3_settings *settings, const m3_model_config *config, const char *key,
                               char text[M3_OPTION_BYTES]);
-
-/** Write the chosen modalities of a set into a store as "features0", "features1", … */
-m3_status m3_features_store(m3_store *store, const m3_dataset *set, const uint32_t *modalities, uint32_t count,
-                            m3_error *err);
 
 #endif

@@ -107,8 +107,9 @@ static m3_status find_modality(const m3_setting *s, const m3_dataset *set, const
     return st;
 }
 
-m3_status m3_settings_features(const m3_settings *settings, const m3_dataset *set, uint32_t *modalities,
-                               uint32_t *count, m3_error *err)
+/* The modalities of key "features" in a set, in their order; modalities has space for M3_MAX_MODALITIES. */
+static m3_status find_modalities(const m3_settings *settings, const m3_dataset *set, uint32_t *modalities,
+                                 uint32_t *count, m3_error *err)
 {
     const m3_setting *s = m3_setting_find(settings, "features");
     uint32_t all = m3_dataset_modality_count(set);
@@ -172,7 +173,7 @@ m3_status m3_settings_model(m3_engine *engine, const m3_settings *settings, cons
     if ((st = take_number(settings, "behaviors", m3_dataset_behavior_count(set), "behaviors", config, err)) != M3_OK)
         return st;
     if ((st = take_number(settings, "items", m3_dataset_item_count(set), "items", config, err)) != M3_OK) return st;
-    if ((st = m3_settings_features(settings, set, modalities, &count, err)) != M3_OK) return st;
+    if ((st = find_modalities(settings, set, modalities, &count, err)) != M3_OK) return st;
     for (uint32_t k = 0; k < count; k++) {
         size_t at = strlen(widths);
         (void)snprintf(widths + at, sizeof widths - at, "%s%" PRIu32, k != 0 ? ", " : "",
@@ -186,21 +187,22 @@ m3_status m3_settings_model(m3_engine *engine, const m3_settings *settings, cons
     return m3_model_check(engine, config, err);
 }
 
-m3_status m3_features_store(m3_store *store, const m3_dataset *set, const uint32_t *modalities, uint32_t count,
-                            m3_error *err)
+m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, m3_store *store, m3_error *err)
 {
     char name[32];
+    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
+    m3_status st = find_modalities(settings, set, modalities, &count, err);
+    if (st != M3_OK) return st;
     for (uint32_t k = 0; k < count; k++) {
         m3_features f = m3_dataset_features(set, modalities[k]);
         const m3_shape shape = {.rank = 2, .dim = {(uint64_t)m3_dataset_item_count(set) + 1, f.width}};
         (void)snprintf(name, sizeof name, "features%" PRIu32, k);
-        m3_status st = m3_store_write(store, name, M3_F32, &shape, f.rows, err);
-        if (st != M3_OK) return st;
+        if ((st = m3_store_write(store, name, M3_F32, &shape, f.rows, err)) != M3_OK) return st;
     }
     return M3_OK;
 }
 
-/* The same computation?. */
+/* The same computation. */
 
 static bool is_computed(const m3_settings *settings, const char *key)
 {

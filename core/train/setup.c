@@ -14,9 +14,7 @@
 static m3_status write_features(void *user, m3_store *store, m3_error *err)
 {
     const m3_trainer *tr = user;
-    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
-    m3_status st = m3_settings_features(tr->settings, tr->set, modalities, &count, err);
-    return st != M3_OK ? st : m3_features_store(store, tr->set, modalities, count, err);
+    return m3_settings_store_features(tr->settings, tr->set, store, err);
 }
 
 static m3_programs_plan plan_of(m3_trainer *tr)
