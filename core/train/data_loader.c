@@ -1,5 +1,5 @@
-/* batch: which training samples, in which order, with which negatives. Everything is a pure function of the set and
- * (seed, epoch, batch), so a resumed training sees what an uninterrupted one would have seen.
+/* data_loader: which training samples, in which order, with which negatives. Everything is a pure function of the set
+ * and (seed, epoch, batch), so a resumed training sees what an uninterrupted one would have seen.
  *   order      Fisher-Yates with draws keyed by (seed, epoch)
  *   negatives  uniform over the items that the user never touched, keyed by (seed, batch, row, draw) */
 #include "core/train/data_loader.h"

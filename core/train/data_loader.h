@@ -1,4 +1,4 @@
-/* batch: which training samples, in which order, with which negatives. */
+/* data_loader: which training samples, in which order, with which negatives. */
 #ifndef M3_CORE_TRAIN_DATA_LOADER_H
 #define M3_CORE_TRAIN_DATA_LOADER_H
 

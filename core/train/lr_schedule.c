@@ -1,4 +1,4 @@
-/* schedule: the learning rate of step t = 1, 2, …, and AdamW's bias corrections, in double.
+/* lr_schedule: the learning rate of step t = 1, 2, …, and AdamW's bias corrections, in double.
  *   t <= warmup       lr t / warmup
  *   constant          lr
  *   linear            lr + (lr_end - lr) p,  p = (t - warmup) / (total - warmup)
