@@ -21,8 +21,8 @@ static m3_tensor *directions(m3_model *m, m3_tensor *v)
 static m3_tensor *log_sum(m3_model *m, m3_tensor *s, m3_tensor *here)
 {
     m3_builder *b = m->b;
-    m3_tensor *least = m3_scalar(b, (float)(-1.0 / m->c->temperature)), *none = m3_scalar(b, 0.0F);
-    m3_tensor *top = m3_reduce_max(b, m3_where(b, m3_less(b, none, here), s, least), -1, M3_KEEP);
+    m3_tensor *lowest = m3_scalar(b, (float)(-1.0 / m->c->temperature)), *none = m3_scalar(b, 0.0F);
+    m3_tensor *top = m3_reduce_max(b, m3_where(b, m3_less(b, none, here), s, lowest), -1, M3_KEEP);
     m3_tensor *below = m3_min(b, m3_sub(b, s, top), none); /* an empty k may lie above: it is not summed */
     m3_tensor *sum = m3_reduce_sum(b, m3_mul(b, m3_exp(b, below), here), -1, M3_KEEP);
     return m3_add(b, top, m3_log(b, m3_max(b, sum, m3_scalar(b, 0.5F))));

@@ -3,13 +3,6 @@
  * with dropout on the result (MODEL.md 6). */
 #include "core/model/model.h"
 
-m3_tensor *m3_model_items(m3_model *m)
-{
-    m3_init start = m3_init_normal(0.02);
-    start.zero_rows = 1;
-    return m3_graph_parameter(m->b, "item.weight", M3_SHAPE(m->N + 1, m->d), start);
-}
-
 /* enc_k(F_k[ids]); k counts modalities, so the features are F_(k-1) by name. */
 static m3_tensor *features(m3_model *m, uint64_t k)
 {

@@ -5,20 +5,6 @@
 #include "core/base/alloc.h"
 #include "core/passes/pass.h"
 
-m3_tensor *m3_model_at(m3_model *m, m3_tensor *x, uint64_t index)
-{
-    m3_tensor *one = m3_slice(m->b, x, 0, index, 1);
-    if (one == NULL) return NULL;
-    m3_shape shape = {.rank = one->shape.rank - 1};
-    for (uint32_t i = 0; i < shape.rank; i++) shape.dim[i] = one->shape.dim[i + 1];
-    return m3_reshape(m->b, one, shape);
-}
-
-m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float least)
-{
-    return m3_div(m->b, sum, m3_max(m->b, count, m3_scalar(m->b, least)));
-}
-
 /* [G, n, L]: sequence (b, m) has the mask of behavior b. */
 static m3_tensor *group_mask(m3_model *m)
 {
@@ -69,8 +55,8 @@ static m3_status make_schedule(m3_model *m, m3_error *err)
     if (m->alpha_bar == NULL) return M3_FAIL_MEMORY(err, "diffusion", ((size_t)steps + 1) * sizeof *m->alpha_bar);
     m->alpha_bar[0] = 1.0;
     for (int32_t t = 1; t <= steps; t++) {
-        double way = steps > 1 ? (double)(t - 1) / (steps - 1) : 0.0;
-        double beta = c->beta_start + (c->beta_end - c->beta_start) * way;
+        double fraction = steps > 1 ? (double)(t - 1) / (steps - 1) : 0.0;
+        double beta = c->beta_start + (c->beta_end - c->beta_start) * fraction;
         m->alpha_bar[t] = m->alpha_bar[t - 1] * (1.0 - beta);
     }
     return M3_OK;

@@ -61,8 +61,10 @@ typedef struct m3_forward {
 
 /** x at `index` of axis 0, without that axis. */
 m3_tensor *m3_model_at(m3_model *m, m3_tensor *x, uint64_t index);
-/** x / y with y at least `least`: a mean over what may be nothing. */
-m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float least);
+/** sum / max(count, min): a mean over what may be nothing. */
+m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float min);
+/** item.weight [N+1, d]. */
+m3_tensor *m3_model_items(m3_model *m);
 
 /** MODEL.md 4: modality `index` of all behaviors, [B, n, L, d]. */
 m3_tensor *m3_model_encode(m3_model *m, uint64_t index);
@@ -85,9 +87,6 @@ m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user);
 m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f);
 /** MODEL.md 11: publish the losses as outputs. */
 void m3_model_losses(m3_model *m, const m3_forward *f);
-
-/** item.weight [N+1, d]. */
-m3_tensor *m3_model_items(m3_model *m);
 
 /** Check the configuration and start a graph with ids and mask. Ends with m3_model_end, which takes a zeroed one. */
 m3_status m3_model_begin(m3_model *m, m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
