@@ -1,35 +1,38 @@
 /* elementwise: z = f(x, y, …) with NumPy's broadcast. Axes are joined as far as all operands allow; along the last one
  * an operand goes on by 1 or stands still, the others are a table of extents and strides. An item makes a piece of z in
  * row-major order. Types that are the same bits to an op are one to the kernel. */
-#include "backends/lowering/ops/list.h"
-
-#include "backends/lowering/contract.h"
-
 #include <string.h>
 
+#include "backends/lowering/contract.h"
+#include "backends/lowering/ops/list.h"
 #include "backends/lowering/ops/pieces.h"
 
-/* Types that an op sees as another. */
-typedef enum sight {
-    AS_IT_IS, /* all matter */
-    MODULAR,  /* i32 and u32 are the same */
-    BITS      /* nothing but the size matters */
-} sight;
+/* Which types are one to the kernel of a function. */
+typedef enum type_class {
+    EXACT,   /* none */
+    MODULAR, /* i32 and u32, bool and u8 */
+    BITS     /* all of one size */
+} type_class;
 
 /* clang-format off */
 static const struct {
     const char *name;
-    sight sees;
+    type_class types;
 } functions[] = {
-    [OP_NEG] = {"neg", MODULAR},        [OP_ABS] = {"abs", AS_IT_IS},           [OP_EXP] = {"exp", AS_IT_IS},
-    [OP_LOG] = {"log", AS_IT_IS},       [OP_SQRT] = {"sqrt", AS_IT_IS},         [OP_SIN] = {"sin", AS_IT_IS},
-    [OP_COS] = {"cos", AS_IT_IS},       [OP_TANH] = {"tanh", AS_IT_IS},         [OP_FLOOR] = {"floor", AS_IT_IS},
-    [OP_SIGMOID] = {"sigmoid", AS_IT_IS}, [OP_RELU] = {"relu", AS_IT_IS},       [OP_SILU] = {"silu", AS_IT_IS},
-    [OP_NOT] = {"not", BITS},           [OP_CAST] = {"cast", AS_IT_IS},         [OP_ADD] = {"add", MODULAR},
-    [OP_SUB] = {"sub", MODULAR},        [OP_MUL] = {"mul", MODULAR},            [OP_DIV] = {"div", AS_IT_IS},
-    [OP_MAX] = {"max", AS_IT_IS},       [OP_MIN] = {"min", AS_IT_IS},           [OP_EQUAL] = {"equal", MODULAR},
-    [OP_LESS] = {"less", AS_IT_IS},     [OP_LESS_EQUAL] = {"less_equal", AS_IT_IS}, [OP_AND] = {"and", BITS},
-    [OP_OR] = {"or", BITS},             [OP_RELU_GRAD] = {"relu_grad", AS_IT_IS}, [OP_WHERE] = {"where", BITS},
+    [OP_NEG] = {"neg", MODULAR},             [OP_ABS] = {"abs", EXACT},
+    [OP_EXP] = {"exp", EXACT},               [OP_LOG] = {"log", EXACT},
+    [OP_SQRT] = {"sqrt", EXACT},             [OP_SIN] = {"sin", EXACT},
+    [OP_COS] = {"cos", EXACT},               [OP_TANH] = {"tanh", EXACT},
+    [OP_FLOOR] = {"floor", EXACT},           [OP_SIGMOID] = {"sigmoid", EXACT},
+    [OP_RELU] = {"relu", EXACT},             [OP_SILU] = {"silu", EXACT},
+    [OP_NOT] = {"not", BITS},                [OP_CAST] = {"cast", EXACT},
+    [OP_ADD] = {"add", MODULAR},             [OP_SUB] = {"sub", MODULAR},
+    [OP_MUL] = {"mul", MODULAR},             [OP_DIV] = {"div", EXACT},
+    [OP_MAX] = {"max", EXACT},               [OP_MIN] = {"min", EXACT},
+    [OP_EQUAL] = {"equal", MODULAR},         [OP_LESS] = {"less", EXACT},
+    [OP_LESS_EQUAL] = {"less_equal", EXACT}, [OP_AND] = {"and", BITS},
+    [OP_OR] = {"or", BITS},                  [OP_RELU_GRAD] = {"relu_grad", EXACT},
+    [OP_WHERE] = {"where", BITS},
 };
 /* clang-format on */
 
@@ -45,10 +48,10 @@ static uint32_t function_of(const m3_node *node)
     return i;
 }
 
-static m3_dtype seen(sight sees, m3_dtype type)
+static m3_dtype kernel_type(type_class types, m3_dtype type)
 {
-    if (sees == MODULAR) return type == M3_I32 ? M3_U32 : type == M3_BOOL ? M3_U8 : type;
-    if (sees == BITS) return m3_dtype_bytes(type) == 4 ? M3_U32 : m3_dtype_bytes(type) == 1 ? M3_U8 : M3_F16;
+    if (types == MODULAR) return type == M3_I32 ? M3_U32 : type == M3_BOOL ? M3_U8 : type;
+    if (types == BITS) return m3_dtype_bytes(type) == 4 ? M3_U32 : m3_dtype_bytes(type) == 1 ? M3_U8 : M3_F16;
     return type;
 }
 
@@ -67,7 +70,7 @@ static void lower(lower_list *l, const m3_node *node)
 {
     const m3_tensor *out = node->out[0];
     const uint32_t function = function_of(node), last_input = node->in_count - 1;
-    const sight sees = functions[function].sees;
+    const type_class types = functions[function].types;
     const m3_shape *shape[LOWER_MAX_OPERANDS] = {NULL};
     const uint64_t count = m3_tensor_count(out);
     uint32_t moves = 0;
@@ -81,11 +84,11 @@ static void lower(lower_list *l, const m3_node *node)
     lower_view operand[LOWER_MAX_OPERANDS];
     for (uint32_t k = 0; k < LOWER_MAX_OPERANDS; k++)
         operand[k] = lower_tensor(l, k < node->in_count ? node->in[k] : NULL);
-    lower_dispatch *d =
-        LOWER(l, map, .VECTOR = l->traits->vector, .OP = function, .FROM = seen(sees, node->in[last_input]->dtype),
-              .TO = seen(sees, out->dtype), .x = operand[0], .y = operand[1], .w = operand[2],
-              .z = lower_tensor(l, out), .axes = outer_axes(l, &axes), .count = count, .piece = piece,
-              .last = axes.dim[axes.rank - 1], .outer = axes.rank - 1, .moves = moves);
+    lower_dispatch *d = LOWER(l, map, .VECTOR = l->traits->vector, .OP = function,
+                              .FROM = kernel_type(types, node->in[last_input]->dtype),
+                              .TO = kernel_type(types, out->dtype), .x = operand[0], .y = operand[1], .w = operand[2],
+                              .z = lower_tensor(l, out), .axes = outer_axes(l, &axes), .count = count, .piece = piece,
+                              .last = axes.dim[axes.rank - 1], .outer = axes.rank - 1, .moves = moves);
     lower_items(d, lower_parts(count, piece));
 }
 
