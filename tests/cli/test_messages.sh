@@ -17,7 +17,8 @@ missing() {
     while read -r name; do fail "a message names $1 $name, which is not there"; done < <(sort -u "$3" | comm -23 - "$2")
 }
 
-commands='devices plugins plugin data train evaluate recommend graph bench tune conformance'
+commands=$("$m" --help | awk '/^  [a-z]+ / && $1 != "help" {print $1}')
+[ -n "$commands" ] || fail 'm3bsr --help lists no command'
 for command in $commands; do "$m" help "$command" || fail "no help on $command"; done >"$folder/help" 2>&1
 { grep -ohP -- '--[a-z][a-z-]*' "$folder/help"; echo --version; } | sort -u >"$folder/flags"
 grep -ohP -- '(?<![a-z-])--[a-z][a-z-]+' "$folder/literals" >"$folder/named"
