@@ -292,11 +292,11 @@ m3_status m3_options_check(m3_span table, m3_span given, const char *what, m3_op
     for (uint32_t i = 0; i < given.count && st == M3_OK; i++) {
         const m3_option *option = m3_span_at(given, i);
         const m3_option_desc *desc = m3_option_find(table, option->key);
-        if (desc == NULL)
+        if (desc == NULL) {
             st = fail_unknown(table, option->key, what, err);
-        else
-            st = m3_option_canonical(desc, option->value, &text, err);
-        if (st != M3_OK) break;
+            break;
+        }
+        if ((st = m3_option_canonical(desc, option->value, &text, err)) != M3_OK) break;
         uint32_t at = 0;
         while (at < *count && strcmp(made[at].key, option->key) != 0) at++;
         made[at] = (m3_option){.key = desc->key, .value = texts};
