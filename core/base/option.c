@@ -106,6 +106,13 @@ static bool read_whole(const char *text, const char *end, int64_t *whole, bool *
     return true;
 }
 
+/* A limit of whole numbers: of 64 bits, since a double beyond 2^53 is not equal to its neighbours. */
+static int64_t whole_limit(double limit)
+{
+    if (limit >= 0x1p63) return INT64_MAX;
+    return limit <= -0x1p63 ? INT64_MIN : (int64_t)limit;
+}
+
 /* text[0 .. length) without blanks around it. */
 static m3_status read_number(const m3_option_desc *desc, const char *text, size_t length, int64_t *whole,
                              double *number, m3_error *err)
@@ -121,9 +128,7 @@ static m3_status read_number(const m3_option_desc *desc, const char *text, size_
         beyond = *number < desc->min || *number > desc->max;
     } else {
         if (!read_whole(text, end, whole, &beyond)) return fail_number(desc, text, (int)length, "", err);
-        /* long double has every whole number of 64 bits, on machines where it is no longer than double all but few */
-        beyond = beyond || (long double)*whole < (long double)desc->min ||
-                 (desc->max < (double)INT64_MAX && (long double)*whole > (long double)desc->max);
+        beyond = beyond || *whole < whole_limit(ceil(desc->min)) || *whole > whole_limit(floor(desc->max));
     }
     return beyond ? fail_range(desc, text, (int)length, err) : M3_OK;
 }
