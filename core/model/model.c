@@ -31,6 +31,8 @@ void m3_model_forward(m3_model *m, m3_forward *f)
 
     m3_builder_set_dropout(b, encoder_rate, m->rng, M3_SITE_DROPOUT_ENCODER);
     for (uint64_t k = 0; k < m->M; k++) x[k] = m3_model_encode(m, k);
+    regroup(m, x, rows);
+    f->encoded = m3_concat(b, rows, (uint32_t)m->B, 0);
     m3_model_denoise_modalities(m, x, &f->loss_modality);
     regroup(m, x, rows);
     f->after_modality = m3_concat(b, rows, (uint32_t)m->B, 0);
@@ -124,6 +126,7 @@ void m3_model_publish(m3_model *m, const m3_forward *f, uint32_t publish)
     if (publish & M3_PUBLISH_USER) m3_graph_output(b, "user", f->user);
     if (publish & M3_PUBLISH_SCORES) m3_graph_output(b, "scores", m3_model_scores(m, f->user));
     if (publish & M3_PUBLISH_GATE) m3_graph_output(b, "gate", f->gate);
+    if (publish & M3_PUBLISH_ENCODED) m3_graph_output(b, "encoded", m3_reshape(b, f->encoded, all));
     if (publish & M3_PUBLISH_AFTER_MODALITY)
         m3_graph_output(b, "after_modality", m3_reshape(b, f->after_modality, all));
     if (publish & M3_PUBLISH_AFTER_BEHAVIOR)

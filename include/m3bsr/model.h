@@ -96,7 +96,8 @@ enum {
     M3_PUBLISH_AFTER_BEHAVIOR = 1u << 4, /**< "after_behavior" f32 [B, M, n, L, d] */
     M3_PUBLISH_SPECIFIC = 1u << 5,       /**< "specific" f32 [G, n, d] */
     M3_PUBLISH_COMMON = 1u << 6,         /**< "common" f32 [G, n, d] */
-    M3_PUBLISH_GRADIENTS = 1u << 7       /**< training: "grad.NAME" of every parameter, before clipping */
+    M3_PUBLISH_GRADIENTS = 1u << 7,      /**< training: "grad.NAME" of every parameter, before clipping */
+    M3_PUBLISH_ENCODED = 1u << 8         /**< "encoded" f32 [B, M, n, L, d], before any denoiser */
 };
 
 typedef struct m3_build_options {
