@@ -1,5 +1,5 @@
-/* programs: the executables of a model over one store: the training step, whole or in two halves, and inference. And
- * when memory does not suffice for them, what would fit:
+/* programs: the executables of a model over one store: the training step, whole or in two halves, inference for scores,
+ * and inference that publishes more. And when memory does not suffice for them, what would fit:
  *   largest b so that  stored + sum over programs of segments(b)  <=  free memory,  found by planning, then by trying.
  */
 #include "core/programs/programs.h"
@@ -10,7 +10,7 @@
 #include "core/runtime/engine.h"
 #include "core/runtime/need.h"
 
-enum { PIECES = 3 }; /* the step or its first half, its second half, inference */
+enum { PIECES = 4 }; /* the step or its first half, its second half, inference, inference that publishes more */
 
 typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                               m3_graph **graph, m3_error *err);
@@ -28,14 +28,17 @@ static void list_pieces(const m3_programs_plan *plan, piece pieces[PIECES])
                                    .batch = plan->batch,
                                    .no_pass = plan->no_pass,
                                    .accumulate = accumulate};
-    m3_build_options infer = step;
+    m3_build_options infer = step, published = step;
     memset(pieces, 0, PIECES * sizeof *pieces);
     infer.batch = plan->eval_batch;
     infer.publish = M3_PUBLISH_SCORES;
-    infer.accumulate = false;
+    published.batch = plan->published_batch;
+    published.publish = plan->publish;
+    infer.accumulate = published.accumulate = false;
     if (plan->batch != 0) pieces[0] = (piece){accumulate ? "accumulate" : "train", m3_model_build_train, step};
     if (plan->batch != 0 && accumulate) pieces[1] = (piece){"apply", m3_model_build_apply, step};
     if (plan->eval_batch != 0) pieces[2] = (piece){"infer", m3_model_build_infer, infer};
+    if (plan->published_batch != 0) pieces[3] = (piece){"published", m3_model_build_infer, published};
 }
 
 static m3_compile_options compile_options(const m3_programs_plan *plan, const char *name)
@@ -50,7 +53,7 @@ static m3_compile_options compile_options(const m3_programs_plan *plan, const ch
 m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err)
 {
     piece pieces[PIECES];
-    m3_executable **to[PIECES] = {&programs->step, &programs->apply, &programs->infer};
+    m3_executable **to[PIECES] = {&programs->step, &programs->apply, &programs->infer, &programs->published};
     m3_status st = M3_OK;
     *programs = (m3_programs){0};
     list_pieces(plan, pieces);
@@ -71,6 +74,7 @@ void m3_programs_free(m3_programs *programs)
     m3_executable_free(programs->step);
     m3_executable_free(programs->apply);
     m3_executable_free(programs->infer);
+    m3_executable_free(programs->published);
     *programs = (m3_programs){0};
 }
 

@@ -9,9 +9,11 @@
 typedef struct m3_programs_plan {
     m3_device *device;
     const m3_model_config *config;
-    uint32_t batch;      /**< of a training step; 0: none */
-    uint64_t accumulate; /**< above 1: the step in two halves */
-    uint32_t eval_batch; /**< of inference; 0: none */
+    uint32_t batch;           /**< of a training step; 0: none */
+    uint64_t accumulate;      /**< above 1: the step in two halves */
+    uint32_t eval_batch;      /**< of inference; 0: none */
+    uint32_t published_batch; /**< of a second inference, which publishes what `publish` says; 0: none */
+    uint32_t publish;         /**< M3_PUBLISH bits */
     const char *const *no_pass;
     bool strict;
     m3_span fallbacks;
@@ -22,9 +24,10 @@ typedef struct m3_programs_plan {
 } m3_programs_plan;
 
 typedef struct m3_programs {
-    m3_executable *step;  /**< the whole step, or its accumulating half */
-    m3_executable *apply; /**< the other half, NULL unless gradients are accumulated */
-    m3_executable *infer; /**< publishes scores */
+    m3_executable *step;      /**< the whole step, or its accumulating half */
+    m3_executable *apply;     /**< the other half, NULL unless gradients are accumulated */
+    m3_executable *infer;     /**< publishes scores */
+    m3_executable *published; /**< publishes what the plan says */
 } m3_programs;
 
 /** @param programs  All that the plan has, or none of it. */

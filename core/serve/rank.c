@@ -2,28 +2,14 @@
 #include "core/serve/rank.h"
 
 #include <math.h>
-#include <string.h>
 
 static const uint32_t cuts[M3_METRIC_CUTS] = {5, 10, 20};
-
-m3_status m3_infer_shape_of(m3_executable *infer, m3_infer_shape *shape, m3_error *err)
-{
-    const m3_tensor *ids = m3_graph_find(m3_executable_graph(infer), "ids");
-    const m3_tensor *scores = m3_executable_output_tensor(infer, "scores");
-    *shape = (m3_infer_shape){.ids = m3_executable_input(infer, "ids", NULL),
-                              .scores = m3_executable_output(infer, "scores", NULL)};
-    if (shape->ids == NULL || shape->scores == NULL || ids->shape.rank != 3 || scores->shape.rank != 2)
-        return M3_FAIL(err, M3_ERR_INTERNAL, "inference", "wants an input ids [B, n, L] and an output scores [n, N]");
-    shape->behaviors = (uint32_t)ids->shape.dim[0];
-    shape->batch = (uint32_t)ids->shape.dim[1];
-    shape->length = (uint32_t)ids->shape.dim[2];
-    shape->items = (uint32_t)scores->shape.dim[1];
-    return M3_OK;
-}
 
 m3_status m3_check_scores(const m3_infer_shape *shape, uint32_t rows, m3_error *err)
 {
     const uint64_t count = (uint64_t)rows * shape->items;
+    if (shape->scores == NULL)
+        return M3_FAIL(err, M3_ERR_INTERNAL, "scores", "are not published by this executable of inference");
     for (uint64_t i = 0; i < count; i++)
         if (!isfinite(shape->scores[i]))
             return M3_FAIL(err, M3_ERR_INVALID, "scores",
@@ -34,24 +20,27 @@ m3_status m3_check_scores(const m3_infer_shape *shape, uint32_t rows, m3_error *
     return M3_OK;
 }
 
+typedef struct scoring {
+    m3_infer_shape shape;
+    m3_scored_fn scored;
+    void *user;
+} scoring;
+
+static m3_status hand_out(void *user, uint64_t first, uint32_t rows, m3_error *err)
+{
+    const scoring *s = user;
+    m3_status st = m3_check_scores(&s->shape, rows, err);
+    for (uint32_t i = 0; st == M3_OK && i < rows; i++)
+        s->scored(s->user, first + i, s->shape.scores + (size_t)i * s->shape.items);
+    return st;
+}
+
 m3_status m3_score_samples(m3_executable *infer, const m3_dataset *set, const m3_sample *samples, uint64_t count,
                            m3_scored_fn scored, void *user, m3_error *err)
 {
-    m3_infer_shape s;
-    m3_status st = m3_infer_shape_of(infer, &s, err);
-    const size_t stride = (size_t)s.batch * s.length;
-    for (uint64_t first = 0; st == M3_OK && first < count; first += s.batch) {
-        const uint32_t rows = count - first < s.batch ? (uint32_t)(count - first) : s.batch;
-        memset(s.ids, 0, s.behaviors * stride * sizeof *s.ids); /* rows that are left over: users without history */
-        for (uint32_t i = 0; i < rows; i++) {
-            const m3_sample *sample = &samples[first + i];
-            m3_dataset_history(set, sample->user, sample->time, s.length, stride, s.ids + (size_t)i * s.length);
-        }
-        if ((st = m3_executable_run(infer, err)) != M3_OK) break;
-        if ((st = m3_check_scores(&s, rows, err)) != M3_OK) break;
-        for (uint32_t i = 0; i < rows; i++) scored(user, first + i, s.scores + (size_t)i * s.items);
-    }
-    return st;
+    scoring s = {.scored = scored, .user = user};
+    m3_status st = m3_infer_shape_of(infer, &s.shape, err);
+    return st != M3_OK ? st : m3_infer_samples(&s.shape, set, samples, count, hand_out, &s, err);
 }
 
 uint32_t m3_rank_full(const float *scores, uint32_t item_count, uint32_t item, m3_items had)

@@ -2,19 +2,10 @@
 #ifndef M3_CORE_SERVE_RANK_H
 #define M3_CORE_SERVE_RANK_H
 
-#include "m3bsr/serve.h"
+#include "core/serve/infer.h"
 
-/** The sizes of an inference executable: ids [B, n, L] -> scores [n, N]. */
-typedef struct m3_infer_shape {
-    int32_t *ids;
-    const float *scores;
-    uint32_t behaviors, batch, length, items;
-} m3_infer_shape;
-
-/** M3_ERR_INTERNAL when it has no such input or output. */
-m3_status m3_infer_shape_of(m3_executable *infer, m3_infer_shape *shape, m3_error *err);
-
-/** M3_ERR_INVALID when one of the first `rows` rows of scores has NaN or infinity. */
+/** M3_ERR_INVALID when one of the first `rows` rows of scores has NaN or infinity, M3_ERR_INTERNAL when there
+ * are no scores. */
 m3_status m3_check_scores(const m3_infer_shape *shape, uint32_t rows, m3_error *err);
 
 /** Called for each sample, by its index. @param scores  [N], item j's at j - 1; valid during the call. */

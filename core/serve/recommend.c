@@ -81,18 +81,12 @@ void m3_choose_top(const float *scores, uint32_t item_count, const uint8_t *mark
 typedef struct request {
     const m3_served *served;
     const m3_histories *histories; /* NULL: users of the set */
+    const uint32_t *users;
     m3_exclude exclude;
     uint8_t *marked; /* [N+1], zero between users */
+    uint32_t top;
+    m3_recommendation *items;
 } request;
-
-static void fill(const request *a, uint32_t user, size_t stride, int32_t *ids)
-{
-    const uint32_t length = a->served->shape.length;
-    if (a->histories != NULL)
-        m3_histories_fill(a->histories, user, M3_TIME_END, length, stride, ids);
-    else
-        m3_dataset_history(a->served->set, user, M3_TIME_END, length, stride, ids);
-}
 
 /* Set or clear the marks of what is left out. */
 static void mark(const request *a, uint32_t user, uint8_t value)
@@ -107,20 +101,16 @@ static void mark(const request *a, uint32_t user, uint8_t value)
     }
 }
 
-static m3_status recommend_batch(const request *a, const uint32_t *users, uint32_t rows, uint32_t top,
-                                 m3_recommendation *items, m3_error *err)
+static m3_status choose(void *user, uint64_t first, uint32_t rows, m3_error *err)
 {
+    const request *a = user;
     const m3_infer_shape *s = &a->served->shape;
-    const size_t stride = (size_t)s->batch * s->length;
-    memset(s->ids, 0, s->behaviors * stride * sizeof *s->ids);
-    for (uint32_t i = 0; i < rows; i++) fill(a, users[i], stride, s->ids + (size_t)i * s->length);
-    m3_status st = m3_executable_run(a->served->infer, err);
-    if (st == M3_OK) st = m3_check_scores(s, rows, err);
+    m3_status st = m3_check_scores(s, rows, err);
     for (uint32_t i = 0; st == M3_OK && i < rows; i++) {
-        mark(a, users[i], 1);
-        m3_choose_top(s->scores + (size_t)i * s->items, s->items, a->marked, a->served->popularity, top,
-                      items + (size_t)i * top);
-        mark(a, users[i], 0);
+        mark(a, a->users[first + i], 1);
+        m3_choose_top(s->scores + (size_t)i * s->items, s->items, a->marked, a->served->popularity, a->top,
+                      a->items + (first + i) * a->top);
+        mark(a, a->users[first + i], 0);
     }
     return st;
 }
@@ -128,19 +118,20 @@ static m3_status recommend_batch(const request *a, const uint32_t *users, uint32
 m3_status m3_recommend(m3_served *served, const m3_histories *histories, const uint32_t *users, uint32_t count,
                        uint32_t top, m3_exclude exclude, m3_recommendation *items, m3_error *err)
 {
-    m3_status st = M3_OK;
-    request a = {.served = served, .histories = histories, .exclude = exclude};
-    const uint32_t there = histories != NULL ? m3_histories_user_count(histories) : m3_dataset_user_count(served->set);
-    if (top == 0) return M3_FAIL(err, M3_ERR_RANGE, "top", "is 0; give 1 or more");
-    for (uint32_t i = 0; i < count; i++)
-        if (users[i] >= there)
-            return M3_FAIL(err, M3_ERR_RANGE, "users", "has %u, but there are %u, counted from 0", users[i], there);
-    a.marked = m3_calloc((size_t)served->shape.items + 1, 1);
-    if (a.marked == NULL) return M3_FAIL_MEMORY(err, "recommend", (size_t)served->shape.items + 1);
-    for (uint32_t first = 0; st == M3_OK && first < count; first += served->shape.batch) {
-        const uint32_t rows = count - first < served->shape.batch ? count - first : served->shape.batch;
-        st = recommend_batch(&a, users + first, rows, top, items + (size_t)first * top, err);
-    }
+    request a = {.served = served,
+                 .histories = histories,
+                 .users = users,
+                 .exclude = exclude,
+                 .marked = m3_calloc((size_t)served->shape.items + 1, 1),
+                 .top = top,
+                 .items = items};
+    m3_status st;
+    if (a.marked == NULL)
+        st = M3_FAIL_MEMORY(err, "recommend", (size_t)served->shape.items + 1);
+    else if (top == 0)
+        st = M3_FAIL(err, M3_ERR_RANGE, "top", "is 0; give 1 or more");
+    else
+        st = m3_infer_users(&served->shape, served->set, histories, users, count, choose, &a, err);
     m3_free(a.marked);
     return st;
 }

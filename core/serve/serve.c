@@ -76,8 +76,7 @@ static m3_status warn_of_other_data(const m3_served *served, m3_engine *engine, 
 
 /* The model on its device. */
 
-static m3_status open_data(m3_served *served, m3_engine *engine, const char *run, const char *data,
-                           m3_model_config *config, m3_error *err)
+static m3_status open_data(m3_served *served, m3_engine *engine, const char *run, const char *data, m3_error *err)
 {
     m3_status st;
     uint32_t target = 0;
@@ -89,7 +88,7 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     if (data == NULL) data = m3_settings_get(served->settings, "data");
     if (data[0] == 0) return M3_FAIL(err, M3_ERR_INVALID, "data", "is not set; give the data set file");
     if ((st = m3_dataset_open(data, &served->set, err)) != M3_OK) return st;
-    if ((st = m3_settings_model(engine, served->settings, served->set, config, err)) != M3_OK) return st;
+    if ((st = m3_settings_model(engine, served->settings, served->set, &served->config, err)) != M3_OK) return st;
     if ((st = m3_settings_target(served->settings, served->set, &target, err)) != M3_OK) return st;
     if ((st = m3_dataset_split(served->set, target, &served->split, err)) != M3_OK) return st;
     return order_by_popularity(served, err);
@@ -101,7 +100,8 @@ typedef struct loading {
     const char *path;
 } loading;
 
-/* Parameters are read by the names of the whole graph: a pass may have left out one that has no effect. */
+/* Parameters are read by the names of the whole graph, with all that it may publish: a pass may have left out one that
+ * has no effect on the scores. */
 static m3_status fill(void *user, m3_store *store, m3_error *err)
 {
     m3_status st;
@@ -109,7 +109,7 @@ static m3_status fill(void *user, m3_store *store, m3_error *err)
     m3_graph *graph = NULL;
     const m3_build_options build = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
                                     .batch = l->plan->eval_batch,
-                                    .publish = M3_PUBLISH_SCORES,
+                                    .publish = UINT32_MAX,
                                     .no_pass = l->plan->no_pass};
     if ((st = m3_settings_store_features(l->served->settings, l->served->set, store, err)) != M3_OK) return st;
     st = m3_model_build_infer(m3_device_engine(l->plan->device), l->plan->config, &build, &graph, err);
@@ -137,34 +137,69 @@ static m3_status make(m3_served *served, const m3_programs_plan *plan, const cha
     return st;
 }
 
+/* The options' arrays live as long as the call; executables are made later too. */
+static m3_status keep_options(m3_served *served, const m3_serve_options *o, m3_error *err)
+{
+    size_t names = 0;
+    while (o->no_pass != NULL && o->no_pass[names] != NULL) names++;
+    served->strict = o->strict;
+    served->no_pass = m3_calloc(names + 1, sizeof *served->no_pass);
+    served->fallbacks = m3_calloc(o->fallbacks.count, sizeof(m3_device *));
+    if (served->no_pass == NULL || served->fallbacks == NULL) return M3_FAIL_MEMORY(err, "options", names);
+    for (size_t i = 0; i < names; i++)
+        if ((served->no_pass[i] = m3_strdup(o->no_pass[i])) == NULL) return M3_FAIL_MEMORY(err, "options", names);
+    for (; served->fallback_count < o->fallbacks.count; served->fallback_count++)
+        served->fallbacks[served->fallback_count] =
+            *(m3_device *const *)m3_span_at(o->fallbacks, served->fallback_count);
+    return M3_OK;
+}
+
+static m3_programs_plan plan_of(const m3_served *served)
+{
+    return (m3_programs_plan){
+        .device = served->device,
+        .config = &served->config,
+        .no_pass = (const char *const *)served->no_pass,
+        .strict = served->strict,
+        .fallbacks = {served->fallback_count, sizeof(m3_device *), (const void *)served->fallbacks},
+        .key = "eval_batch"};
+}
+
 m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *options, m3_served **out, m3_error *err)
 {
     m3_status st;
-    m3_model_config config;
     m3_training training;
     char *path = NULL;
     m3_serve_options o = {0};
-    m3_engine *engine = m3_device_engine(device);
     if (options != NULL) m3_copy_out(&o, options, options->size, M3_STRUCT_SIZE(m3_serve_options, fallbacks));
     *out = NULL;
     m3_served *served = m3_calloc(1, sizeof *served);
     if (served == NULL) return M3_FAIL_MEMORY(err, run, sizeof *served);
-    if ((st = open_data(served, engine, run, o.data, &config, err)) != M3_OK) goto done;
+    served->device = device;
+    if ((st = keep_options(served, &o, err)) != M3_OK) goto done;
+    if ((st = open_data(served, m3_device_engine(device), run, o.data, err)) != M3_OK) goto done;
     if ((st = choose_checkpoint(run, o.checkpoint, &path, err)) != M3_OK) goto done;
     m3_settings_training(served->settings, &training);
-    const m3_programs_plan plan = {.device = device,
-                                   .config = &config,
-                                   .eval_batch = (uint32_t)training.eval_batch,
-                                   .no_pass = o.no_pass,
-                                   .strict = o.strict,
-                                   .fallbacks = o.fallbacks,
-                                   .key = "eval_batch"};
+    m3_programs_plan plan = plan_of(served);
+    plan.eval_batch = (uint32_t)training.eval_batch;
     if ((st = make(served, &plan, path, err)) != M3_OK) goto done;
     *out = served;
     served = NULL; /* the caller owns it now */
 done:
     m3_served_free(served);
     m3_free(path);
+    return st;
+}
+
+m3_status m3_served_publish(m3_served *served, uint32_t publish, uint32_t batch, m3_executable **executable,
+                            m3_error *err)
+{
+    m3_programs programs = {0};
+    m3_programs_plan plan = plan_of(served);
+    plan.publish = publish;
+    plan.published_batch = batch != 0 ? batch : served->shape.batch;
+    m3_status st = m3_programs_make(&plan, served->store, &programs, err);
+    *executable = programs.published;
     return st;
 }
 
@@ -177,6 +212,9 @@ void m3_served_free(m3_served *served)
     m3_dataset_close(served->set);
     m3_settings_free(served->settings);
     m3_free(served->popularity);
+    for (char **name = served->no_pass; name != NULL && *name != NULL; name++) m3_free(*name);
+    m3_free((void *)served->no_pass);
+    m3_free((void *)served->fallbacks);
     m3_free(served);
 }
 

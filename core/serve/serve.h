@@ -3,9 +3,12 @@
 #define M3_CORE_SERVE_SERVE_H
 
 #include "core/serve/rank.h"
+#include "m3bsr/model.h"
 #include "m3bsr/settings.h"
 
 struct m3_served {
+    m3_device *device;
+    m3_model_config config;
     m3_settings *settings;
     m3_dataset *set;
     m3_split *split;
@@ -14,7 +17,21 @@ struct m3_served {
     m3_infer_shape shape;
     uint32_t *popularity; /**< [N+1] an item's place by training events of the target behavior, from 1; ties go to the
                                lower number */
+    /* How executables are made. */
+    char **no_pass; /**< ended by NULL; NULL: none */
+    m3_device **fallbacks;
+    uint32_t fallback_count;
+    bool strict;
 };
+
+/** Make another inference over the run's parameters and features, which are those in served->store: features that are
+ * written there ("features0", …) count from the next run on.
+ * @param publish     M3_PUBLISH bits.
+ * @param batch       n; 0: the run's eval_batch.
+ * @param executable  The caller's, to be freed before the served model; m3_infer_shape_of() makes it ready for
+ *                    m3_infer_samples() and m3_infer_users(). */
+m3_status m3_served_publish(m3_served *served, uint32_t publish, uint32_t batch, m3_executable **executable,
+                            m3_error *err);
 
 /** The `top` best of scores [N], skipping items that are marked; places of popularity break ties and NaN comes last.
  * @param marked  [N+1], non-zero: skip; NULL: none.

@@ -288,6 +288,95 @@ static void a_stranger_with_the_same_history_gets_the_same(void **state)
     m3_histories_free(histories);
 }
 
+/* Other inferences over the same parameters and features. */
+
+typedef struct published {
+    const m3_infer_shape *shape;
+    float *encoded; /* [USERS][M][L * d] of behavior 0 */
+    uint32_t modalities, each;
+    float *scores; /* [USERS, N] */
+} published;
+
+static m3_status keep(void *user, uint64_t first, uint32_t rows, m3_error *err)
+{
+    published *p = user;
+    (void)err;
+    const float *encoded = m3_executable_output(p->shape->executable, "encoded", NULL);
+    for (uint32_t i = 0; i < rows; i++) {
+        memcpy(p->scores + (first + i) * ITEMS, p->shape->scores + (size_t)i * ITEMS, ITEMS * sizeof(float));
+        for (uint32_t m = 0; m < p->modalities; m++)
+            memcpy(p->encoded + ((first + i) * p->modalities + m) * p->each,
+                   encoded + ((size_t)m * p->shape->batch + i) * p->each, p->each * sizeof(float));
+    }
+    return M3_OK;
+}
+
+static published publish(m3_executable *executable, m3_infer_shape *shape)
+{
+    m3_error err = {0};
+    uint32_t users[USERS];
+    check(m3_infer_shape_of(executable, shape, &err), &err);
+    const m3_tensor *encoded = m3_executable_output_tensor(executable, "encoded"); /* [B, M, n, L, d] */
+    published p = {.shape = shape,
+                   .modalities = (uint32_t)encoded->shape.dim[1],
+                   .each = (uint32_t)(encoded->shape.dim[3] * encoded->shape.dim[4])};
+    p.encoded = calloc((size_t)USERS * p.modalities * p.each, sizeof *p.encoded);
+    p.scores = calloc((size_t)USERS * ITEMS, sizeof *p.scores);
+    for (uint32_t u = 0; u < USERS; u++) users[u] = u;
+    check(m3_infer_users(shape, served->set, NULL, users, USERS, keep, &p, &err), &err);
+    return p;
+}
+
+static bool modality_is_same(const published *a, const published *b, uint32_t m)
+{
+    for (uint32_t u = 0; u < USERS; u++) {
+        const size_t at = ((size_t)u * a->modalities + m) * a->each;
+        if (memcmp(a->encoded + at, b->encoded + at, a->each * sizeof(float)) != 0) return false;
+    }
+    return true;
+}
+
+/* In batches of 8, which 60 users do not fill, it gives the scores that recommendations come from. Features that are
+ * rewritten count at once, in their modality alone. */
+static void another_inference_publishes_what_is_asked_for(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_executable *executable = NULL;
+    m3_infer_shape shape;
+    uint32_t users[USERS];
+    static m3_recommendation items[USERS * TOP];
+    check(m3_served_publish(served, M3_PUBLISH_SCORES | M3_PUBLISH_ENCODED, 8, &executable, &err), &err);
+    published before = publish(executable, &shape);
+    for (uint32_t u = 0; u < USERS; u++) users[u] = u;
+    check(m3_recommend(served, NULL, users, USERS, TOP, M3_EXCLUDE_NONE, items, &err), &err);
+    for (uint32_t i = 0; i < USERS * TOP; i++) {
+        const float score = before.scores[i / TOP * ITEMS + items[i].item - 1];
+        assert_true(fabs((double)(score - items[i].score)) <= 1e-5 * (1.0 + fabs((double)score)));
+    }
+
+    const m3_features features = m3_dataset_features(served->set, 0);
+    const m3_shape rows = {.rank = 2, .dim = {ITEMS + 1, features.width}};
+    float *zeros = calloc((size_t)(ITEMS + 1) * features.width, sizeof *zeros);
+    check(m3_store_write(served->store, "features0", M3_F32, &rows, zeros, &err), &err);
+    published without = publish(executable, &shape);
+    assert_true(modality_is_same(&before, &without, 0));
+    assert_false(modality_is_same(&before, &without, 1));
+    check(m3_store_write(served->store, "features0", M3_F32, &rows, features.rows, &err), &err);
+    published after = publish(executable, &shape);
+    assert_true(modality_is_same(&before, &after, 1));
+
+    assert_int_equal(m3_infer_users(&shape, served->set, NULL, (const uint32_t[]){USERS}, 1, keep, &after, &err),
+                     M3_ERR_RANGE);
+    published *all[] = {&before, &without, &after};
+    for (int i = 0; i < 3; i++) {
+        free(all[i]->encoded);
+        free(all[i]->scores);
+    }
+    free(zeros);
+    m3_executable_free(executable);
+}
+
 /* Checkpoints. */
 
 /* What another tool might write: parameters alone, and something that the model has no use for. */
@@ -430,19 +519,20 @@ static void a_bench_counts_what_runs(void **state)
 int main(void)
 {
     enum { MISFITS = sizeof misfits / sizeof misfits[0] };
-    struct CMUnitTest tests[MISFITS + 10] = {
+    struct CMUnitTest tests[MISFITS + 11] = {
         cmocka_unit_test(evaluation_is_the_definition),
         cmocka_unit_test(among_drawn_items_places_are_better),
         cmocka_unit_test(an_older_caller_gets_what_it_knows),
         cmocka_unit_test(recommends_the_best_that_are_not_left_out),
         cmocka_unit_test(a_stranger_with_the_same_history_gets_the_same),
+        cmocka_unit_test(another_inference_publishes_what_is_asked_for),
         cmocka_unit_test(a_checkpoint_of_another_tool_serves),
         cmocka_unit_test(another_set_is_warned_of),
         cmocka_unit_test(without_memory_nothing_is_left_over),
         {"a bench of a training step counts what runs", a_bench_counts_what_runs, NULL, NULL, NULL},
         {"a bench of inference counts what runs", a_bench_counts_what_runs, NULL, NULL, &source},
     };
-    size_t count = 10;
+    size_t count = 11;
     for (size_t i = 0; i < MISFITS; i++, count++)
         tests[count] =
             (struct CMUnitTest){misfits[i].name, misfit_is_refused, NULL, NULL, (void *)(uintptr_t)&misfits[i]};

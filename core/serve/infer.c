@@ -1,0 +1,71 @@
+/* infer: inference over histories in batches. The rows of a last, smaller batch that are left over are users without
+ * history. */
+#include "core/serve/infer.h"
+
+#include <string.h>
+
+m3_status m3_infer_shape_of(m3_executable *infer, m3_infer_shape *shape, m3_error *err)
+{
+    const m3_tensor *ids = m3_graph_find(m3_executable_graph(infer), "ids");
+    const m3_tensor *scores = m3_executable_output_tensor(infer, "scores");
+    *shape = (m3_infer_shape){.executable = infer,
+                              .ids = m3_executable_input(infer, "ids", NULL),
+                              .scores = m3_executable_output(infer, "scores", NULL)};
+    if (shape->ids == NULL || ids->shape.rank != 3)
+        return M3_FAIL(err, M3_ERR_INTERNAL, "inference", "wants an input ids [B, n, L]");
+    shape->behaviors = (uint32_t)ids->shape.dim[0];
+    shape->batch = (uint32_t)ids->shape.dim[1];
+    shape->length = (uint32_t)ids->shape.dim[2];
+    if (scores != NULL) shape->items = (uint32_t)scores->shape.dim[1];
+    return M3_OK;
+}
+
+/* Of whom the histories are. */
+typedef struct source {
+    const m3_dataset *set;
+    const m3_histories *histories; /* NULL: the set's */
+    const m3_sample *samples;      /* NULL: users */
+    const uint32_t *users;
+    uint64_t count;
+} source;
+
+static void fill_one(const source *from, const m3_infer_shape *s, uint64_t index, size_t stride, int32_t *ids)
+{
+    if (from->samples != NULL)
+        m3_dataset_history(from->set, from->samples[index].user, from->samples[index].time, s->length, stride, ids);
+    else if (from->histories != NULL)
+        m3_histories_fill(from->histories, from->users[index], M3_TIME_END, s->length, stride, ids);
+    else
+        m3_dataset_history(from->set, from->users[index], M3_TIME_END, s->length, stride, ids);
+}
+
+static m3_status run(const source *from, const m3_infer_shape *s, m3_inferred_fn inferred, void *user, m3_error *err)
+{
+    m3_status st = M3_OK;
+    const size_t stride = (size_t)s->batch * s->length;
+    for (uint64_t first = 0; st == M3_OK && first < from->count; first += s->batch) {
+        const uint32_t rows = from->count - first < s->batch ? (uint32_t)(from->count - first) : s->batch;
+        memset(s->ids, 0, s->behaviors * stride * sizeof *s->ids);
+        for (uint32_t i = 0; i < rows; i++) fill_one(from, s, first + i, stride, s->ids + (size_t)i * s->length);
+        if ((st = m3_executable_run(s->executable, err)) == M3_OK) st = inferred(user, first, rows, err);
+    }
+    return st;
+}
+
+m3_status m3_infer_samples(const m3_infer_shape *shape, const m3_dataset *set, const m3_sample *samples, uint64_t count,
+                           m3_inferred_fn inferred, void *user, m3_error *err)
+{
+    const source from = {.set = set, .samples = samples, .count = count};
+    return run(&from, shape, inferred, user, err);
+}
+
+m3_status m3_infer_users(const m3_infer_shape *shape, const m3_dataset *set, const m3_histories *histories,
+                         const uint32_t *users, uint32_t count, m3_inferred_fn inferred, void *user, m3_error *err)
+{
+    const source from = {.set = set, .histories = histories, .users = users, .count = count};
+    const uint32_t there = histories != NULL ? m3_histories_user_count(histories) : m3_dataset_user_count(set);
+    for (uint32_t i = 0; i < count; i++)
+        if (users[i] >= there)
+            return M3_FAIL(err, M3_ERR_RANGE, "users", "has %u, but there are %u, counted from 0", users[i], there);
+    return run(&from, shape, inferred, user, err);
+}
