@@ -263,6 +263,12 @@ M3_API void m3_histories_fill(const m3_histories *histories, uint32_t user, int6
 
 /* Synthetic data with a known truth. */
 
+/** How the items of accidental events are drawn. */
+typedef enum m3_accidental {
+    M3_ACCIDENTAL_UNIFORM = 0,   /**< from all items */
+    M3_ACCIDENTAL_POPULARITY = 1 /**< as often as genuine events of the shallowest behavior are on them */
+} m3_accidental;
+
 typedef struct m3_synth_options {
     uint32_t size;        /**< M3_SYNTH_OPTIONS_INIT sets it and the defaults named here */
     uint32_t users;       /**< 1000 */
@@ -276,20 +282,29 @@ typedef struct m3_synth_options {
     double feature_noise; /**< 0.2: probability that an item's features are replaced by noise, in each modality; 0..1 */
     double deepen;        /**< 0.6: probability that a genuine event goes one behavior deeper, 0..1 */
     uint64_t seed;        /**< 1 */
+    m3_accidental accidental_by;
+    uint32_t feature_count;      /**< of features: 0, or as many as modalities */
+    const char *const *features; /**< what each modality is good for: "useful", "useless", or "only:BEHAVIOR"; NULL: all
+                                    are useful. Behaviors are view, click, like, share, follow, favourite, cart; the
+                                    last one is buy */
+    double bursts; /**< 0: fraction of the accidental events that come several in a row, on neighbouring items; 0..1 */
+    double tail;   /**< 0: in each cluster, the item of rank r is taken with chance r^-tail; 0..3 */
+    double drift;  /**< 0: probability that an interest is another one in a user's second half; 0..1 */
 } m3_synth_options;
 
 #define M3_SYNTH_OPTIONS_INIT                                                                                          \
     {                                                                                                                  \
-        .size = M3_STRUCT_SIZE(m3_synth_options, seed), .users = 1000, .items = 1000, .clusters = 20, .behaviors = 2,  \
+        .size = M3_STRUCT_SIZE(m3_synth_options, drift), .users = 1000, .items = 1000, .clusters = 20, .behaviors = 2, \
         .modalities = 1, .width = 32, .events = 24, .accidental = 0.2, .feature_noise = 0.2, .deepen = 0.6, .seed = 1  \
     }
 
 /** Write a source directory for m3_data_import(): interactions.tsv, items.tsv, NAME.npy, NAME.ids.txt; and beside it
  * in truth/: users.tsv (a user's interests), items.tsv (cluster, place in it, whether each modality is noise),
- * interactions.tsv (every event with accidental 0 or 1), NAME.npy (features before the noise).
+ * interactions.tsv (every event with accidental 0 or 1), weights.tsv (which modality says something about which
+ * behavior), NAME.npy (features before the noise). m3bsr-data(1) has the columns, and those that options add.
  * Users have one to three clusters as interests and move through each of them in small steps; deep events grow from
- * genuine ones and share their timestamp; accidental events are uniform over items. The same options give the
- * same bytes.
+ * genuine ones and share their timestamp. The same options give the same bytes, and an option that is off changes none.
+ * @param options    Borrowed for the call.
  * @param directory  Made when missing; files of these names are replaced.
  * Returns M3_OK, M3_ERR_INVALID (options), M3_ERR_IO, M3_ERR_MEMORY. */
 M3_API m3_status m3_data_synth(const m3_synth_options *options, const char *directory, m3_error *err);

@@ -66,11 +66,16 @@ static m3_status read_histories(data_source *source, m3_error *err)
 
 static m3_status synthesize(data_source *source, m3_error *err)
 {
+    static const char *const only[] = {"only:buy"};
     m3_synth_options options = M3_SYNTH_OPTIONS_INIT;
     options.users = 4;
     options.items = 8;
     options.clusters = 2;
     options.width = 2;
+    options.tail = 1.0;
+    options.accidental_by = M3_ACCIDENTAL_POPULARITY;
+    options.features = only;
+    options.feature_count = 1;
     return m3_data_synth(&options, data_source_path(source, "synth"), err);
 }
 

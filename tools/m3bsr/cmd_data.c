@@ -136,7 +136,8 @@ static int synth(int argc, char **argv)
 {
     cli c = {0};
     m3_error err = {0};
-    const char *out = NULL;
+    cli_list features = {0};
+    const char *out = NULL, *accidental_by = "uniform";
     m3_synth_options s = M3_SYNTH_OPTIONS_INIT;
     /* clang-format off */
     const cli_option options[] = {
@@ -149,6 +150,11 @@ static int synth(int argc, char **argv)
         {"width", CLI_NUMBER, &s.width, "N", "features of an item in a modality; default 32"},
         {"events", CLI_NUMBER, &s.events, "N", "mean number of genuine shallow events of a user; default 24"},
         {"accidental", CLI_REAL, &s.accidental, "X", "fraction of shallow events that are accidental; default 0.2"},
+        {"accidental-by", CLI_TEXT, &accidental_by, "NAME", "uniform (default), or popularity: on items that others chose"},
+        {"bursts", CLI_REAL, &s.bursts, "X", "fraction of accidental events that come several in a row; default 0"},
+        {"tail", CLI_REAL, &s.tail, "X", "the r-th item of a cluster is taken with chance r^-X; default 0"},
+        {"drift", CLI_REAL, &s.drift, "X", "probability that an interest changes half way; default 0"},
+        {"features", CLI_NAMES, &features, "A,B", "of each modality: useful (default), useless or only:BEHAVIOR"},
         {"feature-noise", CLI_REAL, &s.feature_noise, "X", "probability that an item has noise as features; default 0.2"},
         {"deepen", CLI_REAL, &s.deepen, "X", "probability that a genuine event goes one behavior deeper; default 0.6"},
         {"seed", CLI_WHOLE, &s.seed, "N", "default 1"},
@@ -161,6 +167,13 @@ static int synth(int argc, char **argv)
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
     if (out == NULL) return missing("where to?", "data synth --out SRC");
+    if (strcmp(accidental_by, "uniform") != 0 && strcmp(accidental_by, "popularity") != 0) {
+        (void)fprintf(stderr, "error: --accidental-by cannot be '%s'; give uniform or popularity\n", accidental_by);
+        return CLI_BAD_INPUT;
+    }
+    s.accidental_by = accidental_by[0] == 'p' ? M3_ACCIDENTAL_POPULARITY : M3_ACCIDENTAL_UNIFORM;
+    s.features = cli_list_texts(&features);
+    s.feature_count = features.count;
     if (m3_data_synth(&s, out, &err) != M3_OK) return cli_report(&err);
     if (c.json) {
         (void)printf("{\"source\": ");
