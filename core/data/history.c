@@ -1,8 +1,7 @@
 /* history: ids[L - 1] is the newest item before the time, ids[L - 2] the one before it, …, 0 where there is none. */
 #include "core/data/history.h"
 
-/* How many events lie strictly before time. */
-static uint32_t count_before(m3_events events, int64_t time)
+uint32_t m3_events_before(m3_events events, int64_t time)
 {
     uint32_t low = 0, high = events.count;
     while (low < high) {
@@ -17,7 +16,7 @@ static uint32_t count_before(m3_events events, int64_t time)
 
 void m3_history_fill(m3_events events, int64_t time, uint32_t length, int32_t *ids)
 {
-    uint32_t before = count_before(events, time);
+    uint32_t before = m3_events_before(events, time);
     uint32_t taken = before < length ? before : length, padding = length - taken;
     for (uint32_t i = 0; i < padding; i++) ids[i] = 0;
     for (uint32_t i = 0; i < taken; i++) ids[padding + i] = (int32_t)events.items[before - taken + i];

@@ -1,12 +1,14 @@
-/* evaluate: metrics of a trained model and of popularity over the samples of a part (MODEL.md 12).
+/* evaluate: metrics of a trained model and of the baselines over the samples of a part (MODEL.md 12).
  *   full    among all items that the user has not had in the target behavior before
  *   uni99   among the item and 99 others, drawn without repeats from those that the user never touched
- * Popularity ranks by training events of the target behavior, ties by the lower item number. */
+ * Baselines rank the same candidates (baselines.c). */
 #include <string.h>
 
 #include "core/base/alloc.h"
 #include "core/data/draw.h"
+#include "core/data/history.h"
 #include "core/runtime/engine.h"
+#include "core/serve/baselines.h"
 #include "core/serve/serve.h"
 
 enum { DRAWN = 99, DRAW_SEED = 99 }; /* one seed for all runs, so that their figures are over the same items */
@@ -23,27 +25,20 @@ enum { GROUPS = sizeof groups / sizeof groups[0] };
 _Static_assert((int)GROUPS <= (int)M3_METRIC_GROUPS, "the public struct holds every group");
 
 typedef struct evaluating {
-    const m3_served *served;
+    const m3_dataset *set;
+    const m3_split *split;
     const m3_sample *samples;
     uint32_t items;
+    const uint32_t *popularity; /* [N + 1] places */
+    m3_itemknn *knn;
     m3_evaluation *to;
 } evaluating;
 
 static uint64_t history_length(const m3_dataset *set, const m3_sample *sample)
 {
     uint64_t length = 0;
-    for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++) {
-        const m3_events events = m3_dataset_events(set, sample->user, b);
-        uint32_t low = 0, high = events.count;
-        while (low < high) {
-            const uint32_t middle = low + (high - low) / 2;
-            if (events.times[middle] < sample->time)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        length += low;
-    }
+    for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++)
+        length += m3_events_before(m3_dataset_events(set, sample->user, b), sample->time);
     return length;
 }
 
@@ -64,54 +59,113 @@ static uint32_t draw_others(const m3_dataset *set, const m3_sample *sample, uint
     return count;
 }
 
-static void add(m3_metrics_group *to, uint64_t length, uint32_t model, uint32_t popularity)
+/* Places by the three ways among the same candidates. */
+typedef struct places {
+    uint32_t model, popularity, itemknn;
+} places;
+
+static void add(m3_metrics_group *to, m3_metrics *itemknn, uint64_t length, bool has_model, places at)
 {
     for (uint32_t g = 0; g < GROUPS; g++) {
         if (length < groups[g].min || length > groups[g].max) continue;
-        m3_metrics_add(&to[g].model, model);
-        m3_metrics_add(&to[g].popularity, popularity);
+        if (has_model) m3_metrics_add(&to[g].model, at.model);
+        m3_metrics_add(&to[g].popularity, at.popularity);
+        m3_metrics_add(&itemknn[g], at.itemknn);
     }
 }
 
+/* @param scores  The model's, NULL without one. */
 static void evaluate_one(void *user, uint64_t index, const float *scores)
 {
     const evaluating *e = user;
     const m3_sample *sample = &e->samples[index];
-    const uint32_t *place = e->served->popularity, own = place[sample->item];
-    const uint64_t length = history_length(e->served->set, sample);
+    const uint32_t *place = e->popularity, own = sample->item;
+    const double *near = m3_itemknn_score(e->knn, sample);
+    const uint64_t length = history_length(e->set, sample);
 
-    const m3_items had = m3_split_had_before(e->served->split, sample);
-    uint32_t popular = own;
-    for (uint32_t i = 0; i < had.count; i++) popular -= place[had.items[i]] < own;
-    add(e->to->full, length, m3_rank_full(scores, e->items, sample->item, had), popular);
+    const m3_items had = m3_split_had_before(e->split, sample);
+    places at = {.popularity = place[own], .itemknn = m3_itemknn_rank(near, place, e->items, own, had)};
+    for (uint32_t i = 0; i < had.count; i++) at.popularity -= place[had.items[i]] < place[own];
+    if (scores != NULL) at.model = m3_rank_full(scores, e->items, own, had);
+    add(e->to->full, e->to->full_itemknn, length, scores != NULL, at);
 
-    uint32_t drawn[DRAWN], rank = 1;
-    const uint32_t count = draw_others(e->served->set, sample, drawn);
-    popular = 1;
+    uint32_t drawn[DRAWN];
+    const uint32_t count = draw_others(e->set, sample, drawn);
+    at = (places){1, 1, 1};
     for (uint32_t i = 0; i < count; i++) {
-        rank += !(scores[drawn[i] - 1] < scores[sample->item - 1]);
-        popular += place[drawn[i]] < own;
+        if (scores != NULL) at.model += !(scores[drawn[i] - 1] < scores[own - 1]);
+        at.popularity += place[drawn[i]] < place[own];
+        at.itemknn += m3_itemknn_before(near, place, drawn[i], own);
     }
-    add(e->to->uni99, length, rank, popular);
+    add(e->to->uni99, e->to->uni99_itemknn, length, scores != NULL, at);
 }
 
-m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *evaluation, m3_error *err)
+static m3_status check_part(m3_split_part part, m3_error *err)
 {
-    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99), .part = part, .group_count = GROUPS};
-    uint64_t count = 0;
-    if ((unsigned)part >= M3_SPLIT_COUNT)
-        return M3_FAIL(err, M3_ERR_RANGE, "part", "is %d; give one from 0 to %d", (int)part, M3_SPLIT_COUNT - 1);
-    evaluating e = {served, m3_split_samples(served->split, part, &count), m3_dataset_item_count(served->set), &all};
-    m3_status st = m3_score_samples(served->infer, served->set, e.samples, count, evaluate_one, &e, err);
-    if (st != M3_OK) return st;
+    if ((unsigned)part < M3_SPLIT_COUNT) return M3_OK;
+    return M3_FAIL(err, M3_ERR_RANGE, "part", "is %d; give one from 0 to %d", (int)part, M3_SPLIT_COUNT - 1);
+}
+
+static void finish(m3_evaluation *all, const m3_itemknn *knn)
+{
+    all->itemknn_damping = m3_itemknn_damping(knn);
+    all->group_count = GROUPS;
     for (uint32_t g = 0; g < GROUPS; g++) {
-        m3_metrics_group *of[2] = {&all.full[g], &all.uni99[g]};
+        m3_metrics_group *of[2] = {&all->full[g], &all->uni99[g]};
         for (int i = 0; i < 2; i++) {
             (void)snprintf(of[i]->name, sizeof of[i]->name, "%s", groups[g].name);
             m3_metrics_finish(&of[i]->model);
             m3_metrics_finish(&of[i]->popularity);
         }
+        m3_metrics_finish(&all->full_itemknn[g]);
+        m3_metrics_finish(&all->uni99_itemknn[g]);
     }
+}
+
+m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *evaluation, m3_error *err)
+{
+    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping), .part = part};
+    evaluating e = {.set = served->set,
+                    .split = served->split,
+                    .items = m3_dataset_item_count(served->set),
+                    .popularity = served->popularity,
+                    .to = &all};
+    uint64_t count = 0;
+    m3_status st = check_part(part, err);
+    if (st != M3_OK) return st;
+    e.samples = m3_split_samples(e.split, part, &count);
+    if ((st = m3_itemknn_create(e.set, e.split, e.popularity, &e.knn, err)) != M3_OK) return st;
+    st = m3_score_samples(served->infer, e.set, e.samples, count, evaluate_one, &e, err);
+    if (st == M3_OK) {
+        finish(&all, e.knn);
+        m3_copy_out(evaluation, &all, evaluation->size, all.size);
+    }
+    m3_itemknn_free(e.knn);
+    return st;
+}
+
+m3_status m3_evaluate_baselines(const m3_dataset *set, uint32_t target, m3_split_part part, m3_evaluation *evaluation,
+                                m3_error *err)
+{
+    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping), .part = part};
+    evaluating e = {.set = set, .items = m3_dataset_item_count(set), .to = &all};
+    uint64_t count = 0;
+    m3_split *split = NULL;
+    uint32_t *popularity = NULL;
+    m3_status st = check_part(part, err);
+    if (st != M3_OK) return st;
+    if ((st = m3_dataset_split(set, target, &split, err)) != M3_OK) goto done;
+    if ((st = m3_popularity_places(set, split, &popularity, err)) != M3_OK) goto done;
+    if ((st = m3_itemknn_create(set, split, popularity, &e.knn, err)) != M3_OK) goto done;
+    e.split = split;
+    e.popularity = popularity;
+    e.samples = m3_split_samples(split, part, &count);
+    for (uint64_t i = 0; i < count; i++) evaluate_one(&e, i, NULL);
+    finish(&all, e.knn);
     m3_copy_out(evaluation, &all, evaluation->size, all.size);
-    return M3_OK;
+done:
+    m3_itemknn_free(e.knn);
+    m3_free(popularity);
+    m3_split_free(split);
+    return st;
 }

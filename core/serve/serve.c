@@ -12,37 +12,8 @@
 #include "core/run/checkpoint.h"
 #include "core/run/run.h"
 #include "core/runtime/engine.h"
+#include "core/serve/baselines.h"
 #include "core/settings/settings.h"
-
-/* Popularity. */
-
-typedef struct counted {
-    uint32_t item, count;
-} counted;
-
-static int by_count(const void *a, const void *b)
-{
-    const counted *x = a, *y = b;
-    if (x->count != y->count) return x->count > y->count ? -1 : 1;
-    return x->item < y->item ? -1 : x->item > y->item;
-}
-
-static m3_status order_by_popularity(m3_served *served, m3_error *err)
-{
-    const uint32_t items = m3_dataset_item_count(served->set);
-    const uint32_t *counts = m3_split_item_counts(served->split);
-    served->popularity = m3_calloc((size_t)items + 1, sizeof *served->popularity);
-    counted *order = m3_calloc(items, sizeof *order);
-    if (served->popularity == NULL || order == NULL) {
-        m3_free(order);
-        return M3_FAIL_MEMORY(err, "popularity", (size_t)items * (sizeof *order + sizeof *served->popularity));
-    }
-    for (uint32_t i = 0; i < items; i++) order[i] = (counted){i + 1, counts[i + 1]};
-    qsort(order, items, sizeof *order, by_count);
-    for (uint32_t i = 0; i < items; i++) served->popularity[order[i].item] = i + 1;
-    m3_free(order);
-    return M3_OK;
-}
 
 /* Checkpoint. */
 
@@ -91,7 +62,7 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     if ((st = m3_settings_model(engine, served->settings, served->set, &served->config, err)) != M3_OK) return st;
     if ((st = m3_settings_target(served->settings, served->set, &target, err)) != M3_OK) return st;
     if ((st = m3_dataset_split(served->set, target, &served->split, err)) != M3_OK) return st;
-    return order_by_popularity(served, err);
+    return m3_popularity_places(served->set, served->split, &served->popularity, err);
 }
 
 typedef struct loading {

@@ -15,8 +15,7 @@ struct m3_served {
     m3_store *store;
     m3_executable *infer;
     m3_infer_shape shape;
-    uint32_t *popularity; /**< [N+1] an item's place by training events of the target behavior, from 1; ties go to the
-                               lower number */
+    uint32_t *popularity; /**< [N+1] places, of m3_popularity_places() */
     /* How executables are made. */
     char **no_pass; /**< ended by NULL; NULL: none */
     m3_device **fallbacks;

@@ -54,10 +54,22 @@ typedef struct m3_evaluation {
     uint32_t group_count; /**< the first is "all" */
     m3_metrics_group full[M3_METRIC_GROUPS];
     m3_metrics_group uni99[M3_METRIC_GROUPS]; /**< against 99 items the user never touched, fixed seed */
+    m3_metrics full_itemknn[M3_METRIC_GROUPS], uni99_itemknn[M3_METRIC_GROUPS]; /**< item-kNN, group by group */
+    double itemknn_damping; /**< the exponent beta of MODEL.md 12 that validation chose */
 } m3_evaluation;
 
-/** Rank every sample of a part. */
+/** Rank every sample of a part, by the model and by the baselines.
+ * @param evaluation  The caller's, with `size` set; filled on success alone, as far as its size reaches.
+ * Returns M3_OK, M3_ERR_RANGE (no such part), M3_ERR_INVALID (scores that are not finite), M3_ERR_MEMORY, or what the
+ * device fails with. */
 M3_API m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *evaluation, m3_error *err);
+
+/** The same without a model: popularity and item-kNN (MODEL.md 12) need a set alone. The members `model` are zero.
+ * @param target      The behavior to predict, usually m3_dataset_target().
+ * @param evaluation  As above.
+ * Returns M3_OK, M3_ERR_RANGE (no such behavior or part), M3_ERR_MEMORY. */
+M3_API m3_status m3_evaluate_baselines(const m3_dataset *set, uint32_t target, m3_split_part part,
+                                       m3_evaluation *evaluation, m3_error *err);
 
 /* Recommendation. */
 

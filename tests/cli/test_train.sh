@@ -48,6 +48,14 @@ cmp <(strip whole/log.jsonl | grep '"event":"epoch"') <(strip parts/log.jsonl | 
 check 'a finished training has nothing to resume' 0 'epochs' "$m" train config.yaml --out parts --resume
 
 check 'evaluation has popularity beside' 0 'popularity' "$m" evaluate whole
+check 'and item-kNN' 0 'item-kNN' "$m" evaluate whole
+for split in valid test; do
+    rows() { grep -E 'popularity|item-kNN' | sed 's/^.* \(popularity\|item-kNN\)/\1/'; }
+    cmp <("$m" evaluate whole --split $split | rows) <("$m" evaluate set --baselines --split $split | rows) ||
+        fail "baselines of $split differ without a model"
+done
+check 'baselines of another behavior' 0 'test: ' "$m" evaluate set --baselines --target view
+check 'baselines of no behavior' 2 "no behavior 'look'" "$m" evaluate set --baselines --target look
 check 'evaluation of the validation split' 0 'valid: ' "$m" evaluate whole --split valid
 check 'evaluation of the last checkpoint' 0 'uni99' "$m" evaluate whole --checkpoint whole/last.safetensors
 check 'evaluation on another device' 0 'uni99' "$m" evaluate whole --backend reference

@@ -70,6 +70,9 @@ check 'tuning for what is not there' 2 'none.yaml' "$m" tune "$folder/none.yaml"
 
 check 'a run that is not there' 2 'settings.yaml' "$m" evaluate "$folder/nothing"
 check 'an unknown split' 2 'give valid or test' "$m" evaluate "$folder/nothing" --split train
+check 'baselines of a set that is not there' 2 'nothing' "$m" evaluate "$folder/nothing" --baselines
+check 'baselines of a checkpoint' 2 'leave out --checkpoint' "$m" evaluate x --baselines --checkpoint y
+check 'a run to another target' 2 '--target goes with --baselines' "$m" evaluate x --target buy
 check 'recommending to nobody' 2 'for whom?' "$m" recommend "$folder/nothing"
 check 'a batch of nothing' 2 "--batch cannot be '0'" "$m" bench --batch 0
 check 'no repeats' 2 "--repeats cannot be '0'" "$m" bench --repeats 0

@@ -113,7 +113,8 @@ static int tear_down(void **state)
 typedef struct judged {
     const m3_sample *samples;
     uint32_t group; /* of which the metrics are worked out */
-    m3_metrics model, popularity;
+    double damping; /* of item-kNN */
+    m3_metrics model, popularity, itemknn;
 } judged;
 
 static bool is_in(m3_items items, uint32_t item)
@@ -146,6 +147,66 @@ static void add_place(m3_metrics *m, uint32_t place)
     }
 }
 
+/* Whether a user has an item in any behavior before a time. */
+static bool has_before(uint32_t user, uint32_t item, int64_t time)
+{
+    for (uint32_t b = 0; b < m3_dataset_behavior_count(served->set); b++) {
+        const m3_events e = m3_dataset_events(served->set, user, b);
+        for (uint32_t i = 0; i < e.count && e.times[i] < time; i++)
+            if (e.items[i] == item) return true;
+    }
+    return false;
+}
+
+/* Whether a user has an item in training: before the validation sample. Worked out once. */
+static const bool (*training(void))[ITEMS + 1]
+{
+    static bool has[USERS][ITEMS + 1], known;
+    uint64_t count;
+    const m3_sample *valid = m3_split_samples(served->split, M3_SPLIT_VALID, &count);
+    for (uint32_t u = 0; u < USERS && !known; u++) {
+        int64_t end = M3_TIME_END;
+        for (uint64_t i = 0; i < count; i++)
+            if (valid[i].user == u) end = valid[i].time;
+        for (uint32_t item = 1; item <= ITEMS; item++) has[u][item] = has_before(u, item, end);
+    }
+    known = true;
+    return (const bool(*)[ITEMS + 1]) has;
+}
+
+/* The score of an item by item-kNN: MODEL.md 12 as it stands there. */
+static double near_score(const m3_sample *s, uint32_t item, double damping)
+{
+    const bool(*has)[ITEMS + 1] = training();
+    double score = 0;
+    for (uint32_t i = 1; i <= ITEMS; i++) {
+        double both = 0, own = 0, other = 0;
+        if (i == item || !has_before(s->user, i, s->time)) continue;
+        for (uint32_t u = 0; u < USERS; u++) {
+            both += u != s->user && has[u][i] && has[u][item];
+            own += has[u][i];
+            other += has[u][item];
+        }
+        if (both > 0) score += both / (sqrt(own) * pow(other, damping));
+    }
+    return score;
+}
+
+static void judge_near(judged *j, const m3_sample *s)
+{
+    const uint32_t *places = served->popularity;
+    const m3_items had = m3_split_had_before(served->split, s);
+    const double own = near_score(s, s->item, j->damping);
+    uint32_t place = 1;
+    for (uint32_t item = 1; item <= ITEMS; item++) {
+        if (item == s->item || is_in(had, item)) continue;
+        const double score = near_score(s, item, j->damping);
+        const bool equal = fabs(score - own) < 1e-12; /* sums in another order */
+        place += equal ? places[item] < places[s->item] : score > own;
+    }
+    add_place(&j->itemknn, place);
+}
+
 static void judge(void *user, uint64_t index, const float *scores)
 {
     judged *j = user;
@@ -161,6 +222,7 @@ static void judge(void *user, uint64_t index, const float *scores)
     }
     add_place(&j->model, model);
     add_place(&j->popularity, popularity);
+    judge_near(j, s);
 }
 
 static void assert_metrics(const m3_metrics *is, const m3_metrics *sums)
@@ -179,19 +241,24 @@ static void evaluation_is_the_definition(void **state)
     (void)state;
     m3_error err = {0};
     for (int part = M3_SPLIT_VALID; part <= M3_SPLIT_TEST; part++) {
-        m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99)};
+        m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping)}, alone = e;
         uint64_t count = 0;
         check(m3_evaluate(served, (m3_split_part)part, &e, &err), &err);
+        check(m3_evaluate_baselines(served->set, m3_split_target(served->split), (m3_split_part)part, &alone, &err),
+              &err);
+        assert_memory_equal(e.full_itemknn, alone.full_itemknn, sizeof e.full_itemknn);
+        assert_memory_equal(e.uni99_itemknn, alone.uni99_itemknn, sizeof e.uni99_itemknn);
         const m3_sample *samples = m3_split_samples(served->split, (m3_split_part)part, &count);
         assert_true(count > 10);
         assert_int_equal(e.part, part);
         assert_int_equal(e.group_count, 7);
         assert_string_equal(e.full[0].name, "all");
         for (uint32_t g = 0; g < e.group_count; g++) {
-            judged j = {.samples = samples, .group = g};
+            judged j = {.samples = samples, .group = g, .damping = e.itemknn_damping};
             check(m3_score_samples(served->infer, served->set, samples, count, judge, &j, &err), &err);
             assert_metrics(&e.full[g].model, &j.model);
             assert_metrics(&e.full[g].popularity, &j.popularity);
+            assert_metrics(&e.full_itemknn[g], &j.itemknn);
             assert_int_equal(e.uni99[g].model.samples, j.model.samples);
         }
     }

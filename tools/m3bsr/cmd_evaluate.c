@@ -1,5 +1,6 @@
-/* evaluate: metrics of a run, popularity beside them.
- *   m3bsr evaluate RUN [--split valid|test] */
+/* evaluate: metrics of a run with baselines beside them, or of the baselines alone.
+ *   m3bsr evaluate RUN [--split valid|test]
+ *   m3bsr evaluate SET --baselines [--target NAME] [--split valid|test] */
 #include <string.h>
 
 #include "m3bsr/serve.h"
@@ -16,7 +17,7 @@ static void print_row(const char *group, const char *who, const m3_metrics *m)
     (void)printf("\n");
 }
 
-static void print_table(const char *title, const m3_metrics_group *groups, uint32_t count)
+static void print_table(const char *title, const m3_metrics_group *groups, const m3_metrics *itemknn, uint32_t count)
 {
     static const char *const names[3] = {"HR@", "NDCG@", "MRR@"};
     (void)printf("\n%s\n%-8s %8s  %-10s", title, "history", "samples", "ranked by");
@@ -29,9 +30,10 @@ static void print_table(const char *title, const m3_metrics_group *groups, uint3
     }
     (void)printf("\n");
     for (uint32_t g = 0; g < count; g++) {
-        if (groups[g].model.samples == 0 && g > 0) continue;
-        print_row(groups[g].name, "model", &groups[g].model);
-        print_row("", "popularity", &groups[g].popularity);
+        if (groups[g].popularity.samples == 0 && g > 0) continue;
+        if (groups[g].model.samples != 0) print_row(groups[g].name, "model", &groups[g].model);
+        print_row(groups[g].model.samples != 0 ? "" : groups[g].name, "popularity", &groups[g].popularity);
+        print_row("", "item-kNN", &itemknn[g]);
     }
 }
 
@@ -49,72 +51,123 @@ static void print_metrics_json(const m3_metrics *m)
     (void)printf("}");
 }
 
-static void print_groups_json(const char *name, const m3_metrics_group *groups, uint32_t count)
+/* @param has_model  false: the baselines alone. */
+static void print_groups_json(const char *name, const m3_metrics_group *groups, const m3_metrics *itemknn,
+                              uint32_t count, bool has_model)
 {
     (void)printf(", \"%s\": [", name);
     for (uint32_t g = 0; g < count; g++) {
-        (void)printf("%s{\"history\": \"%s\", \"samples\": %llu, \"model\": ", g == 0 ? "" : ", ", groups[g].name,
-                     (unsigned long long)groups[g].model.samples);
-        print_metrics_json(&groups[g].model);
+        (void)printf("%s{\"history\": \"%s\", \"samples\": %llu", g == 0 ? "" : ", ", groups[g].name,
+                     (unsigned long long)groups[g].popularity.samples);
+        if (has_model) {
+            (void)printf(", \"model\": ");
+            print_metrics_json(&groups[g].model);
+        }
         (void)printf(", \"popularity\": ");
         print_metrics_json(&groups[g].popularity);
+        (void)printf(", \"itemknn\": ");
+        print_metrics_json(&itemknn[g]);
         (void)printf("}");
     }
     (void)printf("]");
 }
 
-static void print_json(const char *run, const char *split, const m3_evaluation *e)
+static void print_json(const char *of, const char *split, const m3_evaluation *e, bool has_model)
 {
-    (void)printf("{\"run\": ");
-    cli_json_text(run);
-    (void)printf(", \"split\": \"%s\", \"samples\": %llu", split, (unsigned long long)e->full[0].model.samples);
-    print_groups_json("full", e->full, e->group_count);
-    print_groups_json("uni99", e->uni99, e->group_count);
+    (void)printf("{\"%s\": ", has_model ? "run" : "data");
+    cli_json_text(of);
+    (void)printf(", \"split\": \"%s\", \"samples\": %llu", split, (unsigned long long)e->full[0].popularity.samples);
+    (void)printf(", \"itemknn_damping\": ");
+    cli_json_number(e->itemknn_damping);
+    print_groups_json("full", e->full, e->full_itemknn, e->group_count, has_model);
+    print_groups_json("uni99", e->uni99, e->uni99_itemknn, e->group_count, has_model);
     (void)printf("}\n");
+}
+
+static void print(const cli *c, const char *split, const m3_evaluation *e, bool has_model)
+{
+    const char *of = c->words[0];
+    if (c->json) {
+        print_json(of, split, e, has_model);
+        return;
+    }
+    (void)printf("%s, %s: %llu samples\n", of, split, (unsigned long long)e->full[0].popularity.samples);
+    print_table("Full ranking: among all items that the user has not had in the target behavior before", e->full,
+                e->full_itemknn, e->group_count);
+    print_table("uni99: among 99 items that the user never touched, drawn uniformly with a fixed seed", e->uni99,
+                e->uni99_itemknn, e->group_count);
+    if (e->full[0].popularity.samples == 0 && !c->quiet)
+        (void)fprintf(stderr, "no sample: a user needs three different items in the target behavior\n");
+}
+
+static m3_split_part part_of(const char *split)
+{
+    return split[0] == 'v' ? M3_SPLIT_VALID : M3_SPLIT_TEST;
 }
 
 static m3_status evaluate(cli *c, m3_serve_options *options, const char *split, m3_served **served, m3_error *err)
 {
     m3_status st;
-    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99)};
-    const char *run = c->words[0];
+    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping)};
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     options->no_pass = cli_no_pass(c);
     options->strict = c->strict;
     options->fallbacks = c->fallbacks;
-    if ((st = m3_serve(c->device, run, options, served, err)) != M3_OK) return st;
-    if ((st = m3_evaluate(*served, split[0] == 'v' ? M3_SPLIT_VALID : M3_SPLIT_TEST, &e, err)) != M3_OK) return st;
-    if (c->json) {
-        print_json(run, split, &e);
-        return M3_OK;
-    }
-    (void)printf("%s, %s: %llu samples\n", run, split, (unsigned long long)e.full[0].model.samples);
-    print_table("Full ranking: among all items that the user has not had in the target behavior before", e.full,
-                e.group_count);
-    print_table("uni99: among 99 items that the user never touched, drawn uniformly with a fixed seed", e.uni99,
-                e.group_count);
-    if (e.full[0].model.samples == 0 && !c->quiet)
-        (void)fprintf(stderr, "no sample: a user needs three different items in the target behavior\n");
+    if ((st = m3_serve(c->device, c->words[0], options, served, err)) != M3_OK) return st;
+    if ((st = m3_evaluate(*served, part_of(split), &e, err)) != M3_OK) return st;
+    print(c, split, &e, true);
     return M3_OK;
+}
+
+static m3_status evaluate_baselines(const cli *c, const char *target, const char *split, m3_error *err)
+{
+    m3_dataset *set = NULL;
+    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping)};
+    m3_status st = m3_dataset_open(c->words[0], &set, err);
+    if (st != M3_OK) return st;
+    uint32_t behavior = m3_dataset_target(set);
+    if (target != NULL && !m3_dataset_find_behavior(set, target, &behavior))
+        st = M3_FAIL(err, M3_ERR_INVALID, "--target", "%s has no behavior '%s'; `m3bsr data describe` lists them",
+                     c->words[0], target);
+    if (st == M3_OK) st = m3_evaluate_baselines(set, behavior, part_of(split), &e, err);
+    if (st == M3_OK) print(c, split, &e, false);
+    m3_dataset_close(set);
+    return st;
+}
+
+/* Options that belong to the other form of the command. */
+static bool is_mixed(bool baselines, const char *target, const m3_serve_options *serve)
+{
+    if (baselines && (serve->checkpoint != NULL || serve->data != NULL))
+        (void)fprintf(stderr, "error: --baselines needs the data set file alone; leave out --checkpoint and --data\n");
+    else if (!baselines && target != NULL)
+        (void)fprintf(stderr, "error: --target goes with --baselines; a run has its own target\n");
+    else
+        return false;
+    return true;
 }
 
 int cmd_evaluate(int argc, char **argv)
 {
     cli c = {0};
     m3_error err = {0};
-    const char *split = "test";
+    bool baselines = false;
+    const char *split = "test", *target = NULL;
     m3_served *served = NULL;
     m3_serve_options serve = {.size = M3_STRUCT_SIZE(m3_serve_options, fallbacks)};
     const cli_option options[] = {
         {"split", CLI_TEXT, &split, "NAME", "test (default) or valid"},
         {"checkpoint", CLI_TEXT, &serve.checkpoint, "FILE", "default: the run's best.safetensors, else the last"},
         {"data", CLI_TEXT, &serve.data, "SET", "another data set file than the run's"},
+        {"baselines", CLI_FLAG, &baselines, NULL, "popularity and item-kNN of a data set file; needs no run"},
+        {"target", CLI_TEXT, &target, "NAME", "with --baselines: the behavior to predict; default: the set's"},
     };
     const cli_command command = {
-        .usage = "evaluate RUN [--split valid|test] [options]",
+        .usage = "evaluate RUN [--split valid|test] [options]\n"
+                 "evaluate SET --baselines [--target NAME] [--split valid|test]",
         .about =
             "HR, NDCG and MRR at 5, 10 and 20, by full ranking and among 99 drawn items, overall and by the number\n"
-            "of events before the sample, with popularity beside them.",
+            "of events before the sample, with popularity and item-kNN beside them.",
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
@@ -126,7 +179,8 @@ int cmd_evaluate(int argc, char **argv)
         (void)fprintf(stderr, "error: --split cannot be '%s'; give valid or test\n", split);
         return CLI_BAD_INPUT;
     }
-    m3_status st = evaluate(&c, &serve, split, &served, &err);
+    if (is_mixed(baselines, target, &serve)) return CLI_BAD_INPUT;
+    m3_status st = baselines ? evaluate_baselines(&c, target, split, &err) : evaluate(&c, &serve, split, &served, &err);
     m3_served_free(served);
     cli_close(&c);
     return st == M3_OK ? CLI_DONE : cli_report(&err);

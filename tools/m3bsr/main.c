@@ -16,7 +16,7 @@ static const struct command {
     {"plugin", cmd_plugin, "write the beginnings of a plugin"},
     {"data", cmd_data, "import, describe or synthesise data"},
     {"train", cmd_train, "train a model as a configuration says"},
-    {"evaluate", cmd_evaluate, "metrics of a run, popularity beside them"},
+    {"evaluate", cmd_evaluate, "metrics of a run, with baselines beside them"},
     {"recommend", cmd_recommend, "the best items for users"},
     {"graph", cmd_graph, "print the compiled graph"},
     {"bench", cmd_bench, "time a training step or an inference"},
