@@ -140,25 +140,27 @@ m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *o
 {
     m3_status st;
     m3_training training;
-    char *path = NULL;
     m3_serve_options o = {0};
     if (options != NULL) m3_copy_out(&o, options, options->size, M3_STRUCT_SIZE(m3_serve_options, fallbacks));
     *out = NULL;
     m3_served *served = m3_calloc(1, sizeof *served);
     if (served == NULL) return M3_FAIL_MEMORY(err, run, sizeof *served);
     served->device = device;
+    if ((served->run = m3_strdup(run)) == NULL) {
+        st = M3_FAIL_MEMORY(err, run, strlen(run) + 1);
+        goto done;
+    }
     if ((st = keep_options(served, &o, err)) != M3_OK) goto done;
     if ((st = open_data(served, m3_device_engine(device), run, o.data, err)) != M3_OK) goto done;
-    if ((st = choose_checkpoint(run, o.checkpoint, &path, err)) != M3_OK) goto done;
+    if ((st = choose_checkpoint(run, o.checkpoint, &served->checkpoint, err)) != M3_OK) goto done;
     m3_settings_training(served->settings, &training);
     m3_programs_plan plan = plan_of(served);
     plan.eval_batch = (uint32_t)training.eval_batch;
-    if ((st = make(served, &plan, path, err)) != M3_OK) goto done;
+    if ((st = make(served, &plan, served->checkpoint, err)) != M3_OK) goto done;
     *out = served;
     served = NULL; /* the caller owns it now */
 done:
     m3_served_free(served);
-    m3_free(path);
     return st;
 }
 
@@ -186,6 +188,8 @@ void m3_served_free(m3_served *served)
     for (char **name = served->no_pass; name != NULL && *name != NULL; name++) m3_free(*name);
     m3_free((void *)served->no_pass);
     m3_free((void *)served->fallbacks);
+    m3_free(served->run);
+    m3_free(served->checkpoint);
     m3_free(served);
 }
 

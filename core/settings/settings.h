@@ -63,6 +63,18 @@ void m3_settings_training(const m3_settings *settings, m3_training *training);
 
 /** The behavior of key "target" in a set. */
 m3_status m3_settings_target(const m3_settings *settings, const m3_dataset *set, uint32_t *target, m3_error *err);
+/** Names of a model's behaviors and modalities, borrowed from its set. */
+typedef struct m3_sequence_names {
+    uint32_t behavior_count, modality_count; /**< B, M */
+    const char *behaviors[M3_MAX_BEHAVIORS];
+    const char *modalities[M3_MAX_MODALITIES + 1]; /**< "id", then those that key "features" names */
+} m3_sequence_names;
+
+m3_status m3_settings_names(const m3_settings *settings, const m3_dataset *set, m3_sequence_names *names,
+                            m3_error *err);
+enum { M3_EXPERT_NAME = 128 };
+/** What column i of the router's weights is for: "common", then "BEHAVIOR/MODALITY" of g = i - 1 = b M + m. */
+const char *m3_expert_name(const m3_sequence_names *names, uint32_t i, char text[M3_EXPERT_NAME]);
 /** Write the modalities of a set that key "features" names into a store as "features0", "features1", … */
 m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, m3_store *store,
                                      m3_error *err);

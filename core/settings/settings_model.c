@@ -187,6 +187,27 @@ m3_status m3_settings_model(m3_engine *engine, const m3_settings *settings, cons
     return m3_model_check(engine, config, err);
 }
 
+m3_status m3_settings_names(const m3_settings *settings, const m3_dataset *set, m3_sequence_names *names, m3_error *err)
+{
+    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
+    *names = (m3_sequence_names){.behavior_count = m3_dataset_behavior_count(set), .modalities = {"id"}};
+    m3_status st = find_modalities(settings, set, modalities, &count, err);
+    if (st != M3_OK) return st;
+    names->modality_count = count + 1;
+    for (uint32_t b = 0; b < names->behavior_count && b < M3_MAX_BEHAVIORS; b++)
+        names->behaviors[b] = m3_dataset_behavior_name(set, b);
+    for (uint32_t k = 0; k < count; k++) names->modalities[k + 1] = m3_dataset_features(set, modalities[k]).name;
+    return M3_OK;
+}
+
+const char *m3_expert_name(const m3_sequence_names *names, uint32_t i, char text[M3_EXPERT_NAME])
+{
+    if (i == 0) return "common";
+    (void)snprintf(text, M3_EXPERT_NAME, "%s/%s", names->behaviors[(i - 1) / names->modality_count],
+                   names->modalities[(i - 1) % names->modality_count]);
+    return text;
+}
+
 m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, m3_store *store, m3_error *err)
 {
     char name[32];

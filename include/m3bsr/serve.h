@@ -1,4 +1,4 @@
-/* serve: from a run directory (train.h) to metrics and recommendations.
+/* serve: from a run directory (train.h) to metrics, recommendations and intermediate values.
  * Threads: each function is called by one thread with an engine and device of its own. */
 #ifndef M3BSR_SERVE_H
 #define M3BSR_SERVE_H
@@ -91,6 +91,27 @@ typedef struct m3_recommendation {
  * A user without history gets zero scores from the model: then the order is popularity, scores 0. */
 M3_API m3_status m3_recommend(m3_served *served, const m3_histories *histories, const uint32_t *users, uint32_t count,
                               uint32_t top, m3_exclude exclude, m3_recommendation *items, m3_error *err);
+
+/* Intermediate values. */
+
+/** Names of what m3_trace_users() can write, in the order of the model, ended by NULL: "ids", "encoded",
+ * "after_modality", "after_behavior", "specific", "common", "gate", "user", "scores". Static memory. */
+M3_API const char *const *m3_trace_tensors(void);
+
+/** Run inference for users, after their whole history, and write intermediate values of the model to a safetensors
+ * file, under the names of vector files (MODEL.md 13): "input.ids" i32 [B, n, L], and f32 tensors such as
+ * "infer.encoded", whose layouts are those of M3_PUBLISH_ENCODED and so on (model.h); n is count. Its metadata has
+ * "format" m3bsr-trace, "version" 1, the paths "run" and "checkpoint", and as JSON: "users" (ids, as along n),
+ * "behaviors" and "modalities" (names, as along B and M; modality 0 is "id"), "experts" (names, as along the columns of
+ * the gate), "items" (an object from numbers to ids: of items that these users had; with scores, of all).
+ * @param histories  NULL: they are users of the set.
+ * @param users      Numbers in the set or in the histories, at least one.
+ * @param tensors    Names of m3_trace_tensors(), ended by NULL; NULL: all but scores. All of it is held in memory.
+ * @param path       The file; an old one is replaced only when all went well.
+ * Returns M3_OK, M3_ERR_RANGE (users), M3_ERR_INVALID (no such tensor; values that are not finite are written as they
+ * are), M3_ERR_IO, M3_ERR_MEMORY. */
+M3_API m3_status m3_trace_users(m3_served *served, const m3_histories *histories, const uint32_t *users, uint32_t count,
+                                const char *const *tensors, const char *path, m3_error *err);
 
 #ifdef __cplusplus
 }

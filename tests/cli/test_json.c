@@ -78,6 +78,7 @@ static const struct row {
     {"recommend", "recommend run --users u1,u2 --json", "users", 0},
     {"recommend in another spelling", "recommend run --users u1 --format json", "users", 0},
     {"recommend to a stranger with an odd name", "recommend run --history history.tsv --json", "users", 0},
+    {"trace", "trace run --users u1,u2 --out values --json", "out users", 0},
     {"ops", "ops --json", "ops", 0},
     {"one op", "ops linear --json", "ops", 0},
     {"graph of a step", "graph config.yaml --json", "graph device nodes flops scratch_bytes steps", 0},

@@ -85,6 +85,18 @@ check 'who has no history gets popular items' 0 'cold	3	' "$m" recommend whole -
 check 'a history that is not there' 2 'nowhere.tsv' "$m" recommend whole --history nowhere.tsv
 check 'a user that the history lacks' 2 'is no user of history.tsv' "$m" recommend whole --history history.tsv --users u1
 
+# Traces: the same users, and the same messages.
+check 'a trace' 0 'values.safetensors: 2 users' "$m" trace whole --users u1,u2 --out values.safetensors
+for name in input.ids infer.encoded infer.after_modality infer.after_behavior infer.specific infer.common infer.gate infer.user; do
+    grep -aqF "\"$name\":{" values.safetensors || fail "a trace has no $name"
+done
+! grep -aqF '"infer.scores"' values.safetensors || fail 'a trace has scores that nobody asked for'
+check 'a trace of scores' 0 'u1.safetensors: 2 users' "$m" trace whole --users @users --out u1.safetensors --tensors user,scores
+grep -aqE '"infer.scores":\{"dtype":"F32","shape":\[2,[0-9]+\]' u1.safetensors || fail 'a trace of scores has none'
+check 'a trace of an unseen user' 0 'new.safetensors: 2 users' "$m" trace whole --history history.tsv --out new.safetensors
+check 'a trace of an unknown user' 2 'nobody: is no user' "$m" trace whole --users nobody --out none.safetensors
+check 'a trace to where there is no folder' 3 'nowhere/values' "$m" trace whole --users u1 --out nowhere/values
+
 # Damage.
 head -c 2000 whole/best.safetensors >cut.safetensors
 check 'a checkpoint that was cut short' 2 'cut.safetensors' "$m" evaluate whole --checkpoint cut.safetensors

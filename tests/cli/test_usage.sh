@@ -17,7 +17,7 @@ check 'help' 0 'recommend' "$m" help
 check 'help on a command' 0 '--resume' "$m" help train
 check 'help on an unknown command' 2 "there is no command 'trian'" "$m" help trian
 check 'the version' 0 'plugin interface' "$m" --version
-for command in devices plugins data train evaluate recommend graph bench tune conformance; do
+for command in devices plugins data train evaluate recommend trace graph bench tune conformance; do
     check "$command has help" 0 'usage: m3bsr' "$m" $command --help
     check "$command refuses an unknown option" 2 "$([ $command = data ] && echo usage || echo unrecognized)" "$m" $command --no-such-option
 done
@@ -74,6 +74,10 @@ check 'baselines of a set that is not there' 2 'nothing' "$m" evaluate "$folder/
 check 'baselines of a checkpoint' 2 'leave out --checkpoint' "$m" evaluate x --baselines --checkpoint y
 check 'a run to another target' 2 '--target goes with --baselines' "$m" evaluate x --target buy
 check 'recommending to nobody' 2 'for whom?' "$m" recommend "$folder/nothing"
+check 'tracing nobody' 2 'for whom?' "$m" trace "$folder/nothing" --out "$folder/values"
+check 'tracing to nowhere' 2 'where to?' "$m" trace "$folder/nothing" --users a
+check 'an unknown tensor lists what there is' 2 "--tensors cannot be 'weights'; there are ids, encoded," "$m" trace \
+    "$folder/nothing" --users a --out "$folder/values" --tensors user,weights
 check 'a batch of nothing' 2 "--batch cannot be '0'" "$m" bench --batch 0
 check 'no repeats' 2 "--repeats cannot be '0'" "$m" bench --repeats 0
 check 'no item to recommend' 2 "--top cannot be '0'" "$m" recommend "$folder/nothing" --users a --top 0

@@ -18,6 +18,7 @@ static const struct command {
     {"train", cmd_train, "train a model as a configuration says"},
     {"evaluate", cmd_evaluate, "metrics of a run, with baselines beside them"},
     {"recommend", cmd_recommend, "the best items for users"},
+    {"trace", cmd_trace, "intermediate values of the model for users"},
     {"graph", cmd_graph, "print the compiled graph"},
     {"bench", cmd_bench, "time a training step or an inference"},
     {"tune", cmd_tune, "measure what is faster on a device"},

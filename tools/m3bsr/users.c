@@ -1,0 +1,119 @@
+/* users: lists of ids, files of them, and new histories. */
+#include "tools/m3bsr/users.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool cli_users_given(const cli_users *users, const char *command)
+{
+    if (users->list != NULL || users->history != NULL) return true;
+    (void)fprintf(stderr, "error: for whom? m3bsr %s --users A,B|@FILE, or --history FILE\n", command);
+    return false;
+}
+
+static m3_status add(cli_users *users, uint32_t number, m3_error *err)
+{
+    if (users->count == users->capacity) {
+        const uint32_t capacity = users->capacity == 0 ? 64 : 2 * users->capacity;
+        uint32_t *grown = realloc(users->numbers, capacity * sizeof *grown);
+        if (grown == NULL) return M3_FAIL_MEMORY(err, "users", capacity * sizeof *grown);
+        users->numbers = grown;
+        users->capacity = capacity;
+    }
+    users->numbers[users->count++] = number;
+    return M3_OK;
+}
+
+static m3_status find(cli_users *users, const m3_dataset *set, const char *id, m3_error *err)
+{
+    uint32_t number = 0;
+    const bool found = users->histories != NULL ? m3_histories_find_user(users->histories, id, &number)
+                                                : m3_dataset_find_user(set, id, &number);
+    if (found) return add(users, number, err);
+    if (users->histories != NULL) return M3_FAIL(err, M3_ERR_INVALID, id, "is no user of %s", users->history);
+    return M3_FAIL(err, M3_ERR_INVALID, id,
+                   "is no user of the set, which has %u; give the history of a new user with --history",
+                   m3_dataset_user_count(set));
+}
+
+/* "A,B". */
+static m3_status read_list(cli_users *users, const m3_dataset *set, m3_error *err)
+{
+    m3_status st = M3_OK;
+    char *copy = strdup(users->list), *left = copy;
+    if (copy == NULL) return M3_FAIL_MEMORY(err, "users", strlen(users->list) + 1);
+    while (st == M3_OK && left != NULL) {
+        const char *id = strsep(&left, ",");
+        if (*id != '\0') st = find(users, set, id, err);
+    }
+    free(copy);
+    return st;
+}
+
+/* An id a line. A byte order mark does no harm. */
+static m3_status read_file(cli_users *users, const m3_dataset *set, const char *path, m3_error *err)
+{
+    m3_status st = M3_OK;
+    char *line = NULL;
+    size_t capacity = 0;
+    static const char byte_order_mark[] = "\xef\xbb\xbf";
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL) return M3_FAIL(err, M3_ERR_INVALID, path, "cannot be opened: %s", strerror(errno));
+    for (size_t mark = strlen(byte_order_mark); st == M3_OK && getline(&line, &capacity, file) > 0; mark = 0) {
+        const char *id = strncmp(line, byte_order_mark, mark) == 0 ? line + mark : line;
+        line[strcspn(line, "\r\n")] = '\0';
+        if (id[0] != '\0') st = find(users, set, id, err);
+    }
+    if (st == M3_OK && ferror(file))
+        st = M3_FAIL(err, errno == EISDIR ? M3_ERR_INVALID : M3_ERR_IO, path, "cannot be read: %s", strerror(errno));
+    free(line);
+    (void)fclose(file);
+    return st;
+}
+
+static void print_log(void *user, m3_log_level level, const char *line)
+{
+    const cli *c = user;
+    if (level <= M3_LOG_WARN ? !c->quiet : c->verbose) (void)fprintf(stderr, "%s\n", line);
+}
+
+static m3_status read_history(cli_users *users, const m3_dataset *set, const cli *c, m3_error *err)
+{
+    cli copy = *c; /* the log's user is not const */
+    const m3_reading reading = {.say_all = c->verbose, .log = print_log, .log_user = &copy};
+    m3_import_report report = {0};
+    m3_status st = m3_histories_read(set, users->history, &reading, &users->histories, &report, err);
+    for (uint32_t i = 0; st == M3_OK && m3_drop_name(i) != NULL; i++)
+        if (report.dropped[i] > 0 && !c->quiet)
+            (void)fprintf(stderr, "%s: left out %llu rows: %s\n", users->history, (unsigned long long)report.dropped[i],
+                          m3_drop_meaning(i));
+    return st;
+}
+
+m3_status cli_users_read(cli_users *users, const m3_dataset *set, const cli *c, m3_error *err)
+{
+    m3_status st = M3_OK;
+    if (users->history != NULL && (st = read_history(users, set, c, err)) != M3_OK) return st;
+    if (users->list != NULL) {
+        st = users->list[0] == '@' ? read_file(users, set, users->list + 1, err) : read_list(users, set, err);
+    } else { /* everyone in the file of histories */
+        const uint32_t count = m3_histories_user_count(users->histories);
+        for (uint32_t i = 0; st == M3_OK && i < count; i++) st = add(users, i, err);
+    }
+    if (st == M3_OK && users->count == 0) st = M3_FAIL(err, M3_ERR_INVALID, "--users", "names nobody");
+    return st;
+}
+
+const char *cli_users_id(const cli_users *users, const m3_dataset *set, uint32_t i)
+{
+    return users->histories != NULL ? m3_histories_user_id(users->histories, users->numbers[i])
+                                    : m3_dataset_user_id(set, users->numbers[i]);
+}
+
+void cli_users_fini(cli_users *users)
+{
+    m3_histories_free(users->histories);
+    free(users->numbers);
+    *users = (cli_users){0};
+}

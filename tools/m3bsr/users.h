@@ -1,0 +1,34 @@
+/* users: for whom a command works: users of a run's set, or those of a file of new histories. */
+#ifndef M3_TOOLS_USERS_H
+#define M3_TOOLS_USERS_H
+
+#include "m3bsr/data.h"
+#include "tools/m3bsr/cli.h"
+
+/** Starts as {0}, ends with cli_users_fini(). */
+typedef struct cli_users {
+    const char *list;    /**< --users: "A,B" or "@FILE"; NULL: everyone in the file of histories */
+    const char *history; /**< --history; NULL: users of the set */
+    m3_histories *histories;
+    uint32_t *numbers; /**< [count] in the set or in the histories */
+    uint32_t count, capacity;
+} cli_users;
+
+/** The two options, in a list of cli_option. */
+/* clang-format off */
+#define CLI_USERS_OPTIONS(users)                                                                                       \
+    {"users", CLI_TEXT, &(users).list, "A,B|@FILE", "ids, or a file with an id a line"},                               \
+    {"history", CLI_TEXT, &(users).history, "FILE",                                                                    \
+     "new histories: user_id, item_id, behavior, timestamp; the users\n"                                               \
+     "                             are then the file's, by default all"}
+/* clang-format on */
+
+/** Whether an option says for whom; else print how to say it. @param command  Such as "recommend RUN". */
+bool cli_users_given(const cli_users *users, const char *command);
+/** Read the histories and find the users. The set must outlive them. */
+m3_status cli_users_read(cli_users *users, const m3_dataset *set, const cli *c, m3_error *err);
+/** The id of user i of the list. */
+const char *cli_users_id(const cli_users *users, const m3_dataset *set, uint32_t i);
+void cli_users_fini(cli_users *users);
+
+#endif
