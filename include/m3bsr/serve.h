@@ -71,6 +71,67 @@ M3_API m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluatio
 M3_API m3_status m3_evaluate_baselines(const m3_dataset *set, uint32_t target, m3_split_part part,
                                        m3_evaluation *evaluation, m3_error *err);
 
+/* Against planted truth. */
+
+/** What modality denoising did at positions of histories (model.h: encoded, after_modality), where r is the encoding of
+ * the features without planted noise. NAN where there is nothing to measure. Variances are those over all positions
+ * here, around the mean of each element. */
+typedef struct m3_truth_features {
+    const char *behavior, *modality;  /**< names; NULL: all together */
+    uint64_t noisy, clean;            /**< positions whose item's features are planted noise, and others */
+    double noisy_before;              /**< mean of (encoded - r)^2 over the variance of r, at noisy positions */
+    double noisy_after;               /**< with after_modality instead of encoded */
+    double removed;                   /**< 1 - after / before */
+    double clean_before, clean_after; /**< the same at the other positions */
+    double clean_change;              /**< mean of (after_modality - encoded)^2 over the variance of encoded, there */
+    double auc; /**< chance that |after_modality - encoded|^2 is larger at a noisy position; ties count half */
+} m3_truth_features;
+
+/** How well the change finds accidental events among genuine ones. */
+typedef struct m3_truth_auc {
+    double accidental; /**< all accidental events */
+    double bursts;     /**< those in bursts alone */
+    double alone;      /**< those that are in no burst */
+} m3_truth_auc;
+
+/** What behavior denoising did to events of a behavior: |after_behavior - after_modality|^2. */
+typedef struct m3_truth_events {
+    const char *behavior;
+    uint64_t genuine, accidental, bursts; /**< positions; bursts are accidental ones too */
+    m3_truth_auc all;                     /**< of the sum over modalities, ids among them */
+    m3_truth_auc ids;                     /**< of the ids alone */
+} m3_truth_events;
+
+/** What the router gives a modality in a behavior. */
+typedef struct m3_truth_weight {
+    const char *behavior, *modality; /**< "id" first */
+    double gate;                     /**< mean over samples */
+    double weight, planted;          /**< as shares of their behavior; planted is NAN when the truth has none */
+} m3_truth_weight;
+
+typedef struct m3_truth_report {
+    uint32_t size;
+    m3_split_part part;
+    uint64_t samples;
+    uint32_t feature_count, event_count, weight_count;
+    const m3_truth_features *features; /**< by behavior, then modality; then each modality over all behaviors, when
+                                          there are several; all together last. None when the model has no features */
+    const m3_truth_events *events;     /**< of every behavior but the deepest, which is not denoised */
+    const m3_truth_weight *weights;    /**< by behavior, then modality */
+    double calibration; /**< mean of |weight - planted| over weights; NAN when the truth has no weights */
+} m3_truth_report;
+
+/** Compare a model with what m3_data_synth() planted, over the histories of a part's samples.
+ * @param truth   The folder truth/ of the source that the set was imported from. The import may have left out items,
+ *                users or events.
+ * @param report  Yours, m3_truth_report_free(); names are borrowed from the served set. NULL on failure.
+ * Holds the parameters twice, as the clean features are encoded beside the given ones.
+ * Returns M3_OK, M3_ERR_INVALID (the truth is not there, or that of other data; values that are not finite), M3_ERR_IO,
+ * M3_ERR_RANGE (part), M3_ERR_MEMORY, and what a device returns. */
+M3_API m3_status m3_evaluate_truth(m3_served *served, m3_split_part part, const char *truth, m3_truth_report **report,
+                                   m3_error *err);
+M3_API void m3_truth_report_free(m3_truth_report *report); /**< takes NULL */
+
 /* Recommendation. */
 
 typedef enum m3_exclude {

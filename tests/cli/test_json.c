@@ -74,6 +74,7 @@ static const struct row {
     {"data synth", "data synth --out source2 --users 50 --items 40 --clusters 3 --json", "source", 0},
     {"train", "train config.yaml --out run --json", "run epochs steps best_epoch metric best_metric early seconds", 0},
     {"evaluate", "evaluate run --json", "run split samples itemknn_damping full uni99", 0},
+    {"evaluate against the truth", "evaluate run --truth source/truth --json", "run split samples full uni99 truth", 0},
     {"evaluate the baselines", "evaluate set --baselines --json", "data split samples itemknn_damping full uni99", 0},
     {"recommend", "recommend run --users u1,u2 --json", "users", 0},
     {"recommend in another spelling", "recommend run --users u1 --format json", "users", 0},

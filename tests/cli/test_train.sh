@@ -59,6 +59,9 @@ check 'baselines of no behavior' 2 "no behavior 'look'" "$m" evaluate set --base
 check 'evaluation of the validation split' 0 'valid: ' "$m" evaluate whole --split valid
 check 'evaluation of the last checkpoint' 0 'uni99' "$m" evaluate whole --checkpoint whole/last.safetensors
 check 'evaluation on another device' 0 'uni99' "$m" evaluate whole --backend reference
+check 'evaluation against the truth' 0 'mean absolute difference' "$m" evaluate whole --truth source/truth
+check 'the truth of other data' 2 'give the truth of the source' "$m" evaluate whole --truth source
+check 'a truth that is not there' 2 'nowhere/items.tsv' "$m" evaluate whole --truth nowhere
 [ "$("$m" evaluate whole --json)" = "$("$m" evaluate whole --json)" ] || fail 'two evaluations differ'
 
 # Recommendations: ids of the source, a rank each, and nothing that the user had.

@@ -72,6 +72,7 @@ check 'a run that is not there' 2 'settings.yaml' "$m" evaluate "$folder/nothing
 check 'an unknown split' 2 'give valid or test' "$m" evaluate "$folder/nothing" --split train
 check 'baselines of a set that is not there' 2 'nothing' "$m" evaluate "$folder/nothing" --baselines
 check 'baselines of a checkpoint' 2 'leave out --checkpoint' "$m" evaluate x --baselines --checkpoint y
+check 'baselines against a truth' 2 'leave out --checkpoint, --data and --truth' "$m" evaluate x --baselines --truth y
 check 'a run to another target' 2 '--target goes with --baselines' "$m" evaluate x --target buy
 check 'recommending to nobody' 2 'for whom?' "$m" recommend "$folder/nothing"
 check 'tracing nobody' 2 'for whom?' "$m" trace "$folder/nothing" --out "$folder/values"

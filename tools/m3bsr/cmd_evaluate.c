@@ -1,10 +1,11 @@
 /* evaluate: metrics of a run with baselines beside them, or of the baselines alone.
- *   m3bsr evaluate RUN [--split valid|test]
+ *   m3bsr evaluate RUN [--split valid|test] [--truth SRC/truth]
  *   m3bsr evaluate SET --baselines [--target NAME] [--split valid|test] */
 #include <string.h>
 
 #include "m3bsr/serve.h"
 #include "tools/m3bsr/cli.h"
+#include "tools/m3bsr/truth_print.h"
 
 static const int cuts[M3_METRIC_CUTS] = {5, 10, 20};
 
@@ -72,7 +73,13 @@ static void print_groups_json(const char *name, const m3_metrics_group *groups, 
     (void)printf("]");
 }
 
-static void print_json(const char *of, const char *split, const m3_evaluation *e, bool has_model)
+/* What there is beside the figures of m3_evaluation: those of a model against planted truth, or NULL. */
+typedef struct against {
+    const char *path;
+    m3_truth_report *report;
+} against;
+
+static void print_json(const char *of, const char *split, const m3_evaluation *e, const against *truth, bool has_model)
 {
     (void)printf("{\"%s\": ", has_model ? "run" : "data");
     cli_json_text(of);
@@ -81,14 +88,18 @@ static void print_json(const char *of, const char *split, const m3_evaluation *e
     cli_json_number(e->itemknn_damping);
     print_groups_json("full", e->full, e->full_itemknn, e->group_count, has_model);
     print_groups_json("uni99", e->uni99, e->uni99_itemknn, e->group_count, has_model);
+    if (truth->report != NULL) {
+        (void)printf(", ");
+        truth_print_json(truth->report, truth->path);
+    }
     (void)printf("}\n");
 }
 
-static void print(const cli *c, const char *split, const m3_evaluation *e, bool has_model)
+static void print(const cli *c, const char *split, const m3_evaluation *e, const against *truth, bool has_model)
 {
     const char *of = c->words[0];
     if (c->json) {
-        print_json(of, split, e, has_model);
+        print_json(of, split, e, truth, has_model);
         return;
     }
     (void)printf("%s, %s: %llu samples\n", of, split, (unsigned long long)e->full[0].popularity.samples);
@@ -96,6 +107,7 @@ static void print(const cli *c, const char *split, const m3_evaluation *e, bool 
                 e->full_itemknn, e->group_count);
     print_table("uni99: among 99 items that the user never touched, drawn uniformly with a fixed seed", e->uni99,
                 e->uni99_itemknn, e->group_count);
+    if (truth->report != NULL) truth_print_text(truth->report, truth->path);
     if (e->full[0].popularity.samples == 0 && !c->quiet)
         (void)fprintf(stderr, "no sample: a user needs three different items in the target behavior\n");
 }
@@ -105,17 +117,19 @@ static m3_split_part part_of(const char *split)
     return split[0] == 'v' ? M3_SPLIT_VALID : M3_SPLIT_TEST;
 }
 
-static m3_status evaluate(cli *c, m3_serve_options *options, const char *split, m3_served **served, m3_error *err)
+static m3_status evaluate(cli *c, m3_serve_options *options, const char *split, against *truth, m3_served **served,
+                          m3_error *err)
 {
-    m3_status st;
+    m3_status st = M3_OK;
     m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping)};
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     options->no_pass = cli_no_pass(c);
     options->strict = c->strict;
     options->fallbacks = c->fallbacks;
     if ((st = m3_serve(c->device, c->words[0], options, served, err)) != M3_OK) return st;
-    if ((st = m3_evaluate(*served, part_of(split), &e, err)) != M3_OK) return st;
-    print(c, split, &e, true);
+    if (truth->path != NULL) st = m3_evaluate_truth(*served, part_of(split), truth->path, &truth->report, err);
+    if (st != M3_OK || (st = m3_evaluate(*served, part_of(split), &e, err)) != M3_OK) return st;
+    print(c, split, &e, truth, true);
     return M3_OK;
 }
 
@@ -130,16 +144,17 @@ static m3_status evaluate_baselines(const cli *c, const char *target, const char
         st = M3_FAIL(err, M3_ERR_INVALID, "--target", "%s has no behavior '%s'; `m3bsr data describe` lists them",
                      c->words[0], target);
     if (st == M3_OK) st = m3_evaluate_baselines(set, behavior, part_of(split), &e, err);
-    if (st == M3_OK) print(c, split, &e, false);
+    if (st == M3_OK) print(c, split, &e, &(against){0}, false);
     m3_dataset_close(set);
     return st;
 }
 
 /* Options that belong to the other form of the command. */
-static bool is_mixed(bool baselines, const char *target, const m3_serve_options *serve)
+static bool is_mixed(bool baselines, const char *target, const m3_serve_options *serve, const char *truth)
 {
-    if (baselines && (serve->checkpoint != NULL || serve->data != NULL))
-        (void)fprintf(stderr, "error: --baselines needs the data set file alone; leave out --checkpoint and --data\n");
+    if (baselines && (serve->checkpoint != NULL || serve->data != NULL || truth != NULL))
+        (void)fprintf(stderr,
+                      "error: --baselines needs the data set file alone; leave out --checkpoint, --data and --truth\n");
     else if (!baselines && target != NULL)
         (void)fprintf(stderr, "error: --target goes with --baselines; a run has its own target\n");
     else
@@ -153,17 +168,20 @@ int cmd_evaluate(int argc, char **argv)
     m3_error err = {0};
     bool baselines = false;
     const char *split = "test", *target = NULL;
+    against truth = {0};
     m3_served *served = NULL;
     m3_serve_options serve = {.size = M3_STRUCT_SIZE(m3_serve_options, fallbacks)};
     const cli_option options[] = {
         {"split", CLI_TEXT, &split, "NAME", "test (default) or valid"},
         {"checkpoint", CLI_TEXT, &serve.checkpoint, "FILE", "default: the run's best.safetensors, else the last"},
         {"data", CLI_TEXT, &serve.data, "SET", "another data set file than the run's"},
+        {"truth", CLI_TEXT, &truth.path, "FOLDER",
+         "what m3bsr data synth planted, SRC/truth: compare the model with it"},
         {"baselines", CLI_FLAG, &baselines, NULL, "popularity and item-kNN of a data set file; needs no run"},
         {"target", CLI_TEXT, &target, "NAME", "with --baselines: the behavior to predict; default: the set's"},
     };
     const cli_command command = {
-        .usage = "evaluate RUN [--split valid|test] [options]\n"
+        .usage = "evaluate RUN [--split valid|test] [--truth SRC/truth] [options]\n"
                  "evaluate SET --baselines [--target NAME] [--split valid|test]",
         .about =
             "HR, NDCG and MRR at 5, 10 and 20, by full ranking and among 99 drawn items, overall and by the number\n"
@@ -179,8 +197,10 @@ int cmd_evaluate(int argc, char **argv)
         (void)fprintf(stderr, "error: --split cannot be '%s'; give valid or test\n", split);
         return CLI_BAD_INPUT;
     }
-    if (is_mixed(baselines, target, &serve)) return CLI_BAD_INPUT;
-    m3_status st = baselines ? evaluate_baselines(&c, target, split, &err) : evaluate(&c, &serve, split, &served, &err);
+    if (is_mixed(baselines, target, &serve, truth.path)) return CLI_BAD_INPUT;
+    m3_status st =
+        baselines ? evaluate_baselines(&c, target, split, &err) : evaluate(&c, &serve, split, &truth, &served, &err);
+    m3_truth_report_free(truth.report);
     m3_served_free(served);
     cli_close(&c);
     return st == M3_OK ? CLI_DONE : cli_report(&err);
