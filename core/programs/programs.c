@@ -198,6 +198,7 @@ void m3_programs_explain(const m3_programs_plan *plan, m3_error *err)
         m3_programs_plan with = *plan;
         if (i > 0 && (plan->batch == 0 || plan->eval_batch <= fewer[i])) continue;
         if (i > 0) with.eval_batch = fewer[i];
+        if (with.published_batch > fewer[i]) with.published_batch = fewer[i];
         const uint32_t size = find_size(&with, limits.memory_free);
         if (size == 0) continue;
         const m3_programs_plan fits = resized(&with, size);

@@ -48,6 +48,8 @@ static const training_key keys[] = {
     INT(checkpoint_steps, 0, EXACT, "0", "save last.safetensors after so many steps too; 0: after epochs alone"),
     INT(seed, 0, EXACT, "1", "of initial weights, order, negatives, noise and dropout"),
     CHOICE(empty_histories, "skip|keep", "skip", "what to do with training samples that have no history"),
+    INT(instruments, 0, 1 << 20, "256",
+        "validation samples on which each epoch looks for parts of the model that died; 0: does not look"),
 };
 enum { KEYS = sizeof keys / sizeof keys[0] };
 #define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."

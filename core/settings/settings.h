@@ -57,6 +57,7 @@ typedef struct m3_training {
     uint64_t checkpoint_steps; /**< 0: only after epochs */
     uint64_t seed;
     m3_empty_histories empty_histories; /**< keep: train on samples whose history is empty too */
+    uint64_t instruments;               /**< validation samples that they look at; 0: there are none */
 } m3_training;
 
 void m3_settings_training(const m3_settings *settings, m3_training *training);
@@ -72,7 +73,7 @@ typedef struct m3_sequence_names {
 
 m3_status m3_settings_names(const m3_settings *settings, const m3_dataset *set, m3_sequence_names *names,
                             m3_error *err);
-enum { M3_EXPERT_NAME = 128 };
+enum { M3_EXPERT_NAME = 128, M3_MAX_EXPERTS = M3_MAX_BEHAVIORS * (M3_MAX_MODALITIES + 1) + 1 };
 /** What column i of the router's weights is for: "common", then "BEHAVIOR/MODALITY" of g = i - 1 = b M + m. */
 const char *m3_expert_name(const m3_sequence_names *names, uint32_t i, char text[M3_EXPERT_NAME]);
 /** Write the modalities of a set that key "features" names into a store as "features0", "features1", … */
@@ -80,7 +81,8 @@ m3_status m3_settings_store_features(const m3_settings *settings, const m3_datas
                                      m3_error *err);
 
 /** Sixteen hexadecimal digits over all values that change what a step computes: everything but data (its checksum
- * counts), patience, metric, eval_batch, checkpoint_steps, and epochs unless the schedule depends on it. */
+ * counts), patience, metric, eval_batch, checkpoint_steps, instruments, and epochs unless the schedule depends on it.
+ */
 void m3_settings_hash(const m3_settings *settings, const m3_model_config *config, char text[17]);
 /** The hash that a version before this one wrote for these settings, whose texts are as that version wrote them: only
  * the options that were given counted, in the text that was typed. */

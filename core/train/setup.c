@@ -1,6 +1,5 @@
 /* setup: from settings to a trainer that is ready for its next step: data, where an earlier call stopped, store,
  * executables, and the files of the run directory. */
-#include <jansson.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,11 +19,14 @@ static m3_status write_features(void *user, m3_store *store, m3_error *err)
 static m3_programs_plan plan_of(m3_trainer *tr)
 {
     const uint64_t eval_batch = tr->valid_count < tr->keys.eval_batch ? tr->valid_count : tr->keys.eval_batch;
+    const uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
     return (m3_programs_plan){.device = tr->device,
                               .config = &tr->config,
                               .batch = (uint32_t)tr->config.batch,
                               .accumulate = tr->keys.accumulate,
                               .eval_batch = (uint32_t)eval_batch,
+                              .published_batch = (uint32_t)watched,
+                              .publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED,
                               .no_pass = tr->options.no_pass,
                               .strict = tr->options.strict,
                               .fallbacks = tr->options.fallbacks,
@@ -208,4 +210,5 @@ void m3_trainer_fini(m3_trainer *tr)
     m3_free(tr->ranks);
     m3_free(tr->last);
     m3_free(tr->best);
+    json_decref(tr->warned);
 }

@@ -2,14 +2,13 @@
  * samples; the best epoch and the last are saved. */
 #include "m3bsr/train.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "core/base/clock.h"
 #include "core/run/report.h"
 #include "core/runtime/engine.h"
 #include "core/serve/rank.h"
-#include "core/train/trainer.h"
+#include "core/train/instruments.h"
 
 /* Steps. */
 
@@ -101,16 +100,17 @@ static json_t *metrics_json(const m3_metrics *m)
                            "mrr@5", m->mrr[0], "mrr@10", m->mrr[1], "mrr@20", m->mrr[2]);
 }
 
-static m3_status log_epoch(m3_trainer *tr, bool better, m3_error *err)
+static m3_status log_epoch(m3_trainer *tr, bool better, json_t *instruments, m3_error *err)
 {
     const m3_trainer_state *at = &tr->state;
     double rows = (double)at->rows, seconds = m3_seconds() - tr->epoch_began;
-    return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:f, s:f}", "event",
+    return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:O*, s:f, s:f}", "event",
                       "epoch", "epoch", (int)at->epoch + 1, "steps", (json_int_t)at->steps, m3_loss_names[0],
                       at->sums[0] / rows, m3_loss_names[1], at->sums[1] / rows, m3_loss_names[2], at->sums[2] / rows,
                       m3_loss_names[3], at->sums[3] / rows, m3_loss_names[4], at->sums[4] / rows, "lr",
                       m3_lr_schedule_at(&tr->schedule, at->steps), "valid", metrics_json(&tr->metrics), "best", better,
-                      "seconds", seconds, "samples_per_s", seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0);
+                      "instruments", instruments, "seconds", seconds, "samples_per_s",
+                      seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0);
 }
 
 static void report_epoch(const m3_trainer *tr, double loss, bool better)
@@ -129,9 +129,15 @@ static m3_status end_epoch(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
     bool better = false;
+    json_t *instruments = NULL;
     if ((st = validate(tr, &better, err)) != M3_OK) return st;
-    if ((st = log_epoch(tr, better, err)) != M3_OK) return st;
-    report_epoch(tr, tr->state.sums[0] / (double)tr->state.rows, better);
+    if ((st = m3_instruments_measure(tr, &instruments, err)) != M3_OK) return st;
+    if ((st = log_epoch(tr, better, instruments, err)) == M3_OK) {
+        report_epoch(tr, tr->state.sums[0] / (double)tr->state.rows, better);
+        m3_instruments_warn(tr, instruments);
+    }
+    json_decref(instruments);
+    if (st != M3_OK) return st;
     tr->state.epoch++;
     tr->state.batch = tr->state.rows = 0;
     memset(tr->state.sums, 0, sizeof tr->state.sums);

@@ -2,6 +2,8 @@
 #ifndef M3_CORE_TRAIN_TRAINER_H
 #define M3_CORE_TRAIN_TRAINER_H
 
+#include <jansson.h>
+
 #include "core/programs/programs.h"
 #include "core/run/checkpoint.h"
 #include "core/run/run.h"
@@ -53,6 +55,7 @@ typedef struct m3_trainer {
     uint64_t epoch_rows;            /* of this call */
     double recent[M3_RECENT_STEPS]; /* losses of the last steps, a ring */
     uint64_t recent_count;          /* since this call began */
+    json_t *warned;                 /* parts of the model that were told to be dead; NULL: none */
 } m3_trainer;
 
 /** Make the trainer ready for its next step. The caller has filled the first section, zeroed the others, and calls

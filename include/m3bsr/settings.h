@@ -14,7 +14,7 @@ extern "C" {
 typedef struct m3_settings m3_settings;
 
 /** Training's own keys, as m3_option_desc in a fixed order: data, features, target, epochs, patience, metric, schedule,
- * warmup_steps, lr_end, accumulate, eval_batch, checkpoint_steps, seed, empty_histories. Static memory. */
+ * warmup_steps, lr_end, accumulate, eval_batch, checkpoint_steps, seed, empty_histories, instruments. Static memory. */
 M3_API m3_span m3_settings_keys(void);
 
 /** All defaults. @param settings  Yours, m3_settings_free(). */

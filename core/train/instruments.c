@@ -1,0 +1,267 @@
+/* instruments: after an epoch, what each part of the model does on the first validation samples, and what gradients it
+ * gets; parts that do nothing, or get none, are named with the reason.
+ *   router    mean weight by expert; entropy of a sample's weights, and of their mean, over log of their number
+ *   encoders  over valid positions: scale, spread around the mean of a position, and effective rank (statistics.h)
+ *   gradients by part, from Adam's moments (gradients.c)
+ *   contrast  the epoch's mean loss beside log(1 + G), that of a network that tells nothing apart */
+#include "core/train/instruments.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/runtime/engine.h"
+#include "core/serve/infer.h"
+#include "core/train/statistics.h"
+
+/* Limits below which a part counts as dead; m3bsr(1) has them too. */
+static const double least_weight = 0.01, least_share = 0.1; /* of an expert: the lower one of 0.01 and 0.1 / (G + 1) */
+static const double least_rank = 2.0, least_spread = 0.01;  /* of an encoder; the spread is relative to the scale */
+static const double least_contrast = 1e-3, most_zero = 0.99;
+enum {
+    JUDGED_WIDTH = 8, /* features of fewer columns may well have a rank below 2 */
+    JUDGED_ROWS = 4   /* times L: fewer rows than that may differ little by chance */
+};
+
+typedef struct instruments {
+    m3_trainer *tr;
+    m3_sequence_names names;
+    uint32_t samples, experts;
+    double *weights;         /* [G+1], sums, then means */
+    double entropy;          /* sum, then mean */
+    m3_covariance *encoders; /* [M] */
+    m3_infer_shape shape;
+    const float *gate, *encoded; /* outputs of the inference */
+    json_t *dead;                /* from parts to reasons */
+} instruments;
+
+/* JSON has no NaN and no infinity. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* The first reason stays. */
+M3_PRINTF(3, 4)
+static void bury(instruments *in, const char *part, const char *format, ...)
+{
+    char reason[256];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    if (json_object_get(in->dead, part) == NULL) (void)json_object_set_new(in->dead, part, json_string(reason));
+}
+
+/* "encoder.feature0" is the encoder of image; the name of the modality or behavior says more. */
+static const char *label(const instruments *in, const char *part, char text[M3_PART_NAME])
+{
+    unsigned at = 0;
+    const char *name = NULL;
+    if (sscanf(part, "encoder.feature%u", &at) == 1 || sscanf(part, "denoise.modality%u", &at) == 1)
+        name = at + 1 < in->names.modality_count ? in->names.modalities[at + 1] : NULL;
+    else if (sscanf(part, "denoise.behavior%u", &at) == 1)
+        name = at < in->names.behavior_count ? in->names.behaviors[at] : NULL;
+    if (name == NULL) return part;
+    (void)snprintf(text, M3_PART_NAME, "%.60s (%.60s)", part, name);
+    return text;
+}
+
+/* What the model does. */
+
+static void add_weights(instruments *in, const float *gate)
+{
+    double sample[M3_MAX_EXPERTS];
+    for (uint32_t i = 0; i < in->experts; i++) {
+        sample[i] = (double)gate[i];
+        in->weights[i] += sample[i];
+    }
+    in->entropy += m3_relative_entropy(sample, in->experts);
+}
+
+static void add_positions(instruments *in, uint32_t sample)
+{
+    const m3_infer_shape *s = &in->shape;
+    const uint32_t modalities = in->names.modality_count;
+    const size_t width = (size_t)in->tr->config.width;
+    for (size_t b = 0; b < s->behaviors; b++)
+        for (size_t m = 0; m < modalities; m++) {
+            const int32_t *ids = s->ids + (b * s->batch + sample) * s->length;
+            const float *rows = in->encoded + ((b * modalities + m) * s->batch + sample) * s->length * width;
+            for (uint32_t l = 0; l < s->length; l++)
+                if (ids[l] != 0) m3_covariance_add(&in->encoders[m], l, rows + l * width);
+        }
+}
+
+static m3_status add_rows(void *user, uint64_t first, uint32_t rows, m3_error *err)
+{
+    instruments *in = user;
+    (void)first;
+    (void)err;
+    for (uint32_t i = 0; i < rows; i++) {
+        add_weights(in, in->gate + (size_t)i * in->experts);
+        add_positions(in, i);
+    }
+    in->samples += rows;
+    return M3_OK;
+}
+
+static m3_status watch(instruments *in, m3_error *err)
+{
+    m3_trainer *tr = in->tr;
+    m3_status st;
+    const uint64_t count = tr->valid_count < tr->keys.instruments ? tr->valid_count : tr->keys.instruments;
+    if (tr->programs.published == NULL) return M3_OK; /* nothing is validated */
+    if ((st = m3_infer_shape_of(tr->programs.published, &in->shape, err)) != M3_OK) return st;
+    in->gate = m3_executable_output(tr->programs.published, "gate", NULL);
+    in->encoded = m3_executable_output(tr->programs.published, "encoded", NULL);
+    if (in->gate == NULL || in->encoded == NULL)
+        return M3_FAIL(err, M3_ERR_INTERNAL, "instruments", "want the outputs gate and encoded of inference");
+    if ((st = m3_infer_samples(&in->shape, tr->set, tr->valid, count, add_rows, in, err)) != M3_OK) return st;
+    for (uint32_t i = 0; i < in->experts; i++) in->weights[i] /= (double)in->samples;
+    in->entropy /= (double)in->samples;
+    return M3_OK;
+}
+
+/* Members of the object. */
+
+static json_t *router_json(instruments *in)
+{
+    const double least = fmin(least_weight, least_share / in->experts);
+    json_t *weights = json_object();
+    if (in->samples == 0) {
+        json_decref(weights);
+        return json_null();
+    }
+    for (uint32_t i = 0; i < in->experts; i++) {
+        char expert[M3_EXPERT_NAME], part[M3_PART_NAME];
+        const char *name = m3_expert_name(&in->names, i, expert);
+        (void)json_object_set_new(weights, name, number(in->weights[i]));
+        (void)snprintf(part, sizeof part, "experts.%s%s", i == 0 ? "" : "specific.", name);
+        if (in->weights[i] < least)
+            bury(in, part, "the router gives it a mean weight of %.2g, below %.2g", in->weights[i], least);
+    }
+    return json_pack("{s:o, s:o, s:o}", "weights", weights, "entropy", number(in->entropy), "mean_entropy",
+                     number(m3_relative_entropy(in->weights, in->experts)));
+}
+
+static void judge_encoder(instruments *in, uint32_t m, const m3_variation *v)
+{
+    char name[32] = "encoder.id", text[M3_PART_NAME];
+    const m3_model_config *c = &in->tr->config;
+    const int32_t columns = m == 0 ? JUDGED_WIDTH : c->modalities[m - 1];
+    if (m > 0) (void)snprintf(name, sizeof name, "encoder.feature%u", m - 1);
+    if (!(v->spread >= least_spread * v->scale) || v->scale == 0.0)
+        bury(in, label(in, name, text),
+             "its output hardly differs from item to item: spread %.2g at scale %.2g, "
+             "below %.2g of it",
+             v->spread, v->scale, least_spread);
+    else if (columns >= JUDGED_WIDTH && c->width >= JUDGED_WIDTH && v->rank < least_rank)
+        bury(in, label(in, name, text), "its output has an effective rank of %.3g, below %.2g", v->rank, least_rank);
+}
+
+static json_t *encoders_json(instruments *in)
+{
+    json_t *all = json_object();
+    for (uint32_t m = 0; m < in->names.modality_count; m++) {
+        const uint64_t rows = in->encoders[m].rows;
+        const m3_variation v = m3_variation_of(&in->encoders[m]);
+        if (rows == 0) continue;
+        (void)json_object_set_new(
+            all, in->names.modalities[m],
+            json_pack("{s:o, s:o, s:o}", "scale", number(v.scale), "spread", number(v.spread), "rank", number(v.rank)));
+        if (rows >= (uint64_t)JUDGED_ROWS * in->shape.length) judge_encoder(in, m, &v);
+    }
+    return all;
+}
+
+/* A loss of weight 0 trains nothing, which is no sign of death. */
+static bool is_used(const instruments *in, const char *part)
+{
+    return strcmp(part, "contrast") != 0 || in->tr->config.w_contrast > 0.0;
+}
+
+static json_t *gradients_json(instruments *in, const m3_part *parts, uint32_t count)
+{
+    char text[M3_PART_NAME];
+    json_t *all = json_object();
+    for (uint32_t i = 0; i < count; i++) {
+        const m3_part *p = &parts[i];
+        const bool used = is_used(in, p->name);
+        (void)json_object_set_new(
+            all, p->name, used ? json_pack("{s:o, s:o}", "rms", number(p->rms), "zero", number(p->zero)) : json_null());
+        if (used && p->zero > most_zero)
+            bury(in, label(in, p->name, text), "%.4g %% of its parameters get no gradient", 100.0 * p->zero);
+    }
+    return all;
+}
+
+static json_t *contrast_json(instruments *in)
+{
+    const double loss = in->tr->state.sums[4] / (double)in->tr->state.rows;
+    if (!(in->tr->config.w_contrast > 0.0)) return json_null();
+    if (loss < least_contrast)
+        bury(in, "contrast", "it is saturated: its mean loss is %.2g, below %.2g", loss, least_contrast);
+    return json_pack("{s:o, s:o}", "loss", number(loss), "untrained", number(log((double)in->experts)));
+}
+
+static m3_status prepare(instruments *in, m3_error *err)
+{
+    const m3_trainer *tr = in->tr;
+    m3_status st = m3_settings_names(tr->settings, tr->set, &in->names, err);
+    if (st != M3_OK) return st;
+    in->experts = in->names.behavior_count * in->names.modality_count + 1;
+    in->weights = m3_calloc(in->experts, sizeof *in->weights);
+    in->encoders = m3_calloc(in->names.modality_count, sizeof *in->encoders);
+    in->dead = json_object();
+    if (in->weights == NULL || in->encoders == NULL || in->dead == NULL) return M3_FAIL_MEMORY(err, "instruments", 0);
+    for (uint32_t m = 0; st == M3_OK && m < in->names.modality_count; m++)
+        st = m3_covariance_init(&in->encoders[m], (uint32_t)tr->config.width, (uint32_t)tr->config.length, err);
+    return st;
+}
+
+static void fini(instruments *in)
+{
+    for (uint32_t m = 0; in->encoders != NULL && m < in->names.modality_count; m++)
+        m3_covariance_fini(&in->encoders[m]);
+    m3_free(in->encoders);
+    m3_free(in->weights);
+    json_decref(in->dead);
+}
+
+m3_status m3_instruments_measure(m3_trainer *tr, json_t **out, m3_error *err)
+{
+    m3_status st;
+    uint32_t count = 0;
+    m3_part *parts = NULL;
+    instruments in = {.tr = tr};
+    *out = NULL;
+    if (tr->keys.instruments == 0) return M3_OK;
+    if ((st = prepare(&in, err)) != M3_OK) goto done;
+    if ((st = watch(&in, err)) != M3_OK) goto done;
+    if ((st = m3_parts_measure(tr, &in.names, &parts, &count, err)) != M3_OK) goto done;
+    json_t *router = router_json(&in), *encoders = encoders_json(&in), *contrast = contrast_json(&in);
+    json_t *gradients = gradients_json(&in, parts, count);
+    *out = json_pack("{s:i, s:o, s:o, s:o, s:o, s:O}", "samples", (int)in.samples, "router", router, "encoders",
+                     encoders, "contrast", contrast, "gradients", gradients, "dead", in.dead);
+    if (*out == NULL) st = M3_FAIL_MEMORY(err, "instruments", 0);
+done:
+    m3_free(parts);
+    fini(&in);
+    return st;
+}
+
+void m3_instruments_warn(m3_trainer *tr, const json_t *measured)
+{
+    const char *part;
+    json_t *reason;
+    if (tr->warned == NULL) tr->warned = json_object();
+    json_object_foreach(json_object_get(measured, "dead"), part, reason)
+    {
+        if (json_object_get(tr->warned, part) != NULL) continue;
+        (void)json_object_set(tr->warned, part, reason);
+        m3_engine_log(tr->engine, M3_LOG_WARN, "epoch %u: %s is dead: %s", tr->state.epoch + 1, part,
+                      json_string_value(reason));
+    }
+}
