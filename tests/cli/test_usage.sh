@@ -68,6 +68,8 @@ check 'tuning says the same whatever else is asked' 2 'nothing to tune' "$m" tun
 check 'tuning a batch of nothing' 2 "--batch cannot be '0'" "$m" tune --backend cpu --batch 0
 check 'tuning for what is not there' 2 'none.yaml' "$m" tune "$folder/none.yaml" --backend cpu
 
+check 'accidents by what is none' 2 'give uniform or popularity' "$m" data synth --out "$folder/src" --accidental-by luck
+check 'a use of features that is none' 2 "'some' of image is unknown" "$m" data synth --out "$folder/src" --features some
 check 'a run that is not there' 2 'settings.yaml' "$m" evaluate "$folder/nothing"
 check 'an unknown split' 2 'give valid or test' "$m" evaluate "$folder/nothing" --split train
 check 'baselines of a set that is not there' 2 'nothing' "$m" evaluate "$folder/nothing" --baselines

@@ -474,8 +474,8 @@ static void judge_events(const m3_served *served, const m3_truth *truth, const p
 {
     uint32_t positions = 0, bursts = 0;
     uint64_t all = 0;
-    m3_scored sums[MOST], ids[MOST], alone[MOST];
-    uint32_t alone_count = 0;
+    m3_scored sums[MOST], ids[MOST], alone[MOST], of_bursts[MOST];
+    uint32_t alone_count = 0, of_bursts_count = 0;
     const m3_sample *samples = m3_split_samples(served->split, M3_SPLIT_TEST, &all);
     for (uint64_t i = 0; i < count; i++) {
         const m3_events views = m3_dataset_events(served->set, samples[i].user, 0);
@@ -493,6 +493,7 @@ static void judge_events(const m3_served *served, const m3_truth *truth, const p
             sums[positions] = (m3_scored){change[0] + change[1] + change[2], (is & M3_EVENT_ACCIDENTAL) != 0};
             ids[positions] = (m3_scored){change[0], sums[positions].noise};
             if (!(is & M3_EVENT_BURST)) alone[alone_count++] = sums[positions];
+            if ((is & M3_EVENT_BURST) || !sums[positions].noise) of_bursts[of_bursts_count++] = sums[positions];
             bursts += (is & M3_EVENT_BURST) != 0;
         }
     }
@@ -501,6 +502,7 @@ static void judge_events(const m3_served *served, const m3_truth *truth, const p
     is_about(row->all.accidental, auc_by_pairs(sums, positions), "auc of events");
     is_about(row->ids.accidental, auc_by_pairs(ids, positions), "auc of ids");
     is_about(row->all.alone, auc_by_pairs(alone, alone_count), "auc without bursts");
+    is_about(row->all.bursts, auc_by_pairs(of_bursts, of_bursts_count), "auc of bursts");
 }
 
 static void judge_weights(const m3_truth_report *report, const published *given, uint64_t count)
