@@ -70,11 +70,13 @@ static const char *label(const instruments *in, const char *part, char text[M3_P
 
 /* What the model does. */
 
+/* As shares of their sum, whatever it is. */
 static void add_weights(instruments *in, const float *gate)
 {
-    double sample[M3_MAX_EXPERTS];
+    double sample[M3_MAX_EXPERTS], sum = 0.0;
+    for (uint32_t i = 0; i < in->experts; i++) sum += (double)gate[i];
     for (uint32_t i = 0; i < in->experts; i++) {
-        sample[i] = (double)gate[i];
+        sample[i] = sum > 0.0 ? (double)gate[i] / sum : 0.0;
         in->weights[i] += sample[i];
     }
     in->entropy += m3_relative_entropy(sample, in->experts);
@@ -116,8 +118,9 @@ static m3_status watch(instruments *in, m3_error *err)
     if ((st = m3_infer_shape_of(tr->programs.published, &in->shape, err)) != M3_OK) return st;
     in->gate = m3_executable_output(tr->programs.published, "gate", NULL);
     in->encoded = m3_executable_output(tr->programs.published, "encoded", NULL);
-    if (in->gate == NULL || in->encoded == NULL)
-        return M3_FAIL(err, M3_ERR_INTERNAL, "instruments", "want the outputs gate and encoded of inference");
+    const m3_tensor *gate = m3_executable_output_tensor(tr->programs.published, "gate");
+    if (in->gate == NULL || in->encoded == NULL || gate->shape.rank != 2 || gate->shape.dim[1] != in->experts)
+        return M3_FAIL(err, M3_ERR_INTERNAL, "instruments", "want the outputs gate [n, G+1] and encoded of inference");
     if ((st = m3_infer_samples(&in->shape, tr->set, tr->valid, count, add_rows, in, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < in->experts; i++) in->weights[i] /= (double)in->samples;
     in->entropy /= (double)in->samples;
