@@ -2,8 +2,9 @@
  * gets; parts that do nothing, or get none, are named with the reason.
  *   router    mean weight by expert; entropy of a sample's weights, and of their mean, over log of their number
  *   encoders  over valid positions: scale, spread around the mean of a position, and effective rank (statistics.h)
- *   gradients by part, from Adam's moments (gradients.c)
- *   contrast  the epoch's mean loss beside log(1 + G), that of a network that tells nothing apart */
+ *   denoisers change in their input, relative to it: root of  sum |after - before|^2 / sum |before|^2  over valid
+ * positions gradients by part, from Adam's moments (gradients.c) contrast  the epoch's mean loss beside log(1 + G),
+ * that of a network that tells nothing apart */
 #include "core/train/instruments.h"
 
 #include <jansson.h>
@@ -18,11 +19,16 @@
 /* Limits below which a part counts as dead; m3bsr(1) has them too. */
 static const double least_weight = 0.01, least_share = 0.1; /* of an expert: the lower one of 0.01 and 0.1 / (G + 1) */
 static const double least_rank = 2.0, least_spread = 0.01;  /* of an encoder; the spread is relative to the scale */
-static const double least_contrast = 1e-3, most_zero = 0.99;
+static const double least_change = 1e-3, least_contrast = 1e-3, most_zero = 0.99;
 enum {
     JUDGED_WIDTH = 8, /* features of fewer columns may well have a rank below 2 */
     JUDGED_ROWS = 4   /* times L: fewer rows than that may differ little by chance */
 };
+
+/* What a denoiser is given, and what it changes: sums of squares. */
+typedef struct change {
+    double before, change;
+} change;
 
 typedef struct instruments {
     m3_trainer *tr;
@@ -31,9 +37,11 @@ typedef struct instruments {
     double *weights;         /* [G+1], sums, then means */
     double entropy;          /* sum, then mean */
     m3_covariance *encoders; /* [M] */
+    change modalities[M3_MAX_MODALITIES], behaviors[M3_MAX_BEHAVIORS];
     m3_infer_shape shape;
-    const float *gate, *encoded; /* outputs of the inference */
-    json_t *dead;                /* from parts to reasons */
+    /* Outputs of the inference; after a denoiser that there is not it is what was before it. */
+    const float *gate, *encoded, *after_modality, *after_behavior;
+    json_t *dead; /* from parts to reasons */
 } instruments;
 
 /* JSON has no NaN and no infinity. */
@@ -96,6 +104,31 @@ static void add_positions(instruments *in, uint32_t sample)
         }
 }
 
+static void add_change(change *to, const float *before, const float *after, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const double x = (double)before[i], off = (double)after[i] - x;
+        to->before += x * x;
+        to->change += off * off;
+    }
+}
+
+static void add_changes(instruments *in, uint32_t sample)
+{
+    const m3_infer_shape *s = &in->shape;
+    const uint32_t modalities = in->names.modality_count;
+    const size_t width = (size_t)in->tr->config.width;
+    for (size_t b = 0; b < s->behaviors; b++)
+        for (size_t m = 0; m < modalities; m++)
+            for (size_t l = 0; l < s->length; l++) {
+                const size_t at = (((b * modalities + m) * s->batch + sample) * s->length + l) * width;
+                if (s->ids[(b * s->batch + sample) * s->length + l] == 0) continue;
+                if (m > 0) add_change(&in->modalities[m - 1], in->encoded + at, in->after_modality + at, width);
+                if (b + 1 < s->behaviors)
+                    add_change(&in->behaviors[b], in->after_modality + at, in->after_behavior + at, width);
+            }
+}
+
 static m3_status add_rows(void *user, uint64_t first, uint32_t rows, m3_error *err)
 {
     instruments *in = user;
@@ -104,6 +137,7 @@ static m3_status add_rows(void *user, uint64_t first, uint32_t rows, m3_error *e
     for (uint32_t i = 0; i < rows; i++) {
         add_weights(in, in->gate + (size_t)i * in->experts);
         add_positions(in, i);
+        add_changes(in, i);
     }
     in->samples += rows;
     return M3_OK;
@@ -118,6 +152,10 @@ static m3_status watch(instruments *in, m3_error *err)
     if ((st = m3_infer_shape_of(tr->programs.published, &in->shape, err)) != M3_OK) return st;
     in->gate = m3_executable_output(tr->programs.published, "gate", NULL);
     in->encoded = m3_executable_output(tr->programs.published, "encoded", NULL);
+    in->after_modality = m3_executable_output(tr->programs.published, "after_modality", NULL);
+    in->after_behavior = m3_executable_output(tr->programs.published, "after_behavior", NULL);
+    if (in->after_modality == NULL) in->after_modality = in->encoded;
+    if (in->after_behavior == NULL) in->after_behavior = in->after_modality;
     const m3_tensor *gate = m3_executable_output_tensor(tr->programs.published, "gate");
     if (in->gate == NULL || in->encoded == NULL || gate->shape.rank != 2 || gate->shape.dim[1] != in->experts)
         return M3_FAIL(err, M3_ERR_INTERNAL, "instruments", "want the outputs gate [n, G+1] and encoded of inference");
@@ -176,6 +214,28 @@ static json_t *encoders_json(instruments *in)
             json_pack("{s:o, s:o, s:o}", "scale", number(v.scale), "spread", number(v.spread), "rank", number(v.rank)));
         if (rows >= (uint64_t)JUDGED_ROWS * in->shape.length) judge_encoder(in, m, &v);
     }
+    return all;
+}
+
+static void put_change(instruments *in, json_t *all, const char *kind, uint32_t index, const change *of)
+{
+    char name[32], text[M3_PART_NAME];
+    if (of->before == 0.0) return; /* it was given nothing */
+    const double relative = sqrt(of->change / of->before);
+    (void)snprintf(name, sizeof name, "denoise.%s%u", kind, index);
+    (void)json_object_set_new(all, name, json_pack("{s:o}", "change", number(relative)));
+    if (!(relative >= least_change))
+        bury(in, label(in, name, text), "it changes what it denoises by %.2g of its size, below %.2g", relative,
+             least_change);
+}
+
+static json_t *denoisers_json(instruments *in)
+{
+    json_t *all = json_object();
+    for (uint32_t k = 0; in->tr->config.modality_denoise && k + 1 < in->names.modality_count; k++)
+        put_change(in, all, "modality", k, &in->modalities[k]);
+    for (uint32_t b = 0; in->tr->config.behavior_denoise && b + 1 < in->names.behavior_count; b++)
+        put_change(in, all, "behavior", b, &in->behaviors[b]);
     return all;
 }
 
@@ -244,10 +304,10 @@ m3_status m3_instruments_measure(m3_trainer *tr, json_t **out, m3_error *err)
     if ((st = prepare(&in, err)) != M3_OK) goto done;
     if ((st = watch(&in, err)) != M3_OK) goto done;
     if ((st = m3_parts_measure(tr, &in.names, &parts, &count, err)) != M3_OK) goto done;
-    json_t *router = router_json(&in), *encoders = encoders_json(&in), *contrast = contrast_json(&in);
-    json_t *gradients = gradients_json(&in, parts, count);
-    *out = json_pack("{s:i, s:o, s:o, s:o, s:o, s:O}", "samples", (int)in.samples, "router", router, "encoders",
-                     encoders, "contrast", contrast, "gradients", gradients, "dead", in.dead);
+    json_t *router = router_json(&in), *encoders = encoders_json(&in), *denoisers = denoisers_json(&in);
+    json_t *contrast = contrast_json(&in), *gradients = gradients_json(&in, parts, count);
+    *out = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:O}", "samples", (int)in.samples, "router", router, "encoders",
+                     encoders, "denoisers", denoisers, "contrast", contrast, "gradients", gradients, "dead", in.dead);
     if (*out == NULL) st = M3_FAIL_MEMORY(err, "instruments", 0);
 done:
     m3_free(parts);

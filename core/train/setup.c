@@ -10,6 +10,8 @@
 
 /* Executables. */
 
+enum { WATCHED_AT_ONCE = 64 }; /* samples of the instruments: what they publish is large */
+
 static m3_status write_features(void *user, m3_store *store, m3_error *err)
 {
     const m3_trainer *tr = user;
@@ -19,14 +21,18 @@ static m3_status write_features(void *user, m3_store *store, m3_error *err)
 static m3_programs_plan plan_of(m3_trainer *tr)
 {
     const uint64_t eval_batch = tr->valid_count < tr->keys.eval_batch ? tr->valid_count : tr->keys.eval_batch;
-    const uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
+    uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
+    uint32_t publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED;
+    if (watched > WATCHED_AT_ONCE) watched = WATCHED_AT_ONCE;
+    if (tr->config.modality_denoise) publish |= M3_PUBLISH_AFTER_MODALITY;
+    if (tr->config.behavior_denoise) publish |= M3_PUBLISH_AFTER_BEHAVIOR;
     return (m3_programs_plan){.device = tr->device,
                               .config = &tr->config,
                               .batch = (uint32_t)tr->config.batch,
                               .accumulate = tr->keys.accumulate,
                               .eval_batch = (uint32_t)eval_batch,
                               .published_batch = (uint32_t)watched,
-                              .publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED,
+                              .publish = publish,
                               .no_pass = tr->options.no_pass,
                               .strict = tr->options.strict,
                               .fallbacks = tr->options.fallbacks,

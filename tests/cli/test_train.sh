@@ -23,6 +23,13 @@ check 'without a terminal there is no bar' 0 'epoch 1' "$m" train config.yaml --
 # shellcheck disable=SC2016 # a carriage return moves the bar
 ! grep -q $'\r' whole/log.jsonl said || fail 'a progress bar went to a file'
 
+idle=(--set epochs=1 --set objective=eps --set beta_start=1e-9 --set infer_start=1)
+check 'a part that is broken on purpose is named' 0 'warning: epoch 1: denoise.behavior0 (view) is dead: ' \
+    "$m" train config.yaml --out idle "${idle[@]}"
+grep -qF '<b>denoise.behavior0 (view)</b> is dead since epoch 1: ' idle/report.html || fail 'the report does not name a dead part'
+"$m" train config.yaml --out idler "${idle[@]}" -q 2>said >/dev/null
+[ ! -s said ] || fail '-q warns'
+
 # Stopped somewhere in the second epoch: as long as a run is under way its log grows line by line.
 "$m" train config.yaml --out parts >said 2>&1 &
 pid=$!

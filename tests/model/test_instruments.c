@@ -115,6 +115,8 @@ static void a_healthy_model_has_its_numbers_and_no_warning(void **state)
     assert_true(number(in, "gradients", "experts.specific.buy/image", "rms") > 0.0);
     assert_true(number(in, "gradients", "denoise.modality0", "zero") < 0.5);
     assert_true(number(in, "gradients", "item.weight", "rms") > 0.0);
+    assert_true(number(in, "denoisers", "denoise.modality0", "change") > 0.001);
+    assert_true(number(in, "denoisers", "denoise.behavior0", "change") > 0.001);
     assert_true(number(in, "contrast", "loss", NULL) > 0.0);
     assert_true(fabs(number(in, "contrast", "untrained", NULL) - log(5.0)) < 1e-6);
     json_decref(in);
@@ -133,6 +135,11 @@ static const struct broken {
      true,
      "encoder.feature0 (image)",
      "its output hardly differs from item to item"},
+    {"a denoiser that changes nothing",
+     {"router=sigmoid", "objective=eps", "beta_start=1e-9", "infer_start=1"},
+     false,
+     "denoise.behavior0 (view)",
+     "it changes what it denoises by"},
     {"a contrast that is saturated",
      {"router=sigmoid", "temperature=0.01", "w_contrast=5", "epochs=6"},
      false,
