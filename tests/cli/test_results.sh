@@ -108,7 +108,7 @@ assert {line["step"] for line in tuned if line["set"] == best} == {"train", "tes
 assert all("test" not in line for line in tuned if line["set"] != best)
 assert len({(line["settings"], line["checksum"], line["seed"]) for line in lines if "test" in line}) == \
     sum("test" in line for line in lines) == 9
-assert all(line["mib"] > 1 and line["seconds"] >= 0 and line["device"] == "cpu:0" for line in lines if line["seed"])
+assert all(line["mib"] > 1 and line["seconds"] > 0 and line["cpu"] > 0 and line["device"] == "cpu:0" for line in lines if line["seed"])
 assert {line["size"]["items"] for line in lines} == {40}
 noisy = [line["truth"] for line in lines if line["part"] == "noisy" and line["row"] == "whole"]
 assert len(noisy) == 2 and all(one["features"][-1]["noisy"]["removed"] is not None for one in noisy)
@@ -175,6 +175,9 @@ wrong 'other candidates' 'candidates' '/^candidates/d; s/--items 40/--items 200/
 wrong 'a data set that synth refuses' 'users' 's/--users 40/--users none/'
 wrong 'an import without a folder' '--data' 's/^synth = .*/import = nowhere/'
 check 'an unknown table' 2 'movielens' "$results/run" nothing
+check 'a key that no part has' 2 "has no key 'nose'" run --define nose=1
+check 'a definition that is none' 2 "--define cannot be 'noise'" run --define noise
+check 'another value of a part' 0 '5 tries' run --define noise=0.1 --rows popularity,itemknn,whole --dry-run --seeds 1
 check 'an unknown row' 2 "no row 'hole'" run --rows hole
 
 # A training that fails loses against the other alternative, and is told.
@@ -190,7 +193,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import description, tries
-table = description.read(Path(sys.argv[2]))
+table = description.read(Path(sys.argv[2]), {})
 assert tries.yaml_lines(table.settings) and len(table.parts[0].rows) > 3
 END
 done

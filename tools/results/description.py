@@ -84,8 +84,9 @@ def lines(text: str) -> List[str]:
 class Reader:
     """One file; its methods put a part's values into texts and check what they find."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, defined: Dict[str, str]):
         self.path = path
+        self.defined = defined  # over the keys of parts
         self.ini = configparser.ConfigParser(interpolation=None, default_section="", delimiters=("=",))
         self.ini.optionxform = str  # keys keep their letters
         try:
@@ -161,7 +162,11 @@ class Reader:
             for part in words(section.get("parts", "")):
                 if part not in known:
                     raise Wrong(f"{self.path}: [row {name}] is for the part '{part}'; there are {', '.join(known)}")
-        for name, values in [(name, dict(section)) for name, section in self.named("part")] or [("", {})]:
+        for name, given in [(name, dict(section)) for name, section in self.named("part")] or [("", {})]:
+            unknown = self.defined.keys() - given.keys()
+            if unknown:
+                raise Wrong(f"--define: the part '{name}' has no key '{min(unknown)}'; it has {', '.join(given) or 'none'}")
+            values = {**given, **self.defined}
             data = {key: self.data(key, section, values) for key, section in datas}
             rows = [self.row(key, section, values, list(data)) for key, section in self.named("row")
                     if name in words(section.get("parts", name)) or "parts" not in section]
@@ -169,8 +174,9 @@ class Reader:
         return found
 
 
-def read(path: Path) -> Table:
-    reader = Reader(path)
+def read(path: Path, defined: Dict[str, str]) -> Table:
+    """@param defined  Values over the keys of all parts."""
+    reader = Reader(path, defined)
     table = reader.ini["table"]
     short = reader.ini["short"] if "short" in reader.ini else {}
     parts = reader.parts()

@@ -48,18 +48,21 @@ def collect(one: Chosen, get: Callable[[dict], Optional[float]]) -> List[float]:
     return [value for value in values if value is not None]
 
 
+def seconds_of(line: dict) -> Optional[float]:
+    """Of a training. On processors their own time, which does not depend on what else runs there."""
+    return line.get("cpu" if str(line.get("device", "")).startswith("cpu") else "seconds")
+
+
 def row_of(table: Table, one: Chosen, truth: bool) -> List[str]:
     row = one.row
     settings = " ".join((*row.settings, *(one.alternative or ())))
-    what = row.about or row.name
-    if settings:
-        what += f" (`{settings}`)"
-    cells = [row.name, what, summary(collect(one, lambda line: follow(line, f"valid.{table.metric}")))]
+    what = row.about + (f" `{settings}`" if settings else "")
+    cells = [row.name, what.strip(), summary(collect(one, lambda line: follow(line, f"valid.{table.metric}")))]
     cells += [summary(collect(one, lambda line, name=name: follow(line, f"test.{name}"))) for name in table.metrics]
     if truth:
         cells += [summary(collect(one, lambda line, path=path: follow(line.get("truth"), path)), 3)
                   for _, path in table.truth]
-    seconds = collect(one, lambda line: line.get("seconds"))
+    seconds = collect(one, seconds_of)
     mib = collect(one, lambda line: line.get("mib"))
     ranked = sum("test" in line for line in one.tries.values())
     cells += ["" if row.baseline else str(ranked), number(figures.mean(seconds), 0) if seconds else "",
@@ -116,6 +119,9 @@ def choices_of(table: Table, rows: Sequence[Chosen]) -> List[str]:
 def notes_of(rows: Sequence[Chosen], seeds: Sequence[int]) -> List[str]:
     """What a reader must know before believing the rows."""
     notes = []
+    left = [one.row.name for one in rows if not one.tries]
+    if left:
+        notes.append(f"- Not made: {', '.join(left)}.")
     for one in rows:
         name = one.row.name
         if one.row.grid and one.alternative is None:
@@ -149,8 +155,8 @@ def part_of(table: Table, part: Part, rows: Sequence[Chosen], data: Dict[str, Pr
     header = ["row", "what", f"validation {table.metric}", *(f"test {name}" for name in table.metrics)]
     if truth:
         header += [column for column, _ in table.truth]
-    header += ["seeds", "seconds", "MiB"]
-    shown = [row_of(table, one, truth) for one in rows]
+    header += ["seeds", "time, s", "MiB"]
+    shown = [row_of(table, one, truth) for one in rows if one.tries]
     lines += ["", *table_of(header, shown)]
     by_name = {one.row.name: one for one in rows}
     pairs = [pair_of(table, by_name[a], by_name[b]) for a, b in table.pairs if a in by_name and b in by_name]
@@ -191,8 +197,8 @@ def conditions_of(table: Table, log: Log, shown: Sequence[dict], seeds: Sequence
     dates = sorted(str(line["date"])[:10] for line in shown if "date" in line)
     lines = [
         f"- Made by `{command}`, from `{table.name}.ini` and `{table.settings.name}`.",
-        f"- Seeds {', '.join(map(str, seeds))}. Figures are means ± standard deviations over seeds. Seconds are the mean "
-        f"time of a training on {of('threads') or '1'} thread(s), MiB the largest peak of its process.",
+        f"- Seeds {', '.join(map(str, seeds))}. Figures are means ± standard deviations over seeds. Time is the mean of "
+        f"a training ({of('threads') or '1'} thread(s); on `cpu` processor time), MiB the largest peak of its process.",
         "- Full ranking. Intervals are Student's, over seeds: they say what another seed would change, not what other "
         "users would.",
         f"- Settings are chosen on validation alone; the test split was ranked {len(ranked)} times for {len(trained)} "

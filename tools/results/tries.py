@@ -115,6 +115,7 @@ class Ended(NamedTuple):
     out: str
     said: str
     seconds: float
+    cpu: float  # seconds of all threads
     mib: float  # peak of the resident memory
 
 
@@ -148,7 +149,7 @@ class Tool:
             if self.stopped or child.returncode in (130, -signal.SIGINT, -signal.SIGTERM):
                 raise Interrupted
             return Ended(child.returncode, read_all(out), read_all(said), time.monotonic() - begin,
-                         usage.ru_maxrss / 1024)
+                         usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
     def text(self, *arguments: object) -> str:
         ended = self.run(*arguments)
@@ -270,13 +271,13 @@ class Workshop:
         ended = self.tool.run("train", self.table.settings, "--out", run, *options, "--seed", one.seed, "--threads",
                               self.threads, "--backend", self.backend, "-q", "--json")
         if ended.status != 0:
-            return {"failed": ended.said.strip()[-500:] or f"status {ended.status}", "seconds": ended.seconds}
+            return {"failed": ended.said.strip()[-500:] or f"status {ended.status}", "seconds": round(ended.seconds, 2)}
         result = json.loads(ended.out)
         with (run / "log.jsonl").open(encoding="utf-8") as log:
             device = json.loads(log.readline())["device"]
         return {"valid": json.loads((run / "metrics.json").read_text())["valid"], "epochs": result["epochs"],
-                "best_epoch": result["best_epoch"], "seconds": round(result["seconds"], 2), "mib": round(ended.mib, 1),
-                "device": device, "resolved": digest(yaml_lines(run / "settings.yaml"))}
+                "best_epoch": result["best_epoch"], "seconds": round(ended.seconds, 2), "cpu": round(ended.cpu, 2),
+                "mib": round(ended.mib, 1), "device": device, "resolved": digest(yaml_lines(run / "settings.yaml"))}
 
     def rank(self, run: Path, data: Prepared) -> dict:
         if not run.is_dir() or not (run / "best.safetensors").exists():
@@ -300,6 +301,8 @@ class Workshop:
         for split, name in (("valid", "valid"), ("test", "test")):
             ranked = self.tool.json("evaluate", data.path, "--baselines", "--split", split, "-q")
             line[name] = ranked["full"][0][one.row.baseline]
+        if one.row.baseline == "itemknn":
+            line["damping"] = ranked["itemknn_damping"]
         line.update(samples=ranked["samples"], uni99=ranked["uni99"][0][one.row.baseline], step="baseline",
                     date=time.strftime("%Y-%m-%d %H:%M:%S"))
         return line
