@@ -105,7 +105,7 @@ class Reader:
             raise Wrong(f"{self.path}: [{section}] is no section; there are [table], [short], [part NAME], "
                         "[data NAME] and [row NAME]")
         if "," in name:
-            raise Wrong(f"{self.path}: [{section}] has a comma in its name, where lists of names are split; leave it out")
+            raise Wrong(f"{self.path}: [{section}] has a comma in its name, where lists of names are split")
         for key in self.ini[section]:
             if kind != "part" and key not in KEYS[kind]:
                 raise Wrong(f"{self.path}: [{section}] has no key '{key}'; it has {', '.join(sorted(KEYS[kind]))}")
@@ -165,7 +165,8 @@ class Reader:
         for name, given in [(name, dict(section)) for name, section in self.named("part")] or [("", {})]:
             unknown = self.defined.keys() - given.keys()
             if unknown:
-                raise Wrong(f"--define: the part '{name}' has no key '{min(unknown)}'; it has {', '.join(given) or 'none'}")
+                raise Wrong(f"--define: the part '{name}' has no key '{min(unknown)}'; it has "
+                            f"{', '.join(given) or 'none'}")
             values = {**given, **self.defined}
             data = {key: self.data(key, section, values) for key, section in datas}
             rows = [self.row(key, section, values, list(data)) for key, section in self.named("row")

@@ -102,7 +102,7 @@ def told_value(value: Optional[float]) -> str:
     return "not finished" if value is None else "failed" if value < 0 else number(value)
 
 
-def choices_of(table: Table, rows: Sequence[Chosen]) -> List[str]:
+def choices_of(table: Table, rows: Sequence[Chosen], seeds: Sequence[int]) -> List[str]:
     lines = []
     for one in rows:
         if not one.row.grid:
@@ -112,8 +112,15 @@ def choices_of(table: Table, rows: Sequence[Chosen]) -> List[str]:
         lines.append(f"- {one.row.name}: {told}.")
     if not lines:
         return []
-    told = f"Chosen by the mean {table.metric} on validation over the first {table.choose_seeds} seeds:"
+    first = ", ".join(map(str, seeds[:table.choose_seeds]))
+    told = f"Chosen by the mean {table.metric} on validation over seeds {first}:"
     return ["", told, "", *lines]
+
+
+def differing(settings: Sequence[Dict[str, str]]) -> List[str]:
+    """Keys that have several values. Tries of an earlier revision may lack some."""
+    keys = {key for one in settings for key in one}
+    return sorted(key for key in keys if len({one[key] for one in settings if key in one}) > 1)
 
 
 def notes_of(rows: Sequence[Chosen], seeds: Sequence[int]) -> List[str]:
@@ -129,8 +136,10 @@ def notes_of(rows: Sequence[Chosen], seeds: Sequence[int]) -> List[str]:
         missing = [str(seed) for seed in seeds if seed not in one.tries]
         if not one.row.baseline and missing and one.tries:
             notes.append(f"- {name}: seeds {', '.join(missing)} are missing.")
-        if len({line.get("resolved") for line in one.tries.values()}) > 1:
-            notes.append(f"- {name}: its tries ran under different defaults; `--fresh --rows '{name}'` makes them anew.")
+        other = differing([line.get("resolved", {}) for line in one.tries.values()])
+        if other:
+            again = f"`--fresh --rows '{name}'` makes them anew"
+            notes.append(f"- {name}: its tries differ in {', '.join(other)}; {again}.")
     samples = {line["samples"] for one in rows for line in one.tries.values() if "samples" in line}
     if len(samples) > 1:
         counts = ", ".join(map(str, sorted(samples)))
@@ -146,8 +155,8 @@ def part_of(table: Table, part: Part, rows: Sequence[Chosen], data: Dict[str, Pr
     lines.append("")
     for name, one in data.items():
         size = one.size
-        lines.append(f"- Data `{name}`: {size['users']:,} users, {size['items']:,} candidates, "
-                     f"{size['events']:,} events, target `{size['target']}`, checksum {one.checksum}; {recipe(part.data[name])}")
+        lines.append(f"- Data `{name}`: {size['users']:,} users, {size['items']:,} candidates, {size['events']:,} "
+                     f"events, target `{size['target']}`, checksum {one.checksum}; {recipe(part.data[name])}")
     samples = sorted({line["samples"] for one in rows for line in one.tries.values() if "samples" in line})
     if samples:
         lines.append(f"- Test samples: {', '.join(f'{count:,}' for count in samples)}")
@@ -165,7 +174,7 @@ def part_of(table: Table, part: Part, rows: Sequence[Chosen], data: Dict[str, Pr
         lines += ["", f"Differences of test {table.metric}, paired by seed:", ""]
         lines += table_of(["row", "against", "difference", "95 % interval", "relative", "95 % interval", "excludes 0",
                            "seeds"], told)
-    return lines + choices_of(table, rows) + notes_of(rows, seeds)
+    return lines + choices_of(table, rows, seeds) + notes_of(rows, seeds)
 
 
 def recipe(data: Data) -> str:

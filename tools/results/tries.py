@@ -52,6 +52,42 @@ def yaml_lines(path: Path) -> List[str]:
     return [line for line in kept if line and not re.match(r"(data|seed)\s*:", line)]
 
 
+FROM_DATA = {"data", "seed", "behaviors", "modalities", "length", "items"}  # a try gives them, or its set
+
+
+def resolved_settings(path: Path) -> Dict[str, str]:
+    """All settings of a run, defaults too, but for those that its data give."""
+    found = re.findall(r"^(\w+): (.*?)(?:  # .*)?$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {key: value.strip('"') for key, value in found if key not in FROM_DATA}
+
+
+def current_defaults() -> Dict[str, str]:
+    """The defaults of this source tree, which m3bsr-config(5) lists; none elsewhere."""
+    page = Path(__file__).parents[1] / "man" / "m3bsr-config.5.scd"
+    if not page.exists():
+        return {}
+    found = re.findall(r"^\*([\w\\]+)\* \((.*)\)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {key.replace("\\", ""): "" if value == "empty" else value for key, value in found}
+
+
+def changed_default(line: dict, given: Set[str], defaults: Dict[str, str]) -> Optional[Tuple[str, str, str]]:
+    """A key that a try took by a default which is another one by now, with both values. A key that is newer than the
+    try is none: a new key's default does what was done before, or its change of the code is told by the revision."""
+    for key, was in line.get("resolved", {}).items():
+        if key not in given and defaults.get(key, was) != was:
+            return key, was, defaults[key]
+    return None
+
+
+def keys_of(assignments: Iterable[str]) -> Set[str]:
+    return {re.split("[:=]", one, maxsplit=1)[0].strip() for one in assignments}
+
+
+def base_settings(table: Table) -> List[str]:
+    """What all rows begin with: the settings file, and the table's metric, which also chooses the epoch."""
+    return [*yaml_lines(table.settings), f"metric={table.metric}"]
+
+
 def settings_key(base: Sequence[str], row: Row, alternative: Sequence[str]) -> str:
     return digest(["baseline", row.baseline] if row.baseline else [base, row.settings, alternative])
 
@@ -187,7 +223,7 @@ class Workshop:
         self.sources = sources
         self.threads = threads
         self.backend = backend
-        self.base = yaml_lines(table.settings)
+        self.base = base_settings(table)
         self.conditions = {"version": tool.version, "revision": revision(), "machine": machine(), "threads": threads}
 
     # Data.
@@ -200,7 +236,8 @@ class Workshop:
         counts = {name: one.size["items"] for name, one in found.items()}
         if len(set(counts.values())) > 1:
             raise Wrong(f"the data sets of the part '{part.name}' have other numbers of candidates: {counts}; rows "
-                        "would not be comparable. `candidates = BEHAVIORS` makes all items of these behaviors candidates")
+                        "would not be comparable. `candidates = BEHAVIORS` makes all items of these behaviors "
+                        "candidates")
         return found
 
     def make(self, data: Data) -> Prepared:
@@ -246,7 +283,7 @@ class Workshop:
                 "settings": self.settings(one), **self.conditions}
 
     def perform(self, one: Try, data: Prepared, known: Optional[dict]) -> dict:
-        """Train, rank, or both: what the try needs and `known`, its line of the log, does not have. Returns its line."""
+        """Train, rank, or both: what the try needs and `known`, its line of the log, does not have."""
         if one.row.baseline:
             return self.rank_baseline(one, data)
         run = self.place(one, data)
@@ -267,7 +304,8 @@ class Workshop:
     def train(self, one: Try, data: Prepared, run: Path) -> dict:
         shutil.rmtree(run, ignore_errors=True)
         run.parent.mkdir(parents=True, exist_ok=True)
-        options = [word for text in (*one.settings(), f"data={data.path}") for word in ("--set", text)]
+        given = (f"metric={self.table.metric}", *one.settings(), f"data={data.path}")
+        options = [word for text in given for word in ("--set", text)]
         ended = self.tool.run("train", self.table.settings, "--out", run, *options, "--seed", one.seed, "--threads",
                               self.threads, "--backend", self.backend, "-q", "--json")
         if ended.status != 0:
@@ -277,7 +315,7 @@ class Workshop:
             device = json.loads(log.readline())["device"]
         return {"valid": json.loads((run / "metrics.json").read_text())["valid"], "epochs": result["epochs"],
                 "best_epoch": result["best_epoch"], "seconds": round(ended.seconds, 2), "cpu": round(ended.cpu, 2),
-                "mib": round(ended.mib, 1), "device": device, "resolved": digest(yaml_lines(run / "settings.yaml"))}
+                "mib": round(ended.mib, 1), "device": device, "resolved": resolved_settings(run / "settings.yaml")}
 
     def rank(self, run: Path, data: Prepared) -> dict:
         if not run.is_dir() or not (run / "best.safetensors").exists():
