@@ -2,9 +2,9 @@
  * gets; parts that do nothing, or get none, are named with the reason.
  *   router    mean weight by expert; entropy of a sample's weights, and of their mean, over log of their number
  *   encoders  over valid positions: scale, spread around the mean of a position, and effective rank (statistics.h)
- *   denoisers change in their input, relative to it: root of  sum |after - before|^2 / sum |before|^2  over valid
- * positions gradients by part, from Adam's moments (gradients.c) contrast  the epoch's mean loss beside log(1 + G),
- * that of a network that tells nothing apart */
+ *   denoisers what each changes: root of  sum |after - before|^2 / sum |before|^2  over valid positions
+ *   gradients by part, from Adam's moments (gradients.c)
+ *   contrast  the epoch's mean loss beside log(1 + G), that of a network that tells nothing apart */
 #include "core/train/instruments.h"
 
 #include <jansson.h>
@@ -16,10 +16,12 @@
 #include "core/serve/infer.h"
 #include "core/train/statistics.h"
 
-/* Limits below which a part counts as dead; m3bsr(1) has them too. */
+/* Limits beyond which a part counts as dead; m3bsr(1) has them too. */
 static const double least_weight = 0.01, least_share = 0.1; /* of an expert: the lower one of 0.01 and 0.1 / (G + 1) */
-static const double least_rank = 2.0, least_spread = 0.01;  /* of an encoder; the spread is relative to the scale */
-static const double least_change = 1e-3, least_contrast = 1e-3, most_zero = 0.99;
+/* Of an encoder. Its scale begins at 1, which is the noise's; the spread is relative to the scale. */
+static const double least_scale = 0.05, least_rank = 2.0, least_spread = 0.01;
+static const double least_change = 1e-3, most_change = 2.0; /* of a denoiser; sqrt(2) is another vector of this size */
+static const double least_contrast = 1e-3, most_zero = 0.99;
 enum {
     JUDGED_WIDTH = 8, /* features of fewer columns may well have a rank below 2 */
     JUDGED_ROWS = 4   /* times L: fewer rows than that may differ little by chance */
@@ -193,7 +195,9 @@ static void judge_encoder(instruments *in, uint32_t m, const m3_variation *v)
     const m3_model_config *c = &in->tr->config;
     const int32_t columns = m == 0 ? JUDGED_WIDTH : c->modalities[m - 1];
     if (m > 0) (void)snprintf(name, sizeof name, "encoder.feature%u", m - 1);
-    if (!(v->spread >= least_spread * v->scale) || v->scale == 0.0)
+    if (!(v->scale >= least_scale))
+        bury(in, label(in, name, text), "its output has a scale of %.2g, below %.2g", v->scale, least_scale);
+    else if (!(v->spread >= least_spread * v->scale))
         bury(in, label(in, name, text),
              "its output hardly differs from item to item: spread %.2g at scale %.2g, "
              "below %.2g of it",
@@ -227,6 +231,9 @@ static void put_change(instruments *in, json_t *all, const char *kind, uint32_t 
     if (!(relative >= least_change))
         bury(in, label(in, name, text), "it changes what it denoises by %.2g of its size, below %.2g", relative,
              least_change);
+    else if (relative > most_change)
+        bury(in, label(in, name, text), "it changes what it denoises by %.3g times its size, above %.2g", relative,
+             most_change);
 }
 
 static json_t *denoisers_json(instruments *in)

@@ -268,6 +268,31 @@ static void experts_without_weight_are_named(void **state)
     m3_settings_free(two);
 }
 
+/* The same with an encoder whose last scale becomes 1e-3. */
+static void an_encoder_that_collapses_is_named(void **state)
+{
+    (void)state;
+    enum { WIDTH = 8 };
+    char path[300];
+    float weight[WIDTH];
+    const char *set = data_source_path(&source, "set");
+    m3_settings *one = training_settings(set, "router=sigmoid", "lr=0", "epochs=1", NULL);
+    m3_settings *two = training_settings(set, "router=sigmoid", "lr=0", "epochs=2", NULL);
+    json_decref(instruments_of(one, "collapse"));
+    for (int i = 0; i < WIDTH; i++) weight[i] = 1e-3F;
+    (void)snprintf(path, sizeof path, "%s/last.safetensors", data_source_path(&source, "collapse"));
+    write_parameter(path, "encoder.feature0.norm.weight", weight, WIDTH);
+    json_t *in = instruments_after(two, "collapse", (m3_train_options){.resume = true});
+    assert_true(fabs(number(in, "encoders", "image", "scale") - 1e-3) < 1e-4);
+    assert_non_null(strstr(said, "epoch 2: encoder.feature0 (image) is dead: its output has a scale of 0.001"));
+    /* Small beside the noise, it is replaced by the denoiser instead of denoised. */
+    assert_non_null(strstr(said, "epoch 2: denoise.modality0 (image) is dead: it changes what it denoises by"));
+    assert_null(strstr(said, "encoder.id"));
+    json_decref(in);
+    m3_settings_free(one);
+    m3_settings_free(two);
+}
+
 static void what_is_not_used_is_not_dead(void **state)
 {
     (void)state;
@@ -298,15 +323,16 @@ static void looking_changes_nothing(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + 5] = {
+    struct CMUnitTest tests[ROWS + 6] = {
         cmocka_unit_test(a_healthy_model_has_its_numbers_and_no_warning),
         cmocka_unit_test(an_expert_without_gradients_is_named),
         cmocka_unit_test(experts_without_weight_are_named),
+        cmocka_unit_test(an_encoder_that_collapses_is_named),
         cmocka_unit_test(what_is_not_used_is_not_dead),
         cmocka_unit_test(looking_changes_nothing),
     };
     for (size_t i = 0; i < ROWS; i++)
-        tests[5 + i] =
+        tests[6 + i] =
             (struct CMUnitTest){rows[i].name, a_broken_part_is_named, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
