@@ -48,7 +48,8 @@ typedef struct m3_train_result {
 } m3_train_result;
 
 /** Train and validate by full ranking after each epoch. NaN or infinity in a loss stops with the step, the term and the
- * last good checkpoint.
+ * last good checkpoint. A part of the model that is found dead after an epoch is warned of through the engine's log,
+ * once; m3bsr(1) says what that means.
  * @param run  The directory; made when missing. One that holds a run is refused without resume.
  * @param result  Filled as far as the training came.
  * Returns M3_OK, M3_ERR_INTERRUPTED (saved; the message says how to go on), or what failed. */
