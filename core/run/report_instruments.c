@@ -115,7 +115,7 @@ static void put_summary(FILE *to, const json_t *last)
 
 void m3_report_instruments(const m3_report *r, FILE *to)
 {
-    static const char *const of_encoders[] = {"scale", "spread", "rank", NULL};
+    static const char *const of_outputs[] = {"scale", "spread", "rank", NULL};
     static const char *const of_denoisers[] = {"change", NULL};
     static const char *const of_gradients[] = {"rms", "zero", NULL};
     const json_t *last = last_of(r);
@@ -125,7 +125,8 @@ void m3_report_instruments(const m3_report *r, FILE *to)
     put_summary(to, last);
     draw_members(r, to, "Router: mean weight by expert", "router/weights", NULL);
     draw_members(r, to, "Encoders: effective rank of the output", "encoders", "rank");
-    put_table(to, "Encoders: output", json_object_get(last, "encoders"), of_encoders);
+    put_table(to, "Encoders: output", json_object_get(last, "encoders"), of_outputs);
+    put_table(to, "Interests: output of the experts", json_object_get(last, "interests"), of_outputs);
     put_table(to, "Denoisers: change in what they are given, relative to it", json_object_get(last, "denoisers"),
               of_denoisers);
     put_table(to, "Gradients: size, and share of parameters without one", json_object_get(last, "gradients"),

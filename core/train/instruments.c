@@ -3,6 +3,7 @@
  *   router    mean weight by expert; entropy of a sample's weights, and of their mean, over log of their number
  *   encoders  over valid positions: scale, spread around the mean of a position, and effective rank (statistics.h)
  *   denoisers what each changes: root of  sum |after - before|^2 / sum |before|^2  over valid positions
+ *   interests what the experts give: the same as of encoders, over samples whose sequence is not empty
  *   gradients by part, from Adam's moments (gradients.c)
  *   contrast  the epoch's mean loss beside log(1 + G), that of a network that tells nothing apart */
 #include "core/train/instruments.h"
@@ -18,13 +19,14 @@
 
 /* Limits beyond which a part counts as dead; m3bsr(1) has them too. */
 static const double least_weight = 0.01, least_share = 0.1; /* of an expert: the lower one of 0.01 and 0.1 / (G + 1) */
-/* Of an encoder. Its scale begins at 1, which is the noise's; the spread is relative to the scale. */
+/* Of an encoder or expert. The scale begins at 1, which is the noise's; the spread is relative to it. */
 static const double least_scale = 0.05, least_rank = 2.0, least_spread = 0.01;
 static const double least_change = 1e-3, most_change = 2.0; /* of a denoiser; sqrt(2) is another vector of this size */
 static const double least_contrast = 1e-3, most_zero = 0.99;
 enum {
     JUDGED_WIDTH = 8, /* features of fewer columns may well have a rank below 2 */
-    JUDGED_ROWS = 4   /* times L: fewer rows than that may differ little by chance */
+    JUDGED_ROWS = 4,  /* times L: fewer rows than that may differ little by chance */
+    JUDGED_SAMPLES = 16
 };
 
 /* What a denoiser is given, and what it changes: sums of squares. */
@@ -36,13 +38,15 @@ typedef struct instruments {
     m3_trainer *tr;
     m3_sequence_names names;
     uint32_t samples, experts;
-    double *weights;         /* [G+1], sums, then means */
-    double entropy;          /* sum, then mean */
-    m3_covariance *encoders; /* [M] */
+    double *weights;          /* [G+1], sums, then means */
+    double entropy;           /* sum, then mean */
+    m3_covariance *encoders;  /* [M] */
+    m3_covariance *interests; /* [G+1] */
+    float *common;            /* [d], of one sample */
     change modalities[M3_MAX_MODALITIES], behaviors[M3_MAX_BEHAVIORS];
     m3_infer_shape shape;
     /* Outputs of the inference; after a denoiser that there is not it is what was before it. */
-    const float *gate, *encoded, *after_modality, *after_behavior;
+    const float *gate, *encoded, *after_modality, *after_behavior, *specific, *shared;
     json_t *dead; /* from parts to reasons */
 } instruments;
 
@@ -106,6 +110,27 @@ static void add_positions(instruments *in, uint32_t sample)
         }
 }
 
+/* The specific interests, and the common one: the mean of the shared expert's over sequences that are not empty. */
+static void add_interests(instruments *in, uint32_t sample)
+{
+    const m3_infer_shape *s = &in->shape;
+    const uint32_t groups = in->experts - 1, modalities = in->names.modality_count;
+    const size_t width = (size_t)in->tr->config.width;
+    uint32_t there = 0;
+    memset(in->common, 0, width * sizeof *in->common);
+    for (uint32_t g = 0; g < groups; g++) {
+        const size_t last =
+            ((size_t)(g / modalities) * s->batch + sample + 1) * s->length - 1; /* padding is on the left */
+        const size_t at = ((size_t)g * s->batch + sample) * width;
+        if (s->ids[last] == 0) continue;
+        there++;
+        m3_covariance_add(&in->interests[g + 1], 0, in->specific + at);
+        for (size_t i = 0; i < width; i++) in->common[i] += in->shared[at + i];
+    }
+    for (size_t i = 0; there > 0 && i < width; i++) in->common[i] /= (float)there;
+    if (there > 0) m3_covariance_add(&in->interests[0], 0, in->common);
+}
+
 static void add_change(change *to, const float *before, const float *after, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -139,6 +164,7 @@ static m3_status add_rows(void *user, uint64_t first, uint32_t rows, m3_error *e
     for (uint32_t i = 0; i < rows; i++) {
         add_weights(in, in->gate + (size_t)i * in->experts);
         add_positions(in, i);
+        add_interests(in, i);
         add_changes(in, i);
     }
     in->samples += rows;
@@ -154,13 +180,17 @@ static m3_status watch(instruments *in, m3_error *err)
     if ((st = m3_infer_shape_of(tr->programs.published, &in->shape, err)) != M3_OK) return st;
     in->gate = m3_executable_output(tr->programs.published, "gate", NULL);
     in->encoded = m3_executable_output(tr->programs.published, "encoded", NULL);
+    in->specific = m3_executable_output(tr->programs.published, "specific", NULL);
+    in->shared = m3_executable_output(tr->programs.published, "common", NULL);
     in->after_modality = m3_executable_output(tr->programs.published, "after_modality", NULL);
     in->after_behavior = m3_executable_output(tr->programs.published, "after_behavior", NULL);
     if (in->after_modality == NULL) in->after_modality = in->encoded;
     if (in->after_behavior == NULL) in->after_behavior = in->after_modality;
     const m3_tensor *gate = m3_executable_output_tensor(tr->programs.published, "gate");
-    if (in->gate == NULL || in->encoded == NULL || gate->shape.rank != 2 || gate->shape.dim[1] != in->experts)
-        return M3_FAIL(err, M3_ERR_INTERNAL, "instruments", "want the outputs gate [n, G+1] and encoded of inference");
+    if (in->gate == NULL || in->encoded == NULL || in->specific == NULL || in->shared == NULL ||
+        gate->shape.rank != 2 || gate->shape.dim[1] != in->experts)
+        return M3_FAIL(err, M3_ERR_INTERNAL, "instruments",
+                       "want the outputs gate [n, G+1], encoded, specific and common of inference");
     if ((st = m3_infer_samples(&in->shape, tr->set, tr->valid, count, add_rows, in, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < in->experts; i++) in->weights[i] /= (double)in->samples;
     in->entropy /= (double)in->samples;
@@ -168,6 +198,15 @@ static m3_status watch(instruments *in, m3_error *err)
 }
 
 /* Members of the object. */
+
+/* "experts.common" or "experts.specific.view/id". */
+static const char *expert_part(const instruments *in, uint32_t i, char text[M3_PART_NAME])
+{
+    char expert[M3_EXPERT_NAME];
+    (void)snprintf(text, M3_PART_NAME, "experts.%s%s", i == 0 ? "" : "specific.",
+                   m3_expert_name(&in->names, i, expert));
+    return text;
+}
 
 static json_t *router_json(instruments *in)
 {
@@ -178,15 +217,33 @@ static json_t *router_json(instruments *in)
         return json_null();
     }
     for (uint32_t i = 0; i < in->experts; i++) {
-        char expert[M3_EXPERT_NAME], part[M3_PART_NAME];
-        const char *name = m3_expert_name(&in->names, i, expert);
-        (void)json_object_set_new(weights, name, number(in->weights[i]));
-        (void)snprintf(part, sizeof part, "experts.%s%s", i == 0 ? "" : "specific.", name);
+        char text[M3_PART_NAME];
+        (void)json_object_set_new(weights, m3_expert_name(&in->names, i, text), number(in->weights[i]));
         if (in->weights[i] < least)
-            bury(in, part, "the router gives it a mean weight of %.2g, below %.2g", in->weights[i], least);
+            bury(in, expert_part(in, i, text), "the router gives it a mean weight of %.2g, below %.2g", in->weights[i],
+                 least);
     }
     return json_pack("{s:o, s:o, s:o}", "weights", weights, "entropy", number(in->entropy), "mean_entropy",
                      number(m3_relative_entropy(in->weights, in->experts)));
+}
+
+static json_t *variation_json(const m3_variation *v)
+{
+    return json_pack("{s:o, s:o, s:o}", "scale", number(v->scale), "spread", number(v->spread), "rank",
+                     number(v->rank));
+}
+
+/* false when it is dead. */
+static bool judge_output(instruments *in, const char *part, const char *differs, const m3_variation *v)
+{
+    if (!(v->scale >= least_scale))
+        bury(in, part, "its output has a scale of %.2g, below %.2g", v->scale, least_scale);
+    else if (!(v->spread >= least_spread * v->scale))
+        bury(in, part, "its output hardly differs from %s: spread %.2g at scale %.2g, below %.2g of it", differs,
+             v->spread, v->scale, least_spread);
+    else
+        return true;
+    return false;
 }
 
 static void judge_encoder(instruments *in, uint32_t m, const m3_variation *v)
@@ -195,15 +252,10 @@ static void judge_encoder(instruments *in, uint32_t m, const m3_variation *v)
     const m3_model_config *c = &in->tr->config;
     const int32_t columns = m == 0 ? JUDGED_WIDTH : c->modalities[m - 1];
     if (m > 0) (void)snprintf(name, sizeof name, "encoder.feature%u", m - 1);
-    if (!(v->scale >= least_scale))
-        bury(in, label(in, name, text), "its output has a scale of %.2g, below %.2g", v->scale, least_scale);
-    else if (!(v->spread >= least_spread * v->scale))
-        bury(in, label(in, name, text),
-             "its output hardly differs from item to item: spread %.2g at scale %.2g, "
-             "below %.2g of it",
-             v->spread, v->scale, least_spread);
-    else if (columns >= JUDGED_WIDTH && c->width >= JUDGED_WIDTH && v->rank < least_rank)
-        bury(in, label(in, name, text), "its output has an effective rank of %.3g, below %.2g", v->rank, least_rank);
+    const char *part = label(in, name, text);
+    if (judge_output(in, part, "item to item", v) && columns >= JUDGED_WIDTH && c->width >= JUDGED_WIDTH &&
+        v->rank < least_rank)
+        bury(in, part, "its output has an effective rank of %.3g, below %.2g", v->rank, least_rank);
 }
 
 static json_t *encoders_json(instruments *in)
@@ -213,10 +265,22 @@ static json_t *encoders_json(instruments *in)
         const uint64_t rows = in->encoders[m].rows;
         const m3_variation v = m3_variation_of(&in->encoders[m]);
         if (rows == 0) continue;
-        (void)json_object_set_new(
-            all, in->names.modalities[m],
-            json_pack("{s:o, s:o, s:o}", "scale", number(v.scale), "spread", number(v.spread), "rank", number(v.rank)));
+        (void)json_object_set_new(all, in->names.modalities[m], variation_json(&v));
         if (rows >= (uint64_t)JUDGED_ROWS * in->shape.length) judge_encoder(in, m, &v);
+    }
+    return all;
+}
+
+static json_t *interests_json(instruments *in)
+{
+    char expert[M3_EXPERT_NAME], part[M3_PART_NAME];
+    json_t *all = json_object();
+    for (uint32_t i = 0; i < in->experts; i++) {
+        const m3_variation v = m3_variation_of(&in->interests[i]);
+        if (in->interests[i].rows == 0) continue;
+        (void)json_object_set_new(all, m3_expert_name(&in->names, i, expert), variation_json(&v));
+        if (in->interests[i].rows >= JUDGED_SAMPLES)
+            (void)judge_output(in, expert_part(in, i, part), "sample to sample", &v);
     }
     return all;
 }
@@ -246,10 +310,17 @@ static json_t *denoisers_json(instruments *in)
     return all;
 }
 
-/* A loss of weight 0 trains nothing, which is no sign of death. */
+static bool has_contrast(const instruments *in)
+{
+    return in->tr->config.w_contrast > 0.0 && in->experts > 2;
+}
+
+/* A contrast of weight 0 or of one sequence, and attention to other behaviors where there are none: parameters that
+ * train nothing, which is no sign of death. */
 static bool is_used(const instruments *in, const char *part)
 {
-    return strcmp(part, "contrast") != 0 || in->tr->config.w_contrast > 0.0;
+    if (strcmp(part, "contrast") == 0) return has_contrast(in);
+    return strcmp(part, "experts.cross") != 0 || in->names.behavior_count > 1;
 }
 
 static json_t *gradients_json(instruments *in, const m3_part *parts, uint32_t count)
@@ -270,7 +341,7 @@ static json_t *gradients_json(instruments *in, const m3_part *parts, uint32_t co
 static json_t *contrast_json(instruments *in)
 {
     const double loss = in->tr->state.sums[4] / (double)in->tr->state.rows;
-    if (!(in->tr->config.w_contrast > 0.0)) return json_null();
+    if (!has_contrast(in)) return json_null();
     if (loss < least_contrast)
         bury(in, "contrast", "it is saturated: its mean loss is %.2g, below %.2g", loss, least_contrast);
     return json_pack("{s:o, s:o}", "loss", number(loss), "untrained", number(log((double)in->experts)));
@@ -279,15 +350,20 @@ static json_t *contrast_json(instruments *in)
 static m3_status prepare(instruments *in, m3_error *err)
 {
     const m3_trainer *tr = in->tr;
+    const uint32_t width = (uint32_t)tr->config.width;
     m3_status st = m3_settings_names(tr->settings, tr->set, &in->names, err);
     if (st != M3_OK) return st;
     in->experts = in->names.behavior_count * in->names.modality_count + 1;
     in->weights = m3_calloc(in->experts, sizeof *in->weights);
     in->encoders = m3_calloc(in->names.modality_count, sizeof *in->encoders);
+    in->interests = m3_calloc(in->experts, sizeof *in->interests);
+    in->common = m3_calloc(width, sizeof *in->common);
     in->dead = json_object();
-    if (in->weights == NULL || in->encoders == NULL || in->dead == NULL) return M3_FAIL_MEMORY(err, "instruments", 0);
+    if (in->weights == NULL || in->encoders == NULL || in->interests == NULL || in->common == NULL || in->dead == NULL)
+        return M3_FAIL_MEMORY(err, "instruments", in->experts * sizeof *in->interests);
     for (uint32_t m = 0; st == M3_OK && m < in->names.modality_count; m++)
-        st = m3_covariance_init(&in->encoders[m], (uint32_t)tr->config.width, (uint32_t)tr->config.length, err);
+        st = m3_covariance_init(&in->encoders[m], width, (uint32_t)tr->config.length, err);
+    for (uint32_t i = 0; st == M3_OK && i < in->experts; i++) st = m3_covariance_init(&in->interests[i], width, 1, err);
     return st;
 }
 
@@ -295,7 +371,10 @@ static void fini(instruments *in)
 {
     for (uint32_t m = 0; in->encoders != NULL && m < in->names.modality_count; m++)
         m3_covariance_fini(&in->encoders[m]);
+    for (uint32_t i = 0; in->interests != NULL && i < in->experts; i++) m3_covariance_fini(&in->interests[i]);
     m3_free(in->encoders);
+    m3_free(in->interests);
+    m3_free(in->common);
     m3_free(in->weights);
     json_decref(in->dead);
 }
@@ -312,9 +391,11 @@ m3_status m3_instruments_measure(m3_trainer *tr, json_t **out, m3_error *err)
     if ((st = watch(&in, err)) != M3_OK) goto done;
     if ((st = m3_parts_measure(tr, &in.names, &parts, &count, err)) != M3_OK) goto done;
     json_t *router = router_json(&in), *encoders = encoders_json(&in), *denoisers = denoisers_json(&in);
-    json_t *contrast = contrast_json(&in), *gradients = gradients_json(&in, parts, count);
-    *out = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:O}", "samples", (int)in.samples, "router", router, "encoders",
-                     encoders, "denoisers", denoisers, "contrast", contrast, "gradients", gradients, "dead", in.dead);
+    json_t *interests = interests_json(&in), *contrast = contrast_json(&in);
+    json_t *gradients = gradients_json(&in, parts, count);
+    *out = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:O}", "samples", (int)in.samples, "router", router,
+                     "encoders", encoders, "denoisers", denoisers, "interests", interests, "contrast", contrast,
+                     "gradients", gradients, "dead", in.dead);
     if (*out == NULL) st = M3_FAIL_MEMORY(err, "instruments", 0);
 done:
     m3_free(parts);

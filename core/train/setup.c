@@ -22,7 +22,7 @@ static m3_programs_plan plan_of(m3_trainer *tr)
 {
     const uint64_t eval_batch = tr->valid_count < tr->keys.eval_batch ? tr->valid_count : tr->keys.eval_batch;
     uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
-    uint32_t publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED;
+    uint32_t publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED | M3_PUBLISH_SPECIFIC | M3_PUBLISH_COMMON;
     if (watched > WATCHED_AT_ONCE) watched = WATCHED_AT_ONCE;
     if (tr->config.modality_denoise) publish |= M3_PUBLISH_AFTER_MODALITY;
     if (tr->config.behavior_denoise) publish |= M3_PUBLISH_AFTER_BEHAVIOR;

@@ -112,6 +112,9 @@ static void a_healthy_model_has_its_numbers_and_no_warning(void **state)
     assert_true(0.0 < entropy && entropy <= of_mean + 1e-6 && of_mean <= 1.0 + 1e-9);
     assert_true(number(in, "encoders", "id", "rank") > 2.0 && number(in, "encoders", "id", "rank") <= 8.0);
     assert_true(number(in, "encoders", "image", "spread") <= number(in, "encoders", "image", "scale"));
+    assert_int_equal(json_object_size(at(in, "interests", NULL, NULL)), 5);
+    assert_true(number(in, "interests", "common", "spread") > 0.01);
+    assert_true(number(in, "interests", "view/image", "rank") >= 1.0);
     assert_true(number(in, "gradients", "experts.specific.buy/image", "rms") > 0.0);
     assert_true(number(in, "gradients", "denoise.modality0", "zero") < 0.5);
     assert_true(number(in, "gradients", "item.weight", "rms") > 0.0);
@@ -268,8 +271,8 @@ static void experts_without_weight_are_named(void **state)
     m3_settings_free(two);
 }
 
-/* The same with an encoder whose last scale becomes 1e-3. */
-static void an_encoder_that_collapses_is_named(void **state)
+/* The same with an encoder, and with the shared expert, whose last scale becomes 1e-3. */
+static void outputs_that_collapse_are_named(void **state)
 {
     (void)state;
     enum { WIDTH = 8 };
@@ -282,12 +285,15 @@ static void an_encoder_that_collapses_is_named(void **state)
     for (int i = 0; i < WIDTH; i++) weight[i] = 1e-3F;
     (void)snprintf(path, sizeof path, "%s/last.safetensors", data_source_path(&source, "collapse"));
     write_parameter(path, "encoder.feature0.norm.weight", weight, WIDTH);
+    write_parameter(path, "experts.shared.norm.weight", weight, WIDTH);
     json_t *in = instruments_after(two, "collapse", (m3_train_options){.resume = true});
     assert_true(fabs(number(in, "encoders", "image", "scale") - 1e-3) < 1e-4);
     assert_non_null(strstr(said, "epoch 2: encoder.feature0 (image) is dead: its output has a scale of 0.001"));
     /* Small beside the noise, it is replaced by the denoiser instead of denoised. */
     assert_non_null(strstr(said, "epoch 2: denoise.modality0 (image) is dead: it changes what it denoises by"));
+    assert_non_null(strstr(said, "epoch 2: experts.common is dead: its output has a scale of"));
     assert_null(strstr(said, "encoder.id"));
+    assert_null(strstr(said, "experts.specific"));
     json_decref(in);
     m3_settings_free(one);
     m3_settings_free(two);
@@ -303,6 +309,29 @@ static void what_is_not_used_is_not_dead(void **state)
     assert_true(json_is_null(at(in, "gradients", "contrast", NULL)));
     json_decref(in);
     m3_settings_free(settings);
+}
+
+/* With one sequence there is nothing to contrast it with. */
+static void one_sequence_has_no_contrast(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    data_source plain;
+    char text[8192] = "user_id\titem_id\ttimestamp\n";
+    data_source_make(&plain);
+    for (int u = 0; u < 20; u++)
+        for (int i = 0; i < 8; i++)
+            (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%d\t%c\t%d\n", u, 'a' + (u + i) % 11, i);
+    data_source_write(&plain, "interactions.tsv", text, 0);
+    training_check(data_source_import(&plain, (m3_import_options){0}, NULL, &err), &err);
+    m3_settings *settings = training_settings(data_source_path(&plain, "set"), "router=sigmoid", NULL);
+    json_t *in = instruments_of(settings, "alone");
+    if (said[0] != 0) fail_msg("warns: %s", said);
+    assert_true(json_is_null(at(in, "contrast", NULL, NULL)));
+    assert_int_equal(json_object_size(at(in, "denoisers", NULL, NULL)), 0);
+    json_decref(in);
+    m3_settings_free(settings);
+    data_source_remove(&plain);
 }
 
 static void looking_changes_nothing(void **state)
@@ -323,16 +352,17 @@ static void looking_changes_nothing(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + 6] = {
+    struct CMUnitTest tests[ROWS + 7] = {
         cmocka_unit_test(a_healthy_model_has_its_numbers_and_no_warning),
         cmocka_unit_test(an_expert_without_gradients_is_named),
         cmocka_unit_test(experts_without_weight_are_named),
-        cmocka_unit_test(an_encoder_that_collapses_is_named),
+        cmocka_unit_test(outputs_that_collapse_are_named),
         cmocka_unit_test(what_is_not_used_is_not_dead),
+        cmocka_unit_test(one_sequence_has_no_contrast),
         cmocka_unit_test(looking_changes_nothing),
     };
     for (size_t i = 0; i < ROWS; i++)
-        tests[6 + i] =
+        tests[7 + i] =
             (struct CMUnitTest){rows[i].name, a_broken_part_is_named, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
