@@ -83,9 +83,9 @@ static void put_dead(const m3_report *r, FILE *to, json_t *dead)
     (void)fputs("<ul>\n", to);
     json_object_foreach(dead, part, reason)
     {
-        (void)fputs("<li class=\"dead\"><b>", to);
+        (void)fputs("<li class=\"dead\"><strong>", to);
         m3_page_text(to, part);
-        (void)fprintf(to, "</b> is dead since epoch %zu: ", dead_since(r, part));
+        (void)fprintf(to, "</strong> is dead since epoch %zu: ", dead_since(r, part));
         m3_page_text(to, json_is_string(reason) ? json_string_value(reason) : "");
         (void)fputs("</li>\n", to);
     }

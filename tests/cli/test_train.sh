@@ -26,7 +26,7 @@ check 'without a terminal there is no bar' 0 'epoch 1' "$m" train config.yaml --
 idle=(--set epochs=1 --set objective=eps --set beta_start=1e-9 --set infer_start=1)
 check 'a part that is broken on purpose is named' 0 'warning: epoch 1: denoise.behavior0 (view) is dead: ' \
     "$m" train config.yaml --out idle "${idle[@]}"
-grep -qF '<b>denoise.behavior0 (view)</b> is dead since epoch 1: ' idle/report.html || fail 'the report does not name a dead part'
+grep -qF '<strong>denoise.behavior0 (view)</strong> is dead since epoch 1: ' idle/report.html || fail 'the report does not name a dead part'
 "$m" train config.yaml --out idler "${idle[@]}" -q 2>said >/dev/null
 [ ! -s said ] || fail '-q warns'
 
