@@ -20,11 +20,11 @@
 /* Limits beyond which a part counts as dead; m3bsr(1) has them too. */
 static const double least_weight = 0.01, least_share = 0.1; /* of an expert: the lower one of 0.01 and 0.1 / (G + 1) */
 /* Of an encoder or expert. The scale begins at 1, which is the noise's; the spread is relative to it. */
-static const double least_scale = 0.05, least_rank = 2.0, least_spread = 0.01;
+static const double least_scale = 0.05, least_rank = 1.5, least_spread = 0.01;
 static const double least_change = 1e-3, most_change = 2.0; /* of a denoiser; sqrt(2) is another vector of this size */
 static const double least_contrast = 1e-3, most_zero = 0.99;
 enum {
-    JUDGED_WIDTH = 8, /* features of fewer columns may well have a rank below 2 */
+    JUDGED_WIDTH = 8, /* features of fewer columns may well have a low rank */
     JUDGED_ROWS = 4,  /* times L: fewer rows than that may differ little by chance */
     JUDGED_SAMPLES = 16
 };

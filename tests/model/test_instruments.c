@@ -126,36 +126,46 @@ static void a_healthy_model_has_its_numbers_and_no_warning(void **state)
     m3_settings_free(settings);
 }
 
+enum features { AS_THEY_ARE, ALL_ZERO, ONE_DIRECTION };
+
 /* A part that is broken on purpose. */
 static const struct broken {
     const char *name;
     const char *settings[5];
-    bool no_features; /* features are all 0 */
+    enum features features;
     const char *part, *says;
 } rows[] = {
     {"features that are all 0",
      {"router=sigmoid"},
-     true,
+     ALL_ZERO,
      "encoder.feature0 (image)",
      "its output hardly differs from item to item"},
+    {"features that differ along one line",
+     {"router=sigmoid"},
+     ONE_DIRECTION,
+     "encoder.feature0 (image)",
+     "its output has an effective rank of 1."},
     {"a denoiser that changes nothing",
      {"router=sigmoid", "objective=eps", "beta_start=1e-9", "infer_start=1"},
-     false,
+     AS_THEY_ARE,
      "denoise.behavior0 (view)",
      "it changes what it denoises by"},
     {"a contrast that is saturated",
      {"router=sigmoid", "temperature=0.01", "w_contrast=5", "epochs=6"},
-     false,
+     AS_THEY_ARE,
      "contrast",
      "it is saturated: its mean loss is"},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
-static void clear_features(const data_source *from)
+/* All zeros, or all multiples of one row. */
+static void break_features(const data_source *from, enum features features)
 {
-    enum { ITEMS = 50, WIDTH = 4 };
-    static const double zeros[ITEMS * WIDTH];
-    data_source_write_npy(from, "image.npy", "<f4", false, ITEMS, WIDTH, zeros);
+    enum { ITEMS = 50, COLUMNS = 8 };
+    static double values[ITEMS * COLUMNS];
+    for (int i = 0; i < ITEMS * COLUMNS; i++)
+        values[i] = features == ALL_ZERO ? 0.0 : sin(1.0 + i / COLUMNS) * cos(1.0 + i % COLUMNS);
+    data_source_write_npy(from, "image.npy", "<f4", false, ITEMS, COLUMNS, values);
 }
 
 static void a_broken_part_is_named(void **state)
@@ -166,8 +176,8 @@ static void a_broken_part_is_named(void **state)
     data_source own;
     char line[256], page_path[300], page[65536] = "";
     training_check(training_data(&own, &err), &err);
-    if (row->no_features) {
-        clear_features(&own);
+    if (row->features != AS_THEY_ARE) {
+        break_features(&own, row->features);
         training_check(data_source_import(&own, (m3_import_options){0}, NULL, &err), &err);
     }
     m3_settings *settings = training_settings(data_source_path(&own, "set"), set[0], set[1], set[2], set[3], NULL);
