@@ -46,7 +46,8 @@ typedef struct instruments {
     change modalities[M3_MAX_MODALITIES], behaviors[M3_MAX_BEHAVIORS];
     m3_infer_shape shape;
     /* Outputs of the inference; after a denoiser that there is not it is what was before it. */
-    const float *gate, *encoded, *after_modality, *after_behavior, *specific, *shared;
+    const float *gate; /* NULL where a model does not weight its experts */
+    const float *encoded, *after_modality, *after_behavior, *specific, *shared;
     json_t *dead; /* from parts to reasons */
 } instruments;
 
@@ -162,7 +163,7 @@ static m3_status add_rows(void *user, uint64_t first, uint32_t rows, m3_error *e
     (void)first;
     (void)err;
     for (uint32_t i = 0; i < rows; i++) {
-        add_weights(in, in->gate + (size_t)i * in->experts);
+        if (in->gate != NULL) add_weights(in, in->gate + (size_t)i * in->experts);
         add_positions(in, i);
         add_interests(in, i);
         add_changes(in, i);
@@ -187,10 +188,10 @@ static m3_status watch(instruments *in, m3_error *err)
     if (in->after_modality == NULL) in->after_modality = in->encoded;
     if (in->after_behavior == NULL) in->after_behavior = in->after_modality;
     const m3_tensor *gate = m3_executable_output_tensor(tr->programs.published, "gate");
-    if (in->gate == NULL || in->encoded == NULL || in->specific == NULL || in->shared == NULL ||
-        gate->shape.rank != 2 || gate->shape.dim[1] != in->experts)
+    if (in->encoded == NULL || in->specific == NULL || in->shared == NULL)
         return M3_FAIL(err, M3_ERR_INTERNAL, "instruments",
-                       "want the outputs gate [n, G+1], encoded, specific and common of inference");
+                       "want the outputs encoded, specific and common of inference");
+    if (gate == NULL || gate->shape.rank != 2 || gate->shape.dim[1] != in->experts) in->gate = NULL;
     if ((st = m3_infer_samples(&in->shape, tr->set, tr->valid, count, add_rows, in, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < in->experts; i++) in->weights[i] /= (double)in->samples;
     in->entropy /= (double)in->samples;
@@ -212,7 +213,7 @@ static json_t *router_json(instruments *in)
 {
     const double least = fmin(least_weight, least_share / in->experts);
     json_t *weights = json_object();
-    if (in->samples == 0) {
+    if (in->samples == 0 || in->gate == NULL) {
         json_decref(weights);
         return json_null();
     }
