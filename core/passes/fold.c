@@ -89,10 +89,11 @@ static m3_tensor *repeated(m3_rewrite *rw, const m3_node *node)
     return input >= 0 && (uint32_t)input < node->in_count ? in[input] : NULL;
 }
 
-/* The tensor behind two aliases of one op, of which the first may be left out; else NULL. */
+/* The tensor behind two aliases of one op, of which the first may be left out; else NULL. One that stops gradients is
+ * left alone: gradients may still be to come. */
 static m3_tensor *behind_aliases(m3_rewrite *rw, const m3_node *node)
 {
-    if ((node->op->flags & M3_OP_ALIAS) == 0) return NULL;
+    if ((node->op->flags & M3_OP_ALIAS) == 0 || node->op->zero_gradient) return NULL;
     const m3_tensor *x = m3_rewrite_get(rw, node->in[0]);
     return x != NULL && x->producer != NULL && x->producer->op == node->op ? x->producer->in[0] : NULL;
 }

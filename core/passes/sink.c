@@ -82,11 +82,17 @@ static demand rows_needed(const m3_node *node, uint32_t i, demand d)
     return axis < 0 ? (demand){.extent = WHOLE} : (demand){PART, (uint32_t)axis, d.start, d.count};
 }
 
+/* An alias that gradients pass. */
+static bool reshapes(const m3_node *node)
+{
+    return (node->op->flags & M3_OP_ALIAS) != 0 && !node->op->zero_gradient;
+}
+
 /* The node f behind reshape(f(reshape(x))) where both reshapes only flatten and restore leading axes, and f has rows
  * along the flattened one, made from rows of its first input and nothing else that has rows. */
 static const m3_node *flattened(const sinker *s, const m3_node *up, uint32_t axis)
 {
-    if ((up->op->flags & M3_OP_ALIAS) == 0) return NULL;
+    if (!reshapes(up)) return NULL;
     const m3_tensor *flat = up->in[0], *y = up->out[0];
     const m3_node *f = flat->producer;
     if (f == NULL || s->readers[flat->id] != 1 || flat->shape.rank < 2) return NULL;
@@ -96,7 +102,7 @@ static const m3_node *flattened(const sinker *s, const m3_node *up, uint32_t axi
     for (uint32_t i = 1; i < f->in_count; i++)
         if (f->in[i] != NULL && row_axis(f, rows, i) >= 0) return NULL;
     const m3_node *down = f->in[0]->producer;
-    if (down == NULL || (down->op->flags & M3_OP_ALIAS) == 0) return NULL;
+    if (down == NULL || !reshapes(down)) return NULL;
     const m3_shape *x = &down->in[0]->shape;
     if (x->rank != y->shape.rank || axis + 1 >= x->rank || axis < rows || y->shape.dim[axis] == 0) return NULL;
     for (uint32_t i = 0; i + 1 < x->rank; i++)

@@ -187,6 +187,7 @@ static inline m3_shape m3_shape_of(uint32_t rank, const uint64_t *dim)
         return m3_emit2(b, op, x, y);                                                                                  \
     }
 M3_UNARY_(m3_copy, "copy")       /* x in memory of its own */
+M3_UNARY_(m3_detach, "detach")   /* x, but gradients stop here */
 M3_UNARY_(m3_neg, "neg")         /* -x */
 M3_UNARY_(m3_abs, "abs")         /* |x| */
 M3_UNARY_(m3_exp, "exp")         /* e^x */

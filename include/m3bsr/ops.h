@@ -36,7 +36,8 @@ static inline double m3_node_float(const m3_node *node, uint32_t attr)
     return node->attr[attr].f;
 }
 
-/* Elementwise, of one operand: copy, neg, abs, exp, log, sqrt, sin, cos, tanh, sigmoid, floor, not, relu, silu. */
+/* Elementwise, of one operand: copy, detach, neg, abs, exp, log, sqrt, sin, cos, tanh, sigmoid, floor, not, relu, silu.
+ */
 enum { M3_UNARY_X, M3_UNARY_INPUTS };
 enum { M3_UNARY_Y, M3_UNARY_OUTPUTS };
 

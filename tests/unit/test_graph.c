@@ -341,6 +341,35 @@ static void gathers_share_one_scatter(void **state)
     m3_graph_free(graph);
 }
 
+/* The loss is the sum of detach(detach(w)), through a reshape: passes before the gradients must not lose the stop. */
+static void no_gradient_passes_detach(void **state)
+{
+    static const m3_init zero = {M3_INIT_CONSTANT, 0.0F, 0};
+    static const char *const none[] = {NULL}, *const fold[] = {"fold", NULL}, *const sink[] = {"sink", NULL};
+    static const char *const *const left_out[] = {none, fold, sink};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        m3_error err = {0};
+        m3_graph *forward = new_graph(), *graph = NULL;
+        m3_builder *b = m3_graph_builder(forward);
+        m3_tensor *w = m3_graph_parameter(b, "w", M3_SHAPE(2, 3), zero), *grad = NULL;
+        m3_tensor *still = m3_detach(b, m3_detach(b, m3_reshape(b, w, M3_SHAPE(3, 2))));
+        m3_graph_output(b, "loss", m3_sum_all(b, m3_reshape(b, still, M3_SHAPE(6))));
+        m3_graph_output(b, "moved", m3_sum_all(b, m3_mul(b, w, m3_detach(b, w))));
+        assert_int_equal(m3_passes_before_gradients(forward, left_out[i], &graph, &err), M3_OK);
+        b = m3_graph_builder(graph);
+        w = m3_graph_parameter(b, "w", M3_SHAPE(2, 3), zero);
+        m3_gradients(b, m3_graph_find_output(graph, "loss"), &w, 1, &grad);
+        assert_int_equal(count_ops(graph, "detach") > 0, true);
+        assert_true(grad != NULL && grad->producer != NULL && strcmp(grad->producer->op->name, "broadcast") == 0);
+        m3_gradients(b, m3_graph_find_output(graph, "moved"), &w, 1, &grad);
+        assert_true(grad != NULL && grad->producer != NULL && strcmp(grad->producer->op->name, "mul") == 0);
+        assert_int_equal(m3_builder_status(b, &err), M3_OK);
+        m3_graph_free(forward);
+        m3_graph_free(graph);
+    }
+}
+
 static void dumps_name_everything(void **state)
 {
     (void)state;
@@ -406,7 +435,7 @@ static void memory_failures_are_reported(void **state)
 
 int main(void)
 {
-    enum { MISTAKES = sizeof mistakes / sizeof mistakes[0], EFFECTS = sizeof effects / sizeof effects[0], OTHERS = 4 };
+    enum { MISTAKES = sizeof mistakes / sizeof mistakes[0], EFFECTS = sizeof effects / sizeof effects[0], OTHERS = 5 };
     struct CMUnitTest tests[MISTAKES + EFFECTS + OTHERS];
     char names[EFFECTS][64];
     size_t count = 0;
@@ -418,6 +447,7 @@ int main(void)
     }
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(sinking_computes_one_row);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(gathers_share_one_scatter);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(no_gradient_passes_detach);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(dumps_name_everything);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(memory_failures_are_reported);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -339,6 +339,7 @@ static m3_status prepare_iota(const cpu_node *at, cpu_step *step, m3_error *err)
 const cpu_op cpu_movement_ops[] = {
     {"reshape",   NULL, prepare_reshape},
     {"copy",      NULL, prepare_reshape},
+    {"detach",    NULL, prepare_reshape},
     {"transpose", NULL, prepare_transpose},
     {"broadcast", NULL, prepare_broadcast},
     {"slice",     NULL, prepare_slice},

@@ -234,7 +234,14 @@ static void emit_iota(lower_list *l, const m3_node *node)
 }
 
 const lower_op lower_movement_ops[] = {
-    {"reshape", NULL, emit_copy},        {"copy", NULL, emit_copy},   {"transpose", NULL, emit_transpose},
-    {"broadcast", NULL, emit_broadcast}, {"slice", NULL, emit_slice}, {"pad", NULL, emit_pad},
-    {"concat", NULL, emit_concat},       {"iota", NULL, emit_iota},   {0},
+    {"reshape", NULL, emit_copy},
+    {"detach", NULL, emit_copy},
+    {"copy", NULL, emit_copy},
+    {"transpose", NULL, emit_transpose},
+    {"broadcast", NULL, emit_broadcast},
+    {"slice", NULL, emit_slice},
+    {"pad", NULL, emit_pad},
+    {"concat", NULL, emit_concat},
+    {"iota", NULL, emit_iota},
+    {0},
 };

@@ -4,6 +4,7 @@
 
 static const m3_op *const ops[] = {
     &m3_op_copy,
+    &m3_op_detach,
     &m3_op_reshape,
     &m3_op_transpose,
     &m3_op_broadcast,
