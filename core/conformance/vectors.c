@@ -59,6 +59,7 @@ m3_status m3_vectors_config(const m3_safetensors *file, const char *path, m3_mod
     json_error_t wrong = {0};
     json_t *keys = text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, &wrong) : NULL;
     m3_model_defaults(config);
+    m3_model_before(config); /* an older file lacks the keys that came later */
     *train_steps = 0;
     if (!json_is_object(keys)) {
         st = M3_FAIL(err, M3_ERR_INVALID, path, "its config is no JSON object: %s",
@@ -230,21 +231,30 @@ static m3_status compile(check *c, const m3_graph *graph, const char *name, m3_e
     return m3_executable_create(c->device, c->store, graph, &options, run, err);
 }
 
+/* The file's answers of inference and training; the first files have no PREFIX.encoded. */
+static uint32_t published(const check *c, const char *prefix)
+{
+    char name[NAME];
+    uint32_t index = 0;
+    (void)snprintf(name, sizeof name, "%s.encoded", prefix);
+    return M3_PUBLISH_USER | M3_PUBLISH_GATE | M3_PUBLISH_AFTER_MODALITY | M3_PUBLISH_AFTER_BEHAVIOR |
+           M3_PUBLISH_SPECIFIC | M3_PUBLISH_COMMON |
+           (m3_safetensors_find(c->file, name, &index) ? (uint32_t)M3_PUBLISH_ENCODED : 0);
+}
+
 static m3_status prepare(check *c, m3_error *err)
 {
     m3_engine *engine = m3_device_engine(c->device);
     m3_build_options options = {
         .size = M3_STRUCT_SIZE(m3_build_options, accumulate), .no_pass = c->options->no_pass, .given_draws = true};
-    const uint32_t both = M3_PUBLISH_USER | M3_PUBLISH_GATE | M3_PUBLISH_AFTER_MODALITY | M3_PUBLISH_AFTER_BEHAVIOR |
-                          M3_PUBLISH_SPECIFIC | M3_PUBLISH_COMMON;
     m3_status st;
     if ((st = m3_safetensors_open(c->path, &c->file, err)) != M3_OK) return st;
     c->answered = m3_calloc(m3_safetensors_count(c->file), sizeof *c->answered);
     if (c->answered == NULL) return M3_FAIL_MEMORY(err, c->path, m3_safetensors_count(c->file));
     if ((st = m3_vectors_config(c->file, c->path, &c->config, &c->train_steps, err)) != M3_OK) return st;
-    options.publish = both | M3_PUBLISH_SCORES;
+    options.publish = published(c, "infer") | M3_PUBLISH_SCORES;
     if ((st = m3_model_build_infer(engine, &c->config, &options, &c->infer_graph, err)) != M3_OK) return st;
-    options.publish = both | M3_PUBLISH_GRADIENTS;
+    options.publish = published(c, "train") | M3_PUBLISH_GRADIENTS;
     if ((st = m3_model_build_train(engine, &c->config, &options, &c->train_graph, err)) != M3_OK) return st;
     if ((st = m3_store_create(c->device, 0, &c->store, err)) != M3_OK) return st;
     if ((st = fill_store(c, err)) != M3_OK) return st;

@@ -1,19 +1,25 @@
-/* contrast: common interests of a user attract one another and repel the specific ones (MODEL.md 9).
+/* contrast: common interests of a user attract one another and repel the specific ones, or those of other users
+ * (MODEL.md 9).
  *   P(v) = w / sqrt(|w|^2 + 1e-12), w = proj2 ReLU proj1 v;  a_ij = P(c_i) P(c_j) / theta,  s_ik = P(c_i) P(s_k) /
  * theta L = mean over users and pairs i != j of  log(e^a_ij + sum_k e^s_ik) - a_ij,  all of them non-empty written as
  * logarithms of sums, so that a small theta neither overflows nor underflows. */
 #include "core/model/model.h"
 
-/* P of [G, n, d], by user: [n, G, d]. */
-static m3_tensor *directions(m3_model *m, m3_tensor *v)
+/* P of [G, n, d]. */
+static m3_tensor *projected(m3_model *m, m3_tensor *v)
 {
-    static const int64_t by_user[] = {1, 0, 2};
     m3_builder *b = m->b;
     m3_tensor *w = m3_block_linear(b, "proj1", v, m->d, M3_ACT_RELU);
     w = m3_block_linear(b, "proj2", w, m->d, M3_ACT_NONE);
     m3_tensor *square = m3_reduce_sum(b, m3_mul(b, w, w), -1, M3_KEEP);
-    w = m3_div(b, w, m3_sqrt(b, m3_add(b, square, m3_scalar(b, 1e-12F))));
-    return m3_transpose(b, w, by_user, 3);
+    return m3_div(b, w, m3_sqrt(b, m3_add(b, square, m3_scalar(b, 1e-12F))));
+}
+
+/* P of [G, n, d], by user: [n, G, d]. */
+static m3_tensor *directions(m3_model *m, m3_tensor *v)
+{
+    static const int64_t by_user[] = {1, 0, 2};
+    return m3_transpose(m->b, projected(m, v), by_user, 3);
 }
 
 /* log sum_k e^s_ik over the non-empty k: s [n, G, G], here f32 [n, 1, G] -> [n, G, 1]. Finite for a user without
@@ -36,10 +42,10 @@ static m3_tensor *off_diagonal(m3_model *m)
     return m3_cast(b, m3_not(b, m3_equal(b, row, column)), M3_F32);
 }
 
-m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f)
+/* Interests against the user's specific ones. */
+static m3_tensor *from_interests(m3_model *m, const m3_forward *f)
 {
     m3_builder *b = m->b;
-    m3_push(b, "contrast");
     m3_tensor *c = directions(m, f->common), *s = directions(m, f->specific);
     m3_tensor *scale = m3_scalar(b, (float)(1.0 / m->c->temperature));
     m3_tensor *common = m3_mul(b, m3_matmul(b, c, c, false, true), scale);   /* a, [n, G, G] */
@@ -55,7 +61,42 @@ m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f)
     m3_tensor *both = m3_add(b, m3_exp(b, m3_sub(b, common, top)), m3_exp(b, m3_sub(b, repelled, top)));
     m3_tensor *term = m3_add(b, m3_sub(b, top, common), m3_log(b, both));
     m3_tensor *pair = m3_mul(b, m3_mul(b, here_i, here_j), off_diagonal(m));
-    m3_tensor *loss = m3_model_mean(m, m3_sum_all(b, m3_mul(b, term, pair)), m3_sum_all(b, pair), 1.0F);
-    m3_pop(b);
+    return m3_model_mean(m, m3_sum_all(b, m3_mul(b, term, pair)), m3_sum_all(b, pair), 1.0F);
+}
+
+/* x with its first axis turned by r: row i becomes row i + r modulo G. */
+static m3_tensor *turned(m3_model *m, m3_tensor *x, uint64_t r)
+{
+    m3_tensor *part[2] = {m3_slice(m->b, x, 0, r, m->G - r), m3_slice(m->b, x, 0, 0, r)};
+    return m3_concat(m->b, part, 2, 0);
+}
+
+/* Interests against the same ones of other users: i against j = i + r, for all i at a time. */
+static m3_tensor *from_users(m3_model *m, const m3_forward *f)
+{
+    m3_builder *b = m->b;
+    m3_tensor *w = projected(m, f->common != NULL ? f->common : f->specific), *sum = NULL, *count = NULL;
+    m3_tensor *scale = m3_scalar(b, (float)(1.0 / m->c->temperature));
+    for (uint64_t r = 1; r < m->G; r++) {
+        m3_tensor *other = turned(m, w, r), *there = turned(m, f->present, r);
+        m3_tensor *all = m3_mul(b, m3_matmul(b, w, other, false, true), scale); /* [G, n, n] */
+        m3_tensor *repelled = log_sum(m, all, m3_reshape(b, there, M3_SHAPE(m->G, 1, m->n)));
+        m3_tensor *own = m3_mul(b, m3_reduce_sum(b, m3_mul(b, w, other), -1, M3_DROP), scale);
+        m3_tensor *term = m3_sub(b, m3_reshape(b, repelled, M3_SHAPE(m->G, m->n)), own);
+        m3_tensor *pair = m3_mul(b, f->present, there); /* [G, n] */
+        m3_tensor *part = m3_sum_all(b, m3_mul(b, term, pair)), *pairs = m3_sum_all(b, pair);
+        sum = sum == NULL ? part : m3_add(b, sum, part);
+        count = count == NULL ? pairs : m3_add(b, count, pairs);
+    }
+    return m3_model_mean(m, sum, count, 1.0F);
+}
+
+m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f)
+{
+    const bool users = m->c->contrast == M3_CONTRAST_USERS;
+    if (users ? m->G == 1 : f->common == NULL || f->specific == NULL) return NULL; /* nothing to tell apart */
+    m3_push(m->b, "contrast");
+    m3_tensor *loss = users ? from_users(m, f) : from_interests(m, f);
+    m3_pop(m->b);
     return loss;
 }

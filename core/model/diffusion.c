@@ -2,6 +2,9 @@
  *   network:   f(x, cond, t) = ffn2 ReLU(ffn1 r),  r = LN2(q + Attn(q; cond)),  q = LN1(x + time2 SiLU(time1 emb(t)))
  *   training:  x_t = signal(t) x + noise(t) eps, signal = sqrt(abar), noise = sqrt(1 - abar)
  *   inference: x stands at infer_start and walks down to 0 (DDIM, eta = 0)
+ *   replace:   the reconstruction takes the place of x, and the loss moves x too
+ *   gated:     the loss, in a pass of its own, moves the network alone; y = x + g (x̂ - x) with x̂ of inference, where
+ *              g = sigmoid(a rho / mean(rho) + c) opens for positions that x̂ explains worse than the sequence's others
  * Everything that depends on t alone is a constant: a table of T+1 rows in training, a number at inference. */
 #include <math.h>
 
@@ -14,6 +17,7 @@ typedef struct sequences {
     m3_tensor *keys;  /* bool [A, n, L]: valid positions of cond */
     m3_tensor *valid; /* f32, broadcasts to [A, n, L, 1]: valid positions of x */
     m3_tensor *count; /* rank 0: how many there are over all of [A, n, L] */
+    bool aligned;     /* cond and x belong to the same events, position by position */
 } sequences;
 
 static double signal_at(const m3_model *m, uint64_t t)
@@ -93,18 +97,37 @@ static m3_tensor *time_shift(m3_model *m, m3_tensor *embedding)
 static m3_tensor *network(m3_model *m, const sequences *s, m3_tensor *x, m3_tensor *embedding)
 {
     m3_builder *b = m->b;
-    m3_tensor *q = m3_block_norm(b, "norm1", m3_add(b, x, time_shift(m, embedding)));
+    m3_tensor *in = m3_add(b, x, time_shift(m, embedding));
+    if (s->aligned && m->c->denoise == M3_DENOISE_GATED)
+        in = m3_add(b, in, m3_block_linear(b, "own", s->cond, m->d, M3_ACT_NONE));
+    m3_tensor *q = m3_block_norm(b, "norm1", in);
     m3_tensor *attended = m3_block_attention(b, "attn", q, s->cond, s->keys, (uint32_t)m->c->heads);
     m3_tensor *r = m3_block_norm(b, "norm2", m3_add(b, q, attended));
     return m3_block_ffn(b, r, m->d * (uint64_t)m->c->ffn_mult);
 }
 
-/* Mean over valid positions and d of (f - wanted)^2, 0 where nothing is valid. */
+/* kappa log(1 + squares / (kappa d)) d: what cannot be explained, such as planted noise, does not pull. */
+static m3_tensor *flatten(m3_model *m, m3_tensor *squares)
+{
+    m3_builder *b = m->b;
+    double scale = m->c->denoise_scale * (double)m->d;
+    m3_tensor *inside = m3_add(b, m3_mul(b, squares, m3_scalar(b, (float)(1.0 / scale))), m3_scalar(b, 1.0F));
+    return m3_mul(b, m3_log(b, inside), m3_scalar(b, (float)scale));
+}
+
+/* Sum over d of (x - y)^2: [..., d] -> [..., 1]. */
+static m3_tensor *square_distance(m3_model *m, m3_tensor *x, m3_tensor *y)
+{
+    m3_tensor *off = m3_sub(m->b, x, y);
+    return m3_reduce_sum(m->b, m3_mul(m->b, off, off), -1, M3_KEEP);
+}
+
+/* Mean over valid positions and d of (f - wanted)^2, 0 where nothing is valid; flattened by position when gated. */
 static m3_tensor *error_of(m3_model *m, const sequences *s, m3_tensor *f, m3_tensor *wanted)
 {
     m3_builder *b = m->b;
-    m3_tensor *off = m3_sub(b, f, wanted);
-    m3_tensor *squares = m3_reduce_sum(b, m3_mul(b, off, off), -1, M3_KEEP);
+    m3_tensor *squares = square_distance(m, f, wanted);
+    if (m->c->denoise == M3_DENOISE_GATED && m->c->denoise_scale > 0.0) squares = flatten(m, squares);
     m3_tensor *total = m3_sum_all(b, m3_mul(b, squares, s->valid));
     return m3_model_mean(m, total, m3_mul(b, s->count, m3_scalar(b, (float)m->d)), 1.0F);
 }
@@ -154,6 +177,52 @@ static m3_tensor *infer(m3_model *m, const sequences *s)
     return m3_mul(b, x, s->valid);
 }
 
+/* A trained number, [1]. */
+static m3_tensor *number(m3_model *m, const char *name, float start)
+{
+    uint64_t one = 1;
+    m3_shape shape = m3_shape_of(1, &one);
+    return m3_parameter(m->b, name, &shape, m3_init_constant(start));
+}
+
+/* g = sigmoid(weight rho / mean(rho) + bias), [A, n, L, 1], rho = |x̂ - x|^2 / d and its mean over the sequence's valid
+ * positions; 0 where the condition is empty: nothing is known there. Gradients reach weight and bias alone. */
+static m3_tensor *gate_of(m3_model *m, const sequences *s, m3_tensor *clean)
+{
+    enum { POSITIONS = -2 };
+    m3_builder *b = m->b;
+    m3_tensor *rho = m3_mul(b, square_distance(m, clean, s->x), m3_scalar(b, (float)(1.0 / (double)m->d)));
+    m3_tensor *sum = m3_reduce_sum(b, m3_mul(b, rho, s->valid), POSITIONS, M3_KEEP);
+    m3_tensor *mean = m3_model_mean(m, sum, m3_reduce_sum(b, s->valid, POSITIONS, M3_KEEP), 1.0F);
+    m3_tensor *relative = m3_detach(b, m3_div(b, rho, m3_add(b, mean, m3_scalar(b, 1e-6F))));
+    m3_push(b, "gate");
+    m3_tensor *r = m3_add(b, m3_mul(b, relative, number(m, "weight", 4.0F)), number(m, "bias", -6.0F));
+    m3_pop(b);
+    return m3_mul(b, m3_sigmoid(b, r), m3_block_column(b, m3_block_any(b, s->keys, s->valid)));
+}
+
+/* y = (x + g (x̂ - x)) mask. */
+static m3_tensor *open_gate(m3_model *m, const sequences *s)
+{
+    m3_builder *b = m->b;
+    m3_tensor *clean = m3_detach(b, infer(m, s));
+    m3_tensor *moved = m3_mul(b, gate_of(m, s, clean), m3_sub(b, clean, s->x));
+    return m3_mul(b, m3_add(b, s->x, moved), s->valid);
+}
+
+/* x denoised. noise is NULL at inference, where *loss stays as it is. */
+static m3_tensor *denoise(m3_model *m, const sequences *s, m3_tensor *t, m3_tensor *noise, m3_tensor **loss)
+{
+    if (m->c->denoise == M3_DENOISE_REPLACE) return m->train ? train(m, s, t, noise, loss) : infer(m, s);
+    if (m->train) {
+        sequences aside = *s;
+        aside.x = m3_detach(m->b, s->x);
+        aside.cond = m3_detach(m->b, s->cond);
+        (void)train(m, &aside, t, noise, loss);
+    }
+    return open_gate(m, s);
+}
+
 /* i32 [n], uniform on 1 .. T, or the input. */
 static m3_tensor *draw_steps(m3_model *m, const char *name, uint32_t site)
 {
@@ -188,14 +257,12 @@ void m3_model_denoise_modalities(m3_model *m, m3_tensor **x, m3_tensor **loss)
     if (m->train) t = draw_steps(m, "t_modality", M3_SITE_T_MODALITY);
     if (m->given_draws) given = m3_graph_input(b, "noise_modality", M3_F32, M3_SHAPE(m->K, m->B, m->n, m->L, m->d));
     for (uint64_t k = 0; k < m->K; k++) {
-        sequences s = {x[k + 1], x[0], m->mask, m->valid, m3_sum_all(b, m->valid)};
+        sequences s = {x[k + 1], x[0], m->mask, m->valid, m3_sum_all(b, m->valid), true};
         char scope[48];
         (void)snprintf(scope, sizeof scope, "denoise.modality%llu", (unsigned long long)k);
         m3_push(b, scope);
-        if (m->train)
-            x[k + 1] = train(m, &s, t, draw_noise(m, given, k, m->B, M3_SITE_NOISE_MODALITY), &losses[k]);
-        else
-            x[k + 1] = infer(m, &s);
+        m3_tensor *noise = m->train ? draw_noise(m, given, k, m->B, M3_SITE_NOISE_MODALITY) : NULL;
+        x[k + 1] = denoise(m, &s, t, noise, &losses[k]);
         m3_pop(b);
     }
     if (m->train) *loss = mean_of(m, losses, m->K);
@@ -221,10 +288,8 @@ void m3_model_denoise_behaviors(m3_model *m, m3_tensor **rows, m3_tensor **loss)
         char scope[48];
         (void)snprintf(scope, sizeof scope, "denoise.behavior%llu", (unsigned long long)at);
         m3_push(b, scope);
-        if (m->train)
-            rows[at] = train(m, &s, t, draw_noise(m, given, at, m->M, M3_SITE_NOISE_BEHAVIOR), &losses[at]);
-        else
-            rows[at] = infer(m, &s);
+        m3_tensor *noise = m->train ? draw_noise(m, given, at, m->M, M3_SITE_NOISE_BEHAVIOR) : NULL;
+        rows[at] = denoise(m, &s, t, noise, &losses[at]);
         m3_pop(b);
     }
     if (m->train) *loss = mean_of(m, losses, m->B - 1);

@@ -6,10 +6,7 @@
 /* enc_k(F_k[ids]); k counts modalities, so the features are F_(k-1) by name. */
 static m3_tensor *features(m3_model *m, uint64_t k)
 {
-    char name[32];
-    (void)snprintf(name, sizeof name, "features%llu", (unsigned long long)(k - 1));
-    uint64_t width = (uint64_t)m->c->modalities[k - 1];
-    m3_tensor *table = m3_graph_state(m->b, name, M3_F32, M3_SHAPE(m->N + 1, width), m3_init_constant(0.0F));
+    m3_tensor *table = m3_model_features(m, k - 1);
     m->encoder.args.modality = (uint32_t)k;
     return m->encoder.api->build(m->b, &m->encoder.args, m3_gather(m->b, table, m->ids, 0), m->mask, 0);
 }
@@ -20,7 +17,7 @@ m3_tensor *m3_model_encode(m3_model *m, uint64_t index)
     char scope[48] = "encoder.id";
     if (index != 0) (void)snprintf(scope, sizeof scope, "encoder.feature%llu", (unsigned long long)(index - 1));
     m3_push(b, scope);
-    m3_tensor *raw = index == 0 ? m3_gather(b, m3_model_items(m), m->ids, 0) : features(m, index);
+    m3_tensor *raw = index == 0 ? m3_model_item_rows(m, m->ids) : features(m, index);
     m3_shape table = M3_SHAPE(m->L, m->d);
     m3_tensor *position = m3_parameter(b, "position", &table, m3_init_normal(0.02));
     m3_tensor *x = m3_mul(b, m3_block_norm(b, "norm", m3_add(b, raw, position)), m->valid);

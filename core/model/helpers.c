@@ -14,10 +14,3 @@ m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float mi
 {
     return m3_div(m->b, sum, m3_max(m->b, count, m3_scalar(m->b, min)));
 }
-
-m3_tensor *m3_model_items(m3_model *m)
-{
-    m3_init start = m3_init_normal(0.02);
-    start.zero_rows = 1;
-    return m3_graph_parameter(m->b, "item.weight", M3_SHAPE(m->N + 1, m->d), start);
-}

@@ -6,12 +6,17 @@
 
 typedef struct key {
     m3_option_desc desc;
-    size_t offset; /* of the member */
+    size_t offset;      /* of the member */
+    const char *before; /* for keys that came later: the value that files from before the key stand for */
 } key;
 
 #define KEY(member, ...)                                                                                               \
     {                                                                                                                  \
-        __VA_ARGS__, offsetof(m3_model_config, member)                                                                 \
+        __VA_ARGS__, offsetof(m3_model_config, member), NULL                                                           \
+    }
+#define LATER(member, before, ...)                                                                                     \
+    {                                                                                                                  \
+        __VA_ARGS__, offsetof(m3_model_config, member), before                                                         \
     }
 #define INT(member, min, max, fallback, line) KEY(member, M3_DESCRIBE_INT(#member, min, max, fallback, line))
 #define INTS(member, min, max, fallback, line)                                                                         \
@@ -20,6 +25,10 @@ typedef struct key {
 #define BOOL(member, fallback, line)            KEY(member, M3_DESCRIBE_BOOL(#member, fallback, line))
 #define TEXT(member, fallback, line)            KEY(member, M3_DESCRIBE_TEXT(#member, fallback, line))
 #define CHOICE(member, choices, fallback, line) KEY(member, M3_DESCRIBE_CHOICE(#member, choices, fallback, line))
+#define LATER_CHOICE(member, before, choices, fallback, line)                                                          \
+    LATER(member, before, M3_DESCRIBE_CHOICE(#member, choices, fallback, line))
+#define LATER_FLOAT(member, before, min, max, fallback, line)                                                          \
+    LATER(member, before, M3_DESCRIBE_FLOAT(#member, min, max, fallback, line))
 
 static const key keys[] = {
     INT(behaviors, 1, M3_MAX_BEHAVIORS, "1", "B: behaviors, from the shallowest to the deepest"),
@@ -40,7 +49,18 @@ static const key keys[] = {
     INT(infer_steps, 1, 1000, "1", "denoising steps at inference"),
     BOOL(modality_denoise, "true", "denoise features under the condition of the item ids"),
     BOOL(behavior_denoise, "true", "denoise behaviors under the condition of the next deeper one"),
-    CHOICE(router, "softmax|sigmoid", "softmax", "how the interests are weighted"),
+    LATER_CHOICE(denoise, "replace", "replace|gated", "replace",
+                 "what a denoiser does: put its reconstruction in the place of all, or of what it cannot explain"),
+    LATER_FLOAT(denoise_scale, "0.3", 0, 1e6, "0.3",
+                "scale of errors beyond which the gated denoisers' loss flattens; 0: squares"),
+    LATER_CHOICE(
+        fusion, "none", "none|table|scores", "none",
+        "features beyond their own sequences: added to the items' vectors, or matched by interests of their own"),
+    LATER_CHOICE(interests, "both", "both|specific|common", "both", "interests that make the user's vector"),
+    CHOICE(router, "softmax|sigmoid|balanced", "softmax", "how the interests are weighted"),
+    LATER_FLOAT(router_floor, "0.5", 0, 1, "0.5", "balanced router: part of the weight that all interests share alike"),
+    LATER_CHOICE(contrast, "interests", "interests|users", "interests",
+                 "what common interests are told from: the user's specific ones, or those of other users"),
     FLOAT(temperature, 1e-4, 1e4, "0.1", "of the contrast between common and specific interests"),
     CHOICE(loss, "full|sampled", "full", "cross-entropy over all items, or over the target and negatives"),
     INT(negatives, 0, 1 << 20, "99", "negatives a sample, for the sampled loss"),
@@ -78,6 +98,18 @@ const m3_option_desc *m3_model_find_key(const char *name)
 {
     const key *k = find(name);
     return k == NULL ? NULL : &k->desc;
+}
+
+bool m3_model_key_is_before(const char *name, const char *value)
+{
+    const key *k = find(name);
+    return k != NULL && k->before != NULL && strcmp(k->before, value) == 0;
+}
+
+void m3_model_before(m3_model_config *config)
+{
+    for (size_t i = 0; i < KEYS; i++)
+        if (keys[i].before != NULL) (void)m3_model_set(config, keys[i].desc.key, keys[i].before, NULL);
 }
 
 /* A plugin's name. */

@@ -18,10 +18,9 @@ static m3_tensor *sampled(m3_model *m, m3_tensor *user, m3_tensor *target)
     uint64_t negatives = (uint64_t)m->c->negatives;
     m3_tensor *ids[2] = {m3_reshape(b, target, M3_SHAPE(m->n, 1)),
                          m3_graph_input(b, "negatives", M3_I32, M3_SHAPE(m->n, negatives))};
-    m3_tensor *rows = m3_gather(b, m3_model_items(m), m3_concat(b, ids, 2, 1), 0); /* [n, 1 + negatives, d] */
-    m3_tensor *scores = m3_matmul(b, rows, m3_reshape(b, user, M3_SHAPE(m->n, 1, m->d)), false, true);
+    m3_tensor *scores = m3_model_scores_of(m, user, m3_concat(b, ids, 2, 1)); /* [n, 1 + negatives] */
     m3_tensor *class = m3_sub(b, m3_min(b, target, m3_scalar_i32(b, 1)), m3_scalar_i32(b, 1));
-    return m3_softmax_cross_entropy(b, m3_reshape(b, scores, M3_SHAPE(m->n, 1 + negatives)), class);
+    return m3_softmax_cross_entropy(b, scores, class);
 }
 
 static m3_tensor *recommend(m3_model *m, m3_tensor *user)

@@ -41,8 +41,8 @@ void m3_model_forward(m3_model *m, m3_forward *f)
 
     m3_tensor *mask = group_mask(m);
     m3_builder_set_dropout(b, m->c->dropout, m->rng, M3_SITE_DROPOUT_EXPERTS);
-    f->specific = m3_model_specific(m, f->after_behavior, mask);
-    f->common = m3_model_common(m, rows, mask);
+    if (m->c->interests != M3_INTERESTS_COMMON) f->specific = m3_model_specific(m, f->after_behavior, mask);
+    if (m->c->interests != M3_INTERESTS_SPECIFIC) f->common = m3_model_common(m, rows, mask);
     m3_builder_set_dropout(b, 0.0, NULL, 0);
     f->present = m3_reshape(b, m3_block_any(b, mask, m->valid), M3_SHAPE(m->G, m->n));
     m3_model_route(m, f);
@@ -131,8 +131,8 @@ void m3_model_publish(m3_model *m, const m3_forward *f, uint32_t publish)
         m3_graph_output(b, "after_modality", m3_reshape(b, f->after_modality, all));
     if (publish & M3_PUBLISH_AFTER_BEHAVIOR)
         m3_graph_output(b, "after_behavior", m3_reshape(b, f->after_behavior, all));
-    if (publish & M3_PUBLISH_SPECIFIC) m3_graph_output(b, "specific", f->specific);
-    if (publish & M3_PUBLISH_COMMON) m3_graph_output(b, "common", f->common);
+    if ((publish & M3_PUBLISH_SPECIFIC) && f->specific != NULL) m3_graph_output(b, "specific", f->specific);
+    if ((publish & M3_PUBLISH_COMMON) && f->common != NULL) m3_graph_output(b, "common", f->common);
 }
 
 m3_status m3_model_build_infer(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,

@@ -63,8 +63,10 @@ typedef struct m3_forward {
 m3_tensor *m3_model_at(m3_model *m, m3_tensor *x, uint64_t index);
 /** sum / max(count, min): a mean over what may be nothing. */
 m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float min);
-/** item.weight [N+1, d]. */
-m3_tensor *m3_model_items(m3_model *m);
+/** F_k, the state features`k` [N+1, D_k]. */
+m3_tensor *m3_model_features(m3_model *m, uint64_t k);
+/** MODEL.md 4: the vectors of items in histories, ids [...] -> [..., d]. */
+m3_tensor *m3_model_item_rows(m3_model *m, m3_tensor *ids);
 
 /** MODEL.md 4: modality `index` of all behaviors, [B, n, L, d]. */
 m3_tensor *m3_model_encode(m3_model *m, uint64_t index);
@@ -81,8 +83,10 @@ void m3_model_route(m3_model *m, m3_forward *f);
 /** MODEL.md 4 to 10. */
 void m3_model_forward(m3_model *m, m3_forward *f);
 
-/** MODEL.md 10: user · E_j for j = 1 .. N, [n, N]. */
+/** MODEL.md 10: the scores of the items j = 1 .. N, [n, N]. */
 m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user);
+/** The scores of the items ids [n, C]: [n, C]. */
+m3_tensor *m3_model_scores_of(m3_model *m, m3_tensor *user, m3_tensor *ids);
 /** MODEL.md 9, rank 0. */
 m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f);
 /** MODEL.md 11: publish the losses as outputs. */

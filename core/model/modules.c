@@ -156,6 +156,10 @@ static m3_status check_together(const m3_model_config *c, m3_error *err)
     if (c->infer_start > c->diffusion_steps)
         return M3_FAIL(err, M3_ERR_INVALID, "infer_start", "is %d, beyond diffusion_steps %d; give at most that",
                        c->infer_start, c->diffusion_steps);
+    if (c->router == M3_ROUTER_SIGMOID && c->interests != M3_INTERESTS_BOTH)
+        return M3_FAIL(err, M3_ERR_INVALID, "router",
+                       "is sigmoid, which weighs the common interest against the specific ones, but interests leaves "
+                       "one of them out; set interests to both or router to balanced");
     bool sampled = c->loss == M3_LOSS_SAMPLED;
     if (sampled && c->negatives < 1)
         return M3_FAIL(err, M3_ERR_INVALID, "negatives", "is %d; the sampled loss wants at least 1", c->negatives);

@@ -242,9 +242,11 @@ static XXH64_hash_t hash_keys(const m3_settings *settings, const m3_model_config
 {
     XXH64_hash_t hash = 0;
     char text[M3_OPTION_BYTES];
-    for (uint32_t i = 0; i < settings->known; i++)
-        if (is_computed(settings, settings->all[i].name))
-            hash = hash_pair(settings->all[i].name, m3_setting_text(&settings->all[i], config, text), hash);
+    for (uint32_t i = 0; i < settings->known; i++) {
+        const char *name = settings->all[i].name, *value = m3_setting_text(&settings->all[i], config, text);
+        /* A key that came later does not count at the value that older runs stand for, so that they can go on. */
+        if (is_computed(settings, name) && !m3_model_key_is_before(name, value)) hash = hash_pair(name, value, hash);
+    }
     return hash;
 }
 

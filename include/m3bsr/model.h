@@ -28,7 +28,11 @@ typedef struct m3_model_option {
 
 /* Values of keys that choose, in the order of the choices (m3_model_find_key()->choices). */
 typedef enum m3_objective { M3_OBJECTIVE_EPS = 0, M3_OBJECTIVE_X0 = 1 } m3_objective;
-typedef enum m3_router { M3_ROUTER_SOFTMAX = 0, M3_ROUTER_SIGMOID = 1 } m3_router;
+typedef enum m3_router { M3_ROUTER_SOFTMAX = 0, M3_ROUTER_SIGMOID = 1, M3_ROUTER_BALANCED = 2 } m3_router;
+typedef enum m3_interests { M3_INTERESTS_BOTH = 0, M3_INTERESTS_SPECIFIC = 1, M3_INTERESTS_COMMON = 2 } m3_interests;
+typedef enum m3_denoise { M3_DENOISE_REPLACE = 0, M3_DENOISE_GATED = 1 } m3_denoise;
+typedef enum m3_contrast { M3_CONTRAST_INTERESTS = 0, M3_CONTRAST_USERS = 1 } m3_contrast;
+typedef enum m3_fusion { M3_FUSION_NONE = 0, M3_FUSION_TABLE = 1, M3_FUSION_SCORES = 2 } m3_fusion;
 typedef enum m3_loss { M3_LOSS_FULL = 0, M3_LOSS_SAMPLED = 1 } m3_loss;
 typedef enum m3_lazy { M3_LAZY_AUTO = 0, M3_LAZY_ON = 1, M3_LAZY_OFF = 2 } m3_lazy;
 
@@ -43,8 +47,13 @@ typedef struct m3_model_config {
     double beta_start, beta_end;
     m3_objective objective;
     m3_router router;
+    m3_interests interests;
+    m3_denoise denoise;
+    m3_contrast contrast;
+    m3_fusion fusion;
     m3_loss loss;
     m3_lazy lazy;
+    double router_floor, denoise_scale;
     double temperature;
     bool modality_denoise, behavior_denoise;
     double w_modality, w_behavior, w_contrast;
@@ -61,6 +70,11 @@ M3_API m3_span m3_model_keys(void);
 M3_API const m3_option_desc *m3_model_find_key(const char *name);
 
 M3_API void m3_model_defaults(m3_model_config *config);
+/** Give each key that a later version added the value that a configuration from before it stands for, which keeps the
+ * formulas of that time; the other keys stay. For files that list their keys in full, such as vector files. */
+M3_API void m3_model_before(m3_model_config *config);
+/** Is this what a configuration from before the key stands for? False for a key of the first version. */
+M3_API bool m3_model_key_is_before(const char *key, const char *value);
 /** Set a key from text. The range is checked here, what concerns several keys in m3_model_check().
  * Returns M3_ERR_INVALID: no such key, not of the key's type, or out of range. */
 M3_API m3_status m3_model_set(m3_model_config *config, const char *key, const char *value, m3_error *err);
@@ -89,7 +103,7 @@ M3_API bool m3_model_is_lazy(const m3_model_config *config);
 
 /** What a graph publishes beside what it always does. Layouts and meaning are those of MODEL.md 13. */
 enum {
-    M3_PUBLISH_USER = 1u << 0,           /**< "user" f32 [n, d] */
+    M3_PUBLISH_USER = 1u << 0,           /**< "user" f32 [n, d]; with fusion scores [n, M d] */
     M3_PUBLISH_SCORES = 1u << 1,         /**< "scores" f32 [n, N]: item j's is at j - 1 */
     M3_PUBLISH_GATE = 1u << 2,           /**< "gate" f32 [n, G+1] */
     M3_PUBLISH_AFTER_MODALITY = 1u << 3, /**< "after_modality" f32 [B, M, n, L, d] */

@@ -12,9 +12,12 @@
 
 #include <cmocka.h>
 
-static const char *const files[] = {"base", "decay", "gru",     "id-only", "mlp-encoder", "no-denoise",
-                                    "one",  "pool",  "sampled", "sigmoid", "three",       "x0"};
-enum { FILES = sizeof files / sizeof files[0], PASSES = 16 };
+/* The first EACH of them are tried without each pass, too. */
+static const char *const files[] = {"base",   "decay",          "gru",     "id-only",  "mlp-encoder",   "no-denoise",
+                                    "one",    "pool",           "sampled", "sigmoid",  "three",         "x0",
+                                    "whole",  "scores-sampled", "gated",   "gated-x0", "balanced",      "specific",
+                                    "common", "users",          "table",   "scores",   "table-sampled", "lone"};
+enum { FILES = sizeof files / sizeof files[0], EACH = 14, PASSES = 16 };
 
 typedef struct row {
     char name[128];
@@ -181,15 +184,15 @@ static size_t add_files(m3_device *device, row *rows, struct CMUnitTest *tests)
     size_t passes = 0;
     const char *const *names = m3_pass_names();
     while (names[passes] != NULL && passes + 1 < PASSES) passes++;
-    for (size_t at = 0; at < FILES * (passes + 1); at++) {
-        const char *without = at < FILES ? NULL : names[at / FILES - 1];
+    for (size_t at = 0; at < FILES + EACH * passes; at++) {
+        const char *without = at < FILES ? NULL : names[(at - FILES) / EACH];
         row *r = &rows[at];
-        *r = (row){.device = device, .file = files[at % FILES], .without = without};
+        *r = (row){.device = device, .file = files[at < FILES ? at : (at - FILES) % EACH], .without = without};
         (void)snprintf(r->name, sizeof r->name, "%s on %s%s%s", r->file, m3_device_name(device),
                        without == NULL ? "" : " without ", without == NULL ? "" : without);
         tests[at] = (struct CMUnitTest){r->name, answers, NULL, NULL, r};
     }
-    return FILES * (passes + 1);
+    return FILES + EACH * passes;
 }
 
 int main(int argc, char **argv)

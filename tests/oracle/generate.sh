@@ -27,6 +27,25 @@ vector one         --seed 9  --set behaviors=1 --set 'modalities=[]' --set lengt
 vector id-only     --seed 10 --set 'modalities=[]'
 vector no-denoise  --seed 11 --set modality_denoise=false --set behavior_denoise=false
 vector decay       --seed 12 --set weight_decay=0.01 --set clip=0.1 --set train_steps=5
+# With the seeds of users and scores-sampled, the last user has no history at all.
+vector gated       --seed 21 --set denoise=gated
+vector gated-x0    --seed 22 --set denoise=gated --set denoise_scale=0 --set objective=x0 --set infer_start=10 \
+    --set infer_steps=3 --set behaviors=3 --set 'modalities=[6]' --set batch=4
+vector balanced    --seed 23 --set router=balanced --set router_floor=0.2
+vector specific    --seed 24 --set interests=specific --set router=balanced
+vector common      --seed 25 --set interests=common
+vector users       --seed 35 --set contrast=users --set w_contrast=0.5
+vector table       --seed 27 --set fusion=table
+vector scores      --seed 28 --set fusion=scores
+vector scores-sampled --seed 74 --set fusion=scores --set loss=sampled --set negatives=4 --set router=sigmoid \
+    --set denoise=gated --set encoder=mlp
+vector table-sampled  --seed 30 --set fusion=table --set loss=sampled --set negatives=4 --set contrast=users \
+    --set w_contrast=0.2 --set expert=pool
+vector lone        --seed 31 --set behaviors=1 --set 'modalities=[]' --set interests=specific --set router=balanced \
+    --set length=6
+vector whole       --seed 32 --set denoise=gated --set router=balanced --set contrast=users --set fusion=table \
+    --set objective=x0 --set behaviors=3 --set 'modalities=[6,4]' --set expert=gru --set weight_decay=0.01 \
+    --set clip=0.1 --set train_steps=5 --set w_modality=1 --set w_behavior=1 --set w_contrast=0.1
 
 # Sizes nearer to real ones, 8 MB: made by name alone, and not kept in tests/vectors.
 case "$names" in *" wide "*)

@@ -22,11 +22,26 @@ DEFAULTS = dict(
     batch=3, behaviors=2, modalities=[7, 5], length=5, items=11, width=8, heads=2,
     expert="transformer", expert_layers=2, encoder="linear", ffn_mult=4,
     diffusion_steps=10, beta_start=1e-4, beta_end=0.02, objective="eps",
-    infer_start=5, infer_steps=2, router="softmax", temperature=0.1,
-    modality_denoise=True, behavior_denoise=True,
+    infer_start=5, infer_steps=2, denoise="replace", denoise_scale=0.3, modality_denoise=True, behavior_denoise=True,
+    interests="both", contrast="interests", temperature=0.1, router="softmax", router_floor=0.5, fusion="none",
     loss="full", negatives=0, w_modality=0.1, w_behavior=0.1, w_contrast=0.01,
     lr=1e-3, beta1=0.9, beta2=0.999, adam_eps=1e-4, weight_decay=0.0, clip=1.0, train_steps=3,
 )
+CHOICES = dict(
+    objective=("eps", "x0"), denoise=("replace", "gated"), interests=("both", "specific", "common"),
+    contrast=("interests", "users"), router=("softmax", "sigmoid", "balanced"), fusion=("none", "table", "scores"),
+    loss=("full", "sampled"),
+)
+
+
+def experts_used(c):
+    """Whether the configuration has common and specific interests (section 8), and V (section 10)."""
+    has_c, has_s = c["interests"] != "specific", c["interests"] != "common"
+    return has_c, has_s, has_c + has_s * c["behaviors"] * (len(c["modalities"]) + 1)
+
+
+def has_contrast(c):
+    return c["contrast"] == "users" or c["interests"] == "both"                # section 9
 
 
 # Parameters (section 3).
@@ -86,7 +101,7 @@ def build_expert(p, name, c, groups):
         raise SystemExit(f"unknown expert {c['expert']!r}")
 
 
-def build_denoiser(p, name, d, mult):
+def build_denoiser(p, name, d, mult, gated, own):
     p.linear(name + ".time1", d, d)
     p.linear(name + ".time2", d, d)
     p.norm(name + ".norm1", d)
@@ -94,12 +109,18 @@ def build_denoiser(p, name, d, mult):
     p.norm(name + ".norm2", d)
     p.linear(name + ".ffn1", d * mult, d)
     p.linear(name + ".ffn2", d, d * mult)
+    if gated and own:                                                          # section 5.4
+        p.linear(name + ".own", d, d)
+    if gated:
+        p.add(name + ".gate.weight", 1, value=4.0)
+        p.add(name + ".gate.bias", 1, value=-6.0)
 
 
 def build_params(c, gen):
     p = Params(gen)
     d, B, K, L = c["width"], c["behaviors"], len(c["modalities"]), c["length"]
-    M, G = K + 1, B * (K + 1)
+    G, gated = B * (K + 1), c["denoise"] == "gated"
+    has_c, has_s, V = experts_used(c)
     p.add("item.weight", c["items"] + 1, d, std=0.5)
     with torch.no_grad():
         p.t["item.weight"][0] = 0.0
@@ -118,17 +139,24 @@ def build_params(c, gen):
         p.norm(q + ".norm", d)
     if c["modality_denoise"]:
         for k in range(K):
-            build_denoiser(p, f"denoise.modality{k}", d, c["ffn_mult"])
+            build_denoiser(p, f"denoise.modality{k}", d, c["ffn_mult"], gated, own=True)
     if c["behavior_denoise"]:
         for b in range(B - 1):
-            build_denoiser(p, f"denoise.behavior{b}", d, c["ffn_mult"])
-    build_expert(p, "experts.specific", c, G)
-    p.attention("experts.cross", d)
-    build_expert(p, "experts.shared", c, None)
-    p.linear("contrast.proj1", d, d)
-    p.linear("contrast.proj2", d, d)
-    p.linear("router.hidden", d, (G + 1) * d)
-    p.linear("router.gate", G + 1 if c["router"] == "softmax" else 1, d)
+            build_denoiser(p, f"denoise.behavior{b}", d, c["ffn_mult"], gated, own=False)
+    if has_s:
+        build_expert(p, "experts.specific", c, G)
+    if has_c:
+        p.attention("experts.cross", d)
+        build_expert(p, "experts.shared", c, None)
+    if has_contrast(c):
+        p.linear("contrast.proj1", d, d)
+        p.linear("contrast.proj2", d, d)
+    if V > 1:
+        p.linear("router.hidden", d, V * d)
+        p.linear("router.gate", 1 if c["router"] == "sigmoid" else V, d)
+    if c["fusion"] != "none":
+        for k, dim in enumerate(c["modalities"]):
+            p.add(f"fusion.feature{k}.weight", d, dim)
     return p.t
 
 
@@ -227,7 +255,8 @@ def time_embedding(t, d):
 def denoiser(P, name, x, cond, cond_mask, t, c):
     """Network output for noisy x [..., n, L, d], condition [..., n, L, d], step t [n]."""
     tau = linear(P, name + ".time2", F.silu(linear(P, name + ".time1", time_embedding(t, x.shape[-1]))))
-    q = norm(P, name + ".norm1", x + tau[:, None, :])
+    own = linear(P, name + ".own", cond) if name + ".own.weight" in P else 0.0     # section 5.4
+    q = norm(P, name + ".norm1", x + tau[:, None, :] + own)
     r = norm(P, name + ".norm2", q + attention(P, name + ".attn", q, cond, cond_mask, c["heads"]))
     return linear(P, name + ".ffn2", F.relu(linear(P, name + ".ffn1", r)))
 
@@ -241,14 +270,19 @@ def to_eps(out, xt, ab, c):
 
 
 def diffuse_train(P, name, x0, mask, cond, cond_mask, t, noise, c):
-    """One random step: returns the reconstruction of x0 and the masked mean squared error."""
+    """One random step: returns the reconstruction of x0 and the loss, for replace the masked mean squared error."""
     ab = alpha_bar(c)[t.long()][:, None, None]
     xt = torch.sqrt(ab) * x0 + torch.sqrt(1 - ab) * noise
     out = denoiser(P, name, xt, cond, cond_mask, t, c)
     want = noise if c["objective"] == "eps" else x0
     m = mask[..., None].to(x0.dtype)
-    count = (m.sum() * x0.shape[-1]).clamp_min(1.0)
-    loss = (m * (out - want) ** 2).sum() / count
+    if c["denoise"] == "gated":                                                # section 5.4: Cauchy's loss
+        kappa, rho = c["denoise_scale"], ((out - want) ** 2).mean(-1)
+        each = kappa * torch.log1p(rho / kappa) if kappa > 0 else rho
+        loss = (m[..., 0] * each).sum() / m.sum().clamp_min(1.0)
+    else:
+        count = (m.sum() * x0.shape[-1]).clamp_min(1.0)
+        loss = (m * (out - want) ** 2).sum() / count
     return to_x0(out, xt, ab, c) * m, loss
 
 
@@ -265,9 +299,67 @@ def diffuse_infer(P, name, x0, mask, cond, cond_mask, c):
     return x * mask[..., None].to(x0.dtype)
 
 
+def gate_open(P, name, x, xh, mask, cond_mask):
+    """How far each position of x [..., L, d] goes to its reconstruction xh: g [..., L] (section 5.4)."""
+    m = mask.to(x.dtype)
+    rho = ((xh - x) ** 2).mean(-1).detach()
+    mean = (m * rho).sum(-1, keepdim=True) / m.sum(-1, keepdim=True).clamp_min(1.0)
+    g = torch.sigmoid(P[name + ".gate.weight"] * (rho / (mean + 1e-6)) + P[name + ".gate.bias"])
+    return g * cond_mask.any(-1, keepdim=True).to(x.dtype)
+
+
+def denoise(P, name, x, mask, cond, cond_mask, t, noise, c, train):
+    """Sections 5.2 to 5.4: the sequence that takes the place of x, and the loss (0 in inference)."""
+    loss = torch.zeros((), dtype=torch.float64)
+    if c["denoise"] == "replace":
+        if train:
+            return diffuse_train(P, name, x, mask, cond, cond_mask, t, noise, c)
+        return diffuse_infer(P, name, x, mask, cond, cond_mask, c), loss
+    if train:
+        _, loss = diffuse_train(P, name, x.detach(), mask, cond.detach(), cond_mask, t, noise, c)
+    xh = diffuse_infer(P, name, x, mask, cond, cond_mask, c).detach()
+    g = gate_open(P, name, x, xh, mask, cond_mask)
+    return (x + g[..., None] * (xh - x)) * mask[..., None].to(x.dtype), loss
+
+
 # The model (sections 4 to 11).
 def encode(P, name, raw, mask, c):
     return norm(P, name + ".norm", raw + P[name + ".position"]) * mask[..., None].to(raw.dtype)
+
+
+def item_vectors(P, inp, c):
+    """e in histories and e in scores, each with a row per item and row 0 zero (section 10)."""
+    E = P["item.weight"]
+    if c["fusion"] == "none":
+        return E, E
+    W = [inp[f"features{k}"] @ P[f"fusion.feature{k}.weight"].t() for k in range(len(c["modalities"]))]
+    if c["fusion"] == "table":
+        e = E + sum(W)
+        return e, e
+    return E, torch.cat([E] + W, -1)
+
+
+def contrast_interests(pc, ps, here, c):
+    """Common interests against specific ones, per user. pc, ps [G, n, d] projected, here [n, G] (section 9)."""
+    cc = torch.einsum("ind,jnd->nij", pc, pc) / c["temperature"]
+    cs = torch.einsum("ind,knd->nik", pc, ps) / c["temperature"]
+    top = 1.0 / c["temperature"]                                                # both cosines are <= 1
+    neg = (torch.exp(cs - top) * here[:, None, :]).sum(-1)                      # [n, G]
+    pos = torch.exp(cc - top)
+    term = -(cc - top) + torch.log(pos + neg[:, :, None])
+    pair = here[:, :, None] * here[:, None, :] * (1 - torch.eye(here.shape[1], dtype=torch.float64))
+    return (pair * term).sum() / pair.sum().clamp_min(1.0)
+
+
+def contrast_users(p, here, c):
+    """A user's sequences against the other users' ones. p [G, n, d] projected, here [n, G] (section 9)."""
+    top = 1.0 / c["temperature"]
+    cos = torch.einsum("iad,jvd->aijv", p, p) / c["temperature"] - top          # [n, G, G, n]
+    own = torch.einsum("iad,jad->aij", p, p) / c["temperature"] - top           # v = a
+    total = (torch.exp(cos) * here.t()).sum(-1)                                 # over v with a sequence j
+    pair = here[:, :, None] * here[:, None, :] * (1 - torch.eye(here.shape[1], dtype=torch.float64))
+    term = -own + torch.log(torch.where(pair > 0, total, torch.ones_like(total)))
+    return (pair * term).sum() / pair.sum().clamp_min(1.0)
 
 
 def forward(P, inp, c, train):
@@ -278,7 +370,8 @@ def forward(P, inp, c, train):
     mask = ids != 0
     out = {}
 
-    x = [encode(P, "encoder.id", P["item.weight"][ids], mask, c)]            # each [B, n, L, d]
+    e_history, e_score = item_vectors(P, inp, c)
+    x = [encode(P, "encoder.id", e_history[ids], mask, c)]                    # each [B, n, L, d]
     for k in range(K):
         q = f"encoder.feature{k}"
         raw = inp[f"features{k}"][ids]
@@ -287,18 +380,16 @@ def forward(P, inp, c, train):
         else:
             h = linear(P, q + ".proj2", F.relu(linear(P, q + ".proj1", raw)))
         x.append(encode(P, q, h, mask, c))
+    out["encoded"] = torch.stack(x, 1)                                         # [B, M, n, L, d]
 
     zero = torch.zeros((), dtype=torch.float64)
     loss_m, loss_b = zero, zero
     if c["modality_denoise"] and K > 0:                                        # section 5.2
         total = zero
         for k in range(K):
-            q = f"denoise.modality{k}"
-            if train:
-                x[k + 1], l = diffuse_train(P, q, x[k + 1], mask, x[0], mask, inp["t_modality"], inp["noise_modality"][k], c)
-                total = total + l
-            else:
-                x[k + 1] = diffuse_infer(P, q, x[k + 1], mask, x[0], mask, c)
+            x[k + 1], l = denoise(P, f"denoise.modality{k}", x[k + 1], mask, x[0], mask, inp["t_modality"],
+                                  inp["noise_modality"][k], c, train)
+            total = total + l
         loss_m = total / K
     z = torch.stack(x, 1)                                                      # [B, M, n, L, d]
     out["after_modality"] = z
@@ -306,69 +397,78 @@ def forward(P, inp, c, train):
         rows, total = [None] * B, zero
         rows[B - 1] = z[B - 1]
         for b in range(B - 2, -1, -1):
-            q = f"denoise.behavior{b}"
             mb, mc = mask[b].expand(M, n, L), mask[b + 1].expand(M, n, L)
-            if train:
-                rows[b], l = diffuse_train(P, q, z[b], mb, rows[b + 1], mc, inp["t_behavior"], inp["noise_behavior"][b], c)
-                total = total + l
-            else:
-                rows[b] = diffuse_infer(P, q, z[b], mb, rows[b + 1], mc, c)
+            rows[b], l = denoise(P, f"denoise.behavior{b}", z[b], mb, rows[b + 1], mc, inp["t_behavior"],
+                                 inp["noise_behavior"][b], c, train)
+            total = total + l
         loss_b = total / (B - 1)
         z = torch.stack(rows, 0)
     out["after_behavior"] = z
 
-    G = B * M                                                                  # section 7: specific experts
+    G = B * M
+    has_c, has_s, V = experts_used(c)
     zg = z.reshape(G, n, L, d)
     mg = mask[:, None].expand(B, M, n, L).reshape(G, n, L)
-    specific = expert(P, "experts.specific", zg, mg, c)                        # [G, n, d]
-    if B > 1:                                                                  # section 8: shared expert
-        rows = []
-        for b in range(B):
-            others = [o for o in range(B) if o != b]
-            kv = torch.cat([z[o] for o in others], -2)                         # [M, n, (B-1)L, d]
-            km = torch.cat([mask[o] for o in others], -1).expand(M, n, -1)
-            rows.append(z[b] + attention(P, "experts.cross", z[b], kv, km, c["heads"]))
-        y = torch.stack(rows, 0).reshape(G, n, L, d)
-    else:
-        y = zg
-    common = expert(P, "experts.shared", y, mg, c)                             # [G, n, d]
     present = mg.any(-1).to(z.dtype)                                           # [G, n]
-    h_common = common.sum(0) / present.sum(0).clamp_min(1.0)[:, None]
-    out["specific"], out["common"] = specific, common
+    if has_s:                                                                  # section 7: specific experts
+        specific = out["specific"] = expert(P, "experts.specific", zg, mg, c)  # [G, n, d]
+    if has_c:                                                                  # section 8: shared expert
+        if B > 1:
+            rows = []
+            for b in range(B):
+                others = [o for o in range(B) if o != b]
+                kv = torch.cat([z[o] for o in others], -2)                     # [M, n, (B-1)L, d]
+                km = torch.cat([mask[o] for o in others], -1).expand(M, n, -1)
+                rows.append(z[b] + attention(P, "experts.cross", z[b], kv, km, c["heads"]))
+            y = torch.stack(rows, 0).reshape(G, n, L, d)
+        else:
+            y = zg
+        common = out["common"] = expert(P, "experts.shared", y, mg, c)         # [G, n, d]
+        h_common = common.sum(0) / present.sum(0).clamp_min(1.0)[:, None]
 
-    # section 9: contrast common interests with specific ones, per user
-    def head(v):
+    def head(v):                                                               # section 9
         w = linear(P, "contrast.proj2", F.relu(linear(P, "contrast.proj1", v)))
         return w / torch.sqrt((w * w).sum(-1, keepdim=True) + 1e-12)
-    pc, ps = head(common), head(specific)
-    cc = torch.einsum("ind,jnd->nij", pc, pc) / c["temperature"]
-    cs = torch.einsum("ind,knd->nik", pc, ps) / c["temperature"]
-    here = present.t()                                                          # [n, G]
-    top = 1.0 / c["temperature"]                                                # both cosines are <= 1
-    neg = (torch.exp(cs - top) * here[:, None, :]).sum(-1)                      # [n, G]
-    pos = torch.exp(cc - top)
-    term = -(cc - top) + torch.log(pos + neg[:, :, None])
-    pair = here[:, :, None] * here[:, None, :] * (1 - torch.eye(G, dtype=torch.float64))
-    loss_c = (pair * term).sum() / pair.sum().clamp_min(1.0)
+    if not has_contrast(c):
+        loss_c = zero
+    elif c["contrast"] == "interests":
+        loss_c = contrast_interests(head(common), head(specific), present.t(), c)
+    else:
+        loss_c = contrast_users(head(common if has_c else specific), present.t(), c)
 
-    cat = torch.cat([h_common[None], specific], 0)                              # [G+1, n, d], section 10
-    r = linear(P, "router.gate", F.relu(linear(P, "router.hidden", cat.permute(1, 0, 2).reshape(n, -1))))
-    if c["router"] == "softmax":
-        gate = torch.softmax(r, -1)                                             # [n, G+1]
+    parts = ([h_common[None]] if has_c else []) + ([specific] if has_s else [])
+    v = torch.cat(parts, 0)                                                    # [V, n, d], section 10
+    if V > 1:
+        r = linear(P, "router.gate", F.relu(linear(P, "router.hidden", v.permute(1, 0, 2).reshape(n, -1))))
+    if V == 1:
+        pi = torch.ones(n, 1, dtype=torch.float64)
+    elif c["router"] == "softmax":
+        pi = torch.softmax(r, -1)                                              # [n, V]
+    elif c["router"] == "balanced":
+        pi = (1 - c["router_floor"]) * torch.softmax(r, -1) + c["router_floor"] / V
     else:
         g = torch.sigmoid(r)
-        gate = torch.cat([g, (1 - g).expand(n, G) / G], -1)
-    user = torch.einsum("ng,gnd->nd", gate, cat)
+        pi = torch.cat([g, (1 - g).expand(n, G) / G], -1)
+    gate = F.pad(pi, (0 if has_c else 1, 0 if has_s else G))                   # [n, G+1], 0 for what is left out
+    if c["fusion"] != "scores":
+        user = torch.einsum("nv,vnd->nd", pi, v)
+    else:
+        user = torch.zeros(M, n, d, dtype=torch.float64)
+        if has_c:                                                              # h_m: over the non-empty b
+            h_m = common.reshape(B, M, n, d).sum(0) / present.reshape(B, M, n).sum(0).clamp_min(1.0)[..., None]
+            user = user + gate[:, 0, None] * h_m
+        if has_s:
+            user = user + torch.einsum("nbm,bmnd->mnd", gate[:, 1:].reshape(n, B, M), specific.reshape(B, M, n, d))
+        user = user.permute(1, 0, 2).reshape(n, M * d)
     out["gate"], out["user"] = gate, user
 
-    E = P["item.weight"]
     target = inp["target"].long()
-    scores = user @ E[1:].t()                                                   # [n, N]
+    scores = user @ e_score[1:].t()                                             # [n, N]
     if c["loss"] == "full":
         loss_r = F.cross_entropy(scores, target - 1)
     else:
         cand = torch.cat([target[:, None], inp["negatives"].long()], 1)
-        logits = torch.einsum("nd,nkd->nk", user, E[cand])
+        logits = torch.einsum("nd,nkd->nk", user, e_score[cand])
         loss_r = F.cross_entropy(logits, torch.zeros(n, dtype=torch.int64))
     out["scores"] = scores
     out["loss_recommend"], out["loss_modality"], out["loss_behavior"], out["loss_contrast"] = loss_r, loss_m, loss_b, loss_c
@@ -454,6 +554,14 @@ def main():
         if k not in c:
             raise SystemExit(f"unknown key {k!r}")
         c[k] = v if isinstance(c[k], str) else json.loads(v)
+    for k, allowed in CHOICES.items():
+        if c[k] not in allowed:
+            raise SystemExit(f"unknown {k} {c[k]!r}")
+    if c["router"] == "sigmoid" and c["interests"] != "both":
+        raise SystemExit("router sigmoid wants both kinds of interests")
+    # Files without the options of sections 5.4 and 8 to 10 keep what they always had.
+    plain = c["router"] != "balanced" and all(c[k] == DEFAULTS[k] for k in ("denoise", "interests", "contrast", "fusion"))
+    wanted = ["user", "scores", "gate", "after_modality", "after_behavior", "specific", "common"] + ([] if plain else ["encoded"])
     gen = torch.Generator().manual_seed(a.seed)
     P = build_params(c, gen)
     inp = make_inputs(c, gen)
@@ -462,8 +570,7 @@ def main():
 
     with torch.no_grad():
         o = forward(P, inp, c, train=False)
-    for k in ("user", "scores", "gate", "after_modality", "after_behavior", "specific", "common"):
-        T["infer." + k] = o[k].clone()
+    T.update({"infer." + k: o[k].clone() for k in wanted if k in o})
 
     state = {k: (torch.zeros_like(v), torch.zeros_like(v)) for k, v in P.items()}
     losses, norms = [], []
@@ -474,8 +581,7 @@ def main():
         grads["item.weight"] = grads["item.weight"].clone()
         grads["item.weight"][0] = 0                          # the padding row never learns
         if step == 1:
-            for k in ("user", "gate", "after_modality", "after_behavior", "specific", "common"):
-                T["train." + k] = o[k].detach().clone()
+            T.update({"train." + k: o[k].detach().clone() for k in wanted if k in o and k != "scores"})
             for k in ("loss", "loss_recommend", "loss_modality", "loss_behavior", "loss_contrast"):
                 T["train." + k] = o[k].detach().reshape(1).clone()
             T.update({"grad." + k: g.clone() for k, g in grads.items()})

@@ -1,0 +1,80 @@
+/* items: the vectors that stand for items, in histories and in scores (MODEL.md 4, 10).
+ *   fusion none     e_j = E_j;                             score_j = u · e_j
+ *   fusion table    e_j = E_j + Σ_k W_k F_k[j];            score_j = u · e_j
+ *   fusion scores   e_j = E_j in histories;                score_j = u · [E_j, W_0 F_0[j], …, W_(K-1) F_(K-1)[j]]
+ * u has d entries, with fusion scores M d. */
+#include "core/base/alloc.h"
+#include "core/model/model.h"
+
+/* E, [N+1, d]. */
+static m3_tensor *table(m3_model *m)
+{
+    m3_init start = m3_init_normal(0.02);
+    start.zero_rows = 1;
+    return m3_graph_parameter(m->b, "item.weight", M3_SHAPE(m->N + 1, m->d), start);
+}
+
+m3_tensor *m3_model_features(m3_model *m, uint64_t k)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "features%llu", (unsigned long long)k);
+    uint64_t width = (uint64_t)m->c->modalities[k];
+    return m3_graph_state(m->b, name, M3_F32, M3_SHAPE(m->N + 1, width), m3_init_constant(0.0F));
+}
+
+/* W_k F_k[ids], or W_k F_k of all N + 1 rows where ids is NULL. W_k starts so that the result is as large as E. */
+static m3_tensor *mapped(m3_model *m, uint64_t k, m3_tensor *ids)
+{
+    char name[48];
+    (void)snprintf(name, sizeof name, "fusion.feature%llu.weight", (unsigned long long)k);
+    uint64_t width = (uint64_t)m->c->modalities[k];
+    m3_tensor *w = m3_graph_parameter(m->b, name, M3_SHAPE(m->d, width), m3_init_normal(0.02 / sqrt((double)width)));
+    m3_tensor *rows = m3_model_features(m, k);
+    return m3_linear(m->b, ids == NULL ? rows : m3_gather(m->b, rows, ids, 0), w, NULL);
+}
+
+/* E_j + Σ_k W_k F_k[j] where features are added, else E_j. */
+static m3_tensor *added(m3_model *m, m3_tensor *e, m3_tensor *ids)
+{
+    if (m->c->fusion != M3_FUSION_TABLE) return e;
+    for (uint64_t k = 0; k < m->K; k++) e = m3_add(m->b, e, mapped(m, k, ids));
+    return e;
+}
+
+/* Are all rows made in every run? Then histories read them, too. */
+static bool makes_all(const m3_model *m)
+{
+    return !m->train || m->c->loss == M3_LOSS_FULL;
+}
+
+m3_tensor *m3_model_item_rows(m3_model *m, m3_tensor *ids)
+{
+    if (m->c->fusion == M3_FUSION_TABLE && makes_all(m)) return m3_gather(m->b, added(m, table(m), NULL), ids, 0);
+    return added(m, m3_gather(m->b, table(m), ids, 0), ids);
+}
+
+/* e of the items `ids`, or of all N where it is NULL, as scores want it: [..., d or M d]. */
+static m3_tensor *scored(m3_model *m, m3_tensor *ids)
+{
+    m3_tensor *part[M3_MAX_MODALITIES + 1] = {0};
+    part[0] = added(m, ids == NULL ? table(m) : m3_gather(m->b, table(m), ids, 0), ids);
+    if (m->c->fusion != M3_FUSION_SCORES) return part[0];
+    for (uint64_t k = 0; k < m->K; k++) part[k + 1] = mapped(m, k, ids);
+    const int axis = ids == NULL ? 1 : (int)ids->shape.rank;
+    return m3_concat(m->b, part, (uint32_t)m->M, axis);
+}
+
+m3_tensor *m3_model_scores_of(m3_model *m, m3_tensor *user, m3_tensor *ids)
+{
+    m3_builder *b = m->b;
+    m3_tensor *rows = scored(m, ids);
+    if (rows == NULL || user == NULL) return NULL;
+    m3_tensor *column = m3_reshape(b, user, M3_SHAPE(m->n, 1, user->shape.dim[1]));
+    return m3_reshape(b, m3_matmul(b, rows, column, false, true), M3_SHAPE(m->n, ids->shape.dim[1]));
+}
+
+m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user)
+{
+    m3_tensor *all = scored(m, NULL);
+    return m3_linear(m->b, user, m3_slice(m->b, all, 0, 1, m->N), NULL);
+}
