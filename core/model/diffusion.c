@@ -140,7 +140,9 @@ static m3_tensor *train(m3_model *m, const sequences *s, m3_tensor *t, m3_tensor
     m3_tensor *xt = m3_add(b, m3_mul(b, s->x, of_steps(m, signal_at, t)), m3_mul(b, noise, of_steps(m, noise_at, t)));
     m3_tensor *embedding = m3_gather(b, embeddings(m, 0, (uint64_t)m->c->diffusion_steps + 1), t, -1);
     m3_tensor *f = network(m, s, xt, embedding);
-    *loss = error_of(m, s, f, x0 ? s->x : noise);
+    m3_tensor *wanted = x0 ? s->x : noise;
+    *loss = error_of(m, s, f, wanted);
+    if (m->compare) m->compared[m->compared_count++] = (m3_compared){*loss, error_of(m, s, m3_scalar(b, 0.0F), wanted)};
     m3_tensor *clean =
         x0 ? f : m3_sub(b, m3_mul(b, xt, of_steps(m, inverse_at, t)), m3_mul(b, f, of_steps(m, ratio_at, t)));
     return m3_mul(b, clean, s->valid);

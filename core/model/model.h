@@ -26,6 +26,11 @@ void m3_module_fini(m3_module *module);
 m3_status m3_modules_check_options(const m3_model_config *config, const m3_module *encoder, const m3_module *expert,
                                    m3_error *err);
 
+/** What a denoiser's loss is, and what it would be if the network predicted 0; rank 0. */
+typedef struct m3_compared {
+    m3_tensor *loss, *nothing;
+} m3_compared;
+
 typedef struct m3_model {
     const m3_model_config *c;
     const char *const *no_pass;
@@ -38,6 +43,9 @@ typedef struct m3_model {
     m3_tensor *mask;   /* bool [B, n, L] */
     m3_tensor *valid;  /* f32 [B, n, L, 1]: the mask as 0 and 1 */
     m3_tensor *rng;    /* u32 [3], NULL where nothing is drawn */
+    bool compare;      /* fill compared, in the order in which denoisers are built */
+    m3_compared compared[M3_MAX_MODALITIES + M3_MAX_BEHAVIORS];
+    uint32_t compared_count;
 } m3_model;
 
 /** Numbers that tell the draws of a step apart. They never change: a resumed run draws the same again. */
@@ -74,6 +82,10 @@ m3_tensor *m3_model_encode(m3_model *m, uint64_t index);
 void m3_model_denoise_modalities(m3_model *m, m3_tensor **x, m3_tensor **loss);
 /** MODEL.md 5.3: rows[B-2 .. 0] in place, each [M, n, L, d]. */
 void m3_model_denoise_behaviors(m3_model *m, m3_tensor **rows, m3_tensor **loss);
+/** For instruments: inputs "ids" and "rng" as in training, outputs "denoise.NAME.loss" and "denoise.NAME.nothing",
+ * f32 [], of every denoiser, such as denoise.modality0. M3_ERR_INVALID when there is none. */
+m3_status m3_model_build_denoisers(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                                   m3_graph **graph, m3_error *err);
 /** MODEL.md 7: [G, n, d]. */
 m3_tensor *m3_model_specific(m3_model *m, m3_tensor *z, m3_tensor *mask);
 /** MODEL.md 8: [G, n, d]. */

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/model/model.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/need.h"
 
-enum { PIECES = 4 }; /* the step or its first half, its second half, inference, inference that publishes more */
+/* The step or its first half, its second half, inference, inference that publishes more, losses of denoisers. */
+enum { PIECES = 5 };
 
 typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                               m3_graph **graph, m3_error *err);
@@ -28,17 +30,19 @@ static void list_pieces(const m3_programs_plan *plan, piece pieces[PIECES])
                                    .batch = plan->batch,
                                    .no_pass = plan->no_pass,
                                    .accumulate = accumulate};
-    m3_build_options infer = step, published = step;
+    m3_build_options infer = step, published = step, denoisers = step;
     memset(pieces, 0, PIECES * sizeof *pieces);
     infer.batch = plan->eval_batch;
     infer.publish = M3_PUBLISH_SCORES;
     published.batch = plan->published_batch;
     published.publish = plan->publish;
-    infer.accumulate = published.accumulate = false;
+    denoisers.batch = plan->denoiser_batch;
+    infer.accumulate = published.accumulate = denoisers.accumulate = false;
     if (plan->batch != 0) pieces[0] = (piece){accumulate ? "accumulate" : "train", m3_model_build_train, step};
     if (plan->batch != 0 && accumulate) pieces[1] = (piece){"apply", m3_model_build_apply, step};
     if (plan->eval_batch != 0) pieces[2] = (piece){"infer", m3_model_build_infer, infer};
     if (plan->published_batch != 0) pieces[3] = (piece){"published", m3_model_build_infer, published};
+    if (plan->denoiser_batch != 0) pieces[4] = (piece){"denoisers", m3_model_build_denoisers, denoisers};
 }
 
 static m3_compile_options compile_options(const m3_programs_plan *plan, const char *name)
@@ -53,7 +57,8 @@ static m3_compile_options compile_options(const m3_programs_plan *plan, const ch
 m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err)
 {
     piece pieces[PIECES];
-    m3_executable **to[PIECES] = {&programs->step, &programs->apply, &programs->infer, &programs->published};
+    m3_executable **to[PIECES] = {&programs->step, &programs->apply, &programs->infer, &programs->published,
+                                  &programs->denoisers};
     m3_status st = M3_OK;
     *programs = (m3_programs){0};
     list_pieces(plan, pieces);
@@ -75,6 +80,7 @@ void m3_programs_free(m3_programs *programs)
     m3_executable_free(programs->apply);
     m3_executable_free(programs->infer);
     m3_executable_free(programs->published);
+    m3_executable_free(programs->denoisers);
     *programs = (m3_programs){0};
 }
 
@@ -199,6 +205,7 @@ void m3_programs_explain(const m3_programs_plan *plan, m3_error *err)
         if (i > 0 && (plan->batch == 0 || plan->eval_batch <= fewer[i])) continue;
         if (i > 0) with.eval_batch = fewer[i];
         if (with.published_batch > fewer[i]) with.published_batch = fewer[i];
+        if (with.denoiser_batch > fewer[i]) with.denoiser_batch = fewer[i];
         const uint32_t size = find_size(&with, limits.memory_free);
         if (size == 0) continue;
         const m3_programs_plan fits = resized(&with, size);

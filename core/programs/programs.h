@@ -14,6 +14,7 @@ typedef struct m3_programs_plan {
     uint32_t eval_batch;      /**< of inference; 0: none */
     uint32_t published_batch; /**< of a second inference, which publishes what `publish` says; 0: none */
     uint32_t publish;         /**< M3_PUBLISH bits */
+    uint32_t denoiser_batch;  /**< of the losses of the denoisers; 0: none */
     const char *const *no_pass;
     bool strict;
     m3_span fallbacks;
@@ -28,6 +29,7 @@ typedef struct m3_programs {
     m3_executable *apply;     /**< the other half, NULL unless gradients are accumulated */
     m3_executable *infer;     /**< publishes scores */
     m3_executable *published; /**< publishes what the plan says */
+    m3_executable *denoisers; /**< m3_model_build_denoisers() */
 } m3_programs;
 
 /** @param programs  All that the plan has, or none of it. */

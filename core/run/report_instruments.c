@@ -116,7 +116,7 @@ static void put_summary(FILE *to, const json_t *last)
 void m3_report_instruments(const m3_report *r, FILE *to)
 {
     static const char *const of_outputs[] = {"scale", "spread", "rank", NULL};
-    static const char *const of_denoisers[] = {"change", NULL};
+    static const char *const of_denoisers[] = {"change", "loss", "nothing", NULL};
     static const char *const of_gradients[] = {"rms", "zero", NULL};
     const json_t *last = last_of(r);
     if (!json_is_object(last)) return;
@@ -127,8 +127,8 @@ void m3_report_instruments(const m3_report *r, FILE *to)
     draw_members(r, to, "Encoders: effective rank of the output", "encoders", "rank");
     put_table(to, "Encoders: output", json_object_get(last, "encoders"), of_outputs);
     put_table(to, "Interests: output of the experts", json_object_get(last, "interests"), of_outputs);
-    put_table(to, "Denoisers: change in what they are given, relative to it", json_object_get(last, "denoisers"),
-              of_denoisers);
+    put_table(to, "Denoisers: change in what they are given, relative to it; loss, and that of predicting nothing",
+              json_object_get(last, "denoisers"), of_denoisers);
     put_table(to, "Gradients: size, and share of parameters without one", json_object_get(last, "gradients"),
               of_gradients);
 }

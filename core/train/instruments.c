@@ -2,10 +2,12 @@
  * gets; parts that do nothing, or get none, are named with the reason.
  *   router    mean weight by expert; entropy of a sample's weights, and of their mean, over log of their number
  *   encoders  over valid positions: scale, spread around the mean of a position, and effective rank (statistics.h)
- *   denoisers what each changes: root of  sum |after - before|^2 / sum |before|^2  over valid positions
+ *   denoisers what each changes: root of  sum |after - before|^2 / sum |before|^2  over valid positions; its loss, with
+ *             the same draws after every epoch, beside that of predicting nothing
  *   interests what the experts give: the same as of encoders, over samples whose sequence is not empty
  *   gradients by part, from Adam's moments (gradients.c)
- *   contrast  the epoch's mean loss beside log(1 + G), that of a network that tells nothing apart */
+ *   contrast  the epoch's mean loss beside that of a network that tells nothing apart: log(1 + G), or log(n) where it
+ *             tells the n users of a batch apart */
 #include "core/train/instruments.h"
 
 #include <jansson.h>
@@ -21,6 +23,7 @@
 static const double least_weight = 0.01, least_share = 0.1; /* of an expert: the lower one of 0.01 and 0.1 / (G + 1) */
 /* Of an encoder or expert. The scale begins at 1, which is the noise's; the spread is relative to it. */
 static const double least_scale = 0.05, least_rank = 1.5, least_spread = 0.01;
+static const uint32_t judged_epoch = 3; /* from here on: until then a denoiser may be no better than nothing */
 static const double least_change = 1e-3, most_change = 2.0; /* of a denoiser; sqrt(2) is another vector of this size */
 static const double least_contrast = 1e-3, most_zero = 0.99;
 enum {
@@ -29,10 +32,10 @@ enum {
     JUDGED_SAMPLES = 16
 };
 
-/* What a denoiser is given, and what it changes: sums of squares. */
-typedef struct change {
-    double before, change;
-} change;
+/* What a denoiser is given, and what it changes: sums of squares. Its loss, and that of predicting nothing. */
+typedef struct denoiser {
+    double before, change, loss, nothing;
+} denoiser;
 
 typedef struct instruments {
     m3_trainer *tr;
@@ -43,7 +46,7 @@ typedef struct instruments {
     m3_covariance *encoders;  /* [M] */
     m3_covariance *interests; /* [G+1] */
     float *common;            /* [d], of one sample */
-    change modalities[M3_MAX_MODALITIES], behaviors[M3_MAX_BEHAVIORS];
+    denoiser modalities[M3_MAX_MODALITIES], behaviors[M3_MAX_BEHAVIORS];
     m3_infer_shape shape;
     /* Outputs of the inference; after a denoiser that there is not it is what was before it. */
     const float *gate; /* NULL where a model does not weight its experts */
@@ -83,6 +86,19 @@ static const char *label(const instruments *in, const char *part, char text[M3_P
     return text;
 }
 
+/* Does the configuration have this expert? 0 is the common one. */
+static bool has_expert(const instruments *in, uint32_t i)
+{
+    return in->tr->config.interests != (i == 0 ? M3_INTERESTS_SPECIFIC : M3_INTERESTS_COMMON);
+}
+
+/* Of the weights of the experts that there are, which stand next to one another. */
+static double entropy_of(const instruments *in, const double *weights)
+{
+    const uint32_t first = has_expert(in, 0) ? 0 : 1, end = has_expert(in, 1) ? in->experts : 1;
+    return end - first > 1 ? m3_relative_entropy(weights + first, end - first) : 1.0;
+}
+
 /* What the model does. */
 
 /* As shares of their sum, whatever it is. */
@@ -94,7 +110,7 @@ static void add_weights(instruments *in, const float *gate)
         sample[i] = sum > 0.0 ? (double)gate[i] / sum : 0.0;
         in->weights[i] += sample[i];
     }
-    in->entropy += m3_relative_entropy(sample, in->experts);
+    in->entropy += entropy_of(in, sample);
 }
 
 static void add_positions(instruments *in, uint32_t sample)
@@ -125,14 +141,15 @@ static void add_interests(instruments *in, uint32_t sample)
         const size_t at = ((size_t)g * s->batch + sample) * width;
         if (s->ids[last] == 0) continue;
         there++;
-        m3_covariance_add(&in->interests[g + 1], 0, in->specific + at);
-        for (size_t i = 0; i < width; i++) in->common[i] += in->shared[at + i];
+        if (in->specific != NULL) m3_covariance_add(&in->interests[g + 1], 0, in->specific + at);
+        for (size_t i = 0; in->shared != NULL && i < width; i++) in->common[i] += in->shared[at + i];
     }
+    if (in->shared == NULL) return;
     for (size_t i = 0; there > 0 && i < width; i++) in->common[i] /= (float)there;
     if (there > 0) m3_covariance_add(&in->interests[0], 0, in->common);
 }
 
-static void add_change(change *to, const float *before, const float *after, size_t count)
+static void add_change(denoiser *to, const float *before, const float *after, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const double x = (double)before[i], off = (double)after[i] - x;
@@ -188,7 +205,7 @@ static m3_status watch(instruments *in, m3_error *err)
     if (in->after_modality == NULL) in->after_modality = in->encoded;
     if (in->after_behavior == NULL) in->after_behavior = in->after_modality;
     const m3_tensor *gate = m3_executable_output_tensor(tr->programs.published, "gate");
-    if (in->encoded == NULL || in->specific == NULL || in->shared == NULL)
+    if (in->encoded == NULL || (in->specific == NULL && has_expert(in, 1)) || (in->shared == NULL && has_expert(in, 0)))
         return M3_FAIL(err, M3_ERR_INTERNAL, "instruments",
                        "want the outputs encoded, specific and common of inference");
     if (gate == NULL || gate->shape.rank != 2 || gate->shape.dim[1] != in->experts) in->gate = NULL;
@@ -196,6 +213,54 @@ static m3_status watch(instruments *in, m3_error *err)
     for (uint32_t i = 0; i < in->experts; i++) in->weights[i] /= (double)in->samples;
     in->entropy /= (double)in->samples;
     return M3_OK;
+}
+
+/* Losses of the denoisers. */
+
+static double output(m3_executable *executable, const char *kind, uint32_t index, const char *which)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "denoise.%s%u.%s", kind, index, which);
+    const float *value = m3_executable_output(executable, name, NULL);
+    return value != NULL ? (double)*value : 0.0;
+}
+
+/* The draws of a batch are those of its number, in every epoch. */
+static void set_draws(const instruments *in, uint64_t first)
+{
+    uint32_t *rng = m3_executable_input(in->tr->programs.denoisers, "rng", NULL);
+    if (rng == NULL) return;
+    rng[0] = (uint32_t)in->tr->keys.seed;
+    rng[1] = (uint32_t)(in->tr->keys.seed >> 32);
+    rng[2] = (uint32_t)(first / in->shape.batch);
+}
+
+static void add_losses(denoiser *to, m3_executable *executable, const char *kind, uint32_t index, uint32_t rows)
+{
+    to->loss += rows * output(executable, kind, index, "loss");
+    to->nothing += rows * output(executable, kind, index, "nothing");
+}
+
+static m3_status add_batch(void *user, uint64_t first, uint32_t rows, m3_error *err)
+{
+    instruments *in = user;
+    (void)err;
+    for (uint32_t k = 0; k + 1 < in->names.modality_count; k++)
+        add_losses(&in->modalities[k], in->tr->programs.denoisers, "modality", k, rows);
+    for (uint32_t b = 0; b + 1 < in->names.behavior_count; b++)
+        add_losses(&in->behaviors[b], in->tr->programs.denoisers, "behavior", b, rows);
+    set_draws(in, first + rows);
+    return M3_OK;
+}
+
+static m3_status watch_denoisers(instruments *in, m3_error *err)
+{
+    m3_trainer *tr = in->tr;
+    m3_status st;
+    if (tr->programs.denoisers == NULL || in->samples == 0) return M3_OK;
+    if ((st = m3_infer_shape_of(tr->programs.denoisers, &in->shape, err)) != M3_OK) return st;
+    set_draws(in, 0);
+    return m3_infer_samples(&in->shape, tr->set, tr->valid, in->samples, add_batch, in, err);
 }
 
 /* Members of the object. */
@@ -219,13 +284,14 @@ static json_t *router_json(instruments *in)
     }
     for (uint32_t i = 0; i < in->experts; i++) {
         char text[M3_PART_NAME];
+        if (!has_expert(in, i)) continue;
         (void)json_object_set_new(weights, m3_expert_name(&in->names, i, text), number(in->weights[i]));
         if (in->weights[i] < least)
             bury(in, expert_part(in, i, text), "the router gives it a mean weight of %.2g, below %.2g", in->weights[i],
                  least);
     }
     return json_pack("{s:o, s:o, s:o}", "weights", weights, "entropy", number(in->entropy), "mean_entropy",
-                     number(m3_relative_entropy(in->weights, in->experts)));
+                     number(entropy_of(in, in->weights)));
 }
 
 static json_t *variation_json(const m3_variation *v)
@@ -286,34 +352,42 @@ static json_t *interests_json(instruments *in)
     return all;
 }
 
-static void put_change(instruments *in, json_t *all, const char *kind, uint32_t index, const change *of)
+static void put_denoiser(instruments *in, json_t *all, const char *kind, uint32_t index, const denoiser *of)
 {
     char name[32], text[M3_PART_NAME];
     if (of->before == 0.0) return; /* it was given nothing */
     const double relative = sqrt(of->change / of->before);
+    const double loss = of->loss / in->samples, without = of->nothing / in->samples;
     (void)snprintf(name, sizeof name, "denoise.%s%u", kind, index);
-    (void)json_object_set_new(all, name, json_pack("{s:o}", "change", number(relative)));
+    (void)json_object_set_new(
+        all, name,
+        json_pack("{s:o, s:o, s:o}", "change", number(relative), "loss", number(loss), "nothing", number(without)));
     if (!(relative >= least_change))
         bury(in, label(in, name, text), "it changes what it denoises by %.2g of its size, below %.2g", relative,
              least_change);
     else if (relative > most_change)
         bury(in, label(in, name, text), "it changes what it denoises by %.3g times its size, above %.2g", relative,
              most_change);
+    else if (in->tr->state.epoch + 1 >= judged_epoch && !(loss < without))
+        bury(in, label(in, name, text), "its loss of %.4g is no better than the %.4g of predicting nothing", loss,
+             without);
 }
 
 static json_t *denoisers_json(instruments *in)
 {
     json_t *all = json_object();
     for (uint32_t k = 0; in->tr->config.modality_denoise && k + 1 < in->names.modality_count; k++)
-        put_change(in, all, "modality", k, &in->modalities[k]);
+        put_denoiser(in, all, "modality", k, &in->modalities[k]);
     for (uint32_t b = 0; in->tr->config.behavior_denoise && b + 1 < in->names.behavior_count; b++)
-        put_change(in, all, "behavior", b, &in->behaviors[b]);
+        put_denoiser(in, all, "behavior", b, &in->behaviors[b]);
     return all;
 }
 
 static bool has_contrast(const instruments *in)
 {
-    return in->tr->config.w_contrast > 0.0 && in->experts > 2;
+    const m3_model_config *c = &in->tr->config;
+    return c->w_contrast > 0.0 && in->experts > 2 &&
+           (c->contrast == M3_CONTRAST_USERS || c->interests == M3_INTERESTS_BOTH);
 }
 
 /* A contrast of weight 0 or of one sequence, and attention to other behaviors where there are none: parameters that
@@ -342,10 +416,12 @@ static json_t *gradients_json(instruments *in, const m3_part *parts, uint32_t co
 static json_t *contrast_json(instruments *in)
 {
     const double loss = in->tr->state.sums[4] / (double)in->tr->state.rows;
+    const m3_model_config *c = &in->tr->config;
+    const double choices = c->contrast == M3_CONTRAST_USERS ? (double)c->batch : (double)in->experts;
     if (!has_contrast(in)) return json_null();
     if (loss < least_contrast)
         bury(in, "contrast", "it is saturated: its mean loss is %.2g, below %.2g", loss, least_contrast);
-    return json_pack("{s:o, s:o}", "loss", number(loss), "untrained", number(log((double)in->experts)));
+    return json_pack("{s:o, s:o}", "loss", number(loss), "untrained", number(log(choices)));
 }
 
 static m3_status prepare(instruments *in, m3_error *err)
@@ -390,6 +466,7 @@ m3_status m3_instruments_measure(m3_trainer *tr, json_t **out, m3_error *err)
     if (tr->keys.instruments == 0) return M3_OK;
     if ((st = prepare(&in, err)) != M3_OK) goto done;
     if ((st = watch(&in, err)) != M3_OK) goto done;
+    if ((st = watch_denoisers(&in, err)) != M3_OK) goto done;
     if ((st = m3_parts_measure(tr, &in.names, &parts, &count, err)) != M3_OK) goto done;
     json_t *router = router_json(&in), *encoders = encoders_json(&in), *denoisers = denoisers_json(&in);
     json_t *interests = interests_json(&in), *contrast = contrast_json(&in);

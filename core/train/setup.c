@@ -18,6 +18,11 @@ static m3_status write_features(void *user, m3_store *store, m3_error *err)
     return m3_settings_store_features(tr->settings, tr->set, store, err);
 }
 
+static bool has_denoiser(const m3_model_config *c)
+{
+    return (c->modality_denoise && c->modality_count > 0) || (c->behavior_denoise && c->behaviors > 1);
+}
+
 static m3_programs_plan plan_of(m3_trainer *tr)
 {
     const uint64_t eval_batch = tr->valid_count < tr->keys.eval_batch ? tr->valid_count : tr->keys.eval_batch;
@@ -33,6 +38,7 @@ static m3_programs_plan plan_of(m3_trainer *tr)
                               .eval_batch = (uint32_t)eval_batch,
                               .published_batch = (uint32_t)watched,
                               .publish = publish,
+                              .denoiser_batch = has_denoiser(&tr->config) ? (uint32_t)watched : 0,
                               .no_pass = tr->options.no_pass,
                               .strict = tr->options.strict,
                               .fallbacks = tr->options.fallbacks,

@@ -120,8 +120,56 @@ static void a_healthy_model_has_its_numbers_and_no_warning(void **state)
     assert_true(number(in, "gradients", "item.weight", "rms") > 0.0);
     assert_true(number(in, "denoisers", "denoise.modality0", "change") > 0.001);
     assert_true(number(in, "denoisers", "denoise.behavior0", "change") > 0.001);
+    assert_true(number(in, "denoisers", "denoise.behavior0", "loss") > 0.0);
+    /* The mean square of normal noise. */
+    assert_true(fabs(number(in, "denoisers", "denoise.modality0", "nothing") - 1.0) < 0.1);
     assert_true(number(in, "contrast", "loss", NULL) > 0.0);
     assert_true(fabs(number(in, "contrast", "untrained", NULL) - log(5.0)) < 1e-6);
+    json_decref(in);
+    m3_settings_free(settings);
+}
+
+/* What a configuration leaves out is not looked for, and what it has is alive. */
+static void other_formulas_are_alive_too(void **state)
+{
+    static const struct formulas {
+        const char *settings[6], *has, *lacks;
+        int weights;
+    } all[] = {
+        {{"denoise=gated", "objective=x0", "router=balanced", "contrast=users", "fusion=table", NULL},
+         "common",
+         "none",
+         5},
+        {{"interests=specific", "router=balanced", "fusion=scores", NULL}, "view/id", "common", 4},
+        {{"interests=common", "contrast=users", NULL}, "common", "view/id", 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        char name[32];
+        m3_error err = {0};
+        m3_settings *settings = training_settings(data_source_path(&source, "set"), all[i].settings[0], NULL);
+        for (size_t k = 1; all[i].settings[k] != NULL; k++)
+            training_check(m3_settings_set(settings, all[i].settings[k], &err), &err);
+        (void)snprintf(name, sizeof name, "formulas%zu", i);
+        json_t *in = instruments_of(settings, name), *weights = at(in, "router", "weights", NULL);
+        if (said[0] != 0 || json_object_size(at(in, "dead", NULL, NULL)) != 0) fail_msg("%zu warns: %s", i, said);
+        assert_int_equal(json_object_size(weights), all[i].weights);
+        assert_non_null(json_object_get(weights, all[i].has));
+        assert_null(json_object_get(weights, all[i].lacks));
+        assert_int_equal(json_object_size(at(in, "interests", NULL, NULL)), all[i].weights);
+        json_decref(in);
+        m3_settings_free(settings);
+    }
+}
+
+/* A denoiser that is to predict the clean signal and predicts 0 is wrong by the signal. */
+static void nothing_costs_the_signal(void **state)
+{
+    (void)state;
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), "objective=x0", "dropout=0.3", NULL);
+    json_t *in = instruments_of(settings, "signal");
+    const double scale = number(in, "encoders", "image", "scale");
+    assert_true(fabs(number(in, "denoisers", "denoise.modality0", "nothing") / (scale * scale) - 1.0) < 1e-3);
     json_decref(in);
     m3_settings_free(settings);
 }
@@ -150,6 +198,11 @@ static const struct broken {
      AS_THEY_ARE,
      "denoise.behavior0 (view)",
      "it changes what it denoises by"},
+    {"a denoiser that does not learn",
+     {"router=sigmoid", "objective=eps", "lr=0", "epochs=3"},
+     AS_THEY_ARE,
+     "denoise.modality0 (image)",
+     "is no better than the"},
     {"a contrast that is saturated",
      {"router=sigmoid", "temperature=0.01", "w_contrast=5", "epochs=6"},
      AS_THEY_ARE,
@@ -362,17 +415,19 @@ static void looking_changes_nothing(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + 7] = {
+    struct CMUnitTest tests[ROWS + 9] = {
         cmocka_unit_test(a_healthy_model_has_its_numbers_and_no_warning),
         cmocka_unit_test(an_expert_without_gradients_is_named),
         cmocka_unit_test(experts_without_weight_are_named),
         cmocka_unit_test(outputs_that_collapse_are_named),
+        cmocka_unit_test(other_formulas_are_alive_too),
+        cmocka_unit_test(nothing_costs_the_signal),
         cmocka_unit_test(what_is_not_used_is_not_dead),
         cmocka_unit_test(one_sequence_has_no_contrast),
         cmocka_unit_test(looking_changes_nothing),
     };
     for (size_t i = 0; i < ROWS; i++)
-        tests[7 + i] =
+        tests[9 + i] =
             (struct CMUnitTest){rows[i].name, a_broken_part_is_named, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
