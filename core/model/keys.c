@@ -57,7 +57,7 @@ static const key keys[] = {
         fusion, "none", "none|table|scores", "none",
         "features beyond their own sequences: added to the items' vectors, or matched by interests of their own"),
     LATER_CHOICE(interests, "both", "both|specific|common", "both", "interests that make the user's vector"),
-    CHOICE(router, "softmax|sigmoid|balanced", "softmax", "how the interests are weighted"),
+    CHOICE(router, "softmax|sigmoid|balanced", "sigmoid", "how the interests are weighted"),
     LATER_FLOAT(router_floor, "0.5", 0, 1, "0.5", "balanced router: part of the weight that all interests share alike"),
     LATER_CHOICE(contrast, "interests", "interests|users", "interests",
                  "what common interests are told from: the user's specific ones, or those of other users"),

@@ -141,7 +141,7 @@ static void other_formulas_are_alive_too(void **state)
          "none",
          5},
         {{"interests=specific", "router=balanced", "fusion=scores", NULL}, "view/id", "common", 4},
-        {{"interests=common", "contrast=users", NULL}, "common", "view/id", 1},
+        {{"interests=common", "router=balanced", "contrast=users", NULL}, "common", "view/id", 1},
     };
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
