@@ -3,7 +3,8 @@
  *   fusion table    e_j = E_j + Σ_k W_k F_k[j];            score_j = u · e_j
  *   fusion scores   e_j = E_j in histories;                score_j = u · [E_j, W_0 F_0[j], …, W_(K-1) F_(K-1)[j]]
  * u has d entries, with fusion scores M d. */
-#include "core/base/alloc.h"
+#include <math.h>
+
 #include "core/model/model.h"
 
 /* E, [N+1, d]. */
