@@ -63,7 +63,7 @@ typedef struct m3_forward {
     m3_tensor *encoded, *after_modality, *after_behavior; /* [G, n, L, d] */
     m3_tensor *specific, *common;                         /* [G, n, d] */
     m3_tensor *present;                                   /* f32 [G, n]: 1 where the sequence is not empty */
-    m3_tensor *gate, *user;                               /* [n, G+1], [n, d] */
+    m3_tensor *gate, *user;                               /* [n, G+1], [n, d]; user with fusion scores [n, M d] */
     m3_tensor *loss_modality, *loss_behavior; /* rank 0, NULL at inference or where there is nothing to denoise */
 } m3_forward;
 

@@ -75,13 +75,19 @@ static m3_status choose(trace *t, const char *const *tensors, m3_error *err)
 
 static m3_status compile(trace *t, m3_served *served, m3_error *err)
 {
-    uint32_t publish = 0;
+    uint32_t publish = M3_PUBLISH_USER; /* always: there is no inference without an output */
     for (uint32_t i = 0; i < KINDS; i++)
         if (t->wanted[i]) publish |= kinds[i].publish;
-    if (publish == 0) publish = M3_PUBLISH_USER; /* ids alone: there is no inference without an output */
     const uint32_t batch = t->count < served->shape.batch ? t->count : served->shape.batch;
     m3_status st = m3_served_publish(served, publish, batch, &t->executable, err);
     return st != M3_OK ? st : m3_infer_shape_of(t->executable, &t->shape, err);
+}
+
+/* Of a kind of interests that the configuration leaves out there is nothing to trace. */
+static bool is_left_out(const trace *t, uint32_t kind)
+{
+    const bool interests = kinds[kind].publish == M3_PUBLISH_SPECIFIC || kinds[kind].publish == M3_PUBLISH_COMMON;
+    return interests && m3_executable_output_tensor(t->executable, names[kind]) == NULL;
 }
 
 static m3_status prepare_tensor(trace *t, uint32_t kind, m3_error *err)
@@ -236,8 +242,14 @@ m3_status m3_trace_users(m3_served *served, const m3_histories *histories, const
     if (count == 0) return M3_FAIL(err, M3_ERR_RANGE, "users", "are none; give at least one");
     if ((st = choose(&t, tensors, err)) != M3_OK) goto done;
     if ((st = compile(&t, served, err)) != M3_OK) goto done;
-    for (uint32_t i = 0; i < KINDS; i++)
-        if (t.wanted[i] && (st = prepare_tensor(&t, i, err)) != M3_OK) goto done;
+    for (uint32_t i = 0; i < KINDS; i++) {
+        if (!t.wanted[i] || (tensors == NULL && is_left_out(&t, i))) continue;
+        if (is_left_out(&t, i)) {
+            st = M3_FAIL(err, M3_ERR_INVALID, names[i], "is not there: the run's key interests leaves it out");
+            goto done;
+        }
+        if ((st = prepare_tensor(&t, i, err)) != M3_OK) goto done;
+    }
     if ((st = m3_infer_users(&t.shape, served->set, histories, users, count, take_rows, &t, err)) != M3_OK) goto done;
     if ((st = make_notes(&t, notes, err)) != M3_OK) goto done;
     st = m3_safetensors_write(path, t.entries, t.tensor_count, notes, NOTES, read_tensor, &t, err);

@@ -167,7 +167,8 @@ M3_API const char *const *m3_trace_tensors(void);
  * the gate), "items" (an object from numbers to ids: of items that these users had; with scores, of all).
  * @param histories  NULL: they are users of the set.
  * @param users      Numbers in the set or in the histories, at least one.
- * @param tensors    Names of m3_trace_tensors(), ended by NULL; NULL: all but scores. All of it is held in memory.
+ * @param tensors    Names of m3_trace_tensors(), ended by NULL; NULL: all that the configuration has but
+ *                   scores. All of it is held in memory.
  * @param path       The file; an old one is replaced only when all went well.
  * Returns M3_OK, M3_ERR_RANGE (users), M3_ERR_INVALID (no such tensor; values that are not finite are written as they
  * are), M3_ERR_IO, M3_ERR_MEMORY. */

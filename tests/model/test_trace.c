@@ -230,6 +230,34 @@ static void notes_say_whose_values_they_are(void **state)
     m3_safetensors_close(file);
 }
 
+/* What a configuration leaves out is not in the file, and asked for by name it is an error. */
+static void interests_that_are_left_out_are_not_there(void **state)
+{
+    (void)state;
+    enum { COUNT = 9 };
+    m3_error err = {0};
+    uint32_t users[COUNT] = {0}, index = 0;
+    m3_served *whole = served;
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), "epochs=1", "interests=specific",
+                                              "router=balanced", "fusion=scores", NULL);
+    training_run(device, &source, settings, "part", (m3_train_options){0}, M3_OK, &err);
+    m3_settings_free(settings);
+    training_check(m3_serve(device, data_source_path(&source, "part"), NULL, &served, &err), &err);
+    m3_safetensors *file = traced("part.safetensors", 0, COUNT, NULL);
+    assert_false(m3_safetensors_find(file, "infer.common", &index));
+    free(values(file, "infer.specific", shape_of(3, GROUPS, COUNT, WIDTH)));
+    free(values(file, "infer.user", shape_of(2, COUNT, MODALITIES * WIDTH)));
+    m3_safetensors_close(file);
+    const char *const common[] = {"common", NULL};
+    assert_int_equal(m3_trace_users(served, NULL, users, COUNT, common, data_source_path(&source, "none"), &err),
+                     M3_ERR_INVALID);
+    assert_string_equal(err.subject, "common");
+    assert_non_null(strstr(err.message, "interests leaves it out"));
+    assert_int_equal(access(data_source_path(&source, "none"), F_OK), -1);
+    m3_served_free(served);
+    served = whole;
+}
+
 static void what_cannot_be_traced_is_named(void **state)
 {
     (void)state;
@@ -269,8 +297,11 @@ static void without_memory_nothing_is_left_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_tensor_has_its_name_and_layout), cmocka_unit_test(user_vectors_are_what_ranks),
-        cmocka_unit_test(notes_say_whose_values_they_are),      cmocka_unit_test(what_cannot_be_traced_is_named),
+        cmocka_unit_test(every_tensor_has_its_name_and_layout),
+        cmocka_unit_test(user_vectors_are_what_ranks),
+        cmocka_unit_test(notes_say_whose_values_they_are),
+        cmocka_unit_test(what_cannot_be_traced_is_named),
+        cmocka_unit_test(interests_that_are_left_out_are_not_there),
         cmocka_unit_test(without_memory_nothing_is_left_over),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -238,6 +238,19 @@ static void hashes(void **state)
     assert_string_not_equal(x, y);
     assert_string_equal(m3_settings_difference(a, &a->config, b, &b->config), "seed");
     assert_int_equal(m3_settings_set(b, "seed=1", &err), M3_OK);
+    /* A key that came later counts beside what runs from before it stand for, and there alone. */
+    assert_true(m3_model_key_is_before("fusion", "none") && !m3_model_key_is_before("fusion", "table"));
+    assert_false(m3_model_key_is_before("router", "softmax"));
+    assert_int_equal(m3_settings_set(b, "fusion=table", &err), M3_OK);
+    m3_settings_hash(b, &b->config, y);
+    assert_string_not_equal(x, y);
+    assert_int_equal(m3_settings_set(b, "fusion=none", &err), M3_OK);
+    m3_settings_hash(b, &b->config, y);
+    assert_string_equal(x, y);
+    assert_int_equal(m3_settings_set(b, "router=softmax", &err), M3_OK);
+    m3_settings_hash(b, &b->config, y);
+    assert_string_equal(y, "7dd964dad6345f60"); /* what the first version gave to its defaults */
+    assert_int_equal(m3_settings_set(b, "router=sigmoid", &err), M3_OK);
     assert_int_equal(m3_settings_set(b, "window=1", &err), M3_OK);
     assert_string_equal(m3_settings_difference(a, &a->config, b, &b->config), "window");
     m3_settings_free(a);
