@@ -2,7 +2,7 @@
  *   fusion none     e_j = E_j;                             score_j = u · e_j
  *   fusion table    e_j = E_j + Σ_k W_k F_k[j];            score_j = u · e_j
  *   fusion scores   e_j = E_j in histories;                score_j = u · [E_j, W_0 F_0[j], …, W_(K-1) F_(K-1)[j]]
- * u has d entries, with fusion scores M d. */
+ * u has d entries, with fusion scores M d. trend adds a z_j to score_j, z_j the recent popularity of item j. */
 #include <math.h>
 
 #include "core/model/model.h"
@@ -65,17 +65,29 @@ static m3_tensor *scored(m3_model *m, m3_tensor *ids)
     return m3_concat(m->b, part, (uint32_t)m->M, axis);
 }
 
+/* scores [n, C] + a z, z the input `name` [n, C]. One weight for all users: weights by user learn the training samples
+ * better and rank the others worse. */
+static m3_tensor *with_trend(m3_model *m, const char *name, m3_tensor *scores)
+{
+    m3_builder *b = m->b;
+    if (m->c->trend == 0 || scores == NULL) return scores;
+    m3_tensor *z = m3_graph_input(b, name, M3_F32, scores->shape);
+    m3_tensor *a = m3_graph_parameter(b, "trend.weight", M3_SHAPE(1), m3_init_constant(0.5F));
+    return m3_add(b, scores, m3_mul(b, z, a));
+}
+
 m3_tensor *m3_model_scores_of(m3_model *m, m3_tensor *user, m3_tensor *ids)
 {
     m3_builder *b = m->b;
     m3_tensor *rows = scored(m, ids);
     if (rows == NULL || user == NULL) return NULL;
     m3_tensor *column = m3_reshape(b, user, M3_SHAPE(m->n, 1, user->shape.dim[1]));
-    return m3_reshape(b, m3_matmul(b, rows, column, false, true), M3_SHAPE(m->n, ids->shape.dim[1]));
+    m3_tensor *scores = m3_matmul(b, rows, column, false, true);
+    return with_trend(m, "trend_sampled", m3_reshape(b, scores, M3_SHAPE(m->n, ids->shape.dim[1])));
 }
 
 m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user)
 {
     m3_tensor *all = scored(m, NULL);
-    return m3_linear(m->b, user, m3_slice(m->b, all, 0, 1, m->N), NULL);
+    return with_trend(m, "trend", m3_linear(m->b, user, m3_slice(m->b, all, 0, 1, m->N), NULL));
 }

@@ -27,6 +27,8 @@ typedef struct key {
 #define CHOICE(member, choices, fallback, line) KEY(member, M3_DESCRIBE_CHOICE(#member, choices, fallback, line))
 #define LATER_CHOICE(member, before, choices, fallback, line)                                                          \
     LATER(member, before, M3_DESCRIBE_CHOICE(#member, choices, fallback, line))
+#define LATER_INT(member, before, min, max, fallback, line)                                                            \
+    LATER(member, before, M3_DESCRIBE_INT(#member, min, max, fallback, line))
 #define LATER_FLOAT(member, before, min, max, fallback, line)                                                          \
     LATER(member, before, M3_DESCRIBE_FLOAT(#member, min, max, fallback, line))
 
@@ -56,6 +58,8 @@ static const key keys[] = {
     LATER_CHOICE(
         fusion, "none", "none|table|scores", "none",
         "features beyond their own sequences: added to the items' vectors, or matched by interests of their own"),
+    LATER_INT(trend, "0", 0, 1 << 30, "0",
+              "recent popularity in the scores: training events after which an event counts half; 0: none"),
     LATER_CHOICE(interests, "both", "both|specific|common", "both", "interests that make the user's vector"),
     CHOICE(router, "softmax|sigmoid|balanced", "sigmoid", "how the interests are weighted"),
     LATER_FLOAT(router_floor, "0.5", 0, 1, "0.5", "balanced router: part of the weight that all interests share alike"),

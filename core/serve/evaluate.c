@@ -135,7 +135,7 @@ m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *eval
     if (st != M3_OK) return st;
     e.samples = m3_split_samples(e.split, part, &count);
     if ((st = m3_itemknn_create(e.set, e.split, e.popularity, &e.knn, err)) != M3_OK) return st;
-    st = m3_score_samples(served->infer, e.set, e.samples, count, evaluate_one, &e, err);
+    st = m3_score_samples(served->infer, served->trend, e.set, e.samples, count, evaluate_one, &e, err);
     if (st == M3_OK) {
         finish(&all, e.knn);
         m3_copy_out(evaluation, &all, evaluation->size, all.size);

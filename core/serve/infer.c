@@ -10,6 +10,7 @@ m3_status m3_infer_shape_of(m3_executable *infer, m3_infer_shape *shape, m3_erro
     const m3_tensor *scores = m3_executable_output_tensor(infer, "scores");
     *shape = (m3_infer_shape){.executable = infer,
                               .ids = m3_executable_input(infer, "ids", NULL),
+                              .recent = m3_executable_input(infer, "trend", NULL),
                               .scores = m3_executable_output(infer, "scores", NULL)};
     if (shape->ids == NULL || ids->shape.rank != 3)
         return M3_FAIL(err, M3_ERR_INTERNAL, "inference", "wants an input ids [B, n, L]");
@@ -39,14 +40,25 @@ static void fill_one(const source *from, const m3_infer_shape *s, uint64_t index
         m3_dataset_history(from->set, from->users[index], M3_TIME_END, s->length, stride, ids);
 }
 
+/* Users are served after all events of the set that the model may know. */
+static void fill_trend(const source *from, const m3_infer_shape *s, uint64_t index, float *to)
+{
+    const int64_t time = from->samples != NULL ? from->samples[index].time : M3_TIME_END;
+    memcpy(to, m3_trend_at(s->trend, time), s->items * sizeof *to);
+}
+
 static m3_status run(const source *from, const m3_infer_shape *s, m3_inferred_fn inferred, void *user, m3_error *err)
 {
     m3_status st = M3_OK;
     const size_t stride = (size_t)s->batch * s->length;
+    if (s->recent != NULL && s->trend == NULL)
+        return M3_FAIL(err, M3_ERR_INTERNAL, "inference", "wants recent popularity, and none is given");
     for (uint64_t first = 0; st == M3_OK && first < from->count; first += s->batch) {
         const uint32_t rows = from->count - first < s->batch ? (uint32_t)(from->count - first) : s->batch;
         memset(s->ids, 0, s->behaviors * stride * sizeof *s->ids);
         for (uint32_t i = 0; i < rows; i++) fill_one(from, s, first + i, stride, s->ids + (size_t)i * s->length);
+        for (uint32_t i = 0; s->recent != NULL && i < rows; i++)
+            fill_trend(from, s, first + i, s->recent + (size_t)i * s->items);
         if ((st = m3_executable_run(s->executable, err)) == M3_OK) st = inferred(user, first, rows, err);
     }
     return st;

@@ -2,17 +2,20 @@
 #ifndef M3_CORE_SERVE_INFER_H
 #define M3_CORE_SERVE_INFER_H
 
+#include "core/data/trend.h"
 #include "m3bsr/serve.h"
 
 /** The sizes of an inference executable: ids [B, n, L] -> what it publishes. */
 typedef struct m3_infer_shape {
     m3_executable *executable; /**< borrowed */
     int32_t *ids;
-    const float *scores; /**< [n, N]; NULL where it publishes none */
+    float *recent;         /**< the input "trend" [n, N]; NULL where scores do not depend on recent popularity */
+    const m3_trend *trend; /**< what fills it, set by the caller; borrowed */
+    const float *scores;   /**< [n, N]; NULL where it publishes none */
     uint32_t behaviors, batch, length, items;
 } m3_infer_shape;
 
-/** M3_ERR_INTERNAL when it has no input ids [B, n, L]. */
+/** All but the member trend, which stays NULL. M3_ERR_INTERNAL when it has no input ids [B, n, L]. */
 m3_status m3_infer_shape_of(m3_executable *infer, m3_infer_shape *shape, m3_error *err);
 
 /** Called after each run: the first `rows` of the n rows of ids and of every output are those of samples or users

@@ -62,6 +62,9 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     if ((st = m3_settings_model(engine, served->settings, served->set, &served->config, err)) != M3_OK) return st;
     if ((st = m3_settings_target(served->settings, served->set, &target, err)) != M3_OK) return st;
     if ((st = m3_dataset_split(served->set, target, &served->split, err)) != M3_OK) return st;
+    if (served->config.trend > 0 &&
+        (st = m3_trend_create(served->set, served->split, served->config.trend, &served->trend, err)) != M3_OK)
+        return st;
     return m3_popularity_places(served->set, served->split, &served->popularity, err);
 }
 
@@ -99,7 +102,11 @@ static m3_status make(m3_served *served, const m3_programs_plan *plan, const cha
     if ((st = m3_store_create(plan->device, 0, &served->store, err)) != M3_OK) return st;
     if ((st = fill(&l, served->store, err)) == M3_OK) st = m3_programs_make(plan, served->store, &programs, err);
     served->infer = programs.infer;
-    if (st == M3_OK) return m3_infer_shape_of(served->infer, &served->shape, err);
+    if (st == M3_OK) {
+        st = m3_infer_shape_of(served->infer, &served->shape, err);
+        served->shape.trend = served->trend;
+        return st;
+    }
     m3_store_free(served->store);
     served->store = NULL;
     with.fill = fill;
@@ -181,6 +188,7 @@ void m3_served_free(m3_served *served)
     if (served == NULL) return;
     m3_executable_free(served->infer);
     m3_store_free(served->store);
+    m3_trend_free(served->trend);
     m3_split_free(served->split);
     m3_dataset_close(served->set);
     m3_settings_free(served->settings);

@@ -16,6 +16,7 @@ struct m3_served {
     m3_store *store;
     m3_executable *infer;
     m3_infer_shape shape;
+    m3_trend *trend;      /**< NULL where scores do not depend on recent popularity */
     uint32_t *popularity; /**< [N+1] places, of m3_popularity_places() */
     /* How executables are made. */
     char **no_pass; /**< ended by NULL; NULL: none */

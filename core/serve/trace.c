@@ -80,7 +80,9 @@ static m3_status compile(trace *t, m3_served *served, m3_error *err)
         if (t->wanted[i]) publish |= kinds[i].publish;
     const uint32_t batch = t->count < served->shape.batch ? t->count : served->shape.batch;
     m3_status st = m3_served_publish(served, publish, batch, &t->executable, err);
-    return st != M3_OK ? st : m3_infer_shape_of(t->executable, &t->shape, err);
+    if (st == M3_OK) st = m3_infer_shape_of(t->executable, &t->shape, err);
+    t->shape.trend = t->served->trend;
+    return st;
 }
 
 /* Of a kind of interests that the configuration leaves out there is nothing to trace. */

@@ -14,6 +14,7 @@ struct m3_data_loader {
     const m3_sample *samples; /* the split's */
     uint64_t *order;          /* [count] into samples, of the epoch at hand */
     uint64_t *kept;           /* [count] into samples, rising */
+    m3_trend *trend;          /* NULL: not wanted */
     uint64_t count, skipped, seed;
     uint32_t behaviors, length, batch, negatives, items;
 };
@@ -71,6 +72,7 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
         goto done;
     }
     if ((st = keep_samples(loader, all, keep_empty, err)) != M3_OK) goto done;
+    if (config->trend > 0 && (st = m3_trend_create(set, split, config->trend, &loader->trend, err)) != M3_OK) goto done;
     *out = loader;
     loader = NULL; /* the caller owns it now */
 done:
@@ -81,6 +83,7 @@ done:
 void m3_data_loader_free(m3_data_loader *loader)
 {
     if (loader == NULL) return;
+    m3_trend_free(loader->trend);
     m3_free(loader->kept);
     m3_free(loader->order);
     m3_free(loader);
@@ -99,6 +102,11 @@ uint64_t m3_data_loader_skipped(const m3_data_loader *loader)
 uint64_t m3_data_loader_batches(const m3_data_loader *loader)
 {
     return (loader->count + loader->batch - 1) / loader->batch;
+}
+
+const m3_trend *m3_data_loader_trend(const m3_data_loader *loader)
+{
+    return loader->trend;
 }
 
 void m3_data_loader_shuffle(m3_data_loader *loader, uint32_t epoch)
@@ -128,6 +136,26 @@ static void draw_negatives(const m3_data_loader *loader, const m3_sample *sample
     }
 }
 
+/* How many items a row's trend is of. */
+static size_t trend_width(const m3_data_loader *loader)
+{
+    return loader->negatives != 0 ? 1 + (size_t)loader->negatives : loader->items;
+}
+
+/* Of all items, or of the target and the row's negatives. */
+static void fill_trend(const m3_data_loader *loader, const m3_sample *sample, uint32_t row, const m3_batch *batch)
+{
+    const float *all = m3_trend_at(loader->trend, sample->time);
+    float *to = batch->trend + row * trend_width(loader);
+    if (loader->negatives == 0) {
+        memcpy(to, all, loader->items * sizeof *to);
+        return;
+    }
+    to[0] = all[sample->item - 1];
+    for (uint32_t k = 0; k < loader->negatives; k++)
+        to[1 + k] = all[batch->negatives[(size_t)row * loader->negatives + k] - 1];
+}
+
 static void clear(const m3_data_loader *loader, uint32_t rows, const m3_batch *to)
 {
     uint32_t n = loader->batch, left = n - rows, L = loader->length;
@@ -137,6 +165,8 @@ static void clear(const m3_data_loader *loader, uint32_t rows, const m3_batch *t
     if (to->negatives != NULL)
         memset(to->negatives + (size_t)rows * loader->negatives, 0,
                (size_t)left * loader->negatives * sizeof *to->negatives);
+    if (to->trend != NULL)
+        memset(to->trend + rows * trend_width(loader), 0, left * trend_width(loader) * sizeof *to->trend);
 }
 
 uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint32_t draw, const m3_batch *to)
@@ -151,6 +181,7 @@ uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint3
         if (to->target != NULL) to->target[i] = (int32_t)sample->item;
         if (to->negatives != NULL)
             draw_negatives(loader, sample, draw, i, to->negatives + (size_t)i * loader->negatives);
+        if (to->trend != NULL && loader->trend != NULL) fill_trend(loader, sample, i, to);
     }
     clear(loader, rows, to);
     if (to->rng != NULL)
@@ -162,9 +193,11 @@ uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint3
 
 m3_batch m3_batch_of(m3_executable *executable)
 {
+    float *sampled = m3_executable_input(executable, "trend_sampled", NULL);
     return (m3_batch){.ids = m3_executable_input(executable, "ids", NULL),
                       .target = m3_executable_input(executable, "target", NULL),
                       .negatives = m3_executable_input(executable, "negatives", NULL),
+                      .trend = sampled != NULL ? sampled : m3_executable_input(executable, "trend", NULL),
                       .rng = m3_executable_input(executable, "rng", NULL),
                       .valid = m3_executable_input(executable, "valid", NULL)};
 }

@@ -2,6 +2,7 @@
 #ifndef M3_CORE_TRAIN_DATA_LOADER_H
 #define M3_CORE_TRAIN_DATA_LOADER_H
 
+#include "core/data/trend.h"
 #include "m3bsr/data.h"
 #include "m3bsr/model.h"
 #include "m3bsr/runtime.h"
@@ -15,6 +16,7 @@ typedef struct m3_batch {
     int32_t *target;    /**< [n] */
     int32_t *negatives; /**< [n, negatives] */
     uint32_t *rng;      /**< [3] */
+    float *trend;       /**< [n, N], for the sampled loss [n, 1 + negatives], whose ids must be filled, too */
     float *valid;       /**< [] */
 } m3_batch;
 
@@ -29,6 +31,8 @@ void m3_data_loader_free(m3_data_loader *loader);
 uint64_t m3_data_loader_samples(const m3_data_loader *loader); /**< an epoch */
 uint64_t m3_data_loader_skipped(const m3_data_loader *loader); /**< left out for their empty histories */
 uint64_t m3_data_loader_batches(const m3_data_loader *loader); /**< an epoch, the last may be smaller */
+/** Recent popularity by the configuration's trend; NULL for 0. */
+const m3_trend *m3_data_loader_trend(const m3_data_loader *loader);
 /** Shuffle for an epoch: a pure function of (seed, epoch). */
 void m3_data_loader_shuffle(m3_data_loader *loader, uint32_t epoch);
 /** Sample number i of the epoch's order. */

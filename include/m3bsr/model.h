@@ -53,6 +53,7 @@ typedef struct m3_model_config {
     m3_fusion fusion;
     m3_loss loss;
     m3_lazy lazy;
+    int32_t trend;
     double router_floor, denoise_scale;
     double temperature;
     bool modality_denoise, behavior_denoise;
@@ -124,14 +125,15 @@ typedef struct m3_build_options {
 } m3_build_options;
 
 /** Inference (MODEL.md 4 to 10, without noise): input "ids" i32 [B, n, L], histories left-padded with 0. A row of
- * zeros is a user without history.
+ * zeros is a user without history. With trend and M3_PUBLISH_SCORES also "trend" f32 [n, N].
  * @param options  publish says the outputs; at least one.
  * @param graph    The caller's on success, NULL on failure. */
 M3_API m3_status m3_model_build_infer(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                                       m3_graph **graph, m3_error *err);
 
 /** The whole training step: draws, forward, losses, backward, clipping by global norm, AdamW (MODEL.md 11).
- * Inputs: "ids" i32 [B, n, L]; "target" i32 [n]; "negatives" i32 [n, negatives] for the sampled loss; "rng" u32 [3] =
+ * Inputs: "ids" i32 [B, n, L]; "target" i32 [n]; "negatives" i32 [n, negatives] for the sampled loss; with trend
+ *   "trend" f32 [n, N], for the sampled loss "trend_sampled" [n, 1 + negatives], the target first; "rng" u32 [3] =
  *   {seed low, seed high, step}; "step" f32 [3] = {lr, 1 - beta1^t, 1 - beta2^t} for the t-th step, t = 1, 2, …;
  *   "valid" f32 [] the number of rows that count. Rows from there on are padding: ids, target and negatives all 0;
  *   they contribute to no loss. With given_draws, instead of rng: "t_modality", "t_behavior" i32 [n],

@@ -29,8 +29,9 @@ typedef struct row {
 static const row rows[] = {
     {"transformer experts, the loss over all items",
      {"lr=0.001", "width=16", "expert=transformer", "expert_layers=2", "dropout=0.1", "epochs=1"}},
-    {"gru experts, the loss over sampled items", {"lr=0.001", "width=16", "expert=gru", "loss=sampled", "epochs=1"}},
-    {"pooling experts, three batches a step", {"lr=0.001", "accumulate=3", "batch=8", "epochs=1"}},
+    {"gru experts, the loss over sampled items",
+     {"lr=0.001", "width=16", "expert=gru", "loss=sampled", "trend=20", "epochs=1"}},
+    {"pooling experts, three batches a step", {"lr=0.001", "accumulate=3", "batch=8", "trend=20", "epochs=1"}},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

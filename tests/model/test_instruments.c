@@ -140,7 +140,10 @@ static void other_formulas_are_alive_too(void **state)
          "common",
          "none",
          5},
-        {{"interests=specific", "router=balanced", "fusion=scores", "loss=sampled", NULL}, "view/id", "common", 4},
+        {{"interests=specific", "router=balanced", "fusion=scores", "loss=sampled", "trend=20", NULL},
+         "view/id",
+         "common",
+         4},
         {{"interests=common", "router=balanced", "contrast=users", NULL}, "common", "view/id", 1},
     };
     (void)state;

@@ -255,7 +255,7 @@ static void evaluation_is_the_definition(void **state)
         assert_string_equal(e.full[0].name, "all");
         for (uint32_t g = 0; g < e.group_count; g++) {
             judged j = {.samples = samples, .group = g, .damping = e.itemknn_damping};
-            check(m3_score_samples(served->infer, served->set, samples, count, judge, &j, &err), &err);
+            check(m3_score_samples(served->infer, served->trend, served->set, samples, count, judge, &j, &err), &err);
             assert_metrics(&e.full[g].model, &j.model);
             assert_metrics(&e.full[g].popularity, &j.popularity);
             assert_metrics(&e.full_itemknn[g], &j.itemknn);
@@ -444,6 +444,66 @@ static void another_inference_publishes_what_is_asked_for(void **state)
     m3_executable_free(executable);
 }
 
+/* Recent popularity. */
+
+static float taken[USERS * ITEMS];
+
+static void take_scores(void *user, uint64_t index, const float *scores)
+{
+    (void)user;
+    memcpy(taken + index * ITEMS, scores, ITEMS * sizeof *scores);
+}
+
+static void set_weight(m3_served *of, float weight)
+{
+    m3_error err = {0};
+    const m3_shape one = {.rank = 1, .dim = {1}};
+    check(m3_store_write(of->store, "trend.weight", M3_F32, &one, &weight, &err), &err);
+}
+
+/* Samples are scored with what was popular before each of them, users with what is popular in the end. */
+static void scores_know_what_is_popular(void **state)
+{
+    (void)state;
+    static float without[USERS * ITEMS];
+    static m3_recommendation items[USERS * TOP];
+    m3_error err = {0};
+    m3_served *with = NULL;
+    m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
+    const m3_serve_options options = {.size = M3_STRUCT_SIZE(m3_serve_options, fallbacks)};
+    uint64_t count = 0;
+    uint32_t users[USERS];
+    m3_settings *settings = small_settings(data_source_path(&source, "set"));
+    check(m3_settings_set(settings, "trend=30", &err), &err);
+    check(m3_train(device, settings, data_source_path(&source, "trend"), NULL, &result, &err), &err);
+    m3_settings_free(settings);
+    check(m3_serve(device, data_source_path(&source, "trend"), &options, &with, &err), &err);
+    assert_non_null(with->trend);
+
+    const m3_sample *samples = m3_split_samples(with->split, M3_SPLIT_TEST, &count);
+    assert_in_range(count, 10, USERS);
+    set_weight(with, 0.0F);
+    check(m3_score_samples(with->infer, with->trend, with->set, samples, count, take_scores, NULL, &err), &err);
+    memcpy(without, taken, sizeof taken);
+    set_weight(with, 2.0F);
+    check(m3_score_samples(with->infer, with->trend, with->set, samples, count, take_scores, NULL, &err), &err);
+    for (uint64_t i = 0; i < count * ITEMS; i++) {
+        const float z = m3_trend_at(with->trend, samples[i / ITEMS].time)[i % ITEMS];
+        assert_true(fabsf(taken[i] - without[i] - 2.0F * z) < 1e-4F);
+    }
+    assert_int_equal(m3_score_samples(with->infer, NULL, with->set, samples, count, take_scores, NULL, &err),
+                     M3_ERR_INTERNAL);
+
+    set_weight(with, 1e6F);
+    for (uint32_t u = 0; u < USERS; u++) users[u] = u;
+    check(m3_recommend(with, NULL, users, USERS, TOP, M3_EXCLUDE_NONE, items, &err), &err);
+    const float *end = m3_trend_at(with->trend, M3_TIME_END);
+    for (uint32_t i = 0; i < USERS * TOP; i++)
+        assert_true(i % TOP == 0 || end[items[i].item - 1] <= end[items[i - 1].item - 1]);
+    assert_true(end[items[0].item - 1] > end[items[TOP - 1].item - 1]);
+    m3_served_free(with);
+}
+
 /* Checkpoints. */
 
 /* What another tool might write: parameters alone, and something that the model has no use for. */
@@ -593,6 +653,7 @@ int main(void)
         cmocka_unit_test(recommends_the_best_that_are_not_left_out),
         cmocka_unit_test(a_stranger_with_the_same_history_gets_the_same),
         cmocka_unit_test(another_inference_publishes_what_is_asked_for),
+        cmocka_unit_test(scores_know_what_is_popular),
         cmocka_unit_test(a_checkpoint_of_another_tool_serves),
         cmocka_unit_test(another_set_is_warned_of),
         cmocka_unit_test(without_memory_nothing_is_left_over),

@@ -239,7 +239,7 @@ static void interests_that_are_left_out_are_not_there(void **state)
     uint32_t users[COUNT] = {0}, index = 0;
     m3_served *whole = served;
     m3_settings *settings = training_settings(data_source_path(&source, "set"), "epochs=1", "interests=specific",
-                                              "router=balanced", "fusion=scores", NULL);
+                                              "router=balanced", "fusion=scores", "trend=20", NULL);
     training_run(device, &source, settings, "part", (m3_train_options){0}, M3_OK, &err);
     m3_settings_free(settings);
     training_check(m3_serve(device, data_source_path(&source, "part"), NULL, &served, &err), &err);
@@ -247,6 +247,8 @@ static void interests_that_are_left_out_are_not_there(void **state)
     assert_false(m3_safetensors_find(file, "infer.common", &index));
     free(values(file, "infer.specific", shape_of(3, GROUPS, COUNT, WIDTH)));
     free(values(file, "infer.user", shape_of(2, COUNT, MODALITIES * WIDTH)));
+    m3_safetensors_close(file);
+    file = traced("scores.safetensors", 0, COUNT, (const char *const[]){"scores", NULL}); /* with the trend */
     m3_safetensors_close(file);
     const char *const common[] = {"common", NULL};
     assert_int_equal(m3_trace_users(served, NULL, users, COUNT, common, data_source_path(&source, "none"), &err),
