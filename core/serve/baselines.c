@@ -1,5 +1,6 @@
 /* baselines: what ranks items without a model (MODEL.md 12).
  *   popularity   training events of the target behavior
+ *   trend        recent popularity at the time of the sample, with the half-life that does best on the validation part
  *   item-kNN     score(j) = sum over items i of the history, i != j, of s(i, j)
  *                s(i, j) = |users other than the sample's in both U_i and U_j| / (|U_i|^1/2 |U_j|^beta)
  * U_i are the users with a training event of item i in any behavior: one strictly before the user's validation sample,
@@ -52,6 +53,88 @@ m3_status m3_popularity_places(const m3_dataset *set, const m3_split *split, uin
     for (uint32_t i = 0; i < items; i++) (*places)[order[i].item] = i + 1;
     m3_free(order);
     return M3_OK;
+}
+
+/* Settings are chosen by NDCG@10 over some thousand validation samples, spread evenly; here its sum. */
+static double judge(const double *(*score)(void *by, const m3_sample *sample), void *by, uint32_t items,
+                    const m3_split *split, const uint32_t *places)
+{
+    enum { ENOUGH = 4096, AT_10 = 1 };
+    uint64_t count;
+    m3_metrics sum = {0};
+    const m3_sample *valid = m3_split_samples(split, M3_SPLIT_VALID, &count);
+    for (uint64_t i = 0; i < count; i += count / ENOUGH + 1)
+        m3_metrics_add(&sum, m3_baseline_rank(score(by, &valid[i]), places, items, valid[i].item,
+                                              m3_split_had_before(split, &valid[i])));
+    return sum.ndcg[AT_10];
+}
+
+/* Trend. */
+
+struct m3_trending {
+    m3_trend *trend;
+    double half_life;
+    uint32_t items;
+    double *scores; /* [N] */
+};
+
+const double *m3_trending_score(m3_trending *trending, const m3_sample *sample)
+{
+    const float *z = m3_trend_at(trending->trend, sample->time);
+    for (uint32_t j = 0; j < trending->items; j++) trending->scores[j] = (double)z[j];
+    return trending->scores;
+}
+
+static const double *score_by_trend(void *trending, const m3_sample *sample)
+{
+    return m3_trending_score(trending, sample);
+}
+
+m3_status m3_trending_create(const m3_dataset *set, const m3_split *split, const uint32_t *places, m3_trending **out,
+                             m3_error *err)
+{
+    static const double half_lives[] = {100, 300, 1000, 3000, 10000, 30000};
+    m3_status st = M3_OK;
+    double best = -1;
+    m3_trending *t = m3_calloc(1, sizeof *t);
+    *out = NULL;
+    if (t == NULL || (t->scores = m3_calloc(m3_dataset_item_count(set), sizeof *t->scores)) == NULL) {
+        m3_trending_free(t);
+        return M3_FAIL_MEMORY(err, "trend", m3_dataset_item_count(set) * sizeof(double));
+    }
+    t->items = m3_dataset_item_count(set);
+    for (size_t h = 0; st == M3_OK && h < sizeof half_lives / sizeof half_lives[0]; h++) {
+        m3_trend *chosen = t->trend, *other = NULL;
+        if ((st = m3_trend_create(set, split, half_lives[h], &other, err)) != M3_OK) break;
+        t->trend = other;
+        const double ndcg = judge(score_by_trend, t, t->items, split, places);
+        if (ndcg <= best) { /* the first of equal ones stays */
+            t->trend = chosen;
+            chosen = other;
+        } else {
+            best = ndcg;
+            t->half_life = half_lives[h];
+        }
+        m3_trend_free(chosen);
+    }
+    if (st == M3_OK)
+        *out = t;
+    else
+        m3_trending_free(t);
+    return st;
+}
+
+void m3_trending_free(m3_trending *trending)
+{
+    if (trending == NULL) return;
+    m3_trend_free(trending->trend);
+    m3_free(trending->scores);
+    m3_free(trending);
+}
+
+double m3_trending_half_life(const m3_trending *trending)
+{
+    return trending->half_life;
 }
 
 /* Item-kNN. */
@@ -147,6 +230,11 @@ static bool allocate(m3_itemknn *knn, uint32_t users, uint32_t items, uint64_t p
            (knn->scores = m3_calloc(items, sizeof *knn->scores)) != NULL;
 }
 
+static const double *score_by_itemknn(void *knn, const m3_sample *sample)
+{
+    return m3_itemknn_score(knn, sample);
+}
+
 static void set_damping(m3_itemknn *knn, double damping)
 {
     const uint32_t items = m3_dataset_item_count(knn->set);
@@ -155,25 +243,15 @@ static void set_damping(m3_itemknn *knn, double damping)
         if (knn->norms[i] > 0) knn->damped[i] = pow(knn->norms[i], 2 * damping);
 }
 
-/* Some thousand validation samples, spread evenly, tell the dampings apart; the first of equal ones stays. */
 static void choose_damping(m3_itemknn *knn, const m3_split *split, const uint32_t *places)
 {
-    enum { ENOUGH = 4096, AT_10 = 1 };
     static const double dampings[] = {0.5, 0.25, 0.0};
-    uint64_t count;
     double best = -1, chosen = dampings[0];
-    const m3_sample *valid = m3_split_samples(split, M3_SPLIT_VALID, &count);
-    const uint64_t step = count / ENOUGH + 1;
     for (size_t d = 0; d < sizeof dampings / sizeof dampings[0]; d++) {
-        m3_metrics sum = {0};
         set_damping(knn, dampings[d]);
-        for (uint64_t i = 0; i < count; i += step) {
-            const double *scores = m3_itemknn_score(knn, &valid[i]);
-            const m3_items had = m3_split_had_before(split, &valid[i]);
-            m3_metrics_add(&sum, m3_itemknn_rank(scores, places, m3_dataset_item_count(knn->set), valid[i].item, had));
-        }
-        if (sum.ndcg[AT_10] <= best) continue;
-        best = sum.ndcg[AT_10];
+        const double ndcg = judge(score_by_itemknn, knn, m3_dataset_item_count(knn->set), split, places);
+        if (ndcg <= best) continue; /* the first of equal ones stays */
+        best = ndcg;
         chosen = dampings[d];
     }
     set_damping(knn, chosen);
@@ -258,16 +336,17 @@ const double *m3_itemknn_score(m3_itemknn *knn, const m3_sample *sample)
     return knn->scores;
 }
 
-bool m3_itemknn_before(const double *scores, const uint32_t *places, uint32_t a, uint32_t b)
+bool m3_baseline_before(const double *scores, const uint32_t *places, uint32_t a, uint32_t b)
 {
     if (scores[a - 1] != scores[b - 1]) return scores[a - 1] > scores[b - 1];
     return places[a] < places[b];
 }
 
-uint32_t m3_itemknn_rank(const double *scores, const uint32_t *places, uint32_t item_count, uint32_t item, m3_items had)
+uint32_t m3_baseline_rank(const double *scores, const uint32_t *places, uint32_t item_count, uint32_t item,
+                          m3_items had)
 {
     uint32_t rank = 1;
-    for (uint32_t j = 1; j <= item_count; j++) rank += m3_itemknn_before(scores, places, j, item);
-    for (uint32_t i = 0; i < had.count; i++) rank -= m3_itemknn_before(scores, places, had.items[i], item);
+    for (uint32_t j = 1; j <= item_count; j++) rank += m3_baseline_before(scores, places, j, item);
+    for (uint32_t i = 0; i < had.count; i++) rank -= m3_baseline_before(scores, places, had.items[i], item);
     return rank;
 }

@@ -31,6 +31,7 @@ typedef struct evaluating {
     uint32_t items;
     const uint32_t *popularity; /* [N + 1] places */
     m3_itemknn *knn;
+    m3_trending *trending;
     m3_evaluation *to;
 } evaluating;
 
@@ -59,18 +60,20 @@ static uint32_t draw_others(const m3_dataset *set, const m3_sample *sample, uint
     return count;
 }
 
-/* Places by the three ways among the same candidates. */
+/* Places by the four ways among the same candidates. */
 typedef struct places {
-    uint32_t model, popularity, itemknn;
+    uint32_t model, popularity, itemknn, trend;
 } places;
 
-static void add(m3_metrics_group *to, m3_metrics *itemknn, uint64_t length, bool has_model, places at)
+static void add(m3_metrics_group *to, m3_metrics *itemknn, m3_metrics *trend, uint64_t length, bool has_model,
+                places at)
 {
     for (uint32_t g = 0; g < GROUPS; g++) {
         if (length < groups[g].min || length > groups[g].max) continue;
         if (has_model) m3_metrics_add(&to[g].model, at.model);
         m3_metrics_add(&to[g].popularity, at.popularity);
         m3_metrics_add(&itemknn[g], at.itemknn);
+        m3_metrics_add(&trend[g], at.trend);
     }
 }
 
@@ -80,24 +83,27 @@ static void evaluate_one(void *user, uint64_t index, const float *scores)
     const evaluating *e = user;
     const m3_sample *sample = &e->samples[index];
     const uint32_t *place = e->popularity, own = sample->item;
-    const double *near = m3_itemknn_score(e->knn, sample);
+    const double *near = m3_itemknn_score(e->knn, sample), *late = m3_trending_score(e->trending, sample);
     const uint64_t length = history_length(e->set, sample);
 
     const m3_items had = m3_split_had_before(e->split, sample);
-    places at = {.popularity = place[own], .itemknn = m3_itemknn_rank(near, place, e->items, own, had)};
+    places at = {.popularity = place[own],
+                 .itemknn = m3_baseline_rank(near, place, e->items, own, had),
+                 .trend = m3_baseline_rank(late, place, e->items, own, had)};
     for (uint32_t i = 0; i < had.count; i++) at.popularity -= place[had.items[i]] < place[own];
     if (scores != NULL) at.model = m3_rank_full(scores, e->items, own, had);
-    add(e->to->full, e->to->full_itemknn, length, scores != NULL, at);
+    add(e->to->full, e->to->full_itemknn, e->to->full_trend, length, scores != NULL, at);
 
     uint32_t drawn[DRAWN];
     const uint32_t count = draw_others(e->set, sample, drawn);
-    at = (places){1, 1, 1};
+    at = (places){1, 1, 1, 1};
     for (uint32_t i = 0; i < count; i++) {
         if (scores != NULL) at.model += !(scores[drawn[i] - 1] < scores[own - 1]);
         at.popularity += place[drawn[i]] < place[own];
-        at.itemknn += m3_itemknn_before(near, place, drawn[i], own);
+        at.itemknn += m3_baseline_before(near, place, drawn[i], own);
+        at.trend += m3_baseline_before(late, place, drawn[i], own);
     }
-    add(e->to->uni99, e->to->uni99_itemknn, length, scores != NULL, at);
+    add(e->to->uni99, e->to->uni99_itemknn, e->to->uni99_trend, length, scores != NULL, at);
 }
 
 static m3_status check_part(m3_split_part part, m3_error *err)
@@ -106,9 +112,10 @@ static m3_status check_part(m3_split_part part, m3_error *err)
     return M3_FAIL(err, M3_ERR_RANGE, "part", "is %d; give one from 0 to %d", (int)part, M3_SPLIT_COUNT - 1);
 }
 
-static void finish(m3_evaluation *all, const m3_itemknn *knn)
+static void finish(m3_evaluation *all, const evaluating *e)
 {
-    all->itemknn_damping = m3_itemknn_damping(knn);
+    all->itemknn_damping = m3_itemknn_damping(e->knn);
+    all->trend_half_life = m3_trending_half_life(e->trending);
     all->group_count = GROUPS;
     for (uint32_t g = 0; g < GROUPS; g++) {
         m3_metrics_group *of[2] = {&all->full[g], &all->uni99[g]};
@@ -119,12 +126,14 @@ static void finish(m3_evaluation *all, const m3_itemknn *knn)
         }
         m3_metrics_finish(&all->full_itemknn[g]);
         m3_metrics_finish(&all->uni99_itemknn[g]);
+        m3_metrics_finish(&all->full_trend[g]);
+        m3_metrics_finish(&all->uni99_trend[g]);
     }
 }
 
 m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *evaluation, m3_error *err)
 {
-    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping), .part = part};
+    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life), .part = part};
     evaluating e = {.set = served->set,
                     .split = served->split,
                     .items = m3_dataset_item_count(served->set),
@@ -134,12 +143,15 @@ m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *eval
     m3_status st = check_part(part, err);
     if (st != M3_OK) return st;
     e.samples = m3_split_samples(e.split, part, &count);
-    if ((st = m3_itemknn_create(e.set, e.split, e.popularity, &e.knn, err)) != M3_OK) return st;
+    if ((st = m3_itemknn_create(e.set, e.split, e.popularity, &e.knn, err)) != M3_OK) goto done;
+    if ((st = m3_trending_create(e.set, e.split, e.popularity, &e.trending, err)) != M3_OK) goto done;
     st = m3_score_samples(served->infer, served->trend, e.set, e.samples, count, evaluate_one, &e, err);
     if (st == M3_OK) {
-        finish(&all, e.knn);
+        finish(&all, &e);
         m3_copy_out(evaluation, &all, evaluation->size, all.size);
     }
+done:
+    m3_trending_free(e.trending);
     m3_itemknn_free(e.knn);
     return st;
 }
@@ -147,7 +159,7 @@ m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *eval
 m3_status m3_evaluate_baselines(const m3_dataset *set, uint32_t target, m3_split_part part, m3_evaluation *evaluation,
                                 m3_error *err)
 {
-    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping), .part = part};
+    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life), .part = part};
     evaluating e = {.set = set, .items = m3_dataset_item_count(set), .to = &all};
     uint64_t count = 0;
     m3_split *split = NULL;
@@ -157,13 +169,15 @@ m3_status m3_evaluate_baselines(const m3_dataset *set, uint32_t target, m3_split
     if ((st = m3_dataset_split(set, target, &split, err)) != M3_OK) goto done;
     if ((st = m3_popularity_places(set, split, &popularity, err)) != M3_OK) goto done;
     if ((st = m3_itemknn_create(set, split, popularity, &e.knn, err)) != M3_OK) goto done;
+    if ((st = m3_trending_create(set, split, popularity, &e.trending, err)) != M3_OK) goto done;
     e.split = split;
     e.popularity = popularity;
     e.samples = m3_split_samples(split, part, &count);
     for (uint64_t i = 0; i < count; i++) evaluate_one(&e, i, NULL);
-    finish(&all, e.knn);
+    finish(&all, &e);
     m3_copy_out(evaluation, &all, evaluation->size, all.size);
 done:
+    m3_trending_free(e.trending);
     m3_itemknn_free(e.knn);
     m3_free(popularity);
     m3_split_free(split);

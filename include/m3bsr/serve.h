@@ -56,6 +56,8 @@ typedef struct m3_evaluation {
     m3_metrics_group uni99[M3_METRIC_GROUPS]; /**< against 99 items the user never touched, fixed seed */
     m3_metrics full_itemknn[M3_METRIC_GROUPS], uni99_itemknn[M3_METRIC_GROUPS]; /**< item-kNN, group by group */
     double itemknn_damping; /**< the exponent beta of MODEL.md 12 that validation chose */
+    m3_metrics full_trend[M3_METRIC_GROUPS], uni99_trend[M3_METRIC_GROUPS]; /**< recent popularity alone */
+    double trend_half_life;                                                 /**< in events, which validation chose */
 } m3_evaluation;
 
 /** Rank every sample of a part, by the model and by the baselines.
@@ -64,7 +66,8 @@ typedef struct m3_evaluation {
  * device fails with. */
 M3_API m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *evaluation, m3_error *err);
 
-/** The same without a model: popularity and item-kNN (MODEL.md 12) need a set alone. The members `model` are zero.
+/** The same without a model: popularity, recent popularity and item-kNN (MODEL.md 12) need a set alone. The members
+ * `model` are zero.
  * @param target      The behavior to predict, usually m3_dataset_target().
  * @param evaluation  As above.
  * Returns M3_OK, M3_ERR_RANGE (no such behavior or part), M3_ERR_MEMORY. */

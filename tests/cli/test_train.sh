@@ -57,7 +57,7 @@ check 'a finished training has nothing to resume' 0 'epochs' "$m" train config.y
 check 'evaluation has popularity beside' 0 'popularity' "$m" evaluate whole
 check 'and item-kNN' 0 'item-kNN' "$m" evaluate whole
 for split in valid test; do
-    rows() { grep -E 'popularity|item-kNN' | sed 's/^.* \(popularity\|item-kNN\)/\1/'; }
+    rows() { grep -E 'popularity|trend|item-kNN' | sed 's/^.* \(popularity\|trend\|item-kNN\)/\1/'; }
     cmp <("$m" evaluate whole --split $split | rows) <("$m" evaluate set --baselines --split $split | rows) ||
         fail "baselines of $split differ without a model"
 done

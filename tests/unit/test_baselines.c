@@ -155,6 +155,30 @@ static void held_out_events_change_no_similarity(void **state)
     assert_true(first[2] > 0 && first[0] == 0 && first[1] == 0);
 }
 
+/* a was viewed 300 times, and then b 100 times; user 1 buys a. With a half-life of 100 events b comes first, with 300
+ * and more a, and 300 is the first of them. */
+static void validation_chooses_the_half_life(void **state)
+{
+    (void)state;
+    static char events[1 << 14];
+    size_t used = 0;
+    case_set c = {0};
+    m3_trending *trending = NULL;
+    m3_error err = {0};
+    for (int i = 0; i < 300; i++)
+        used += (size_t)snprintf(events + used, sizeof events - used, "%cA%d ", '3' + i % 5, i);
+    for (int i = 300; i < 400; i++)
+        used += (size_t)snprintf(events + used, sizeof events - used, "%cB%d ", '3' + i % 5, i);
+    (void)snprintf(events + used, sizeof events - used, "1z500 1a501 1c502");
+    open_case(&c, events);
+    check(m3_trending_create(c.set, c.split, c.places, &trending, &err), &err);
+    assert_true(m3_trending_half_life(trending) == 300.0);
+    const double *scores = m3_trending_score(trending, sample_of(&c, M3_SPLIT_VALID, "u1"));
+    assert_true(score_of(&c, scores, 'a') > score_of(&c, scores, 'b'));
+    m3_trending_free(trending);
+    close_case(&c);
+}
+
 /* b has 25 users, two of them with a; c one user, with a. By cosine c comes first, by the count of users b. */
 static void validation_chooses_the_damping(void **state)
 {
@@ -171,8 +195,8 @@ static void validation_chooses_the_damping(void **state)
     const m3_sample *sample = sample_of(&c, M3_SPLIT_VALID, "u1");
     const double *scores = m3_itemknn_score(c.knn, sample);
     assert_true(score_of(&c, scores, 'b') == 1.0 && score_of(&c, scores, 'c') == 0.5);
-    assert_int_equal(m3_itemknn_rank(scores, c.places, m3_dataset_item_count(c.set), sample->item,
-                                     m3_split_had_before(c.split, sample)),
+    assert_int_equal(m3_baseline_rank(scores, c.places, m3_dataset_item_count(c.set), sample->item,
+                                      m3_split_had_before(c.split, sample)),
                      1);
     close_case(&c);
 }
@@ -194,8 +218,8 @@ static void ties_go_to_the_more_popular_then_the_lower(void **state)
     assert_int_equal(place[3], 1);
     const m3_sample *sample = sample_of(&c, M3_SPLIT_VALID, "u1"); /* nobody shares a: all scores are 0 */
     const double *scores = m3_itemknn_score(c.knn, sample);
-    assert_int_equal(m3_itemknn_rank(scores, c.places, 4, sample->item, (m3_items){0}), 4);
-    assert_int_equal(m3_itemknn_rank(scores, c.places, 4, sample->item, m3_split_had_before(c.split, sample)), 3);
+    assert_int_equal(m3_baseline_rank(scores, c.places, 4, sample->item, (m3_items){0}), 4);
+    assert_int_equal(m3_baseline_rank(scores, c.places, 4, sample->item, m3_split_had_before(c.split, sample)), 3);
     close_case(&c);
 }
 
@@ -204,7 +228,7 @@ static void baselines_need_no_model(void **state)
     (void)state;
     case_set c = {0};
     m3_error err = {0};
-    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping)};
+    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life)};
     open_case(&c, "1a1 1b2 1c3 2a1 2b2 3a1 3b2 4b1 4c2 5d1"); /* test: a, b were had; c scores .58, d 0 */
     check(m3_evaluate_baselines(c.set, 1, M3_SPLIT_TEST, &e, &err), &err);
     assert_int_equal(e.group_count, 7);
@@ -215,6 +239,9 @@ static void baselines_need_no_model(void **state)
     assert_int_equal(e.full_itemknn[2].samples, 1); /* a history of 2 events is in "1-4" */
     assert_true(e.uni99_itemknn[0].mrr[0] == 1.0);
     assert_true(e.itemknn_damping == 0.5);
+    assert_int_equal(e.full_trend[0].samples, 1); /* c was bought at time 2, d at time 1 */
+    assert_true(e.full_trend[0].mrr[0] == 1.0 && e.uni99_trend[0].mrr[0] == 1.0);
+    assert_true(e.trend_half_life == 100.0); /* none ranks the validation sample better */
 
     m3_evaluation older;
     memset(&older, 0x55, sizeof older);
@@ -236,7 +263,7 @@ static void without_memory_nothing_is_left_over(void **state)
     for (; st != M3_OK; n++) {
         alloc_failure failure = {.at = n};
         m3_error err = {0};
-        m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping)};
+        m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life)};
         m3_alloc_set_gate(alloc_failure_gate, &failure);
         st = m3_evaluate_baselines(c.set, 1, M3_SPLIT_TEST, &e, &err);
         m3_alloc_set_gate(NULL, NULL);
@@ -250,13 +277,16 @@ static void without_memory_nothing_is_left_over(void **state)
 int main(void)
 {
     enum { ROWS = sizeof scored_rows / sizeof scored_rows[0] };
-    struct CMUnitTest tests[ROWS + 5] = {
-        cmocka_unit_test(held_out_events_change_no_similarity),       cmocka_unit_test(validation_chooses_the_damping),
-        cmocka_unit_test(ties_go_to_the_more_popular_then_the_lower), cmocka_unit_test(baselines_need_no_model),
+    struct CMUnitTest tests[ROWS + 6] = {
+        cmocka_unit_test(held_out_events_change_no_similarity),
+        cmocka_unit_test(validation_chooses_the_damping),
+        cmocka_unit_test(ties_go_to_the_more_popular_then_the_lower),
+        cmocka_unit_test(baselines_need_no_model),
         cmocka_unit_test(without_memory_nothing_is_left_over),
+        cmocka_unit_test(validation_chooses_the_half_life),
     };
     for (size_t i = 0; i < ROWS; i++)
-        tests[5 + i] =
+        tests[6 + i] =
             (struct CMUnitTest){scored_rows[i].name, scores_are, NULL, NULL, (void *)(uintptr_t)&scored_rows[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

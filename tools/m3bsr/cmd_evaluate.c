@@ -18,7 +18,8 @@ static void print_row(const char *group, const char *who, const m3_metrics *m)
     (void)printf("\n");
 }
 
-static void print_table(const char *title, const m3_metrics_group *groups, const m3_metrics *itemknn, uint32_t count)
+static void print_table(const char *title, const m3_metrics_group *groups, const m3_metrics *itemknn,
+                        const m3_metrics *trend, uint32_t count)
 {
     static const char *const names[3] = {"HR@", "NDCG@", "MRR@"};
     (void)printf("\n%s\n%-8s %8s  %-10s", title, "history", "samples", "ranked by");
@@ -34,6 +35,7 @@ static void print_table(const char *title, const m3_metrics_group *groups, const
         if (groups[g].popularity.samples == 0 && g > 0) continue;
         if (groups[g].model.samples != 0) print_row(groups[g].name, "model", &groups[g].model);
         print_row(groups[g].model.samples != 0 ? "" : groups[g].name, "popularity", &groups[g].popularity);
+        print_row("", "trend", &trend[g]);
         print_row("", "item-kNN", &itemknn[g]);
     }
 }
@@ -54,7 +56,7 @@ static void print_metrics_json(const m3_metrics *m)
 
 /* @param has_model  false: the baselines alone. */
 static void print_groups_json(const char *name, const m3_metrics_group *groups, const m3_metrics *itemknn,
-                              uint32_t count, bool has_model)
+                              const m3_metrics *trend, uint32_t count, bool has_model)
 {
     (void)printf(", \"%s\": [", name);
     for (uint32_t g = 0; g < count; g++) {
@@ -66,6 +68,8 @@ static void print_groups_json(const char *name, const m3_metrics_group *groups, 
         }
         (void)printf(", \"popularity\": ");
         print_metrics_json(&groups[g].popularity);
+        (void)printf(", \"trend\": ");
+        print_metrics_json(&trend[g]);
         (void)printf(", \"itemknn\": ");
         print_metrics_json(&itemknn[g]);
         (void)printf("}");
@@ -86,8 +90,10 @@ static void print_json(const char *of, const char *split, const m3_evaluation *e
     (void)printf(", \"split\": \"%s\", \"samples\": %llu", split, (unsigned long long)e->full[0].popularity.samples);
     (void)printf(", \"itemknn_damping\": ");
     cli_json_number(e->itemknn_damping);
-    print_groups_json("full", e->full, e->full_itemknn, e->group_count, has_model);
-    print_groups_json("uni99", e->uni99, e->uni99_itemknn, e->group_count, has_model);
+    (void)printf(", \"trend_half_life\": ");
+    cli_json_number(e->trend_half_life);
+    print_groups_json("full", e->full, e->full_itemknn, e->full_trend, e->group_count, has_model);
+    print_groups_json("uni99", e->uni99, e->uni99_itemknn, e->uni99_trend, e->group_count, has_model);
     if (truth->report != NULL) {
         (void)printf(", ");
         truth_print_json(truth->report, truth->path);
@@ -104,9 +110,9 @@ static void print(const cli *c, const char *split, const m3_evaluation *e, const
     }
     (void)printf("%s, %s: %llu samples\n", of, split, (unsigned long long)e->full[0].popularity.samples);
     print_table("Full ranking: among all items that the user has not had in the target behavior before", e->full,
-                e->full_itemknn, e->group_count);
+                e->full_itemknn, e->full_trend, e->group_count);
     print_table("uni99: among 99 items that the user never touched, drawn uniformly with a fixed seed", e->uni99,
-                e->uni99_itemknn, e->group_count);
+                e->uni99_itemknn, e->uni99_trend, e->group_count);
     if (truth->report != NULL) truth_print_text(truth->report, truth->path);
     if (e->full[0].popularity.samples == 0 && !c->quiet)
         (void)fprintf(stderr, "no sample: a user needs three different items in the target behavior\n");
@@ -121,7 +127,7 @@ static m3_status evaluate(cli *c, m3_serve_options *options, const char *split, 
                           m3_error *err)
 {
     m3_status st = M3_OK;
-    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping)};
+    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life)};
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     options->no_pass = cli_no_pass(c);
     options->strict = c->strict;
@@ -136,7 +142,7 @@ static m3_status evaluate(cli *c, m3_serve_options *options, const char *split, 
 static m3_status evaluate_baselines(const cli *c, const char *target, const char *split, m3_error *err)
 {
     m3_dataset *set = NULL;
-    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, itemknn_damping)};
+    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life)};
     m3_status st = m3_dataset_open(c->words[0], &set, err);
     if (st != M3_OK) return st;
     uint32_t behavior = m3_dataset_target(set);
@@ -177,7 +183,7 @@ int cmd_evaluate(int argc, char **argv)
         {"data", CLI_TEXT, &serve.data, "SET", "another data set file than the run's"},
         {"truth", CLI_TEXT, &truth.path, "FOLDER",
          "what m3bsr data synth planted, SRC/truth: compare the model with it"},
-        {"baselines", CLI_FLAG, &baselines, NULL, "popularity and item-kNN of a data set file; needs no run"},
+        {"baselines", CLI_FLAG, &baselines, NULL, "popularity, trend and item-kNN of a data set file; needs no run"},
         {"target", CLI_TEXT, &target, "NAME", "with --baselines: the behavior to predict; default: the set's"},
     };
     const cli_command command = {
@@ -185,7 +191,7 @@ int cmd_evaluate(int argc, char **argv)
                  "evaluate SET --baselines [--target NAME] [--split valid|test]",
         .about =
             "HR, NDCG and MRR at 5, 10 and 20, by full ranking and among 99 drawn items, overall and by the number\n"
-            "of events before the sample, with popularity and item-kNN beside them.",
+            "of events before the sample, with popularity, recent popularity and item-kNN beside them.",
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],

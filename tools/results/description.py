@@ -29,7 +29,7 @@ class Data(NamedTuple):
 class Row(NamedTuple):
     name: str
     about: str
-    baseline: str  # "", "popularity" or "itemknn"
+    baseline: str  # "", "popularity", "trend" or "itemknn"
     data: str
     settings: Tuple[str, ...]  # key=value
     grid: Tuple[Tuple[str, ...], ...]  # alternatives, each further key=value; empty: none
@@ -144,8 +144,9 @@ class Reader:
         row = Row(name, section.get("about", ""), section.get("baseline", ""), section.get("data", data[0]),
                   self.assignments(self.fill(section.get("set", ""), values), where),
                   tuple(self.assignments(self.fill(line, values), where) for line in lines(section.get("grid", ""))))
-        if row.baseline not in ("", "popularity", "itemknn"):
-            raise Wrong(f"{self.path}: [{where}] has no baseline '{row.baseline}'; there are popularity and itemknn")
+        if row.baseline not in ("", "popularity", "trend", "itemknn"):
+            raise Wrong(f"{self.path}: [{where}] has no baseline '{row.baseline}'; there are popularity, "
+                        "trend and itemknn")
         if row.baseline and (row.settings or row.grid):
             raise Wrong(f"{self.path}: [{where}] is a baseline, which has no settings; leave out set and grid")
         if row.data not in data:

@@ -341,6 +341,8 @@ class Workshop:
             line[name] = ranked["full"][0][one.row.baseline]
         if one.row.baseline == "itemknn":
             line["damping"] = ranked["itemknn_damping"]
+        if one.row.baseline == "trend":
+            line["half_life"] = ranked["trend_half_life"]
         line.update(samples=ranked["samples"], uni99=ranked["uni99"][0][one.row.baseline], step="baseline",
                     date=time.strftime("%Y-%m-%d %H:%M:%S"))
         return line
