@@ -1,5 +1,5 @@
-/* contrast: common interests of a user attract one another and repel the specific ones, or those of other users
- * (MODEL.md 9).
+/* contrast: common interests of a user attract one another and repel the specific ones, or those of other users; or
+ * interests attract the user's target and repel those of other users (MODEL.md 9).
  *   P(v) = w / sqrt(|w|^2 + 1e-12), w = proj2 ReLU proj1 v;  a_ij = P(c_i) P(c_j) / theta,  s_ik = P(c_i) P(s_k) /
  * theta L = mean over users and pairs i != j of  log(e^a_ij + sum_k e^s_ik) - a_ij,  all of them non-empty written as
  * logarithms of sums, so that a small theta neither overflows nor underflows. */
@@ -91,12 +91,54 @@ static m3_tensor *from_users(m3_model *m, const m3_forward *f)
     return m3_model_mean(m, sum, count, 1.0F);
 }
 
-m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f)
+/* Which targets x [n, n] user a is to tell from the own one, itself among them: 1 for x = a and where another item is
+ * the target, 0 for padded rows. */
+static m3_tensor *told_apart(m3_model *m, m3_tensor *target, m3_tensor *there)
 {
-    const bool users = m->c->contrast == M3_CONTRAST_USERS;
-    if (users ? m->G == 1 : f->common == NULL || f->specific == NULL) return NULL; /* nothing to tell apart */
+    m3_builder *b = m->b;
+    m3_tensor *row = m3_iota(b, M3_SHAPE(m->n, m->n), 0), *column = m3_iota(b, M3_SHAPE(m->n, m->n), 1);
+    m3_tensor *same = m3_equal(b, m3_reshape(b, target, M3_SHAPE(m->n, 1)), m3_reshape(b, target, M3_SHAPE(1, m->n)));
+    m3_tensor *counts = m3_cast(b, m3_or(b, m3_not(b, same), m3_equal(b, row, column)), M3_F32);
+    return m3_mul(b, counts, m3_reshape(b, there, M3_SHAPE(1, m->n)));
+}
+
+/* Every interest against the targets of the batch: [X, n, n], X the number of interests. */
+static m3_tensor *from_targets(m3_model *m, const m3_forward *f, m3_tensor *target)
+{
+    m3_builder *b = m->b;
+    m3_tensor *v[2] = {f->common, f->specific}, *present[2] = {f->present, f->present};
+    const bool both = f->common != NULL && f->specific != NULL;
+    m3_tensor *interests = both ? m3_concat(b, v, 2, 0) : f->common != NULL ? f->common : f->specific;
+    m3_tensor *here = both ? m3_concat(b, present, 2, 0) : f->present;
+    const uint64_t X = both ? 2 * m->G : m->G;
+
+    m3_tensor *w = projected(m, interests), *wanted = projected(m, m3_model_item_rows(m, target)); /* [n, d] */
+    m3_tensor *scale = m3_scalar(b, (float)(1.0 / m->c->temperature));
+    m3_tensor *there = m3_cast(b, m3_not(b, m3_equal(b, target, m3_scalar_i32(b, 0))), M3_F32); /* [n] */
+    m3_tensor *all = m3_mul(b, m3_linear(b, w, wanted, NULL), scale);
+    m3_tensor *repelled =
+        log_sum(m, all, m3_reshape(b, told_apart(m, target, there), M3_SHAPE(1, m->n, m->n))); /* [X, n, 1] */
+    m3_tensor *own = m3_mul(b, m3_reduce_sum(b, m3_mul(b, w, wanted), -1, M3_DROP), scale);
+    m3_tensor *term = m3_sub(b, m3_reshape(b, repelled, M3_SHAPE(X, m->n)), own);
+    m3_tensor *counts = m3_mul(b, here, there);
+    return m3_model_mean(m, m3_sum_all(b, m3_mul(b, term, counts)), m3_sum_all(b, counts), 1.0F);
+}
+
+/* Is there nothing to tell apart? */
+static bool is_idle(const m3_model *m, const m3_forward *f)
+{
+    if (m->c->contrast == M3_CONTRAST_TARGETS) return false;
+    return m->c->contrast == M3_CONTRAST_USERS ? m->G == 1 : f->common == NULL || f->specific == NULL;
+}
+
+m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f, m3_tensor *target)
+{
+    m3_tensor *loss = NULL;
+    if (is_idle(m, f)) return NULL;
     m3_push(m->b, "contrast");
-    m3_tensor *loss = users ? from_users(m, f) : from_interests(m, f);
+    if (m->c->contrast == M3_CONTRAST_TARGETS) loss = from_targets(m, f, target);
+    if (m->c->contrast == M3_CONTRAST_USERS) loss = from_users(m, f);
+    if (m->c->contrast == M3_CONTRAST_INTERESTS) loss = from_interests(m, f);
     m3_pop(m->b);
     return loss;
 }

@@ -23,10 +23,9 @@ static m3_tensor *sampled(m3_model *m, m3_tensor *user, m3_tensor *target)
     return m3_softmax_cross_entropy(b, scores, class);
 }
 
-static m3_tensor *recommend(m3_model *m, m3_tensor *user)
+static m3_tensor *recommend(m3_model *m, m3_tensor *user, m3_tensor *target)
 {
     m3_builder *b = m->b;
-    m3_tensor *target = m3_graph_input(b, "target", M3_I32, M3_SHAPE(m->n));
     m3_tensor *rows = m3_graph_input(b, "valid", M3_F32, m3_shape_of(0, NULL));
     m3_tensor *each = m->c->loss == M3_LOSS_FULL ? full(m, user, target) : sampled(m, user, target);
     return m3_model_mean(m, m3_sum_all(b, each), rows, 1.0F);
@@ -46,10 +45,11 @@ static void publish(m3_model *m, const char *name, m3_tensor *loss)
 
 void m3_model_losses(m3_model *m, const m3_forward *f)
 {
+    m3_tensor *target = m3_graph_input(m->b, "target", M3_I32, M3_SHAPE(m->n));
     m3_push(m->b, "loss");
-    m3_tensor *recommended = recommend(m, f->user);
+    m3_tensor *recommended = recommend(m, f->user, target);
     m3_pop(m->b);
-    m3_tensor *contrast = m3_model_contrast(m, f);
+    m3_tensor *contrast = m3_model_contrast(m, f, target);
     m3_push(m->b, "loss");
     m3_tensor *total = plus(m, recommended, m->c->w_modality, f->loss_modality);
     total = plus(m, total, m->c->w_behavior, f->loss_behavior);

@@ -99,8 +99,8 @@ void m3_model_forward(m3_model *m, m3_forward *f);
 m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user);
 /** The scores of the items ids [n, C]: [n, C]. */
 m3_tensor *m3_model_scores_of(m3_model *m, m3_tensor *user, m3_tensor *ids);
-/** MODEL.md 9, rank 0. */
-m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f);
+/** MODEL.md 9, rank 0, or NULL where there is nothing to tell apart. target i32 [n], 0 in padded rows. */
+m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f, m3_tensor *target);
 /** MODEL.md 11: publish the losses as outputs. */
 void m3_model_losses(m3_model *m, const m3_forward *f);
 

@@ -2,6 +2,7 @@
  *   v = [h, s_0, ..., s_(G-1)], h = mean of c_g over the non-empty g; interests may leave out h or the s
  *   r = gate ReLU(hidden concat(v)), V the number of v
  *   softmax:  pi = softmax(r);   balanced: pi = (1 - floor) softmax(r) + floor / V
+ *   normed:   pi = p / (sqrt(V) |p|), p = softmax(r)
  *   sigmoid:  pi = [g, (1-g)/G, ...], g = sigmoid(r)
  *   u = sum_i pi_i v_i;   fusion scores: u = [u_0, ..., u_K], u_m the part of the sum that modality m gives */
 #include "core/model/model.h"
@@ -37,12 +38,22 @@ static m3_tensor *softmax(m3_model *m, m3_tensor *r)
     return m3_masked_softmax(m->b, r, m3_constant(m->b, M3_BOOL, &one, &yes));
 }
 
+/* p / (sqrt(V) |p|). A mean of vectors that differ is shorter than each of them, and the loss wants long ones, so that
+ * weights that sum up to 1 end at one expert. Of these, the sum of squares is the same whatever they are. */
+static m3_tensor *normed(m3_model *m, m3_tensor *p, uint64_t V)
+{
+    m3_builder *b = m->b;
+    m3_tensor *squares = m3_reduce_sum(b, m3_mul(b, p, p), -1, M3_KEEP); /* at least 1 / V */
+    return m3_div(b, p, m3_sqrt(b, m3_mul(b, squares, m3_scalar(b, (float)V))));
+}
+
 /* [n, V] from r [n, V], or from [n, 1] for sigmoid. */
 static m3_tensor *weights(m3_model *m, m3_tensor *r, uint64_t V)
 {
     m3_builder *b = m->b;
     double floor = m->c->router_floor;
     if (m->c->router == M3_ROUTER_SOFTMAX) return softmax(m, r);
+    if (m->c->router == M3_ROUTER_NORMED) return normed(m, softmax(m, r), V);
     if (m->c->router == M3_ROUTER_BALANCED) {
         m3_tensor *free = m3_mul(b, softmax(m, r), m3_scalar(b, (float)(1.0 - floor)));
         return m3_add(b, free, m3_scalar(b, (float)(floor / (double)V)));

@@ -7,7 +7,7 @@
  *   interests what the experts give: the same as of encoders, over samples whose sequence is not empty
  *   gradients by part, from Adam's moments (gradients.c)
  *   contrast  the epoch's mean loss beside that of a network that tells nothing apart: log(1 + G), or log(n) where it
- *             tells the n users of a batch apart */
+ *             tells the n users of a batch apart, or their targets */
 #include "core/train/instruments.h"
 
 #include <jansson.h>
@@ -386,8 +386,9 @@ static json_t *denoisers_json(instruments *in)
 static bool has_contrast(const instruments *in)
 {
     const m3_model_config *c = &in->tr->config;
-    return c->w_contrast > 0.0 && in->experts > 2 &&
-           (c->contrast == M3_CONTRAST_USERS || c->interests == M3_INTERESTS_BOTH);
+    if (c->w_contrast <= 0.0) return false;
+    if (c->contrast == M3_CONTRAST_TARGETS) return true;
+    return in->experts > 2 && (c->contrast == M3_CONTRAST_USERS || c->interests == M3_INTERESTS_BOTH);
 }
 
 /* A contrast of weight 0 or of one sequence, and attention to other behaviors where there are none: parameters that
@@ -417,7 +418,7 @@ static json_t *contrast_json(instruments *in)
 {
     const double loss = in->tr->state.sums[4] / (double)in->tr->state.rows;
     const m3_model_config *c = &in->tr->config;
-    const double choices = c->contrast == M3_CONTRAST_USERS ? (double)c->batch : (double)in->experts;
+    const double choices = c->contrast == M3_CONTRAST_INTERESTS ? (double)in->experts : (double)c->batch;
     if (!has_contrast(in)) return json_null();
     if (loss < least_contrast)
         bury(in, "contrast", "it is saturated: its mean loss is %.2g, below %.2g", loss, least_contrast);

@@ -28,10 +28,15 @@ typedef struct m3_model_option {
 
 /* Values of keys that choose, in the order of the choices (m3_model_find_key()->choices). */
 typedef enum m3_objective { M3_OBJECTIVE_EPS = 0, M3_OBJECTIVE_X0 = 1 } m3_objective;
-typedef enum m3_router { M3_ROUTER_SOFTMAX = 0, M3_ROUTER_SIGMOID = 1, M3_ROUTER_BALANCED = 2 } m3_router;
+typedef enum m3_router {
+    M3_ROUTER_SOFTMAX = 0,
+    M3_ROUTER_SIGMOID = 1,
+    M3_ROUTER_BALANCED = 2,
+    M3_ROUTER_NORMED = 3
+} m3_router;
 typedef enum m3_interests { M3_INTERESTS_BOTH = 0, M3_INTERESTS_SPECIFIC = 1, M3_INTERESTS_COMMON = 2 } m3_interests;
 typedef enum m3_denoise { M3_DENOISE_REPLACE = 0, M3_DENOISE_GATED = 1 } m3_denoise;
-typedef enum m3_contrast { M3_CONTRAST_INTERESTS = 0, M3_CONTRAST_USERS = 1 } m3_contrast;
+typedef enum m3_contrast { M3_CONTRAST_INTERESTS = 0, M3_CONTRAST_USERS = 1, M3_CONTRAST_TARGETS = 2 } m3_contrast;
 typedef enum m3_fusion { M3_FUSION_NONE = 0, M3_FUSION_TABLE = 1, M3_FUSION_SCORES = 2 } m3_fusion;
 typedef enum m3_loss { M3_LOSS_FULL = 0, M3_LOSS_SAMPLED = 1 } m3_loss;
 typedef enum m3_lazy { M3_LAZY_AUTO = 0, M3_LAZY_ON = 1, M3_LAZY_OFF = 2 } m3_lazy;

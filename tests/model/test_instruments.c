@@ -145,6 +145,7 @@ static void other_formulas_are_alive_too(void **state)
          "common",
          4},
         {{"interests=common", "router=balanced", "contrast=users", NULL}, "common", "view/id", 1},
+        {{"router=normed", "contrast=targets", "w_contrast=0.1", NULL}, "common", "none", 5},
     };
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -160,6 +161,8 @@ static void other_formulas_are_alive_too(void **state)
         assert_non_null(json_object_get(weights, all[i].has));
         assert_null(json_object_get(weights, all[i].lacks));
         assert_int_equal(json_object_size(at(in, "interests", NULL, NULL)), all[i].weights);
+        if (!json_is_null(at(in, "contrast", NULL, NULL))) /* users or targets of the batch of 32 */
+            assert_true(fabs(number(in, "contrast", "untrained", NULL) - log(32.0)) < 1e-6);
         json_decref(in);
         m3_settings_free(settings);
     }
