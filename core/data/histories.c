@@ -175,3 +175,28 @@ void m3_histories_fill(const m3_histories *histories, uint32_t user, int64_t tim
     for (uint32_t b = 0; b < histories->behaviors; b++)
         m3_history_fill(m3_histories_events(histories, user, b), time, length, ids + b * stride);
 }
+
+/* The items of the shallowest behavior that stay, newest at the end. */
+static void fill_kept(m3_events events, const uint8_t *keeps, uint32_t length, int32_t *ids)
+{
+    uint32_t to = length;
+    for (uint32_t i = events.count; i-- > 0 && to > 0;)
+        if (keeps[i]) ids[--to] = (int32_t)events.items[i];
+    while (to > 0) ids[--to] = 0;
+}
+
+m3_status m3_histories_filtered(const m3_event_filter *filter, const m3_histories *histories, uint32_t user,
+                                uint32_t length, size_t stride, int32_t *ids, m3_error *err)
+{
+    m3_events lists[M3_MAX_BEHAVIORS] = {0};
+    m3_histories_fill(histories, user, M3_TIME_END, length, stride, ids);
+    if (filter == NULL) return M3_OK;
+    for (uint32_t b = 0; b < histories->behaviors && b < M3_MAX_BEHAVIORS; b++)
+        lists[b] = m3_histories_events(histories, user, b);
+    uint8_t *keeps = m3_calloc(lists[0].count, 1);
+    if (keeps == NULL) return M3_FAIL_MEMORY(err, "events that stay", lists[0].count);
+    m3_status st = m3_event_filter_judge(filter, lists, keeps, err);
+    if (st == M3_OK) fill_kept(lists[0], keeps, length, ids);
+    m3_free(keeps);
+    return st;
+}

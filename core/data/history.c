@@ -22,9 +22,29 @@ void m3_history_fill(m3_events events, int64_t time, uint32_t length, int32_t *i
     for (uint32_t i = 0; i < taken; i++) ids[padding + i] = (int32_t)events.items[before - taken + i];
 }
 
+uint32_t m3_history_places(const m3_event_filter *filter, const m3_dataset *set, uint32_t user, int64_t time,
+                           uint32_t behavior, uint32_t length, uint32_t *places)
+{
+    uint32_t count = 0;
+    for (uint32_t i = m3_events_before(m3_dataset_events(set, user, behavior), time); i-- > 0 && count < length;)
+        if (filter == NULL || behavior > 0 || m3_event_filter_keeps(filter, user, i, time))
+            places[length - ++count] = i;
+    return count;
+}
+
+void m3_history_filtered(const m3_event_filter *filter, const m3_dataset *set, uint32_t user, int64_t time,
+                         uint32_t length, size_t stride, int32_t *ids)
+{
+    for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++) {
+        int32_t *to = ids + b * stride;
+        const m3_events events = m3_dataset_events(set, user, b);
+        const uint32_t first = length - m3_history_places(filter, set, user, time, b, length, (uint32_t *)to);
+        for (uint32_t i = 0; i < length; i++) to[i] = i < first ? 0 : (int32_t)events.items[(uint32_t)to[i]];
+    }
+}
+
 void m3_dataset_history(const m3_dataset *set, uint32_t user, int64_t time, uint32_t length, size_t stride,
                         int32_t *ids)
 {
-    for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++)
-        m3_history_fill(m3_dataset_events(set, user, b), time, length, ids + b * stride);
+    m3_history_filtered(NULL, set, user, time, length, stride, ids);
 }

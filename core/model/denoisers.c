@@ -6,7 +6,7 @@
 /* Modalities come first, then behaviors from the deepest that is denoised. */
 static void output_losses(m3_model *m)
 {
-    const uint64_t modalities = m->c->modality_denoise ? m->K : 0;
+    const uint64_t modalities = m3_model_denoises_modalities(m->c) ? m->K : 0;
     char name[64];
     for (uint32_t i = 0; i < m->compared_count; i++) {
         const bool modality = i < modalities;

@@ -255,7 +255,7 @@ void m3_model_denoise_modalities(m3_model *m, m3_tensor **x, m3_tensor **loss)
     m3_builder *b = m->b;
     m3_tensor *losses[M3_MAX_MODALITIES] = {0}, *t = NULL, *given = NULL;
     *loss = NULL;
-    if (!m->c->modality_denoise || m->K == 0) return;
+    if (!m3_model_denoises_modalities(m->c)) return;
     if (m->train) t = draw_steps(m, "t_modality", M3_SITE_T_MODALITY);
     if (m->given_draws) given = m3_graph_input(b, "noise_modality", M3_F32, M3_SHAPE(m->K, m->B, m->n, m->L, m->d));
     for (uint64_t k = 0; k < m->K; k++) {
@@ -275,7 +275,7 @@ void m3_model_denoise_behaviors(m3_model *m, m3_tensor **rows, m3_tensor **loss)
     m3_builder *b = m->b;
     m3_tensor *losses[M3_MAX_BEHAVIORS] = {0}, *t = NULL, *given = NULL;
     *loss = NULL;
-    if (!m->c->behavior_denoise || m->B == 1) return;
+    if (!m3_model_denoises_behaviors(m->c)) return;
     if (m->train) t = draw_steps(m, "t_behavior", M3_SITE_T_BEHAVIOR);
     if (m->given_draws) given = m3_graph_input(b, "noise_behavior", M3_F32, M3_SHAPE(m->B - 1, m->M, m->n, m->L, m->d));
     for (uint64_t at = m->B - 1; at-- > 0;) {

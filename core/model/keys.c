@@ -51,8 +51,10 @@ static const key keys[] = {
     INT(infer_steps, 1, 1000, "1", "denoising steps at inference"),
     BOOL(modality_denoise, "true", "denoise features under the condition of the item ids"),
     BOOL(behavior_denoise, "true", "denoise behaviors under the condition of the next deeper one"),
-    LATER_CHOICE(denoise, "replace", "replace|gated", "replace",
-                 "what a denoiser does: put its reconstruction in the place of all, or of what it cannot explain"),
+    LATER_CHOICE(
+        denoise, "replace", "replace|gated|neighbors", "replace",
+        "how noise goes: a network replaces all, or what it cannot explain; or, before training, what neighbors "
+        "do not support"),
     LATER_FLOAT(denoise_scale, "0.3", 0, 1e6, "0.3",
                 "scale of errors beyond which the gated denoisers' loss flattens; 0: squares"),
     LATER_CHOICE(
@@ -61,7 +63,7 @@ static const key keys[] = {
     LATER_INT(trend, "0", 0, 1 << 30, "0",
               "recent popularity in the scores: training events after which an event counts half; 0: none"),
     LATER_CHOICE(interests, "both", "both|specific|common", "both", "interests that make the user's vector"),
-    CHOICE(router, "softmax|sigmoid|balanced|normed", "sigmoid", "how the interests are weighted"),
+    CHOICE(router, "softmax|sigmoid|balanced|normed|modality", "sigmoid", "how the interests are weighted"),
     LATER_FLOAT(router_floor, "0.5", 0, 1, "0.5", "balanced router: part of the weight that all interests share alike"),
     LATER_CHOICE(
         contrast, "interests", "interests|users|targets", "interests",
@@ -200,4 +202,14 @@ m3_status m3_model_get(const m3_model_config *config, const char *name, char *te
 bool m3_model_is_lazy(const m3_model_config *config)
 {
     return config->lazy == M3_LAZY_ON || (config->lazy == M3_LAZY_AUTO && config->loss == M3_LOSS_SAMPLED);
+}
+
+bool m3_model_denoises_modalities(const m3_model_config *config)
+{
+    return config->modality_denoise && config->modality_count > 0 && config->denoise != M3_DENOISE_NEIGHBORS;
+}
+
+bool m3_model_denoises_behaviors(const m3_model_config *config)
+{
+    return config->behavior_denoise && config->behaviors > 1 && config->denoise != M3_DENOISE_NEIGHBORS;
 }

@@ -145,7 +145,7 @@ m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *eval
     e.samples = m3_split_samples(e.split, part, &count);
     if ((st = m3_itemknn_create(e.set, e.split, e.popularity, &e.knn, err)) != M3_OK) goto done;
     if ((st = m3_trending_create(e.set, e.split, e.popularity, &e.trending, err)) != M3_OK) goto done;
-    st = m3_score_samples(served->infer, served->trend, e.set, e.samples, count, evaluate_one, &e, err);
+    st = m3_score_samples(served->infer, m3_served_source(served), e.samples, count, evaluate_one, &e, err);
     if (st == M3_OK) {
         finish(&all, &e);
         m3_copy_out(evaluation, &all, evaluation->size, all.size);

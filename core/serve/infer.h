@@ -2,6 +2,7 @@
 #ifndef M3_CORE_SERVE_INFER_H
 #define M3_CORE_SERVE_INFER_H
 
+#include "core/data/history.h"
 #include "core/data/trend.h"
 #include "m3bsr/serve.h"
 
@@ -9,26 +10,32 @@
 typedef struct m3_infer_shape {
     m3_executable *executable; /**< borrowed */
     int32_t *ids;
-    float *recent;         /**< the input "trend" [n, N]; NULL where scores do not depend on recent popularity */
-    const m3_trend *trend; /**< what fills it, set by the caller; borrowed */
-    const float *scores;   /**< [n, N]; NULL where it publishes none */
+    float *recent;       /**< the input "trend" [n, N]; NULL where scores do not depend on recent popularity */
+    const float *scores; /**< [n, N]; NULL where it publishes none */
     uint32_t behaviors, batch, length, items;
 } m3_infer_shape;
 
-/** All but the member trend, which stays NULL. M3_ERR_INTERNAL when it has no input ids [B, n, L]. */
+/** M3_ERR_INTERNAL when it has no input ids [B, n, L]. */
 m3_status m3_infer_shape_of(m3_executable *infer, m3_infer_shape *shape, m3_error *err);
 
 /** Called after each run: the first `rows` of the n rows of ids and of every output are those of samples or users
  * first, first + 1, …. Another status than M3_OK ends it. */
 typedef m3_status (*m3_inferred_fn)(void *user, uint64_t first, uint32_t rows, m3_error *err);
 
+/** Of whom histories are made, and how. */
+typedef struct m3_infer_source {
+    const m3_dataset *set;
+    const m3_event_filter *filter; /**< NULL: all events stay */
+    const m3_trend *trend;         /**< NULL where scores do not depend on recent popularity */
+} m3_infer_source;
+
 /** Run inference over samples, each on the history before it. */
-m3_status m3_infer_samples(const m3_infer_shape *shape, const m3_dataset *set, const m3_sample *samples, uint64_t count,
-                           m3_inferred_fn inferred, void *user, m3_error *err);
+m3_status m3_infer_samples(const m3_infer_shape *shape, m3_infer_source source, const m3_sample *samples,
+                           uint64_t count, m3_inferred_fn inferred, void *user, m3_error *err);
 /** Run inference over users after their whole history.
  * @param histories  NULL: they are users of the set.
  * Returns M3_ERR_RANGE for a user who is not there, before anything runs. */
-m3_status m3_infer_users(const m3_infer_shape *shape, const m3_dataset *set, const m3_histories *histories,
+m3_status m3_infer_users(const m3_infer_shape *shape, m3_infer_source source, const m3_histories *histories,
                          const uint32_t *users, uint32_t count, m3_inferred_fn inferred, void *user, m3_error *err);
 
 #endif

@@ -35,13 +35,12 @@ static m3_status hand_out(void *user, uint64_t first, uint32_t rows, m3_error *e
     return st;
 }
 
-m3_status m3_score_samples(m3_executable *infer, const m3_trend *trend, const m3_dataset *set, const m3_sample *samples,
-                           uint64_t count, m3_scored_fn scored, void *user, m3_error *err)
+m3_status m3_score_samples(m3_executable *infer, m3_infer_source source, const m3_sample *samples, uint64_t count,
+                           m3_scored_fn scored, void *user, m3_error *err)
 {
     scoring s = {.scored = scored, .user = user};
     m3_status st = m3_infer_shape_of(infer, &s.shape, err);
-    s.shape.trend = trend;
-    return st != M3_OK ? st : m3_infer_samples(&s.shape, set, samples, count, hand_out, &s, err);
+    return st != M3_OK ? st : m3_infer_samples(&s.shape, source, samples, count, hand_out, &s, err);
 }
 
 uint32_t m3_rank_full(const float *scores, uint32_t item_count, uint32_t item, m3_items had)
@@ -66,11 +65,11 @@ static void rank_one(void *user, uint64_t index, const float *scores)
     r->ranks[index] = m3_rank_full(scores, r->items, sample->item, m3_split_had_before(r->split, sample));
 }
 
-m3_status m3_rank_samples(m3_executable *infer, const m3_trend *trend, const m3_dataset *set, const m3_split *split,
-                          const m3_sample *samples, uint64_t count, uint32_t *ranks, m3_error *err)
+m3_status m3_rank_samples(m3_executable *infer, m3_infer_source source, const m3_split *split, const m3_sample *samples,
+                          uint64_t count, uint32_t *ranks, m3_error *err)
 {
-    ranking r = {split, samples, m3_dataset_item_count(set), ranks};
-    return m3_score_samples(infer, trend, set, samples, count, rank_one, &r, err);
+    ranking r = {split, samples, m3_dataset_item_count(source.set), ranks};
+    return m3_score_samples(infer, source, samples, count, rank_one, &r, err);
 }
 
 void m3_metrics_add(m3_metrics *metrics, uint32_t rank)

@@ -11,10 +11,9 @@ m3_status m3_check_scores(const m3_infer_shape *shape, uint32_t rows, m3_error *
 /** Called for each sample, by its index. @param scores  [N], item j's at j - 1; valid during the call. */
 typedef void (*m3_scored_fn)(void *user, uint64_t index, const float *scores);
 
-/** Run inference over samples, each on the history before it, in batches.
- * @param trend  NULL where scores do not depend on recent popularity. */
-m3_status m3_score_samples(m3_executable *infer, const m3_trend *trend, const m3_dataset *set, const m3_sample *samples,
-                           uint64_t count, m3_scored_fn scored, void *user, m3_error *err);
+/** Run inference over samples, each on the history before it, in batches. */
+m3_status m3_score_samples(m3_executable *infer, m3_infer_source source, const m3_sample *samples, uint64_t count,
+                           m3_scored_fn scored, void *user, m3_error *err);
 
 /** The place of `item` from 1: one more than the other items, without `had`, that do not score less. So ties count
  * against the model, and so does NaN, whichever item has it. */
@@ -22,8 +21,8 @@ uint32_t m3_rank_full(const float *scores, uint32_t item_count, uint32_t item, m
 
 /** ranks[i]: the place of sample i's item among all that its user has not had before.
  * @param infer  ids [B, n, L] -> scores [n, N]. */
-m3_status m3_rank_samples(m3_executable *infer, const m3_trend *trend, const m3_dataset *set, const m3_split *split,
-                          const m3_sample *samples, uint64_t count, uint32_t *ranks, m3_error *err);
+m3_status m3_rank_samples(m3_executable *infer, m3_infer_source source, const m3_split *split, const m3_sample *samples,
+                          uint64_t count, uint32_t *ranks, m3_error *err);
 
 /** Add a place to sums. With one right item, HR@k = [rank <= k], NDCG@k = HR@k / log2(rank + 1), MRR@k = HR@k / rank.
  */

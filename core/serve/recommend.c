@@ -131,7 +131,7 @@ m3_status m3_recommend(m3_served *served, const m3_histories *histories, const u
     else if (top == 0)
         st = M3_FAIL(err, M3_ERR_RANGE, "top", "is 0; give 1 or more");
     else
-        st = m3_infer_users(&served->shape, served->set, histories, users, count, choose, &a, err);
+        st = m3_infer_users(&served->shape, m3_served_source(served), histories, users, count, choose, &a, err);
     m3_free(a.marked);
     return st;
 }

@@ -65,6 +65,8 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     if (served->config.trend > 0 &&
         (st = m3_trend_create(served->set, served->split, served->config.trend, &served->trend, err)) != M3_OK)
         return st;
+    st = m3_settings_denoise(served->settings, &served->config, served->set, served->split, &served->denoised, err);
+    if (st != M3_OK) return st;
     return m3_popularity_places(served->set, served->split, &served->popularity, err);
 }
 
@@ -85,7 +87,8 @@ static m3_status fill(void *user, m3_store *store, m3_error *err)
                                     .batch = l->plan->eval_batch,
                                     .publish = UINT32_MAX,
                                     .no_pass = l->plan->no_pass};
-    if ((st = m3_settings_store_features(l->served->settings, l->served->set, store, err)) != M3_OK) return st;
+    st = m3_settings_store_features(l->served->settings, l->served->set, &l->served->denoised, store, err);
+    if (st != M3_OK) return st;
     st = m3_model_build_infer(m3_device_engine(l->plan->device), l->plan->config, &build, &graph, err);
     if (st == M3_OK) st = m3_checkpoint_load_parameters(l->path, store, graph, err);
     m3_graph_free(graph);
@@ -102,11 +105,7 @@ static m3_status make(m3_served *served, const m3_programs_plan *plan, const cha
     if ((st = m3_store_create(plan->device, 0, &served->store, err)) != M3_OK) return st;
     if ((st = fill(&l, served->store, err)) == M3_OK) st = m3_programs_make(plan, served->store, &programs, err);
     served->infer = programs.infer;
-    if (st == M3_OK) {
-        st = m3_infer_shape_of(served->infer, &served->shape, err);
-        served->shape.trend = served->trend;
-        return st;
-    }
+    if (st == M3_OK) return m3_infer_shape_of(served->infer, &served->shape, err);
     m3_store_free(served->store);
     served->store = NULL;
     with.fill = fill;
@@ -171,6 +170,11 @@ done:
     return st;
 }
 
+m3_infer_source m3_served_source(const m3_served *served)
+{
+    return (m3_infer_source){served->set, served->denoised.filter, served->trend};
+}
+
 m3_status m3_served_publish(m3_served *served, uint32_t publish, uint32_t batch, m3_executable **executable,
                             m3_error *err)
 {
@@ -189,6 +193,7 @@ void m3_served_free(m3_served *served)
     m3_executable_free(served->infer);
     m3_store_free(served->store);
     m3_trend_free(served->trend);
+    m3_denoised_fini(&served->denoised);
     m3_split_free(served->split);
     m3_dataset_close(served->set);
     m3_settings_free(served->settings);

@@ -13,6 +13,7 @@ struct m3_served {
     m3_settings *settings;
     m3_dataset *set;
     m3_split *split;
+    m3_denoised denoised; /**< of the set and its split */
     m3_store *store;
     m3_executable *infer;
     m3_infer_shape shape;
@@ -24,6 +25,9 @@ struct m3_served {
     uint32_t fallback_count;
     bool strict;
 };
+
+/** Whose histories the model sees, and how. */
+m3_infer_source m3_served_source(const m3_served *served);
 
 /** Make another inference over the run's parameters and features, which are those in served->store: features that are
  * written there ("features0", …) count from the next run on.

@@ -80,9 +80,7 @@ static m3_status compile(trace *t, m3_served *served, m3_error *err)
         if (t->wanted[i]) publish |= kinds[i].publish;
     const uint32_t batch = t->count < served->shape.batch ? t->count : served->shape.batch;
     m3_status st = m3_served_publish(served, publish, batch, &t->executable, err);
-    if (st == M3_OK) st = m3_infer_shape_of(t->executable, &t->shape, err);
-    t->shape.trend = t->served->trend;
-    return st;
+    return st != M3_OK ? st : m3_infer_shape_of(t->executable, &t->shape, err);
 }
 
 /* Of a kind of interests that the configuration leaves out there is nothing to trace. */
@@ -252,7 +250,8 @@ m3_status m3_trace_users(m3_served *served, const m3_histories *histories, const
         }
         if ((st = prepare_tensor(&t, i, err)) != M3_OK) goto done;
     }
-    if ((st = m3_infer_users(&t.shape, served->set, histories, users, count, take_rows, &t, err)) != M3_OK) goto done;
+    if ((st = m3_infer_users(&t.shape, m3_served_source(served), histories, users, count, take_rows, &t, err)) != M3_OK)
+        goto done;
     if ((st = make_notes(&t, notes, err)) != M3_OK) goto done;
     st = m3_safetensors_write(path, t.entries, t.tensor_count, notes, NOTES, read_tensor, &t, err);
 done:

@@ -1,6 +1,8 @@
 /* truth: how a model's denoisers and router compare with what was planted. Two inferences run over the same histories:
  *   given   encoded x, after_modality y, after_behavior z [B, M, n, L, d], gate [n, G+1]
  *   clean   encoded r, from the features without planted noise, over a store of its own
+ *   raw     where the set's features were denoised before the model saw them: encoded x, from those of the set; given's
+ *           encoded is y
  * A position of a history is an event of the set, which the truth knows to be genuine or accidental, on an item whose
  * features it knows to be noise or not. */
 #include "core/serve/truth.h"
@@ -25,54 +27,62 @@ typedef struct changes {
     uint64_t count, capacity;
 } changes;
 
+/* An inference with other features. */
+typedef struct inference {
+    m3_store *store;
+    m3_executable *executable; /* NULL: there is none */
+    m3_infer_shape shape;
+} inference;
+
 typedef struct measuring {
     m3_served *served;
     m3_sequence_names names;
     m3_truth truth;
     const m3_sample *samples;
     uint64_t sample_count;
-    m3_store *clean_store;
-    m3_executable *given, *clean; /* clean is NULL for a model without features */
-    m3_infer_shape given_shape, clean_shape;
+    m3_executable *given;
+    inference clean, raw; /* clean has none for a model without features */
+    m3_infer_shape given_shape;
     const float *x, *y, *z, *r, *gate;
     uint32_t width;
     m3_noise_sums sums[BEHAVIORS][MODALITIES];
     m3_moments of_x[BEHAVIORS][MODALITIES], of_r[BEHAVIORS][MODALITIES];
-    double *moments; /* the memory of the two */
+    double *moments;  /* the memory of the two */
+    uint32_t *places; /* [L] */
     double gates[BEHAVIORS * MODALITIES + 1];
     changes features, events;
     m3_scored *scored;
 } measuring;
 
-/* The two inferences. */
+/* The inferences. */
 
-static m3_status copy_state(measuring *m, const m3_store_entry *entry, m3_error *err)
+static m3_status copy_state(const measuring *m, const m3_store_entry *entry, m3_store *to, m3_error *err)
 {
     const uint64_t bytes = m3_shape_count(&entry->shape) * m3_dtype_bytes(entry->dtype);
     void *data = m3_calloc(bytes, 1);
     if (data == NULL) return M3_FAIL_MEMORY(err, entry->name, bytes);
     m3_status st = m3_store_read(m->served->store, entry->name, data, bytes, err);
-    if (st == M3_OK) st = m3_store_write(m->clean_store, entry->name, entry->dtype, &entry->shape, data, err);
+    if (st == M3_OK) st = m3_store_write(to, entry->name, entry->dtype, &entry->shape, data, err);
     m3_free(data);
     return st;
 }
 
-/* The parameters, with the features before noise. */
-static m3_status fill_clean_store(measuring *m, m3_error *err)
+/* The parameters, with features [K] in the place of the run's. */
+static m3_status fill_store(const measuring *m, const float *const *features, m3_store **out, m3_error *err)
 {
     char name[32];
-    m3_status st = m3_store_create(m->served->device, 0, &m->clean_store, err);
+    m3_status st = m3_store_create(m->served->device, 0, out, err);
     for (uint32_t k = 0; st == M3_OK && k + 1 < m->names.modality_count; k++) {
         const m3_shape shape = {
             .rank = 2,
             .dim = {(uint64_t)m3_dataset_item_count(m->served->set) + 1, (uint64_t)m->served->config.modalities[k]}};
         (void)snprintf(name, sizeof name, "features%u", k);
-        st = m3_store_write(m->clean_store, name, M3_F32, &shape, m->truth.clean[k], err);
+        st = m3_store_write(*out, name, M3_F32, &shape, features[k], err);
     }
     for (uint32_t i = 0; st == M3_OK && i < m3_store_count(m->served->store); i++) {
         m3_store_entry entry, there;
         m3_store_at(m->served->store, i, &entry);
-        if (!m3_store_find(m->clean_store, entry.name, &there)) st = copy_state(m, &entry, err);
+        if (!m3_store_find(*out, entry.name, &there)) st = copy_state(m, &entry, *out, err);
     }
     return st;
 }
@@ -91,6 +101,35 @@ static m3_status find_output(const measuring *m, m3_executable *executable, cons
     return M3_FAIL(err, M3_ERR_INTERNAL, name, "is not published by the compiled inference, or in another shape");
 }
 
+/* What the encoders make of other features. */
+static m3_status make_inference(measuring *m, const float *const *features, inference *to, const float **encoded,
+                                m3_error *err)
+{
+    m3_served other = *m->served;
+    m3_status st = fill_store(m, features, &to->store, err);
+    if (st != M3_OK) return st;
+    other.store = to->store;
+    st = m3_served_publish(&other, M3_PUBLISH_ENCODED, m->given_shape.batch, &to->executable, err);
+    if (st != M3_OK || (st = m3_infer_shape_of(to->executable, &to->shape, err)) != M3_OK) return st;
+    return find_output(m, to->executable, "encoded", encoded, err);
+}
+
+static m3_status compile_others(measuring *m, m3_error *err)
+{
+    m3_status st;
+    const float *of_set[M3_MAX_MODALITIES] = {0};
+    const m3_denoised *denoised = &m->served->denoised;
+    if (m->names.modality_count == 1) return M3_OK;
+    if ((st = make_inference(m, (const float *const *)m->truth.clean, &m->clean, &m->r, err)) != M3_OK) return st;
+    if (denoised->modality_count == 0 || denoised->features[0].rows == NULL) return M3_OK;
+    for (uint32_t k = 0; k + 1 < m->names.modality_count; k++)
+        for (uint32_t s = 0; s < m3_dataset_modality_count(m->served->set); s++) {
+            const m3_features features = m3_dataset_features(m->served->set, s);
+            if (strcmp(features.name, m->names.modalities[k + 1]) == 0) of_set[k] = features.rows;
+        }
+    return make_inference(m, of_set, &m->raw, &m->x, err);
+}
+
 static m3_status compile(measuring *m, m3_error *err)
 {
     m3_status st;
@@ -103,20 +142,16 @@ static m3_status compile(measuring *m, m3_error *err)
     if ((st = find_output(m, m->given, "after_modality", &m->y, err)) != M3_OK) return st;
     if ((st = find_output(m, m->given, "after_behavior", &m->z, err)) != M3_OK) return st;
     if ((st = find_output(m, m->given, "gate", &m->gate, err)) != M3_OK) return st;
-    if (m->names.modality_count == 1) return M3_OK;
-    m3_served other = *m->served;
-    if ((st = fill_clean_store(m, err)) != M3_OK) return st;
-    other.store = m->clean_store;
-    if ((st = m3_served_publish(&other, M3_PUBLISH_ENCODED, m->given_shape.batch, &m->clean, err)) != M3_OK) return st;
-    if ((st = m3_infer_shape_of(m->clean, &m->clean_shape, err)) != M3_OK) return st;
-    return find_output(m, m->clean, "encoded", &m->r, err);
+    return compile_others(m, err);
 }
 
 static m3_status make_moments(measuring *m, m3_error *err)
 {
     const uint64_t sequences = (uint64_t)m->names.behavior_count * m->names.modality_count;
     double *at = m->moments = m3_calloc(4 * sequences * m->width, sizeof *m->moments);
-    if (at == NULL) return M3_FAIL_MEMORY(err, "variances", 4 * sequences * m->width * sizeof *m->moments);
+    m->places = m3_calloc(m->given_shape.length, sizeof *m->places);
+    if (at == NULL || m->places == NULL)
+        return M3_FAIL_MEMORY(err, "variances", 4 * sequences * m->width * sizeof *m->moments);
     for (uint32_t b = 0; b < m->names.behavior_count; b++)
         for (uint32_t k = 0; k < m->names.modality_count; k++, at += (size_t)4 * m->width) {
             m->of_x[b][k] = (m3_moments){.sum = at, .square = at + m->width};
@@ -161,40 +196,64 @@ static m3_status measure_position(measuring *m, uint32_t b, uint32_t item, uint8
         if (k == 0) event.of_ids = size;
         event.size += size;
     }
+    if (m->served->denoised.filter != NULL) return M3_OK; /* events are measured one by one: measure_events() */
     return b + 1 < m->names.behavior_count ? keep(&m->events, event, "after_behavior", err) : M3_OK;
 }
 
-/* The events of a history's positions: the last ones before the sample. */
+/* The events that the filter judges for a history: the last ones of the shallowest behavior, whether they stay or not.
+ * The less supports an event, the more it is changed. */
+static m3_status measure_events(measuring *m, const m3_sample *sample, m3_error *err)
+{
+    m3_status st = M3_OK;
+    const m3_event_filter *filter = m->served->denoised.filter;
+    const uint8_t *flags = m3_truth_flags(&m->truth, m->served->set, sample->user, 0);
+    const uint32_t length = m->given_shape.length,
+                   count = m3_history_places(NULL, m->served->set, sample->user, sample->time, 0, length, m->places);
+    for (uint32_t i = length - count; st == M3_OK && i < length; i++) {
+        const double support = m3_event_filter_support(filter, sample->user, m->places[i], sample->time);
+        const change one = {.size = 1.0 - support, .of_ids = 1.0 - support, .noise = flags[m->places[i]]};
+        st = keep(&m->events, one, "support", err);
+    }
+    return st;
+}
+
+/* The events of a history's positions. */
 static m3_status measure_sample(measuring *m, const m3_sample *sample, uint32_t row, m3_error *err)
 {
-    m3_status st;
+    m3_status st = M3_OK;
     const m3_infer_shape *s = &m->given_shape;
+    const m3_event_filter *filter = m->served->denoised.filter;
     const size_t step = (size_t)s->batch * s->length * m->width;
-    for (uint32_t b = 0; b < s->behaviors; b++) {
+    for (uint32_t b = 0; st == M3_OK && b < s->behaviors; b++) {
         const m3_events events = m3_dataset_events(m->served->set, sample->user, b);
         const uint8_t *flags = m3_truth_flags(&m->truth, m->served->set, sample->user, b);
-        const uint32_t before = m3_events_before(events, sample->time);
-        const uint32_t taken = before < s->length ? before : s->length;
-        for (uint32_t i = 0; i < taken; i++) {
-            const uint32_t event = before - taken + i;
-            const size_t position = (size_t)row * s->length + s->length - taken + i;
+        uint32_t i = s->length;
+        i -= m3_history_places(filter, m->served->set, sample->user, sample->time, b, s->length, m->places);
+        for (; st == M3_OK && i < s->length; i++) {
+            const uint32_t event = m->places[i];
+            const size_t position = (size_t)row * s->length + i;
             const size_t at = b * m->names.modality_count * step + position * m->width;
-            if ((st = measure_position(m, b, events.items[event], flags[event], at, step, err)) != M3_OK) return st;
+            st = measure_position(m, b, events.items[event], flags[event], at, step, err);
         }
     }
-    return M3_OK;
+    return st == M3_OK && filter != NULL ? measure_events(m, sample, err) : st;
+}
+
+static m3_status run_like(const measuring *m, const inference *other, m3_error *err)
+{
+    const m3_infer_shape *s = &m->given_shape;
+    if (other->executable == NULL) return M3_OK;
+    memcpy(other->shape.ids, s->ids, (size_t)s->behaviors * s->batch * s->length * sizeof *s->ids);
+    return m3_executable_run(other->executable, err);
 }
 
 static m3_status measure(void *user, uint64_t first, uint32_t rows, m3_error *err)
 {
-    m3_status st = M3_OK;
+    m3_status st;
     measuring *m = user;
     const m3_infer_shape *s = &m->given_shape;
     const uint32_t experts = s->behaviors * m->names.modality_count + 1;
-    if (m->clean != NULL) {
-        memcpy(m->clean_shape.ids, s->ids, (size_t)s->behaviors * s->batch * s->length * sizeof *s->ids);
-        if ((st = m3_executable_run(m->clean, err)) != M3_OK) return st;
-    }
+    if ((st = run_like(m, &m->clean, err)) != M3_OK || (st = run_like(m, &m->raw, err)) != M3_OK) return st;
     for (uint32_t i = 0; st == M3_OK && i < rows; i++) {
         for (uint32_t e = 0; e < experts; e++) m->gates[e] += m->gate[(size_t)i * experts + e];
         st = measure_sample(m, &m->samples[first + i], i, err);
@@ -343,8 +402,11 @@ static m3_status make_report(measuring *m, m3_split_part part, m3_truth_report *
 static void finish(measuring *m)
 {
     m3_executable_free(m->given);
-    m3_executable_free(m->clean);
-    m3_store_free(m->clean_store);
+    m3_executable_free(m->clean.executable);
+    m3_store_free(m->clean.store);
+    m3_executable_free(m->raw.executable);
+    m3_store_free(m->raw.store);
+    m3_free(m->places);
     m3_truth_fini(&m->truth);
     m3_free(m->moments);
     m3_free(m->features.at);
@@ -368,7 +430,7 @@ m3_status m3_evaluate_truth(m3_served *served, m3_split_part part, const char *t
     if ((st = m3_truth_read(truth, served->set, &m->names, &m->truth, err)) != M3_OK) goto done;
     if ((st = compile(m, err)) != M3_OK) goto done;
     if ((st = make_moments(m, err)) != M3_OK) goto done;
-    st = m3_infer_samples(&m->given_shape, served->set, m->samples, m->sample_count, measure, m, err);
+    st = m3_infer_samples(&m->given_shape, m3_served_source(served), m->samples, m->sample_count, measure, m, err);
     if (st == M3_OK) st = make_report(m, part, report, err);
 done:
     finish(m);

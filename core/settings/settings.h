@@ -3,6 +3,7 @@
 #define M3_CORE_SETTINGS_SETTINGS_H
 
 #include "core/base/option.h"
+#include "core/data/denoised.h"
 #include "m3bsr/settings.h"
 
 /** A key with its value as text. */
@@ -76,9 +77,15 @@ m3_status m3_settings_names(const m3_settings *settings, const m3_dataset *set, 
 enum { M3_EXPERT_NAME = 128, M3_MAX_EXPERTS = M3_MAX_BEHAVIORS * (M3_MAX_MODALITIES + 1) + 1 };
 /** What column i of the router's weights is for: "common", then "BEHAVIOR/MODALITY" of g = i - 1 = b M + m. */
 const char *m3_expert_name(const m3_sequence_names *names, uint32_t i, char text[M3_EXPERT_NAME]);
-/** Write the modalities of a set that key "features" names into a store as "features0", "features1", … */
-m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, m3_store *store,
-                                     m3_error *err);
+/** What key "denoise" does to the set before the model sees it: nothing, unless it is "neighbors".
+ * @param config    Of m3_settings_model().
+ * @param denoised  m3_denoised_fini() ends it, whatever comes; set and split must outlive it. */
+m3_status m3_settings_denoise(const m3_settings *settings, const m3_model_config *config, const m3_dataset *set,
+                              const m3_split *split, m3_denoised *denoised, m3_error *err);
+/** Write the modalities of a set that key "features" names into a store as "features0", "features1", …
+ * @param denoised  NULL: as they are in the set. */
+m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, const m3_denoised *denoised,
+                                     m3_store *store, m3_error *err);
 
 /** Sixteen hexadecimal digits over all values that change what a step computes: everything but data (its checksum
  * counts), patience, metric, eval_batch, checkpoint_steps, instruments, and epochs unless the schedule depends on it.

@@ -208,17 +208,31 @@ const char *m3_expert_name(const m3_sequence_names *names, uint32_t i, char text
     return text;
 }
 
-m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, m3_store *store, m3_error *err)
+m3_status m3_settings_denoise(const m3_settings *settings, const m3_model_config *config, const m3_dataset *set,
+                              const m3_split *split, m3_denoised *denoised, m3_error *err)
+{
+    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
+    *denoised = (m3_denoised){0};
+    if (config->denoise != M3_DENOISE_NEIGHBORS) return M3_OK;
+    m3_status st = find_modalities(settings, set, modalities, &count, err);
+    if (st != M3_OK) return st;
+    const m3_denoised_options options = {modalities, count, config->modality_denoise, config->behavior_denoise};
+    return m3_denoise_set(set, split, &options, denoised, err);
+}
+
+m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, const m3_denoised *denoised,
+                                     m3_store *store, m3_error *err)
 {
     char name[32];
     uint32_t modalities[M3_MAX_MODALITIES], count = 0;
     m3_status st = find_modalities(settings, set, modalities, &count, err);
     if (st != M3_OK) return st;
     for (uint32_t k = 0; k < count; k++) {
-        m3_features f = m3_dataset_features(set, modalities[k]);
+        const m3_features f = m3_dataset_features(set, modalities[k]);
+        const float *rows = denoised != NULL ? denoised->features[k].rows : NULL;
         const m3_shape shape = {.rank = 2, .dim = {(uint64_t)m3_dataset_item_count(set) + 1, f.width}};
         (void)snprintf(name, sizeof name, "features%" PRIu32, k);
-        if ((st = m3_store_write(store, name, M3_F32, &shape, f.rows, err)) != M3_OK) return st;
+        if ((st = m3_store_write(store, name, M3_F32, &shape, rows != NULL ? rows : f.rows, err)) != M3_OK) return st;
     }
     return M3_OK;
 }

@@ -11,20 +11,20 @@
 
 struct m3_data_loader {
     const m3_dataset *set;
-    const m3_sample *samples; /* the split's */
-    uint64_t *order;          /* [count] into samples, of the epoch at hand */
-    uint64_t *kept;           /* [count] into samples, rising */
-    m3_trend *trend;          /* NULL: not wanted */
+    const m3_event_filter *filter; /* NULL: all events stay */
+    const m3_sample *samples;      /* the split's */
+    uint64_t *order;               /* [count] into samples, of the epoch at hand */
+    uint64_t *kept;                /* [count] into samples, rising */
+    m3_trend *trend;               /* NULL: not wanted */
     uint64_t count, skipped, seed;
     uint32_t behaviors, length, batch, negatives, items;
 };
 
-static bool has_history(const m3_dataset *set, const m3_sample *sample, uint32_t behaviors)
+static bool has_history(const m3_data_loader *loader, const m3_sample *sample)
 {
-    for (uint32_t b = 0; b < behaviors; b++) {
-        m3_events events = m3_dataset_events(set, sample->user, b);
-        if (events.count != 0 && events.times[0] < sample->time) return true;
-    }
+    uint32_t place;
+    for (uint32_t b = 0; b < loader->behaviors; b++)
+        if (m3_history_places(loader->filter, loader->set, sample->user, sample->time, b, 1, &place) != 0) return true;
     return false;
 }
 
@@ -38,8 +38,7 @@ static m3_status keep_samples(m3_data_loader *loader, uint64_t all, bool keep_em
     if (loader->kept == NULL || loader->order == NULL)
         return M3_FAIL_MEMORY(err, "samples", 2 * all * sizeof *loader->kept);
     for (uint64_t i = 0; i < all; i++)
-        if (keep_empty || has_history(loader->set, &loader->samples[i], loader->behaviors))
-            loader->kept[loader->count++] = i;
+        if (keep_empty || has_history(loader, &loader->samples[i])) loader->kept[loader->count++] = i;
     loader->skipped = all - loader->count;
     if (loader->count == 0)
         return M3_FAIL(err, M3_ERR_INVALID, "data",
@@ -50,8 +49,9 @@ static m3_status keep_samples(m3_data_loader *loader, uint64_t all, bool keep_em
     return M3_OK;
 }
 
-m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, const m3_model_config *config,
-                                uint64_t seed, bool keep_empty, m3_data_loader **out, m3_error *err)
+m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, const m3_event_filter *filter,
+                                const m3_model_config *config, uint64_t seed, bool keep_empty, m3_data_loader **out,
+                                m3_error *err)
 {
     m3_status st = M3_OK;
     uint64_t all;
@@ -59,6 +59,7 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
     *out = NULL;
     if (loader == NULL) return M3_FAIL_MEMORY(err, "samples", sizeof *loader);
     *loader = (m3_data_loader){.set = set,
+                               .filter = filter,
                                .samples = m3_split_samples(split, M3_SPLIT_TRAIN, &all),
                                .seed = seed,
                                .behaviors = (uint32_t)config->behaviors,
@@ -176,8 +177,8 @@ uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint3
     for (uint32_t i = 0; i < rows; i++) {
         const m3_sample *sample = m3_data_loader_at(loader, first + i);
         if (to->ids != NULL)
-            m3_dataset_history(loader->set, sample->user, sample->time, L, (size_t)loader->batch * L,
-                               to->ids + (size_t)i * L);
+            m3_history_filtered(loader->filter, loader->set, sample->user, sample->time, L, (size_t)loader->batch * L,
+                                to->ids + (size_t)i * L);
         if (to->target != NULL) to->target[i] = (int32_t)sample->item;
         if (to->negatives != NULL)
             draw_negatives(loader, sample, draw, i, to->negatives + (size_t)i * loader->negatives);

@@ -209,7 +209,8 @@ static m3_status watch(instruments *in, m3_error *err)
         return M3_FAIL(err, M3_ERR_INTERNAL, "instruments",
                        "want the outputs encoded, specific and common of inference");
     if (gate == NULL || gate->shape.rank != 2 || gate->shape.dim[1] != in->experts) in->gate = NULL;
-    if ((st = m3_infer_samples(&in->shape, tr->set, tr->valid, count, add_rows, in, err)) != M3_OK) return st;
+    if ((st = m3_infer_samples(&in->shape, m3_trainer_source(tr), tr->valid, count, add_rows, in, err)) != M3_OK)
+        return st;
     for (uint32_t i = 0; i < in->experts; i++) in->weights[i] /= (double)in->samples;
     in->entropy /= (double)in->samples;
     return M3_OK;
@@ -260,7 +261,7 @@ static m3_status watch_denoisers(instruments *in, m3_error *err)
     if (tr->programs.denoisers == NULL || in->samples == 0) return M3_OK;
     if ((st = m3_infer_shape_of(tr->programs.denoisers, &in->shape, err)) != M3_OK) return st;
     set_draws(in, 0);
-    return m3_infer_samples(&in->shape, tr->set, tr->valid, in->samples, add_batch, in, err);
+    return m3_infer_samples(&in->shape, m3_trainer_source(tr), tr->valid, in->samples, add_batch, in, err);
 }
 
 /* Members of the object. */
@@ -376,9 +377,9 @@ static void put_denoiser(instruments *in, json_t *all, const char *kind, uint32_
 static json_t *denoisers_json(instruments *in)
 {
     json_t *all = json_object();
-    for (uint32_t k = 0; in->tr->config.modality_denoise && k + 1 < in->names.modality_count; k++)
+    for (uint32_t k = 0; m3_model_denoises_modalities(&in->tr->config) && k + 1 < in->names.modality_count; k++)
         put_denoiser(in, all, "modality", k, &in->modalities[k]);
-    for (uint32_t b = 0; in->tr->config.behavior_denoise && b + 1 < in->names.behavior_count; b++)
+    for (uint32_t b = 0; m3_model_denoises_behaviors(&in->tr->config) && b + 1 < in->names.behavior_count; b++)
         put_denoiser(in, all, "behavior", b, &in->behaviors[b]);
     return all;
 }

@@ -1,5 +1,6 @@
 /* setup: from settings to a trainer that is ready for its next step: data, where an earlier call stopped, store,
  * executables, and the files of the run directory. */
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,12 +16,12 @@ enum { WATCHED_AT_ONCE = 64 }; /* samples of the instruments: what they publish 
 static m3_status write_features(void *user, m3_store *store, m3_error *err)
 {
     const m3_trainer *tr = user;
-    return m3_settings_store_features(tr->settings, tr->set, store, err);
+    return m3_settings_store_features(tr->settings, tr->set, &tr->denoised, store, err);
 }
 
 static bool has_denoiser(const m3_model_config *c)
 {
-    return (c->modality_denoise && c->modality_count > 0) || (c->behavior_denoise && c->behaviors > 1);
+    return m3_model_denoises_modalities(c) || m3_model_denoises_behaviors(c);
 }
 
 static m3_programs_plan plan_of(m3_trainer *tr)
@@ -29,8 +30,8 @@ static m3_programs_plan plan_of(m3_trainer *tr)
     uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
     uint32_t publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED | M3_PUBLISH_SPECIFIC | M3_PUBLISH_COMMON;
     if (watched > WATCHED_AT_ONCE) watched = WATCHED_AT_ONCE;
-    if (tr->config.modality_denoise) publish |= M3_PUBLISH_AFTER_MODALITY;
-    if (tr->config.behavior_denoise) publish |= M3_PUBLISH_AFTER_BEHAVIOR;
+    if (m3_model_denoises_modalities(&tr->config)) publish |= M3_PUBLISH_AFTER_MODALITY;
+    if (m3_model_denoises_behaviors(&tr->config)) publish |= M3_PUBLISH_AFTER_BEHAVIOR;
     return (m3_programs_plan){.device = tr->device,
                               .config = &tr->config,
                               .batch = (uint32_t)tr->config.batch,
@@ -48,6 +49,11 @@ static m3_programs_plan plan_of(m3_trainer *tr)
                               .user = tr};
 }
 
+m3_infer_source m3_trainer_source(const m3_trainer *trainer)
+{
+    return (m3_infer_source){trainer->set, trainer->denoised.filter, m3_data_loader_trend(trainer->loader)};
+}
+
 static m3_status open_data(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
@@ -58,7 +64,9 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
     if ((st = m3_settings_model(tr->engine, tr->settings, tr->set, &tr->config, err)) != M3_OK) return st;
     if ((st = m3_settings_target(tr->settings, tr->set, &target, err)) != M3_OK) return st;
     if ((st = m3_dataset_split(tr->set, target, &tr->split, err)) != M3_OK) return st;
-    if ((st = m3_data_loader_create(tr->set, tr->split, &tr->config, tr->keys.seed,
+    if ((st = m3_settings_denoise(tr->settings, &tr->config, tr->set, tr->split, &tr->denoised, err)) != M3_OK)
+        return st;
+    if ((st = m3_data_loader_create(tr->set, tr->split, tr->denoised.filter, &tr->config, tr->keys.seed,
                                     tr->keys.empty_histories == M3_EMPTY_KEEP, &tr->loader, err)) != M3_OK)
         return st;
     tr->valid = m3_split_samples(tr->split, M3_SPLIT_VALID, &tr->valid_count);
@@ -170,8 +178,36 @@ static uint64_t parameter_count(const m3_store *store)
     return count;
 }
 
+/* What `denoise: neighbors` did to the set; NULL where it did nothing. */
+static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *names)
+{
+    const m3_denoised *d = &tr->denoised;
+    json_t *all = d->modality_count > 0 ? json_object() : NULL;
+    for (uint32_t k = 0; k < d->modality_count && d->features[k].rows != NULL; k++) {
+        const m3_denoised_features *f = &d->features[k];
+        m3_engine_log(tr->engine, M3_LOG_INFO,
+                      "features %s: those of %" PRIu32 " items are replaced by their neighbors'",
+                      names->modalities[k + 1], f->replaced);
+        json_object_set_new(all, names->modalities[k + 1],
+                            json_pack("{s:I, s:f}", "replaced", (json_int_t)f->replaced, "belief", f->belief));
+    }
+    if (d->filter != NULL) {
+        const m3_event_filter_summary s = m3_event_filter_summarize(d->filter);
+        m3_engine_log(tr->engine, M3_LOG_INFO,
+                      "behavior %s: %" PRIu64 " of %" PRIu64 " events that went no deeper are left out of histories",
+                      names->behaviors[0], s.left_out, s.judged);
+        json_object_set_new(all, names->behaviors[0],
+                            json_pack("{s:I, s:I, s:f}", "judged", (json_int_t)s.judged, "left_out",
+                                      (json_int_t)s.left_out, "threshold", s.threshold));
+    }
+    return all;
+}
+
 static m3_status write_start(m3_trainer *tr, m3_error *err)
 {
+    m3_sequence_names names;
+    m3_status st = m3_settings_names(tr->settings, tr->set, &names, err);
+    if (st != M3_OK) return st;
     uint64_t skipped = m3_data_loader_skipped(tr->loader);
     if (skipped != 0)
         m3_engine_log(tr->engine, M3_LOG_INFO, "%llu training samples have an empty history and are skipped",
@@ -182,11 +218,12 @@ static m3_status write_start(m3_trainer *tr, m3_error *err)
                       "last.safetensors is the result",
                       (unsigned long long)tr->keys.epochs);
     if (tr->state.log_bytes != 0) return M3_OK;
-    return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I}", "event", "start", "samples",
+    return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:o*}", "event", "start", "samples",
                       (json_int_t)m3_data_loader_samples(tr->loader), "skipped", (json_int_t)skipped, "valid",
                       (json_int_t)tr->valid_count, "batches", (json_int_t)m3_data_loader_batches(tr->loader),
                       "parameters", (json_int_t)parameter_count(tr->store), "device", m3_device_name(tr->device),
-                      "seed", (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL));
+                      "seed", (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL), "denoised",
+                      denoised_json(tr, &names));
 }
 
 m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
@@ -217,6 +254,7 @@ void m3_trainer_fini(m3_trainer *tr)
     m3_programs_free(&tr->programs);
     m3_store_free(tr->store);
     m3_data_loader_free(tr->loader);
+    m3_denoised_fini(&tr->denoised);
     m3_split_free(tr->split);
     m3_dataset_close(tr->set);
     m3_free(tr->ranks);

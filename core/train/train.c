@@ -77,8 +77,8 @@ static m3_status validate(m3_trainer *tr, bool *better, m3_error *err)
     tr->metrics = (m3_metrics){0};
     *better = false;
     if (tr->valid_count == 0) return M3_OK;
-    st = m3_rank_samples(tr->programs.infer, m3_data_loader_trend(tr->loader), tr->set, tr->split, tr->valid,
-                         tr->valid_count, tr->ranks, err);
+    st = m3_rank_samples(tr->programs.infer, m3_trainer_source(tr), tr->split, tr->valid, tr->valid_count, tr->ranks,
+                         err);
     if (st != M3_OK) return st;
     for (uint64_t i = 0; i < tr->valid_count; i++) m3_metrics_add(&tr->metrics, tr->ranks[i]);
     m3_metrics_finish(&tr->metrics);

@@ -8,6 +8,7 @@
 #include "core/run/checkpoint.h"
 #include "core/run/run.h"
 #include "core/run/trace.h"
+#include "core/serve/infer.h"
 #include "core/settings/settings.h"
 #include "core/train/data_loader.h"
 #include "core/train/lr_schedule.h"
@@ -28,6 +29,7 @@ typedef struct m3_trainer {
     m3_model_config config;
     m3_dataset *set;
     m3_split *split;
+    m3_denoised denoised; /* of the set and its split */
     m3_data_loader *loader;
     const m3_sample *valid;
     uint64_t valid_count;
@@ -63,6 +65,9 @@ typedef struct m3_trainer {
  * @param folder  The run directory. */
 m3_status m3_trainer_init(m3_trainer *trainer, const char *folder, m3_error *err);
 void m3_trainer_fini(m3_trainer *trainer);
+
+/** Whose histories the model sees, and how. */
+m3_infer_source m3_trainer_source(const m3_trainer *trainer);
 
 /** One step; some of the first steps go into the trace when one is wanted. */
 m3_status m3_trainer_step(m3_trainer *trainer, m3_error *err);

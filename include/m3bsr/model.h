@@ -32,10 +32,11 @@ typedef enum m3_router {
     M3_ROUTER_SOFTMAX = 0,
     M3_ROUTER_SIGMOID = 1,
     M3_ROUTER_BALANCED = 2,
-    M3_ROUTER_NORMED = 3
+    M3_ROUTER_NORMED = 3,
+    M3_ROUTER_MODALITY = 4
 } m3_router;
 typedef enum m3_interests { M3_INTERESTS_BOTH = 0, M3_INTERESTS_SPECIFIC = 1, M3_INTERESTS_COMMON = 2 } m3_interests;
-typedef enum m3_denoise { M3_DENOISE_REPLACE = 0, M3_DENOISE_GATED = 1 } m3_denoise;
+typedef enum m3_denoise { M3_DENOISE_REPLACE = 0, M3_DENOISE_GATED = 1, M3_DENOISE_NEIGHBORS = 2 } m3_denoise;
 typedef enum m3_contrast { M3_CONTRAST_INTERESTS = 0, M3_CONTRAST_USERS = 1, M3_CONTRAST_TARGETS = 2 } m3_contrast;
 typedef enum m3_fusion { M3_FUSION_NONE = 0, M3_FUSION_TABLE = 1, M3_FUSION_SCORES = 2 } m3_fusion;
 typedef enum m3_loss { M3_LOSS_FULL = 0, M3_LOSS_SAMPLED = 1 } m3_loss;
@@ -102,6 +103,10 @@ M3_API m3_status m3_model_check(m3_engine *engine, const m3_model_config *config
  * decay until they are used again. The bias corrections follow the step number, not the row's own count of updates.
  * The gradient norm is the same as in the dense rule. A step with accumulated gradients is always dense. */
 M3_API bool m3_model_is_lazy(const m3_model_config *config);
+/** Has the graph networks that denoise modalities, or behaviors (MODEL.md 5)? With `denoise: neighbors` it has none:
+ * the set is denoised before training. */
+M3_API bool m3_model_denoises_modalities(const m3_model_config *config);
+M3_API bool m3_model_denoises_behaviors(const m3_model_config *config); /**< likewise */
 
 /* Graphs.
  * Parameters have PyTorch's names (MODEL.md 3). Features are states "features0" ... f32 [N+1, D_k] with a zero row 0,

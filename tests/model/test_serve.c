@@ -255,7 +255,7 @@ static void evaluation_is_the_definition(void **state)
         assert_string_equal(e.full[0].name, "all");
         for (uint32_t g = 0; g < e.group_count; g++) {
             judged j = {.samples = samples, .group = g, .damping = e.itemknn_damping};
-            check(m3_score_samples(served->infer, served->trend, served->set, samples, count, judge, &j, &err), &err);
+            check(m3_score_samples(served->infer, m3_served_source(served), samples, count, judge, &j, &err), &err);
             assert_metrics(&e.full[g].model, &j.model);
             assert_metrics(&e.full[g].popularity, &j.popularity);
             assert_metrics(&e.full_itemknn[g], &j.itemknn);
@@ -390,7 +390,7 @@ static published publish(m3_executable *executable, m3_infer_shape *shape)
     p.encoded = calloc((size_t)USERS * p.modalities * p.each, sizeof *p.encoded);
     p.scores = calloc((size_t)USERS * ITEMS, sizeof *p.scores);
     for (uint32_t u = 0; u < USERS; u++) users[u] = u;
-    check(m3_infer_users(shape, served->set, NULL, users, USERS, keep, &p, &err), &err);
+    check(m3_infer_users(shape, m3_served_source(served), NULL, users, USERS, keep, &p, &err), &err);
     return p;
 }
 
@@ -433,8 +433,9 @@ static void another_inference_publishes_what_is_asked_for(void **state)
     published after = publish(executable, &shape);
     assert_true(modality_is_same(&before, &after, 1));
 
-    assert_int_equal(m3_infer_users(&shape, served->set, NULL, (const uint32_t[]){USERS}, 1, keep, &after, &err),
-                     M3_ERR_RANGE);
+    assert_int_equal(
+        m3_infer_users(&shape, m3_served_source(served), NULL, (const uint32_t[]){USERS}, 1, keep, &after, &err),
+        M3_ERR_RANGE);
     published *all[] = {&before, &without, &after};
     for (int i = 0; i < 3; i++) {
         free(all[i]->encoded);
@@ -483,16 +484,17 @@ static void scores_know_what_is_popular(void **state)
     const m3_sample *samples = m3_split_samples(with->split, M3_SPLIT_TEST, &count);
     assert_in_range(count, 10, USERS);
     set_weight(with, 0.0F);
-    check(m3_score_samples(with->infer, with->trend, with->set, samples, count, take_scores, NULL, &err), &err);
+    check(m3_score_samples(with->infer, m3_served_source(with), samples, count, take_scores, NULL, &err), &err);
     memcpy(without, taken, sizeof taken);
     set_weight(with, 2.0F);
-    check(m3_score_samples(with->infer, with->trend, with->set, samples, count, take_scores, NULL, &err), &err);
+    check(m3_score_samples(with->infer, m3_served_source(with), samples, count, take_scores, NULL, &err), &err);
     for (uint64_t i = 0; i < count * ITEMS; i++) {
         const float z = m3_trend_at(with->trend, samples[i / ITEMS].time)[i % ITEMS];
         assert_true(fabsf(taken[i] - without[i] - 2.0F * z) < 1e-4F);
     }
-    assert_int_equal(m3_score_samples(with->infer, NULL, with->set, samples, count, take_scores, NULL, &err),
-                     M3_ERR_INTERNAL);
+    assert_int_equal(
+        m3_score_samples(with->infer, (m3_infer_source){.set = with->set}, samples, count, take_scores, NULL, &err),
+        M3_ERR_INTERNAL);
 
     set_weight(with, 1e6F);
     for (uint32_t u = 0; u < USERS; u++) users[u] = u;

@@ -408,12 +408,14 @@ static int stop(void **state)
 int main(void)
 {
     static const char *const full[] = {"full", "loss=full"}, *const sampled[] = {"sampled", "loss=sampled"},
-                             *const accumulated[] = {"accumulated", "accumulate=2"};
+                             *const accumulated[] = {"accumulated", "accumulate=2"},
+                             *const neighbors[] = {"neighbors", "denoise=neighbors"};
     const struct CMUnitTest tests[] = {
         {"the loss falls, and a report says so", learns, NULL, NULL, NULL},
         {"an interrupted run goes on bit for bit, loss full", resumes, NULL, NULL, (void *)full},
         {"an interrupted run goes on bit for bit, loss sampled", resumes, NULL, NULL, (void *)sampled},
         {"an interrupted run goes on bit for bit, accumulating", resumes, NULL, NULL, (void *)accumulated},
+        {"an interrupted run goes on bit for bit, denoised before", resumes, NULL, NULL, (void *)neighbors},
         {"the stop flag saves before the first step too", stop_flag, NULL, NULL, NULL},
         {"two accumulated batches are one of twice the size", accumulates, NULL, NULL, NULL},
         {"a diverged training keeps its last good checkpoint", diverges, NULL, NULL, NULL},

@@ -383,7 +383,7 @@ static published *publish(m3_served *served, const m3_sample *samples, uint64_t 
         &err);
     training_check(m3_infer_shape_of(t.executable, &shape, &err), &err);
     t.batch = shape.batch;
-    training_check(m3_infer_samples(&shape, served->set, samples, count, take, &t, &err), &err);
+    training_check(m3_infer_samples(&shape, m3_served_source(served), samples, count, take, &t, &err), &err);
     m3_executable_free(t.executable);
     return t.to;
 }

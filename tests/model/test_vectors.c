@@ -13,10 +13,13 @@
 #include <cmocka.h>
 
 /* The first EACH of them are tried without each pass, too. */
-static const char *const files[] = {"base",   "decay",          "gru",     "id-only",  "mlp-encoder",   "no-denoise",
-                                    "one",    "pool",           "sampled", "sigmoid",  "three",         "x0",
-                                    "whole",  "scores-sampled", "gated",   "gated-x0", "balanced",      "specific",
-                                    "common", "users",          "table",   "scores",   "table-sampled", "lone"};
+static const char *const files[] = {"base",        "decay",           "gru",           "id-only",
+                                    "mlp-encoder", "no-denoise",      "one",           "pool",
+                                    "sampled",     "sigmoid",         "three",         "x0",
+                                    "whole",       "scores-sampled",  "gated",         "gated-x0",
+                                    "balanced",    "specific",        "common",        "users",
+                                    "table",       "scores",          "table-sampled", "lone",
+                                    "modality",    "modality-scores", "modality-table"};
 enum { FILES = sizeof files / sizeof files[0], EACH = 14, PASSES = 16 };
 
 typedef struct row {

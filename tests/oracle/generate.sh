@@ -3,7 +3,7 @@
 # Needs python3-torch and python3-numpy; PYTHON names another interpreter. README.md has the rest.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-folder=${1-$here/../vectors}
+folder=${1-$here/vectors}
 [ $# -eq 0 ] || shift
 names=" $* "
 
@@ -27,7 +27,7 @@ vector one         --seed 9  --set behaviors=1 --set 'modalities=[]' --set lengt
 vector id-only     --seed 10 --set 'modalities=[]'
 vector no-denoise  --seed 11 --set modality_denoise=false --set behavior_denoise=false
 vector decay       --seed 12 --set weight_decay=0.01 --set clip=0.1 --set train_steps=5
-# With the seeds of users and scores-sampled, the last user has no history at all.
+# With the seeds of users, scores-sampled, modality-scores and modality-table, the last user has no history at all.
 vector gated       --seed 21 --set denoise=gated
 vector gated-x0    --seed 22 --set denoise=gated --set denoise_scale=0 --set objective=x0 --set infer_start=10 \
     --set infer_steps=3 --set behaviors=3 --set 'modalities=[6]' --set batch=4
@@ -46,6 +46,11 @@ vector lone        --seed 31 --set behaviors=1 --set 'modalities=[]' --set inter
 vector whole       --seed 32 --set denoise=gated --set router=balanced --set contrast=users --set fusion=table \
     --set objective=x0 --set behaviors=3 --set 'modalities=[6,4]' --set expert=gru --set weight_decay=0.01 \
     --set clip=0.1 --set train_steps=5 --set w_modality=1 --set w_behavior=1 --set w_contrast=0.1
+vector modality    --seed 41 --set router=modality --set denoise=gated
+vector modality-scores --seed 218 --set router=modality --set fusion=scores --set loss=sampled --set negatives=4 \
+    --set behaviors=3 --set 'modalities=[6,4]' --set batch=4 --set expert_layers=1
+vector modality-table  --seed 43 --set router=modality --set fusion=table --set interests=specific \
+    --set contrast=users --set w_contrast=0.5
 
 # Sizes nearer to real ones, 8 MB: made by name alone, and not kept in tests/vectors.
 case "$names" in *" wide "*)

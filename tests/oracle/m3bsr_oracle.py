@@ -29,8 +29,8 @@ DEFAULTS = dict(
 )
 CHOICES = dict(
     objective=("eps", "x0"), denoise=("replace", "gated"), interests=("both", "specific", "common"),
-    contrast=("interests", "users"), router=("softmax", "sigmoid", "balanced"), fusion=("none", "table", "scores"),
-    loss=("full", "sampled"),
+    contrast=("interests", "users"), router=("softmax", "sigmoid", "balanced", "modality"),
+    fusion=("none", "table", "scores"), loss=("full", "sampled"),
 )
 
 
@@ -151,7 +151,11 @@ def build_params(c, gen):
     if has_contrast(c):
         p.linear("contrast.proj1", d, d)
         p.linear("contrast.proj2", d, d)
-    if V > 1:
+    if c["router"] == "modality":                                              # section 10
+        for m in range(K + 1 if has_c and has_s else 0):
+            p.linear(f"router.modality{m}.hidden", d, 2 * d)
+            p.linear(f"router.modality{m}.gate", 1, d)
+    elif V > 1:
         p.linear("router.hidden", d, V * d)
         p.linear("router.gate", 1 if c["router"] == "sigmoid" else V, d)
     if c["fusion"] != "none":
@@ -362,6 +366,33 @@ def contrast_users(p, here, c):
     return (pair * term).sum() / pair.sum().clamp_min(1.0)
 
 
+def by_modality(v, present, M):
+    """Means of v [G, n, d] over the user's non-empty b, 0 where there is none: [M, n, d]. present [G, n]."""
+    G, n, d = v.shape
+    count = present.reshape(G // M, M, n).sum(0).clamp_min(1.0)[..., None]      # [M, n, 1]
+    return (present[..., None] * v).reshape(G // M, M, n, d).sum(0) / count
+
+
+def router_modality(P, common, specific, present, M):
+    """Every modality between its own two interests [G, n, d], one of which may be None. present [G, n] (section 10).
+    Returns u_m [M, n, d] and the pi [n, G+1] that it amounts to."""
+    G, n = present.shape
+    here = present.reshape(G // M, M, n)                                        # [B, M, n]
+    if common is None:
+        g, user = torch.zeros(M, n, dtype=torch.float64), by_modality(specific, present, M)
+    elif specific is None:
+        g, user = torch.ones(M, n, dtype=torch.float64), by_modality(common, present, M)
+    else:
+        h, s = by_modality(common, present, M), by_modality(specific, present, M)
+        v = torch.cat([h, s], -1)                                              # [M, n, 2d]
+        q = [f"router.modality{m}" for m in range(M)]
+        r = [linear(P, q[m] + ".gate", F.relu(linear(P, q[m] + ".hidden", v[m]))) for m in range(M)]
+        g = torch.sigmoid(torch.stack(r, 0)[..., 0])                           # [M, n]
+        user = g[..., None] * h + (1 - g[..., None]) * s
+    each = here * (1 - g) / (M * here.sum(0).clamp_min(1.0))                    # [B, M, n]
+    return user, torch.cat([g.mean(0)[None], each.reshape(G, n)], 0).t()
+
+
 def forward(P, inp, c, train):
     ids = inp["ids"].long()                                  # [B, n, L]
     B, n, L = ids.shape
@@ -436,30 +467,35 @@ def forward(P, inp, c, train):
     else:
         loss_c = contrast_users(head(common if has_c else specific), present.t(), c)
 
-    parts = ([h_common[None]] if has_c else []) + ([specific] if has_s else [])
-    v = torch.cat(parts, 0)                                                    # [V, n, d], section 10
-    if V > 1:
-        r = linear(P, "router.gate", F.relu(linear(P, "router.hidden", v.permute(1, 0, 2).reshape(n, -1))))
-    if V == 1:
-        pi = torch.ones(n, 1, dtype=torch.float64)
-    elif c["router"] == "softmax":
-        pi = torch.softmax(r, -1)                                              # [n, V]
-    elif c["router"] == "balanced":
-        pi = (1 - c["router_floor"]) * torch.softmax(r, -1) + c["router_floor"] / V
+    if c["router"] == "modality":                                              # section 10
+        user, gate = router_modality(P, common if has_c else None, specific if has_s else None, present, M)
+        user = user.permute(1, 0, 2).reshape(n, M * d) if c["fusion"] == "scores" else user.mean(0)
     else:
-        g = torch.sigmoid(r)
-        pi = torch.cat([g, (1 - g).expand(n, G) / G], -1)
-    gate = F.pad(pi, (0 if has_c else 1, 0 if has_s else G))                   # [n, G+1], 0 for what is left out
-    if c["fusion"] != "scores":
-        user = torch.einsum("nv,vnd->nd", pi, v)
-    else:
-        user = torch.zeros(M, n, d, dtype=torch.float64)
-        if has_c:                                                              # h_m: over the non-empty b
-            h_m = common.reshape(B, M, n, d).sum(0) / present.reshape(B, M, n).sum(0).clamp_min(1.0)[..., None]
-            user = user + gate[:, 0, None] * h_m
-        if has_s:
-            user = user + torch.einsum("nbm,bmnd->mnd", gate[:, 1:].reshape(n, B, M), specific.reshape(B, M, n, d))
-        user = user.permute(1, 0, 2).reshape(n, M * d)
+        parts = ([h_common[None]] if has_c else []) + ([specific] if has_s else [])
+        v = torch.cat(parts, 0)                                                # [V, n, d]
+        if V > 1:
+            r = linear(P, "router.gate", F.relu(linear(P, "router.hidden", v.permute(1, 0, 2).reshape(n, -1))))
+        if V == 1:
+            pi = torch.ones(n, 1, dtype=torch.float64)
+        elif c["router"] == "softmax":
+            pi = torch.softmax(r, -1)                                          # [n, V]
+        elif c["router"] == "balanced":
+            pi = (1 - c["router_floor"]) * torch.softmax(r, -1) + c["router_floor"] / V
+        else:
+            g = torch.sigmoid(r)
+            pi = torch.cat([g, (1 - g).expand(n, G) / G], -1)
+        gate = F.pad(pi, (0 if has_c else 1, 0 if has_s else G))               # [n, G+1], 0 for what is left out
+        if c["fusion"] != "scores":
+            user = torch.einsum("nv,vnd->nd", pi, v)
+        else:
+            user = torch.zeros(M, n, d, dtype=torch.float64)
+            if has_c:                                                          # h_m: over the non-empty b
+                h_m = common.reshape(B, M, n, d).sum(0) / present.reshape(B, M, n).sum(0).clamp_min(1.0)[..., None]
+                user = user + gate[:, 0, None] * h_m
+            if has_s:
+                own = specific.reshape(B, M, n, d)
+                user = user + torch.einsum("nbm,bmnd->mnd", gate[:, 1:].reshape(n, B, M), own)
+            user = user.permute(1, 0, 2).reshape(n, M * d)
     out["gate"], out["user"] = gate, user
 
     target = inp["target"].long()
@@ -560,7 +596,8 @@ def main():
     if c["router"] == "sigmoid" and c["interests"] != "both":
         raise SystemExit("router sigmoid wants both kinds of interests")
     # Files without the options of sections 5.4 and 8 to 10 keep what they always had.
-    plain = c["router"] != "balanced" and all(c[k] == DEFAULTS[k] for k in ("denoise", "interests", "contrast", "fusion"))
+    marked = ("denoise", "interests", "contrast", "fusion")
+    plain = c["router"] in ("softmax", "sigmoid") and all(c[k] == DEFAULTS[k] for k in marked)
     wanted = ["user", "scores", "gate", "after_modality", "after_behavior", "specific", "common"] + ([] if plain else ["encoded"])
     gen = torch.Generator().manual_seed(a.seed)
     P = build_params(c, gen)

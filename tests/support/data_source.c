@@ -65,7 +65,7 @@ void data_source_write_npy(const data_source *source, const char *name, const ch
                            uint32_t rows, uint32_t width, const double *values)
 {
     static const char magic[10] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, 118, 0};
-    char bytes[4096], dict[118];
+    char bytes[16384], dict[118];
     int used = snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': %s, 'shape': (%u, %u), }", descr,
                         by_columns ? "True" : "False", rows, width);
     memset(dict + used, ' ', sizeof dict - (size_t)used);
@@ -73,6 +73,7 @@ void data_source_write_npy(const data_source *source, const char *name, const ch
     memcpy(bytes, magic, sizeof magic);
     memcpy(bytes + 10, dict, sizeof dict);
     size_t at = 128;
+    assert_true(at + (size_t)rows * width * (size_t)(descr[2] - '0') <= sizeof bytes);
     for (uint32_t i = 0; i < rows * width; i++) {
         uint16_t half = (uint16_t)values[i];
         float single = (float)values[i];

@@ -1,0 +1,64 @@
+/* denoised: features first, so that events are judged by what is left of noise in them. */
+#include "core/data/denoised.h"
+
+#include "core/base/alloc.h"
+
+static m3_status denoise_all(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
+                             m3_denoised *out, m3_error *err)
+{
+    m3_merged merged = {0};
+    m3_neighbors neighbors = {0};
+    m3_status st = m3_merged_create(set, split, &merged, err);
+    if (st == M3_OK)
+        st = m3_neighbors_create(&merged, m3_dataset_item_count(set), m3_dataset_behavior_count(set), &neighbors, err);
+    m3_merged_fini(&merged);
+    for (uint32_t k = 0; st == M3_OK && k < options->modality_count; k++) {
+        const m3_features given = m3_dataset_features(set, options->modalities[k]);
+        st = m3_denoise_features(&given, &neighbors, &out->features[k], err);
+    }
+    m3_neighbors_fini(&neighbors);
+    return st;
+}
+
+static m3_status measure_variances(const m3_dataset *set, const m3_denoised_options *options, m3_denoised *out,
+                                   m3_error *err)
+{
+    for (uint32_t k = 0; k < options->modality_count; k++) {
+        const m3_features given = m3_dataset_features(set, options->modalities[k]);
+        double *mean = m3_calloc(given.width, sizeof *mean);
+        if (mean == NULL) return M3_FAIL_MEMORY(err, given.name, given.width * sizeof *mean);
+        float *kept = out->features[k].mean = m3_calloc(given.width, sizeof *kept);
+        m3_features_moments(&given, m3_dataset_item_count(set), mean, &out->features[k].variance);
+        for (uint32_t d = 0; kept != NULL && d < given.width; d++) kept[d] = (float)mean[d];
+        m3_free(mean);
+        if (kept == NULL) return M3_FAIL_MEMORY(err, given.name, given.width * sizeof *kept);
+    }
+    return M3_OK;
+}
+
+m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
+                         m3_denoised *out, m3_error *err)
+{
+    m3_status st = M3_OK;
+    const uint32_t behaviors = m3_dataset_behavior_count(set);
+    *out = (m3_denoised){.modality_count = options->modality_count};
+    if (behaviors > M3_MAX_BEHAVIORS || options->modality_count > M3_MAX_MODALITIES)
+        return M3_FAIL(err, M3_ERR_RANGE, "denoise", "takes at most %d behaviors and %d modalities", M3_MAX_BEHAVIORS,
+                       M3_MAX_MODALITIES);
+    for (uint32_t k = 0; k < options->modality_count; k++)
+        out->features[k].width = m3_dataset_features(set, options->modalities[k]).width;
+    if (options->modality_count == 0) return M3_OK;
+    st = options->features ? denoise_all(set, split, options, out, err) : measure_variances(set, options, out, err);
+    if (st != M3_OK || !options->events || behaviors < 2) return st;
+    return m3_event_filter_create(set, split, options, out->features, &out->filter, err);
+}
+
+void m3_denoised_fini(m3_denoised *denoised)
+{
+    for (uint32_t k = 0; k < denoised->modality_count; k++) {
+        m3_free(denoised->features[k].rows);
+        m3_free(denoised->features[k].mean);
+    }
+    m3_event_filter_free(denoised->filter);
+    *denoised = (m3_denoised){0};
+}
