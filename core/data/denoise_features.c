@@ -2,7 +2,9 @@
  *   x = (F - mean)/sd;  |.|^2 is a mean over D entries
  *   belief     x^_i = sum_j p_j e^(-|x_i-x_j|^2/h) x_j / sum_j p_j e^(-|x_i-x_j|^2/h) over neighbors and landmarks,
  *              rho_i = |x^_i - x_i|^2,  kappa = max(0.3, 2 median rho),  r_i = 1/(1 + (rho_i / kappa)^6)
- *   consensus  c_i = sum_j w_ij q_j y_j / sum_j w_ij q_j, then one step to the mode;  y_i = r_i x_i + (1 - r_i) c_i */
+ *   use        K_i = the neighbors' mean of e^(-|x_i-x_j|^2/h') minus the landmarks'; with mean K <= 3 sd(K)/sqrt(n)
+ * the modality says nothing, and the mean takes the place of all features consensus  c_i = sum_j w_ij q_j y_j / sum_j
+ * w_ij q_j, then one step to the mode;  y_i = r_i x_i + (1 - r_i) c_i */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,7 @@ static const double MEDIANS = 2.0;   /* kappa in medians of what beliefs miss */
 static const double SHARE = 0.1;     /* of all landmarks together, beside the neighbors' 1 */
 static const double REPLACED = 0.2;  /* weight of a replaced item in the next round */
 static const double FARTHEST = 30.0; /* exponents below count as 0 */
+static const double ERRORS = 3.0;    /* of a mean, which chance seldom exceeds */
 
 typedef struct work {
     const m3_features *given;
@@ -30,15 +33,16 @@ typedef struct work {
     uint32_t *marks;  /* [count] landmarks */
     float *mark_rows; /* [count, D] x of them */
     uint32_t mark_count;
-    float *own, *clean; /* [D] */
-    double *sums;       /* [D] */
+    float *own, *clean;                  /* [D] */
+    double *sums;                        /* [D] */
+    double compared, more, more_squared; /* items that have neighbors, and how much more like those they are */
 } work;
 
 /* What an item attends to. */
 typedef struct attention {
     uint32_t count;
     const float *rows[MOST];
-    double weights[MOST], logits[MOST];
+    double weights[MOST], distances[MOST], logits[MOST];
 } attention;
 
 static void standardize(const work *k, uint32_t item, float *x)
@@ -61,14 +65,18 @@ static double distance(const float *a, const float *b, uint32_t D)
     return sum / D;
 }
 
-/* to = sum_j w_j e^(-|from - row_j|^2 / h) row_j over their sum; false, and to as it is, where no weight is positive.
- */
-static bool attend(const work *k, attention *over, const float *from, double h, float *to)
+static void measure(const work *k, attention *over, const float *from)
+{
+    for (uint32_t j = 0; j < over->count; j++) over->distances[j] = distance(from, over->rows[j], k->D);
+}
+
+/* to = sum_j w_j e^(-distance_j / h) row_j over their sum; false, and to as it is, where no weight is positive. */
+static bool attend(const work *k, attention *over, double h, float *to)
 {
     double most = -HUGE_VAL, sum = 0.0;
     for (uint32_t j = 0; j < over->count; j++) {
         over->logits[j] = -HUGE_VAL;
-        if (over->weights[j] > 0.0) over->logits[j] = log(over->weights[j]) - distance(from, over->rows[j], k->D) / h;
+        if (over->weights[j] > 0.0) over->logits[j] = log(over->weights[j]) - over->distances[j] / h;
         if (over->logits[j] > most) most = over->logits[j];
     }
     if (most == -HUGE_VAL) return false;
@@ -141,6 +149,30 @@ static double scale_of(work *k)
     return count > 0 ? fmax(SCALE, MEDIANS * k->q[count / 2]) : SCALE;
 }
 
+/* How much more like its neighbors, the first ones, an item is than like landmarks, all others. */
+static void compare(work *k, const attention *over, uint32_t neighbors)
+{
+    double near = 0.0, weight = 0.0, any = 0.0;
+    for (uint32_t j = 0; j < neighbors; j++) {
+        near += over->weights[j] * exp(-over->distances[j] / MODE);
+        weight += over->weights[j];
+    }
+    for (uint32_t j = neighbors; j < over->count; j++) any += exp(-over->distances[j] / MODE);
+    if (!(weight > 0.0) || over->count == neighbors) return;
+    const double more = near / weight - any / (over->count - neighbors);
+    k->compared += 1.0;
+    k->more += more;
+    k->more_squared += more * more;
+}
+
+static bool says_nothing(const work *k)
+{
+    if (k->compared == 0.0) return false;
+    const double mean = k->more / k->compared;
+    const double variance = fmax(k->more_squared / k->compared - mean * mean, 0.0);
+    return mean <= ERRORS * sqrt(variance / k->compared);
+}
+
 /* y is x here; r holds |x^ - x|^2 on the way. */
 static void believe(work *k, attention *over)
 {
@@ -154,12 +186,15 @@ static void believe(work *k, attention *over)
             over->rows[over->count] = k->y + (size_t)j * k->D;
             over->weights[over->count++] = (double)k->neighbors->weights[(size_t)i * M3_NEIGHBORS + t];
         }
+        const uint32_t neighbors = over->count;
         for (uint32_t m = 0; m < k->mark_count; m++) {
             if (k->marks[m] == i) continue;
             over->rows[over->count] = k->mark_rows + (size_t)m * k->D;
             over->weights[over->count++] = SHARE / k->mark_count;
         }
-        k->r[i] = attend(k, over, x, NEAR, k->clean) ? distance(x, k->clean, k->D) : 0.0;
+        measure(k, over, x);
+        compare(k, over, neighbors);
+        k->r[i] = attend(k, over, NEAR, k->clean) ? distance(x, k->clean, k->D) : 0.0;
     }
     const double scale = scale_of(k);
     for (uint32_t i = 1; i <= k->N; i++)
@@ -183,7 +218,8 @@ static void replace(work *k, attention *over)
         }
         for (uint32_t d = 0; d < k->D; d++) k->clean[d] = sum > 0.0 ? (float)(k->sums[d] / sum) : 0.0F;
         memset(z, 0, k->D * sizeof *z);
-        (void)attend(k, over, k->clean, MODE, z);
+        measure(k, over, k->clean);
+        (void)attend(k, over, MODE, z);
         standardize(k, i, k->own);
         for (uint32_t d = 0; d < k->D; d++)
             z[d] = (float)(k->r[i] * (double)k->own[d] + (1.0 - k->r[i]) * (double)z[d]);
@@ -229,8 +265,13 @@ static void denoise(work *k, attention *over, m3_denoised_features *out)
 {
     for (uint32_t i = 1; i <= k->N; i++) standardize(k, i, k->y + (size_t)i * k->D);
     believe(k, over);
+    out->says_nothing = says_nothing(k);
     memcpy(k->q, k->r, ((size_t)k->N + 1) * sizeof *k->q);
-    for (int round = 0; round < ROUNDS; round++) replace(k, over);
+    for (int round = 0; round < ROUNDS && !out->says_nothing; round++) replace(k, over);
+    if (out->says_nothing) {
+        memset(k->y, 0, ((size_t)k->N + 1) * k->D * sizeof *k->y);
+        memset(k->r, 0, ((size_t)k->N + 1) * sizeof *k->r);
+    }
     double count = 0.0;
     for (uint32_t i = 1; i <= k->N; i++) {
         float *y = k->y + (size_t)i * k->D;

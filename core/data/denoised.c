@@ -50,6 +50,9 @@ m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_
     if (options->modality_count == 0) return M3_OK;
     st = options->features ? denoise_all(set, split, options, out, err) : measure_variances(set, options, out, err);
     if (st != M3_OK || !options->events || behaviors < 2) return st;
+    bool judges = false;
+    for (uint32_t k = 0; k < options->modality_count; k++) judges = judges || !out->features[k].says_nothing;
+    if (!judges) return M3_OK;
     return m3_event_filter_create(set, split, options, out->features, &out->filter, err);
 }
 

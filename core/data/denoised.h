@@ -17,6 +17,7 @@ typedef struct m3_denoised_features {
     float *rows;       /**< [N+1, D], row 0 is zero; NULL: the set's features stay */
     float *mean;       /**< [D] of the set's features, which stand for those of items without any; NULL with rows */
     double variance;   /**< of an entry of the set's features around it, over all entries */
+    bool says_nothing; /**< neighbors are no more alike than others: the mean is in the place of all rows */
     double belief;     /**< mean over items that have features: 1 if they stay as they are, 0 if all are replaced */
     uint32_t replaced; /**< items whose belief is below one half */
 } m3_denoised_features;

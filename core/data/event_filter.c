@@ -58,6 +58,7 @@ static double distance(const m3_event_filter *f, uint32_t a, uint32_t b)
 {
     double all = 0.0;
     for (uint32_t k = 0; k < f->count; k++) {
+        if (f->features[k].says_nothing) continue;
         const uint32_t D = f->features[k].width;
         const float *x = row_of(f, k, a), *y = row_of(f, k, b);
         double sum = 0.0;
@@ -207,12 +208,14 @@ static m3_status measure(m3_event_filter *f, m3_error *err)
 
 static void take_features(m3_event_filter *f, const m3_denoised_options *options, const m3_denoised_features *features)
 {
+    uint32_t judges = 0;
     f->count = options->modality_count;
     f->features = features;
+    for (uint32_t k = 0; k < f->count; k++) judges += !features[k].says_nothing;
     for (uint32_t k = 0; k < f->count; k++) {
         const double variance = features[k].variance > 0.0 ? features[k].variance : 1.0;
         f->given[k] = m3_dataset_features(f->set, options->modalities[k]);
-        f->scales[k] = 1.0 / (variance * (double)features[k].width * (double)f->count);
+        f->scales[k] = 1.0 / (variance * (double)features[k].width * (double)judges);
     }
     for (uint32_t b = 0; b < f->behaviors; b++) f->weight_of[b] = m3_behavior_weight(b, f->behaviors);
 }

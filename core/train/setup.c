@@ -185,11 +185,18 @@ static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *name
     json_t *all = d->modality_count > 0 ? json_object() : NULL;
     for (uint32_t k = 0; k < d->modality_count && d->features[k].rows != NULL; k++) {
         const m3_denoised_features *f = &d->features[k];
-        m3_engine_log(tr->engine, M3_LOG_INFO,
-                      "features %s: those of %" PRIu32 " items are replaced by their neighbors'",
-                      names->modalities[k + 1], f->replaced);
+        if (f->says_nothing)
+            m3_engine_log(tr->engine, M3_LOG_WARN,
+                          "features %s: items that users have together are no more alike than others, so that they are "
+                          "left out; to use them all the same, set modality_denoise to false",
+                          names->modalities[k + 1]);
+        else
+            m3_engine_log(tr->engine, M3_LOG_INFO,
+                          "features %s: those of %" PRIu32 " items are replaced by their neighbors'",
+                          names->modalities[k + 1], f->replaced);
         json_object_set_new(all, names->modalities[k + 1],
-                            json_pack("{s:I, s:f}", "replaced", (json_int_t)f->replaced, "belief", f->belief));
+                            json_pack("{s:b, s:I, s:f}", "says_nothing", f->says_nothing, "replaced",
+                                      (json_int_t)f->replaced, "belief", f->belief));
     }
     if (d->filter != NULL) {
         const m3_event_filter_summary s = m3_event_filter_summarize(d->filter);

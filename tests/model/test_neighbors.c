@@ -152,6 +152,42 @@ static void parts_alone(void **state)
     m3_served_free(events);
 }
 
+/* Features that say nothing about which items stand together are left out. */
+static void useless_features_are_left_out(void **state)
+{
+    (void)state;
+    static const char *const uses[] = {"useless", "useful"};
+    m3_error err = {0};
+    m3_synth_options synth = M3_SYNTH_OPTIONS_INIT;
+    m3_import_options import = M3_IMPORT_OPTIONS_INIT;
+    m3_dataset *set = NULL;
+    m3_split *split = NULL;
+    m3_denoised made = {0};
+    const uint32_t modalities[] = {0, 1};
+    synth.users = USERS;
+    synth.items = ITEMS;
+    synth.clusters = 4;
+    synth.width = 12;
+    synth.modalities = synth.feature_count = 2;
+    synth.features = uses;
+    training_check(m3_data_synth(&synth, data_source_path(&source, "mixed"), &err), &err);
+    import.source = data_source_path(&source, "mixed");
+    training_check(m3_data_import(&import, data_source_path(&source, "mixed.set"), NULL, &err), &err);
+    training_check(m3_dataset_open(data_source_path(&source, "mixed.set"), &set, &err), &err);
+    training_check(m3_dataset_split(set, 1, &split, &err), &err);
+    const m3_denoised_options options = {modalities, 2, true, true};
+    training_check(m3_denoise_set(set, split, &options, &made, &err), &err);
+    assert_true(made.features[0].says_nothing);
+    assert_false(made.features[1].says_nothing);
+    for (uint32_t i = 2; i <= ITEMS; i++) /* all have the mean */
+        assert_memory_equal(made.features[0].rows + (size_t)i * 12, made.features[0].rows + 12, 12 * sizeof(float));
+    assert_true(made.features[0].belief == 0.0 && made.features[1].belief > 0.5);
+    assert_non_null(made.filter);
+    m3_denoised_fini(&made);
+    m3_split_free(split);
+    m3_dataset_close(set);
+}
+
 /* A user of a file who did what a user of the set did gets the same recommendations. */
 static void users_of_files_are_filtered_too(void **state)
 {
@@ -181,6 +217,7 @@ int main(void)
         cmocka_unit_test(the_model_sees_denoised_features),
         cmocka_unit_test(figures_against_the_truth),
         cmocka_unit_test(parts_alone),
+        cmocka_unit_test(useless_features_are_left_out),
         cmocka_unit_test(users_of_files_are_filtered_too),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -13,13 +13,37 @@
 #include <cmocka.h>
 
 /* The first EACH of them are tried without each pass, too. */
-static const char *const files[] = {"base",        "decay",           "gru",           "id-only",
-                                    "mlp-encoder", "no-denoise",      "one",           "pool",
-                                    "sampled",     "sigmoid",         "three",         "x0",
-                                    "whole",       "scores-sampled",  "gated",         "gated-x0",
-                                    "balanced",    "specific",        "common",        "users",
-                                    "table",       "scores",          "table-sampled", "lone",
-                                    "modality",    "modality-scores", "modality-table"};
+static const char *const files[] = {"base",
+                                    "decay",
+                                    "gru",
+                                    "id-only",
+                                    "mlp-encoder",
+                                    "no-denoise",
+                                    "one",
+                                    "pool",
+                                    "sampled",
+                                    "sigmoid",
+                                    "three",
+                                    "x0",
+                                    "whole",
+                                    "scores-sampled",
+                                    "gated",
+                                    "gated-x0",
+                                    "balanced",
+                                    "specific",
+                                    "common",
+                                    "users",
+                                    "table",
+                                    "scores",
+                                    "table-sampled",
+                                    "lone",
+                                    "modality",
+                                    "modality-scores",
+                                    "modality-table",
+                                    "normed",
+                                    "targets",
+                                    "trend",
+                                    "trend-sampled"};
 enum { FILES = sizeof files / sizeof files[0], EACH = 14, PASSES = 16 };
 
 typedef struct row {

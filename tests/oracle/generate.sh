@@ -51,6 +51,12 @@ vector modality-scores --seed 218 --set router=modality --set fusion=scores --se
     --set behaviors=3 --set 'modalities=[6,4]' --set batch=4 --set expert_layers=1
 vector modality-table  --seed 43 --set router=modality --set fusion=table --set interests=specific \
     --set contrast=users --set w_contrast=0.5
+vector normed      --seed 51 --set router=normed --set denoise=gated
+# With this seed two users have the same target, and the last user has another one and no history at all.
+vector targets     --seed 439 --set contrast=targets --set w_contrast=0.5 --set batch=4
+vector trend       --seed 54 --set trend=50
+vector trend-sampled  --seed 56 --set trend=50 --set loss=sampled --set negatives=4 --set fusion=scores \
+    --set router=normed --set contrast=targets --set w_contrast=0.1
 
 # Sizes nearer to real ones, 8 MB: made by name alone, and not kept in tests/vectors.
 case "$names" in *" wide "*)

@@ -24,13 +24,14 @@ DEFAULTS = dict(
     diffusion_steps=10, beta_start=1e-4, beta_end=0.02, objective="eps",
     infer_start=5, infer_steps=2, denoise="replace", denoise_scale=0.3, modality_denoise=True, behavior_denoise=True,
     interests="both", contrast="interests", temperature=0.1, router="softmax", router_floor=0.5, fusion="none",
-    loss="full", negatives=0, w_modality=0.1, w_behavior=0.1, w_contrast=0.01,
+    trend=0, loss="full", negatives=0, w_modality=0.1, w_behavior=0.1, w_contrast=0.01,
     lr=1e-3, beta1=0.9, beta2=0.999, adam_eps=1e-4, weight_decay=0.0, clip=1.0, train_steps=3,
 )
 CHOICES = dict(
     objective=("eps", "x0"), denoise=("replace", "gated"), interests=("both", "specific", "common"),
-    contrast=("interests", "users"), router=("softmax", "sigmoid", "balanced", "modality"),
-    fusion=("none", "table", "scores"), loss=("full", "sampled"),
+    contrast=("interests", "users", "targets"),
+    router=("softmax", "sigmoid", "balanced", "modality", "normed"), fusion=("none", "table", "scores"),
+    loss=("full", "sampled"),
 )
 
 
@@ -41,7 +42,7 @@ def experts_used(c):
 
 
 def has_contrast(c):
-    return c["contrast"] == "users" or c["interests"] == "both"                # section 9
+    return c["contrast"] != "interests" or c["interests"] == "both"            # section 9
 
 
 # Parameters (section 3).
@@ -161,6 +162,8 @@ def build_params(c, gen):
     if c["fusion"] != "none":
         for k, dim in enumerate(c["modalities"]):
             p.add(f"fusion.feature{k}.weight", d, dim)
+    if c["trend"] > 0:
+        p.add("trend.weight", 1, value=0.5)
     return p.t
 
 
@@ -366,6 +369,17 @@ def contrast_users(p, here, c):
     return (pair * term).sum() / pair.sum().clamp_min(1.0)
 
 
+def contrast_targets(pv, pe, target, here, c):
+    """Every interest against the batch's targets (section 9).
+    pv [S, n, d] and pe [n, d] projected, target [n], here [S, n]."""
+    top = 1.0 / c["temperature"]
+    cos = torch.einsum("sad,xd->sax", pv, pe) / c["temperature"] - top          # [S, n, n]
+    own = torch.einsum("sad,ad->sa", pv, pe) / c["temperature"] - top           # x = a
+    among = (target[:, None] != target) | torch.eye(len(target), dtype=torch.bool)
+    term = -own + torch.log((torch.exp(cos) * among).sum(-1))
+    return (here * term).sum() / here.sum().clamp_min(1.0)
+
+
 def by_modality(v, present, M):
     """Means of v [G, n, d] over the user's non-empty b, 0 where there is none: [M, n, d]. present [G, n]."""
     G, n, d = v.shape
@@ -460,12 +474,16 @@ def forward(P, inp, c, train):
     def head(v):                                                               # section 9
         w = linear(P, "contrast.proj2", F.relu(linear(P, "contrast.proj1", v)))
         return w / torch.sqrt((w * w).sum(-1, keepdim=True) + 1e-12)
+    target = inp["target"].long()
     if not has_contrast(c):
         loss_c = zero
     elif c["contrast"] == "interests":
         loss_c = contrast_interests(head(common), head(specific), present.t(), c)
-    else:
+    elif c["contrast"] == "users":
         loss_c = contrast_users(head(common if has_c else specific), present.t(), c)
+    else:
+        v = torch.cat(([common] if has_c else []) + ([specific] if has_s else []), 0)
+        loss_c = contrast_targets(head(v), head(e_history[target]), target, present.repeat(has_c + has_s, 1), c)
 
     if c["router"] == "modality":                                              # section 10
         user, gate = router_modality(P, common if has_c else None, specific if has_s else None, present, M)
@@ -481,6 +499,9 @@ def forward(P, inp, c, train):
             pi = torch.softmax(r, -1)                                          # [n, V]
         elif c["router"] == "balanced":
             pi = (1 - c["router_floor"]) * torch.softmax(r, -1) + c["router_floor"] / V
+        elif c["router"] == "normed":
+            p = torch.softmax(r, -1)
+            pi = p / (math.sqrt(V) * torch.sqrt((p * p).sum(-1, keepdim=True)))
         else:
             g = torch.sigmoid(r)
             pi = torch.cat([g, (1 - g).expand(n, G) / G], -1)
@@ -498,13 +519,16 @@ def forward(P, inp, c, train):
             user = user.permute(1, 0, 2).reshape(n, M * d)
     out["gate"], out["user"] = gate, user
 
-    target = inp["target"].long()
     scores = user @ e_score[1:].t()                                             # [n, N]
+    if c["trend"] > 0:
+        scores = scores + P["trend.weight"] * inp["trend"]
     if c["loss"] == "full":
         loss_r = F.cross_entropy(scores, target - 1)
     else:
         cand = torch.cat([target[:, None], inp["negatives"].long()], 1)
         logits = torch.einsum("nd,nkd->nk", user, e_score[cand])
+        if c["trend"] > 0:
+            logits = logits + P["trend.weight"] * inp["trend_sampled"]
         loss_r = F.cross_entropy(logits, torch.zeros(n, dtype=torch.int64))
     out["scores"] = scores
     out["loss_recommend"], out["loss_modality"], out["loss_behavior"], out["loss_contrast"] = loss_r, loss_m, loss_b, loss_c
@@ -555,6 +579,12 @@ def make_inputs(c, gen):
         inp["noise_modality"] = rnd(K, B, n, L, d)
     if c["behavior_denoise"] and B > 1:
         inp["noise_behavior"] = rnd(B - 1, K + 1, n, L, d)
+    if c["trend"] > 0:                                                         # section 10: z of counts, some of them 0
+        z = torch.log1p(10 * F.relu(rnd(n, N) + 0.5)).float().double()
+        inp["trend"] = z
+        if c["loss"] == "sampled":
+            cand = torch.cat([inp["target"][:, None], inp["negatives"]], 1).long()
+            inp["trend_sampled"] = torch.gather(z, 1, cand - 1)
     return inp
 
 
@@ -595,8 +625,10 @@ def main():
             raise SystemExit(f"unknown {k} {c[k]!r}")
     if c["router"] == "sigmoid" and c["interests"] != "both":
         raise SystemExit("router sigmoid wants both kinds of interests")
+    if c["trend"] < 0:
+        raise SystemExit(f"trend {c['trend']} is negative")
     # Files without the options of sections 5.4 and 8 to 10 keep what they always had.
-    marked = ("denoise", "interests", "contrast", "fusion")
+    marked = ("denoise", "interests", "contrast", "fusion", "trend")
     plain = c["router"] in ("softmax", "sigmoid") and all(c[k] == DEFAULTS[k] for k in marked)
     wanted = ["user", "scores", "gate", "after_modality", "after_behavior", "specific", "common"] + ([] if plain else ["encoded"])
     gen = torch.Generator().manual_seed(a.seed)
@@ -627,7 +659,9 @@ def main():
     T["after.losses"] = torch.tensor(losses, dtype=torch.float64)
     T["after.grad_norms"] = torch.tensor(norms, dtype=torch.float64)
     T.update({"after." + k: v.detach() for k, v in P.items()})
-    save(a.out, T, {"format": "m3bsr-vectors", "version": "1", "seed": str(a.seed), "config": json.dumps(c, sort_keys=True)})
+    # Without trend, files keep the configuration that they always had.
+    config = json.dumps({k: v for k, v in c.items() if k != "trend" or v}, sort_keys=True)
+    save(a.out, T, {"format": "m3bsr-vectors", "version": "1", "seed": str(a.seed), "config": config})
     print(f"{a.out}: {len(T)} tensors, losses {' '.join(f'{x:.6f}' for x in losses)}")
 
 
