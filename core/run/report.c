@@ -108,7 +108,7 @@ m3_status m3_report_write(const char *folder, m3_error *err)
     m3_report r = {0};
     char *path = m3_run_path(folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
-    if ((st = m3_settings_load(path, &r.settings, err)) != M3_OK) goto done;
+    if ((st = m3_settings_load_saved(path, &r.settings, err)) != M3_OK) goto done;
     if ((st = read_log(&r, folder, err)) != M3_OK) goto done;
     if ((st = write_metrics(&r, folder, err)) != M3_OK) goto done;
     st = write_page(&r, folder, err);

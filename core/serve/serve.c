@@ -53,7 +53,7 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     uint32_t target = 0;
     char *path = m3_run_path(run, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
-    st = m3_settings_load(path, &served->settings, err);
+    st = m3_settings_load_saved(path, &served->settings, err);
     m3_free(path);
     if (st != M3_OK) return st;
     if (data == NULL) data = m3_settings_get(served->settings, "data");

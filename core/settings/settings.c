@@ -277,13 +277,30 @@ static m3_status load_pair(void *user, const char *name, const char *value, bool
     return st;
 }
 
-m3_status m3_settings_load(const char *path, m3_settings **settings, m3_error *err)
+/* Give the model's keys the values that files from before them stand for. */
+static m3_status start_from_before(m3_settings *settings, m3_error *err)
+{
+    char text[M3_OPTION_BYTES];
+    m3_model_before(&settings->config);
+    for (uint32_t i = 0; i < m3_model_keys().count; i++) { /* they are the first ones */
+        m3_setting *s = &settings->all[i];
+        (void)m3_model_get(&settings->config, s->name, text, sizeof text, NULL); /* the name is a key of the model */
+        char *copy = m3_strdup(text);
+        if (copy == NULL) return M3_FAIL_MEMORY(err, s->name, strlen(text) + 1);
+        m3_free(s->text);
+        s->text = copy;
+    }
+    return M3_OK;
+}
+
+static m3_status load(const char *path, bool saved, m3_settings **settings, m3_error *err)
 {
     m3_status st;
     loading l = {.path = path};
     const char *slash = strrchr(path, '/');
     *settings = NULL;
     if ((st = m3_settings_create(&l.settings, err)) != M3_OK) goto done;
+    if (saved && (st = start_from_before(l.settings, err)) != M3_OK) goto done;
     l.folder = slash == NULL ? m3_strdup(".") : m3_strfmt("%.*s", slash == path ? 1 : (int)(slash - path), path);
     if (l.folder == NULL) {
         st = M3_FAIL_MEMORY(err, path, strlen(path) + 1);
@@ -296,6 +313,16 @@ done:
     m3_settings_free(l.settings);
     m3_free(l.folder);
     return st;
+}
+
+m3_status m3_settings_load(const char *path, m3_settings **settings, m3_error *err)
+{
+    return load(path, false, settings, err);
+}
+
+m3_status m3_settings_load_saved(const char *path, m3_settings **settings, m3_error *err)
+{
+    return load(path, true, settings, err);
 }
 
 const char *m3_setting_text(const m3_setting *setting, const m3_model_config *config, char text[M3_OPTION_BYTES])

@@ -61,6 +61,10 @@ typedef struct m3_training {
     uint64_t instruments;               /**< validation samples that they look at; 0: there are none */
 } m3_training;
 
+/** m3_settings_load() for the file that a run wrote: it has every key, so that one that is missing came later, and
+ * stands at the value that means what was computed before it. */
+m3_status m3_settings_load_saved(const char *path, m3_settings **settings, m3_error *err);
+
 void m3_settings_training(const m3_settings *settings, m3_training *training);
 
 /** The behavior of key "target" in a set. */

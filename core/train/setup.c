@@ -112,7 +112,7 @@ static m3_status check_settings(const m3_trainer *tr, const char *hash, m3_error
     char *path = m3_run_path(tr->run.folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, tr->run.folder, strlen(tr->run.folder) + 16);
     const char *key = NULL;
-    if (m3_settings_load(path, &old, &ignored) == M3_OK) {
+    if (m3_settings_load_saved(path, &old, &ignored) == M3_OK) {
         if (m3_settings_config(tr->engine, old, &was, &ignored) != M3_OK)
             (void)m3_settings_config(NULL, old, &was, NULL); /* of plugins that are not here */
         key = m3_settings_difference(tr->settings, &tr->config, old, &was);

@@ -175,10 +175,10 @@ wrong 'other candidates' 'candidates' '/^candidates/d; s/--items 40/--items 200/
 wrong 'a data set that synth refuses' 'users' 's/--users 40/--users none/'
 wrong 'an import without a folder' '--data' 's/^synth = .*/import = nowhere/'
 # A default that changed since the log was written.
-sed 's/"router": "sigmoid"/"router": "hardmax"/' t.tries.jsonl >u.tries.jsonl
+sed 's/"router": "normed"/"router": "hardmax"/' t.tries.jsonl >u.tries.jsonl
 sed 's/^title = Tiny/title = Other/' t.ini >u.ini
 check 'tries under another default are made anew' 0 '6 tries' "$results/run" u.ini --work work --dry-run
-check 'and not shown' 0 'with router=hardmax, a default that is sigmoid now' "$results/run" u.ini --work work --table-only
+check 'and not shown' 0 'with router=hardmax, a default that is normed now' "$results/run" u.ini --work work --table-only
 check 'an unknown table' 2 'movielens' "$results/run" nothing
 check 'a key that no part has' 2 "has no key 'nose'" run --define nose=1
 check 'a definition that is none' 2 "--define cannot be 'noise'" run --define noise

@@ -23,7 +23,7 @@ check 'without a terminal there is no bar' 0 'epoch 1' "$m" train config.yaml --
 # shellcheck disable=SC2016 # a carriage return moves the bar
 ! grep -q $'\r' whole/log.jsonl said || fail 'a progress bar went to a file'
 
-idle=(--set epochs=1 --set objective=eps --set beta_start=1e-9 --set infer_start=1)
+idle=(--set epochs=1 --set objective=eps --set beta_start=1e-9 --set infer_start=1 --set denoise=gated)
 check 'a part that is broken on purpose is named' 0 'warning: epoch 1: denoise.behavior0 (view) is dead: ' \
     "$m" train config.yaml --out idle "${idle[@]}"
 grep -qF '<strong>denoise.behavior0 (view)</strong> is dead since epoch 1: ' idle/report.html || fail 'the report does not name a dead part'
@@ -133,6 +133,6 @@ cp -r parts broken
 head -c 3000 broken/last.safetensors >broken/short
 mv broken/short broken/last.safetensors
 check 'resuming from a damaged checkpoint' 2 'last.safetensors' "$m" train config.yaml --out broken --resume --set epochs=9
-check 'a loss that is no number stops' 2 'loss' "$m" train config.yaml --out burst --set lr=1000 --set router=softmax --set clip=0
+check 'a loss that is no number stops' 2 'loss' "$m" train config.yaml --out burst --set lr=1000 --set denoise=gated --set fusion=none --set contrast=interests --set router=softmax --set clip=0
 
 [ "$failures" -eq 0 ]

@@ -36,6 +36,7 @@ static m3_model_config small(void)
                                           {"heads", "2"},
                                           {"ffn_mult", "2"},
                                           {"dropout", "0"},
+                                          {"fusion", "none"},
                                           {"router", "normed"},
                                           {"contrast", "targets"},
                                           {"temperature", "0.5"},

@@ -21,11 +21,11 @@ static void check(m3_status st, const m3_error *err)
 
 static m3_model_config small(void)
 {
-    static const char *const keys[][2] = {{"behaviors", "2"},   {"modalities", "[3]"}, {"length", "3"},
-                                          {"items", "9"},       {"width", "4"},        {"heads", "2"},
-                                          {"ffn_mult", "2"},    {"dropout", "0"},      {"diffusion_steps", "8"},
-                                          {"infer_start", "4"}, {"negatives", "2"},    {"expert_layers", "1"},
-                                          {"adam_eps", "1e-4"}, {"lr", "0.05"}};
+    static const char *const keys[][2] = {
+        {"behaviors", "2"},       {"modalities", "[3]"}, {"length", "3"},        {"items", "9"},
+        {"width", "4"},           {"heads", "2"},        {"ffn_mult", "2"},      {"dropout", "0"},
+        {"diffusion_steps", "8"}, {"infer_start", "4"},  {"negatives", "2"},     {"expert_layers", "1"},
+        {"adam_eps", "1e-4"},     {"lr", "0.05"},        {"denoise", "replace"}, {"fusion", "none"}};
     m3_model_config c;
     m3_error err = {0};
     m3_model_defaults(&c);

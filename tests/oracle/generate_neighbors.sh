@@ -17,3 +17,5 @@ make raw --seed 28 --set modality_denoise=false --set modalities=[9,4] --set mis
 make features --seed 2 --set behavior_denoise=false --set modalities=[3,13] --set missing=[0.15,0] --set users=18 --set length=6
 make wide --seed 33 --set users=55 --set items=120 --set clusters=4 --set modalities=[20] --set missing=[0.03] --set clicks=[12,21] --set length=6
 make clean --seed 4 --set accidental=0 --set noise_items=0 --set early=0
+make useless --seed 1 --set modalities=[6,9] --set missing=[0.1,0.15] --set useless=[1,0]
+make nothing --seed 1 --set modalities=[8] --set missing=[0.1] --set useless=[1]

@@ -12,7 +12,8 @@ Seeds S, S+1, ... are tried until no decision is close (`margins`), so that floa
 input.events [E,4] (user, item, behavior, time) by user, behavior, time, item · input.featuresk [N+1,D_k] ·
 input.presentk [N+1] · expect.denoisedk [N+1,D_k] · expect.beliefk [N+1] · expect.threshold [1] ·
 expect.counts [2] (|C|, those of C with S <= threshold) · expect.samples [S,4] (user, time, target, part 0 train 1 valid
-2 test) by part, user, time · expect.ids [S,B,L] · expect.whole [U,B,L] (the whole histories).
+2 test) by part, user, time · expect.ids [S,B,L] · expect.whole [U,B,L] (the whole histories) · expect.says_nothing [K],
+only where a modality says nothing.
 """
 import argparse
 import json
@@ -25,22 +26,24 @@ import numpy as np
 CONFIG = dict(users=24, items=40, behaviors=2, length=8, modalities=[6], modality_denoise=True, behavior_denoise=True)
 # The synthetic set: clusters of items, clicks per user (from, to), shares of noise, where features are missing (by
 # modality), how often a click leads deeper, and that at the same time or much later, or after an earlier click too (in other
-# company); how many items come only at the end of a user's events; every few-th user buys hardly anything.
+# company); how many items come only at the end of a user's events; every few-th user buys hardly anything; which
+# modalities have clusters of their own, by a generator of their own (none if empty; then it isn't in the file either).
 SET = dict(clusters=5, clicks=[16, 34], noise_items=0.1, accidental=0.12, missing=[0.1], spread=0.2, deeper=0.35,
-           same_time=0.15, late=0.1, early=0.25, repeat=0.15, new=2, few=6)
+           same_time=0.15, late=0.1, early=0.25, repeat=0.15, new=2, few=6, useless=[])
 DEFAULTS = dict(CONFIG, **SET)
 WINDOW, NEIGHBORS, HEAVIEST = 20, 32, 4096
 EPS_S, EPS_W = 1e-4, 1e-6
 
 
 # The synthetic set.
-def make_features(c, rng, cluster):
+def make_features(c, rng, cluster, seed):
     """One modality after the other: features, which items have them, which of those are noise."""
     out = []
     for k, dim in enumerate(c["modalities"]):
         N = c["items"]
         center = 1.3 * rng.standard_normal((c["clusters"], dim))
-        x = center[cluster] + c["spread"] * rng.standard_normal((N + 1, dim))
+        own = np.random.default_rng([seed, k]).permutation(cluster) if c["useless"] and c["useless"][k] else cluster
+        x = center[own] + c["spread"] * rng.standard_normal((N + 1, dim))
         present = rng.random(N + 1) >= c["missing"][k]
         if c["missing"][k] and c["new"]:
             present[N] = False                                                 # and it has no neighbor
@@ -111,7 +114,7 @@ def make_set(c, seed):
     """events: list by user of sets (item, behavior, time); features by modality; the accidental clicks by user."""
     rng = np.random.default_rng(seed)
     cluster = np.concatenate([[0], rng.permutation(np.arange(c["items"]) % c["clusters"])])
-    features = make_features(c, rng, cluster)
+    features = make_features(c, rng, cluster, seed)
     users = [make_user(c, rng, u, cluster) for u in range(c["users"])]
     events, accidental = [e for e, _ in users], [a for _, a in users]
     seen = {i for e in events for i, _, _ in e}
@@ -217,9 +220,13 @@ def standardize(F, present):
     return x, mean, sd
 
 
+def landmarks(present, heavy):
+    return sorted((i for i in range(1, len(present)) if present[i]), key=lambda i: (-heavy[i], i))[:HEAVIEST]
+
+
 def belief(x, present, near, heavy):
     N = len(x) - 1
-    order = sorted((i for i in range(1, N + 1) if present[i]), key=lambda i: (-heavy[i], i))[:HEAVIEST]
+    order = landmarks(present, heavy)
     rho = np.zeros(N + 1)
     for i in range(1, N + 1):
         if not present[i]:
@@ -237,6 +244,21 @@ def belief(x, present, near, heavy):
     r = 1 / (1 + (rho / kappa) ** 6)
     r[~present] = 0
     return r
+
+
+def use(x, present, near, heavy):
+    """mean(K), 3 sd(K)/sqrt(n) and n."""
+    order, K = landmarks(present, heavy), []
+    for i in range(1, len(x)):
+        j, w = near[i]
+        w, j = w[present[j]], j[present[j]]
+        m = [v for v in order if v != i]
+        if not present[i] or not len(j) or not m:
+            continue
+        alike = np.exp(-square(x - x[i]) / 0.3)
+        K.append((w * alike[j]).sum() / w.sum() - alike[m].mean())
+    n = len(K)
+    return (float(np.mean(K)), 3 * float(np.std(K)) / math.sqrt(n), n) if n else (0.0, 0.0, 0)
 
 
 def consensus(x, r, near):
@@ -316,20 +338,29 @@ def compute(c, data):
     seqs = [Sequence(e, B) for e in events]
     terms = pair_terms(seqs, N)
     near, heavy = neighbor_lists(terms), item_weights(seqs, N)
-    T, y = {}, []
+    T, y, uses, nothing = {}, [], [], []
     T["input.events"] = np.array(sorted((u, b, t, i) for u, e in enumerate(events) for i, b, t in e))[:, [0, 3, 1, 2]]
     for k, (F, present, _) in enumerate(data["features"]):
         T[f"input.features{k}"], T[f"input.present{k}"] = F, present.astype(np.int32)
         x, mean, sd = standardize(F, present)
         if c["modality_denoise"]:
             r = belief(x, present, near, heavy)
-            x = consensus(x, r, near)
+            uses.append(use(x, present, near, heavy))
+            mean_K, bound, n = uses[k]
+            nothing.append(n > 0 and mean_K <= bound)
+            if nothing[k]:
+                x, r = np.zeros_like(x), np.zeros_like(r)
+            else:
+                x = consensus(x, r, near)
             F = mean + sd * x
             F[0] = 0
             T[f"expect.belief{k}"] = r
         T[f"expect.denoised{k}"] = F
-        y.append(x)
-    if not (c["behavior_denoise"] and B > 1 and K > 0):
+        if not (nothing and nothing[k]):
+            y.append(x)
+    if any(nothing):
+        T["expect.says_nothing"] = np.array(nothing, dtype=np.int32)
+    if not (c["behavior_denoise"] and B > 1 and y):
         y, theta, C, D = None, -1.0, np.zeros(0), np.zeros(0)                  # all events stay
     else:
         theta, C, D = threshold(seqs, y, B)
@@ -341,7 +372,8 @@ def compute(c, data):
     T["expect.ids"] = np.array([history(events[u], seqs[u], t, c, y, theta, log)
                                 for part, u, t, i in rows], dtype=np.int32).reshape(-1, B, c["length"])
     T["expect.whole"] = np.array([history(e, s, math.inf, c, y, theta, log) for e, s in zip(events, seqs)], dtype=np.int32)
-    return T, dict(seqs=seqs, terms=terms, near=near, theta=theta, C=C, D=D, y=y, log=log, rows=rows)
+    return T, dict(seqs=seqs, terms=terms, near=near, theta=theta, C=C, D=D, y=y, log=log, rows=rows,
+                   uses=uses, nothing=nothing)
 
 
 # Margins: what makes a seed unfit, None if nothing does.
@@ -361,6 +393,11 @@ def margins(c, m):
         t = [t for t, _, _ in s.samples]
         if len(set(t)) < len(t):
             return "targets at the same time"
+    for k, (mean_K, bound, n) in enumerate(m["uses"]):
+        if not n or abs(mean_K - bound) <= 0.05 * bound:
+            return f"whether modality {k} says nothing is close"
+        if m["nothing"][k] != bool(c["useless"] and c["useless"][k]):
+            return f"modality {k} says {'nothing' if m['nothing'][k] else 'something'}"
     if m["y"] is None:
         return None
     C, D, theta = m["C"], m["D"], m["theta"]
@@ -404,6 +441,8 @@ def coverage(c, data, m):
                no_neighbors=sum(not r for r in m["terms"][1:]),
                no_validation=sum(s.valid == math.inf for s in m["seqs"]),
                merged=sum(len(e) - len(s.item) for e, s in zip(data["events"], m["seqs"])))
+    if m["uses"]:
+        out.update(use=[f"{mean_K:.3f}/{bound:.3f}" for mean_K, bound, _ in m["uses"]])
     if m["y"] is None:
         return out
     out.update(C=len(m["C"]), D=len(m["D"]), theta=round(float(m["theta"]), 4), left_out=int((m["C"] <= m["theta"]).sum()))
@@ -463,9 +502,56 @@ def two_items_belief():
     assert np.allclose(consensus(x, r, near)[1:, 0], y)
 
 
+def use_by_hand():
+    """Five items, the last without features; two are alike and two are. z: the likeness of those that aren't."""
+    x, present = np.array([[0.0], [1], [1], [-1], [-1], [0]]), np.array([False, True, True, True, True, False])
+    heavy, z = np.ones(6), math.exp(-4 / 0.3)
+    near = lambda *rows: [(np.array([j for j, _ in r], dtype=int), np.array([w for _, w in r])) for r in ((), *rows)]
+    mean_K, bound, n = use(x, present, near([(2, 0.5), (5, 0.5)], [(1, 1.0)], [(4, 0.75), (1, 0.25)], [(5, 1.0)], [(1, 1.0)]), heavy)
+    K = np.array([1, 1, 0.75 + 0.25 * z]) - (1 + 2 * z) / 3                     # items 4 and 5 do not count
+    assert n == 3 and abs(mean_K - K.mean()) < 1e-12 and abs(bound - 3 * K.std() / math.sqrt(3)) < 1e-12 and mean_K > bound
+    mean_K, bound, n = use(x, present, near([(3, 1.0)], [(4, 1.0)], [(1, 1.0)], [(2, 1.0)], []), heavy)
+    assert n == 4 and abs(mean_K - (z - (1 + 2 * z) / 3)) < 1e-12 and abs(bound) < 1e-12 and mean_K < 0
+    assert use(x, present, near([(5, 1.0)], [], [], [], [(1, 1.0)]), heavy)[2] == 0
+    assert use(x, np.arange(6) == 1, near([(2, 1.0)], [], [], [], []), heavy)[2] == 0
+
+
+def says_nothing(seed):
+    """A modality that says nothing beside one that does, and alone."""
+    c = dict(DEFAULTS, modalities=[6, 9], missing=[0.1, 0.1], useless=[1, 0])
+    seed, data, T, m = find(c, seed)
+    (F, present, _), second = data["features"]
+    mean = F[present].mean(0)
+    assert T["expect.says_nothing"].tolist() == [1, 0] and not T["expect.belief0"].any() and len(m["y"]) == 1
+    assert np.allclose(T["expect.denoised0"][1:], mean, atol=1e-12, rtol=0) and not T["expect.denoised0"][0].any()
+    # The other modality and all histories are as without the first; not so if it were counted, as 0.
+    alone = compute(dict(c, modalities=[9], missing=[0.1], useless=[]), dict(data, features=[second]))[0]
+    assert "expect.says_nothing" not in alone
+    for a, b in (("denoised1", "denoised0"), ("belief1", "belief0"), *[(v, v) for v in ("threshold", "counts", "ids", "whole")]):
+        assert (T["expect." + a] == alone["expect." + b]).all()
+    assert abs(threshold(m["seqs"], [np.zeros((c["items"] + 1, 6))] + m["y"], 2)[0] - m["theta"]) > EPS_S
+    # With features left alone it is a modality like others.
+    raw, n = compute(dict(c, modality_denoise=False), data)
+    assert len(n["y"]) == 2 and "expect.says_nothing" not in raw and (raw["expect.denoised0"] == F).all()
+    # Alone: all events stay.
+    only = dict(c, modalities=[6], missing=[0.1], useless=[1])
+    T, m = compute(only, dict(data, features=data["features"][:1]))
+    plain = compute(dict(only, behavior_denoise=False), dict(data, features=data["features"][:1]))[0]
+    assert T["expect.says_nothing"].tolist() == [1] and T["expect.threshold"] == -1 and not T["expect.counts"].any()
+    assert all((T[k] == plain[k]).all() for k in T) and (T["expect.ids"] != alone["expect.ids"]).any()
+    # How often each kind says nothing, by chance too.
+    told = np.zeros(2, dtype=int)
+    for s in range(1, 41):
+        told += np.array(compute(dict(c, behavior_denoise=False), make_set(c, s))[1]["nothing"])
+    print(f"seed {seed}; forty sets: {told[0]} useless and {told[1]} useful modalities say nothing")
+    assert told[0] >= 36 and told[1] == 0
+
+
 def check():
     by_hand()
     two_items_belief()
+    use_by_hand()
+    says_nothing(1)
     c = dict(DEFAULTS)
     seed, data, T, m = find(c, 1)
     F, present, noise = data["features"][0]
@@ -546,10 +632,12 @@ def main():
         c[k] = json.loads(v)
     if len(c["missing"]) != len(c["modalities"]):
         raise SystemExit("missing wants a share for every modality")
+    if c["useless"] and len(c["useless"]) != len(c["modalities"]):
+        raise SystemExit("useless wants 0 or 1 for every modality")
     seed, data, T, m = find(c, a.seed)
     config = {k: c[k] for k in CONFIG}
     meta = {"format": "m3bsr-neighbors", "version": "1", "seed": str(seed), "config": json.dumps(dict(config, seed=seed), sort_keys=True),
-            "set": json.dumps({k: c[k] for k in SET}, sort_keys=True)}
+            "set": json.dumps({k: c[k] for k in SET if k != "useless" or c[k]}, sort_keys=True)}
     size = save(a.out, T, meta)
     print(f"{a.out}: seed {seed}, {size} bytes, {len(T['input.events'])} events, {len(T['expect.samples'])} samples", coverage(c, data, m))
 

@@ -17,9 +17,12 @@ void training_check(m3_status st, const m3_error *err)
 
 m3_settings *training_settings(const char *set, ...)
 {
-    static const char *const small[] = {"width=8",         "heads=2",    "length=6",          "expert=pool",
-                                        "expert_layers=1", "ffn_mult=2", "diffusion_steps=8", "infer_start=4",
-                                        "batch=32",        "epochs=2",   "lr=0.01",           "seed=7"};
+    /* With networks that denoise, which the defaults do not have. */
+    static const char *const small[] = {"denoise=replace", "fusion=none",     "router=sigmoid", "contrast=interests",
+                                        "w_contrast=0.01", "width=8",         "heads=2",        "length=6",
+                                        "expert=pool",     "expert_layers=1", "ffn_mult=2",     "diffusion_steps=8",
+                                        "infer_start=4",   "batch=32",        "epochs=2",       "lr=0.01",
+                                        "seed=7"};
     m3_settings *settings = NULL;
     m3_error err = {0};
     char data[300];

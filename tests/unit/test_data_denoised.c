@@ -16,7 +16,7 @@
 #include "core/data/history.h"
 #include "tests/support/data_source.h"
 
-static const char *const files[] = {"base", "three", "one", "raw", "features", "wide", "clean"};
+static const char *const files[] = {"base", "three", "one", "raw", "features", "wide", "clean", "useless", "nothing"};
 enum { FILES = sizeof files / sizeof files[0], MOST = 4 };
 
 /* A vector file as a set. */
@@ -184,6 +184,15 @@ static void check_features(const vector *v, const char *file, uint32_t k)
     }
     is_near(file, name, 0, f->belief, sum / there, 1e-5);
     assert_int_equal(f->replaced, replaced);
+    /* A file without the verdict has none but modalities that say something. */
+    uint32_t index;
+    bool nothing = false;
+    if (m3_safetensors_find(v->file, "expect.says_nothing", &index)) {
+        int32_t *verdicts = read_tensor(v, "expect.says_nothing", &count);
+        nothing = verdicts[k] != 0;
+        free(verdicts);
+    }
+    assert_int_equal(f->says_nothing, nothing);
     free(wanted);
     free(present);
 }
@@ -205,7 +214,9 @@ static void check_events(const vector *v, const char *file)
     const uint32_t each = v->behaviors * v->length;
     float *threshold = read_tensor(v, "expect.threshold", &count);
     int32_t *counts = read_tensor(v, "expect.counts", &count);
-    assert_int_equal(v->made.filter != NULL, v->options.events && v->behaviors > 1);
+    bool judges = !v->options.features;
+    for (uint32_t k = 0; k < v->options.modality_count; k++) judges = judges || !v->made.features[k].says_nothing;
+    assert_int_equal(v->made.filter != NULL, v->options.events && v->behaviors > 1 && judges);
     if (v->made.filter != NULL) {
         const m3_event_filter_summary s = m3_event_filter_summarize(v->made.filter);
         is_near(file, "threshold", 0, s.threshold, (double)threshold[0], 1e-5);

@@ -38,7 +38,7 @@ static void defaults_are_what_they_are(void **state)
     (void)state;
     m3_model_config config;
     m3_model_defaults(&config);
-    assert_true(config.lr == 0.001 && config.beta2 == 0.999 && config.adam_eps == 1e-8 && config.w_contrast == 0.01);
+    assert_true(config.lr == 0.001 && config.beta2 == 0.999 && config.adam_eps == 1e-8 && config.w_contrast == 0.1);
 }
 
 static void settings_read_back(void **state)

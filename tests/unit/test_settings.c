@@ -244,17 +244,43 @@ static void hashes(void **state)
     assert_int_equal(m3_settings_set(b, "fusion=table", &err), M3_OK);
     m3_settings_hash(b, &b->config, y);
     assert_string_not_equal(x, y);
-    assert_int_equal(m3_settings_set(b, "fusion=none", &err), M3_OK);
+    assert_int_equal(m3_settings_set(b, "fusion=scores", &err), M3_OK);
     m3_settings_hash(b, &b->config, y);
     assert_string_equal(x, y);
-    assert_int_equal(m3_settings_set(b, "router=softmax", &err), M3_OK);
+    static const char *const first[] = {"fusion=none", "denoise=replace", "contrast=interests", "router=softmax",
+                                        "w_contrast=0.01"};
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
+        assert_int_equal(m3_settings_set(b, first[i], &err), M3_OK);
     m3_settings_hash(b, &b->config, y);
     assert_string_equal(y, "7dd964dad6345f60"); /* what the first version gave to its defaults */
-    assert_int_equal(m3_settings_set(b, "router=sigmoid", &err), M3_OK);
+    m3_settings_free(b);
+    assert_int_equal(m3_settings_create(&b, &err), M3_OK);
     assert_int_equal(m3_settings_set(b, "window=1", &err), M3_OK);
     assert_string_equal(m3_settings_difference(a, &a->config, b, &b->config), "window");
     m3_settings_free(a);
     m3_settings_free(b);
+}
+
+/* A run's file that lacks keys is from before them, and means what was computed then. */
+static void files_of_older_runs(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_settings *saved = NULL, *given = NULL;
+    data_source_write(&source, "older.yaml", "width: 8\nfusion: table\n", 0);
+    const char *path = data_source_path(&source, "older.yaml");
+    assert_int_equal(m3_settings_load_saved(path, &saved, &err), M3_OK);
+    assert_int_equal(m3_settings_load(path, &given, &err), M3_OK);
+    assert_string_equal(m3_settings_get(saved, "denoise"), "replace");
+    assert_string_equal(m3_settings_get(given, "denoise"), "neighbors");
+    assert_int_equal(saved->config.denoise, M3_DENOISE_REPLACE);
+    assert_int_equal(given->config.denoise, M3_DENOISE_NEIGHBORS);
+    assert_string_equal(m3_settings_get(saved, "contrast"), "interests");
+    assert_string_equal(m3_settings_get(saved, "fusion"), "table");
+    assert_int_equal(saved->config.width, 8);
+    assert_string_equal(m3_settings_get(saved, "lr"), m3_settings_get(given, "lr"));
+    m3_settings_free(saved);
+    m3_settings_free(given);
 }
 
 /* An engine whose expert `window` has options of its own (tests/plugins/window.c). */
@@ -392,7 +418,7 @@ static int stop(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + UNKNOWN_ROWS + ASSIGNMENT_ROWS + 7];
+    struct CMUnitTest tests[ROWS + UNKNOWN_ROWS + ASSIGNMENT_ROWS + 8];
     size_t n = 0;
     for (size_t i = 0; i < ROWS; i++)
         tests[n++] = (struct CMUnitTest){rows[i].name, loads, NULL, NULL, (void *)&rows[i]};
@@ -403,6 +429,8 @@ int main(void)
     tests[n++] = (struct CMUnitTest){"defaults are legal values", defaults_fit, NULL, NULL, NULL};
     tests[n++] = (struct CMUnitTest){"what is saved reads back the same", saves, NULL, NULL, NULL};
     tests[n++] = (struct CMUnitTest){"only what is computed counts for resuming", hashes, NULL, NULL, NULL};
+    tests[n++] =
+        (struct CMUnitTest){"a run's file without a key is from before it", files_of_older_runs, NULL, NULL, NULL};
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(options_of_plugins_are_written_and_compared);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(options_of_plugins_are_checked_at_their_place);
     tests[n++] = (struct CMUnitTest){"a file that is not there", no_file, NULL, NULL, NULL};
