@@ -121,23 +121,35 @@ static void put_metrics(const m3_report *r, FILE *to)
     (void)fputs("</table>\n", to);
 }
 
-static void put_object(FILE *to, const char *title, json_t *object)
+/* A row of a value; of an object, a row of each of its values, named after both. */
+static void put_rows(FILE *to, const char *name, json_t *value)
 {
     const char *key;
-    json_t *value;
+    json_t *inner;
+    char both[256];
+    json_object_foreach(value, key, inner)
+    {
+        (void)snprintf(both, sizeof both, "%s%s%s", name, name[0] != 0 ? " " : "", key);
+        put_rows(to, both, inner);
+    }
+    if (json_is_object(value)) return;
+    (void)fputs("<tr><td>", to);
+    m3_page_text(to, name);
+    (void)fputs("</td><td>", to);
+    if (json_is_string(value))
+        m3_page_text(to, json_string_value(value));
+    else if (json_is_boolean(value))
+        (void)fputs(json_is_true(value) ? "yes" : "no", to);
+    else
+        (void)fprintf(to, "%.10g", json_number_value(value));
+    (void)fputs("</td></tr>\n", to);
+}
+
+static void put_object(FILE *to, const char *title, json_t *object)
+{
     if (object == NULL) return;
     (void)fprintf(to, "<h2>%s</h2>\n<table>\n", title);
-    json_object_foreach(object, key, value)
-    {
-        (void)fputs("<tr><td>", to);
-        m3_page_text(to, key);
-        (void)fputs("</td><td>", to);
-        if (json_is_string(value))
-            m3_page_text(to, json_string_value(value));
-        else
-            (void)fprintf(to, "%.10g", json_number_value(value));
-        (void)fputs("</td></tr>\n", to);
-    }
+    put_rows(to, "", object);
     (void)fputs("</table>\n", to);
 }
 

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,6 +153,21 @@ static void parts_alone(void **state)
     m3_served_free(events);
 }
 
+/* The log and the report say what was done to the set. */
+static void the_report_says_so(void **state)
+{
+    (void)state;
+    char text[1 << 16];
+    FILE *page = fopen(data_source_path(&source, "both/report.html"), "rb");
+    assert_non_null(page);
+    text[fread(text, 1, sizeof text - 1, page)] = 0;
+    (void)fclose(page);
+    assert_non_null(strstr(text, "<td>denoised image replaced</td><td>"));
+    assert_non_null(strstr(text, "<td>denoised image says_nothing</td><td>no</td>"));
+    assert_non_null(strstr(text, "<td>denoised view left_out</td><td>"));
+    assert_null(strstr(text, "<td>denoised view left_out</td><td>0<"));
+}
+
 /* Features that say nothing about which items stand together are left out. */
 static void useless_features_are_left_out(void **state)
 {
@@ -217,6 +233,7 @@ int main(void)
         cmocka_unit_test(the_model_sees_denoised_features),
         cmocka_unit_test(figures_against_the_truth),
         cmocka_unit_test(parts_alone),
+        cmocka_unit_test(the_report_says_so),
         cmocka_unit_test(useless_features_are_left_out),
         cmocka_unit_test(users_of_files_are_filtered_too),
     };
