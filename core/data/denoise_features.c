@@ -119,18 +119,19 @@ static m3_status choose_landmarks(work *k, m3_error *err)
     for (uint32_t i = 1; i <= k->N; i++)
         if (k->given->present[i]) list[count++] = (m3_weighted){k->neighbors->mass[i], i};
     m3_weighted_sort(list, count);
-    k->mark_count = count < LANDMARKS ? count : LANDMARKS;
-    k->marks = m3_calloc(k->mark_count, sizeof *k->marks);
-    k->mark_rows = m3_calloc((size_t)k->mark_count * k->D, sizeof *k->mark_rows);
-    m3_status st = M3_OK;
-    if (k->marks == NULL || k->mark_rows == NULL)
-        st = M3_FAIL_MEMORY(err, "landmarks", (uint64_t)k->mark_count * k->D * sizeof *k->mark_rows);
-    for (uint32_t m = 0; st == M3_OK && m < k->mark_count; m++) {
-        k->marks[m] = list[m].item;
-        standardize(k, list[m].item, k->mark_rows + (size_t)m * k->D);
+    if (count > LANDMARKS) count = LANDMARKS;
+    uint32_t *marks = m3_calloc(count, sizeof *marks);
+    float *rows = m3_calloc((size_t)count * k->D, sizeof *rows);
+    for (uint32_t m = 0; marks != NULL && rows != NULL && m < count; m++) {
+        marks[m] = list[m].item;
+        standardize(k, list[m].item, rows + (size_t)m * k->D);
     }
+    k->mark_count = count;
+    k->marks = marks;
+    k->mark_rows = rows;
     m3_free(list);
-    return st;
+    if (marks != NULL && rows != NULL) return M3_OK;
+    return M3_FAIL_MEMORY(err, "landmarks", (uint64_t)count * k->D * sizeof *rows);
 }
 
 static int rising(const void *a, const void *b)

@@ -118,10 +118,9 @@ m3_status m3_neighbors_create(const m3_merged *merged, uint32_t items, uint32_t 
     neighbors->ids = m3_calloc(rows * M3_NEIGHBORS, sizeof *neighbors->ids);
     neighbors->weights = m3_calloc(rows * M3_NEIGHBORS, sizeof *neighbors->weights);
     neighbors->mass = m3_calloc(rows, sizeof *neighbors->mass);
-    m3_status st = M3_OK;
     if (neighbors->ids == NULL || neighbors->weights == NULL || neighbors->mass == NULL)
-        st = M3_FAIL_MEMORY(err, "neighbors", rows * M3_NEIGHBORS * sizeof *neighbors->weights);
-    if (st == M3_OK) st = count(&c, err);
+        return M3_FAIL_MEMORY(err, "neighbors", rows * M3_NEIGHBORS * sizeof *neighbors->weights);
+    const m3_status st = count(&c, err);
     m3_free(c.starts);
     m3_free(c.places);
     m3_free(c.users);

@@ -117,18 +117,22 @@ static m3_status add(m3_settings *settings, const char *name, const char *text, 
     return at->name != NULL && at->text != NULL ? M3_OK : M3_FAIL_MEMORY(err, name, strlen(name) + strlen(text) + 2);
 }
 
-m3_status m3_settings_create(m3_settings **out, m3_error *err)
+/* @param saved  For a file of a run: the model's keys have the values that files from before them stand for. */
+static m3_status create(bool saved, m3_settings **out, m3_error *err)
 {
     m3_status st = M3_OK;
+    char text[M3_OPTION_BYTES];
     *out = NULL;
     m3_settings *settings = m3_calloc(1, sizeof *settings);
     if (settings == NULL) return M3_FAIL_MEMORY(err, "settings", sizeof *settings);
     const m3_span spans[2] = {m3_model_keys(), m3_settings_keys()};
     m3_model_defaults(&settings->config);
+    if (saved) m3_model_before(&settings->config);
     for (int s = 0; s < 2; s++)
         for (uint32_t i = 0; i < spans[s].count; i++) {
             const m3_option_desc *desc = m3_span_at(spans[s], i);
-            if ((st = add(settings, desc->key, desc->fallback, err)) != M3_OK) goto done;
+            const bool before = saved && m3_model_get(&settings->config, desc->key, text, sizeof text, NULL) == M3_OK;
+            if ((st = add(settings, desc->key, before ? text : desc->fallback, err)) != M3_OK) goto done;
         }
     settings->known = settings->count;
     *out = settings;
@@ -136,6 +140,11 @@ m3_status m3_settings_create(m3_settings **out, m3_error *err)
 done:
     m3_settings_free(settings);
     return st;
+}
+
+m3_status m3_settings_create(m3_settings **out, m3_error *err)
+{
+    return create(false, out, err);
 }
 
 void m3_settings_free(m3_settings *settings)
@@ -277,30 +286,13 @@ static m3_status load_pair(void *user, const char *name, const char *value, bool
     return st;
 }
 
-/* Give the model's keys the values that files from before them stand for. */
-static m3_status start_from_before(m3_settings *settings, m3_error *err)
-{
-    char text[M3_OPTION_BYTES];
-    m3_model_before(&settings->config);
-    for (uint32_t i = 0; i < m3_model_keys().count; i++) { /* they are the first ones */
-        m3_setting *s = &settings->all[i];
-        (void)m3_model_get(&settings->config, s->name, text, sizeof text, NULL); /* the name is a key of the model */
-        char *copy = m3_strdup(text);
-        if (copy == NULL) return M3_FAIL_MEMORY(err, s->name, strlen(text) + 1);
-        m3_free(s->text);
-        s->text = copy;
-    }
-    return M3_OK;
-}
-
 static m3_status load(const char *path, bool saved, m3_settings **settings, m3_error *err)
 {
     m3_status st;
     loading l = {.path = path};
     const char *slash = strrchr(path, '/');
     *settings = NULL;
-    if ((st = m3_settings_create(&l.settings, err)) != M3_OK) goto done;
-    if (saved && (st = start_from_before(l.settings, err)) != M3_OK) goto done;
+    if ((st = create(saved, &l.settings, err)) != M3_OK) goto done;
     l.folder = slash == NULL ? m3_strdup(".") : m3_strfmt("%.*s", slash == path ? 1 : (int)(slash - path), path);
     if (l.folder == NULL) {
         st = M3_FAIL_MEMORY(err, path, strlen(path) + 1);
