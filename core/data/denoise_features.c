@@ -2,9 +2,11 @@
  *   x = (F - mean)/sd;  |.|^2 is a mean over D entries
  *   belief     x^_i = sum_j p_j e^(-|x_i-x_j|^2/h) x_j / sum_j p_j e^(-|x_i-x_j|^2/h) over neighbors and landmarks,
  *              rho_i = |x^_i - x_i|^2,  kappa = max(0.3, 2 median rho),  r_i = 1/(1 + (rho_i / kappa)^6)
- *   use        K_i = the neighbors' mean of e^(-|x_i-x_j|^2/h') minus the landmarks'; with mean K <= 3 sd(K)/sqrt(n)
- * the modality says nothing, and the mean takes the place of all features consensus  c_i = sum_j w_ij q_j y_j / sum_j
- * w_ij q_j, then one step to the mode;  y_i = r_i x_i + (1 - r_i) c_i */
+ *   use        K_i = the neighbors' mean of e^(-|x_i-x_j|^2/h') minus that of the landmarks; where
+ *              mean K <= 3 sd(K)/sqrt(n), the modality says nothing: the mean takes the place of all features
+ *   consensus  c_i = sum_j w_ij q_j y_j / sum_j w_ij q_j, then one step to the mode;
+ *              y_i = r_i x_i + (1 - r_i) c_i
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,7 +266,11 @@ static void finish(work *k)
 
 static void denoise(work *k, attention *over, m3_denoised_features *out)
 {
-    for (uint32_t i = 1; i <= k->N; i++) standardize(k, i, k->y + (size_t)i * k->D);
+    for (uint32_t i = 1; i <= k->N; i++) {
+        const float *x = k->y + (size_t)i * k->D;
+        standardize(k, i, k->y + (size_t)i * k->D);
+        for (uint32_t d = 0; d < k->D; d++) out->farthest = fmax(out->farthest, fabs((double)x[d]));
+    }
     believe(k, over);
     out->says_nothing = says_nothing(k);
     memcpy(k->q, k->r, ((size_t)k->N + 1) * sizeof *k->q);

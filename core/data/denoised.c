@@ -41,10 +41,11 @@ m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_
 {
     m3_status st = M3_OK;
     const uint32_t behaviors = m3_dataset_behavior_count(set);
-    *out = (m3_denoised){.modality_count = options->modality_count};
+    *out = (m3_denoised){0};
     if (behaviors > M3_MAX_BEHAVIORS || options->modality_count > M3_MAX_MODALITIES)
         return M3_FAIL(err, M3_ERR_RANGE, "denoise", "takes at most %d behaviors and %d modalities", M3_MAX_BEHAVIORS,
                        M3_MAX_MODALITIES);
+    out->modality_count = options->modality_count;
     for (uint32_t k = 0; k < options->modality_count; k++)
         out->features[k].width = m3_dataset_features(set, options->modalities[k]).width;
     if (options->modality_count == 0) return M3_OK;

@@ -20,6 +20,7 @@ typedef struct m3_denoised_features {
     bool says_nothing; /**< neighbors are no more alike than others: the mean is in the place of all rows */
     double belief;     /**< mean over items that have features: 1 if they stay as they are, 0 if all are replaced */
     uint32_t replaced; /**< items whose belief is below one half */
+    double farthest;   /**< the largest entry, from its mean, in standard deviations of all entries */
 } m3_denoised_features;
 
 typedef struct m3_event_filter m3_event_filter;
@@ -42,7 +43,7 @@ m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_
                          m3_denoised *out, m3_error *err);
 void m3_denoised_fini(m3_denoised *denoised);
 
-/** One modality: fills rows, variance, belief, replaced. */
+/** One modality: fills all members but mean. */
 m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_denoised_features *out,
                               m3_error *err);
 /** The mean of every column of features over items that have them, [D], and the variance of an entry around it. */

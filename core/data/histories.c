@@ -196,7 +196,9 @@ m3_status m3_histories_filtered(const m3_event_filter *filter, const m3_historie
     uint8_t *keeps = m3_calloc(lists[0].count, 1);
     if (keeps == NULL) return M3_FAIL_MEMORY(err, "events that stay", lists[0].count);
     m3_status st = m3_event_filter_judge(filter, lists, keeps, err);
-    if (st == M3_OK) fill_kept(lists[0], keeps, length, ids);
+    bool left = memchr(keeps, 1, lists[0].count) != NULL;
+    for (uint32_t b = 1; b < histories->behaviors && b < M3_MAX_BEHAVIORS; b++) left = left || lists[b].count > 0;
+    if (st == M3_OK && left) fill_kept(lists[0], keeps, length, ids);
     m3_free(keeps);
     return st;
 }

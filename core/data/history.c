@@ -22,10 +22,23 @@ void m3_history_fill(m3_events events, int64_t time, uint32_t length, int32_t *i
     for (uint32_t i = 0; i < taken; i++) ids[padding + i] = (int32_t)events.items[before - taken + i];
 }
 
+/* The filter, unless it would leave nothing at all: a history of few events is better than none. */
+static const m3_event_filter *unless_empty(const m3_event_filter *filter, const m3_dataset *set, uint32_t user,
+                                           int64_t time)
+{
+    if (filter == NULL) return NULL;
+    for (uint32_t b = 1; b < m3_dataset_behavior_count(set); b++)
+        if (m3_events_before(m3_dataset_events(set, user, b), time) > 0) return filter;
+    for (uint32_t i = m3_events_before(m3_dataset_events(set, user, 0), time); i-- > 0;)
+        if (m3_event_filter_keeps(filter, user, i, time)) return filter;
+    return NULL;
+}
+
 uint32_t m3_history_places(const m3_event_filter *filter, const m3_dataset *set, uint32_t user, int64_t time,
                            uint32_t behavior, uint32_t length, uint32_t *places)
 {
     uint32_t count = 0;
+    if (behavior == 0) filter = unless_empty(filter, set, user, time);
     for (uint32_t i = m3_events_before(m3_dataset_events(set, user, behavior), time); i-- > 0 && count < length;)
         if (filter == NULL || behavior > 0 || m3_event_filter_keeps(filter, user, i, time))
             places[length - ++count] = i;

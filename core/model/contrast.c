@@ -1,8 +1,10 @@
-/* contrast: common interests of a user attract one another and repel the specific ones, or those of other users; or
- * interests attract the user's target and repel those of other users (MODEL.md 9).
- *   P(v) = w / sqrt(|w|^2 + 1e-12), w = proj2 ReLU proj1 v;  a_ij = P(c_i) P(c_j) / theta,  s_ik = P(c_i) P(s_k) /
- * theta L = mean over users and pairs i != j of  log(e^a_ij + sum_k e^s_ik) - a_ij,  all of them non-empty written as
- * logarithms of sums, so that a small theta neither overflows nor underflows. */
+/* contrast: what interests attract and repel (MODEL.md 9). P(v) = w / sqrt(|w|^2 + 1e-12), w = proj2 ReLU proj1 v.
+ *   targets    every interest attracts the user's target and repels those of other users of the batch
+ *   interests  common interests of a user attract one another and repel the specific ones
+ *   users      interests of a user attract one another and repel those of other users
+ * As logarithms of sums, so that a small temperature neither overflows nor underflows: for interests, with
+ * a_ij = P(c_i) P(c_j) / temperature and s_ik = P(c_i) P(s_k) / temperature, the mean over users and pairs i != j of
+ * log(e^a_ij + sum_k e^s_ik) - a_ij. */
 #include "core/model/model.h"
 
 /* P of [G, n, d]. */

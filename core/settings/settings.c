@@ -317,6 +317,35 @@ m3_status m3_settings_load_saved(const char *path, m3_settings **settings, m3_er
     return load(path, true, settings, err);
 }
 
+m3_status m3_settings_take_from_run(m3_settings *settings, const char *run, m3_error *err)
+{
+    m3_error ignored = {0};
+    m3_status st = M3_OK;
+    m3_settings *saved = NULL;
+    char *path = m3_strfmt("%s/settings.yaml", run);
+    if (path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 16);
+    if (m3_settings_load_saved(path, &saved, &ignored) != M3_OK) goto done; /* its own errors come when it is needed */
+    for (uint32_t i = 0; i < m3_model_keys().count && st == M3_OK; i++) {   /* they are the first ones */
+        m3_setting *s = &settings->all[i];
+        if (s->given || strcmp(s->text, saved->all[i].text) == 0) continue;
+        char *text = m3_strdup(saved->all[i].text);
+        if (text == NULL)
+            st = M3_FAIL_MEMORY(err, s->name, strlen(saved->all[i].text) + 1);
+        else
+            st = m3_model_set(&settings->config, s->name, text, err);
+        if (st == M3_OK) {
+            m3_free(s->text);
+            s->text = text;
+        } else {
+            m3_free(text);
+        }
+    }
+done:
+    m3_settings_free(saved);
+    m3_free(path);
+    return st;
+}
+
 const char *m3_setting_text(const m3_setting *setting, const m3_model_config *config, char text[M3_OPTION_BYTES])
 {
     if (config == NULL || m3_model_find_key(setting->name) == NULL) return setting->text;

@@ -178,23 +178,37 @@ static uint64_t parameter_count(const m3_store *store)
     return count;
 }
 
-/* What `denoise: neighbors` did to the set; NULL where it did nothing. */
+enum { FAR = 50 }; /* standard deviations: no feature of a thing, but a sentinel such as -999 */
+
+static void say_features(const m3_trainer *tr, const char *name, const m3_denoised_features *f)
+{
+    if (f->farthest > FAR)
+        m3_engine_log(
+            tr->engine, M3_LOG_WARN,
+            "features %s: an entry lies %.0f standard deviations from its mean and hides what the others say; "
+            "is it a mark for a missing value? Leave such items out of the features",
+            name, f->farthest);
+    if (f->says_nothing)
+        m3_engine_log(
+            tr->engine, M3_LOG_WARN,
+            "features %s: items that users have together are no more alike than others, so that all items get "
+            "the mean; to use them all the same, set modality_denoise to false",
+            name);
+    else
+        m3_engine_log(tr->engine, M3_LOG_INFO,
+                      "features %s: those of %" PRIu32 " items are replaced by their neighbors'", name, f->replaced);
+}
+
+/* What `denoise: neighbors` did to the set; NULL with another key. */
 static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *names)
 {
     const m3_denoised *d = &tr->denoised;
-    json_t *all = d->modality_count > 0 ? json_object() : NULL;
+    if (tr->config.denoise != M3_DENOISE_NEIGHBORS) return NULL;
+    json_t *features = json_object(), *events = json_object();
     for (uint32_t k = 0; k < d->modality_count && d->features[k].rows != NULL; k++) {
         const m3_denoised_features *f = &d->features[k];
-        if (f->says_nothing)
-            m3_engine_log(tr->engine, M3_LOG_WARN,
-                          "features %s: items that users have together are no more alike than others, so that they are "
-                          "left out; to use them all the same, set modality_denoise to false",
-                          names->modalities[k + 1]);
-        else
-            m3_engine_log(tr->engine, M3_LOG_INFO,
-                          "features %s: those of %" PRIu32 " items are replaced by their neighbors'",
-                          names->modalities[k + 1], f->replaced);
-        json_object_set_new(all, names->modalities[k + 1],
+        say_features(tr, names->modalities[k + 1], f);
+        json_object_set_new(features, names->modalities[k + 1],
                             json_pack("{s:b, s:I, s:f}", "says_nothing", f->says_nothing, "replaced",
                                       (json_int_t)f->replaced, "belief", f->belief));
     }
@@ -203,11 +217,11 @@ static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *name
         m3_engine_log(tr->engine, M3_LOG_INFO,
                       "behavior %s: %" PRIu64 " of %" PRIu64 " events that went no deeper are left out of histories",
                       names->behaviors[0], s.left_out, s.judged);
-        json_object_set_new(all, names->behaviors[0],
+        json_object_set_new(events, names->behaviors[0],
                             json_pack("{s:I, s:I, s:f}", "judged", (json_int_t)s.judged, "left_out",
                                       (json_int_t)s.left_out, "threshold", s.threshold));
     }
-    return all;
+    return json_pack("{s:o, s:o}", "features", features, "events", events);
 }
 
 static m3_status write_start(m3_trainer *tr, m3_error *err)

@@ -133,6 +133,14 @@ cp -r parts broken
 head -c 3000 broken/last.safetensors >broken/short
 mv broken/short broken/last.safetensors
 check 'resuming from a damaged checkpoint' 2 'last.safetensors' "$m" train config.yaml --out broken --resume --set epochs=9
+# What an older version made: its settings.yaml lacks the keys that came later, and its defaults were others.
+first=(--set denoise=replace --set fusion=none --set contrast=interests --set router=softmax --set w_contrast=0.01)
+"$m" train config.yaml --out older "${first[@]}" --set epochs=1 -q 2>/dev/null
+sed -i -E '/^(denoise|denoise_scale|fusion|trend|interests|router_floor|contrast):/d' older/settings.yaml
+check 'a run of an older version goes on' 0 '2 epochs' "$m" train config.yaml --out older --resume --set epochs=2
+grep -q '^denoise: replace' older/settings.yaml || fail 'a run that went on has other formulas'
+check 'unless other formulas are given' 2 "denoise: is 'gated' now and was 'replace'" "$m" train config.yaml --out older --resume --set epochs=3 --set denoise=gated
+
 check 'a loss that is no number stops' 2 'loss' "$m" train config.yaml --out burst --set lr=1000 --set denoise=gated --set fusion=none --set contrast=interests --set router=softmax --set clip=0
 
 [ "$failures" -eq 0 ]

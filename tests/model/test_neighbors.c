@@ -162,10 +162,10 @@ static void the_report_says_so(void **state)
     assert_non_null(page);
     text[fread(text, 1, sizeof text - 1, page)] = 0;
     (void)fclose(page);
-    assert_non_null(strstr(text, "<td>denoised image replaced</td><td>"));
-    assert_non_null(strstr(text, "<td>denoised image says_nothing</td><td>no</td>"));
-    assert_non_null(strstr(text, "<td>denoised view left_out</td><td>"));
-    assert_null(strstr(text, "<td>denoised view left_out</td><td>0<"));
+    assert_non_null(strstr(text, "<td>denoised features image replaced</td><td>"));
+    assert_non_null(strstr(text, "<td>denoised features image says_nothing</td><td>no</td>"));
+    assert_non_null(strstr(text, "<td>denoised events view left_out</td><td>"));
+    assert_null(strstr(text, "<td>denoised events view left_out</td><td>0<"));
 }
 
 /* Features that say nothing about which items stand together are left out. */

@@ -328,6 +328,8 @@ def history(events, s, tau, c, y, theta, log):
         row = row[-L:]
         if row:
             ids[b, L - len(row):] = row
+    if y is not None and not ids.any():                                        # rather all than none
+        return history(events, s, tau, c, None, theta, log)
     return ids
 
 

@@ -121,6 +121,7 @@ static m3_status train(cli *c, m3_train_options *options, const char *run, m3_se
     m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
     screen s = {.bar = isatty(STDERR_FILENO) == 1, .quiet = c->quiet};
     if ((st = cli_settings(c, c->words[0], settings, err)) != M3_OK) return st;
+    if (options->resume && (st = m3_settings_take_from_run(*settings, run, err)) != M3_OK) return st;
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     options->no_pass = cli_no_pass(c);
     options->strict = c->strict;
