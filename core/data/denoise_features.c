@@ -25,27 +25,34 @@ static const double REPLACED = 0.2;  /* weight of a replaced item in the next ro
 static const double FARTHEST = 30.0; /* exponents below count as 0 */
 static const double ERRORS = 3.0;    /* of a mean, which chance seldom exceeds */
 
-typedef struct work {
-    const m3_features *given;
-    const m3_neighbors *neighbors;
-    uint32_t N, D;
-    double *mean, sd;
-    float *y, *z;     /* [N+1, D] */
-    double *r, *q;    /* [N+1] */
-    uint32_t *marks;  /* [count] landmarks */
-    float *mark_rows; /* [count, D] x of them */
-    uint32_t mark_count;
-    float *own, *clean;                  /* [D] */
-    double *sums;                        /* [D] */
-    double compared, more, more_squared; /* items that have neighbors, and how much more like those they are */
-} work;
-
 /* What an item attends to. */
 typedef struct attention {
     uint32_t count;
     const float *rows[MOST];
     double weights[MOST], distances[MOST], logits[MOST];
 } attention;
+
+/* Of one thread. */
+typedef struct scratch {
+    attention over;
+    float *own, *clean; /* [D] */
+    double *sums;       /* [D] */
+} scratch;
+
+typedef struct work {
+    const m3_features *given;
+    const m3_neighbors *neighbors;
+    m3_pool *pool;
+    uint32_t N, D;
+    double *mean, sd;
+    float *y, *z;        /* [N+1, D] */
+    double *r, *q;       /* [N+1] */
+    double *more;        /* [N+1] how much more like its neighbors an item is; NaN: it has none */
+    uint32_t *marks;     /* [count] landmarks */
+    float *mark_rows;    /* [count, D] x of them */
+    scratch **scratches; /* [threads] */
+    uint32_t mark_count;
+} work;
 
 static void standardize(const work *k, uint32_t item, float *x)
 {
@@ -67,14 +74,16 @@ static double distance(const float *a, const float *b, uint32_t D)
     return sum / D;
 }
 
-static void measure(const work *k, attention *over, const float *from)
+static void measure(const work *k, scratch *own, const float *from)
 {
+    attention *over = &own->over;
     for (uint32_t j = 0; j < over->count; j++) over->distances[j] = distance(from, over->rows[j], k->D);
 }
 
 /* to = sum_j w_j e^(-distance_j / h) row_j over their sum; false, and to as it is, where no weight is positive. */
-static bool attend(const work *k, attention *over, double h, float *to)
+static bool attend(const work *k, scratch *own, double h, float *to)
 {
+    attention *over = &own->over;
     double most = -HUGE_VAL, sum = 0.0;
     for (uint32_t j = 0; j < over->count; j++) {
         over->logits[j] = -HUGE_VAL;
@@ -82,14 +91,14 @@ static bool attend(const work *k, attention *over, double h, float *to)
         if (over->logits[j] > most) most = over->logits[j];
     }
     if (most == -HUGE_VAL) return false;
-    memset(k->sums, 0, k->D * sizeof *k->sums);
+    memset(own->sums, 0, k->D * sizeof *own->sums);
     for (uint32_t j = 0; j < over->count; j++) {
         if (over->logits[j] < most - FARTHEST) continue;
         const double a = exp(over->logits[j] - most);
         sum += a;
-        for (uint32_t d = 0; d < k->D; d++) k->sums[d] += a * (double)over->rows[j][d];
+        for (uint32_t d = 0; d < k->D; d++) own->sums[d] += a * (double)over->rows[j][d];
     }
-    for (uint32_t d = 0; d < k->D; d++) to[d] = (float)(k->sums[d] / sum);
+    for (uint32_t d = 0; d < k->D; d++) to[d] = (float)(own->sums[d] / sum);
     return true;
 }
 
@@ -152,8 +161,9 @@ static double scale_of(work *k)
     return count > 0 ? fmax(SCALE, MEDIANS * k->q[count / 2]) : SCALE;
 }
 
-/* How much more like its neighbors, the first ones, an item is than like landmarks, all others. */
-static void compare(work *k, const attention *over, uint32_t neighbors)
+/* How much more like its neighbors, the first ones, an item is than like landmarks, all others; NaN without the ones or
+ * the others. */
+static double compare(const attention *over, uint32_t neighbors)
 {
     double near = 0.0, weight = 0.0, any = 0.0;
     for (uint32_t j = 0; j < neighbors; j++) {
@@ -161,76 +171,121 @@ static void compare(work *k, const attention *over, uint32_t neighbors)
         weight += over->weights[j];
     }
     for (uint32_t j = neighbors; j < over->count; j++) any += exp(-over->distances[j] / MODE);
-    if (!(weight > 0.0) || over->count == neighbors) return;
-    const double more = near / weight - any / (over->count - neighbors);
-    k->compared += 1.0;
-    k->more += more;
-    k->more_squared += more * more;
+    if (!(weight > 0.0) || over->count == neighbors) return (double)NAN;
+    return near / weight - any / (over->count - neighbors);
 }
 
 static bool says_nothing(const work *k)
 {
-    if (k->compared == 0.0) return false;
-    const double mean = k->more / k->compared;
-    const double variance = fmax(k->more_squared / k->compared - mean * mean, 0.0);
-    return mean <= ERRORS * sqrt(variance / k->compared);
+    double n = 0.0, sum = 0.0, squares = 0.0;
+    for (uint32_t i = 1; i <= k->N; i++) {
+        if (!k->given->present[i] || isnan(k->more[i])) continue;
+        n += 1.0;
+        sum += k->more[i];
+        squares += k->more[i] * k->more[i];
+    }
+    if (n == 0.0) return false;
+    const double mean = sum / n, variance = fmax(squares / n - mean * mean, 0.0);
+    return mean <= ERRORS * sqrt(variance / n);
 }
 
-/* y is x here; r holds |x^ - x|^2 on the way. */
-static void believe(work *k, attention *over)
+/* y is x here; r becomes |x^ - x|^2. */
+static void believe(work *k, scratch *own, uint32_t i)
 {
-    for (uint32_t i = 1; i <= k->N; i++) {
-        if (!k->given->present[i]) continue; /* r = 0 */
-        const float *x = k->y + (size_t)i * k->D;
-        over->count = 0;
-        for (uint32_t t = 0; t < M3_NEIGHBORS; t++) {
-            const uint32_t j = k->neighbors->ids[(size_t)i * M3_NEIGHBORS + t];
-            if (!k->given->present[j]) continue;
-            over->rows[over->count] = k->y + (size_t)j * k->D;
-            over->weights[over->count++] = (double)k->neighbors->weights[(size_t)i * M3_NEIGHBORS + t];
-        }
-        const uint32_t neighbors = over->count;
-        for (uint32_t m = 0; m < k->mark_count; m++) {
-            if (k->marks[m] == i) continue;
-            over->rows[over->count] = k->mark_rows + (size_t)m * k->D;
-            over->weights[over->count++] = SHARE / k->mark_count;
-        }
-        measure(k, over, x);
-        compare(k, over, neighbors);
-        k->r[i] = attend(k, over, NEAR, k->clean) ? distance(x, k->clean, k->D) : 0.0;
+    attention *over = &own->over;
+    const float *x = k->y + (size_t)i * k->D;
+    if (!k->given->present[i]) return; /* r = 0 */
+    over->count = 0;
+    for (uint32_t t = 0; t < M3_NEIGHBORS; t++) {
+        const uint32_t j = k->neighbors->ids[(size_t)i * M3_NEIGHBORS + t];
+        if (!k->given->present[j]) continue;
+        over->rows[over->count] = k->y + (size_t)j * k->D;
+        over->weights[over->count++] = (double)k->neighbors->weights[(size_t)i * M3_NEIGHBORS + t];
     }
+    const uint32_t neighbors = over->count;
+    for (uint32_t m = 0; m < k->mark_count; m++) {
+        if (k->marks[m] == i) continue;
+        over->rows[over->count] = k->mark_rows + (size_t)m * k->D;
+        over->weights[over->count++] = SHARE / k->mark_count;
+    }
+    measure(k, own, x);
+    k->more[i] = compare(over, neighbors);
+    k->r[i] = attend(k, own, NEAR, own->clean) ? distance(x, own->clean, k->D) : 0.0;
+}
+
+/* z from y. */
+static void replace(work *k, scratch *own, uint32_t i)
+{
+    attention *over = &own->over;
+    double sum = 0.0;
+    float *z = k->z + (size_t)i * k->D;
+    over->count = M3_NEIGHBORS;
+    memset(own->sums, 0, k->D * sizeof *own->sums);
+    for (uint32_t t = 0; t < M3_NEIGHBORS; t++) {
+        const uint32_t j = k->neighbors->ids[(size_t)i * M3_NEIGHBORS + t];
+        over->rows[t] = k->y + (size_t)j * k->D;
+        over->weights[t] = (double)k->neighbors->weights[(size_t)i * M3_NEIGHBORS + t] * k->q[j];
+        sum += over->weights[t];
+        for (uint32_t d = 0; d < k->D; d++) own->sums[d] += over->weights[t] * (double)over->rows[t][d];
+    }
+    for (uint32_t d = 0; d < k->D; d++) own->clean[d] = sum > 0.0 ? (float)(own->sums[d] / sum) : 0.0F;
+    memset(z, 0, k->D * sizeof *z);
+    measure(k, own, own->clean);
+    (void)attend(k, own, MODE, z);
+    standardize(k, i, own->own);
+    for (uint32_t d = 0; d < k->D; d++) z[d] = (float)(k->r[i] * (double)own->own[d] + (1.0 - k->r[i]) * (double)z[d]);
+}
+
+/* Items do not depend on one another within a stage, so threads change nothing. */
+typedef struct stage {
+    work *k;
+    void (*each)(work *, scratch *, uint32_t);
+} stage;
+
+static void do_task(void *arg, uint32_t task, uint32_t worker)
+{
+    const stage *s = arg;
+    const uint64_t first = 1 + (uint64_t)task * M3_TASK_OF, end = first + M3_TASK_OF;
+    for (uint64_t i = first; i < end && i <= s->k->N; i++) s->each(s->k, s->k->scratches[worker], (uint32_t)i);
+}
+
+static void for_all(work *k, void (*each)(work *, scratch *, uint32_t))
+{
+    stage s = {k, each};
+    m3_pool_run(k->pool, (k->N + M3_TASK_OF - 1) / M3_TASK_OF, do_task, &s);
+}
+
+static void find_beliefs(work *k)
+{
+    for_all(k, believe);
     const double scale = scale_of(k);
     for (uint32_t i = 1; i <= k->N; i++)
         if (k->given->present[i]) k->r[i] = 1.0 / (1.0 + pow(k->r[i] / scale, POWER));
 }
 
-/* One round: z from y. */
-static void replace(work *k, attention *over)
+static void replace_once(work *k)
 {
-    over->count = M3_NEIGHBORS;
-    for (uint32_t i = 1; i <= k->N; i++) {
-        double sum = 0.0;
-        float *z = k->z + (size_t)i * k->D;
-        memset(k->sums, 0, k->D * sizeof *k->sums);
-        for (uint32_t t = 0; t < M3_NEIGHBORS; t++) {
-            const uint32_t j = k->neighbors->ids[(size_t)i * M3_NEIGHBORS + t];
-            over->rows[t] = k->y + (size_t)j * k->D;
-            over->weights[t] = (double)k->neighbors->weights[(size_t)i * M3_NEIGHBORS + t] * k->q[j];
-            sum += over->weights[t];
-            for (uint32_t d = 0; d < k->D; d++) k->sums[d] += over->weights[t] * (double)over->rows[t][d];
-        }
-        for (uint32_t d = 0; d < k->D; d++) k->clean[d] = sum > 0.0 ? (float)(k->sums[d] / sum) : 0.0F;
-        memset(z, 0, k->D * sizeof *z);
-        measure(k, over, k->clean);
-        (void)attend(k, over, MODE, z);
-        standardize(k, i, k->own);
-        for (uint32_t d = 0; d < k->D; d++)
-            z[d] = (float)(k->r[i] * (double)k->own[d] + (1.0 - k->r[i]) * (double)z[d]);
-    }
+    for_all(k, replace);
     float *swap = k->y;
     k->y = k->z;
     k->z = swap;
     for (uint32_t i = 1; i <= k->N; i++) k->q[i] = k->r[i] + REPLACED * (1.0 - k->r[i]);
+}
+
+static m3_status make_scratches(work *k, m3_error *err)
+{
+    const uint32_t threads = m3_pool_threads(k->pool);
+    k->scratches = m3_calloc(threads, sizeof *k->scratches);
+    for (uint32_t t = 0; k->scratches != NULL && t < threads; t++) {
+        scratch *own = k->scratches[t] = m3_calloc(1, sizeof *own);
+        if (own == NULL) return M3_FAIL_MEMORY(err, k->given->name, sizeof *own);
+        own->own = m3_calloc(k->D, sizeof *own->own);
+        own->clean = m3_calloc(k->D, sizeof *own->clean);
+        own->sums = m3_calloc(k->D, sizeof *own->sums);
+        if (own->own == NULL || own->clean == NULL || own->sums == NULL)
+            return M3_FAIL_MEMORY(err, k->given->name, k->D * sizeof *own->sums);
+    }
+    return k->scratches != NULL ? M3_OK : M3_FAIL_MEMORY(err, k->given->name, threads * sizeof *k->scratches);
 }
 
 static m3_status make(work *k, m3_error *err)
@@ -241,40 +296,43 @@ static m3_status make(work *k, m3_error *err)
     k->z = m3_calloc(rows * k->D, sizeof *k->z);
     k->r = m3_calloc(rows, sizeof *k->r);
     k->q = m3_calloc(rows, sizeof *k->q);
-    k->own = m3_calloc(k->D, sizeof *k->own);
-    k->clean = m3_calloc(k->D, sizeof *k->clean);
-    k->sums = m3_calloc(k->D, sizeof *k->sums);
-    if (k->mean == NULL || k->y == NULL || k->z == NULL || k->r == NULL || k->q == NULL || k->own == NULL ||
-        k->clean == NULL || k->sums == NULL)
+    k->more = m3_calloc(rows, sizeof *k->more);
+    if (k->mean == NULL || k->y == NULL || k->z == NULL || k->r == NULL || k->q == NULL || k->more == NULL)
         return M3_FAIL_MEMORY(err, k->given->name, 2 * rows * k->D * sizeof *k->y);
-    return M3_OK;
+    return make_scratches(k, err);
 }
 
 static void finish(work *k)
 {
+    for (uint32_t t = 0; k->scratches != NULL && t < m3_pool_threads(k->pool); t++) {
+        if (k->scratches[t] == NULL) continue;
+        m3_free(k->scratches[t]->own);
+        m3_free(k->scratches[t]->clean);
+        m3_free(k->scratches[t]->sums);
+        m3_free(k->scratches[t]);
+    }
+    m3_free(k->scratches);
     m3_free(k->mean);
     m3_free(k->y);
     m3_free(k->z);
     m3_free(k->r);
     m3_free(k->q);
+    m3_free(k->more);
     m3_free(k->marks);
     m3_free(k->mark_rows);
-    m3_free(k->own);
-    m3_free(k->clean);
-    m3_free(k->sums);
 }
 
-static void denoise(work *k, attention *over, m3_denoised_features *out)
+static void denoise(work *k, m3_denoised_features *out)
 {
     for (uint32_t i = 1; i <= k->N; i++) {
         const float *x = k->y + (size_t)i * k->D;
         standardize(k, i, k->y + (size_t)i * k->D);
         for (uint32_t d = 0; d < k->D; d++) out->farthest = fmax(out->farthest, fabs((double)x[d]));
     }
-    believe(k, over);
+    find_beliefs(k);
     out->says_nothing = says_nothing(k);
     memcpy(k->q, k->r, ((size_t)k->N + 1) * sizeof *k->q);
-    for (int round = 0; round < ROUNDS && !out->says_nothing; round++) replace(k, over);
+    for (int round = 0; round < ROUNDS && !out->says_nothing; round++) replace_once(k);
     if (out->says_nothing) {
         memset(k->y, 0, ((size_t)k->N + 1) * k->D * sizeof *k->y);
         memset(k->r, 0, ((size_t)k->N + 1) * sizeof *k->r);
@@ -293,19 +351,16 @@ static void denoise(work *k, attention *over, m3_denoised_features *out)
     k->y = NULL; /* the caller owns it now */
 }
 
-m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_denoised_features *out,
-                              m3_error *err)
+m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_pool *pool,
+                              m3_denoised_features *out, m3_error *err)
 {
-    m3_status st;
-    work k = {.given = given, .neighbors = neighbors, .N = neighbors->items, .D = given->width};
-    attention *over = m3_calloc(1, sizeof *over);
-    if (over == NULL) return M3_FAIL_MEMORY(err, given->name, sizeof *over);
-    if ((st = make(&k, err)) == M3_OK) {
+    work k = {.given = given, .neighbors = neighbors, .pool = pool, .N = neighbors->items, .D = given->width};
+    m3_status st = make(&k, err);
+    if (st == M3_OK) {
         m3_features_moments(given, k.N, k.mean, &out->variance);
         k.sd = out->variance > 0.0 ? sqrt(out->variance) : 1.0;
-        if ((st = choose_landmarks(&k, err)) == M3_OK) denoise(&k, over, out);
+        if ((st = choose_landmarks(&k, err)) == M3_OK) denoise(&k, out);
     }
     finish(&k);
-    m3_free(over);
     return st;
 }

@@ -14,7 +14,7 @@ static m3_status denoise_all(const m3_dataset *set, const m3_split *split, const
     m3_merged_fini(&merged);
     for (uint32_t k = 0; st == M3_OK && k < options->modality_count; k++) {
         const m3_features given = m3_dataset_features(set, options->modalities[k]);
-        st = m3_denoise_features(&given, &neighbors, &out->features[k], err);
+        st = m3_denoise_features(&given, &neighbors, options->pool, &out->features[k], err);
     }
     m3_neighbors_fini(&neighbors);
     return st;
@@ -36,25 +36,34 @@ static m3_status measure_variances(const m3_dataset *set, const m3_denoised_opti
     return M3_OK;
 }
 
+static m3_status denoise(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
+                         m3_denoised *out, m3_error *err)
+{
+    bool judges = false;
+    m3_status st =
+        options->features ? denoise_all(set, split, options, out, err) : measure_variances(set, options, out, err);
+    for (uint32_t k = 0; k < options->modality_count; k++) judges = judges || !out->features[k].says_nothing;
+    if (st != M3_OK || !judges || !options->events || m3_dataset_behavior_count(set) < 2) return st;
+    return m3_event_filter_create(set, split, options, out->features, &out->filter, err);
+}
+
 m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
                          m3_denoised *out, m3_error *err)
 {
     m3_status st = M3_OK;
-    const uint32_t behaviors = m3_dataset_behavior_count(set);
+    m3_denoised_options o = *options;
     *out = (m3_denoised){0};
-    if (behaviors > M3_MAX_BEHAVIORS || options->modality_count > M3_MAX_MODALITIES)
+    if (m3_dataset_behavior_count(set) > M3_MAX_BEHAVIORS || o.modality_count > M3_MAX_MODALITIES)
         return M3_FAIL(err, M3_ERR_RANGE, "denoise", "takes at most %d behaviors and %d modalities", M3_MAX_BEHAVIORS,
                        M3_MAX_MODALITIES);
-    out->modality_count = options->modality_count;
-    for (uint32_t k = 0; k < options->modality_count; k++)
-        out->features[k].width = m3_dataset_features(set, options->modalities[k]).width;
-    if (options->modality_count == 0) return M3_OK;
-    st = options->features ? denoise_all(set, split, options, out, err) : measure_variances(set, options, out, err);
-    if (st != M3_OK || !options->events || behaviors < 2) return st;
-    bool judges = false;
-    for (uint32_t k = 0; k < options->modality_count; k++) judges = judges || !out->features[k].says_nothing;
-    if (!judges) return M3_OK;
-    return m3_event_filter_create(set, split, options, out->features, &out->filter, err);
+    out->modality_count = o.modality_count;
+    for (uint32_t k = 0; k < o.modality_count; k++)
+        out->features[k].width = m3_dataset_features(set, o.modalities[k]).width;
+    if (o.modality_count == 0) return M3_OK;
+    if (o.pool == NULL && (st = m3_pool_create(1, &o.pool, err)) != M3_OK) return st;
+    st = denoise(set, split, &o, out, err);
+    if (options->pool == NULL) m3_pool_free(o.pool);
+    return st;
 }
 
 void m3_denoised_fini(m3_denoised *denoised)

@@ -7,6 +7,7 @@
 #ifndef M3_CORE_DATA_DENOISED_H
 #define M3_CORE_DATA_DENOISED_H
 
+#include "core/base/threads.h"
 #include "core/data/merged.h"
 #include "core/data/neighbors.h"
 #include "m3bsr/model.h"
@@ -31,10 +32,13 @@ typedef struct m3_denoised {
     m3_event_filter *filter;                          /**< NULL: all events stay */
 } m3_denoised;
 
+enum { M3_TASK_OF = 64 }; /* items or users that a thread takes at a time */
+
 typedef struct m3_denoised_options {
     const uint32_t *modalities; /**< of the set */
     uint32_t modality_count;
     bool features, events; /**< what is denoised. Events want at least one modality and two behaviors: else all stay */
+    m3_pool *pool;         /**< NULL: the caller's thread alone. The result does not depend on it */
 } m3_denoised_options;
 
 /** @param set, split  Must outlive what is made.
@@ -44,8 +48,8 @@ m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_
 void m3_denoised_fini(m3_denoised *denoised);
 
 /** One modality: fills all members but mean. */
-m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_denoised_features *out,
-                              m3_error *err);
+m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_pool *pool,
+                              m3_denoised_features *out, m3_error *err);
 /** The mean of every column of features over items that have them, [D], and the variance of an entry around it. */
 void m3_features_moments(const m3_features *given, uint32_t items, double *mean, double *variance);
 
@@ -57,7 +61,8 @@ typedef struct m3_event_filter_summary {
     double threshold;          /**< support at or below which they are left out; -1: none are */
 } m3_event_filter_summary;
 
-/** @param features  [modality_count]; must outlive the filter, as set and split must. */
+/** @param options   pool must not be NULL.
+ * @param features  [modality_count]; must outlive the filter, as set and split must. */
 m3_status m3_event_filter_create(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
                                  const m3_denoised_features *features, m3_event_filter **filter, m3_error *err);
 void m3_event_filter_free(m3_event_filter *filter); /**< takes NULL */

@@ -141,14 +141,6 @@ static void place_events(m3_event_filter *f, uint32_t user)
     }
 }
 
-/* The verdict for the histories that end where training may look. */
-static void judge_events(m3_event_filter *f, uint32_t user)
-{
-    const sequence s = sequence_of(f, user, INT64_MIN);
-    for (uint64_t i = f->starts[user]; i < f->starts[user + 1]; i++)
-        f->events[i].keeps = f->events[i].place < s.end && keeps(f, &s, f->events[i].place);
-}
-
 typedef struct scores {
     double *at;
     uint64_t count;
@@ -160,16 +152,48 @@ static int rising(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* Support of training's events: of the deepest behavior, and of those that went no deeper than the shallowest. */
-static void list_scores(const m3_event_filter *f, scores *deep, scores *shallow)
+/* What training sees of each merged event, [of all users]; those that are neither in D nor in C stay 0. */
+typedef struct seeing {
+    m3_event_filter *f;
+    double *support;
+} seeing;
+
+static bool is_deepest(const m3_event_filter *f, const m3_merged_event *event)
 {
+    return event->behavior + 1 == f->behaviors;
+}
+
+static bool is_candidate(const sequence *s, uint32_t p)
+{
+    return s->events[p].behavior == 0 && !goes_deeper(s, p);
+}
+
+static void see_users(void *arg, uint32_t task, uint32_t worker)
+{
+    const seeing *all = arg;
+    const m3_event_filter *f = all->f;
+    const uint64_t first = (uint64_t)task * M3_TASK_OF, end = first + M3_TASK_OF;
+    (void)worker;
+    for (uint64_t u = first; u < end && u < f->merged.users; u++) {
+        const sequence s = sequence_of(f, (uint32_t)u, INT64_MIN);
+        double *to = all->support + f->merged.starts[u];
+        for (uint32_t p = 0; p < s.end; p++)
+            if (is_deepest(f, &s.events[p]) || is_candidate(&s, p)) to[p] = support_at(f, &s, p);
+    }
+}
+
+/* Support of training's events: of the deepest behavior, and of those that went no deeper than the shallowest. */
+static void list_scores(const seeing *all, scores *deep, scores *shallow)
+{
+    const m3_event_filter *f = all->f;
     for (uint32_t u = 0; u < f->merged.users; u++) {
         const sequence s = sequence_of(f, u, INT64_MIN);
+        const double *of = all->support + f->merged.starts[u];
         for (uint32_t p = 0; p < s.end; p++) {
-            if (s.events[p].behavior + 1 == f->behaviors)
-                deep->at[deep->count++] = support_at(f, &s, p);
-            else if (s.events[p].behavior == 0 && !goes_deeper(&s, p))
-                shallow->at[shallow->count++] = support_at(f, &s, p);
+            if (is_deepest(f, &s.events[p]))
+                deep->at[deep->count++] = of[p];
+            else if (is_candidate(&s, p))
+                shallow->at[shallow->count++] = of[p];
         }
     }
     if (deep->count > 1) qsort(deep->at, deep->count, sizeof *deep->at, rising);
@@ -190,17 +214,35 @@ static void choose_threshold(m3_event_filter *f, const scores *deep, const score
     }
 }
 
-static m3_status measure(m3_event_filter *f, m3_error *err)
+/* The verdict for the histories that end where training may look. */
+static void judge_events(const seeing *all)
+{
+    m3_event_filter *f = all->f;
+    for (uint32_t u = 0; u < f->merged.users; u++) {
+        const sequence s = sequence_of(f, u, INT64_MIN);
+        const double *of = all->support + f->merged.starts[u];
+        for (uint64_t i = f->starts[u]; i < f->starts[u + 1]; i++) {
+            const uint32_t p = f->events[i].place;
+            f->events[i].keeps = p < s.end && (!is_candidate(&s, p) || of[p] > f->summary.threshold);
+        }
+    }
+}
+
+static m3_status measure(m3_event_filter *f, m3_pool *pool, m3_error *err)
 {
     m3_status st = M3_OK;
     const uint64_t count = f->merged.starts[f->merged.users];
+    seeing all = {f, m3_calloc(count, sizeof *all.support)};
     scores deep = {.at = m3_calloc(count, sizeof *deep.at)}, shallow = {.at = m3_calloc(count, sizeof *shallow.at)};
-    if (deep.at != NULL && shallow.at != NULL) {
-        list_scores(f, &deep, &shallow);
+    if (all.support != NULL && deep.at != NULL && shallow.at != NULL) {
+        m3_pool_run(pool, (f->merged.users + M3_TASK_OF - 1) / M3_TASK_OF, see_users, &all);
+        list_scores(&all, &deep, &shallow);
         choose_threshold(f, &deep, &shallow);
+        judge_events(&all);
     } else {
-        st = M3_FAIL_MEMORY(err, "support of events", 2 * count * sizeof *deep.at);
+        st = M3_FAIL_MEMORY(err, "support of events", 3 * count * sizeof *deep.at);
     }
+    m3_free(all.support);
     m3_free(deep.at);
     m3_free(shallow.at);
     return st;
@@ -236,9 +278,7 @@ m3_status m3_event_filter_create(const m3_dataset *set, const m3_split *split, c
     f->events = m3_calloc(shallow, sizeof *f->events);
     if (f->starts == NULL || f->events == NULL) return M3_FAIL_MEMORY(err, "event filter", shallow * sizeof *f->events);
     for (uint32_t u = 0; u < f->merged.users; u++) place_events(f, u);
-    if ((st = measure(f, err)) != M3_OK) return st;
-    for (uint32_t u = 0; u < f->merged.users; u++) judge_events(f, u);
-    return M3_OK;
+    return measure(f, options->pool, err);
 }
 
 void m3_event_filter_free(m3_event_filter *filter)

@@ -65,7 +65,8 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     if (served->config.trend > 0 &&
         (st = m3_trend_create(served->set, served->split, served->config.trend, &served->trend, err)) != M3_OK)
         return st;
-    st = m3_settings_denoise(served->settings, &served->config, served->set, served->split, &served->denoised, err);
+    st = m3_settings_denoise(engine, served->settings, &served->config, served->set, served->split, &served->denoised,
+                             err);
     if (st != M3_OK) return st;
     return m3_popularity_places(served->set, served->split, &served->popularity, err);
 }

@@ -84,8 +84,8 @@ const char *m3_expert_name(const m3_sequence_names *names, uint32_t i, char text
 /** What key "denoise" does to the set before the model sees it: nothing, unless it is "neighbors".
  * @param config    Of m3_settings_model().
  * @param denoised  m3_denoised_fini() ends it, whatever comes; set and split must outlive it. */
-m3_status m3_settings_denoise(const m3_settings *settings, const m3_model_config *config, const m3_dataset *set,
-                              const m3_split *split, m3_denoised *denoised, m3_error *err);
+m3_status m3_settings_denoise(m3_engine *engine, const m3_settings *settings, const m3_model_config *config,
+                              const m3_dataset *set, const m3_split *split, m3_denoised *denoised, m3_error *err);
 /** Write the modalities of a set that key "features" names into a store as "features0", "features1", …
  * @param denoised  NULL: as they are in the set. */
 m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, const m3_denoised *denoised,

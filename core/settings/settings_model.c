@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "core/base/alloc.h"
+#include "core/runtime/engine.h"
 #include "core/settings/settings.h"
 
 /* Keys that are not known. */
@@ -208,15 +209,16 @@ const char *m3_expert_name(const m3_sequence_names *names, uint32_t i, char text
     return text;
 }
 
-m3_status m3_settings_denoise(const m3_settings *settings, const m3_model_config *config, const m3_dataset *set,
-                              const m3_split *split, m3_denoised *denoised, m3_error *err)
+m3_status m3_settings_denoise(m3_engine *engine, const m3_settings *settings, const m3_model_config *config,
+                              const m3_dataset *set, const m3_split *split, m3_denoised *denoised, m3_error *err)
 {
     uint32_t modalities[M3_MAX_MODALITIES], count = 0;
     *denoised = (m3_denoised){0};
     if (config->denoise != M3_DENOISE_NEIGHBORS) return M3_OK;
     m3_status st = find_modalities(settings, set, modalities, &count, err);
     if (st != M3_OK) return st;
-    const m3_denoised_options options = {modalities, count, config->modality_denoise, config->behavior_denoise};
+    const m3_denoised_options options = {modalities, count, config->modality_denoise, config->behavior_denoise,
+                                         engine->pool};
     return m3_denoise_set(set, split, &options, denoised, err);
 }
 

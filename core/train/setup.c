@@ -64,7 +64,8 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
     if ((st = m3_settings_model(tr->engine, tr->settings, tr->set, &tr->config, err)) != M3_OK) return st;
     if ((st = m3_settings_target(tr->settings, tr->set, &target, err)) != M3_OK) return st;
     if ((st = m3_dataset_split(tr->set, target, &tr->split, err)) != M3_OK) return st;
-    if ((st = m3_settings_denoise(tr->settings, &tr->config, tr->set, tr->split, &tr->denoised, err)) != M3_OK)
+    if ((st = m3_settings_denoise(tr->engine, tr->settings, &tr->config, tr->set, tr->split, &tr->denoised, err)) !=
+        M3_OK)
         return st;
     if ((st = m3_data_loader_create(tr->set, tr->split, tr->denoised.filter, &tr->config, tr->keys.seed,
                                     tr->keys.empty_histories == M3_EMPTY_KEEP, &tr->loader, err)) != M3_OK)

@@ -96,7 +96,7 @@ static void the_model_sees_denoised_features(void **state)
         const uint64_t bytes = (uint64_t)(ITEMS + 1) * given.width * sizeof(float);
         float *seen = malloc(bytes);
         training_check(m3_dataset_split(served->set, 1, &split, &err), &err);
-        const m3_denoised_options options = {&modality, 1, i == 0, true};
+        const m3_denoised_options options = {&modality, 1, i == 0, true, NULL};
         training_check(m3_denoise_set(served->set, split, &options, &made, &err), &err);
         training_check(m3_store_read(served->store, "features0", seen, bytes, &err), &err);
         assert_memory_equal(seen, i == 0 ? made.features[0].rows : given.rows, bytes);
@@ -191,7 +191,7 @@ static void useless_features_are_left_out(void **state)
     training_check(m3_data_import(&import, data_source_path(&source, "mixed.set"), NULL, &err), &err);
     training_check(m3_dataset_open(data_source_path(&source, "mixed.set"), &set, &err), &err);
     training_check(m3_dataset_split(set, 1, &split, &err), &err);
-    const m3_denoised_options options = {modalities, 2, true, true};
+    const m3_denoised_options options = {modalities, 2, true, true, NULL};
     training_check(m3_denoise_set(set, split, &options, &made, &err), &err);
     assert_true(made.features[0].says_nothing);
     assert_false(made.features[1].says_nothing);

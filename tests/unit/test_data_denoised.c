@@ -250,6 +250,33 @@ static void as_the_vectors(void **state)
     }
 }
 
+/* Threads change nothing. */
+static void same_bits_with_threads(void **state)
+{
+    (void)state;
+    vector v;
+    m3_error err = {0};
+    m3_denoised other = {0};
+    m3_pool *pool = NULL;
+    open_vector(&v, "wide");
+    check(m3_denoise_set(v.set, v.split, &v.options, &v.made, &err), &err);
+    check(m3_pool_create(3, &pool, &err), &err);
+    v.options.pool = pool;
+    check(m3_denoise_set(v.set, v.split, &v.options, &other, &err), &err);
+    assert_memory_equal(v.made.features[0].rows, other.features[0].rows,
+                        (size_t)(v.items + 1) * other.features[0].width * sizeof(float));
+    const m3_event_filter_summary a = m3_event_filter_summarize(v.made.filter),
+                                  b = m3_event_filter_summarize(other.filter);
+    assert_memory_equal(&a, &b, sizeof a);
+    for (uint32_t u = 0; u < m3_dataset_user_count(v.set); u++)
+        for (uint32_t i = 0; i < m3_dataset_events(v.set, u, 0).count; i++)
+            assert_int_equal(m3_event_filter_keeps(v.made.filter, u, i, INT64_MIN),
+                             m3_event_filter_keeps(other.filter, u, i, INT64_MIN));
+    m3_denoised_fini(&other);
+    m3_pool_free(pool);
+    close_vector(&v);
+}
+
 /* A user of a file with all events of a user of the set is judged as at the set's end of time. */
 static void users_of_a_file(void **state)
 {
@@ -332,7 +359,7 @@ static void equal_features(void **state)
     check(data_source_import(&source, (m3_import_options)M3_IMPORT_OPTIONS_INIT, NULL, &err), &err);
     check(m3_dataset_open(data_source_path(&source, "set"), &set, &err), &err);
     check(m3_dataset_split(set, 1, &split, &err), &err);
-    const m3_denoised_options options = {&modality, 1, true, true};
+    const m3_denoised_options options = {&modality, 1, true, true, NULL};
     check(m3_denoise_set(set, split, &options, &made, &err), &err);
     for (uint32_t i = 0; i < 8; i++) assert_true(made.features[0].rows[i] == (i < 2 ? 0.0F : i % 2 == 0 ? 3.0F : 1.0F));
     assert_true(made.features[0].says_nothing);
@@ -369,8 +396,10 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_the_vectors), cmocka_unit_test(users_of_a_file), cmocka_unit_test(support_and_verdict),
-        cmocka_unit_test(nothing_to_do),  cmocka_unit_test(equal_features),  cmocka_unit_test(without_memory),
+        cmocka_unit_test(as_the_vectors),  cmocka_unit_test(same_bits_with_threads),
+        cmocka_unit_test(users_of_a_file), cmocka_unit_test(support_and_verdict),
+        cmocka_unit_test(nothing_to_do),   cmocka_unit_test(equal_features),
+        cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
