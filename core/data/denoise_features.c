@@ -44,7 +44,7 @@ typedef struct work {
     const m3_neighbors *neighbors;
     m3_pool *pool;
     uint32_t N, D;
-    double *mean, sd;
+    double *mean, sd;    /* [D] */
     float *y, *z;        /* [N+1, D] */
     double *r, *q;       /* [N+1] */
     double *more;        /* [N+1] how much more like its neighbors an item is; NaN: it has none */
@@ -340,13 +340,14 @@ static void denoise(work *k, m3_denoised_features *out)
     double count = 0.0;
     for (uint32_t i = 1; i <= k->N; i++) {
         float *y = k->y + (size_t)i * k->D;
-        for (uint32_t d = 0; d < k->D; d++) y[d] = (float)(k->mean[d] + k->sd * (double)y[d]);
+        for (uint32_t d = 0; d < k->D; d++) y[d] = (float)(k->sd * (double)y[d]);
         if (!k->given->present[i]) continue;
         count += 1.0;
         out->belief += k->r[i];
         out->replaced += k->r[i] < 0.5;
     }
     if (count > 0.0) out->belief /= count;
+    for (uint32_t d = 0; d < k->D; d++) out->mean[d] = (float)k->mean[d];
     out->rows = k->y;
     k->y = NULL; /* the caller owns it now */
 }
@@ -356,6 +357,8 @@ m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neig
 {
     work k = {.given = given, .neighbors = neighbors, .pool = pool, .N = neighbors->items, .D = given->width};
     m3_status st = make(&k, err);
+    out->mean = m3_calloc(k.D, sizeof *out->mean);
+    if (st == M3_OK && out->mean == NULL) st = M3_FAIL_MEMORY(err, given->name, k.D * sizeof *out->mean);
     if (st == M3_OK) {
         m3_features_moments(given, k.N, k.mean, &out->variance);
         k.sd = out->variance > 0.0 ? sqrt(out->variance) : 1.0;

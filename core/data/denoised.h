@@ -15,8 +15,8 @@
 /** Features in the place of a set's. */
 typedef struct m3_denoised_features {
     uint32_t width;    /**< D */
-    float *rows;       /**< [N+1, D], row 0 is zero; NULL: the set's features stay */
-    float *mean;       /**< [D] of the set's features, which stand for those of items without any; NULL with rows */
+    float *rows;       /**< [N+1, D], centered, row 0 is zero; NULL: the set's features stay */
+    float *mean;       /**< [D] of the set's features over items that have them */
     double variance;   /**< of an entry of the set's features around it, over all entries */
     bool says_nothing; /**< neighbors are no more alike than others: the mean is in the place of all rows */
     double belief;     /**< mean over items that have features: 1 if they stay as they are, 0 if all are replaced */
@@ -47,7 +47,7 @@ m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_
                          m3_denoised *out, m3_error *err);
 void m3_denoised_fini(m3_denoised *denoised);
 
-/** One modality: fills all members but mean. */
+/** One modality: fills all members. */
 m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_pool *pool,
                               m3_denoised_features *out, m3_error *err);
 /** The mean of every column of features over items that have them, [D], and the variance of an entry around it. */

@@ -67,18 +67,29 @@ static m3_status copy_state(const measuring *m, const m3_store_entry *entry, m3_
     return st;
 }
 
+/* Features as the model would have them: where the set was denoised, they are centered as denoised ones are. */
+static m3_status write_features(const measuring *m, uint32_t k, const float *rows, m3_store *to, m3_error *err)
+{
+    char name[32];
+    const uint64_t items = m3_dataset_item_count(m->served->set), width = (uint64_t)m->served->config.modalities[k];
+    const m3_shape shape = {.rank = 2, .dim = {items + 1, width}};
+    const float *mean = m->served->denoised.features[k].rows != NULL ? m->served->denoised.features[k].mean : NULL;
+    (void)snprintf(name, sizeof name, "features%u", k);
+    if (mean == NULL) return m3_store_write(to, name, M3_F32, &shape, rows, err);
+    float *centered = m3_calloc((items + 1) * width, sizeof *centered);
+    if (centered == NULL) return M3_FAIL_MEMORY(err, name, (items + 1) * width * sizeof *centered);
+    for (uint64_t at = width; at < (items + 1) * width; at++) centered[at] = rows[at] - mean[at % width];
+    const m3_status st = m3_store_write(to, name, M3_F32, &shape, centered, err);
+    m3_free(centered);
+    return st;
+}
+
 /* The parameters, with features [K] in the place of the run's. */
 static m3_status fill_store(const measuring *m, const float *const *features, m3_store **out, m3_error *err)
 {
-    char name[32];
     m3_status st = m3_store_create(m->served->device, 0, out, err);
-    for (uint32_t k = 0; st == M3_OK && k + 1 < m->names.modality_count; k++) {
-        const m3_shape shape = {
-            .rank = 2,
-            .dim = {(uint64_t)m3_dataset_item_count(m->served->set) + 1, (uint64_t)m->served->config.modalities[k]}};
-        (void)snprintf(name, sizeof name, "features%u", k);
-        st = m3_store_write(*out, name, M3_F32, &shape, features[k], err);
-    }
+    for (uint32_t k = 0; st == M3_OK && k + 1 < m->names.modality_count; k++)
+        st = write_features(m, k, features[k], *out, err);
     for (uint32_t i = 0; st == M3_OK && i < m3_store_count(m->served->store); i++) {
         m3_store_entry entry, there;
         m3_store_at(m->served->store, i, &entry);

@@ -324,8 +324,9 @@ m3_status m3_settings_take_from_run(m3_settings *settings, const char *run, m3_e
     m3_settings *saved = NULL;
     char *path = m3_strfmt("%s/settings.yaml", run);
     if (path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 16);
-    if (m3_settings_load_saved(path, &saved, &ignored) != M3_OK) goto done; /* its own errors come when it is needed */
-    for (uint32_t i = 0; i < m3_model_keys().count && st == M3_OK; i++) {   /* they are the first ones */
+    /* Its own errors come when it is needed. */
+    if (m3_settings_load_saved(path, &saved, &ignored) != M3_OK || saved == NULL) goto done;
+    for (uint32_t i = 0; i < m3_model_keys().count && st == M3_OK; i++) { /* they are the first ones */
         m3_setting *s = &settings->all[i];
         if (s->given || strcmp(s->text, saved->all[i].text) == 0) continue;
         char *text = m3_strdup(saved->all[i].text);

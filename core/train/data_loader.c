@@ -182,7 +182,8 @@ uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint3
         if (to->target != NULL) to->target[i] = (int32_t)sample->item;
         if (to->negatives != NULL)
             draw_negatives(loader, sample, draw, i, to->negatives + (size_t)i * loader->negatives);
-        if (to->trend != NULL && loader->trend != NULL) fill_trend(loader, sample, i, to);
+        const bool drawn = loader->negatives == 0 || to->negatives != NULL; /* what the trend is of */
+        if (to->trend != NULL && loader->trend != NULL && drawn) fill_trend(loader, sample, i, to);
     }
     clear(loader, rows, to);
     if (to->rng != NULL)
