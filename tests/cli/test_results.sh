@@ -101,6 +101,7 @@ cmp t.md before || fail 'the table from the log is another one'
 # The log: figures of the runs, the alternative that was not chosen was never ranked, everything once.
 python3 - <<'END' || fail 'the log is not what it should be'
 import json
+import os
 lines = [json.loads(line) for line in open("t.tries.jsonl")]
 tuned = [line for line in lines if line["row"] == "tuned"]
 best = max((line for line in tuned if line["seed"] == 1), key=lambda line: line["valid"]["ndcg@10"])["set"]
@@ -111,6 +112,7 @@ assert len({(line["settings"], line["checksum"], line["seed"]) for line in lines
 assert all(line["mib"] > 1 and line["seconds"] > 0 and line["cpu"] > 0 and line["device"] == "cpu:0" for line in lines if line["seed"])
 assert {line["size"]["items"] for line in lines} == {40}
 noisy = [line["truth"] for line in lines if line["part"] == "noisy" and line["row"] == "whole"]
+assert all(os.getcwd() not in json.dumps(line) for line in lines)
 assert len(noisy) == 2 and all(one["features"][-1]["noisy"]["removed"] is not None for one in noisy)
 END
 "$M3BSR" data synth --out source --users 40 --items 40 --clusters 3 --width 4 --accidental 0 --feature-noise 0 -q >said &&

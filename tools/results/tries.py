@@ -297,9 +297,16 @@ class Workshop:
             try:
                 line.update(self.rank(run, data))
             except Wrong as wrong:
-                line["failed"] = str(wrong)[-500:]
+                line["failed"] = self.without_folders(str(wrong))
         line["date"] = time.strftime("%Y-%m-%d %H:%M:%S")
         return line
+
+    def without_folders(self, said: str) -> str:
+        """The end of what was said, for the log, which is kept with the project: no place of this machine."""
+        for place, name in ((self.folder, "WORK"), (self.sources, "DATA"), (Path(__file__).parents[2], ".")):
+            if place is not None:
+                said = said.replace(str(Path(place).resolve()), name).replace(str(place), name)
+        return said[-500:]
 
     def train(self, one: Try, data: Prepared, run: Path) -> dict:
         shutil.rmtree(run, ignore_errors=True)
@@ -309,7 +316,8 @@ class Workshop:
         ended = self.tool.run("train", self.table.settings, "--out", run, *options, "--seed", one.seed, "--threads",
                               self.threads, "--backend", self.backend, "-q", "--json")
         if ended.status != 0:
-            return {"failed": ended.said.strip()[-500:] or f"status {ended.status}", "seconds": round(ended.seconds, 2)}
+            return {"failed": self.without_folders(ended.said.strip()) or f"status {ended.status}",
+                    "seconds": round(ended.seconds, 2)}
         result = json.loads(ended.out)
         with (run / "log.jsonl").open(encoding="utf-8") as log:
             device = json.loads(log.readline())["device"]
@@ -325,9 +333,9 @@ class Workshop:
         if data.truth is not None and self.table.truth:
             try:
                 ranked = self.tool.json(*words, "--truth", data.truth)
-                found["truth"] = ranked["truth"]
+                found["truth"] = {key: value for key, value in ranked["truth"].items() if key != "folder"}
             except Wrong as wrong:  # the metrics do not depend on it
-                found["truth_failed"] = str(wrong)[-500:]
+                found["truth_failed"] = self.without_folders(str(wrong))
                 ranked = self.tool.json(*words)
         else:
             ranked = self.tool.json(*words)
