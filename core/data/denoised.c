@@ -3,15 +3,12 @@
 
 #include "core/base/alloc.h"
 
-static m3_status denoise_all(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
+static m3_status denoise_all(const m3_dataset *set, const m3_merged *merged, const m3_denoised_options *options,
                              m3_denoised *out, m3_error *err)
 {
-    m3_merged merged = {0};
     m3_neighbors neighbors = {0};
-    m3_status st = m3_merged_create(set, split, &merged, err);
-    if (st == M3_OK)
-        st = m3_neighbors_create(&merged, m3_dataset_item_count(set), m3_dataset_behavior_count(set), &neighbors, err);
-    m3_merged_fini(&merged);
+    m3_status st =
+        m3_neighbors_create(merged, m3_dataset_item_count(set), m3_dataset_behavior_count(set), &neighbors, err);
     for (uint32_t k = 0; st == M3_OK && k < options->modality_count; k++) {
         const m3_features given = m3_dataset_features(set, options->modalities[k]);
         st = m3_denoise_features(&given, &neighbors, options->pool, &out->features[k], err);
@@ -40,11 +37,16 @@ static m3_status denoise(const m3_dataset *set, const m3_split *split, const m3_
                          m3_denoised *out, m3_error *err)
 {
     bool judges = false;
-    m3_status st =
-        options->features ? denoise_all(set, split, options, out, err) : measure_variances(set, options, out, err);
+    m3_merged merged = {0};
+    m3_status st = m3_merged_create(set, split, &merged, err);
+    if (st == M3_OK)
+        st = options->features ? denoise_all(set, &merged, options, out, err)
+                               : measure_variances(set, options, out, err);
     for (uint32_t k = 0; k < options->modality_count; k++) judges = judges || !out->features[k].says_nothing;
-    if (st != M3_OK || !judges || !options->events || m3_dataset_behavior_count(set) < 2) return st;
-    return m3_event_filter_create(set, split, options, out->features, &out->filter, err);
+    if (st == M3_OK && judges && options->events && m3_dataset_behavior_count(set) > 1)
+        st = m3_event_filter_create(set, &merged, options, out->features, &out->filter, err);
+    m3_merged_fini(&merged);
+    return st;
 }
 
 m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,

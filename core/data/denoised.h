@@ -61,9 +61,10 @@ typedef struct m3_event_filter_summary {
     double threshold;          /**< support at or below which they are left out; -1: none are */
 } m3_event_filter_summary;
 
-/** @param options   pool must not be NULL.
- * @param features  [modality_count]; must outlive the filter, as set and split must. */
-m3_status m3_event_filter_create(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
+/** @param merged    Of the set; the filter owns it afterwards, and it is empty.
+ * @param options   pool must not be NULL.
+ * @param features  [modality_count]; must outlive the filter, as the set must. */
+m3_status m3_event_filter_create(const m3_dataset *set, m3_merged *merged, const m3_denoised_options *options,
                                  const m3_denoised_features *features, m3_event_filter **filter, m3_error *err);
 void m3_event_filter_free(m3_event_filter *filter); /**< takes NULL */
 m3_event_filter_summary m3_event_filter_summarize(const m3_event_filter *filter);

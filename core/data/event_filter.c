@@ -117,11 +117,8 @@ m3_status m3_event_filter_judge(const m3_event_filter *f, const m3_events *lists
     m3_merged_event *events = m3_calloc(all, sizeof *events);
     if (events == NULL) return M3_FAIL_MEMORY(err, "merged events", all * sizeof *events);
     const sequence s = {events, m3_merge_events(lists, f->behaviors, events)};
-    for (uint32_t i = 0, p = 0; i < lists[0].count; i++) {
-        p = m3_merged_before(events, s.end, lists[0].times[i]);
-        while (events[p].item != lists[0].items[i]) p++;
-        kept[i] = keeps(f, &s, p);
-    }
+    for (uint32_t i = 0; i < lists[0].count; i++)
+        kept[i] = keeps(f, &s, m3_merged_place(events, s.end, lists[0].times[i], lists[0].items[i]));
     m3_free(events);
     return M3_OK;
 }
@@ -134,11 +131,8 @@ static void place_events(m3_event_filter *f, uint32_t user)
     const m3_events events = m3_dataset_events(f->set, user, 0);
     const sequence all = sequence_of(f, user, M3_TIME_END);
     f->starts[user + 1] = f->starts[user] + events.count;
-    for (uint32_t i = 0; i < events.count; i++) {
-        judged *j = &f->events[f->starts[user] + i];
-        j->place = m3_merged_before(all.events, all.end, events.times[i]);
-        while (all.events[j->place].item != events.items[i]) j->place++;
-    }
+    for (uint32_t i = 0; i < events.count; i++)
+        f->events[f->starts[user] + i].place = m3_merged_place(all.events, all.end, events.times[i], events.items[i]);
 }
 
 typedef struct scores {
@@ -262,16 +256,16 @@ static void take_features(m3_event_filter *f, const m3_denoised_options *options
     for (uint32_t b = 0; b < f->behaviors; b++) f->weight_of[b] = m3_behavior_weight(b, f->behaviors);
 }
 
-m3_status m3_event_filter_create(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
+m3_status m3_event_filter_create(const m3_dataset *set, m3_merged *merged, const m3_denoised_options *options,
                                  const m3_denoised_features *features, m3_event_filter **filter, m3_error *err)
 {
-    m3_status st;
     m3_event_filter *f = *filter = m3_calloc(1, sizeof *f);
     if (f == NULL) return M3_FAIL_MEMORY(err, "event filter", sizeof *f);
     f->set = set;
     f->behaviors = m3_dataset_behavior_count(set);
     take_features(f, options, features);
-    if ((st = m3_merged_create(set, split, &f->merged, err)) != M3_OK) return st;
+    f->merged = *merged;
+    *merged = (m3_merged){0};
     uint64_t shallow = 0;
     for (uint32_t u = 0; u < f->merged.users; u++) shallow += m3_dataset_events(set, u, 0).count;
     f->starts = m3_calloc((size_t)f->merged.users + 1, sizeof *f->starts);

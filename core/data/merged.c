@@ -28,17 +28,23 @@ uint32_t m3_merge_events(const m3_events *lists, uint32_t behaviors, m3_merged_e
     return kept;
 }
 
-uint32_t m3_merged_before(const m3_merged_event *events, uint32_t count, int64_t time)
+uint32_t m3_merged_place(const m3_merged_event *events, uint32_t count, int64_t time, uint32_t item)
 {
     uint32_t low = 0, high = count;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
-        if (events[middle].time < time)
+        const m3_merged_event *e = &events[middle];
+        if (e->time < time || (e->time == time && e->item < item))
             low = middle + 1;
         else
             high = middle;
     }
     return low;
+}
+
+uint32_t m3_merged_before(const m3_merged_event *events, uint32_t count, int64_t time)
+{
+    return m3_merged_place(events, count, time, 0); /* items count from 1 */
 }
 
 double m3_behavior_weight(uint32_t behavior, uint32_t behaviors)

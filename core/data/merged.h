@@ -29,6 +29,9 @@ uint32_t m3_merge_events(const m3_events *lists, uint32_t behaviors, m3_merged_e
 /** How many of the events lie strictly before time. */
 uint32_t m3_merged_before(const m3_merged_event *events, uint32_t count, int64_t time);
 
+/** The place of an item's event, which must be there. */
+uint32_t m3_merged_place(const m3_merged_event *events, uint32_t count, int64_t time, uint32_t item);
+
 /** Weight of a behavior's events: 10^(b/(B-1)), 1 if B = 1. */
 double m3_behavior_weight(uint32_t behavior, uint32_t behaviors);
 

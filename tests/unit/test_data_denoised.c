@@ -167,7 +167,7 @@ static void check_features(const vector *v, const char *file, uint32_t k)
     const float *found = f->rows != NULL ? f->rows : m3_dataset_features(v->set, k).rows;
     assert_int_equal(f->rows != NULL, v->options.features);
     assert_int_equal(count, (uint64_t)(v->items + 1) * f->width);
-    for (uint64_t i = 0; i < count; i++) is_near(file, name, i, (double)found[i], (double)wanted[i], 1e-4);
+    for (uint64_t i = 0; i < count; i++) is_near(file, name, i, (double)found[i], (double)wanted[i], 1e-5);
     free(wanted);
     if (!v->options.features) return;
     (void)snprintf(name, sizeof name, "input.present%u", k);
