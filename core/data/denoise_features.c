@@ -324,11 +324,7 @@ static void finish(work *k)
 
 static void denoise(work *k, m3_denoised_features *out)
 {
-    for (uint32_t i = 1; i <= k->N; i++) {
-        const float *x = k->y + (size_t)i * k->D;
-        standardize(k, i, k->y + (size_t)i * k->D);
-        for (uint32_t d = 0; d < k->D; d++) out->farthest = fmax(out->farthest, fabs((double)x[d]));
-    }
+    for (uint32_t i = 1; i <= k->N; i++) standardize(k, i, k->y + (size_t)i * k->D);
     find_beliefs(k);
     out->says_nothing = says_nothing(k);
     memcpy(k->q, k->r, ((size_t)k->N + 1) * sizeof *k->q);

@@ -21,7 +21,6 @@ typedef struct m3_denoised_features {
     bool says_nothing; /**< neighbors are no more alike than others: the mean is in the place of all rows */
     double belief;     /**< mean over items that have features: 1 if they stay as they are, 0 if all are replaced */
     uint32_t replaced; /**< items whose belief is below one half */
-    double farthest;   /**< the largest entry, from its mean, in standard deviations of all entries */
 } m3_denoised_features;
 
 typedef struct m3_event_filter m3_event_filter;

@@ -64,6 +64,8 @@ void m3_import_items_fini(m3_import_items *items);
 /** Open a matrix and find each item's row. @param features  Starts as {0}; m3_feature_rows_fini() ends it. */
 m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,
                                const m3_import_items *items, const char *item_column, m3_drops *drops, m3_error *err);
+/** Warn of an entry that lies far beyond the others of its column. */
+m3_status m3_feature_rows_say_far(const m3_feature_rows *features, uint32_t items, m3_drops *drops, m3_error *err);
 void m3_feature_rows_fini(m3_feature_rows *features);
 
 #endif

@@ -103,6 +103,7 @@ m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file 
     else if (features->covered < items->count)
         m3_drops_say(drops, M3_LOG_WARN, "modality '%s': %u of %u items have no features and get zeros", file->name,
                      items->count - features->covered, items->count);
+    if (st == M3_OK) st = m3_feature_rows_say_far(features, items->count, drops, err);
 done:
     m3_file_unmap(&ids.file);
     m3_free(scratch);

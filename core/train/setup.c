@@ -179,16 +179,8 @@ static uint64_t parameter_count(const m3_store *store)
     return count;
 }
 
-enum { FAR = 50 }; /* standard deviations: no feature of a thing, but a sentinel such as -999 */
-
 static void say_features(const m3_trainer *tr, const char *name, const m3_denoised_features *f)
 {
-    if (f->farthest > FAR)
-        m3_engine_log(
-            tr->engine, M3_LOG_WARN,
-            "features %s: an entry lies %.0f standard deviations from its mean and hides what the others say; "
-            "is it a mark for a missing value? Leave such items out of the features",
-            name, f->farthest);
     if (f->says_nothing)
         m3_engine_log(
             tr->engine, M3_LOG_WARN,

@@ -157,6 +157,12 @@ static void is_near(const char *file, const char *what, uint64_t at, double foun
         fail_msg("%s: %s[%llu] is %.8g, not %.8g", file, what, (unsigned long long)at, found, wanted);
 }
 
+static int rising(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
 static void check_features(const vector *v, const char *file, uint32_t k)
 {
     char name[32];
@@ -339,6 +345,47 @@ static void nothing_to_do(void **state)
     close_vector(&v);
 }
 
+/* Where no item is like another, the scale of what a belief misses grows with the median: nobody is noise alone. */
+static void scale_of_beliefs(void **state)
+{
+    (void)state;
+    enum { N = 4 };
+    static const float rows[] = {0, -3, -1, 1, 3};
+    static const uint8_t present[] = {0, 1, 1, 1, 1};
+    static const uint32_t other[] = {0, 2, 1, 4, 3};
+    m3_error err = {0};
+    m3_pool *pool = NULL;
+    m3_denoised_features made = {0};
+    uint32_t ids[(N + 1) * M3_NEIGHBORS] = {0};
+    float weights[(N + 1) * M3_NEIGHBORS] = {0};
+    double mass[] = {0, 1, 1, 1, 1}, missed[N + 1] = {0}, sorted[N], wanted = 0.0;
+    const m3_features given = {.name = "line", .width = 1, .covered = N, .rows = rows, .present = present};
+    const m3_neighbors neighbors = {.items = N, .ids = ids, .weights = weights, .mass = mass};
+    for (uint32_t i = 1; i <= N; i++) {
+        double sum = 0.0, weight = 0.0;
+        ids[i * M3_NEIGHBORS] = other[i];
+        weights[i * M3_NEIGHBORS] = 1;
+        for (uint32_t j = 1; j <= N; j++) {
+            const double apart = ((double)rows[i] - (double)rows[j]) / sqrt(5.0);
+            const double p = j == i ? 0.0 : ((j == other[i]) + 0.1 / N) * exp(-apart * apart / 0.1);
+            weight += p;
+            sum += p * (double)rows[j] / sqrt(5.0);
+        }
+        missed[i] = pow(sum / weight - (double)rows[i] / sqrt(5.0), 2);
+        sorted[i - 1] = missed[i];
+    }
+    qsort(sorted, N, sizeof *sorted, rising);
+    assert_true(2.0 * sorted[N / 2] > 0.3); /* else the least scale stands */
+    for (uint32_t i = 1; i <= N; i++) wanted += 1.0 / (1.0 + pow(missed[i] / (2.0 * sorted[N / 2]), 6)) / N;
+    check(m3_pool_create(1, &pool, &err), &err);
+    check(m3_denoise_features(&given, &neighbors, pool, &made, &err), &err);
+    assert_false(made.says_nothing);
+    is_near("line", "belief", 0, made.belief, wanted, 1e-5);
+    m3_free(made.rows);
+    m3_free(made.mean);
+    m3_pool_free(pool);
+}
+
 /* Equal features have no variance and say nothing. */
 static void equal_features(void **state)
 {
@@ -396,10 +443,10 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_the_vectors),  cmocka_unit_test(same_bits_with_threads),
-        cmocka_unit_test(users_of_a_file), cmocka_unit_test(support_and_verdict),
-        cmocka_unit_test(nothing_to_do),   cmocka_unit_test(equal_features),
-        cmocka_unit_test(without_memory),
+        cmocka_unit_test(as_the_vectors),   cmocka_unit_test(same_bits_with_threads),
+        cmocka_unit_test(users_of_a_file),  cmocka_unit_test(support_and_verdict),
+        cmocka_unit_test(nothing_to_do),    cmocka_unit_test(equal_features),
+        cmocka_unit_test(scale_of_beliefs), cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

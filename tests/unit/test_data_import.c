@@ -627,6 +627,47 @@ static const struct feature_row {
 };
 enum { FEATURE_ROWS = sizeof feature_rows / sizeof feature_rows[0] };
 
+/* A column of the shapes that features have, and whether an entry of it is so far that a warning names it. */
+static const struct column {
+    const char *name;
+    double values[12];
+    const char *says; /* NULL: nothing */
+} columns[] = {
+    {"a mark below", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, -999}, "column 2 has -999, and half of its entries lie from"},
+    {"a mark above, twice", {9999, 2, 3, 4, 5, 9999, 7, 8, 9, 10, 11, 6}, "column 2 has 9999"},
+    {"a count", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1000}, "take its logarithm"},
+    {"years", {1990, 1991, 1992, 1993, 1994, 1995, 1996, 1997, 1998, 1999, 2000, 1900}, NULL},
+    {"mostly empty", {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.5, 300}, NULL},
+    {"all alike", {-999, -999, -999, -999, -999, -999, -999, -999, -999, -999, -999, -999}, NULL},
+};
+enum { COLUMNS = sizeof columns / sizeof columns[0], COLUMN_ITEMS = 12 };
+
+static void names_far_entries(void **state)
+{
+    const struct column *column = *state;
+    data_source source;
+    m3_error err = {0};
+    double values[2 * COLUMN_ITEMS];
+    char events[1024] = "user_id\titem_id\tbehavior\ttimestamp\n", ids[256] = "";
+    size_t event_end = strlen(events), id_end = 0;
+    data_source_make(&source);
+    for (int i = 0; i < COLUMN_ITEMS; i++) {
+        event_end += (size_t)snprintf(events + event_end, sizeof events - event_end, "u\ti%02d\tview\t%d\n", i, i);
+        id_end += (size_t)snprintf(ids + id_end, sizeof ids - id_end, "i%02d\n", i);
+        values[2 * i] = i % 3;
+        values[2 * i + 1] = column->values[i];
+    }
+    data_source_write(&source, "interactions.tsv", events, 0);
+    data_source_write(&source, "image.ids.txt", ids, 0);
+    data_source_write_npy(&source, "image.npy", "<f4", false, COLUMN_ITEMS, 2, values);
+    assert_int_equal(data_source_import(&source, (m3_import_options){0}, NULL, &err), M3_OK);
+    if (column->says != NULL)
+        assert_non_null(strstr(source.log, column->says));
+    else
+        assert_null(strstr(source.log, "so far an entry"));
+    data_source_remove(&source);
+}
+
 static void takes_features(void **state)
 {
     const struct feature_row *row = *state;
@@ -773,13 +814,15 @@ int main(void)
                                          cmocka_unit_test(a_failed_import_leaves_the_old_set_alone),
                                          cmocka_unit_test(modalities_come_in_the_order_asked_for)};
     enum { SINGLES = sizeof singles / sizeof singles[0] };
-    struct CMUnitTest tests[ROWS + FEATURE_ROWS + SAFETENSORS_ROWS + SINGLES];
+    struct CMUnitTest tests[ROWS + FEATURE_ROWS + COLUMNS + SAFETENSORS_ROWS + SINGLES];
     size_t count = 0;
     for (size_t i = 0; i < ROWS; i++)
         tests[count++] = (struct CMUnitTest){rows[i].name, imports, NULL, NULL, (void *)&rows[i]};
     for (size_t i = 0; i < FEATURE_ROWS; i++)
         tests[count++] =
             (struct CMUnitTest){feature_rows[i].name, takes_features, NULL, NULL, (void *)&feature_rows[i]};
+    for (size_t i = 0; i < COLUMNS; i++)
+        tests[count++] = (struct CMUnitTest){columns[i].name, names_far_entries, NULL, NULL, (void *)&columns[i]};
     for (size_t i = 0; i < SAFETENSORS_ROWS; i++)
         tests[count++] =
             (struct CMUnitTest){safetensors_rows[i].name, takes_safetensors, NULL, NULL, (void *)&safetensors_rows[i]};
