@@ -102,7 +102,8 @@ static bool attend(const work *k, scratch *own, double h, float *to)
     return true;
 }
 
-void m3_features_moments(const m3_features *given, uint32_t items, double *mean, double *variance)
+/* The mean of every column over items that have features, and the variance of an entry around it. */
+static void find_moments(const m3_features *given, uint32_t items, double *mean, double *variance)
 {
     const uint32_t D = given->width;
     double count = 0.0, square = 0.0;
@@ -356,10 +357,30 @@ m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neig
     out->mean = m3_calloc(k.D, sizeof *out->mean);
     if (st == M3_OK && out->mean == NULL) st = M3_FAIL_MEMORY(err, given->name, k.D * sizeof *out->mean);
     if (st == M3_OK) {
-        m3_features_moments(given, k.N, k.mean, &out->variance);
+        find_moments(given, k.N, k.mean, &out->variance);
         k.sd = out->variance > 0.0 ? sqrt(out->variance) : 1.0;
         if ((st = choose_landmarks(&k, err)) == M3_OK) denoise(&k, out);
     }
     finish(&k);
     return st;
+}
+
+m3_status m3_center_features(const m3_features *given, uint32_t items, m3_denoised_features *out, m3_error *err)
+{
+    const uint32_t D = given->width;
+    double *mean = m3_calloc(D, sizeof *mean);
+    out->mean = m3_calloc(D, sizeof *out->mean);
+    out->rows = m3_calloc(((size_t)items + 1) * D, sizeof *out->rows);
+    out->belief = 1.0;
+    if (mean == NULL || out->mean == NULL || out->rows == NULL) {
+        m3_free(mean);
+        return M3_FAIL_MEMORY(err, given->name, ((uint64_t)items + 1) * D * sizeof *out->rows);
+    }
+    find_moments(given, items, mean, &out->variance);
+    for (uint32_t d = 0; d < D; d++) out->mean[d] = (float)mean[d];
+    for (uint32_t i = 1; i <= items; i++)
+        for (uint32_t d = 0; d < D && given->present[i]; d++)
+            out->rows[(size_t)i * D + d] = (float)((double)given->rows[(size_t)i * D + d] - mean[d]);
+    m3_free(mean);
+    return M3_OK;
 }

@@ -17,20 +17,15 @@ static m3_status denoise_all(const m3_dataset *set, const m3_merged *merged, con
     return st;
 }
 
-static m3_status measure_variances(const m3_dataset *set, const m3_denoised_options *options, m3_denoised *out,
-                                   m3_error *err)
+/* Centered as denoised ones are, so that the two differ by denoising alone. */
+static m3_status center_all(const m3_dataset *set, const m3_denoised_options *options, m3_denoised *out, m3_error *err)
 {
-    for (uint32_t k = 0; k < options->modality_count; k++) {
+    m3_status st = M3_OK;
+    for (uint32_t k = 0; st == M3_OK && k < options->modality_count; k++) {
         const m3_features given = m3_dataset_features(set, options->modalities[k]);
-        double *mean = m3_calloc(given.width, sizeof *mean);
-        if (mean == NULL) return M3_FAIL_MEMORY(err, given.name, given.width * sizeof *mean);
-        float *kept = out->features[k].mean = m3_calloc(given.width, sizeof *kept);
-        m3_features_moments(&given, m3_dataset_item_count(set), mean, &out->features[k].variance);
-        for (uint32_t d = 0; kept != NULL && d < given.width; d++) kept[d] = (float)mean[d];
-        m3_free(mean);
-        if (kept == NULL) return M3_FAIL_MEMORY(err, given.name, given.width * sizeof *kept);
+        st = m3_center_features(&given, m3_dataset_item_count(set), &out->features[k], err);
     }
-    return M3_OK;
+    return st;
 }
 
 static m3_status denoise(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
@@ -40,8 +35,7 @@ static m3_status denoise(const m3_dataset *set, const m3_split *split, const m3_
     m3_merged merged = {0};
     m3_status st = m3_merged_create(set, split, &merged, err);
     if (st == M3_OK)
-        st = options->features ? denoise_all(set, &merged, options, out, err)
-                               : measure_variances(set, options, out, err);
+        st = options->features ? denoise_all(set, &merged, options, out, err) : center_all(set, options, out, err);
     for (uint32_t k = 0; k < options->modality_count; k++) judges = judges || !out->features[k].says_nothing;
     if (st == M3_OK && judges && options->events && m3_dataset_behavior_count(set) > 1)
         st = m3_event_filter_create(set, &merged, options, out->features, &out->filter, err);

@@ -15,7 +15,7 @@
 /** Features in the place of a set's. */
 typedef struct m3_denoised_features {
     uint32_t width;    /**< D */
-    float *rows;       /**< [N+1, D], centered, row 0 is zero; NULL: the set's features stay */
+    float *rows;       /**< [N+1, D], centered; zero for row 0 and items without features */
     float *mean;       /**< [D] of the set's features over items that have them */
     double variance;   /**< of an entry of the set's features around it, over all entries */
     bool says_nothing; /**< neighbors are no more alike than others: the mean is in the place of all rows */
@@ -36,7 +36,8 @@ enum { M3_TASK_OF = 64 }; /* items or users that a thread takes at a time */
 typedef struct m3_denoised_options {
     const uint32_t *modalities; /**< of the set */
     uint32_t modality_count;
-    bool features, events; /**< what is denoised. Events want at least one modality and two behaviors: else all stay */
+    bool features, events; /**< what is denoised. Features are centered anyway; events want at least one modality and
+                            * two behaviors: else all stay */
     m3_pool *pool;         /**< NULL: the caller's thread alone. The result does not depend on it */
 } m3_denoised_options;
 
@@ -49,8 +50,8 @@ void m3_denoised_fini(m3_denoised *denoised);
 /** One modality: fills all members. */
 m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_pool *pool,
                               m3_denoised_features *out, m3_error *err);
-/** The mean of every column of features over items that have them, [D], and the variance of an entry around it. */
-void m3_features_moments(const m3_features *given, uint32_t items, double *mean, double *variance);
+/** The same without denoising: features are centered, and none replaced. */
+m3_status m3_center_features(const m3_features *given, uint32_t items, m3_denoised_features *out, m3_error *err);
 
 /* The filter. */
 

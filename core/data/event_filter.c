@@ -24,7 +24,6 @@ struct m3_event_filter {
     m3_merged merged;
     uint32_t behaviors, count;
     double weight_of[M3_MAX_BEHAVIORS];
-    m3_features given[M3_MAX_MODALITIES];
     const m3_denoised_features *features; /* [count] */
     double scales[M3_MAX_MODALITIES]; /* of |F_p - F_q|^2, so that the sum over modalities is the mean |y_p - y_q|^2 */
     uint64_t *starts;                 /* [U+1] into events */
@@ -49,9 +48,7 @@ static sequence sequence_of(const m3_event_filter *f, uint32_t user, int64_t tim
 static const float *row_of(const m3_event_filter *f, uint32_t k, uint32_t item)
 {
     const m3_denoised_features *features = &f->features[k];
-    const size_t at = (size_t)item * features->width;
-    if (features->rows != NULL) return features->rows + at;
-    return f->given[k].present[item] ? f->given[k].rows + at : features->mean;
+    return features->rows + (size_t)item * features->width;
 }
 
 static double distance(const m3_event_filter *f, uint32_t a, uint32_t b)
@@ -250,7 +247,6 @@ static void take_features(m3_event_filter *f, const m3_denoised_options *options
     for (uint32_t k = 0; k < f->count; k++) judges += !features[k].says_nothing;
     for (uint32_t k = 0; k < f->count; k++) {
         const double variance = features[k].variance > 0.0 ? features[k].variance : 1.0;
-        f->given[k] = m3_dataset_features(f->set, options->modalities[k]);
         f->scales[k] = 1.0 / (variance * (double)features[k].width * (double)judges);
     }
     for (uint32_t b = 0; b < f->behaviors; b++) f->weight_of[b] = m3_behavior_weight(b, f->behaviors);

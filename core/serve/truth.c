@@ -67,13 +67,13 @@ static m3_status copy_state(const measuring *m, const m3_store_entry *entry, m3_
     return st;
 }
 
-/* Features as the model would have them: where the set was denoised, they are centered as denoised ones are. */
+/* Features as the model would have them: centered under `denoise: neighbors`. */
 static m3_status write_features(const measuring *m, uint32_t k, const float *rows, m3_store *to, m3_error *err)
 {
     char name[32];
     const uint64_t items = m3_dataset_item_count(m->served->set), width = (uint64_t)m->served->config.modalities[k];
     const m3_shape shape = {.rank = 2, .dim = {items + 1, width}};
-    const float *mean = m->served->denoised.features[k].rows != NULL ? m->served->denoised.features[k].mean : NULL;
+    const float *mean = m->served->denoised.features[k].mean;
     (void)snprintf(name, sizeof name, "features%u", k);
     if (mean == NULL) return m3_store_write(to, name, M3_F32, &shape, rows, err);
     float *centered = m3_calloc((items + 1) * width, sizeof *centered);
@@ -129,10 +129,9 @@ static m3_status compile_others(measuring *m, m3_error *err)
 {
     m3_status st;
     const float *of_set[M3_MAX_MODALITIES] = {0};
-    const m3_denoised *denoised = &m->served->denoised;
     if (m->names.modality_count == 1) return M3_OK;
     if ((st = make_inference(m, (const float *const *)m->truth.clean, &m->clean, &m->r, err)) != M3_OK) return st;
-    if (denoised->modality_count == 0 || denoised->features[0].rows == NULL) return M3_OK;
+    if (m->served->denoised.modality_count == 0 || !m->served->config.modality_denoise) return M3_OK;
     for (uint32_t k = 0; k + 1 < m->names.modality_count; k++)
         for (uint32_t s = 0; s < m3_dataset_modality_count(m->served->set); s++) {
             const m3_features features = m3_dataset_features(m->served->set, s);

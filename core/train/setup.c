@@ -198,7 +198,7 @@ static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *name
     const m3_denoised *d = &tr->denoised;
     if (tr->config.denoise != M3_DENOISE_NEIGHBORS) return NULL;
     json_t *features = json_object(), *events = json_object();
-    for (uint32_t k = 0; k < d->modality_count && d->features[k].rows != NULL; k++) {
+    for (uint32_t k = 0; k < d->modality_count && tr->config.modality_denoise; k++) {
         const m3_denoised_features *f = &d->features[k];
         say_features(tr, names->modalities[k + 1], f);
         json_object_set_new(features, names->modalities[k + 1],

@@ -354,10 +354,8 @@ def compute(c, data):
                 x, r = np.zeros_like(x), np.zeros_like(r)
             else:
                 x = consensus(x, r, near)
-            F = sd * x
-            F[0] = 0
             T[f"expect.belief{k}"] = r
-        T[f"expect.denoised{k}"] = F
+        T[f"expect.denoised{k}"] = sd * x
         if not (nothing and nothing[k]):
             y.append(x)
     if any(nothing):
@@ -465,6 +463,10 @@ def coverage(c, data, m):
     return out
 
 
+def centered(F, present):
+    return np.where(present[:, None], F - F[present].mean(0), 0)
+
+
 def by_hand():
     """A set so small that the answers are written out here."""
     c = dict(DEFAULTS, users=1, items=4, modalities=[2], length=5, modality_denoise=False)
@@ -522,7 +524,7 @@ def says_nothing(seed):
     """A modality that says nothing beside one that does, and alone."""
     c = dict(DEFAULTS, modalities=[6, 9], missing=[0.1, 0.1], useless=[1, 0])
     seed, data, T, m = find(c, seed)
-    (F, _, _), second = data["features"]
+    (F, present, _), second = data["features"]
     assert T["expect.says_nothing"].tolist() == [1, 0] and not T["expect.belief0"].any() and len(m["y"]) == 1
     assert not T["expect.denoised0"].any()
     # The other modality and all histories are as without the first; not so if it were counted, as 0.
@@ -533,7 +535,8 @@ def says_nothing(seed):
     assert abs(threshold(m["seqs"], [np.zeros((c["items"] + 1, 6))] + m["y"], 2)[0] - m["theta"]) > EPS_S
     # With features left alone it is a modality like others.
     raw, n = compute(dict(c, modality_denoise=False), data)
-    assert len(n["y"]) == 2 and "expect.says_nothing" not in raw and (raw["expect.denoised0"] == F).all()
+    assert len(n["y"]) == 2 and "expect.says_nothing" not in raw
+    assert np.allclose(raw["expect.denoised0"], centered(F, present))
     # Alone: all events stay.
     only = dict(c, modalities=[6], missing=[0.1], useless=[1])
     T, m = compute(only, dict(data, features=data["features"][:1]))
@@ -569,10 +572,11 @@ def check():
           f"noise and missing {np.median(d[bad]):.3f} after, clean {d[clean].max():.3f} at most")
     assert np.median(d[bad]) < 0.1 and (d[clean] < 0.5).all()
     print("coverage", coverage(c, data, m))
-    # Switches: with events left alone, histories are plain; with features left alone, so are they.
+    # Switches: with events left alone, histories are plain; with features left alone, they are only centered.
     plain = compute(dict(c, behavior_denoise=False), data)[0]
     raw = compute(dict(c, modality_denoise=False), data)[0]
-    assert (plain["expect.denoised0"] == T["expect.denoised0"]).all() and (raw["expect.denoised0"] == F).all()
+    assert (plain["expect.denoised0"] == T["expect.denoised0"]).all()
+    assert np.allclose(raw["expect.denoised0"], centered(F, present))
     assert (plain["expect.ids"] != T["expect.ids"]).any() and (plain["expect.ids"][:, 1] == T["expect.ids"][:, 1]).all()
     # Accidental clicks are left out, others mostly not (without those that are made to be in other company).
     c = dict(c, early=0.0)
