@@ -73,6 +73,7 @@ typedef struct m3_case_result {
     bool native;    /**< the device runs the op itself and not its decomposition */
     double share;   /**< largest error as a share of what is allowed; above 1 fails */
     char text[768]; /**< what failed, with both values; or why it lacks */
+    char ran[256];  /**< the ops that ran on the device, separated by blanks */
 } m3_case_result;
 
 /** Run a case on a device and compare it with the double-precision reference device: as it is, twice for the same

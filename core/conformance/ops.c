@@ -1,5 +1,7 @@
 /* ops: the list of cases, or a part of it, on one device; the public face of cases.h. */
-#include "core/conformance/cases.h"
+#include <string.h>
+
+#include "core/conformance/order.h"
 
 static void count(m3_cases_report *all, const m3_case_result *result)
 {
@@ -11,39 +13,59 @@ static void count(m3_cases_report *all, const m3_case_result *result)
     if (result->share > all->share) all->share = result->share;
 }
 
-static void report_case(const m3_cases_options *options, const m3_case *c, const m3_case_result *result)
+static void report_case(const m3_cases_options *options, const m3_case *c, uint32_t index, const m3_case_result *result)
 {
-    const m3_case_report report = {.size = M3_STRUCT_SIZE(m3_case_report, text),
+    const m3_case_report report = {.size = M3_STRUCT_SIZE(m3_case_report, ran),
                                    .name = c->name,
                                    .verdict = result->verdict,
                                    .native = result->native,
                                    .share = result->share,
-                                   .text = result->text};
+                                   .text = result->text,
+                                   .index = index,
+                                   .op = c->op,
+                                   .ran = result->ran};
     if (options->done != NULL) options->done(options->user, &report);
+}
+
+static m3_status run_case(m3_device *device, m3_device *reference, const m3_cases_options *o,
+                          const m3_case_order *order, uint32_t index, m3_cases_report *all, m3_error *err)
+{
+    const m3_op_lookup *lookup = m3_engine_ops(m3_device_engine(reference));
+    m3_case c;
+    m3_case_result result;
+    m3_status st = m3_case_at(order->index[index], &c, err);
+    if (st != M3_OK) return st;
+    if (o->begun != NULL) o->begun(o->user, index, order->count, c.name);
+    if (o->gradients)
+        m3_case_run_gradient(reference, lookup, &c, o->seed, &result);
+    else
+        m3_case_run(device, reference, lookup, &c, o->seed, &result);
+    if (result.verdict == M3_VERDICT_SKIP) return M3_OK;
+    count(all, &result);
+    report_case(o, &c, index, &result);
+    return M3_OK;
 }
 
 m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3_cases_options *options,
                                m3_cases_report *report, m3_error *err)
 {
+    m3_cases_options o = {0};
+    m3_case_order order = {0};
     m3_cases_report all = {.size = M3_STRUCT_SIZE(m3_cases_report, share), .version = M3_CASES_VERSION};
-    const m3_op_lookup *lookup = m3_engine_ops(m3_device_engine(reference));
-    for (uint32_t i = 0; i < m3_case_count(); i++) {
-        m3_case c;
-        m3_case_result result;
-        m3_status st = m3_case_at(i, &c, err);
-        if (st != M3_OK) return st;
-        if (options->pattern != NULL && !m3_case_matches(&c, options->pattern)) continue;
-        if (options->gradients)
-            m3_case_run_gradient(reference, lookup, &c, options->seed, &result);
-        else
-            m3_case_run(device, reference, lookup, &c, options->seed, &result);
-        if (result.verdict == M3_VERDICT_SKIP) continue;
-        count(&all, &result);
-        report_case(options, &c, &result);
-    }
-    if (all.run == 0)
-        return M3_FAIL(err, M3_ERR_INVALID, options->pattern != NULL ? options->pattern : "conformance",
-                       "matches none of the %u cases of this layer; * and ? stand for any characters", m3_case_count());
-    *report = all;
-    return M3_OK;
+    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    m3_status st = m3_case_order_make(&order, o.gradients ? M3_CASE_GRADIENTS : M3_CASE_OPS,
+                                      m3_engine_ops(m3_device_engine(reference)), o.pattern, err);
+    uint32_t end =
+        o.first < order.count && o.count > 0 && o.count < order.count - o.first ? o.first + o.count : order.count;
+    for (uint32_t i = o.first; i < end && st == M3_OK; i++) st = run_case(device, reference, &o, &order, i, &all, err);
+    const char *what = o.pattern != NULL ? o.pattern : "conformance";
+    if (st == M3_OK && order.count == 0)
+        st = M3_FAIL(err, M3_ERR_INVALID, what,
+                     "matches none of the %u cases of this layer; * and ? stand for any characters", m3_case_count());
+    else if (st == M3_OK && all.run == 0)
+        st =
+            M3_FAIL(err, M3_ERR_INVALID, what, "%u cases match, so none is left from case %u on", order.count, o.first);
+    if (st == M3_OK) *report = all;
+    m3_case_order_fini(&order);
+    return st;
 }

@@ -129,9 +129,24 @@ static void write_inputs(m3_case_exec *exec, const m3_case_graph *built, double 
     }
 }
 
-/* Build, compile, and run twice. */
+/* The names of the ops that a compiled case runs, each once, as far as there is room. */
+static void list_ops(const m3_executable *executable, char *text, size_t bytes)
+{
+    for (uint32_t i = 0; i < m3_executable_node_count(executable); i++) {
+        m3_executable_node node = {.size = M3_STRUCT_SIZE(m3_executable_node, time_ns)};
+        m3_executable_node_at(executable, i, &node);
+        const char *name = node.node->op->name, *at = text;
+        const size_t length = strlen(name), used = strlen(text);
+        while (at != NULL && (strncmp(at, name, length) != 0 || (at[length] != ' ' && at[length] != 0)))
+            at = (at = strchr(at, ' ')) != NULL ? at + 1 : NULL;
+        if (at == NULL && used + length + 2 < bytes)
+            (void)snprintf(text + used, bytes - used, "%s%s", used > 0 ? " " : "", name);
+    }
+}
+
+/* Build, compile, and run twice. ran: gets the names of the ops; may be NULL. */
 static m3_status outcome_run(outcome *o, m3_device *device, const m3_op_lookup *lookup, const m3_case *c,
-                             m3_case_form form, uint64_t seed, m3_error *err)
+                             m3_case_form form, uint64_t seed, char ran[256], m3_error *err)
 {
     m3_case_graph built = {0};
     m3_case_exec exec = {0};
@@ -143,6 +158,7 @@ static m3_status outcome_run(outcome *o, m3_device *device, const m3_op_lookup *
     if ((st = m3_case_values(c, &built, seed, value, err)) != M3_OK) goto done;
     o->native = m3_device_supports(device, built.node, &why) == M3_OK;
     if ((st = m3_case_exec_init(&exec, device, built.graph, err)) != M3_OK) goto done;
+    if (ran != NULL) list_ops(exec.executable, ran, 256);
     write_inputs(&exec, &built, value);
     if ((st = m3_executable_run(exec.executable, err)) != M3_OK) goto done;
     if ((st = read_outputs(&exec, &built, o->value[0], err)) != M3_OK) goto done;
@@ -222,13 +238,13 @@ void m3_case_run(m3_device *device, m3_device *reference, const m3_op_lookup *lo
     }
     m3_error err = {0};
     outcome want = {0};
-    if (outcome_run(&want, reference, lookup, c, M3_CASE_DOUBLE, seed, &err) != M3_OK) {
+    if (outcome_run(&want, reference, lookup, c, M3_CASE_DOUBLE, seed, NULL, &err) != M3_OK) {
         m3_case_result_error(result, "the reference", &err);
         result->verdict = M3_VERDICT_FAIL;
     }
     for (size_t f = 0; f < sizeof forms / sizeof forms[0] && result->verdict == M3_VERDICT_PASS; f++) {
         outcome have = {0};
-        if (outcome_run(&have, device, lookup, c, forms[f].form, seed, &err) != M3_OK)
+        if (outcome_run(&have, device, lookup, c, forms[f].form, seed, result->ran, &err) != M3_OK)
             m3_case_result_error(result, forms[f].name, &err);
         else
             compare(&have, &want, c, forms[f].name, result);

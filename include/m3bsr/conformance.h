@@ -78,6 +78,9 @@ typedef struct m3_case_report {
     bool native;        /**< the device runs the op itself and not its decomposition */
     double share;       /**< largest error as a share of what is allowed */
     const char *text;   /**< what failed, with both values; or why it lacks; or "" */
+    uint32_t index;     /**< among the cases that match, from 0 */
+    const char *op;     /**< that the case is about */
+    const char *ran;    /**< the ops that ran on the device, separated by blanks: the op itself or its pieces */
 } m3_case_report;
 
 typedef struct m3_cases_options {
@@ -87,6 +90,9 @@ typedef struct m3_cases_options {
     uint64_t seed;       /**< of the inputs' numbers */
     void (*done)(void *user, const m3_case_report *report); /**< hears of every case; may be NULL */
     void *user;
+    uint32_t first, count; /**< run so many of the cases that match, from this one on; count 0: all behind it */
+    /** Hears of a case before it runs: its place among so many that match. May be NULL. */
+    void (*begun)(void *user, uint32_t index, uint32_t matching, const char *name);
 } m3_cases_options;
 
 typedef struct m3_cases_report {
@@ -97,11 +103,13 @@ typedef struct m3_cases_report {
     double share;    /**< the largest */
 } m3_cases_report;
 
-/** Run the cases that match, custom ops too if their plugin is loaded.
+/** Run the cases that match, custom ops too if their plugin is loaded. They come in the order of dependence: an op is
+ * tried before the ops that decompose into it. A device that fails may crash or hang: `first`, `count` and `begun` let
+ * a caller run them in other processes, and go on behind a case that ended one.
  * @param device     Not used for gradients; may be NULL then.
  * @param reference  An opened device of backend `reference`.
- * @param report     Filled on success; its size is set here. A check that ran no case has not passed.
- * Returns M3_OK when the cases ran, whatever they found; M3_ERR_INVALID: no case matches. */
+ * @param report     Filled on success; its size is set here. A check that ran no case has not passed. Returns M3_OK
+ * when the cases ran, whatever they found; M3_ERR_INVALID: no case matches, or none from `first` on. */
 M3_API m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3_cases_options *options,
                                       m3_cases_report *report, m3_error *err);
 

@@ -1,28 +1,19 @@
 /* conformance: whether a device computes what it should.
  *   m3bsr conformance --backend NAME [--layer ops|gradients|model] [--vectors FILE ...] */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "m3bsr/conformance.h"
-#include "tools/m3bsr/cli.h"
+#include "tools/m3bsr/conformance.h"
 
 enum { MAX_SHOWN = 10 }; /* findings a file or a layer, without -v */
 
-typedef struct check {
-    cli c;
-    cli_list layers, vectors;
-    const char *cases;
-    m3_device *reference;
-    uint32_t shown, parts; /* of the file or layer at hand; layers and files so far */
-    int status;
-} check;
-
-static void worsen(check *k, int status)
+void check_worsen(check *k, int status)
 {
     if (status > k->status) k->status = status;
 }
 
-static bool may_show(check *k)
+bool check_may_show(check *k)
 {
     if (k->c.verbose || k->shown < MAX_SHOWN) {
         k->shown++;
@@ -30,6 +21,57 @@ static bool may_show(check *k)
     }
     if (k->shown++ == MAX_SHOWN) (void)printf("        … (-v shows all)\n");
     return false;
+}
+
+unsigned check_patience(const check *k)
+{
+    enum { FIRST = 5 }; /* times the limit of a case */
+    return k->timeout < UINT32_MAX / FIRST ? k->timeout * FIRST : UINT32_MAX;
+}
+
+/* The device is open. */
+static void take_names(check *k, const char *device, const char *reference)
+{
+    const bool first = k->device_name[0] == '\0';
+    (void)snprintf(k->device_name, sizeof k->device_name, "%s", device);
+    (void)snprintf(k->reference_name, sizeof k->reference_name, "%s", reference);
+    if (!first || !k->c.json) return;
+    (void)printf("{\"device\": ");
+    cli_json_text(device);
+    (void)printf(", \"checks\": [");
+}
+
+m3_status check_open(check *k, m3_error *err)
+{
+    m3_status st = cli_open_device(&k->c, err);
+    if (st == M3_OK) st = m3_device_open(k->c.engine, "reference", (m3_span){0}, &k->reference, err);
+    if (st == M3_OK) child_report(NULL, "opened\t%s\t%s", m3_device_name(k->c.device), m3_device_name(k->reference));
+    return st;
+}
+
+bool check_heard(check *k, child *c)
+{
+    if (strcmp(c->field[0], "opened") == 0) {
+        take_names(k, c->field[1], c->field[2]);
+        child_forget(c);
+    } else if (strcmp(c->field[0], "error") == 0) {
+        if (!c->echo) (void)fputs(c->words, stderr);
+        k->stopped = k->stopped || k->device_name[0] == '\0';
+        check_worsen(k, (int)strtol(c->field[1], NULL, 10));
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void check_not_opened(check *k, const child *c)
+{
+    char text[2048];
+    child_fate(c, text, sizeof text);
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "error: %s: could not be opened: %s\n", k->c.backend != NULL ? k->c.backend : "auto", text);
+    check_worsen(k, CLI_SYSTEM);
+    k->stopped = true;
 }
 
 /* Layer model. */
@@ -50,7 +92,7 @@ static void on_failure(void *user, const m3_vector_failure *f)
         (void)printf(", \"bound\": ");
         cli_json_number(f->bound);
         (void)printf("}");
-    } else if (may_show(k)) {
+    } else if (check_may_show(k)) {
         (void)printf("        %s[%llu] is %.9g, wanted %.9g: off by %.3g, allowed %.3g (%llu elements)\n", f->tensor,
                      (unsigned long long)f->index, f->got, f->want, f->error, f->bound, (unsigned long long)f->count);
     }
@@ -78,6 +120,16 @@ static void print_groups(const check *k, const m3_vector_report *report)
     }
 }
 
+static uint32_t file_count(const check *k)
+{
+    return k->vectors.count + (uint32_t)k->c.count;
+}
+
+static const char *file_at(const check *k, uint32_t index)
+{
+    return index < k->vectors.count ? k->vectors.at[index] : k->c.words[index - k->vectors.count];
+}
+
 static void check_file(check *k, const char *path)
 {
     m3_error err = {0};
@@ -96,7 +148,7 @@ static void check_file(check *k, const char *path)
     }
     m3_status st = m3_conformance_vectors(k->c.device, path, &options, &report, &err);
     bool passed = st == M3_OK && report.passed;
-    worsen(k, passed ? CLI_DONE : CLI_CHECK_FAILED);
+    check_worsen(k, passed ? CLI_DONE : CLI_CHECK_FAILED);
     if (k->c.json) {
         (void)printf("], \"passed\": %s, \"groups\": {", passed ? "true" : "false");
         if (st == M3_OK) print_groups(k, &report);
@@ -106,72 +158,93 @@ static void check_file(check *k, const char *path)
         if (st == M3_OK) print_groups(k, &report);
         (void)printf("\n");
     }
-    if (st != M3_OK) worsen(k, cli_report(&err));
+    if (st != M3_OK) check_worsen(k, cli_report(&err));
 }
 
-/* Layers ops and gradients. */
-
-static void on_case(void *user, const m3_case_report *r)
-{
-    static const char *const verdicts[] = {"pass", "FAIL", "lacks"};
-    check *k = user;
-    bool good = r->verdict == M3_VERDICT_PASS;
-    if (k->c.json) {
-        if (good && !k->c.verbose) return;
-        (void)printf("%s{\"case\": ", k->shown++ == 0 ? "" : ", ");
-        cli_json_text(r->name);
-        (void)printf(", \"verdict\": \"%s\", \"native\": %s, \"share\": ", good ? "pass" : verdicts[r->verdict],
-                     r->native ? "true" : "false");
-        cli_json_number(r->share);
-        (void)printf(", \"text\": ");
-        cli_json_text(r->text);
-        (void)printf("}");
-    } else if ((!good || k->c.verbose) && may_show(k)) {
-        (void)printf("        %-5s %s%s%s\n", verdicts[r->verdict], r->name, r->text[0] != '\0' ? ": " : "", r->text);
-    }
-}
-
-static m3_status open_reference(check *k, m3_error *err)
-{
-    if (k->reference != NULL) return M3_OK;
-    return m3_device_open(k->c.engine, "reference", (m3_span){0}, &k->reference, err);
-}
-
-static void check_cases(check *k, const char *layer, uint64_t seed)
+/* The files from the first on, for the parent. */
+static int files_child(check *k, uint32_t first)
 {
     m3_error err = {0};
-    m3_cases_report r = {0};
-    const m3_cases_options options = {.size = M3_STRUCT_SIZE(m3_cases_options, user),
-                                      .gradients = strcmp(layer, "gradients") == 0,
-                                      .pattern = k->cases,
-                                      .seed = seed,
-                                      .done = on_case,
-                                      .user = k};
-    k->shown = 0;
-    if (k->c.json) (void)printf("%s{\"layer\": \"%s\", \"cases\": [", k->parts++ == 0 ? "" : ", ", layer);
-    m3_status st = open_reference(k, &err);
-    if (st == M3_OK) st = m3_conformance_cases(k->c.device, k->reference, &options, &r, &err);
-    bool passed = st == M3_OK && r.failed == 0 && r.lacking == 0;
-    worsen(k, passed ? CLI_DONE : CLI_CHECK_FAILED);
-    if (k->c.json) {
-        (void)printf("], \"passed\": %s, \"version\": %u, \"seed\": %llu, \"run\": %u, \"pass\": %u, \"fail\": %u, "
-                     "\"lacks\": %u, \"native\": %u, \"share\": ",
-                     passed ? "true" : "false", r.version, (unsigned long long)seed, r.run, r.passed, r.failed,
-                     r.lacking, r.native);
-        cli_json_number(r.share);
-        (void)printf("}");
-    } else if (st == M3_OK) {
-        (void)printf("%-7s %s on %s: %u cases (list %u, seed %llu): %u pass, %u fail, %u lack; %u native; largest "
-                     "error %.3f of the bound\n",
-                     passed ? "pass" : "FAIL", layer,
-                     options.gradients ? m3_device_name(k->reference) : m3_device_name(k->c.device), r.run, r.version,
-                     (unsigned long long)seed, r.passed, r.failed, r.lacking, r.native, r.share);
-        if (k->shown > 0 && !passed)
-            (void)printf("        again, one of them: m3bsr conformance --backend %s --layer %s --cases 'NAME' "
-                         "--case-seed %llu\n",
-                         m3_device_name(k->c.device), layer, (unsigned long long)seed);
+    if (check_open(k, &err) != M3_OK) {
+        int status = cli_report(&err);
+        child_report(NULL, "error\t%d", status);
+        return status;
     }
-    if (st != M3_OK) worsen(k, cli_report(&err));
+    for (uint32_t i = first; i < file_count(k); i++) {
+        k->status = CLI_DONE;
+        child_report(NULL, "begun\t%u", i);
+        check_file(k, file_at(k, i));
+        (void)fflush(stdout);
+        child_report(NULL, "done\t%d", k->status);
+    }
+    return CLI_DONE;
+}
+
+static void print_lost_file(check *k, const char *path, const char *text)
+{
+    check_worsen(k, CLI_CHECK_FAILED);
+    if (k->c.json) {
+        (void)printf("%s{\"layer\": \"model\", \"file\": ", k->parts++ == 0 ? "" : ", ");
+        cli_json_text(path);
+        (void)printf(", \"failures\": [], \"passed\": false, \"text\": ");
+        cli_json_text(text);
+        (void)printf(", \"groups\": {}}");
+    } else {
+        (void)printf("FAIL    %s: %s\n", path, text);
+    }
+}
+
+/* Hear one child. Returns the file to go on with. */
+static uint32_t hear_files(check *k, child *c, uint32_t first)
+{
+    uint32_t next = first;
+    bool running = false, error = false;
+    char text[2048];
+    child_event event;
+    while ((event = child_next(c, check_patience(k))) == CHILD_REPORT) {
+        if (check_heard(k, c)) {
+            error = error || strcmp(c->field[0], "error") == 0;
+        } else if (strcmp(c->field[0], "begun") == 0) {
+            running = true;
+            next++;
+            child_forget(c);
+        } else if (strcmp(c->field[0], "done") == 0) {
+            char *output = child_take_output(c);
+            if (output != NULL) (void)fputs(output, stdout);
+            free(output);
+            check_worsen(k, (int)strtol(c->field[1], NULL, 10));
+            k->parts++;
+            running = false;
+        }
+    }
+    const bool clean = event == CHILD_ENDED && !c->late && c->status == 0;
+    child_fate(c, text, sizeof text);
+    k->stopped = k->stopped || event == CHILD_INTERRUPTED || error;
+    if (event == CHILD_INTERRUPTED)
+        check_worsen(k, CLI_INTERRUPTED);
+    else if (!k->stopped && !clean && k->device_name[0] == '\0')
+        check_not_opened(k, c);
+    else if (!k->stopped && !clean)
+        print_lost_file(k, running ? file_at(k, next - 1) : "closing the device", text);
+    return next;
+}
+
+static void check_files(check *k)
+{
+    uint32_t next = 0;
+    while (next < file_count(k) && !k->stopped) {
+        char role[64];
+        child c;
+        (void)snprintf(role, sizeof role, "files %u %u", next, k->parts);
+        if (!child_start(&c, k->argv, role, true)) {
+            check_worsen(k, CLI_SYSTEM);
+            return;
+        }
+        uint32_t reached = hear_files(k, &c, next);
+        child_finish(&c);
+        if (reached == next) return; /* it does not get to a file */
+        next = reached;
+    }
 }
 
 /* The command. */
@@ -206,51 +279,91 @@ static int check_usage(const check *k)
     return CLI_GO_ON;
 }
 
-static void run(check *k, uint64_t seed)
+static void run_here(check *k)
 {
     m3_error err = {0};
-    if (cli_open_device(&k->c, &err) != M3_OK) {
+    if (check_open(k, &err) != M3_OK) {
         k->status = cli_report(&err);
         return;
     }
-    if (k->c.json) {
-        (void)printf("{\"device\": ");
-        cli_json_text(m3_device_name(k->c.device));
-        (void)printf(", \"checks\": [");
+    take_names(k, m3_device_name(k->c.device), m3_device_name(k->reference));
+    if (wants(k, "ops")) check_cases(k, "ops");
+    if (wants(k, "gradients")) check_cases(k, "gradients");
+    for (uint32_t i = 0; wants(k, "model") && i < file_count(k); i++) check_file(k, file_at(k, i));
+}
+
+static void run_children(check *k)
+{
+    static const char *const cases[] = {"ops", "gradients"};
+    child_catch_interrupts();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (wants(k, cases[i]) && !k->stopped) check_cases(k, cases[i]);
+    if (wants(k, "model") && !k->stopped) check_files(k);
+}
+
+/* The part of the work that this process is a child for. */
+static int run_role(check *k, const char *role)
+{
+    char layer[32];
+    unsigned first, count;
+    k->in_process = true;
+    if (sscanf(role, "cases %31s %u %u", layer, &first, &count) == 3) {
+        k->c.strict = true; /* the other devices are not needed, so they shall not stand in the way */
+        return check_cases_child(k, layer, first, count);
     }
-    if (wants(k, "ops")) check_cases(k, "ops", seed);
-    if (wants(k, "gradients")) check_cases(k, "gradients", seed);
-    if (wants(k, "model")) {
-        for (uint32_t i = 0; i < k->vectors.count; i++) check_file(k, k->vectors.at[i]);
-        for (int i = 0; i < k->c.count; i++) check_file(k, k->c.words[i]);
+    if (sscanf(role, "files %u %u", &first, &count) == 2) {
+        k->parts = count;
+        return files_child(k, first);
     }
-    if (k->c.json) (void)printf("], \"passed\": %s}\n", k->status == CLI_DONE ? "true" : "false");
+    return CLI_BAD_INPUT;
+}
+
+/* The command's words, for the children: reading the options moves and cuts the ones that are given. */
+static char **copy_words(int argc, char **argv)
+{
+    char **copy = calloc((size_t)argc + 1, sizeof *copy);
+    for (int i = 0; copy != NULL && i < argc; i++) copy[i] = argv[i];
+    return copy;
 }
 
 int cmd_conformance(int argc, char **argv)
 {
-    check k = {0};
-    uint32_t seed = 1;
+    check k = {.seed = 1, .timeout = 120};
+    const char *role = child_role();
     const cli_option options[] = {
         {"layer", CLI_LIST, &k.layers, "NAME", "ops, gradients or model; may be repeated"},
         {"vectors", CLI_LIST, &k.vectors, "FILE ...", "vector files of layer model"},
         {"cases", CLI_TEXT, &k.cases, "PATTERN", "ops, gradients: only cases whose names match; * and ? are wild"},
-        {"case-seed", CLI_COUNT, &seed, "N", "ops, gradients: of the numbers (default 1)"},
+        {"case-seed", CLI_COUNT, &k.seed, "N", "ops, gradients: of the numbers (default 1)"},
+        {"timeout", CLI_COUNT, &k.timeout, "SECONDS", "that a case may take (default 120); five times that to begin"},
+        {"in-process", CLI_FLAG, &k.in_process, NULL, "no child processes: for debuggers"},
     };
     const cli_command command = {
         .usage = "conformance --backend NAME [--layer ops] [--layer gradients]\n"
                  "conformance --backend NAME --layer model --vectors FILE [FILE ...]",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
-                 "every gradient against slopes, and the model against vector files. Exit status 1: not so.",
+                 "every gradient against slopes, and the model against vector files. Exit status 1: not so.\n"
+                 "A case that crashes, exits or hangs has failed; the others are run nevertheless.",
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .max_words = INT_MAX};
-    int status = cli_parse(&k.c, &command, argc, argv);
+    k.argv = copy_words(argc, argv);
+    int status = k.argv != NULL ? cli_parse(&k.c, &command, argc, argv) : CLI_SYSTEM;
     if (status == CLI_GO_ON) status = check_usage(&k);
-    if (status != CLI_GO_ON) return status;
-    run(&k, seed);
+    if (status == CLI_GO_ON) {
+        if (role != NULL)
+            k.status = run_role(&k, role);
+        else if (k.in_process)
+            run_here(&k);
+        else
+            run_children(&k);
+        if (role == NULL && k.c.json && k.device_name[0] != '\0')
+            (void)printf("], \"passed\": %s}\n", k.status == CLI_DONE ? "true" : "false");
+        status = k.status;
+    }
     m3_device_close(k.reference);
     cli_close(&k.c);
-    return k.status;
+    free(k.argv);
+    return status;
 }

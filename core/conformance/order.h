@@ -1,0 +1,22 @@
+/* order: which cases of the list take part, in the order of dependence. An op is tried before the ops that decompose
+ * into it, and first of all come the products by which m3_case_build makes temporaries: when `add` is wrong, its own
+ * cases say so before those of what is built from it. */
+#ifndef M3_CORE_CONFORMANCE_ORDER_H
+#define M3_CORE_CONFORMANCE_ORDER_H
+
+#include "core/conformance/cases.h"
+
+typedef struct m3_case_order {
+    uint32_t *index; /**< into the list */
+    uint32_t count;
+} m3_case_order;
+
+/** @param layer    M3_CASE_OPS or M3_CASE_GRADIENTS: only cases that have a part there.
+ * @param lookup   Custom ops, or NULL.
+ * @param pattern  As m3_case_matches(); NULL: all.
+ * Ends with m3_case_order_fini(), after a failure too. */
+m3_status m3_case_order_make(m3_case_order *order, uint32_t layer, const m3_op_lookup *lookup, const char *pattern,
+                             m3_error *err);
+void m3_case_order_fini(m3_case_order *order);
+
+#endif

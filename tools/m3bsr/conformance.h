@@ -1,0 +1,50 @@
+/* conformance: what the files of `m3bsr conformance` share. The command itself opens no device: children do (child.h),
+ * which run a group of cases, or files, each and report what begins and ends. */
+#ifndef M3_TOOLS_CONFORMANCE_H
+#define M3_TOOLS_CONFORMANCE_H
+
+#include "m3bsr/conformance.h"
+#include "tools/m3bsr/child.h"
+#include "tools/m3bsr/cli.h"
+
+/** An op that failed, with the first of its cases that did. */
+typedef struct check_failed {
+    char op[64], name[768];
+} check_failed;
+
+enum { CHECK_FAILED_OPS = 256 };
+
+typedef struct check {
+    cli c;
+    cli_list layers, vectors;
+    const char *cases;
+    uint32_t seed, timeout;
+    bool in_process;
+    char **argv; /* of the command, as it was given, ended by NULL */
+    char device_name[64], reference_name[64];
+    m3_device *reference;
+    uint32_t shown, parts; /* of the file or layer at hand; layers and files so far */
+    bool started;          /* a child has spoken on stderr already: the next ones would only repeat it */
+    bool stopped;          /* nothing more can be run */
+    int status;
+    check_failed failed[CHECK_FAILED_OPS];
+    uint32_t failed_count;
+} check;
+
+void check_worsen(check *k, int status);
+/** May one more finding be shown? */
+bool check_may_show(check *k);
+/** The seconds that a child has before its first case or file ends: drivers compile. */
+unsigned check_patience(const check *k);
+/** Open device and reference in this process, and say so to the parent if there is one. */
+m3_status check_open(check *k, m3_error *err);
+/** What a report means that every child may send: opened, plugin, error. true: it was one of these. */
+bool check_heard(check *k, child *c);
+/** A child ended before it opened its device: say what happened, and let nothing else run. */
+void check_not_opened(check *k, const child *c);
+
+/** One layer of cases, and what a child does for it: run so many cases from the first on. */
+void check_cases(check *k, const char *layer);
+int check_cases_child(check *k, const char *layer, uint32_t first, uint32_t count);
+
+#endif
