@@ -1,5 +1,6 @@
 /* conformance: whether a device computes what it should: the model against vector files, every op
- * against the double-precision reference device, and every gradient against slopes.
+ * against the double-precision reference device, every gradient against slopes, and encoders and experts against
+ * what is asked of them.
  * Threads: one at a time per device. */
 #ifndef M3BSR_CONFORMANCE_H
 #define M3BSR_CONFORMANCE_H
@@ -112,6 +113,65 @@ typedef struct m3_cases_report {
  * when the cases ran, whatever they found; M3_ERR_INVALID: no case matches, or none from `first` on. */
 M3_API m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3_cases_options *options,
                                       m3_cases_report *report, m3_error *err);
+
+/* Layer modules: the encoders and experts that are loaded, each with its defaults and with each option at the ends of
+ * its range and at each choice. A check's name says all of it: "expert.pool.padding ffn_mult=64". The checks:
+ *   builds     it builds, and with every value that an option's description allows
+ *   result     type and shape of what build gives
+ *   scope      as many pops as pushes
+ *   names      names and shapes of parameters are the same from build to build, whatever the batch and grouped too
+ *   used       every parameter is on a path to the result
+ *   finite     no NaN and no infinity; a second run gives the same bits
+ *   empty      experts: exactly 0 for a sequence without a valid position
+ *   padding    what stands at padded positions changes nothing at valid ones, and makes nothing infinite
+ *   batch      sequences together give what each gives alone
+ *   group      experts: G of them grouped give what each gives alone
+ *   trains     every parameter, and an expert's x, get a gradient that is not 0 everywhere
+ *   slopes     the gradient graph agrees with difference quotients, in double precision on the reference
+ *   values     the device's results are those of the reference in double precision
+ *   gradients  the device's gradients likewise
+ * Results of one formula in two ways may differ by r 2^-24 max(1, largest |wanted|), r the number of roundings on the
+ * longest path through the graph: what float32 arithmetic may lose, and no more. */
+
+/** A check that was made. Texts are borrowed for the call. */
+typedef struct m3_module_report {
+    uint32_t size;
+    const char *name;    /**< selects the check again, as a pattern */
+    const char *module;  /**< "expert pool" */
+    const char *check;   /**< "padding" */
+    const char *setting; /**< "ffn_mult=64", "" for the defaults */
+    m3_verdict verdict;  /**< never M3_VERDICT_SKIP */
+    double error, bound; /**< measured and allowed; 0 where nothing is measured */
+    const char *text;    /**< what failed, with what was wanted and what came; why it lacks; or "" */
+} m3_module_report;
+
+typedef struct m3_modules_options {
+    uint32_t size;
+    bool device_alone;   /**< only what differs from device to device: values and gradients */
+    const char *pattern; /**< of names of checks, with * and ?; NULL: all */
+    uint64_t seed;       /**< of the numbers */
+    void (*done)(void *user, const m3_module_report *report); /**< hears of every check; may be NULL */
+    void *user;
+    uint32_t first; /**< leave out so many settings (a module with one value of an option) of those that match */
+    /** Hears of a check, or of the first of several that are made together, before it is made, with the number of its
+     * setting. May be NULL. */
+    void (*begun)(void *user, uint32_t setting, const char *name);
+} m3_modules_options;
+
+typedef struct m3_modules_report {
+    uint32_t size;
+    uint32_t modules; /**< of which a check was made */
+    uint32_t run, passed, failed, lacking;
+} m3_modules_report;
+
+/** Check the encoders and experts that the device's engine has loaded. One that is broken may crash or hang: `first`
+ * and `begun` let a caller make the checks in other processes, and go on behind a setting that ended one.
+ * @param reference  An opened device of backend `reference`, of the same engine; it also takes what the device refuses.
+ * @param report     Filled on success; its size is set here.
+ * Returns M3_OK when the checks were made, whatever they found; M3_ERR_INVALID: no check matches, or no module is
+ * loaded. */
+M3_API m3_status m3_conformance_modules(m3_device *device, m3_device *reference, const m3_modules_options *options,
+                                        m3_modules_report *report, m3_error *err);
 
 #ifdef __cplusplus
 }

@@ -109,6 +109,11 @@ check 'every vector file on the backend' 0 'base.safetensors  infer' \
     "$tool" conformance --plugin-path "$path" --backend my_backend-2 --strict --layer model \
     --vectors "$SOURCE_DIR"/tests/vectors/*.safetensors
 
+check 'the checks of the expert' 0 ' 0 fail, 0 lack' \
+    "$tool" conformance --plugin-path "$path" --backend cpu --layer modules --cases 'expert.my_expert-2.*'
+check 'the checks of the encoder, on the backend' 0 ' 0 fail, 0 lack' \
+    "$tool" conformance --plugin-path "$path" --backend my_backend-2 --layer modules --cases 'encoder.my_encoder-2.*'
+
 check 'making data' 0 '' "$tool" data synth --out "$work/source" --users 40 --items 40 --clusters 4 --width 8
 check 'importing it' 0 '' "$tool" data import "$work/source" --out "$work/set"
 cat >"$work/config.yaml" <<'YAML'

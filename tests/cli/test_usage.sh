@@ -87,9 +87,21 @@ check 'no item to recommend' 2 "--top cannot be '0'" "$m" recommend "$folder/not
 check 'an unknown exclusion' 2 'give target, touched or none' "$m" recommend "$folder/x" --users a --exclude all
 check 'an unknown format' 2 'give tsv or json' "$m" recommend "$folder/x" --users a --format xml
 
-check 'an unknown layer' 2 'ops gradients model' "$m" conformance --layer speed
+check 'an unknown layer' 2 'ops gradients modules model' "$m" conformance --layer speed
 check 'layer model without files' 2 'which files?' "$m" conformance --layer model
 check 'no case matches' 2 'matches none' "$m" conformance --layer ops --cases 'nothing*'
+check 'no check of a module matches' 2 'matches no check' "$m" conformance --backend cpu --layer modules --cases 'expert.no*'
+check 'a module that holds' 0 '1 encoders and experts' "$m" conformance --backend cpu --layer modules --cases 'encoder.linear.*'
+broken=$TEST_PLUGIN_DIR/broken_expert.so
+check 'a broken expert is named' 1 'expert.broken_expert.empty fault=not_zero: with zeros' "$m" conformance --backend cpu \
+    --plugin-path "$broken" --layer modules --cases 'expert.broken_expert.* fault=not_zero'
+again=$("$m" conformance --backend cpu --plugin-path "$broken" --layer modules --cases 'expert.*fault=unused' 2>&1 |
+    sed -n 's/^ *again: //p')
+check 'an expert that crashes is one failed check' 1 'expert.broken_expert.builds fault=crashes: the process was killed by SIGABRT' \
+    "$m" conformance --backend cpu --plugin-path "$broken" --layer modules --cases 'expert.broken_expert.* fault=crashes'
+check 'and the checks go on behind it' 1 'expert.broken_expert.builds depth=4: build fails' \
+    "$m" conformance --backend cpu --plugin-path "$broken" --layer modules --cases 'expert.broken_expert.builds*'
+check 'its failure repeats as pasted' 1 "came 'more0' [4] without one" sh -c "$again"
 check 'a vector file that is not there' 2 'nowhere' "$m" conformance --layer model --vectors "$folder/nowhere"
 check 'a vector file that is none' 2 'typo.yaml' "$m" conformance --layer model --vectors "$folder/typo.yaml"
 check 'cases that hold' 0 '0 fail' "$m" conformance --backend cpu --layer ops --cases 'neg*'

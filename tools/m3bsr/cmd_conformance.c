@@ -1,5 +1,5 @@
 /* conformance: whether a device computes what it should.
- *   m3bsr conformance --backend NAME [--layer ops|gradients|model] [--vectors FILE ...] */
+ *   m3bsr conformance --backend NAME [--layer ops|gradients|modules|model] [--vectors FILE ...] */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,8 +263,10 @@ static int check_usage(const check *k)
 {
     for (uint32_t i = 0; i < k->layers.count; i++) {
         const char *layer = k->layers.at[i];
-        if (strcmp(layer, "ops") == 0 || strcmp(layer, "gradients") == 0 || strcmp(layer, "model") == 0) continue;
-        (void)fprintf(stderr, "error: there is no layer '%s'; there are: ops gradients model\n", layer);
+        if (strcmp(layer, "ops") == 0 || strcmp(layer, "gradients") == 0 || strcmp(layer, "modules") == 0 ||
+            strcmp(layer, "model") == 0)
+            continue;
+        (void)fprintf(stderr, "error: there is no layer '%s'; there are: ops gradients modules model\n", layer);
         return CLI_BAD_INPUT;
     }
     bool files = k->vectors.count > 0 || k->c.count > 0;
@@ -289,6 +291,7 @@ static void run_here(check *k)
     take_names(k, m3_device_name(k->c.device), m3_device_name(k->reference));
     if (wants(k, "ops")) check_cases(k, "ops");
     if (wants(k, "gradients")) check_cases(k, "gradients");
+    if (wants(k, "modules")) check_modules(k);
     for (uint32_t i = 0; wants(k, "model") && i < file_count(k); i++) check_file(k, file_at(k, i));
 }
 
@@ -298,6 +301,7 @@ static void run_children(check *k)
     child_catch_interrupts();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (wants(k, cases[i]) && !k->stopped) check_cases(k, cases[i]);
+    if (wants(k, "modules") && !k->stopped) check_modules(k);
     if (wants(k, "model") && !k->stopped) check_files(k);
 }
 
@@ -311,6 +315,7 @@ static int run_role(check *k, const char *role)
         k->c.strict = true; /* the other devices are not needed, so they shall not stand in the way */
         return check_cases_child(k, layer, first, count);
     }
+    if (strncmp(role, "modules ", 8) == 0) return check_modules_child(k, role);
     if (sscanf(role, "files %u %u", &first, &count) == 2) {
         k->parts = count;
         return files_child(k, first);
@@ -331,10 +336,10 @@ int cmd_conformance(int argc, char **argv)
     check k = {.seed = 1, .timeout = 120};
     const char *role = child_role();
     const cli_option options[] = {
-        {"layer", CLI_LIST, &k.layers, "NAME", "ops, gradients or model; may be repeated"},
+        {"layer", CLI_LIST, &k.layers, "NAME", "ops, gradients, modules or model; may be repeated"},
         {"vectors", CLI_LIST, &k.vectors, "FILE ...", "vector files of layer model"},
-        {"cases", CLI_TEXT, &k.cases, "PATTERN", "ops, gradients: only cases whose names match; * and ? are wild"},
-        {"case-seed", CLI_COUNT, &k.seed, "N", "ops, gradients: of the numbers (default 1)"},
+        {"cases", CLI_TEXT, &k.cases, "PATTERN", "only cases or checks whose names match; * and ? are wild"},
+        {"case-seed", CLI_COUNT, &k.seed, "N", "of the numbers (default 1)"},
         {"timeout", CLI_COUNT, &k.timeout, "SECONDS", "that a case may take (default 120); five times that to begin"},
         {"in-process", CLI_FLAG, &k.in_process, NULL, "no child processes: for debuggers"},
     };
@@ -342,7 +347,8 @@ int cmd_conformance(int argc, char **argv)
         .usage = "conformance --backend NAME [--layer ops] [--layer gradients]\n"
                  "conformance --backend NAME --layer model --vectors FILE [FILE ...]",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
-                 "every gradient against slopes, and the model against vector files. Exit status 1: not so.\n"
+                 "every gradient against slopes, encoders and experts against what is asked of them, and the model\n"
+                 "against vector files. Exit status 1: not so.\n"
                  "A case that crashes, exits or hangs has failed; the others are run nevertheless.",
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,

@@ -47,4 +47,12 @@ void check_not_opened(check *k, const child *c);
 void check_cases(check *k, const char *layer);
 int check_cases_child(check *k, const char *layer, uint32_t first, uint32_t count);
 
+/** Layer modules on the device at hand; without --backend the values also on every other device that is there. */
+void check_modules(check *k);
+/** What a child does for it: "modules FIRST ALONE DEVICE", from a setting on, of all checks or of values alone. */
+int check_modules_child(check *k, const char *role);
+
+/** Print the command that runs one case or check again, as it can be pasted. */
+void check_print_again(FILE *to, const check *k, const char *layer, const char *name);
+
 #endif

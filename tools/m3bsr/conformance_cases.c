@@ -51,8 +51,7 @@ static void print_option(FILE *to, const char *option, const char *value)
     print_word(to, value);
 }
 
-/* The command that runs one case again, as it can be pasted. */
-static void print_again(FILE *to, const check *k, const char *layer, const char *name)
+void check_print_again(FILE *to, const check *k, const char *layer, const char *name)
 {
     print_word(to, program_invocation_name);
     (void)fprintf(to, " conformance");
@@ -108,7 +107,7 @@ static void print_json(check *k, const char *name, const m3_case_report *r, cons
     size_t bytes = 0;
     FILE *to = r->verdict == M3_VERDICT_FAIL ? open_memstream(&again, &bytes) : NULL;
     if (to != NULL) {
-        print_again(to, k, name, r->name);
+        check_print_again(to, k, name, r->name);
         (void)fclose(to);
         (void)printf(", \"again\": ");
         cli_json_text(again);
@@ -140,7 +139,7 @@ static void on_case(void *user, const m3_case_report *r)
     if (by != NULL) (void)printf("; it runs %s, which failed before: %s", by->op, by->name);
     if (failed) {
         (void)printf("\n              again: ");
-        print_again(stdout, k, l->name, r->name);
+        check_print_again(stdout, k, l->name, r->name);
     }
     (void)printf("\n");
 }
