@@ -10,6 +10,7 @@ static const m3_bound rounding = {1.2e-38, 4e-7, 0,
                                   "one rounding; a division or root within 3 units in the last place"};
 static const m3_bound function = {1.2e-38, 2e-6, 0, "an elementary function within about 16 units in the last place"};
 static const m3_bound wave = {2e-6, 2e-6, 0, "the argument is reduced by pi, so the error is absolute near a zero"};
+static const m3_bound power = {1.2e-38, 2e-5, 0, "e^(y ln x): an exponent of up to 88, rounded, and 88 / 2^22 = 2e-5"};
 static const m3_bound sum = {2e-6, 0, 5e-6, "f32 sums of at most some hundred terms, in any fixed order"};
 static const m3_bound long_sum = {2e-5, 0, 2e-5, "f32 sums of some thousand terms, in any fixed order"};
 static const m3_bound half = {0, 0, 0, "rounds to nearest, ties to even: there is one right answer"};
@@ -39,6 +40,14 @@ const m3_case_row m3_case_rows_core[] = {
      &exact},
     {OG, "pad", "0,0; 3,5 | 1,2; 4,7 | 3,0; 6,5", "f32[3,5]", &exact},
     {O, "pad", "2,0; 5,3", "f32[0,3] | f32[3,0] | f32[1,1] special | i32[3,2] | bool[1,3]", &exact},
+    {OG, "flip", "0 | 1 | 2", "f32[2,3,5] | f32[4,1,2]", &exact},
+    {O, "flip", "0 | 1", "f32[0,3] | f32[3,0] | f32[33,65] special | i32[5,9] bits | u8[9,7] | bool[5,33] | f16[3,5]",
+     &exact},
+    {OG, "scan", "0; 0 | 0; 1 | 1; 0 | 1; 1 | 2; 0 | 2; 1", "f32[2,3,5]; f32[2,3,5] | f32[1,1,1]; f32[1,1,1]", &sum},
+    {O, "scan", "0; 0 | 1; 1",
+     "f32[0,3]; f32[0,3] | f32[3,0]; f32[3,0] | f32[65,33] value 0.75; f32[65,33] | "
+     "f32[9,7] nonfinite; f32[9,7] nonfinite | f32[130,257] value 0.75; f32[130,257]",
+     &sum},
     {OG, "concat", "0", "f32[2,3]; f32[1,3]; f32[4,3] | f32[5]; f32[7]", &exact},
     {OG, "concat", "1", "f32[2,3,2]; f32[2,1,2]", &exact},
     {O, "concat", "1", "f32[3,0]; f32[3,5] special; f32[3,1] | i32[2,3]; i32[2,17] | bool[65,1]; bool[65,2] | u32[1,4]",
@@ -48,6 +57,10 @@ const m3_case_row m3_case_rows_core[] = {
     {O, "neg | abs", "", "f32[257] special | i32[17]", &exact},
     {OG, "exp | tanh | sigmoid", "", SHAPES, &function},
     {O, "exp | tanh | sigmoid", "", "f32[257] special", &function},
+    {OG, "expm1 | erf", "", SHAPES, &function},
+    {O, "expm1 | erf", "", "f32[257] special | f32[33] value 1e-6", &function},
+    {OG, "log1p", "", "f32[] positive | f32[7] positive | f32[3,5,17] positive | f32[2,0]", &function},
+    {O, "log1p", "", "f32[257] nonfinite | f32[33] value 1e-6 | f32[33] value 1e30 | f32[257] special", &function},
     {OG, "log | sqrt", "", "f32[] positive | f32[7] positive | f32[3,5,17] positive | f32[2,0]", &function},
     {O, "log | sqrt", "", "f32[257] nonfinite | f32[33] value 1e30 | f32[33] value 1e-30", &function},
     {OG, "sin | cos", "", SHAPES, &wave},
@@ -78,6 +91,14 @@ const m3_case_row m3_case_rows_core[] = {
      "f32[257] nonfinite; f32[257] nonfinite | f32[0]; f32[1] | i32[257]; i32[257] | i32[65] bits; i32[65] ids 5 | "
      "u32[65]; u32[65] value 7 | i32[9] value -2147483648; i32[9] value -1",
      &rounding},
+    {OG, "pow", "",
+     "f32[] positive; f32[] | f32[3,5] positive; f32[3,5] | f32[3,1] positive; f32[5] | f32[1025] positive; f32[]",
+     &power},
+    {O, "pow", "",
+     "f32[1025] nonfinite; f32[1025] nonfinite | f32[257] ties; f32[257] ties | f32[0]; f32[1] | f32[65]; f32[] value "
+     "2 | "
+     "f32[65] nonfinite; f32[65] ties | f32[1025] positive; f32[1025] wide",
+     &power},
     {OG, "max | min", "", "f32[]; f32[] | f32[3,5]; f32[3,5] | f32[3,1]; f32[5] | f32[65,33]; f32[33]", &exact},
     {O, "max | min", "",
      "f32[257] nonfinite; f32[257] nonfinite | f32[65] ties; f32[65] ties | f32[0]; f32[] | i32[65]; i32[65] | "

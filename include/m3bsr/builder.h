@@ -186,25 +186,31 @@ static inline m3_shape m3_shape_of(uint32_t rank, const uint64_t *dim)
     {                                                                                                                  \
         return m3_emit2(b, op, x, y);                                                                                  \
     }
-M3_UNARY_(m3_copy, "copy")       /* x in memory of its own */
-M3_UNARY_(m3_detach, "detach")   /* x, but gradients stop here */
-M3_UNARY_(m3_neg, "neg")         /* -x */
-M3_UNARY_(m3_abs, "abs")         /* |x| */
-M3_UNARY_(m3_exp, "exp")         /* e^x */
-M3_UNARY_(m3_log, "log")         /* natural logarithm */
-M3_UNARY_(m3_sqrt, "sqrt")       /* square root */
-M3_UNARY_(m3_sin, "sin")         /* radians */
-M3_UNARY_(m3_cos, "cos")         /* radians */
-M3_UNARY_(m3_tanh, "tanh")       /* hyperbolic tangent */
-M3_UNARY_(m3_sigmoid, "sigmoid") /* 1 / (1 + e^-x) */
-M3_UNARY_(m3_floor, "floor")     /* largest integer <= x */
-M3_UNARY_(m3_not, "not")         /* bool */
-M3_UNARY_(m3_relu, "relu")       /* fused: max(x, 0) */
-M3_UNARY_(m3_silu, "silu")       /* fused: x sigmoid(x) */
+M3_UNARY_(m3_copy, "copy")         /* x in memory of its own */
+M3_UNARY_(m3_detach, "detach")     /* x, but gradients stop here */
+M3_UNARY_(m3_neg, "neg")           /* -x */
+M3_UNARY_(m3_abs, "abs")           /* |x| */
+M3_UNARY_(m3_exp, "exp")           /* e^x */
+M3_UNARY_(m3_log, "log")           /* natural logarithm */
+M3_UNARY_(m3_sqrt, "sqrt")         /* square root */
+M3_UNARY_(m3_sin, "sin")           /* radians */
+M3_UNARY_(m3_cos, "cos")           /* radians */
+M3_UNARY_(m3_tanh, "tanh")         /* hyperbolic tangent */
+M3_UNARY_(m3_sigmoid, "sigmoid")   /* 1 / (1 + e^-x) */
+M3_UNARY_(m3_log1p, "log1p")       /* ln(1 + x), exact near 0 */
+M3_UNARY_(m3_expm1, "expm1")       /* e^x - 1, exact near 0 */
+M3_UNARY_(m3_erf, "erf")           /* error function */
+M3_UNARY_(m3_floor, "floor")       /* largest integer <= x */
+M3_UNARY_(m3_not, "not")           /* bool */
+M3_UNARY_(m3_relu, "relu")         /* fused: max(x, 0) */
+M3_UNARY_(m3_silu, "silu")         /* fused: x sigmoid(x) */
+M3_UNARY_(m3_softplus, "softplus") /* fused: ln(1 + e^x) */
+M3_UNARY_(m3_gelu, "gelu")         /* fused: x Phi(x), Phi of the normal distribution */
 M3_BINARY_(m3_add, "add")
 M3_BINARY_(m3_sub, "sub")
 M3_BINARY_(m3_mul, "mul")
 M3_BINARY_(m3_div, "div")
+M3_BINARY_(m3_pow, "pow")               /* x^y, as C's pow */
 M3_BINARY_(m3_max, "max")               /* NaN if either is NaN */
 M3_BINARY_(m3_min, "min")               /* NaN if either is NaN */
 M3_BINARY_(m3_equal, "equal")           /* bool */
@@ -301,6 +307,47 @@ static inline m3_tensor *m3_concat(m3_builder *b, m3_tensor *const *x, uint32_t 
     if (count == 1) return x[0];
     m3_attr attr = m3_attr_int(axis);
     return m3_emit(b, "concat", x, count, &attr, 1);
+}
+
+/** An axis in the opposite order; axis < 0 counts from the last (-1). */
+static inline m3_tensor *m3_flip(m3_builder *b, m3_tensor *x, int axis)
+{
+    if (x == NULL) return NULL;
+    m3_attr attr = m3_attr_int(axis < 0 ? axis + (int)x->shape.rank : axis);
+    return m3_emit(b, "flip", &x, 1, &attr, 1);
+}
+
+/* Along an axis. */
+
+/** y_l = a_l y_(l-1) + x_l along an axis (axis < 0 from the last), y_0 = x_0; reverse: y_l = a_l y_(l+1) + x_l from the
+ * axis' end. a and x have one shape, which y has too. */
+static inline m3_tensor *m3_scan(m3_builder *b, m3_tensor *a, m3_tensor *x, int axis, bool reverse)
+{
+    if (a == NULL || x == NULL) return NULL;
+    m3_tensor *in[2] = {a, x};
+    m3_attr attr[2];
+    attr[0] = m3_attr_int(axis < 0 ? axis + (int)x->shape.rank : axis);
+    attr[1] = m3_attr_int(reverse);
+    return m3_emit(b, "scan", in, 2, attr, 2);
+}
+
+/** y_l = x_0 + ... + x_l along an axis (axis < 0 from the last); reverse: x_l + ... to the axis' end. */
+static inline m3_tensor *m3_cumsum(m3_builder *b, m3_tensor *x, int axis, bool reverse)
+{
+    if (x == NULL) return NULL;
+    m3_attr attr[2];
+    attr[0] = m3_attr_int(axis < 0 ? axis + (int)x->shape.rank : axis);
+    attr[1] = m3_attr_int(reverse);
+    return m3_emit(b, "cumsum", &x, 1, attr, 2);
+}
+
+/** Causal depthwise convolution, PyTorch's order of weights: x [..., L, C], w [C, K] -> [..., L, C],
+ * y_(t,c) = sum over k of w_(c,k) x_(t-(K-1)+k,c), 0 before the first place; reverse: x_(t+(K-1)-k,c). */
+static inline m3_tensor *m3_causal_conv(m3_builder *b, m3_tensor *x, m3_tensor *w, bool reverse)
+{
+    m3_tensor *in[2] = {x, w};
+    m3_attr attr = m3_attr_int(reverse);
+    return m3_emit(b, "causal_conv", in, 2, &attr, 1);
 }
 
 /* Reductions. */

@@ -36,12 +36,12 @@ static inline double m3_node_float(const m3_node *node, uint32_t attr)
     return node->attr[attr].f;
 }
 
-/* Elementwise, of one operand: copy, detach, neg, abs, exp, log, sqrt, sin, cos, tanh, sigmoid, floor, not, relu, silu.
- */
+/* Elementwise, of one operand: copy, detach, neg, abs, exp, log, sqrt, sin, cos, tanh, sigmoid, log1p, expm1, erf,
+ * floor, not, relu, silu, softplus, gelu. */
 enum { M3_UNARY_X, M3_UNARY_INPUTS };
 enum { M3_UNARY_Y, M3_UNARY_OUTPUTS };
 
-/* Elementwise, of two operands: add, sub, mul, div, max, min, equal, less, less_equal, and, or. */
+/* Elementwise, of two operands: add, sub, mul, div, pow, max, min, equal, less, less_equal, and, or. */
 enum { M3_BINARY_X, M3_BINARY_Y, M3_BINARY_INPUTS };
 enum { M3_BINARY_Z, M3_BINARY_OUTPUTS };
 
@@ -77,6 +77,26 @@ enum { M3_BROADCAST_SHAPE, M3_BROADCAST_ATTRS };
 enum { M3_SLICE_X, M3_SLICE_INPUTS };
 enum { M3_SLICE_Y, M3_SLICE_OUTPUTS };
 enum { M3_SLICE_START, M3_SLICE_SIZE, M3_SLICE_ATTRS };
+
+/* flip. */
+enum { M3_FLIP_X, M3_FLIP_INPUTS };
+enum { M3_FLIP_Y, M3_FLIP_OUTPUTS };
+enum { M3_FLIP_AXIS, M3_FLIP_ATTRS };
+
+/* scan. */
+enum { M3_SCAN_A, M3_SCAN_B, M3_SCAN_INPUTS };
+enum { M3_SCAN_Y, M3_SCAN_OUTPUTS };
+enum { M3_SCAN_AXIS, M3_SCAN_REVERSE, M3_SCAN_ATTRS };
+
+/* cumsum. */
+enum { M3_CUMSUM_X, M3_CUMSUM_INPUTS };
+enum { M3_CUMSUM_Y, M3_CUMSUM_OUTPUTS };
+enum { M3_CUMSUM_AXIS, M3_CUMSUM_REVERSE, M3_CUMSUM_ATTRS };
+
+/* causal_conv. */
+enum { M3_CAUSAL_CONV_X, M3_CAUSAL_CONV_W, M3_CAUSAL_CONV_INPUTS };
+enum { M3_CAUSAL_CONV_Y, M3_CAUSAL_CONV_OUTPUTS };
+enum { M3_CAUSAL_CONV_REVERSE, M3_CAUSAL_CONV_ATTRS };
 
 /* pad. */
 enum { M3_PAD_X, M3_PAD_INPUTS };

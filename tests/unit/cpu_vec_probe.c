@@ -1,5 +1,6 @@
-/* cpu_vec_probe: the functions of vec.h over arrays, compiled like the kernels once for each set of instructions. */
-#include "backends/cpu/isa/vec.h"
+/* cpu_vec_probe: the functions of vec.h and functions.h over arrays, compiled like the kernels once for each set of
+ * instructions. */
+#include "backends/cpu/isa/functions.h"
 
 #include "tests/unit/cpu_vec_probe.h"
 
@@ -16,6 +17,10 @@ static vf apply(vec_probe_function function, vf x)
     case VEC_ROUND: return v_round(x);
     case VEC_FLOOR: return v_floor(x);
     case VEC_RELU: return v_relu(x);
+    case VEC_LOG1P: return v_log1p(x);
+    case VEC_EXPM1: return v_expm1(x);
+    case VEC_ERF: return v_erf(x);
+    case VEC_SOFTPLUS: return v_softplus(x);
     case VEC_SUM: return v_set1(v_sum(x));
     case VEC_MAX_OF: return v_set1(v_max_of(x));
     case VEC_MIN_OF: return v_set1(v_min_of(x));

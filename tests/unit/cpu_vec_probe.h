@@ -18,6 +18,10 @@ typedef enum vec_probe_function {
     VEC_ROUND,
     VEC_FLOOR,
     VEC_RELU,
+    VEC_LOG1P,
+    VEC_EXPM1,
+    VEC_ERF,
+    VEC_SOFTPLUS,
     VEC_SUM, /* of each vector, in all its lanes */
     VEC_MAX_OF,
     VEC_MIN_OF

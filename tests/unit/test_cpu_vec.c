@@ -30,6 +30,11 @@ static double sigmoid(double x)
     return 1.0 / (1.0 + exp(-x));
 }
 
+static double softplus(double x)
+{
+    return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+}
+
 static double relu(double x)
 {
     return x < 0 ? 0 : x;
@@ -62,6 +67,10 @@ static const struct row {
     {"round goes to nearest, ties to even", VEC_ROUND, rint, 0},
     {"floor goes down", VEC_FLOOR, floor, 0},
     {"relu keeps a NaN", VEC_RELU, relu, 0},
+    {"log1p is exact to 3 units, near 0 too", VEC_LOG1P, log1p, 3},
+    {"expm1 is exact to 3 units, near 0 too", VEC_EXPM1, expm1, 3},
+    {"erf is exact to 3 units", VEC_ERF, erf, 3},
+    {"softplus is exact to 3 units in both tails", VEC_SOFTPLUS, softplus, 3},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

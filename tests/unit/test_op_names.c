@@ -15,8 +15,9 @@ enum { TEXT = 65536, LIST = 1024 };
 static const struct {
     const char *form, *ops;
 } forms[] = {
-    {"unary", " copy detach neg abs exp log sqrt sin cos tanh sigmoid floor not relu silu "},
-    {"binary", " add sub mul div max min equal less less_equal and or "},
+    {"unary",
+     " copy detach neg abs exp log sqrt sin cos tanh sigmoid log1p expm1 erf floor not relu silu softplus gelu "},
+    {"binary", " add sub mul div pow max min equal less less_equal and or "},
     {"reduce", " reduce_sum reduce_max "},
     {"draw", " philox random_uniform random_normal "},
 };

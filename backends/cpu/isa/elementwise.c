@@ -1,7 +1,8 @@
 /* elementwise: kernels of one run of elements, z_i = f(x_i, y_i, …); see ops/elementwise.h.
- * Floats are computed by vec.h; integers and bytes in loops that the compiler vectorises. */
+ * Floats are computed by vec.h and functions.h; integers and bytes in loops that the compiler vectorises. */
 #include "backends/cpu/ops/elementwise.h"
 
+#include "backends/cpu/isa/functions.h"
 #include "backends/cpu/isa/row.h"
 
 #define KERNEL(name)                                                                                                   \
@@ -42,6 +43,11 @@ UNARY(sin_f32, v_sin)
 UNARY(cos_f32, v_cos)
 UNARY(tanh_f32, v_tanh)
 UNARY(sigmoid_f32, v_sigmoid)
+UNARY(log1p_f32, v_log1p)
+UNARY(expm1_f32, v_expm1)
+UNARY(erf_f32, v_erf)
+UNARY(softplus_f32, v_softplus)
+UNARY(gelu_f32, v_gelu)
 UNARY(floor_f32, v_floor)
 UNARY(relu_f32, v_relu)
 UNARY(silu_f32, v_silu)
@@ -106,6 +112,7 @@ BINARY(add_f32, map2, v_add)
 BINARY(sub_f32, map2, v_sub)
 BINARY(mul_f32, map2, v_mul)
 BINARY(div_f32, map2, v_div)
+BINARY(pow_f32, map2, v_pow)
 BINARY(max_f32, map2, v_max_nan)
 BINARY(min_f32, map2, v_min_nan)
 BINARY(equal_f32, compare2, v_eq)
@@ -329,6 +336,11 @@ static const struct entry {
     {"cos",        M3_F32,  M3_F32,  cos_f32},
     {"tanh",       M3_F32,  M3_F32,  tanh_f32},
     {"sigmoid",    M3_F32,  M3_F32,  sigmoid_f32},
+    {"log1p",      M3_F32,  M3_F32,  log1p_f32},
+    {"expm1",      M3_F32,  M3_F32,  expm1_f32},
+    {"erf",        M3_F32,  M3_F32,  erf_f32},
+    {"softplus",   M3_F32,  M3_F32,  softplus_f32},
+    {"gelu",       M3_F32,  M3_F32,  gelu_f32},
     {"floor",      M3_F32,  M3_F32,  floor_f32},
     {"relu",       M3_F32,  M3_F32,  relu_f32},
     {"silu",       M3_F32,  M3_F32,  silu_f32},
@@ -337,6 +349,7 @@ static const struct entry {
     {"sub",        M3_F32,  M3_F32,  sub_f32},
     {"mul",        M3_F32,  M3_F32,  mul_f32},
     {"div",        M3_F32,  M3_F32,  div_f32},
+    {"pow",        M3_F32,  M3_F32,  pow_f32},
     {"max",        M3_F32,  M3_F32,  max_f32},
     {"min",        M3_F32,  M3_F32,  min_f32},
     {"equal",      M3_F32,  M3_BOOL, equal_f32},

@@ -130,6 +130,7 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
 const cpu_op cpu_elementwise_ops[] = {
     ENTRY("neg"), ENTRY("abs"), ENTRY("exp"), ENTRY("log"), ENTRY("sqrt"), ENTRY("sin"), ENTRY("cos"), ENTRY("floor"),
     ENTRY("sigmoid"), ENTRY("tanh"), ENTRY("relu"), ENTRY("relu_grad"), ENTRY("silu"),
+    ENTRY("log1p"), ENTRY("expm1"), ENTRY("erf"), ENTRY("softplus"), ENTRY("gelu"), ENTRY("pow"),
     ENTRY("add"), ENTRY("sub"), ENTRY("mul"), ENTRY("div"), ENTRY("max"), ENTRY("min"),
     ENTRY("equal"), ENTRY("less"), ENTRY("less_equal"), ENTRY("not"), ENTRY("and"), ENTRY("or"),
     ENTRY("where"), ENTRY("cast"),

@@ -5,8 +5,8 @@
 
 /* clang-format off */
 #define TABLES(table) \
-    table(attention) table(draws) table(dropout) table(elementwise) table(gru) table(matmul) table(movement) \
-    table(norm) table(optim) table(reduce) table(rows) table(softmax) table(sort)
+    table(attention) table(conv) table(draws) table(dropout) table(elementwise) table(gru) table(matmul) table(movement) \
+    table(norm) table(optim) table(reduce) table(rows) table(scan) table(softmax) table(sort)
 /* clang-format on */
 
 #define DECLARE(family) extern const cpu_op cpu_##family##_ops[];

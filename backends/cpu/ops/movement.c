@@ -1,7 +1,7 @@
-/* movement: reshape, copy, transpose, broadcast, slice, pad, concat, iota. All but the last are strided copies of
+/* movement: reshape, copy, transpose, broadcast, slice, pad, flip, concat, iota. All but the last are strided copies of
  * boxes: the element at (i, j, …) goes from sum of i * from_stride to sum of i * to_stride. A broadcast and the zeros
- * of a pad have strides of 0 on the side of `from`. Axes are coalesced as far as both sides allow; then the last axis
- * decides how to copy. */
+ * of a pad have strides of 0 on the side of `from`, the axis of a flip has a negative one. Axes are coalesced as far as
+ * both sides allow; then the last axis decides how to copy. */
 #include "backends/cpu/ops/movement.h"
 
 #include <string.h>
@@ -11,7 +11,7 @@
 static const uint32_t zero = 0; /* what pads are filled from */
 
 typedef struct axis {
-    size_t dim, from, to; /* strides in elements */
+    ptrdiff_t dim, from, to; /* strides in elements */
 } axis;
 
 typedef struct box {
@@ -31,10 +31,10 @@ typedef struct movement_args {
 
 /* Boxes. */
 
-static void strides_of(const m3_shape *shape, size_t stride[M3_MAX_RANK])
+static void strides_of(const m3_shape *shape, ptrdiff_t stride[M3_MAX_RANK])
 {
-    size_t step = 1;
-    for (uint32_t i = shape->rank; i-- > 0; step *= (size_t)shape->dim[i]) stride[i] = step;
+    ptrdiff_t step = 1;
+    for (uint32_t i = shape->rank; i-- > 0; step *= (ptrdiff_t)shape->dim[i]) stride[i] = step;
 }
 
 /* Coalesce the axes of a box. Of a transposition, bring the axis along which `from` is dense next to the last. */
@@ -77,24 +77,25 @@ static uint32_t split_axis(const box *b)
 
 static size_t parts_of(const box *b)
 {
-    size_t part = b->transposed ? MATRIX_PART : PART;
-    return (b->axis[split_axis(b)].dim + part - 1) / part;
+    const size_t part = b->transposed ? MATRIX_PART : PART;
+    return ((size_t)b->axis[split_axis(b)].dim + part - 1) / part;
 }
 
 #define COPY_RUN(type)                                                                                                 \
-    for (size_t i = 0; i < x.dim; i++) ((type *)(void *)to)[i * x.to] = ((const type *)(const void *)from)[i * x.from]
+    for (ptrdiff_t i = 0; i < x.dim; i++)                                                                              \
+    ((type *)(void *)to)[i * x.to] = ((const type *)(const void *)from)[i * x.from]
 
 /* One run along an axis. */
 static void copy_run(unsigned char *to, const unsigned char *from, axis x, size_t bytes)
 {
     if (x.from == 1 && x.to == 1)
-        memmove(to, from, x.dim * bytes);
+        memmove(to, from, (size_t)x.dim * bytes);
     else if (bytes == 1)
         COPY_RUN(uint8_t);
     else if (bytes == 2)
         COPY_RUN(uint16_t);
     else if (x.from == 0 && x.to == 1)
-        for (size_t i = 0; i < x.dim; i++) memcpy(to + i * sizeof zero, from, sizeof zero);
+        for (size_t i = 0; i < (size_t)x.dim; i++) memcpy(to + i * sizeof zero, from, sizeof zero);
     else
         COPY_RUN(uint32_t);
 }
@@ -110,21 +111,23 @@ static void copy_units(const void *args, size_t begin, size_t end, uint32_t work
     const copy_args *c = args;
     const box *b = c->box;
     const uint32_t split = split_axis(b);
-    const size_t parts = parts_of(b), part = b->transposed ? MATRIX_PART : PART;
+    const size_t parts = parts_of(b);
+    const ptrdiff_t part = b->transposed ? MATRIX_PART : PART, bytes = (ptrdiff_t)b->bytes;
     for (size_t unit = begin; unit < end; unit++) {
-        size_t row = unit / parts, first = unit % parts * part;
+        ptrdiff_t row = (ptrdiff_t)(unit / parts);
+        const ptrdiff_t first = (ptrdiff_t)(unit % parts) * part;
         axis x = b->axis[split];
-        size_t from = first * x.from, to = first * x.to;
+        ptrdiff_t from = first * x.from, to = first * x.to;
         x.dim = x.dim - first < part ? x.dim - first : part;
         for (uint32_t i = split; i-- > 0; row /= b->axis[i].dim) {
             from += row % b->axis[i].dim * b->axis[i].from;
             to += row % b->axis[i].dim * b->axis[i].to;
         }
-        unsigned char *target = b->to + to * b->bytes;
-        const unsigned char *source = b->from + from * b->bytes;
+        unsigned char *target = b->to + to * bytes;
+        const unsigned char *source = b->from + from * bytes;
         if (b->transposed)
-            c->kernels->transpose((float *)(void *)target, x.to, (const float *)(const void *)source,
-                                  b->axis[b->rank - 1].from, x.dim, b->axis[b->rank - 1].dim);
+            c->kernels->transpose((float *)(void *)target, (size_t)x.to, (const float *)(const void *)source,
+                                  (size_t)b->axis[b->rank - 1].from, (size_t)x.dim, (size_t)b->axis[b->rank - 1].dim);
         else
             copy_run(target, source, x, b->bytes);
     }
@@ -137,8 +140,8 @@ static void run_boxes(const void *args, const cpu_run *cpu)
         const box *b = &a->box[i];
         size_t units = parts_of(b), elements = 1;
         if (b->from == b->to) continue; /* a reshape in its place */
-        for (uint32_t k = 0; k < split_axis(b); k++) units *= b->axis[k].dim;
-        for (uint32_t k = 0; k < b->rank; k++) elements *= b->axis[k].dim;
+        for (uint32_t k = 0; k < split_axis(b); k++) units *= (size_t)b->axis[k].dim;
+        for (uint32_t k = 0; k < b->rank; k++) elements *= (size_t)b->axis[k].dim;
         copy_args c = {b, a->kernels};
         if (elements > 0) cpu_for(cpu, units, elements / units, copy_units, &c);
     }
@@ -161,7 +164,7 @@ static box *add_box(movement_args *a, const cpu_node *at, const void *from, cons
     b->bytes = m3_dtype_bytes(at->node->out[0]->dtype);
     b->from = from;
     b->to = at->out[0];
-    for (uint32_t i = 0; i < shape->rank; i++) b->axis[i].dim = (size_t)shape->dim[i];
+    for (uint32_t i = 0; i < shape->rank; i++) b->axis[i].dim = (ptrdiff_t)shape->dim[i];
     return b;
 }
 
@@ -179,7 +182,7 @@ static m3_status prepare_reshape(const cpu_node *at, cpu_step *step, m3_error *e
 static m3_status prepare_transpose(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_node *node = at->node;
-    size_t from[M3_MAX_RANK], to[M3_MAX_RANK];
+    ptrdiff_t from[M3_MAX_RANK], to[M3_MAX_RANK];
     movement_args *a = boxes(at, step, 1, err);
     if (a == NULL) return M3_ERR_MEMORY;
     box *b = add_box(a, at, at->in[0], &node->out[0]->shape);
@@ -196,7 +199,7 @@ static m3_status prepare_transpose(const cpu_node *at, cpu_step *step, m3_error 
 static m3_status prepare_broadcast(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_shape *x = &at->node->in[0]->shape, *y = &at->node->out[0]->shape;
-    size_t from[M3_MAX_RANK], to[M3_MAX_RANK];
+    ptrdiff_t from[M3_MAX_RANK], to[M3_MAX_RANK];
     movement_args *a = boxes(at, step, 1, err);
     if (a == NULL) return M3_ERR_MEMORY;
     box *b = add_box(a, at, at->in[0], y);
@@ -214,7 +217,7 @@ static m3_status prepare_broadcast(const cpu_node *at, cpu_step *step, m3_error 
 static m3_status prepare_slice(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_node *node = at->node;
-    size_t from[M3_MAX_RANK], to[M3_MAX_RANK];
+    ptrdiff_t from[M3_MAX_RANK], to[M3_MAX_RANK];
     movement_args *a = boxes(at, step, 1, err);
     if (a == NULL) return M3_ERR_MEMORY;
     box *b = add_box(a, at, at->in[0], &node->out[0]->shape);
@@ -223,8 +226,27 @@ static m3_status prepare_slice(const cpu_node *at, cpu_step *step, m3_error *err
     for (uint32_t i = 0; i < b->rank; i++) {
         b->axis[i].from = from[i];
         b->axis[i].to = to[i];
-        if (m3_tensor_count(node->out[0]) != 0) b->from += (size_t)node->attr[M3_SLICE_START].i[i] * from[i] * b->bytes;
+        if (m3_tensor_count(node->out[0]) != 0)
+            b->from += (ptrdiff_t)node->attr[M3_SLICE_START].i[i] * from[i] * (ptrdiff_t)b->bytes;
     }
+    coalesce(b);
+    return M3_OK;
+}
+
+static m3_status prepare_flip(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    const m3_shape *x = &at->node->in[M3_FLIP_X]->shape;
+    const uint32_t along = (uint32_t)m3_node_int(at->node, M3_FLIP_AXIS);
+    ptrdiff_t stride[M3_MAX_RANK];
+    movement_args *a = boxes(at, step, 1, err);
+    if (a == NULL) return M3_ERR_MEMORY;
+    box *b = add_box(a, at, at->in[M3_FLIP_X], x);
+    strides_of(x, stride);
+    for (uint32_t i = 0; i < b->rank; i++) {
+        b->axis[i].to = stride[i];
+        b->axis[i].from = i == along ? -stride[i] : stride[i];
+    }
+    if (m3_shape_count(x) != 0) b->from += (b->axis[along].dim - 1) * stride[along] * (ptrdiff_t)b->bytes;
     coalesce(b);
     return M3_OK;
 }
@@ -235,19 +257,19 @@ static void add_zeros(movement_args *a, const cpu_node *at, uint32_t along, bool
     const m3_node *node = at->node;
     const m3_shape *x = &node->in[0]->shape, *y = &node->out[0]->shape;
     const int64_t *before = node->attr[M3_PAD_BEFORE].i;
-    size_t to[M3_MAX_RANK];
+    ptrdiff_t to[M3_MAX_RANK];
     box *b = add_box(a, at, &zero, y);
     strides_of(y, to);
     for (uint32_t i = 0; i < b->rank; i++) {
-        size_t start = i < along ? (size_t)before[i] : 0;
-        if (i < along) b->axis[i].dim = (size_t)x->dim[i];
+        ptrdiff_t start = i < along ? (ptrdiff_t)before[i] : 0;
+        if (i < along) b->axis[i].dim = (ptrdiff_t)x->dim[i];
         if (i == along) {
-            size_t front = (size_t)before[i], used = front + (size_t)x->dim[i];
-            b->axis[i].dim = behind ? (size_t)y->dim[i] - used : front;
+            const ptrdiff_t front = (ptrdiff_t)before[i], used = front + (ptrdiff_t)x->dim[i];
+            b->axis[i].dim = behind ? (ptrdiff_t)y->dim[i] - used : front;
             start = behind ? used : 0;
         }
         b->axis[i].to = to[i];
-        if (m3_tensor_count(node->out[0]) != 0) b->to += start * to[i] * b->bytes;
+        if (m3_tensor_count(node->out[0]) != 0) b->to += start * to[i] * (ptrdiff_t)b->bytes;
     }
     coalesce(b);
 }
@@ -256,7 +278,7 @@ static m3_status prepare_pad(const cpu_node *at, cpu_step *step, m3_error *err)
 {
     const m3_node *node = at->node;
     const m3_shape *x = &node->in[0]->shape;
-    size_t from[M3_MAX_RANK], to[M3_MAX_RANK];
+    ptrdiff_t from[M3_MAX_RANK], to[M3_MAX_RANK];
     movement_args *a = boxes(at, step, 1 + 2 * (size_t)x->rank, err);
     if (a == NULL) return M3_ERR_MEMORY;
     box *b = add_box(a, at, at->in[0], x);
@@ -265,7 +287,8 @@ static m3_status prepare_pad(const cpu_node *at, cpu_step *step, m3_error *err)
     for (uint32_t i = 0; i < b->rank; i++) {
         b->axis[i].from = from[i];
         b->axis[i].to = to[i];
-        if (m3_tensor_count(node->out[0]) != 0) b->to += (size_t)node->attr[M3_PAD_BEFORE].i[i] * to[i] * b->bytes;
+        if (m3_tensor_count(node->out[0]) != 0)
+            b->to += (ptrdiff_t)node->attr[M3_PAD_BEFORE].i[i] * to[i] * (ptrdiff_t)b->bytes;
     }
     coalesce(b);
     for (uint32_t i = 0; i < x->rank; i++) {
@@ -279,7 +302,7 @@ static m3_status prepare_concat(const cpu_node *at, cpu_step *step, m3_error *er
 {
     const m3_node *node = at->node;
     const uint32_t along = (uint32_t)m3_node_int(node, M3_CONCAT_AXIS);
-    size_t from[M3_MAX_RANK] = {0}, to[M3_MAX_RANK] = {0}, start = 0;
+    ptrdiff_t from[M3_MAX_RANK] = {0}, to[M3_MAX_RANK] = {0}, start = 0;
     movement_args *a = boxes(at, step, node->in_count, err);
     if (a == NULL) return M3_ERR_MEMORY;
     strides_of(&node->out[0]->shape, to);
@@ -291,8 +314,8 @@ static m3_status prepare_concat(const cpu_node *at, cpu_step *step, m3_error *er
             b->axis[i].from = from[i];
             b->axis[i].to = to[i];
         }
-        if (m3_tensor_count(node->out[0]) != 0) b->to += start * to[along] * b->bytes;
-        start += (size_t)x->dim[along];
+        if (m3_tensor_count(node->out[0]) != 0) b->to += start * to[along] * (ptrdiff_t)b->bytes;
+        start += (ptrdiff_t)x->dim[along];
         coalesce(b);
     }
     return M3_OK;
@@ -344,6 +367,7 @@ const cpu_op cpu_movement_ops[] = {
     {"broadcast", NULL, prepare_broadcast},
     {"slice",     NULL, prepare_slice},
     {"pad",       NULL, prepare_pad},
+    {"flip",      NULL, prepare_flip},
     {"concat",    NULL, prepare_concat},
     {"iota",      NULL, prepare_iota},
     {0},

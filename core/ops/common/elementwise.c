@@ -32,6 +32,14 @@ void m3_iterator_next(m3_iterator *it)
     }
 }
 
+m3_line m3_line_of(const m3_shape *shape, uint32_t axis)
+{
+    m3_line line = {1, shape->dim[axis], 1};
+    for (uint32_t i = 0; i < axis; i++) line.outer *= shape->dim[i];
+    for (uint32_t i = axis + 1; i < shape->rank; i++) line.inner *= shape->dim[i];
+    return line;
+}
+
 m3_status m3_evaluate_unary(const m3_node *node, const double *const *in, double *const *out, double (*f)(double x))
 {
     uint64_t count = m3_tensor_count(node->out[0]);

@@ -23,6 +23,12 @@ void m3_iterator_add(m3_iterator *it, const m3_shape *shape);
 /** Go to the next element; after the last one it is at the first again. */
 void m3_iterator_next(m3_iterator *it);
 
+/** A shape as [outer, length, inner] around an axis of it. */
+typedef struct m3_line {
+    uint64_t outer, length, inner;
+} m3_line;
+m3_line m3_line_of(const m3_shape *shape, uint32_t axis);
+
 m3_status m3_evaluate_unary(const m3_node *node, const double *const *in, double *const *out, double (*f)(double x));
 m3_status m3_evaluate_binary(const m3_node *node, const double *const *in, double *const *out,
                              double (*f)(double x, double y));

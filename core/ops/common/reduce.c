@@ -1,6 +1,8 @@
 /* reduce: what reductions over one axis share. */
 #include "core/ops/common/reduce.h"
 
+#include "core/ops/common/elementwise.h"
+
 const m3_attr_desc m3_reduce_attrs[2] = {{"axis", M3_ATTR_INT}, {"keep", M3_ATTR_INT}};
 
 m3_status m3_infer_reduce(const m3_node *node, m3_tensor_desc *out, m3_error *err)
@@ -31,16 +33,12 @@ m3_tensor *m3_reduce_kept(m3_builder *b, const m3_node *node, m3_tensor *reduced
 m3_status m3_evaluate_reduce(const m3_node *node, const double *in, double *out, double start,
                              double (*f)(double sum, double x))
 {
-    const m3_shape *x = &node->in[0]->shape;
-    uint32_t axis = (uint32_t)node->attr[0].i[0];
-    uint64_t outer = 1, length = x->dim[axis], inner = 1;
-    for (uint32_t i = 0; i < axis; i++) outer *= x->dim[i];
-    for (uint32_t i = axis + 1; i < x->rank; i++) inner *= x->dim[i];
-    for (uint64_t o = 0; o < outer; o++) {
-        for (uint64_t i = 0; i < inner; i++) {
+    const m3_line x = m3_line_of(&node->in[0]->shape, (uint32_t)node->attr[0].i[0]);
+    for (uint64_t o = 0; o < x.outer; o++) {
+        for (uint64_t i = 0; i < x.inner; i++) {
             double sum = start;
-            for (uint64_t l = 0; l < length; l++) sum = f(sum, in[(o * length + l) * inner + i]);
-            out[o * inner + i] = sum;
+            for (uint64_t l = 0; l < x.length; l++) sum = f(sum, in[(o * x.length + l) * x.inner + i]);
+            out[o * x.inner + i] = sum;
         }
     }
     return M3_OK;

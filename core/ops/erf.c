@@ -1,0 +1,49 @@
+/* erf: error function. */
+#include "core/ops/common/elementwise.h"
+
+#include <math.h>
+
+static const m3_op_doc doc = {
+    .size = M3_OP_DOC_SIZE,
+    .inputs = M3_NAMES("x"),
+    .input_count = 1,
+    .outputs = M3_NAMES("y"),
+    .output_count = 1,
+    .summary = "Error function",
+    .types = "x, y: f32 or f64, of one type",
+    .shapes = "x [...] -> y [...]",
+    .formula = "y = 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x",
+    .gradient = "dx = 2 / sqrt(pi) e^(-x^2) dy",
+    .special = "-infinity gives -1, infinity gives 1, NaN stays NaN, and -0 stays -0.",
+};
+
+static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
+{
+    return m3_infer_unary(node, M3_TYPES_FLOAT, out, err);
+}
+
+static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    m3_tensor *x = node->in[0];
+    m3_tensor *slope = m3_exp(b, m3_neg(b, m3_mul(b, x, x)));
+    dx[0] = m3_mul(b, dy[0], m3_mul(b, slope, m3_scalar_like(b, x, 1.1283791670955126)));
+}
+
+static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
+{
+    (void)err;
+    return m3_evaluate_unary(node, in, out, erf);
+}
+
+const m3_op m3_op_erf = {
+    .size = M3_OP_SIZE,
+    .name = "erf",
+    .doc = &doc,
+    .flags = M3_OP_INPLACE | M3_OP_ELEMENTWISE,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .outputs = 1,
+    .infer = infer,
+    .gradient = gradient,
+    .evaluate = evaluate,
+};
