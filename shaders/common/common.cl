@@ -70,6 +70,26 @@ typedef GLUE(uint, VECTOR) word_t;
 #define STORE(v, x, i) GLUE(vstore, VECTOR)(v, 0, (x) + (i))
 #define TO_REAL(v)     GLUE(convert_float, VECTOR)(v)
 #endif
+/* Up to VECTOR elements of which there are n; a load has 0 behind them. */
+inline real load_part(global const float *x, uint n)
+{
+    if (n >= VECTOR) return LOAD(x, 0);
+    float part[VECTOR];
+    for (uint i = 0; i < VECTOR; i++) part[i] = i < n ? x[i] : 0.0f;
+    return LOAD(part, 0);
+}
+
+inline void store_part(real v, global float *y, uint n)
+{
+    if (n >= VECTOR) {
+        STORE(v, y, 0);
+        return;
+    }
+    float part[VECTOR];
+    STORE(v, part, 0);
+    for (uint i = 0; i < n; i++) y[i] = part[i];
+}
+
 /* Sum of the elements, in a fixed order. */
 inline float sum_of(real v)
 {

@@ -173,3 +173,75 @@ float m_sigmoid(float x)
     const float e = m_exp(-abs(x));
     return (x < 0.0 ? e : 1.0) / (1.0 + e);
 }
+
+/* log1p: ln u + (x - (u - 1)) / u, u = 1 + x: the second term is what the sum rounded away. */
+float m_log1p(float x)
+{
+    precise float u = 1.0 + x;
+    precise float y = x - (u - 1.0);
+    if (m_is_nan(x) || u == 1.0 || floatBitsToUint(x) == M_INF) return x;
+    if (!(u > 0.0)) return uintBitsToFloat(u < 0.0 ? M_NAN : M_SIGN | M_INF);
+    return m_log(u) + y / u;
+}
+
+/* expm1: x + x^2 q(x) (8e-9) within ln 2 / 2; beyond, e^x - 1 loses two bits at most. */
+float m_expm1(float x)
+{
+    if (m_is_nan(x) || (floatBitsToUint(x) & ~M_SIGN) < 0x00800000u) return x;
+    if (!(abs(x) < 0.34657)) return m_exp(x) - 1.0;
+    float q = 0.0013926184;
+    q = q * x + 0.008363179;
+    q = q * x + 0.041666556;
+    q = q * x + 0.16666576;
+    q = q * x + 0.5;
+    return q * (x * x) + x;
+}
+
+/* erf: x + x p(x^2) below 1 (3e-8), 1 - e^-q(|x|) to 4 (3e-8), 1 from there on. */
+float m_erf(float x)
+{
+    if (m_is_nan(x) || (floatBitsToUint(x) & ~M_SIGN) < 0x00800000u) return x;
+    const float z = x * x, a = min(abs(x), 4.0);
+    if (a < 1.0) {
+        float p = 7.8758749e-05;
+        p = p * z - 0.00080168643;
+        p = p * z + 0.0051890872;
+        p = p * z - 0.026854211;
+        p = p * z + 0.11283594;
+        p = p * z - 0.37612626;
+        p = p * z + 0.12837917;
+        return p * x + x;
+    }
+    float q = -1.6371514e-06;
+    q = q * a + 4.6058041e-05;
+    q = q * a - 0.00059680565;
+    q = q * a + 0.0047595962;
+    q = q * a - 0.026421135;
+    q = q * a + 0.11008009;
+    q = q * a + 0.63182604;
+    q = q * a + 1.1302334;
+    q = q * a - 0.00032013806;
+    return m_copysign(1.0 - m_exp(-q), x);
+}
+
+/* pow: |x|^y, and the rules of C's pow for what is 0, 1, negative or infinite. */
+float m_pow(float x, float y)
+{
+    const uint size_x = floatBitsToUint(x) & ~M_SIGN, size_y = floatBitsToUint(y) & ~M_SIGN;
+    if (floatBitsToUint(x) == 0x3f800000u || size_y == 0u) return 1.0;
+    if (m_is_nan(x) || m_is_nan(y)) return uintBitsToFloat(M_NAN);
+    const bool whole = size_y >= 0x4b800000u || floor(y) == y; /* 2^24: all floats are whole, and even */
+    const bool odd = size_y < 0x4b800000u && whole && floor(0.5 * y) != 0.5 * y;
+    const bool negative = floatBitsToUint(x) >= M_SIGN;
+    if (negative && size_x != 0u && size_x != M_INF && !whole) return uintBitsToFloat(M_NAN);
+    float z = 1.0;
+    if (size_y == M_INF) {
+        if (size_x != 0x3f800000u)
+            z = uintBitsToFloat((size_x > 0x3f800000u) == (floatBitsToUint(y) < M_SIGN) ? M_INF : 0u);
+    } else if (size_x == 0u || size_x == M_INF) {
+        z = uintBitsToFloat((size_x == 0u) == (floatBitsToUint(y) < M_SIGN) ? 0u : M_INF);
+    } else if (size_x != 0x3f800000u) {
+        z = m_exp(y * m_log(uintBitsToFloat(size_x)));
+    }
+    return negative && odd ? uintBitsToFloat(floatBitsToUint(z) ^ M_SIGN) : z;
+}

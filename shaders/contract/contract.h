@@ -22,6 +22,7 @@
 /* clang-format off */
 
 #include "shaders/contract/attention.h"
+#include "shaders/contract/conv.h"
 #include "shaders/contract/draws.h"
 #include "shaders/contract/dropout.h"
 #include "shaders/contract/elementwise.h"
@@ -33,11 +34,13 @@
 #include "shaders/contract/optim.h"
 #include "shaders/contract/reduce.h"
 #include "shaders/contract/rows.h"
+#include "shaders/contract/scan.h"
 #include "shaders/contract/softmax.h"
 #include "shaders/contract/sort.h"
 
 #define CONTRACT_ENTRIES(ENTRY) \
     ATTENTION_ENTRIES(ENTRY)    \
+    CONV_ENTRIES(ENTRY)         \
     DRAWS_ENTRIES(ENTRY)        \
     DROPOUT_ENTRIES(ENTRY)      \
     ELEMENTWISE_ENTRIES(ENTRY)  \
@@ -49,6 +52,7 @@
     OPTIM_ENTRIES(ENTRY)        \
     REDUCE_ENTRIES(ENTRY)       \
     ROWS_ENTRIES(ENTRY)         \
+    SCAN_ENTRIES(ENTRY)         \
     SOFTMAX_ENTRIES(ENTRY)      \
     SORT_ENTRIES(ENTRY)
 

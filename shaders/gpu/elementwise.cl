@@ -120,6 +120,55 @@ inline real wave(real x)
 }
 #endif
 
+#if OP == OP_LOG1P || OP == OP_SOFTPLUS
+/* ln u + (x - (u - 1)) / u, u = 1 + x: the second term is what the sum rounded away. */
+inline real log_of_next(real x)
+{
+    const real u = 1.0f + x, y = log(u) + (x - (u - 1.0f)) / u;
+    const real ends = (u == 0.0f) ? (real)(-INFINITY) : (x == INFINITY) ? x : y;
+    return (u == 1.0f) ? x : ends;
+}
+#endif
+
+#if OP == OP_EXPM1
+/* x + x^2 q(x) (8e-9) within ln 2 / 2; beyond, e^x - 1 loses two bits at most. */
+inline real exp_less_one(real x)
+{
+    const real q = (((0x1.6d110ap-10f * x + 0x1.120b6ep-7f) * x + 0x1.55551ap-5f) * x + 0x1.5554dcp-3f) * x + 0.5f;
+    const real y = (fabs(x) < 0.34657f) ? q * (x * x) + x : exp(x) - 1.0f;
+    return (x == 0.0f) ? x : y;
+}
+#endif
+
+#if OP == OP_ERF || OP == OP_GELU
+/* x + x p(x^2) below 1 (3e-8), 1 - e^-q(|x|) to 4 (3e-8), 1 from there on. */
+inline real error_function(real x)
+{
+    const real z = x * x, a = (fabs(x) > 4.0f) ? (real)(4.0f) : fabs(x); /* a NaN stays */
+    real p = 0x1.4a5690p-14f * z - 0x1.a45088p-11f;
+    p = (((p * z + 0x1.541270p-8f) * z - 0x1.b7fabap-6f) * z + 0x1.ce2d10p-4f) * z - 0x1.81273ep-2f;
+    p = p * z + 0x1.06eba8p-3f;
+    real q = (-0x1.b77830p-20f * a + 0x1.825ce4p-15f) * a - 0x1.38e5e6p-11f;
+    q = ((q * a + 0x1.37ecc6p-8f) * a - 0x1.b0e246p-6f) * a + 0x1.c2e356p-4f;
+    q = ((q * a + 0x1.437eb4p-1f) * a + 0x1.2156fap0f) * a - 0x1.4fb068p-12f;
+    const real near = (x == 0.0f) ? x : p * x + x;
+    return (a < 1.0f) ? near : copysign(1.0f - exp(-q), x);
+}
+#endif
+
+#if OP == OP_POW
+/* |x|^y, and the rules of C's pow for what is 0, 1, negative or infinite. */
+inline real power(real x, real y)
+{
+    const real a = fabs(x), halved = 0.5f * y, one = (real)(1.0f);
+    real z = exp(y * log(a));
+    z = (a == 1.0f && !IS_NAN(y)) ? one : z; /* an infinite y, too */
+    z = (floor(y) == y && fabs(y) < 0x1p24f && floor(halved) != halved && AS(int, x) < 0) ? -z : z;
+    z = (x < 0.0f && x > -INFINITY && floor(y) != y) ? (real)(NAN) : z;
+    return (x == 1.0f || y == 0.0f) ? one : z;
+}
+#endif
+
 /* The function. */
 #if OP == OP_CAST
 
@@ -214,6 +263,18 @@ inline value apply(value x, value y, value w)
     return (x < 0.0f) ? (value)(0.0f) : x;
 #elif OP == OP_SILU
     return x / (1.0f + exp(-x));
+#elif OP == OP_LOG1P
+    return log_of_next(x);
+#elif OP == OP_EXPM1
+    return exp_less_one(x);
+#elif OP == OP_ERF
+    return error_function(x);
+#elif OP == OP_SOFTPLUS
+    return ((x < 0.0f) ? (value)(0.0f) : x) + log_of_next(exp(-fabs(x)));
+#elif OP == OP_GELU
+    return x * (0.5f * error_function(x * 0x1.6a09e6p-1f) + 0.5f);
+#elif OP == OP_POW
+    return power(x, y);
 #elif OP == OP_ADD
     return x + y;
 #elif OP == OP_SUB

@@ -118,6 +118,11 @@ float function(float v)
     case OP_TANH: return m_tanh(v);
     case OP_FLOOR: return floor(v);
     case OP_SIGMOID: return m_sigmoid(v);
+    case OP_LOG1P: return m_log1p(v);
+    case OP_EXPM1: return m_expm1(v);
+    case OP_ERF: return m_erf(v);
+    case OP_SOFTPLUS: return (v < 0.0 ? 0.0 : v) + m_log1p(m_exp(-abs(v)));
+    case OP_GELU: return v * (0.5 * m_erf(v * 0.70710677) + 0.5);
     default: return v * m_sigmoid(v); /* OP_SILU */
     }
 }
@@ -141,6 +146,7 @@ uint apply(uint a, uint b, uint c)
     case OP_DIV:
         if (FROM == DTYPE_F32) return floatBitsToUint(arithmetic(uintBitsToFloat(a), uintBitsToFloat(b)));
         return OP == OP_ADD ? a + b : OP == OP_SUB ? a - b : OP == OP_MUL ? a * b : divide(a, b);
+    case OP_POW: return floatBitsToUint(m_pow(uintBitsToFloat(a), uintBitsToFloat(b)));
     case OP_MAX: return FROM == DTYPE_F32 && unordered(a, b) ? M_NAN : less(b, a, true) ? a : b;
     case OP_MIN: return FROM == DTYPE_F32 && unordered(a, b) ? M_NAN : less(a, b, true) ? a : b;
     case OP_EQUAL:

@@ -8,26 +8,6 @@ typedef struct gates {
     real r, z, n, hidden; /* hidden: hh_n */
 } gates;
 
-/* n <= VECTOR elements; the rest of a load is 0. */
-inline real load_part(global const float *x, uint n)
-{
-    if (n >= VECTOR) return LOAD(x, 0);
-    float part[VECTOR];
-    for (uint i = 0; i < VECTOR; i++) part[i] = i < n ? x[i] : 0.0f;
-    return LOAD(part, 0);
-}
-
-inline void store_part(real v, global float *y, uint n)
-{
-    if (n >= VECTOR) {
-        STORE(v, y, 0);
-        return;
-    }
-    float part[VECTOR];
-    STORE(v, part, 0);
-    for (uint i = 0; i < n; i++) y[i] = part[i];
-}
-
 inline real sigmoid(real x)
 {
     return 1.0f / (1.0f + exp(-x));

@@ -9,23 +9,12 @@
 #define LARGER(a, b) select(a, b, (b) > (a))
 
 /* Up to VECTOR elements; -infinity, which adds nothing, behind the end. */
-inline real load_part(global const float *x, uint left)
+inline real load_logits(global const float *x, uint left)
 {
     float part[VECTOR];
     if (left >= VECTOR) return LOAD(x, 0);
     for (uint k = 0; k < VECTOR; k++) part[k] = k < left ? x[k] : -INFINITY;
     return LOAD(part, 0);
-}
-
-inline void store_part(real v, global float *y, uint left)
-{
-    float part[VECTOR];
-    if (left >= VECTOR) {
-        STORE(v, y, 0);
-        return;
-    }
-    STORE(v, part, 0);
-    for (uint k = 0; k < left; k++) y[k] = part[k];
 }
 
 /* Which of up to VECTOR elements are valid; those behind the end are, since they add nothing. */
@@ -54,19 +43,19 @@ KERNEL(masked_softmax)
     const real lowest = -FLT_MAX, zero = 0.0f;
     real largest = -INFINITY, sum = 0.0f;
     for (uint j = 0; j < length; j += VECTOR) {
-        const real v = select(lowest, load_part(x + j, length - j), valid_part(mask + j * STEP, length - j));
+        const real v = select(lowest, load_logits(x + j, length - j), valid_part(mask + j * STEP, length - j));
         largest = LARGER(largest, v);
     }
     largest = max_of(largest);
     for (uint j = 0; j < length; j += VECTOR) {
-        const real e = exp(load_part(x + j, length - j) - largest);
+        const real e = exp(load_logits(x + j, length - j) - largest);
         const real v = select(zero, e, valid_part(mask + j * STEP, length - j));
         sum += v;
         store_part(v, y + j, length - j);
     }
     /* The largest valid entry adds exp(0): with finite x only an empty row sums below 1. */
     const float total = sum_of(sum), scale = 1.0f / (total < 1.0f ? 1.0f : total);
-    for (uint j = 0; j < length; j += VECTOR) store_part(load_part(y + j, length - j) * scale, y + j, length - j);
+    for (uint j = 0; j < length; j += VECTOR) store_part(load_logits(y + j, length - j) * scale, y + j, length - j);
 }
 
 inline float largest_of(global const float *x, uint length)
@@ -79,7 +68,7 @@ inline float largest_of(global const float *x, uint length)
         largest[1] = LARGER(largest[1], v);
     }
     for (; j < length; j += VECTOR) {
-        const real v = load_part(x + j, length - j);
+        const real v = load_logits(x + j, length - j);
         largest[0] = LARGER(largest[0], v);
     }
     return max_of(LARGER(largest[0], largest[1]));
@@ -98,7 +87,7 @@ KERNEL(cross_entropy)
     x += row * length;
     const float largest = largest_of(x, length);
     real sum = 0.0f;
-    for (uint j = 0; j < length; j += VECTOR) sum += exp(load_part(x + j, length - j) - largest);
+    for (uint j = 0; j < length; j += VECTOR) sum += exp(load_logits(x + j, length - j) - largest);
     y[row] = log(sum_of(sum)) - (x[t] - largest);
 }
 
@@ -117,11 +106,11 @@ KERNEL(cross_entropy_grad)
     const float largest = largest_of(x, length);
     real part = 0.0f;
     for (uint j = 0; j < length; j += VECTOR) {
-        const real e = exp(load_part(x + j, length - j) - largest);
+        const real e = exp(load_logits(x + j, length - j) - largest);
         part += e;
         store_part(e, dx + j, length - j);
     }
     const float sum = sum_of(part), slope = dloss[row], scale = slope / sum, hit = (dx[t] / sum - 1.0f) * slope;
-    for (uint j = 0; j < length; j += VECTOR) store_part(load_part(dx + j, length - j) * scale, dx + j, length - j);
+    for (uint j = 0; j < length; j += VECTOR) store_part(load_logits(dx + j, length - j) * scale, dx + j, length - j);
     dx[t] = hit;
 }

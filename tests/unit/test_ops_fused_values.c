@@ -38,6 +38,57 @@ static void activations(void **state)
     trial_end(&t);
 }
 
+static void smooth_activations(void **state)
+{
+    (void)state;
+    trial t = trial_begin();
+    m3_tensor *x = trial_leaf(&t, M3_F64, M3_SHAPE(5), (const double[]){-2, 0, 3, -40, 800});
+    m3_tensor *softplus = m3_softplus(t.b, x), *gelu = m3_gelu(t.b, x);
+    trial_run(&t);
+    for (uint32_t i = 0; i < 5; i++) {
+        double at = trial_data(&t, x)[i];
+        assert_near(trial_value(&t, softplus)[i], at > 30 ? at : log1p(exp(at)), bound);
+        assert_near(trial_value(&t, gelu)[i], 0.5 * at * (1.0 + erf(at / sqrt(2.0))), bound);
+    }
+    trial_end(&t);
+}
+
+static void sums_along_an_axis(void **state)
+{
+    (void)state;
+    trial t = trial_begin();
+    m3_tensor *x = trial_leaf(&t, M3_F64, M3_SHAPE(2, 3), (const double[]){1, 2, 3, 10, 20, 30});
+    m3_tensor *along = m3_cumsum(t.b, x, -1, false), *down = m3_cumsum(t.b, x, 0, false);
+    m3_tensor *back = m3_cumsum(t.b, x, 1, true);
+    trial_run(&t);
+    const double rows[6] = {1, 3, 6, 10, 30, 60}, columns[6] = {1, 2, 3, 11, 22, 33}, rest[6] = {6, 5, 3, 60, 50, 30};
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_near(trial_value(&t, along)[i], rows[i], 0);
+        assert_near(trial_value(&t, down)[i], columns[i], 0);
+        assert_near(trial_value(&t, back)[i], rest[i], 0);
+    }
+    trial_end(&t);
+}
+
+/* PyTorch's order: the last weight meets the place itself; channels do not mix, and neither do sequences. */
+static void a_filter_sees_the_past_alone(void **state)
+{
+    (void)state;
+    trial t = trial_begin();
+    m3_tensor *x =
+        trial_leaf(&t, M3_F64, M3_SHAPE(2, 3, 2), (const double[]){1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 6, 60});
+    m3_tensor *w = trial_leaf(&t, M3_F64, M3_SHAPE(2, 2), (const double[]){100, 1, 0, 1});
+    m3_tensor *past = m3_causal_conv(t.b, x, w, false), *future = m3_causal_conv(t.b, x, w, true);
+    trial_run(&t);
+    const double before[12] = {1, 10, 102, 20, 203, 30, 4, 40, 405, 50, 506, 60};
+    const double after[12] = {201, 10, 302, 20, 3, 30, 504, 40, 605, 50, 6, 60};
+    for (uint32_t i = 0; i < 12; i++) {
+        assert_near(trial_value(&t, past)[i], before[i], 0);
+        assert_near(trial_value(&t, future)[i], after[i], 0);
+    }
+    trial_end(&t);
+}
+
 static void a_closed_gate_keeps_nan_out(void **state)
 {
     (void)state;
@@ -427,6 +478,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations),
+        cmocka_unit_test(smooth_activations),
+        cmocka_unit_test(sums_along_an_axis),
+        cmocka_unit_test(a_filter_sees_the_past_alone),
         cmocka_unit_test(a_closed_gate_keeps_nan_out),
         cmocka_unit_test(draws_are_a_function_of_seed_step_site_and_element),
         cmocka_unit_test(normal_draws_have_mean_0_and_variance_1),

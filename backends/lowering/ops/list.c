@@ -7,7 +7,7 @@
 static const lower_op *const tables[] = {
     lower_draws_ops,    lower_matmul_ops,  lower_rows_ops,      lower_sort_ops,  lower_reduce_ops,
     lower_norm_ops,     lower_softmax_ops, lower_attention_ops, lower_optim_ops, lower_elementwise_ops,
-    lower_movement_ops, lower_dropout_ops, lower_gru_ops};
+    lower_movement_ops, lower_dropout_ops, lower_gru_ops,       lower_conv_ops,  lower_scan_ops};
 
 const lower_op *lower_op_find(const char *name)
 {

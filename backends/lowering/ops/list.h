@@ -18,6 +18,8 @@ const lower_op *lower_op_find(const char *name);
 /* The tables of this folder's files, each ended by a NULL name. */
 extern const lower_op lower_draws_ops[];
 extern const lower_op lower_gru_ops[];
+extern const lower_op lower_conv_ops[];
+extern const lower_op lower_scan_ops[];
 extern const lower_op lower_dropout_ops[];
 extern const lower_op lower_movement_ops[];
 extern const lower_op lower_elementwise_ops[];

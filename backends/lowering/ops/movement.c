@@ -1,7 +1,7 @@
-/* movement: reshape, copy, transpose, broadcast, slice and pad take a box of x: element (i, j, …) of y is x at
- * first + sum of (i - before) step, or 0 where an index lies outside of [before, before + within). Axes are joined as
- * far as that stays true; where x is dense along another axis than y, matrices are turned. concat passes over the rows
- * of several inputs; iota reads nothing. */
+/* movement: reshape, copy, transpose, broadcast, slice, pad and flip take a box of x: element (i, j, …) of y is x at
+ * first + sum of (i - before) step, modulo 2^32, so that steps may be negative, or 0 where an index lies outside of
+ * [before, before + within). Axes are joined as far as that stays true; where x is dense along another axis than y,
+ * matrices are turned. concat passes over the rows of several inputs; iota reads nothing. */
 #include "backends/lowering/ops/list.h"
 
 #include "backends/lowering/contract.h"
@@ -143,7 +143,8 @@ static void take(lower_list *l, const m3_node *node, box *b)
     lower_dispatch *d =
         LOWER(l, take, .VECTOR = l->traits->vector, .SIZE = element_bytes(y), .x = lower_tensor(l, node->in[0]),
               .y = lower_tensor(l, y), .axes = table_of(l, outer, rows), .count = count, .piece = piece, .outer = rows,
-              .last = last.extent, .before = last.before, .within = last.within, .step = last.step, .first = b->first);
+              .last = last.extent, .before = last.before, .within = last.within, .step = (uint32_t)last.step,
+              .first = b->first);
     lower_items(d, lower_parts(count, piece));
 }
 
@@ -189,6 +190,16 @@ static void emit_pad(lower_list *l, const m3_node *node)
         b.axis[i].before = (uint64_t)node->attr[M3_PAD_BEFORE].i[i];
         b.axis[i].within = x->dim[i];
     }
+    take(l, node, &b);
+}
+
+static void emit_flip(lower_list *l, const m3_node *node)
+{
+    const m3_shape *x = &node->in[M3_FLIP_X]->shape;
+    box b = box_of(x, x);
+    axis *along = &b.axis[m3_node_int(node, M3_FLIP_AXIS)];
+    b.first = (along->extent - 1) * along->step;
+    along->step = 0 - along->step;
     take(l, node, &b);
 }
 
@@ -241,6 +252,7 @@ const lower_op lower_movement_ops[] = {
     {"broadcast", NULL, emit_broadcast},
     {"slice", NULL, emit_slice},
     {"pad", NULL, emit_pad},
+    {"flip", NULL, emit_flip},
     {"concat", NULL, emit_concat},
     {"iota", NULL, emit_iota},
     {0},
