@@ -83,15 +83,21 @@ bool m3_case_matches(const m3_case *c, const char *pattern)
     return strcmp(c->name, pattern) == 0 || fnmatch(plain, c->name, 0) == 0;
 }
 
+/* The neutral element of a product. */
+static m3_tensor *neutral(m3_graph *graph, m3_dtype dtype)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "in_one_%s", m3_dtype_name(dtype));
+    m3_tensor *one = m3_graph_find(graph, name);
+    return one != NULL ? one : m3_graph_input(m3_graph_builder(graph), name, dtype, m3_shape_of(0, NULL));
+}
+
 /* The input as the op sees it: itself, or a temporary of the same values. */
 static m3_tensor *through_temporary(m3_graph *graph, m3_tensor *x)
 {
     m3_builder *b = m3_graph_builder(graph);
-    char name[32];
     if (x == NULL || x->dtype == M3_U8 || x->dtype == M3_F16 || x->dtype == M3_BF16) return x;
-    (void)snprintf(name, sizeof name, "in_one_%s", m3_dtype_name(x->dtype));
-    m3_tensor *one = m3_graph_find(graph, name);
-    if (one == NULL) one = m3_graph_input(b, name, x->dtype, m3_shape_of(0, NULL));
+    m3_tensor *one = neutral(graph, x->dtype);
     return x->dtype == M3_BOOL ? m3_and(b, x, one) : m3_mul(b, x, one);
 }
 
@@ -118,8 +124,15 @@ static m3_status emit(const m3_case *c, const m3_op *op, m3_case_form form, m3_c
         built->x[i] = m3_graph_input(b, name, widen ? M3_F64 : array->dtype, array->shape);
         in[i] = form == M3_CASE_INPLACE ? through_temporary(built->graph, built->x[i]) : built->x[i];
     }
+    m3_tensor *busy = NULL;
+    if (form == M3_CASE_INPLACE) {
+        const uint64_t count = M3_CASE_OTHER;
+        m3_tensor *other = m3_graph_input(b, "in_other", M3_F32, m3_shape_of(1, &count));
+        busy = m3_mul(b, other, neutral(built->graph, M3_F32));
+    }
     b->api->emit(b, c->op, in, built->in_count, attr, op->attr_count, &first, 1);
     if (first == NULL) return m3_builder_status(b, err);
+    if (busy != NULL) m3_graph_output(b, "out_other", m3_mul(b, busy, neutral(built->graph, M3_F32)));
     built->node = first->producer;
     built->out_count = built->node->out_count;
     for (uint32_t k = 0; k < built->out_count; k++) {

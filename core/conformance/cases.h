@@ -58,10 +58,13 @@ typedef struct m3_case_graph {
 typedef enum m3_case_form {
     M3_CASE_PLAIN = 0,
     M3_CASE_DOUBLE = 1, /**< f64 in place of f32, for the reference */
-    M3_CASE_INPLACE = 2 /**< inputs go through a temporary, on which an op may write its output */
+    M3_CASE_INPLACE = 2 /**< inputs go through a temporary, on which an op may write its output, among other nodes */
 } m3_case_form;
 
-/** Build a case. Needs no device. M3_CASE_INPLACE has one more input for each type: the neutral element, in_one_TYPE.
+enum { M3_CASE_OTHER = 67 }; /* elements of the value that lives beside those of the case */
+
+/** Build a case. Needs no device. M3_CASE_INPLACE has one more input for each type: the neutral element, in_one_TYPE;
+ * and beside the case a value that lives through it: out_other = in_other * in_one_f32 * in_one_f32.
  * @param lookup  Custom ops, or NULL.
  * On failure nothing is left to free. */
 m3_status m3_case_build(const m3_case *c, const m3_op_lookup *lookup, m3_case_form form, m3_case_graph *built,
@@ -76,8 +79,10 @@ typedef struct m3_case_result {
     char ran[256];  /**< the ops that ran on the device, separated by blanks */
 } m3_case_result;
 
-/** Run a case on a device and compare it with the double-precision reference device: as it is, twice for the same
- * bits, and with inputs that may be overwritten. Never fails itself: whatever goes wrong is in the result.
+/** Run a case on a device and compare it with the double-precision reference device: as it is, and with inputs that may
+ * be overwritten in a program of several ops; in memory that holds NaNs wherever nothing was written and that is
+ * watched (hostile.h); each time with runs over other data before and behind, which must give the same bits. Never
+ * fails itself: whatever goes wrong is in the result.
  * @param lookup  Custom ops, or NULL. */
 void m3_case_run(m3_device *device, m3_device *reference, const m3_op_lookup *lookup, const m3_case *c, uint64_t seed,
                  m3_case_result *result);

@@ -1,5 +1,6 @@
 /* order: which cases of the list take part, in the order of dependence.
- *   level(op) = 0 for what makes temporaries, 1 for what does not decompose, else 1 + the largest level of its pieces
+ *   level(op) = 0 for what makes temporaries and outputs, 1 for what does not decompose, else 1 + the largest level of
+ * its pieces
  */
 #include "core/conformance/order.h"
 
@@ -75,7 +76,7 @@ static uint32_t level_of_pieces(ranking *r, ranked *op, uint32_t depth)
 
 static uint32_t level_of(ranking *r, const char *name, uint32_t depth)
 {
-    static const char *const first[] = {"mul", "and"};
+    static const char *const first[] = {"mul", "and", "copy"};
     const m3_op *op = m3_op_find(name);
     ranked *known = find(r, name);
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)

@@ -1,5 +1,6 @@
 /* order: which cases of the list take part, in the order of dependence. An op is tried before the ops that decompose
- * into it, and first of all come the products by which m3_case_build makes temporaries: when `add` is wrong, its own
+ * into it, and first of all come the products by which m3_case_build makes temporaries, and the
+ * copies that bring an input to an output: when `add` is wrong, its own
  * cases say so before those of what is built from it. */
 #ifndef M3_CORE_CONFORMANCE_ORDER_H
 #define M3_CORE_CONFORMANCE_ORDER_H

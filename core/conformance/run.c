@@ -5,14 +5,19 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/conformance/hostile.h"
 #include "core/conformance/values.h"
+#include "core/runtime/executable.h"
 
 m3_status m3_case_exec_init(m3_case_exec *exec, m3_device *device, const m3_graph *graph, m3_error *err)
 {
     const m3_compile_options options = {
         .size = M3_STRUCT_SIZE(m3_compile_options, fallbacks), .name = "case", .strict = true};
     m3_status st = m3_store_create(device, 0, &exec->store, err);
-    return st != M3_OK ? st : m3_executable_create(device, exec->store, graph, &options, &exec->executable, err);
+    if (st == M3_OK) st = m3_executable_create(device, exec->store, graph, &options, &exec->executable, err);
+    /* What lies between the inputs is uploaded with them. */
+    if (st == M3_OK) m3_hostile_fill(exec->executable->input, exec->executable->targets[0].plan.input_bytes);
+    return st;
 }
 
 void m3_case_exec_fini(m3_case_exec *exec)
@@ -70,12 +75,15 @@ m3_status m3_case_values(const m3_case *c, const m3_case_graph *built, uint64_t 
     return st;
 }
 
+static const uint64_t OTHER_DATA = 0x9e3779b97f4a7c15u; /* a seed away */
+
 /* What the outputs of one form on one device are. */
 typedef struct outcome {
     uint32_t count;
     m3_dtype dtype[M3_CASE_OUTPUTS];
     uint64_t elements[M3_CASE_OUTPUTS];
-    double *value[M3_CASE_OUTPUTS], *again; /* value[0] owns all; again: all of a second run */
+    double *value[M3_CASE_OUTPUTS]; /* value[0] owns all, the two below too */
+    double *before, *behind;        /* all outputs over other data, before and behind the run that counts */
     uint64_t total;
     bool native;
 } outcome;
@@ -90,9 +98,10 @@ static m3_status outcome_init(outcome *o, const m3_case_graph *built, m3_error *
         o->elements[k] = m3_tensor_count(built->node->out[k]);
         o->total += o->elements[k];
     }
-    double *all = m3_calloc(2 * o->total + 1, sizeof *all);
-    if (all == NULL) return M3_FAIL_MEMORY(err, built->node->op->name, 2 * o->total * sizeof *all);
-    o->again = all + o->total;
+    double *all = m3_calloc(3 * o->total + 1, sizeof *all);
+    if (all == NULL) return M3_FAIL_MEMORY(err, built->node->op->name, 3 * o->total * sizeof *all);
+    o->before = all + o->total;
+    o->behind = o->before + o->total;
     for (uint32_t k = 0; k < o->count; all += o->elements[k++]) o->value[k] = all;
     return M3_OK;
 }
@@ -115,6 +124,39 @@ static m3_status read_outputs(m3_case_exec *exec, const m3_case_graph *built, do
     return st;
 }
 
+/* The tensors that only keep a program busy (M3_CASE_INPLACE): other * 1 * 1. */
+
+static double other_value(uint64_t index)
+{
+    return (double)(index % 17) - 8.0;
+}
+
+static void write_other(m3_case_exec *exec, const m3_case_graph *built)
+{
+    double value[M3_CASE_OTHER];
+    const double one = 1.0;
+    const m3_tensor *other = m3_graph_find(built->graph, "in_other"),
+                    *neutral = m3_graph_find(built->graph, "in_one_f32");
+    for (uint64_t i = 0; i < M3_CASE_OTHER; i++) value[i] = other_value(i);
+    if (other != NULL) m3_case_exec_write(exec, "in_other", other, value);
+    if (neutral != NULL) m3_case_exec_write(exec, "in_one_f32", neutral, &one);
+}
+
+static m3_status check_other(m3_case_exec *exec, const m3_case_graph *built, m3_error *err)
+{
+    double value[M3_CASE_OTHER];
+    const m3_tensor *other = m3_graph_find(built->graph, "in_other");
+    m3_status st = other != NULL ? m3_case_exec_read(exec, "out_other", other, value, err) : M3_OK;
+    for (uint64_t i = 0; i < M3_CASE_OTHER && other != NULL && st == M3_OK; i++)
+        if (value[i] != other_value(i))
+            st =
+                M3_FAIL(err, M3_ERR_INTERNAL, "out_other",
+                        "a value that lives through the case's op is wrong: out_other[%llu] is %.9g, wanted %.9g (mul, "
+                        "then add)",
+                        (unsigned long long)i, value[i], other_value(i));
+    return st;
+}
+
 static void write_inputs(m3_case_exec *exec, const m3_case_graph *built, double *const *value)
 {
     char name[32];
@@ -127,6 +169,7 @@ static void write_inputs(m3_case_exec *exec, const m3_case_graph *built, double 
         const m3_tensor *neutral = m3_graph_find(built->graph, name);
         if (neutral != NULL) m3_case_exec_write(exec, name, neutral, &one);
     }
+    write_other(exec, built);
 }
 
 /* The names of the ops that a compiled case runs, each once, as far as there is room. */
@@ -144,29 +187,40 @@ static void list_ops(const m3_executable *executable, char *text, size_t bytes)
     }
 }
 
-/* Build, compile, and run twice. ran: gets the names of the ops; may be NULL. */
+static m3_status run_once(m3_case_exec *exec, const m3_case_graph *built, double *const *value, double *to,
+                          m3_error *err)
+{
+    write_inputs(exec, built, value);
+    m3_status st = m3_executable_run(exec->executable, err);
+    if (st == M3_OK) st = read_outputs(exec, built, to, err);
+    return st == M3_OK ? check_other(exec, built, err) : st;
+}
+
+/* Build, compile and run: over other data, over the case's, over the other data again, which must give the same bits;
+ * so neither the first run's results nor the last one's can pass for this one's. Once is enough for the reference.
+ * ran: gets the names of the ops; NULL for the reference. */
 static m3_status outcome_run(outcome *o, m3_device *device, const m3_op_lookup *lookup, const m3_case *c,
                              m3_case_form form, uint64_t seed, char ran[256], m3_error *err)
 {
     m3_case_graph built = {0};
     m3_case_exec exec = {0};
     m3_error why = {0};
-    double *value[M3_NOTATION_ARRAYS] = {NULL};
+    double *value[M3_NOTATION_ARRAYS] = {NULL}, *other[M3_NOTATION_ARRAYS] = {NULL};
     m3_status st;
     if ((st = m3_case_build(c, lookup, form, &built, err)) != M3_OK) goto done;
     if ((st = outcome_init(o, &built, err)) != M3_OK) goto done;
     if ((st = m3_case_values(c, &built, seed, value, err)) != M3_OK) goto done;
+    if (ran != NULL && (st = m3_case_values(c, &built, seed ^ OTHER_DATA, other, err)) != M3_OK) goto done;
     o->native = m3_device_supports(device, built.node, &why) == M3_OK;
     if ((st = m3_case_exec_init(&exec, device, built.graph, err)) != M3_OK) goto done;
     if (ran != NULL) list_ops(exec.executable, ran, 256);
-    write_inputs(&exec, &built, value);
-    if ((st = m3_executable_run(exec.executable, err)) != M3_OK) goto done;
-    if ((st = read_outputs(&exec, &built, o->value[0], err)) != M3_OK) goto done;
-    if ((st = m3_executable_run(exec.executable, err)) != M3_OK) goto done;
-    st = read_outputs(&exec, &built, o->again, err);
+    if (ran != NULL && (st = run_once(&exec, &built, other, o->before, err)) != M3_OK) goto done;
+    if ((st = run_once(&exec, &built, value, o->value[0], err)) != M3_OK) goto done;
+    if (ran != NULL) st = run_once(&exec, &built, other, o->behind, err);
 done:
     m3_case_exec_fini(&exec);
     m3_free(value[0]);
+    m3_free(other[0]);
     m3_case_graph_free(&built);
     return st;
 }
@@ -193,35 +247,49 @@ static double error_share(double have, double want, double limit)
     return limit > 0.0 ? error / limit : INFINITY;
 }
 
+/* The first element that is too far off, how many are, and the largest error of them all. */
 static void compare_output(const outcome *have, const outcome *want, uint32_t k, const m3_case *c, const char *form,
                            m3_case_result *result)
 {
     double largest = 0.0;
+    uint64_t wrong = 0, first = 0;
     for (uint64_t i = 0; i < want->elements[k]; i++) {
         double size = fabs(as_stored(want->value[k][i], have->dtype[k]));
         if (isfinite(size) && size > largest) largest = size;
     }
     for (uint64_t i = 0; i < want->elements[k]; i++) {
-        double r = as_stored(want->value[k][i], have->dtype[k]), a = have->value[k][i];
-        double limit = allowed(c->bound, have->dtype[k], r, largest);
-        double share = error_share(a, r, limit);
+        double r = as_stored(want->value[k][i], have->dtype[k]);
+        double share = error_share(have->value[k][i], r, allowed(c->bound, have->dtype[k], r, largest));
         if (share > result->share) result->share = share;
-        if (share <= 1.0 || result->verdict == M3_VERDICT_FAIL) continue;
-        result->verdict = M3_VERDICT_FAIL;
-        (void)snprintf(result->text, sizeof result->text, "%s: out%u[%llu] is %.9g, wanted %.9g within %.3g (%s)", form,
-                       k, (unsigned long long)i, a, r, limit, c->bound->reason);
+        if (share > 1.0 && wrong++ == 0) first = i;
     }
+    if (wrong == 0 || result->verdict == M3_VERDICT_FAIL) return;
+    const double r = as_stored(want->value[k][first], have->dtype[k]), a = have->value[k][first];
+    const double limit = isfinite(r) ? allowed(c->bound, have->dtype[k], r, largest) : 0.0;
+    char off[48] = "";
+    if (isfinite(a - r)) (void)snprintf(off, sizeof off, "off by %.3g, ", fabs(a - r));
+    result->verdict = M3_VERDICT_FAIL;
+    (void)snprintf(result->text, sizeof result->text,
+                   "%s: out%u[%llu] is %.9g, wanted %.9g within %.3g (%s); %s%llu of %llu elements are wrong", form, k,
+                   (unsigned long long)first, a, r, limit, c->bound->reason, off, (unsigned long long)wrong,
+                   (unsigned long long)have->elements[k]);
 }
 
 static void compare(const outcome *have, const outcome *want, const m3_case *c, const char *form,
                     m3_case_result *result)
 {
     for (uint32_t k = 0; k < have->count; k++) compare_output(have, want, k, c, form, result);
-    if (have->total != 0 && memcmp(have->value[0], have->again, have->total * sizeof *have->again) != 0 &&
-        result->verdict == M3_VERDICT_PASS) {
-        result->verdict = M3_VERDICT_FAIL;
-        (void)snprintf(result->text, sizeof result->text, "%s: a second run gives other bits", form);
-    }
+    uint64_t i = 0;
+    while (i < have->total && memcmp(&have->before[i], &have->behind[i], sizeof have->before[i]) == 0) i++;
+    if (i == have->total || result->verdict == M3_VERDICT_FAIL) return;
+    const double first = have->before[i], then = have->behind[i];
+    uint32_t k = 0;
+    for (; i >= have->elements[k]; k++) i -= have->elements[k];
+    result->verdict = M3_VERDICT_FAIL;
+    (void)snprintf(result->text, sizeof result->text,
+                   "%s: the same data gives other bits when it comes again, with other data between: out%u[%llu] is "
+                   "%.9g first, then %.9g",
+                   form, k, (unsigned long long)i, first, then);
 }
 
 void m3_case_run(m3_device *device, m3_device *reference, const m3_op_lookup *lookup, const m3_case *c, uint64_t seed,
@@ -230,7 +298,7 @@ void m3_case_run(m3_device *device, m3_device *reference, const m3_op_lookup *lo
     static const struct form {
         m3_case_form form;
         const char *name;
-    } forms[] = {{M3_CASE_PLAIN, "as it is"}, {M3_CASE_INPLACE, "over temporaries"}};
+    } forms[] = {{M3_CASE_PLAIN, "as it is"}, {M3_CASE_INPLACE, "over temporaries, among other ops"}};
     *result = (m3_case_result){.verdict = M3_VERDICT_PASS};
     if ((c->layers & M3_CASE_OPS) == 0) {
         result->verdict = M3_VERDICT_SKIP;
@@ -238,13 +306,16 @@ void m3_case_run(m3_device *device, m3_device *reference, const m3_op_lookup *lo
     }
     m3_error err = {0};
     outcome want = {0};
+    m3_device *hostile = NULL;
     if (outcome_run(&want, reference, lookup, c, M3_CASE_DOUBLE, seed, NULL, &err) != M3_OK) {
         m3_case_result_error(result, "the reference", &err);
         result->verdict = M3_VERDICT_FAIL;
     }
+    if (result->verdict == M3_VERDICT_PASS && m3_hostile_open(device, &hostile, &err) != M3_OK)
+        m3_case_result_error(result, "the device", &err);
     for (size_t f = 0; f < sizeof forms / sizeof forms[0] && result->verdict == M3_VERDICT_PASS; f++) {
         outcome have = {0};
-        if (outcome_run(&have, device, lookup, c, forms[f].form, seed, result->ran, &err) != M3_OK)
+        if (outcome_run(&have, hostile, lookup, c, forms[f].form, seed, result->ran, &err) != M3_OK)
             m3_case_result_error(result, forms[f].name, &err);
         else
             compare(&have, &want, c, forms[f].name, result);
@@ -252,4 +323,5 @@ void m3_case_run(m3_device *device, m3_device *reference, const m3_op_lookup *lo
         outcome_fini(&have);
     }
     outcome_fini(&want);
+    m3_hostile_close(hostile);
 }

@@ -22,6 +22,7 @@ struct m3_device {
     m3_device_impl *impl;
     m3_device_info info;
     m3_device_limits limits;
+    uint32_t spacing; /* bytes that memory plans leave free behind every tensor: 0, but where memory is watched */
     char name[64];
 };
 

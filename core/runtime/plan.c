@@ -13,7 +13,7 @@ typedef struct planner {
     m3_plan *plan;
     const m3_schedule *s;
     uint32_t device;
-    uint64_t alignment;
+    uint64_t alignment, spacing;
     uint64_t cap;    /* the largest size of a segment, in bytes */
     uint32_t *last;  /* by root: the last step that reads it, or M3_NONE */
     uint32_t *block; /* by root: its block, or M3_NONE */
@@ -24,6 +24,7 @@ typedef struct planner {
 
 static uint64_t aligned(const planner *p, uint64_t bytes)
 {
+    if (bytes > 0) bytes += p->spacing;
     return (bytes + p->alignment - 1) / p->alignment * p->alignment;
 }
 
@@ -315,6 +316,7 @@ m3_status m3_plan_make(m3_plan *plan, const m3_schedule *s, uint32_t device, con
     m3_status st = M3_OK;
     memset(plan, 0, sizeof *plan);
     p.alignment = limits->offset_alignment;
+    p.spacing = s->devices[device]->spacing;
     p.cap = limits->largest_binding < limits->largest_buffer ? limits->largest_binding : limits->largest_buffer;
     p.cap -= p.cap % p.alignment;
     if (p.cap == 0)

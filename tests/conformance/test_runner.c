@@ -98,7 +98,7 @@ static const row rows[] = {
     {"an infinity is wrong where a number is wanted", "wrong.infinite", "f32[4]", M3_CASE_OPS, false, M3_VERDICT_FAIL,
      "out0[1] is inf"},
     {"other bits in a second run are wrong", "wrong.unsteady", "f32[4]", M3_CASE_OPS, false, M3_VERDICT_FAIL,
-     "a second run gives other bits"},
+     "the same data gives other bits when it comes again"},
     {"an error of the device is a failure", "wrong.error", "f32[4]", M3_CASE_OPS, false, M3_VERDICT_FAIL,
      "it went away"},
     {"an op that the device does not have is lacking", "right.only_reference", "f32[4]", M3_CASE_OPS, true,

@@ -254,7 +254,7 @@ static m3_status upload(m3_device_impl *device, m3_buffer *to, uint64_t offset, 
 {
     if (is(UPLOAD_OFFSET)) offset = 0;
     if (is(UPLOAD_SHORT) && bytes > 4) bytes -= 4;
-    if (is(UPLOAD_LATE) && bytes < 64) {
+    if (is(UPLOAD_LATE) && bytes < 4096) { /* all but the first content of a buffer */
         device->late.to = to;
         device->late.offset = offset;
         device->late.bytes = bytes;
