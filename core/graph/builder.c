@@ -214,6 +214,18 @@ void m3_builder_set_dropout(m3_builder *b, double rate, m3_tensor *rng, uint32_t
     graph->dropout_site = first_site;
 }
 
+const char *m3_builder_scope(const m3_builder *b)
+{
+    return ((const m3_graph *)b)->scope;
+}
+
+void m3_builder_blame(m3_builder *b, const char *what)
+{
+    m3_error *err = &m3_graph_of(b)->error;
+    size_t length = strlen(err->message);
+    if (err->code != M3_OK) (void)snprintf(err->message + length, sizeof err->message - length, " (%s)", what);
+}
+
 const m3_builder_api m3_graph_builder_api = {.size = M3_STRUCT_SIZE(m3_builder_api, group),
                                              .emit = emit,
                                              .constant = constant,

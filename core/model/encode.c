@@ -8,7 +8,7 @@ static m3_tensor *features(m3_model *m, uint64_t k)
 {
     m3_tensor *table = m3_model_features(m, k - 1);
     m->encoder.args.modality = (uint32_t)k;
-    return m->encoder.api->build(m->b, &m->encoder.args, m3_gather(m->b, table, m->ids, 0), m->mask, 0);
+    return m3_module_build(&m->encoder, m->b, m3_gather(m->b, table, m->ids, 0), m->mask, 0);
 }
 
 m3_tensor *m3_model_encode(m3_model *m, uint64_t index)

@@ -7,7 +7,7 @@
 
 static m3_tensor *expert(m3_model *m, m3_tensor *x, m3_tensor *mask, uint32_t group)
 {
-    return m->expert.api->build(m->b, &m->expert.args, x, mask, group);
+    return m3_module_build(&m->expert, m->b, x, mask, group);
 }
 
 /* Without the pass "grouping": each expert by itself, with its slice of the grouped parameters. */

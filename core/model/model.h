@@ -12,6 +12,8 @@
 /** An encoder or expert with its options resolved. */
 typedef struct m3_module {
     const m3_module_api *api;
+    m3_plugin_kind kind;
+    char name[M3_CONFIG_NAME];
     m3_module_args args;
     m3_option *options; /* [args.options.count] */
     char (*values)[M3_CONFIG_TEXT];
@@ -22,6 +24,10 @@ typedef struct m3_module {
 m3_status m3_module_init(m3_module *module, m3_engine *engine, m3_plugin_kind kind, const m3_model_config *config,
                          m3_error *err);
 void m3_module_fini(m3_module *module);
+/** Let a plugin append itself. Not called once the builder keeps an error. The builder fails, naming the plugin, when
+ * what comes is not f32 of the right shape, or when scopes are left open or closed.
+ * @param x, mask, group  As in m3_module_api.build; args.modality is set by the caller. NULL when an error is kept. */
+m3_tensor *m3_module_build(const m3_module *module, m3_builder *b, m3_tensor *x, m3_tensor *mask, uint32_t group);
 /** Every option of the configuration is one that a module declares. */
 m3_status m3_modules_check_options(const m3_model_config *config, const m3_module *encoder, const m3_module *expert,
                                    m3_error *err);

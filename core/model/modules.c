@@ -53,6 +53,8 @@ m3_status m3_module_init(m3_module *module, m3_engine *engine, m3_plugin_kind ki
     const char *name = kind == M3_PLUGIN_ENCODER ? config->encoder : config->expert;
     *module = (m3_module){0};
     if ((st = m3_engine_module(engine, kind, name, &module->api, err)) != M3_OK) return st;
+    module->kind = kind;
+    (void)snprintf(module->name, sizeof module->name, "%s", name);
     uint32_t count = module->api->options.count;
     module->options = m3_calloc(count, sizeof *module->options);
     module->values = m3_calloc(count, sizeof *module->values);
@@ -75,6 +77,54 @@ void m3_module_fini(m3_module *module)
     m3_free(module->options);
     m3_free(module->values);
     *module = (m3_module){0};
+}
+
+static m3_shape wanted_shape(const m3_module *module, const m3_tensor *x)
+{
+    m3_shape shape = x->shape;
+    if (module->kind == M3_PLUGIN_EXPERT) shape.rank--; /* one interest for all positions */
+    shape.dim[shape.rank - 1] = module->args.width;
+    return shape;
+}
+
+static void check_result(const m3_module *module, m3_builder *b, const m3_tensor *x, const m3_tensor *y)
+{
+    char text[M3_ERROR_MESSAGE];
+    m3_shape want = wanted_shape(module, x);
+    if (y != NULL && y->dtype == M3_F32 && m3_shape_equal(&y->shape, &want)) return;
+    (void)snprintf(text, sizeof text, "%s '%s' gave %s%s%s for x %s; f32 %s is wanted: correct the plugin's build",
+                   kind_name(module->kind), module->name, y != NULL ? m3_dtype_name(y->dtype) : "nothing",
+                   y != NULL ? " " : " and no error", y != NULL ? M3_SHAPE_TEXT(&y->shape) : "",
+                   M3_SHAPE_TEXT(&x->shape), M3_SHAPE_TEXT(&want));
+    b->api->fail(b, M3_ERR_INVALID, text);
+}
+
+/* A scope that stays open would give all later parameters other names. */
+static void check_scope(const m3_module *module, m3_builder *b, const char *before)
+{
+    char text[M3_ERROR_MESSAGE];
+    const char *after = m3_builder_scope(b);
+    if (strcmp(before, after) == 0) return;
+    (void)snprintf(text, sizeof text,
+                   "%s '%s' began in scope '%.300s' and left the builder in '%.300s'; end each m3_push with one m3_pop",
+                   kind_name(module->kind), module->name, before, after);
+    b->api->fail(b, M3_ERR_INVALID, text);
+}
+
+m3_tensor *m3_module_build(const m3_module *module, m3_builder *b, m3_tensor *x, m3_tensor *mask, uint32_t group)
+{
+    char before[M3_ERROR_MESSAGE], doing[M3_CONFIG_NAME + 32];
+    if (m3_builder_status(b, NULL) != M3_OK || x == NULL || mask == NULL) return NULL;
+    (void)snprintf(before, sizeof before, "%s", m3_builder_scope(b));
+    m3_tensor *y = module->api->build(b, &module->args, x, mask, group);
+    if (m3_builder_status(b, NULL) != M3_OK) {
+        (void)snprintf(doing, sizeof doing, "while %s '%s' was built", kind_name(module->kind), module->name);
+        m3_builder_blame(b, doing);
+        return NULL;
+    }
+    check_scope(module, b, before);
+    check_result(module, b, x, y);
+    return m3_builder_status(b, NULL) == M3_OK ? y : NULL;
 }
 
 /* Take over the options of one module; other: what is looked at for another default, or NULL. */

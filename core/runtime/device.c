@@ -6,6 +6,8 @@
 #include "core/base/option.h"
 #include "core/runtime/engine.h"
 
+enum { MOST_DEVICES = 1024 };
+
 /* Open a backend when it is not open yet. */
 static m3_status open_backend(m3_engine *engine, m3_plugin_entry *entry, m3_error *err)
 {
@@ -30,10 +32,18 @@ static m3_status list_backend(m3_engine *engine, m3_plugin_entry *entry, m3_devi
     *count = 0;
     if ((st = open_backend(engine, entry, err)) != M3_OK) return st;
     if ((st = entry->backend.list(entry->opened, NULL, 0, count, err)) != M3_OK) return st;
+    if (*count > MOST_DEVICES)
+        return M3_FAIL(err, M3_ERR_ABI, entry->plugin->name,
+                       "it says that it has %u devices; at most %d are taken: list must set *count", *count,
+                       MOST_DEVICES);
     *infos = m3_calloc(*count, sizeof **infos);
     if (*infos == NULL) return M3_FAIL_MEMORY(err, entry->plugin->name, *count * sizeof **infos);
     for (uint32_t i = 0; i < *count; i++) (*infos)[i] = empty_info();
     st = entry->backend.list(entry->opened, *infos, *count, &there, err);
+    if (st == M3_OK && there > *count)
+        st = M3_FAIL(err, M3_ERR_ABI, entry->plugin->name,
+                     "it lists %u devices into an array of %u; list must fill and count no more than its capacity",
+                     there, *count);
     if (there < *count) *count = there;
     return st;
 }
@@ -88,7 +98,7 @@ static m3_status fail_unknown(m3_engine *engine, const char *name, m3_error *err
 {
     m3_device_entry *all = NULL;
     uint32_t count = 0;
-    char there[512] = "none";
+    char there[512] = "none", backend[64], skipped[400];
     size_t at = 0;
     m3_status st = list_all(engine, &all, &count, err);
     for (uint32_t i = 0; i < count && at < sizeof there; i++)
@@ -96,7 +106,33 @@ static m3_status fail_unknown(m3_engine *engine, const char *name, m3_error *err
                                all[i].info.name);
     m3_free(all);
     if (st != M3_OK) return st;
-    return M3_FAIL(err, M3_ERR_INVALID, name, "there is no device '%s'; there are: %s", name, there);
+    (void)snprintf(backend, sizeof backend, "%.*s", (int)strcspn(name, ":"), name);
+    bool loaded = m3_registry_find(&engine->registry, M3_PLUGIN_BACKEND, backend) != NULL;
+    return M3_FAIL(err, M3_ERR_INVALID, name, "there is no device '%s'; there are: %s%s", name, there,
+                   loaded ? "" : m3_registry_skipped(&engine->registry, backend, skipped, sizeof skipped));
+}
+
+static bool is_power_of_two(uint64_t value)
+{
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
+/* Places are computed from these. */
+static m3_status check_limits(const m3_device *device, m3_error *err)
+{
+    const m3_device_limits *limits = &device->limits;
+    if (!is_power_of_two(limits->offset_alignment))
+        return M3_FAIL(err, M3_ERR_ABI, device->name,
+                       "its backend says that places are aligned to %u bytes; offset_alignment must be a power of two",
+                       limits->offset_alignment);
+    if (limits->map_alignment != 0 && !is_power_of_two(limits->map_alignment))
+        return M3_FAIL(err, M3_ERR_ABI, device->name,
+                       "its backend says that maps are aligned to %u bytes; map_alignment must be a power of two or 0",
+                       limits->map_alignment);
+    if (limits->largest_buffer == 0)
+        return M3_FAIL(err, M3_ERR_ABI, device->name,
+                       "its backend says that no buffer is possible; largest_buffer must be above 0");
+    return M3_OK;
 }
 
 static m3_status open_index(m3_engine *engine, m3_plugin_entry *entry, uint32_t index, const m3_device_info *info,
@@ -119,6 +155,7 @@ static m3_status open_index(m3_engine *engine, m3_plugin_entry *entry, uint32_t 
     }
     if ((st = made->api->device_open(entry->opened, index, options, &made->impl, err)) != M3_OK) goto done;
     if ((st = m3_device_get_limits(made, &made->limits, err)) != M3_OK) goto done;
+    if ((st = check_limits(made, err)) != M3_OK) goto done;
     *device = made;
     made = NULL;
 done:

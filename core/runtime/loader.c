@@ -14,6 +14,8 @@
 #include "core/base/option.h"
 #include "core/ops/common/op.h"
 
+enum { MOST_NAME = 47 /* of a plugin: what a configuration keeps, and a device's name with its index */ };
+
 typedef struct search {
     m3_registry *registry;
     const m3_logger *log;
@@ -76,6 +78,13 @@ static m3_status check_descriptor(const char *path, const m3_plugin *plugin, m3_
     if (plugin->name[strspn(plugin->name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != 0)
         return M3_FAIL(why, M3_ERR_ABI, path, "its name '%s' has other characters than a-z, 0-9, _ and -",
                        plugin->name);
+    if (strlen(plugin->name) > MOST_NAME)
+        return M3_FAIL(why, M3_ERR_ABI, path,
+                       "its name '%.80s' has %zu characters; a name that can be chosen has at most %d", plugin->name,
+                       strlen(plugin->name), MOST_NAME);
+    if (plugin->kind == M3_PLUGIN_BACKEND && strcmp(plugin->name, "auto") == 0)
+        return M3_FAIL(why, M3_ERR_ABI, path,
+                       "it is named 'auto', which stands for the best device and so could never be opened; rename it");
     if (plugin->table == NULL) return M3_FAIL(why, M3_ERR_ABI, path, "it has no table of functions");
     return M3_OK;
 }

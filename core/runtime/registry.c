@@ -82,6 +82,43 @@ const char *m3_registry_names(const m3_registry *registry, m3_plugin_kind kind, 
     return text;
 }
 
+/* Skipped for another reason than that one of this name is loaded already, or that a folder is not there. */
+static bool was_skipped(const m3_plugin_entry *entry)
+{
+    size_t length = strlen(entry->path);
+    return entry->reason != NULL && length > 3 && strcmp(entry->path + length - 3, ".so") == 0;
+}
+
+/* By its own name, or by the file's: NAME.so or m3bsr_KIND_NAME.so. */
+static bool is_called(const m3_plugin_entry *entry, const char *name)
+{
+    const char *file = strrchr(entry->path, '/');
+    size_t length = strlen(name);
+    file = file != NULL ? file + 1 : entry->path;
+    size_t stem = strlen(file) - 3;
+    if (entry->plugin != NULL && entry->plugin->name != NULL && strcmp(entry->plugin->name, name) == 0) return true;
+    return length > 0 && stem >= length && strncmp(file + stem - length, name, length) == 0 &&
+           (stem == length || file[stem - length - 1] == '_');
+}
+
+const char *m3_registry_skipped(const m3_registry *registry, const char *name, char *text, size_t bytes)
+{
+    uint32_t skipped = 0;
+    text[0] = 0;
+    for (uint32_t i = 0; i < registry->count; i++) {
+        const m3_plugin_entry *entry = registry->entries[i];
+        if (!was_skipped(entry)) continue;
+        skipped++;
+        if (!is_called(entry, name)) continue;
+        (void)snprintf(text, bytes, "; '%s' was skipped: %s", entry->path, entry->reason);
+        return text;
+    }
+    if (skipped > 0)
+        (void)snprintf(text, bytes, "; %u plugin file%s skipped, `m3bsr plugins` says why", skipped,
+                       skipped == 1 ? " was" : "s were");
+    return text;
+}
+
 const m3_op *m3_registry_op(const m3_registry *registry, const char *name)
 {
     for (uint32_t i = 0; i < registry->count; i++) {

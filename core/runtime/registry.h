@@ -36,6 +36,9 @@ m3_plugin_entry *m3_registry_find(const m3_registry *registry, m3_plugin_kind ki
 m3_plugin_entry *m3_registry_at(const m3_registry *registry, m3_plugin_kind kind, uint32_t index);
 /** "cpu, reference" into text; "none" when there is none. Returns text. */
 const char *m3_registry_names(const m3_registry *registry, m3_plugin_kind kind, char *text, size_t bytes);
+/** Why a plugin may be missing: "; 'FILE' was skipped: REASON" of the file that is called like it, else of how many
+ * files were skipped, "" when none was. Returns text. */
+const char *m3_registry_skipped(const m3_registry *registry, const char *name, char *text, size_t bytes);
 /** A custom op of a loaded module, or NULL. */
 const m3_op *m3_registry_op(const m3_registry *registry, const char *name);
 const char *m3_plugin_kind_name(m3_plugin_kind kind);

@@ -45,7 +45,7 @@ typedef struct m3_device_limits {
     uint64_t largest_binding;  /**< bytes a kernel can see of a buffer */
     uint64_t memory_total;     /**< bytes, 0 when unknown */
     uint64_t memory_free;      /**< bytes, 0 when unknown */
-    uint32_t map_alignment;    /**< bytes */
+    uint32_t map_alignment;    /**< bytes, a power of two; 0 where nothing can be mapped */
     bool unified;              /**< device memory is host memory */
     bool coherent;             /**< mapped memory needs no flush */
 } m3_device_limits;

@@ -44,6 +44,11 @@ M3_API void m3_builder_set_group(m3_builder *b, uint32_t group, int64_t index);
  * nothing. */
 M3_API void m3_builder_set_dropout(m3_builder *b, double rate, m3_tensor *rng, uint32_t first_site);
 
+/** The scope that the builder stands in, "" outside of all; valid until the next push, pop or error. */
+M3_API const char *m3_builder_scope(const m3_builder *b);
+/** Add to the text of the kept error what was being done: "while expert 'x' was built". Nothing without an error. */
+M3_API void m3_builder_blame(m3_builder *b, const char *what);
+
 /** Append the gradients of a scalar: grads[i] has wrt[i]'s type and shape (zeros where the loss does not depend on it).
  * Fails at once, with the op's name, when an op on the way cannot be differentiated.
  * Contributions of several gathers from one table become one scatter_add. */

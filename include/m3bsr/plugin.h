@@ -166,7 +166,7 @@ typedef struct m3_plugin {
     uint32_t abi_major, abi_minor; /**< M3_ABI_MAJOR, M3_ABI_MINOR that it was built with */
     uint32_t host_minor;           /**< oldest host minor that it works with */
     m3_plugin_kind kind;
-    const char *name;    /**< unique within its kind: [a-z0-9_-]+ */
+    const char *name;    /**< unique within its kind: [a-z0-9_-]+, at most 47 characters; no backend is named auto */
     const char *version; /**< the plugin's own */
     const char *build;   /**< compiler and date or revision, for bug reports */
     const void *table;   /**< of its kind */
@@ -197,7 +197,11 @@ typedef struct m3_module_api {
      *   Expert:  x f32 [*, n, L, d], mask bool [*, n, L], left-padded -> [*, n, d], 0 for an empty sequence
      *            (MODEL.md 7). When group > 0 parameters come grouped [G, ...] and x's first axis is G;
      *            m3_linear and m3_layer_norm know both forms.
-     * Declare parameters with m3_parameter; names are relative to the scope. NULL when an error is kept. */
+     * Declare parameters with m3_parameter; names are relative to the scope. NULL when an error is kept.
+     * It is not called once the builder keeps an error, so b, x and mask are always there. A result of another type or
+     * shape, or a scope that is left open, is an error that names the plugin. Parameters have the same names and shapes
+     * in every build: a model is built several times, grouped and not, for batches of several sizes, and a trained one
+     * is found by these names. `m3bsr conformance --layer modules` checks all of it. */
     m3_tensor *(*build)(m3_builder *b, const m3_module_args *args, m3_tensor *x, m3_tensor *mask, uint32_t group);
 } m3_module_api;
 

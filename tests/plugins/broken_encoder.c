@@ -1,5 +1,5 @@
-/* broken_encoder: an encoder that is right by default and wrong in one way for each other choice of its option `fault`.
- *   y = proj x */
+/* broken_encoder: an encoder that is right by default and wrong in one way for each other choice of its option
+ * `encoder_fault`. y = proj x */
 #include "m3bsr/blocks.h"
 #include "m3bsr/plugin.h"
 
@@ -8,12 +8,12 @@ static const char faults[] =
 enum fault { NONE, WRONG_WIDTH, DROPS_AXIS, NEXT_ROW, READS_PADDING, NOT_FINITE, UNUSED, DETACHED, MISSING_POP };
 
 static const m3_option_desc options[] = {
-    M3_DESCRIBE_CHOICE("fault", faults, "none", "what is wrong"),
+    M3_DESCRIBE_CHOICE("encoder_fault", faults, "none", "what is wrong"),
 };
 
 static m3_tensor *build(m3_builder *b, const m3_module_args *args, m3_tensor *x, m3_tensor *mask, uint32_t group)
 {
-    enum fault fault = (enum fault)m3_option_choice(args, "fault", faults);
+    enum fault fault = (enum fault)m3_option_choice(args, "encoder_fault", faults);
     m3_shape shape = M3_SHAPE(4);
     (void)group;
     if (fault == MISSING_POP) m3_push(b, "body");

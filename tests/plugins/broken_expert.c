@@ -160,6 +160,7 @@ static m3_tensor *build(m3_builder *b, const m3_module_args *args, m3_tensor *x,
 {
     enum fault fault = (enum fault)m3_option_choice(args, "fault", faults);
     (void)group;
+    if (x->shape.rank == 0) return NULL; /* it is never called without x */
     if (fault == CRASHES) abort();
     if (fault == REFUSES || m3_option_int(args, "depth") > 3) b->api->fail(b, M3_ERR_INVALID, "depth must be below 4");
     if (fault == UNUSED || fault == RENAMED || fault == RESHAPED) declare_more(b, fault);

@@ -138,6 +138,11 @@ static const struct row {
     {"an op without its plugin's name", "foreign_op", "its custom op 'matmul' is not named 'foreign_op.NAME'"},
     {"a backend without device_open", "missing_function", "lacks the required function device_open"},
     {"a backend with a short table", "short_table", "its table of 32 bytes lacks the required function device_open"},
+    {"a backend named auto", "named_auto", "it is named 'auto', which stands for the best device"},
+    {"a name that no configuration keeps", "long_name", "has 48 characters; a name that can be chosen has at most 47"},
+    {"a default outside of its range", "wild_default", "the default of its option 'reach' will not do: "},
+    {"a range that nothing is in", "wild_range", "the default of its option 'rate' will not do: "},
+    {"a default that is no choice", "wild_choice", "the default of its option 'shape' will not do: "},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
@@ -281,6 +286,52 @@ static void modules_and_ops_are_found_by_name(void **state)
     const m3_op_lookup *ops = m3_engine_ops(engine);
     assert_string_equal(ops->find(ops->user, "fine.square")->name, "fine.square");
     assert_null(ops->find(ops->user, "fine.cube"));
+    m3_engine_free(engine);
+}
+
+/* Why a plugin is not there stands where it is missed. */
+static void a_missing_plugin_says_what_was_skipped(void **state)
+{
+    const m3_module_api *module = NULL;
+    m3_device *device = NULL;
+    m3_error by_name = {0}, by_file = {0}, other = {0}, backend = {0};
+    (void)state;
+    copy_plugin("wild_default", "a.so");
+    copy_plugin("no_symbol", "m3bsr_expert_mine.so");
+    write_file("m3bsr_backend_gpu.so", "", 0);
+    m3_engine *engine = start(folder, false);
+    (void)m3_engine_module(engine, M3_PLUGIN_EXPERT, "wild_default", &module, &by_name);
+    assert_non_null(strstr(by_name.message, "a.so' was skipped: the default of its option 'reach' will not do"));
+    (void)m3_engine_module(engine, M3_PLUGIN_EXPERT, "mine", &module, &by_file);
+    assert_non_null(strstr(by_file.message, "m3bsr_expert_mine.so' was skipped: it has no symbol m3_plugin_query"));
+    (void)m3_engine_module(engine, M3_PLUGIN_EXPERT, "ine", &module, &other);
+    assert_non_null(strstr(other.message, "loaded are: none; 3 plugin files were skipped, `m3bsr plugins` says why"));
+    (void)m3_device_open(engine, "gpu:1", (m3_span){0}, &device, &backend);
+    assert_non_null(strstr(backend.message, "m3bsr_backend_gpu.so' was skipped: it cannot be loaded"));
+    m3_engine_free(engine);
+}
+
+static const struct lie {
+    const char *name, *plugin, *says;
+} lies[] = {
+    {"an alignment that is no power of two", "misaligned",
+     "aligned to 48 bytes; offset_alignment must be a power of two"},
+    {"a count of devices that cannot be", "many_devices", "it says that it has 4000000000 devices; at most 1024"},
+    {"more devices than there was room for", "more_devices", "it lists 2 devices into an array of 1"},
+};
+enum { LIES = sizeof lies / sizeof lies[0] };
+
+static void is_refused(void **state)
+{
+    const struct lie *row = *state;
+    m3_device *device = NULL;
+    m3_error err = {0};
+    copy_plugin(row->plugin, "a.so");
+    m3_engine *engine = start(folder, false);
+    expect_verdict(engine, "a.so", "loaded backend");
+    assert_int_equal(m3_device_open(engine, row->plugin, (m3_span){0}, &device, &err), M3_ERR_ABI);
+    if (strstr(err.message, row->says) == NULL) fail_msg("\"%s\" instead of \"%s\"", err.message, row->says);
+    assert_null(device);
     m3_engine_free(engine);
 }
 
@@ -435,6 +486,7 @@ int main(void)
         IN_FOLDER(the_environment_counts_unless_a_path_is_given),
         IN_FOLDER(a_folder_is_searched_once),
         IN_FOLDER(modules_and_ops_are_found_by_name),
+        IN_FOLDER(a_missing_plugin_says_what_was_skipped),
         IN_FOLDER(two_engines_share_a_process),
         IN_FOLDER(auto_never_takes_the_reference),
         IN_FOLDER(auto_tries_the_best_class_first),
@@ -442,13 +494,15 @@ int main(void)
         {"so is memory that stays away", each_failed_allocation_is_survived, make_folder, remove_folder, folder},
     };
     enum { OTHERS = sizeof others / sizeof others[0] };
-    struct CMUnitTest tests[ROWS + DEVICES + OTHERS];
+    struct CMUnitTest tests[ROWS + DEVICES + LIES + OTHERS];
     size_t count = 0;
     for (size_t i = 0; i < ROWS; i++)
         tests[count++] = (struct CMUnitTest){rows[i].name, is_judged, make_folder, remove_folder, (void *)&rows[i]};
     for (size_t i = 0; i < DEVICES; i++)
         tests[count++] =
             (struct CMUnitTest){devices[i].name, is_opened, make_folder, remove_folder, (void *)&devices[i]};
+    for (size_t i = 0; i < LIES; i++)
+        tests[count++] = (struct CMUnitTest){lies[i].name, is_refused, make_folder, remove_folder, (void *)&lies[i]};
     for (size_t i = 0; i < OTHERS; i++) tests[count++] = others[i];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
