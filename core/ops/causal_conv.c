@@ -13,7 +13,7 @@ static const m3_op_doc doc = {
     .attrs = M3_NAMES("1 goes over the places from this one on, 0 over those up to it."),
     .summary = "Causal depthwise convolution",
     .types = "x, w, y: f32 or f64, of one type",
-    .shapes = "x [..., L, C], w [C, K] -> y [..., L, C]",
+    .shapes = "x [(G,) ..., L, C], w [(G,) C, K] -> y [(G,) ..., L, C]; with G each group has filters of its own",
     .formula = "y_(t,c) = sum over k < K of w_(c,k) x_(t-(K-1)+k,c), 0 before the first place; in reverse "
                "x_(t+(K-1)-k,c), 0 behind the last",
     .gradient = "dx = dy convolved with w in the other direction; dw_(c,k) = sum over places of dy_(t,c) times the x "
@@ -27,9 +27,13 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
     const m3_tensor *x = node->in[M3_CAUSAL_CONV_X], *w = node->in[M3_CAUSAL_CONV_W];
     m3_status st = m3_want_float(node, x, "x", 2, err);
     if (st != M3_OK || (st = m3_check_attr(node, M3_CAUSAL_CONV_REVERSE, 0, 1, err)) != M3_OK) return st;
-    if (w->dtype != x->dtype || w->shape.rank != 2 || w->shape.dim[0] != m3_extent_back(x, 1) || w->shape.dim[1] == 0)
+    const uint32_t grouped = w->shape.rank == 3;
+    if (w->dtype != x->dtype || w->shape.rank < 2 || w->shape.rank > 3 || x->shape.rank < 2 + grouped ||
+        m3_extent_back(w, 2) != m3_extent_back(x, 1) || m3_extent_back(w, 1) == 0 ||
+        (grouped && w->shape.dim[0] != x->shape.dim[0]))
         return M3_FAIL_NODE(err, node,
-                            "w is %s %s and x is %s %s; give w [C, K] with the last extent of x as C, K >= 1",
+                            "w is %s %s and x is %s %s; give w [C, K] with the last extent of x as C and K >= 1, or "
+                            "[G, C, K] with its first as G",
                             M3_TENSOR_TEXT(w), M3_TENSOR_TEXT(x));
     *out = m3_desc_of(x->dtype, x->shape);
     return M3_OK;
@@ -39,25 +43,39 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 static m3_tensor *met(m3_builder *b, const m3_node *node, uint64_t k)
 {
     m3_tensor *x = node->in[M3_CAUSAL_CONV_X];
-    const int64_t far = (int64_t)(node->in[M3_CAUSAL_CONV_W]->shape.dim[1] - 1 - k);
+    const int64_t far = (int64_t)(m3_extent_back(node->in[M3_CAUSAL_CONV_W], 1) - 1 - k);
     return m3_shift_axis(b, x, (int)x->shape.rank - 2, m3_node_flag(node, M3_CAUSAL_CONV_REVERSE) ? -far : far);
 }
 
-static m3_tensor *weights(m3_builder *b, m3_tensor *w, uint64_t k)
+/* w[:, k] as it meets x: [C], or [G, 1, .., 1, C]. */
+static m3_tensor *weights(m3_builder *b, const m3_node *node, uint64_t k)
 {
-    return w == NULL ? NULL : m3_reshape(b, m3_slice(b, w, 1, k, 1), M3_SHAPE(w->shape.dim[0]));
+    const m3_tensor *x = node->in[M3_CAUSAL_CONV_X];
+    m3_tensor *w = m3_slice(b, node->in[M3_CAUSAL_CONV_W], -1, k, 1);
+    if (w == NULL) return NULL;
+    m3_shape shape = {.rank = 1, .dim = {m3_extent_back(x, 1)}};
+    if (w->shape.rank == 3) {
+        shape.rank = x->shape.rank;
+        for (uint32_t i = 0; i < shape.rank; i++) shape.dim[i] = 1;
+        shape.dim[0] = x->shape.dim[0];
+        shape.dim[shape.rank - 1] = m3_extent_back(x, 1);
+    }
+    return m3_reshape(b, w, shape);
 }
 
 /* dw, one column of w after the other. */
 static m3_tensor *weights_gradient(m3_builder *b, const m3_node *node, m3_tensor *dy)
 {
-    const m3_tensor *w = node->in[M3_CAUSAL_CONV_W];
-    const uint64_t channels = w->shape.dim[0], rows = channels == 0 ? 0 : m3_tensor_count(dy) / channels;
+    const m3_shape w = node->in[M3_CAUSAL_CONV_W]->shape;
+    const uint64_t groups = w.rank == 3 ? w.dim[0] : 1, channels = w.dim[w.rank - 2], taps = w.dim[w.rank - 1];
+    const uint64_t rows = groups * channels == 0 ? 0 : m3_tensor_count(node->out[0]) / (groups * channels);
+    m3_shape column = w;
     m3_tensor *dw = NULL;
-    for (uint64_t k = 0; k < w->shape.dim[1]; k++) {
-        m3_tensor *each = m3_reshape(b, m3_mul(b, dy, met(b, node, k)), M3_SHAPE(rows, channels));
-        m3_tensor *part[2] = {dw, m3_reshape(b, m3_reduce_sum(b, each, 0, M3_DROP), M3_SHAPE(channels, 1))};
-        dw = k == 0 ? part[1] : m3_concat(b, part, 2, 1);
+    column.dim[column.rank - 1] = 1;
+    for (uint64_t k = 0; k < taps; k++) {
+        m3_tensor *each = m3_reshape(b, m3_mul(b, dy, met(b, node, k)), M3_SHAPE(groups, rows, channels));
+        m3_tensor *part[2] = {dw, m3_reshape(b, m3_reduce_sum(b, each, 1, M3_DROP), column)};
+        dw = k == 0 ? part[1] : m3_concat(b, part, 2, (int)w.rank - 1);
     }
     return dw;
 }
@@ -73,21 +91,21 @@ static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m
  */
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 {
-    m3_tensor *x = node->in[M3_CAUSAL_CONV_X], *w = node->in[M3_CAUSAL_CONV_W];
-    const uint64_t K = w->shape.dim[1];
+    m3_tensor *x = node->in[M3_CAUSAL_CONV_X];
+    const uint64_t K = m3_extent_back(node->in[M3_CAUSAL_CONV_W], 1);
     const bool reverse = m3_node_flag(node, M3_CAUSAL_CONV_REVERSE);
     y[0] = NULL;
     for (uint64_t k = 0; k < K; k++) {
         const int64_t far = (int64_t)(K - 1 - k);
         m3_tensor *part =
-            m3_shift_axis(b, m3_mul(b, x, weights(b, w, k)), (int)x->shape.rank - 2, reverse ? -far : far);
+            m3_shift_axis(b, m3_mul(b, x, weights(b, node, k)), (int)x->shape.rank - 2, reverse ? -far : far);
         y[0] = k == 0 ? part : m3_add(b, y[0], part);
     }
 }
 
 static uint64_t flops(const m3_node *node)
 {
-    return 2 * node->in[M3_CAUSAL_CONV_W]->shape.dim[1] * m3_tensor_count(node->out[0]);
+    return 2 * m3_extent_back(node->in[M3_CAUSAL_CONV_W], 1) * m3_tensor_count(node->out[0]);
 }
 
 static const m3_attr_desc attrs[] = {{"reverse", M3_ATTR_INT}};

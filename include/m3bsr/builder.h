@@ -341,7 +341,7 @@ static inline m3_tensor *m3_cumsum(m3_builder *b, m3_tensor *x, int axis, bool r
     return m3_emit(b, "cumsum", &x, 1, attr, 2);
 }
 
-/** Causal depthwise convolution, PyTorch's order of weights: x [..., L, C], w [C, K] -> [..., L, C],
+/** Causal depthwise convolution, PyTorch's order of weights: x [(G,) ..., L, C], w [(G,) C, K] -> [(G,) ..., L, C],
  * y_(t,c) = sum over k of w_(c,k) x_(t-(K-1)+k,c), 0 before the first place; reverse: x_(t+(K-1)-k,c). */
 static inline m3_tensor *m3_causal_conv(m3_builder *b, m3_tensor *x, m3_tensor *w, bool reverse)
 {

@@ -13,6 +13,7 @@
     BUFFER(2, write, f32, y)                         \
     WORD(u32, count)                                 \
     WORD(u32, piece)                                 \
+    WORD(u32, grouped)                               \
     WORD(u32, length)                                \
     WORD(u32, channels)                              \
     WORD(u32, taps)                                  \
