@@ -44,7 +44,9 @@ static const char *const files[] = {"whole",
                                     "normed",
                                     "targets",
                                     "trend",
-                                    "trend-sampled"};
+                                    "trend-sampled",
+                                    "mingru",
+                                    "conv"};
 enum { FILES = sizeof files / sizeof files[0], EACH = 14, EACH_OF_DRIVER = 4, PASSES = 16 };
 
 typedef struct row {

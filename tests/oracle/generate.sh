@@ -18,6 +18,8 @@ vector() {
 vector base        --seed 1
 vector gru         --seed 2  --set expert=gru
 vector pool        --seed 3  --set expert=pool
+vector mingru      --seed 61 --set expert=mingru
+vector conv        --seed 62 --set expert=conv --set expert_taps=3 --set expert_layers=1
 vector mlp-encoder --seed 4  --set encoder=mlp
 vector x0          --seed 5  --set objective=x0 --set infer_steps=3
 vector sigmoid     --seed 6  --set router=sigmoid

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 DEFAULTS = dict(
     batch=3, behaviors=2, modalities=[7, 5], length=5, items=11, width=8, heads=2,
-    expert="transformer", expert_layers=2, encoder="linear", ffn_mult=4,
+    expert="transformer", expert_layers=2, expert_taps=8, encoder="linear", ffn_mult=4,
     diffusion_steps=10, beta_start=1e-4, beta_end=0.02, objective="eps",
     infer_start=5, infer_steps=2, denoise="replace", denoise_scale=0.3, modality_denoise=True, behavior_denoise=True,
     interests="both", contrast="interests", temperature=0.1, router="softmax", router_floor=0.5, fusion="none",
@@ -97,6 +97,19 @@ def build_expert(p, name, c, groups):
         p.linear(name + ".score", 1, d, groups)
         p.linear(name + ".ffn1", f, d, groups)
         p.linear(name + ".ffn2", d, f, groups)
+        p.norm(name + ".norm", d, groups)
+    elif c["expert"] in ("mingru", "conv"):
+        for i in range(c["expert_layers"]):
+            q = f"{name}.layer{i}"
+            p.norm(q + ".norm1", d, groups)
+            if c["expert"] == "mingru":
+                p.linear(q + ".gate", d, d, groups)
+                p.linear(q + ".candidate", d, d, groups)
+            else:
+                p.add(q + ".filter", *([] if groups is None else [groups]), d, c["expert_taps"])
+            p.norm(q + ".norm2", d, groups)
+            p.linear(q + ".ffn1", f, d, groups)
+            p.linear(q + ".ffn2", d, f, groups)
         p.norm(name + ".norm", d, groups)
     else:
         raise SystemExit(f"unknown expert {c['expert']!r}")
@@ -234,6 +247,30 @@ def expert(P, name, x, mask, c):
             m = mask[..., l, None].to(x.dtype)
             h = m * ((1 - z) * g + z * h) + (1 - m) * h
         y = h
+    elif c["expert"] in ("mingru", "conv"):
+        m = mask[..., None]
+        for i in range(c["expert_layers"]):
+            q = f"{name}.layer{i}"
+            u = norm(P, q + ".norm1", x)
+            if c["expert"] == "mingru":
+                z, v = torch.sigmoid(linear(P, q + ".gate", u)), linear(P, q + ".candidate", u)
+                h, states = torch.zeros_like(u[..., 0, :]), []
+                for l in range(x.shape[-2]):
+                    h = torch.where(m[..., l, :], (1 - z[..., l, :]) * h + z[..., l, :] * v[..., l, :], h)
+                    states.append(h)
+                x = x + torch.stack(states, -2)
+            else:
+                u, w, L = u * m, P[q + ".filter"], x.shape[-2]
+                if w.dim() == 3:                                    # [G, d, K] beside u [G, n, L, d]
+                    w = w.reshape(w.shape[0], *[1] * (u.dim() - 3), *w.shape[1:])
+                K = w.shape[-1]
+                for k in range(K):
+                    far = K - 1 - k
+                    if far < L:
+                        x = x + F.pad((u * w[..., None, :, k])[..., :L - far, :], (0, 0, far, 0))
+            f = norm(P, q + ".norm2", x)
+            x = x + linear(P, q + ".ffn2", F.relu(linear(P, q + ".ffn1", f)))
+        y = x[..., -1, :]
     else:  # pool
         s = linear(P, name + ".score", x)[..., 0].masked_fill(~mask, float("-inf"))
         s = s - torch.where(mask.any(-1, keepdim=True), s.amax(-1, keepdim=True), torch.zeros_like(s[..., :1])).detach()
@@ -660,7 +697,8 @@ def main():
     T["after.grad_norms"] = torch.tensor(norms, dtype=torch.float64)
     T.update({"after." + k: v.detach() for k, v in P.items()})
     # Without trend, files keep the configuration that they always had.
-    config = json.dumps({k: v for k, v in c.items() if k != "trend" or v}, sort_keys=True)
+    absent = {k for k, used in (("trend", c["trend"]), ("expert_taps", c["expert"] == "conv")) if not used}
+    config = json.dumps({k: v for k, v in c.items() if k not in absent}, sort_keys=True)
     save(a.out, T, {"format": "m3bsr-vectors", "version": "1", "seed": str(a.seed), "config": config})
     print(f"{a.out}: {len(T)} tensors, losses {' '.join(f'{x:.6f}' for x in losses)}")
 
