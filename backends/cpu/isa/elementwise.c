@@ -239,6 +239,11 @@ static inline uint16_t to_f16(float x)
     return (uint16_t)(sign | ((rest >> 13) - (112u << 10)));
 }
 
+static inline float from_bf16(uint16_t x)
+{
+    return bits_f32((uint32_t)x << 16);
+}
+
 static inline uint16_t to_bf16(float x)
 {
     uint32_t bits = f32_bits(x);
@@ -247,9 +252,25 @@ static inline uint16_t to_bf16(float x)
 }
 
 LOOP1(cast_f16_f32, float, uint16_t, from_f16(x))
-LOOP1(cast_bf16_f32, float, uint16_t, bits_f32((uint32_t)x << 16))
+LOOP1(cast_bf16_f32, float, uint16_t, from_bf16(x))
 LOOP1(cast_f32_f16, uint16_t, float, to_f16(x))
 LOOP1(cast_f32_bf16, uint16_t, float, to_bf16(x))
+LOOP1(cast_f16_bf16, uint16_t, uint16_t, to_bf16(from_f16(x)))
+LOOP1(cast_bf16_f16, uint16_t, uint16_t, to_f16(from_bf16(x)))
+LOOP1(cast_f16_i32, int32_t, uint16_t, to_i32(from_f16(x)))
+LOOP1(cast_f16_u32, uint32_t, uint16_t, to_u32(from_f16(x)))
+LOOP1(cast_f16_u8, uint8_t, uint16_t, to_u8(from_f16(x)))
+LOOP1(cast_f16_bool, uint8_t, uint16_t, from_f16(x) != 0)
+LOOP1(cast_bf16_i32, int32_t, uint16_t, to_i32(from_bf16(x)))
+LOOP1(cast_bf16_u32, uint32_t, uint16_t, to_u32(from_bf16(x)))
+LOOP1(cast_bf16_u8, uint8_t, uint16_t, to_u8(from_bf16(x)))
+LOOP1(cast_bf16_bool, uint8_t, uint16_t, from_bf16(x) != 0)
+LOOP1(cast_i32_f16, uint16_t, int32_t, to_f16((float)x))
+LOOP1(cast_u32_f16, uint16_t, uint32_t, to_f16((float)x))
+LOOP1(cast_u8_f16, uint16_t, uint8_t, to_f16((float)x))
+LOOP1(cast_i32_bf16, uint16_t, int32_t, to_bf16((float)x))
+LOOP1(cast_u32_bf16, uint16_t, uint32_t, to_bf16((float)x))
+LOOP1(cast_u8_bf16, uint16_t, uint8_t, to_bf16((float)x))
 
 KERNEL(copy_4)
 {
@@ -387,37 +408,55 @@ static const struct entry {
     {"not",        M3_BOOL, M3_BOOL, not_bool},
     {"and",        M3_BOOL, M3_BOOL, and_bool},
     {"or",         M3_BOOL, M3_BOOL, or_bool},
-    {"cast",       M3_F32,  M3_F32,  copy_4},
-    {"cast",       M3_F32,  M3_I32,  cast_f32_i32},
-    {"cast",       M3_F32,  M3_U32,  cast_f32_u32},
-    {"cast",       M3_F32,  M3_U8,   cast_f32_u8},
-    {"cast",       M3_F32,  M3_BOOL, cast_f32_bool},
-    {"cast",       M3_I32,  M3_F32,  cast_i32_f32},
-    {"cast",       M3_I32,  M3_I32,  copy_4},
-    {"cast",       M3_I32,  M3_U32,  copy_4},
-    {"cast",       M3_I32,  M3_U8,   cast_i32_u8},
-    {"cast",       M3_I32,  M3_BOOL, cast_i32_bool},
-    {"cast",       M3_U32,  M3_F32,  cast_u32_f32},
-    {"cast",       M3_U32,  M3_I32,  copy_4},
-    {"cast",       M3_U32,  M3_U32,  copy_4},
-    {"cast",       M3_U32,  M3_U8,   cast_i32_u8},
-    {"cast",       M3_U32,  M3_BOOL, cast_i32_bool},
-    {"cast",       M3_U8,   M3_F32,  cast_u8_f32},
-    {"cast",       M3_U8,   M3_I32,  cast_u8_i32},
-    {"cast",       M3_U8,   M3_U32,  cast_u8_i32},
-    {"cast",       M3_U8,   M3_U8,   copy_1},
-    {"cast",       M3_U8,   M3_BOOL, cast_u8_bool},
-    {"cast",       M3_BOOL, M3_F32,  cast_u8_f32},
-    {"cast",       M3_BOOL, M3_I32,  cast_u8_i32},
-    {"cast",       M3_BOOL, M3_U32,  cast_u8_i32},
-    {"cast",       M3_BOOL, M3_U8,   copy_1},
-    {"cast",       M3_BOOL, M3_BOOL, copy_1},
-    {"cast",       M3_F16,  M3_F32,  cast_f16_f32},
-    {"cast",       M3_F32,  M3_F16,  cast_f32_f16},
-    {"cast",       M3_F16,  M3_F16,  copy_2},
-    {"cast",       M3_BF16, M3_F32,  cast_bf16_f32},
-    {"cast",       M3_F32,  M3_BF16, cast_f32_bf16},
-    {"cast",       M3_BF16, M3_BF16, copy_2},
+    {"cast",       M3_F32, M3_F32, copy_4},
+    {"cast",       M3_F32, M3_I32, cast_f32_i32},
+    {"cast",       M3_F32, M3_U32, cast_f32_u32},
+    {"cast",       M3_F32, M3_U8,  cast_f32_u8},
+    {"cast",       M3_F32, M3_BOOL,cast_f32_bool},
+    {"cast",       M3_I32, M3_F32, cast_i32_f32},
+    {"cast",       M3_I32, M3_I32, copy_4},
+    {"cast",       M3_I32, M3_U32, copy_4},
+    {"cast",       M3_I32, M3_U8,  cast_i32_u8},
+    {"cast",       M3_I32, M3_BOOL,cast_i32_bool},
+    {"cast",       M3_U32, M3_F32, cast_u32_f32},
+    {"cast",       M3_U32, M3_I32, copy_4},
+    {"cast",       M3_U32, M3_U32, copy_4},
+    {"cast",       M3_U32, M3_U8,  cast_i32_u8},
+    {"cast",       M3_U32, M3_BOOL,cast_i32_bool},
+    {"cast",       M3_U8,  M3_F32, cast_u8_f32},
+    {"cast",       M3_U8,  M3_I32, cast_u8_i32},
+    {"cast",       M3_U8,  M3_U32, cast_u8_i32},
+    {"cast",       M3_U8,  M3_U8,  copy_1},
+    {"cast",       M3_U8,  M3_BOOL,cast_u8_bool},
+    {"cast",       M3_BOOL,M3_F32, cast_u8_f32},
+    {"cast",       M3_BOOL,M3_I32, cast_u8_i32},
+    {"cast",       M3_BOOL,M3_U32, cast_u8_i32},
+    {"cast",       M3_BOOL,M3_U8,  copy_1},
+    {"cast",       M3_BOOL,M3_BOOL,copy_1},
+    {"cast",       M3_F16, M3_F32, cast_f16_f32},
+    {"cast",       M3_F32, M3_F16, cast_f32_f16},
+    {"cast",       M3_F16, M3_F16, copy_2},
+    {"cast",       M3_BF16,M3_F32, cast_bf16_f32},
+    {"cast",       M3_F32, M3_BF16,cast_f32_bf16},
+    {"cast",       M3_BF16,M3_BF16,copy_2},
+    {"cast",       M3_F16, M3_I32, cast_f16_i32},
+    {"cast",       M3_F16, M3_U32, cast_f16_u32},
+    {"cast",       M3_F16, M3_U8,  cast_f16_u8},
+    {"cast",       M3_F16, M3_BOOL,cast_f16_bool},
+    {"cast",       M3_I32, M3_F16, cast_i32_f16},
+    {"cast",       M3_U32, M3_F16, cast_u32_f16},
+    {"cast",       M3_U8,  M3_F16, cast_u8_f16},
+    {"cast",       M3_BOOL,M3_F16, cast_u8_f16},
+    {"cast",       M3_BF16,M3_I32, cast_bf16_i32},
+    {"cast",       M3_BF16,M3_U32, cast_bf16_u32},
+    {"cast",       M3_BF16,M3_U8,  cast_bf16_u8},
+    {"cast",       M3_BF16,M3_BOOL,cast_bf16_bool},
+    {"cast",       M3_I32, M3_BF16,cast_i32_bf16},
+    {"cast",       M3_U32, M3_BF16,cast_u32_bf16},
+    {"cast",       M3_U8,  M3_BF16,cast_u8_bf16},
+    {"cast",       M3_BOOL,M3_BF16,cast_u8_bf16},
+    {"cast",       M3_F16, M3_BF16,cast_f16_bf16},
+    {"cast",       M3_BF16,M3_F16, cast_bf16_f16},
 };
 /* clang-format on */
 
