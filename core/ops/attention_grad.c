@@ -45,11 +45,13 @@ static void decompose(m3_builder *b, const m3_node *node, m3_tensor **out)
     m3_tensor *p = m3_heads_probabilities(b, qh, kh, mask, &h);
     m3_tensor *dp = m3_matmul(b, dyh, vh, false, true);
     m3_tensor *dot = m3_reduce_sum(b, m3_mul(b, p, dp), -1, M3_KEEP);
-    m3_tensor *ds = m3_mul(b, p, m3_sub(b, dp, dot));
+    m3_tensor *valid = m3_reshape(b, mask, M3_SHAPE(h.rows, 1, 1, h.keys));
+    m3_tensor *ds = m3_where(b, valid, m3_mul(b, p, m3_sub(b, dp, dot)), m3_zero_like(b, q));
     m3_tensor *dq = m3_mul(b, m3_matmul(b, ds, kh, false, false), c);
     out[0] = m3_heads_merge(b, dq, &q->shape);
-    out[1] = m3_heads_merge(b, m3_matmul(b, ds, qh, true, false), &k->shape);
-    out[2] = m3_heads_merge(b, m3_matmul(b, p, dyh, true, false), &v->shape);
+    /* A masked key gets 0 even where a query or dy is NaN, of which 0 times would be NaN. */
+    out[1] = m3_heads_valid(b, m3_heads_merge(b, m3_matmul(b, ds, qh, true, false), &k->shape), mask);
+    out[2] = m3_heads_valid(b, m3_heads_merge(b, m3_matmul(b, p, dyh, true, false), &v->shape), mask);
 }
 
 /* Five products; scale, softmax and four more a score. */
