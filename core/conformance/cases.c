@@ -1,4 +1,4 @@
-/* cases: choosing, naming and building cases. */
+/* cases: choosing and building cases. */
 #include "core/conformance/cases.h"
 
 #include <fnmatch.h>
@@ -6,69 +6,6 @@
 
 #include "core/conformance/values.h"
 #include "core/ops/common/op.h"
-
-static const char separator[] = " | ";
-
-static uint32_t count_choices(const char *text)
-{
-    uint32_t count = 1;
-    for (const char *at = text; (at = strstr(at, separator)) != NULL; at += strlen(separator)) count++;
-    return count;
-}
-
-/* Copy choice `index`; false when it does not fit. */
-static bool copy_choice(const char *text, uint32_t index, char *to, size_t bytes)
-{
-    while (index-- > 0) text = strstr(text, separator) + strlen(separator);
-    const char *end = strstr(text, separator);
-    size_t length = end != NULL ? (size_t)(end - text) : strlen(text);
-    if (length >= bytes) return false;
-    memcpy(to, text, length);
-    to[length] = 0;
-    return true;
-}
-
-static uint32_t row_cases(const m3_case_row *row)
-{
-    return count_choices(row->ops) * count_choices(row->attrs) * count_choices(row->inputs);
-}
-
-static uint32_t row_count(void)
-{
-    return m3_case_rows_core_count + m3_case_rows_fused_count;
-}
-
-static const m3_case_row *row_at(uint32_t index)
-{
-    return index < m3_case_rows_core_count ? &m3_case_rows_core[index]
-                                           : &m3_case_rows_fused[index - m3_case_rows_core_count];
-}
-
-uint32_t m3_case_count(void)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < row_count(); i++) count += row_cases(row_at(i));
-    return count;
-}
-
-m3_status m3_case_at(uint32_t index, m3_case *c, m3_error *err)
-{
-    uint32_t r = 0, at = index;
-    *c = (m3_case){0};
-    while (r < row_count() && at >= row_cases(row_at(r))) at -= row_cases(row_at(r++));
-    if (r == row_count())
-        return M3_FAIL(err, M3_ERR_RANGE, "conformance", "case %u is not there; there are %u", index, m3_case_count());
-    const m3_case_row *row = row_at(r);
-    uint32_t inputs = count_choices(row->inputs), attrs = count_choices(row->attrs);
-    c->layers = row->layers;
-    c->bound = row->bound;
-    bool fits = copy_choice(row->inputs, at % inputs, c->inputs, sizeof c->inputs) &&
-                copy_choice(row->attrs, at / inputs % attrs, c->attrs, sizeof c->attrs) &&
-                copy_choice(row->ops, at / inputs / attrs, c->op, sizeof c->op);
-    if (!fits) return M3_FAIL(err, M3_ERR_INTERNAL, row->ops, "the line of this case is too long");
-    (void)snprintf(c->name, sizeof c->name, "%s(%s)%s%s", c->op, c->inputs, c->attrs[0] != 0 ? " " : "", c->attrs);
-    return M3_OK;
-}
 
 bool m3_case_matches(const m3_case *c, const char *pattern)
 {
@@ -115,11 +52,14 @@ static m3_status emit(const m3_case *c, const m3_op *op, m3_case_form form, m3_c
     char name[32];
     m3_status st;
     if ((st = m3_notation_attrs(c->attrs, op, attr, err)) != M3_OK) return st;
+    for (uint32_t i = 0; i < op->attr_count && form == M3_CASE_ABSOLUTE; i++)
+        if (strcmp(op->attrs[i].name, "activation") == 0) attr[i].i[0] = 0;
     if ((st = m3_notation_arrays(c->inputs, built->in, &built->in_count, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < built->in_count; i++) {
         m3_notation *array = &built->in[i];
         if (array->absent) continue;
-        bool widen = form == M3_CASE_DOUBLE && array->dtype == M3_F32 && !m3_values_keep_type(array);
+        bool widen =
+            form != M3_CASE_PLAIN && form != M3_CASE_INPLACE && array->dtype == M3_F32 && !m3_values_keep_type(array);
         (void)snprintf(name, sizeof name, "in%u", i);
         built->x[i] = m3_graph_input(b, name, widen ? M3_F64 : array->dtype, array->shape);
         in[i] = form == M3_CASE_INPLACE ? through_temporary(built->graph, built->x[i]) : built->x[i];

@@ -13,7 +13,7 @@
 #include "core/conformance/notation.h"
 
 /** Rises when a case is added, changed or taken away. */
-enum { M3_CASES_VERSION = 3 };
+enum { M3_CASES_VERSION = 4 };
 
 /** How far a result may lie from the wanted one: absolute + per_element |want| + per_tensor (largest |want| of the
  * output). NaN wants NaN and an infinity the same one; integers and bools want equality, whatever the bound. */
@@ -25,12 +25,31 @@ typedef struct m3_bound {
 /** Where a case takes part. */
 enum { M3_CASE_OPS = 1u << 0, M3_CASE_GRADIENTS = 1u << 1 };
 
+/** Why a case is there: chosen by hand, or by a rule (rules.h). */
+typedef enum m3_rule {
+    M3_RULE_LINE = 0,
+    M3_RULE_RANK = 1,
+    M3_RULE_AXIS = 2,
+    M3_RULE_SQUARE = 3,
+    M3_RULE_ATTRIBUTE = 4,
+    M3_RULE_OPTIONAL = 5,
+    M3_RULE_COUNT = 6,
+    M3_RULE_DTYPE = 7,
+    M3_RULE_SIZE = 8,
+    M3_RULE_LARGE = 9,
+    M3_RULE_INTEGERS = 10,
+    M3_RULE_SPECIAL = 11,
+    M3_RULES = 12
+} m3_rule;
+
+/** "line", "rank", ... */
+const char *m3_rule_name(m3_rule rule);
+
 /** One line of the list: ops, attributes and inputs, each with alternatives between " | "; a case is one choice of
  * each, the inputs changing fastest. */
 typedef struct m3_case_row {
     uint32_t layers;
     const char *ops, *attrs, *inputs;
-    const m3_bound *bound;
 } m3_case_row;
 
 typedef struct m3_case {
@@ -38,10 +57,14 @@ typedef struct m3_case {
     char op[64], attrs[128], inputs[512];
     char name[768];
     const m3_bound *bound;
+    uint32_t rules; /**< bit 1 << m3_rule for each that asks for it */
+    bool full;      /**< only in the full list */
 } m3_case;
 
-/** How many cases there are, and one by index. */
+/** How many cases the quick list has, and the full one, which begins with it; and one by index.
+ * Threads: any; the list is made when it is first asked for. */
 uint32_t m3_case_count(void);
+uint32_t m3_case_count_full(void);
 m3_status m3_case_at(uint32_t index, m3_case *c, m3_error *err);
 /** Does the case's name match a pattern of * and ?; the name itself always matches. */
 bool m3_case_matches(const m3_case *c, const char *pattern);
@@ -57,8 +80,11 @@ typedef struct m3_case_graph {
 
 typedef enum m3_case_form {
     M3_CASE_PLAIN = 0,
-    M3_CASE_DOUBLE = 1, /**< f64 in place of f32, for the reference */
-    M3_CASE_INPLACE = 2 /**< inputs go through a temporary, on which an op may write its output, among other nodes */
+    M3_CASE_DOUBLE = 1,   /**< f64 in place of f32, for the reference */
+    M3_CASE_INPLACE = 2,  /**< inputs go through a temporary, on which an op may write its output, among other nodes */
+    M3_CASE_FLUSHED = 3,  /**< as M3_CASE_DOUBLE, with 0 for denormals of f32 */
+    M3_CASE_ABSOLUTE = 4, /**< as M3_CASE_DOUBLE, with the sizes of the numbers and no activation */
+    M3_CASE_SHAKEN = 5    /**< as M3_CASE_DOUBLE, each number changed by half a unit in its last place of f32 */
 } m3_case_form;
 
 enum { M3_CASE_OTHER = 67 }; /* elements of the value that lives beside those of the case */
@@ -86,9 +112,11 @@ typedef struct m3_case_result {
  * @param lookup  Custom ops, or NULL. */
 void m3_case_run(m3_device *device, m3_device *reference, const m3_op_lookup *lookup, const m3_case *c, uint64_t seed,
                  m3_case_result *result);
-/** Check the gradient graph of a case's op against central differences, in double precision on the reference. */
-void m3_case_run_gradient(m3_device *reference, const m3_op_lookup *lookup, const m3_case *c, uint64_t seed,
-                          m3_case_result *result);
+/** Check the gradient graph of a case's op against central differences, in double precision on the reference; and, on
+ * a device, the same graph in f32 against that of the reference.
+ * @param device  NULL: the reference alone. */
+void m3_case_run_gradient(m3_device *device, m3_device *reference, const m3_op_lookup *lookup, const m3_case *c,
+                          uint64_t seed, m3_case_result *result);
 
 /* The tables. */
 extern const m3_case_row m3_case_rows_core[];

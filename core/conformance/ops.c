@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "core/conformance/order.h"
+#include "core/conformance/rules.h"
+#include "core/ops/common/op.h"
 
 static void count(m3_cases_report *all, const m3_case_result *result)
 {
@@ -37,7 +39,7 @@ static m3_status run_case(m3_device *device, m3_device *reference, const m3_case
     if (st != M3_OK) return st;
     if (o->begun != NULL) o->begun(o->user, index, order->count, c.name);
     if (o->gradients)
-        m3_case_run_gradient(reference, lookup, &c, o->seed, &result);
+        m3_case_run_gradient(device, reference, lookup, &c, o->seed, &result);
     else
         m3_case_run(device, reference, lookup, &c, o->seed, &result);
     if (result.verdict == M3_VERDICT_SKIP) return M3_OK;
@@ -54,7 +56,7 @@ m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3
     m3_cases_report all = {.size = M3_STRUCT_SIZE(m3_cases_report, share), .version = M3_CASES_VERSION};
     memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     m3_status st = m3_case_order_make(&order, o.gradients ? M3_CASE_GRADIENTS : M3_CASE_OPS,
-                                      m3_engine_ops(m3_device_engine(reference)), o.pattern, err);
+                                      m3_engine_ops(m3_device_engine(reference)), o.pattern, o.full, err);
     uint32_t end =
         o.first < order.count && o.count > 0 && o.count < order.count - o.first ? o.first + o.count : order.count;
     for (uint32_t i = o.first; i < end && st == M3_OK; i++) st = run_case(device, reference, &o, &order, i, &all, err);
@@ -68,4 +70,45 @@ m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3
     if (st == M3_OK) *report = all;
     m3_case_order_fini(&order);
     return st;
+}
+
+m3_status m3_conformance_list(const m3_cases_options *options, void (*each)(void *user, const m3_case_entry *entry),
+                              m3_error *err)
+{
+    m3_cases_options o = {0};
+    uint32_t found = 0;
+    memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    for (uint32_t i = 0; i < (o.full ? m3_case_count_full() : m3_case_count()); i++) {
+        m3_case c;
+        m3_status st = m3_case_at(i, &c, err);
+        if (st != M3_OK) return st;
+        if (o.pattern != NULL && !m3_case_matches(&c, o.pattern)) continue;
+        found++;
+        each(o.user, &(const m3_case_entry){.size = M3_STRUCT_SIZE(m3_case_entry, slopes),
+                                            .name = c.name,
+                                            .op = c.op,
+                                            .rules = c.rules,
+                                            .full = c.full,
+                                            .values = (c.layers & M3_CASE_OPS) != 0,
+                                            .slopes = (c.layers & M3_CASE_GRADIENTS) != 0});
+    }
+    if (found > 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, o.pattern != NULL ? o.pattern : "conformance",
+                   "matches no case; * and ? stand for any characters");
+}
+
+uint32_t m3_conformance_rule_count(void)
+{
+    return M3_RULES;
+}
+
+const char *m3_conformance_rule_name(uint32_t rule)
+{
+    return rule < M3_RULES ? m3_rule_name((m3_rule)rule) : NULL;
+}
+
+const char *m3_conformance_rule_never(const char *op, uint32_t rule)
+{
+    const m3_op *found = m3_op_find(op);
+    return found != NULL && rule < M3_RULES ? m3_rule_never(found, (m3_rule)rule) : NULL;
 }

@@ -87,9 +87,11 @@ static uint32_t level_of(ranking *r, const char *name, uint32_t depth)
 }
 
 m3_status m3_case_order_make(m3_case_order *order, uint32_t layer, const m3_op_lookup *lookup, const char *pattern,
-                             m3_error *err)
+                             bool full, m3_error *err)
 {
-    const uint32_t all = m3_case_count();
+    /* A name alone is one case, whichever list has it, so that any case can be repeated by its name. */
+    const bool name = pattern != NULL && strpbrk(pattern, "*?") == NULL;
+    const uint32_t all = full || name ? m3_case_count_full() : m3_case_count();
     ranking r = {.lookup = lookup};
     uint32_t levels = 0, taken = 0;
     m3_status st = M3_OK;

@@ -14,10 +14,11 @@ typedef struct m3_case_order {
 
 /** @param layer    M3_CASE_OPS or M3_CASE_GRADIENTS: only cases that have a part there.
  * @param lookup   Custom ops, or NULL.
- * @param pattern  As m3_case_matches(); NULL: all.
+ * @param pattern  As m3_case_matches(); NULL: all. A name without * and ? is looked for in the full list.
+ * @param full     Of the full list, not the quick one.
  * Ends with m3_case_order_fini(), after a failure too. */
 m3_status m3_case_order_make(m3_case_order *order, uint32_t layer, const m3_op_lookup *lookup, const char *pattern,
-                             m3_error *err);
+                             bool full, m3_error *err);
 void m3_case_order_fini(m3_case_order *order);
 
 #endif

@@ -6,6 +6,9 @@
 
 enum { M3_CASE_OUTPUTS = M3_NOTATION_ARRAYS };
 
+/** Half a unit in the last place of an f32 near 1: what one rounding changes. */
+#define M3_CASE_UNIT 0x1p-24
+
 /** A graph compiled for a device, with a store of its own. Starts as {0}. */
 typedef struct m3_case_exec {
     m3_store *store;
@@ -27,5 +30,9 @@ uint64_t m3_case_seed(const m3_case *c, uint64_t seed);
 /** Memory for the values of all inputs, filled. Freed with m3_free(value[0]); {0} when there are none. */
 m3_status m3_case_values(const m3_case *c, const m3_case_graph *built, uint64_t seed, double *value[M3_NOTATION_ARRAYS],
                          m3_error *err);
+/** Give the values what the form takes instead of them. */
+void m3_case_change_values(const m3_case_graph *built, m3_case_form form, double *const *value);
+/** Roundings of a sum of n terms in any fixed order: n at most, and hardly ever more than some square roots of n. */
+double m3_case_growth(uint64_t n);
 
 #endif

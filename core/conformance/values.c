@@ -97,6 +97,41 @@ static double bits(source *s)
     }
 }
 
+/* Around 2^24, where f32 loses whole numbers, and both ends; bits otherwise. */
+static double edges(source *s)
+{
+    static const double odd[] = {16777215, 16777216,   16777217,   16777218, 16777219,
+                                 33554433, 2147483646, 2147483647, 0,        1};
+    enum { ODD = sizeof odd / sizeof odd[0] };
+    const bool is_signed = s->array->dtype == M3_I32;
+    uint32_t pick = next_word(s) % (ODD + 3);
+    bool negative = (next_word(s) & 1u) != 0;
+    if (pick == ODD) return is_signed ? -2147483648.0 : 4294967295.0;
+    if (pick == ODD + 1) return is_signed ? -2147483647.0 : 4294967294.0;
+    if (pick == ODD + 2) return bits(s);
+    return negative && is_signed ? -odd[pick] : negative && !is_signed ? 4294967295.0 - odd[pick] : odd[pick];
+}
+
+/* Normal, but about every thirtieth is the argument: one, in any case, of those that are enough. */
+static double rare(source *s)
+{
+    uint32_t word = next_word(s);
+    if (s->index == 0) s->valid = word % m3_shape_count(&s->array->shape);
+    double other = normal(s);
+    return word % 30 == 0 || s->index == s->valid ? s->argument : other;
+}
+
+static double mean(source *s)
+{
+    return s->argument + normal(s);
+}
+
+/* The last 2 x 16 of N and what lies behind it. */
+static double last(source *s)
+{
+    return s->argument - 32.0 + (double)(s->index % 33);
+}
+
 static double ids(source *s)
 {
     return whole(s, -2, s->argument + 1);
@@ -154,7 +189,8 @@ static const struct fill {
              {"special", special},   {"ties", ties},         {"value", same},    {"small", small},
              {"bits", bits},         {"ids", ids},           {"random", choice}, {"mask", mask},
              {"distinct", distinct}, {"true", yes},          {"false", no},      {"step", step},
-             {"scale", scale}};
+             {"scale", scale},       {"edges", edges},       {"rare", rare},     {"mean", mean},
+             {"last", last}};
 
 static const char *default_word(m3_dtype dtype)
 {

@@ -6,11 +6,15 @@
  *   wide               30 times normal
  *   nonfinite          NaN, infinities, both zeros and normals
  *   special            as nonfinite, with denormals and +-1e30
+ *   rare X             normal, but about every thirtieth X, and one at least
+ *   mean X             X + normal
+ *   edges              whole numbers around 2^24, both ends of the type, and some bits
  *   ties               whole numbers from -2 to 2, so that many are equal
  *   value X            X everywhere
  *   small              whole numbers from -5 to 5 (what an i32 without words gets)
  *   bits               all values of the integer type (what u32 and u8 without words get)
  *   ids N              whole numbers from -2 to N + 1: some name no row of N
+ *   last N             N - 32 up to N, which is none: the last rows of N
  *   distinct N         different numbers below N, every fifth -1
  *   random             true and false (what a bool without words gets)
  *   mask               the last axis is false, then true, from a random place on: left-padded histories

@@ -1,6 +1,6 @@
 /* conformance: whether a device computes what it should: the model against vector files, every op
- * against the double-precision reference device, every gradient against slopes, and encoders and experts against
- * what is asked of them.
+ * against the double-precision reference device, every gradient against slopes and against the reference, and
+ * encoders and experts against what is asked of them.
  * Threads: one at a time per device. */
 #ifndef M3BSR_CONFORMANCE_H
 #define M3BSR_CONFORMANCE_H
@@ -86,7 +86,8 @@ typedef struct m3_case_report {
 
 typedef struct m3_cases_options {
     uint32_t size;
-    bool gradients;      /**< gradient graphs against central differences, on the reference alone; else the ops */
+    bool gradients;      /**< gradient graphs: on the reference against central differences, and the device's against
+                              the reference's; else the ops */
     const char *pattern; /**< of case names, with * and ?; a name matches itself; NULL: all */
     uint64_t seed;       /**< of the inputs' numbers */
     void (*done)(void *user, const m3_case_report *report); /**< hears of every case; may be NULL */
@@ -94,6 +95,7 @@ typedef struct m3_cases_options {
     uint32_t first, count; /**< run so many of the cases that match, from this one on; count 0: all behind it */
     /** Hears of a case before it runs: its place among so many that match. May be NULL. */
     void (*begun)(void *user, uint32_t index, uint32_t matching, const char *name);
+    bool full; /**< the full list, which takes the better part of an hour; else the quick one, of a minute or two */
 } m3_cases_options;
 
 typedef struct m3_cases_report {
@@ -107,12 +109,33 @@ typedef struct m3_cases_report {
 /** Run the cases that match, custom ops too if their plugin is loaded. They come in the order of dependence: an op is
  * tried before the ops that decompose into it. A device that fails may crash or hang: `first`, `count` and `begun` let
  * a caller run them in other processes, and go on behind a case that ended one.
- * @param device     Not used for gradients; may be NULL then.
+ * @param device     May be NULL for gradients: then those of the reference are checked alone.
  * @param reference  An opened device of backend `reference`.
  * @param report     Filled on success; its size is set here. A check that ran no case has not passed. Returns M3_OK
  * when the cases ran, whatever they found; M3_ERR_INVALID: no case matches, or none from `first` on. */
 M3_API m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3_cases_options *options,
                                       m3_cases_report *report, m3_error *err);
+
+/** A case of the list, not run. Texts are borrowed for the call. */
+typedef struct m3_case_entry {
+    uint32_t size;
+    const char *name, *op;
+    uint32_t rules;      /**< bit 1 << r for each rule that asks for it */
+    bool full;           /**< only in the full list */
+    bool values, slopes; /**< takes part in layer ops, in layer gradients */
+} m3_case_entry;
+
+/** Hear of the cases that match, in the order of the list.
+ * @param options  Its members pattern, full and user count.
+ * Returns M3_OK, or M3_ERR_INVALID: no case matches. Threads: any. */
+M3_API m3_status m3_conformance_list(const m3_cases_options *options,
+                                     void (*each)(void *user, const m3_case_entry *entry), m3_error *err);
+
+/** How many rules there are, the name of one ("rank", "axis", ...; rule 0 is "line": chosen by hand; NULL beyond), and
+ * why a rule has no cases for a built-in op: a static text, or NULL when it must have some. */
+M3_API uint32_t m3_conformance_rule_count(void);
+M3_API const char *m3_conformance_rule_name(uint32_t rule);
+M3_API const char *m3_conformance_rule_never(const char *op, uint32_t rule);
 
 /* Layer modules: the encoders and experts that are loaded, each with its defaults and with each option at the ends of
  * its range and at each choice. A check's name says all of it: "expert.pool.padding ffn_mult=64". The checks:

@@ -44,7 +44,7 @@ static void holds(void **state)
         assert_int_equal(m3_case_at(i, &c, NULL), M3_OK);
         if (strcmp(c.op, s->op->name) != 0) continue;
         if (s->device == NULL)
-            m3_case_run_gradient(with.reference, NULL, &c, SEED, &result);
+            m3_case_run_gradient(NULL, with.reference, NULL, &c, SEED, &result);
         else
             m3_case_run(s->device, with.reference, NULL, &c, SEED, &result);
         if (result.verdict == M3_VERDICT_SKIP) continue;

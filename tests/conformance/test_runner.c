@@ -130,7 +130,7 @@ static m3_case_result run(const row *r, m3_alloc_gate gate, void *user)
         fail_msg("%s", err.message);
     m3_alloc_set_gate(gate, user);
     if (r->layer == M3_CASE_GRADIENTS)
-        m3_case_run_gradient(device, &lookup, &c, 1, &result);
+        m3_case_run_gradient(NULL, device, &lookup, &c, 1, &result);
     else
         m3_case_run(device, with.reference, &lookup, &c, 1, &result);
     m3_alloc_set_gate(NULL, NULL);
@@ -152,7 +152,7 @@ static void a_case_without_a_part_in_a_layer_is_skipped(void **state)
     (void)state;
     m3_case c = {.layers = M3_CASE_OPS, .bound = &bound};
     m3_case_result result;
-    m3_case_run_gradient(with.reference, &lookup, &c, 1, &result);
+    m3_case_run_gradient(NULL, with.reference, &lookup, &c, 1, &result);
     assert_int_equal(result.verdict, M3_VERDICT_SKIP);
     c.layers = M3_CASE_GRADIENTS;
     m3_case_run(with.reference, with.reference, &lookup, &c, 1, &result);

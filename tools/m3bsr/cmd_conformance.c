@@ -339,13 +339,16 @@ int cmd_conformance(int argc, char **argv)
         {"layer", CLI_LIST, &k.layers, "NAME", "ops, gradients, modules or model; may be repeated"},
         {"vectors", CLI_LIST, &k.vectors, "FILE ...", "vector files of layer model"},
         {"cases", CLI_TEXT, &k.cases, "PATTERN", "only cases or checks whose names match; * and ? are wild"},
+        {"full", CLI_FLAG, &k.full, NULL, "ops, gradients: the full list, not the quick one"},
+        {"list", CLI_FLAG, &k.list, NULL, "print how many cases ops have by rule, or with --cases their names"},
         {"case-seed", CLI_COUNT, &k.seed, "N", "of the numbers (default 1)"},
         {"timeout", CLI_COUNT, &k.timeout, "SECONDS", "that a case may take (default 120); five times that to begin"},
         {"in-process", CLI_FLAG, &k.in_process, NULL, "no child processes: for debuggers"},
     };
     const cli_command command = {
         .usage = "conformance --backend NAME [--layer ops] [--layer gradients]\n"
-                 "conformance --backend NAME --layer model --vectors FILE [FILE ...]",
+                 "conformance --backend NAME --layer model --vectors FILE [FILE ...]\n"
+                 "conformance --list [--full] [--cases PATTERN]",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
                  "every gradient against slopes, encoders and experts against what is asked of them, and the model\n"
                  "against vector files. Exit status 1: not so.\n"
@@ -356,7 +359,7 @@ int cmd_conformance(int argc, char **argv)
         .max_words = INT_MAX};
     k.argv = copy_words(argc, argv);
     int status = k.argv != NULL ? cli_parse(&k.c, &command, argc, argv) : CLI_SYSTEM;
-    if (status == CLI_GO_ON) status = check_usage(&k);
+    if (status == CLI_GO_ON) status = k.list ? check_list(&k) : check_usage(&k);
     if (status == CLI_GO_ON) {
         if (role != NULL)
             k.status = run_role(&k, role);

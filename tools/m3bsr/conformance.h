@@ -19,7 +19,7 @@ typedef struct check {
     cli_list layers, vectors;
     const char *cases;
     uint32_t seed, timeout;
-    bool in_process;
+    bool in_process, full, list;
     char **argv; /* of the command, as it was given, ended by NULL */
     char device_name[64], reference_name[64];
     m3_device *reference;
@@ -45,6 +45,8 @@ void check_not_opened(check *k, const child *c);
 
 /** One layer of cases, and what a child does for it: run so many cases from the first on. */
 void check_cases(check *k, const char *layer);
+/** Print the list: a table of ops and rules, or the names that match. */
+int check_list(check *k);
 int check_cases_child(check *k, const char *layer, uint32_t first, uint32_t count);
 
 /** Layer modules on the device at hand; without --backend the values also on every other device that is there. */

@@ -148,10 +148,11 @@ static void on_case(void *user, const m3_case_report *r)
 
 static m3_cases_options options_of(const check *k, const char *name)
 {
-    return (m3_cases_options){.size = M3_STRUCT_SIZE(m3_cases_options, begun),
+    return (m3_cases_options){.size = M3_STRUCT_SIZE(m3_cases_options, full),
                               .gradients = strcmp(name, "gradients") == 0,
                               .pattern = k->cases,
-                              .seed = k->seed};
+                              .seed = k->seed,
+                              .full = k->full};
 }
 
 static void report_begun(void *user, uint32_t index, uint32_t matching, const char *name)
@@ -329,8 +330,8 @@ static void print_sum(const layer_run *l, bool passed)
         const char *verdict = passed ? "pass" : r->failed == 0 && r->lacking > 0 ? "lacks" : "FAIL";
         (void)printf("%-7s %s on %s: %u cases (list %u, seed %u): %u pass, %u fail, %u lack; %u native; largest "
                      "error %.3f of the bound\n",
-                     verdict, l->name, strcmp(l->name, "gradients") == 0 ? k->reference_name : k->device_name, r->run,
-                     r->version, k->seed, r->passed, r->failed, r->lacking, r->native, r->share);
+                     verdict, l->name, k->device_name, r->run, r->version, k->seed, r->passed, r->failed, r->lacking,
+                     r->native, r->share);
     }
 }
 
