@@ -14,7 +14,8 @@ m3_status reference_supports(m3_device_impl *device, const m3_node *node, m3_err
 {
     const m3_op *op = node->op;
     m3_status st = host_check_refused(device->refused, op, why);
-    if (st == M3_OK && op->evaluate == NULL && host_kernel_in_c(op) == NULL)
+    /* A kernel in C is a custom op's own float32, which others are compared with this device to judge. */
+    if (st == M3_OK && op->evaluate == NULL && (op->decompose != NULL || host_kernel_in_c(op) == NULL))
         st = M3_FAIL(why, M3_ERR_UNSUPPORTED, op->name, "the op has no .evaluate: its decomposition is wanted");
     for (uint32_t i = 0; i < node->in_count && st == M3_OK; i++) st = check_type(node, node->in[i], why);
     for (uint32_t i = 0; i < node->out_count && st == M3_OK; i++) st = check_type(node, node->out[i], why);

@@ -1,9 +1,19 @@
 /* ops: the list of cases, or a part of it, on one device; the public face of cases.h. */
 #include <string.h>
 
+#include "core/conformance/custom.h"
 #include "core/conformance/order.h"
 #include "core/conformance/rules.h"
 #include "core/ops/common/op.h"
+
+/* The cases that take part: of the list, in their order, then those of custom ops. */
+typedef struct part {
+    m3_device *device, *reference;
+    const m3_cases_options *o;
+    m3_case_order order;
+    m3_custom_devices others;
+    uint32_t layer, count;
+} part;
 
 static void count(m3_cases_report *all, const m3_case_result *result)
 {
@@ -29,22 +39,33 @@ static void report_case(const m3_cases_options *options, const m3_case *c, uint3
     if (options->done != NULL) options->done(options->user, &report);
 }
 
-static m3_status run_case(m3_device *device, m3_device *reference, const m3_cases_options *o,
-                          const m3_case_order *order, uint32_t index, m3_cases_report *all, m3_error *err)
+static void run_case(part *p, const m3_case *c, bool custom, bool has_cases, m3_case_result *result)
 {
-    const m3_op_lookup *lookup = m3_engine_ops(m3_device_engine(reference));
+    const m3_op_lookup *lookup = m3_engine_ops(m3_device_engine(p->reference));
+    if (custom && !has_cases)
+        m3_custom_without_cases(c, result);
+    else if (p->o->gradients)
+        m3_case_run_gradient(p->device, p->reference, lookup, c, p->o->seed, result);
+    else if (custom)
+        m3_custom_run(p->device, p->reference, &p->others, c, p->o->seed, result);
+    else
+        m3_case_run(p->device, p->reference, lookup, c, p->o->seed, result);
+}
+
+static m3_status run_at(part *p, uint32_t index, m3_cases_report *all, m3_error *err)
+{
     m3_case c;
     m3_case_result result;
-    m3_status st = m3_case_at(order->index[index], &c, err);
+    bool custom = index >= p->order.count, has_cases = true;
+    m3_status st = custom ? m3_custom_at(m3_device_engine(p->reference), p->layer, p->o->pattern,
+                                         index - p->order.count, &c, &has_cases, err)
+                          : m3_case_at(p->order.index[index], &c, err);
     if (st != M3_OK) return st;
-    if (o->begun != NULL) o->begun(o->user, index, order->count, c.name);
-    if (o->gradients)
-        m3_case_run_gradient(device, reference, lookup, &c, o->seed, &result);
-    else
-        m3_case_run(device, reference, lookup, &c, o->seed, &result);
+    if (p->o->begun != NULL) p->o->begun(p->o->user, index, p->count, c.name);
+    run_case(p, &c, custom, has_cases, &result);
     if (result.verdict == M3_VERDICT_SKIP) return M3_OK;
     count(all, &result);
-    report_case(o, &c, index, &result);
+    report_case(p->o, &c, index, &result);
     return M3_OK;
 }
 
@@ -52,23 +73,25 @@ m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3
                                m3_cases_report *report, m3_error *err)
 {
     m3_cases_options o = {0};
-    m3_case_order order = {0};
+    part p = {.device = device, .reference = reference, .o = &o};
     m3_cases_report all = {.size = M3_STRUCT_SIZE(m3_cases_report, share), .version = M3_CASES_VERSION};
     memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    m3_status st = m3_case_order_make(&order, o.gradients ? M3_CASE_GRADIENTS : M3_CASE_OPS,
-                                      m3_engine_ops(m3_device_engine(reference)), o.pattern, o.full, err);
-    uint32_t end =
-        o.first < order.count && o.count > 0 && o.count < order.count - o.first ? o.first + o.count : order.count;
-    for (uint32_t i = o.first; i < end && st == M3_OK; i++) st = run_case(device, reference, &o, &order, i, &all, err);
+    p.layer = o.gradients ? M3_CASE_GRADIENTS : M3_CASE_OPS;
+    m3_status st =
+        m3_case_order_make(&p.order, p.layer, m3_engine_ops(m3_device_engine(reference)), o.pattern, o.full, err);
+    p.count = p.order.count;
+    if (st == M3_OK) st = m3_custom_count(m3_device_engine(reference), p.layer, o.pattern, &p.count, err);
+    uint32_t end = o.first < p.count && o.count > 0 && o.count < p.count - o.first ? o.first + o.count : p.count;
+    for (uint32_t i = o.first; i < end && st == M3_OK; i++) st = run_at(&p, i, &all, err);
     const char *what = o.pattern != NULL ? o.pattern : "conformance";
-    if (st == M3_OK && order.count == 0)
+    if (st == M3_OK && p.count == 0)
         st = M3_FAIL(err, M3_ERR_INVALID, what,
                      "matches none of the %u cases of this layer; * and ? stand for any characters", m3_case_count());
     else if (st == M3_OK && all.run == 0)
-        st =
-            M3_FAIL(err, M3_ERR_INVALID, what, "%u cases match, so none is left from case %u on", order.count, o.first);
+        st = M3_FAIL(err, M3_ERR_INVALID, what, "%u cases match, so none is left from case %u on", p.count, o.first);
     if (st == M3_OK) *report = all;
-    m3_case_order_fini(&order);
+    m3_custom_devices_close(&p.others);
+    m3_case_order_fini(&p.order);
     return st;
 }
 

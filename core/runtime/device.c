@@ -42,8 +42,8 @@ static m3_status list_backend(m3_engine *engine, m3_plugin_entry *entry, m3_devi
     st = entry->backend.list(entry->opened, *infos, *count, &there, err);
     if (st == M3_OK && there > *count)
         st = M3_FAIL(err, M3_ERR_ABI, entry->plugin->name,
-                     "it lists %u devices into an array of %u; list must fill and count no more than its capacity",
-                     there, *count);
+                     "it has %u devices when asked how many, and %u when asked for them; list must count the same",
+                     *count, there);
     if (there < *count) *count = there;
     return st;
 }

@@ -106,9 +106,11 @@ typedef struct m3_cases_report {
     double share;    /**< the largest */
 } m3_cases_report;
 
-/** Run the cases that match, custom ops too if their plugin is loaded. They come in the order of dependence: an op is
- * tried before the ops that decompose into it. A device that fails may crash or hang: `first`, `count` and `begun` let
- * a caller run them in other processes, and go on behind a case that ended one.
+/** Run the cases that match, and behind them those that the custom ops of loaded plugins declare (m3_op.cases). Of a
+ * custom op, evaluate and decompose are compared with each other, and every other device of the engine that has a
+ * kernel for it runs the case too; one that declares no cases is told as a case that lacks. Built-in ops come in the
+ * order of dependence: an op is tried before the ops that decompose into it. A device that fails may crash or hang:
+ * `first`, `count` and `begun` let a caller run them in other processes, and go on behind a case that ended one.
  * @param device     May be NULL for gradients: then those of the reference are checked alone.
  * @param reference  An opened device of backend `reference`.
  * @param report     Filled on success; its size is set here. A check that ran no case has not passed. Returns M3_OK

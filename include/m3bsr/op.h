@@ -94,6 +94,23 @@ typedef struct m3_kernel_desc {
 /** A custom kernel in C: the node, and pointers to its inputs and outputs in the tensors' own types. */
 typedef m3_status (*m3_c_kernel)(const m3_node *node, const void *const *in, void *const *out, m3_error *err);
 
+/** What `m3bsr conformance` runs a custom op with, as text. Words behind a shape say what fills it; without them floats
+ * are standard normal and integers small.
+ *   inputs  "f32[2,3]; i32[5] ids 3; -"   type, extents, words; ';' between inputs; '-' is an absent one
+ *           words: normal, positive, wide (30 times normal), special (NaN, infinities, zeros, tiny and huge),
+ *           ties (whole numbers -2 to 2), value X, small, ids N (-2 to N + 1), random, mask (left-padded), true, false
+ *   attrs   "1,0; 2.5"                     one entry for each attribute in the op's order; "" when it has none */
+typedef struct m3_op_case {
+    uint32_t size;
+    const char *inputs, *attrs;
+} m3_op_case;
+
+/** An element of a table of cases: M3_OP_CASE("f32[4,7]; f32[7] positive", "1"). */
+#define M3_OP_CASE(inputs_, attrs_)                                                                                    \
+    {                                                                                                                  \
+        .size = M3_STRUCT_SIZE(m3_op_case, attrs), .inputs = (inputs_), .attrs = (attrs_)                              \
+    }
+
 struct m3_op {
     uint32_t size; /**< M3_STRUCT_SIZE(m3_op, the last member you know) */
     const char *name;
@@ -157,6 +174,12 @@ struct m3_op {
 
     m3_epilogue epilogue;   /**< What this op is in another's epilogue. */
     uint32_t shared_inputs; /**< M3_OP_MULTI_TENSOR: the number of leading inputs that nodes have in common. */
+
+    /** Of m3_op_case: what `m3bsr conformance` compares a custom op by. In double precision f32 inputs are f64, so
+     * infer takes f64 as it takes f32. `evaluate` (without it `decompose`) says what must come out; `decompose`, and
+     * every kernel for which a device is there, are compared with it, and the gradient with difference quotients. An op
+     * without cases is reported as such. Built-in ops have a list of their own. Since ABI 1.2. */
+    m3_span cases;
 };
 
 /** A member that an older op may lack: it is NULL or 0 then. */

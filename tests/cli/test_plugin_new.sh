@@ -29,7 +29,7 @@ check() {
 
 # Writing.
 
-for kind in expert encoder backend; do
+for kind in expert encoder op backend; do
     name=my_$kind-2
     check "a new $kind" 0 "$work/$name/README.md" "$M3BSR" plugin new $kind $name --out "$work"
     for file in "$templates/$kind"/*; do
@@ -62,14 +62,14 @@ check 'capitals' 2 "'Pool' cannot name a plugin" $new expert Pool --out "$work/n
 check 'a path as name' 2 "'../pool' cannot name a plugin" $new expert ../pool --out "$work/none"
 check 'no letter' 2 "'' cannot name a plugin" "$M3BSR" plugin new expert '' --out "$work/none"
 check 'a long name' 2 'give 1 to 32' $new expert a23456789b23456789c23456789d23456 --out "$work/none"
-check 'an unknown kind' 2 'there are: expert encoder backend' $new router pool --out "$work/none"
+check 'an unknown kind' 2 'there are: expert encoder op backend' $new router pool --out "$work/none"
 check 'another verb' 2 "plugin cannot 'old'" "$M3BSR" plugin old expert pool --out "$work/none"
 check 'no name' 2 'usage: m3bsr plugin new' $new expert
 check 'a word too many' 2 "'too' is one argument too many" $new expert pool2 too --out "$work/none"
 check 'an unknown option' 2 '--folder' $new expert pool2 --folder "$work/none"
 check 'a folder to put it in that is not there' 2 'No such file' $new expert pool2 --out "$work/none/no"
 check 'a file to put it in' 2 'Not a directory' $new expert pool2 --out "$work/file"
-check 'help' 0 'usage: m3bsr plugin new expert|encoder|backend NAME' "$M3BSR" help plugin
+check 'help' 0 'usage: m3bsr plugin new expert|encoder|op|backend NAME' "$M3BSR" help plugin
 
 # A file that cannot be finished, as on a full disk: at most 1 KiB may be written here.
 (
@@ -90,15 +90,16 @@ flock "$BUILD_DIR/install.lock" "$CMAKE" --install "$BUILD_DIR" --prefix "$work/
     failed 'cmake --install' "$work/log"
 tool=$work/prefix/bin/m3bsr
 path=
-for kind in expert encoder backend; do
+for kind in expert encoder op backend; do
     folder=$work/my_$kind-2
     path=$path:$folder/build
     { "$CMAKE" -S "$folder" -B "$folder/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_C_COMPILER="$CC" \
         -DCMAKE_C_FLAGS='-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror' &&
         "$CMAKE" --build "$folder/build"; } >"$work/log" 2>&1 || failed "building the $kind" "$work/log"
-    exported=$("$NM" -D --defined-only "$folder/build/m3bsr_${kind}_my_$kind-2.so" | awk '{print $NF}')
+    file=${kind/op/expert}
+    exported=$("$NM" -D --defined-only "$folder/build/m3bsr_${file}_my_$kind-2.so" | awk '{print $NF}')
     [ "$exported" = m3_plugin_query ] || failed "the $kind exports '$exported'"
-    "$tool" plugins -q --plugin-path "$path" | grep -Eq "^loaded +$kind +my_$kind-2 " || failed "the $kind does not load"
+    "$tool" plugins -q --plugin-path "$path" | grep -Eq "^loaded +$file +my_$kind-2 " || failed "the $kind does not load"
 done
 check 'the installed package' 2 'loaded already' "$tool" plugin new expert my_expert-2 --plugin-path "$path" --out "$work/none"
 [ "$failures" = 0 ] || exit 1
@@ -109,6 +110,10 @@ check 'every vector file on the backend' 0 'base.safetensors  infer' \
     "$tool" conformance --plugin-path "$path" --backend my_backend-2 --strict --layer model \
     --vectors "$SOURCE_DIR"/tests/vectors/*.safetensors
 
+for kind in expert encoder op; do
+    ctest --test-dir "$work/my_$kind-2/build" --output-on-failure >"$work/log" 2>&1 || failed "the $kind's own tests" "$work/log"
+done
+grep -q '100% tests passed, 0 tests failed out of 2' "$work/log" || failed "the op does not test both" "$work/log"
 check 'the checks of the expert' 0 ' 0 fail, 0 lack' \
     "$tool" conformance --plugin-path "$path" --backend cpu --layer modules --cases 'expert.my_expert-2.*'
 check 'the checks of the encoder, on the backend' 0 ' 0 fail, 0 lack' \

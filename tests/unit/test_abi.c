@@ -96,6 +96,11 @@ PIN(m3_op, absorb, 160);
 PIN(m3_op, bytes, 168);
 PIN(m3_op, epilogue, 176);
 PIN(m3_op, shared_inputs, 180);
+PIN(m3_op, cases, 184);
+
+PIN(m3_op_case, size, 0);
+PIN(m3_op_case, inputs, 8);
+PIN(m3_op_case, attrs, 16);
 
 PIN(m3_op_doc, size, 0);
 PIN(m3_op_doc, input_count, 4);

@@ -317,7 +317,8 @@ static const struct lie {
     {"an alignment that is no power of two", "misaligned",
      "aligned to 48 bytes; offset_alignment must be a power of two"},
     {"a count of devices that cannot be", "many_devices", "it says that it has 4000000000 devices; at most 1024"},
-    {"more devices than there was room for", "more_devices", "it lists 2 devices into an array of 1"},
+    {"more devices than there was room for", "more_devices",
+     "it has 1 devices when asked how many, and 2 when asked for them"},
 };
 enum { LIES = sizeof lies / sizeof lies[0] };
 

@@ -1,5 +1,5 @@
 /* plugin: the beginnings of a plugin.
- *   m3bsr plugin new expert|encoder|backend NAME [--out DIR]
+ *   m3bsr plugin new expert|encoder|op|backend NAME [--out DIR]
  * What it writes are the files of tools/templates/KIND, with @NAME@ replaced. They are part of the program. The folder
  * is written under another name and then renamed, so it is there complete or not at all. */
 #include <errno.h>
@@ -22,7 +22,7 @@ static const struct pattern {
 };
 enum { PATTERNS = sizeof patterns / sizeof patterns[0] };
 
-static const char *const kinds[] = {"expert", "encoder", "backend"};
+static const char *const kinds[] = {"expert", "encoder", "op", "backend"};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 typedef struct request {
@@ -49,7 +49,8 @@ static int check_words(const request *r, const char *verb)
     }
     for (size_t i = 0; i < KINDS; i++) known = known || strcmp(r->kind, kinds[i]) == 0;
     if (!known) {
-        (void)fprintf(stderr, "error: there is no kind '%s' of plugins to write; there are: expert encoder backend\n",
+        (void)fprintf(stderr,
+                      "error: there is no kind '%s' of plugins to write; there are: expert encoder op backend\n",
                       r->kind);
         return CLI_BAD_INPUT;
     }
@@ -68,12 +69,14 @@ static int check_words(const request *r, const char *verb)
 
 static m3_status check_free(const cli *c, const request *r, m3_error *err)
 {
+    /* An op comes with an expert. */
+    const char *kind = strcmp(r->kind, "op") == 0 ? "expert" : r->kind;
     for (uint32_t i = 0; i < m3_engine_plugin_count(c->engine); i++) {
         m3_plugin_report report = {.size = M3_STRUCT_SIZE(m3_plugin_report, reason)};
         m3_engine_plugin(c->engine, i, &report);
-        if (report.loaded && strcmp(report.kind, r->kind) == 0 && strcmp(report.name, r->name) == 0)
+        if (report.loaded && strcmp(report.kind, kind) == 0 && strcmp(report.name, r->name) == 0)
             return M3_FAIL(err, M3_ERR_INVALID, r->name,
-                           "a %s of this name is loaded already, from '%s'; choose another", r->kind, report.path);
+                           "a %s of this name is loaded already, from '%s'; choose another", kind, report.path);
     }
     return M3_OK;
 }
@@ -202,7 +205,7 @@ int cmd_plugin(int argc, char **argv)
         {"out", CLI_TEXT, &r.out, "DIR", "where to put the folder NAME (default: here)"},
     };
     const cli_command command = {
-        .usage = "plugin new expert|encoder|backend NAME [--out DIR]",
+        .usage = "plugin new expert|encoder|op|backend NAME [--out DIR]",
         .about = "Write a folder NAME with a plugin that works and is meant to be changed: sources, CMakeLists.txt,\n"
                  "and README.md with the next steps. NAME has a-z, 0-9, _ and -, and no such plugin is loaded.",
         .groups = CLI_PLUGINS,

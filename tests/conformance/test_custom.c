@@ -1,0 +1,108 @@
+/* custom: a custom op is compared by the cases that its plugin declares; what is wrong in it is found and named.
+ * Parts: cpu opencl */
+#include "m3bsr/conformance.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct {
+    m3_engine *engine;
+    m3_device *device, *reference;
+    bool opencl; /* this part is for it */
+} with;
+
+static const struct row {
+    const char *name, *op;
+    bool gradients, opencl;
+    m3_verdict want;
+    const char *says;
+} rows[] = {
+    {"what is right passes", "none", false, false, M3_VERDICT_PASS, ""},
+    {"so does its gradient", "none", true, false, M3_VERDICT_PASS, ""},
+    {"a decomposition alone says what is wanted of kernels", "kernels_only", false, false, M3_VERDICT_PASS, ""},
+    {"a wrong gradient is found", "gradient", true, false, M3_VERDICT_FAIL, "d loss / d in0["},
+    {"a wrong kernel in C is found", "c", false, false, M3_VERDICT_FAIL,
+     "on cpu:0, by the kernel for it: as it is: out0[3] is "},
+    {"a wrong kernel in OpenCL C is found", "opencl", false, true, M3_VERDICT_FAIL,
+     "on opencl:0, by the kernel for it: as it is: out0["},
+    {"a wrong decomposition is found", "decomposition", false, false, M3_VERDICT_FAIL,
+     "evaluate and decompose differ, both in double precision: out0["},
+    {"a case that cannot be read is a failure", "unreadable", false, false, M3_VERDICT_FAIL, "'f32[2,' is no array"},
+    {"an op without cases is no pass", "silent", false, false, M3_VERDICT_LACKS,
+     "has no cases, so nothing of broken_op.silent was compared"},
+};
+enum { ROWS = sizeof rows / sizeof rows[0] };
+
+typedef struct seen {
+    const struct row *r;
+    uint32_t run, wanted;
+    char last[1024];
+} seen;
+
+static void hear(void *user, const m3_case_report *report)
+{
+    seen *s = user;
+    s->run++;
+    s->wanted += report->verdict == s->r->want && strstr(report->text, s->r->says) != NULL;
+    if (report->verdict != M3_VERDICT_PASS)
+        (void)snprintf(s->last, sizeof s->last, "%.300s: %.600s", report->name, report->text);
+}
+
+static void is_found(void **state)
+{
+    const struct row *r = *state;
+    seen s = {.r = r};
+    char pattern[64];
+    m3_error err = {0};
+    m3_cases_report report;
+    const m3_cases_options options = {.size = M3_STRUCT_SIZE(m3_cases_options, user),
+                                      .gradients = r->gradients,
+                                      .pattern = pattern,
+                                      .seed = 1,
+                                      .done = hear,
+                                      .user = &s};
+    if (r->opencl && !with.opencl) skip();
+    (void)snprintf(pattern, sizeof pattern, "broken_op.%s*", r->op);
+    if (m3_conformance_cases(with.device, with.reference, &options, &report, &err) != M3_OK)
+        fail_msg("%s", err.message);
+    if (r->want == M3_VERDICT_PASS ? s.wanted != s.run : s.wanted == 0)
+        fail_msg("%u of %u: %s", s.wanted, s.run, s.last);
+    assert_true(s.run > 0);
+}
+
+static void quiet(void *user, m3_log_level level, const char *line)
+{
+    (void)user, (void)level, (void)line;
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest tests[ROWS];
+    m3_error err = {0};
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR ":" M3BSR_TEST_PLUGIN_DIR "/broken_op.so",
+                                     .threads = 2,
+                                     .log = quiet,
+                                     .allow_writable_folder = true};
+    with.opencl = argc > 1 && strcmp(argv[1], "opencl") == 0;
+    if (m3_engine_create(&config, &with.engine, &err) != M3_OK ||
+        m3_device_open(with.engine, "reference", (m3_span){0}, &with.reference, &err) != M3_OK) {
+        print_error("%s: %s\n", err.subject, err.message);
+        return 1;
+    }
+    /* The kernel in C is the processor's even where OpenCL is checked. */
+    if (m3_device_open(with.engine, with.opencl ? "opencl" : "cpu", (m3_span){0}, &with.device, &err) != M3_OK) {
+        print_error("%s: %s\n", err.subject, err.message);
+        return with.opencl ? 77 : 1;
+    }
+    for (size_t i = 0; i < ROWS; i++)
+        tests[i] = (struct CMUnitTest){rows[i].name, is_found, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    int failed = cmocka_run_group_tests_name("conformance/custom", tests, NULL, NULL);
+    m3_device_close(with.device);
+    m3_device_close(with.reference);
+    m3_engine_free(with.engine);
+    return failed;
+}

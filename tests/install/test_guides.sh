@@ -1,0 +1,27 @@
+#!/bin/bash
+# The guides for plugin authors, followed as they stand against what is installed: a block `c FILE` is written to that
+# file and a block `sh` is run, in order.
+# Labels: release
+. "$SOURCE_DIR/tests/support/script.sh"
+unset M3BSR_PLUGIN_PATH
+flock "$BUILD_DIR/install.lock" "$CMAKE" --install "$BUILD_DIR" --prefix "$folder/prefix" >"$folder/log" 2>&1 ||
+    { cat "$folder/log"; exit 1; }
+docs=$(find "$folder/prefix" -name EXPERT.md -printf '%h\n')
+export PATH=$folder/prefix/bin:$PATH CMAKE_PREFIX_PATH=$folder/prefix CC
+umask 022
+
+for guide in EXPERT CUSTOM-OP; do
+    mkdir "$folder/$guide"
+    # A script that writes the files and runs the commands.
+    awk '
+    /^```sh$/ { block = "sh"; next }
+    /^```c / { block = "c"; printf "cat >%s <<\"END_OF_FILE\"\n", $2; next }
+    /^```$/ { if (block == "c") print "END_OF_FILE"; block = ""; next }
+    block != "" { print }' "$docs/$guide.md" >"$folder/$guide.sh"
+    [ "$(grep -c m3bsr "$folder/$guide.sh")" -gt 5 ] || fail "$guide has no blocks"
+    (cd "$folder/$guide" && bash -euo pipefail "$folder/$guide.sh") >"$folder/log" 2>&1 ||
+        fail "$guide:"$'\n'"$(tail -40 "$folder/log")"
+    grep -q 'warning:' "$folder/log" && fail "$guide warns:"$'\n'"$(grep -A3 'warning:' "$folder/log")"
+    grep -q '^pass ' "$folder/log" || fail "$guide does not come to its checks"
+done
+exit $((failures > 0))
