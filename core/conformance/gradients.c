@@ -4,6 +4,7 @@
  * The difference is off by h^2 L'''/6 and by the rounding of L, about 1e-16 |L| / h: both near 1e-10 of their scales.
  * The device computes dL/dx in f32, with gradient ops of its own; roundings may be some of the sizes of the gradient,
  * and growth(elements) times what the gradient changes by when every input changes by half a unit in its last place. */
+#include <assert.h>
 #include <math.h>
 
 #include "core/base/alloc.h"
@@ -115,6 +116,7 @@ static m3_status check_input(probe *p, uint32_t g, const double *grad, double lo
     uint32_t i = p->wrt_index[g];
     uint64_t count = m3_tensor_count(p->wrt[g]), stride = count / PROBES + 1;
     double largest = 0.0;
+    assert(grad != NULL);
     for (uint64_t e = 0; e < count; e++) largest = fmax(largest, fabs(grad[e]));
     for (uint64_t e = 0; e < count; e += stride) {
         double x = p->value[i][e], h = 1e-5 * fmax(1.0, fabs(x)), above, below;
@@ -187,6 +189,7 @@ static void compare_slopes(const double *have, const double *want, const double 
                            double growth, m3_case_result *result)
 {
     double largest = 0.0, change = 0.0;
+    assert(have != NULL && want != NULL && shaken != NULL);
     for (uint64_t e = 0; e < count; e++) {
         if (isinf((float)want[e])) continue;
         largest = fmax(largest, fabs(want[e]));

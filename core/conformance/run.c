@@ -1,6 +1,7 @@
 /* run: run a case on a device and compare it with the double-precision reference. */
 #include "core/conformance/run.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -269,7 +270,7 @@ static void answer_fini(answer *a)
 
 double m3_case_growth(uint64_t n)
 {
-    return n <= 64 ? (double)n : 8.0 * sqrt((double)n);
+    return fmin((double)n, 8.0 + 3.0 * sqrt((double)n));
 }
 
 static bool has_denormals(const m3_case *c)
@@ -340,6 +341,7 @@ static bool loses_sign(const answer *a, double have, double want)
 /* The error of element i of output k as a share of what is allowed. */
 static double share_of(const outcome *have, const answer *a, const m3_case *c, uint32_t k, uint64_t i, bool flushes)
 {
+    assert(have->value[k] != NULL && a->want.value[k] != NULL);
     const m3_dtype dtype = have->dtype[k];
     const double x = have->value[k][i], r = as_stored(a->want.value[k][i], dtype);
     const double limit = allowed(a, c->bound, dtype, k, i, r);

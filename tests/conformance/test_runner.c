@@ -37,6 +37,15 @@ static void nothing(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3
     dx[0] = m3_mul(b, dy[0], m3_scalar_like(b, dy[0], NAN));
 }
 
+/* 2 dy by way of an op that only f32 gets wrong. */
+static void crooked(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
+{
+    (void)node;
+    m3_tensor *same = NULL, *in[1] = {dy[0]};
+    b->api->emit(b, "wrong.value", in, 1, NULL, 0, &same, 1);
+    dx[0] = m3_add(b, same, same);
+}
+
 /* The wanted values come in f64, so what only f32 gets wrong stands for a wrong device. */
 static m3_status evaluate(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
 {
@@ -68,6 +77,7 @@ static const m3_op ops[] = {
     OP("right.only_reference", .evaluate = evaluate),
     OP("right.decomposed", .decompose = twice),
     OP("wrong.slope", .decompose = twice, .gradient = thrice),
+    OP("wrong.device_slope", .decompose = twice, .gradient = crooked),
     OP("wrong.no_number", .decompose = twice, .gradient = nothing),
 };
 
@@ -106,6 +116,8 @@ static const row rows[] = {
     {"an op that decomposes runs on a device that does not have it", "right.decomposed", "f32[4]", M3_CASE_OPS, true,
      M3_VERDICT_PASS, ""},
     {"a wrong slope is found", "wrong.slope", "f32[4]", M3_CASE_GRADIENTS, false, M3_VERDICT_FAIL, "d loss / d in0["},
+    {"a slope that the device alone gets wrong is found", "wrong.device_slope", "f32[4]", M3_CASE_GRADIENTS, false,
+     M3_VERDICT_FAIL, "on the device d loss / d in0[2]"},
     {"a slope that is no number is found", "wrong.no_number", "f32[4]", M3_CASE_GRADIENTS, false, M3_VERDICT_FAIL,
      "d loss / d in0[3] is nan"},
     {"an op without a gradient is no success", "right.decomposed", "f32[4]", M3_CASE_GRADIENTS, false, M3_VERDICT_LACKS,
@@ -130,7 +142,7 @@ static m3_case_result run(const row *r, m3_alloc_gate gate, void *user)
         fail_msg("%s", err.message);
     m3_alloc_set_gate(gate, user);
     if (r->layer == M3_CASE_GRADIENTS)
-        m3_case_run_gradient(NULL, device, &lookup, &c, 1, &result);
+        m3_case_run_gradient(device, with.reference, &lookup, &c, 1, &result);
     else
         m3_case_run(device, with.reference, &lookup, &c, 1, &result);
     m3_alloc_set_gate(NULL, NULL);
