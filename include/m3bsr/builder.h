@@ -8,6 +8,7 @@
 #define M3BSR_BUILDER_H
 
 #include <float.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "m3bsr/ops.h"
@@ -147,6 +148,23 @@ static inline m3_tensor *m3_scalar_like(m3_builder *b, const m3_tensor *like, do
     if (like != NULL && like->dtype == M3_F64) return m3_constant(b, M3_F64, &shape, &value);
     float f = (float)value;
     return m3_constant(b, M3_F32, &shape, &f);
+}
+
+/** A constant array of the float type of `like`, so that a formula also builds in double precision: data [count of
+ * shape], row-major, is copied. NULL without memory, which the builder keeps as its error. */
+static inline m3_tensor *m3_constant_like(m3_builder *b, const m3_tensor *like, m3_shape shape, const double *data)
+{
+    if (like != NULL && like->dtype == M3_F64) return m3_constant(b, M3_F64, &shape, data);
+    const uint64_t count = m3_shape_count(&shape);
+    float *narrow = (float *)malloc(count != 0 ? (size_t)count * sizeof(float) : 1);
+    if (narrow == NULL) {
+        b->api->fail(b, M3_ERR_MEMORY, "m3_constant_like: out of memory");
+        return NULL;
+    }
+    for (uint64_t i = 0; i < count; i++) narrow[i] = (float)data[i];
+    m3_tensor *x = m3_constant(b, M3_F32, &shape, narrow);
+    free(narrow);
+    return x;
 }
 
 static inline m3_tensor *m3_scalar_i32(m3_builder *b, int32_t value)

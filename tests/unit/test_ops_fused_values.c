@@ -53,6 +53,26 @@ static void smooth_activations(void **state)
     trial_end(&t);
 }
 
+/* Two thirds is no f32: the type of `like` decides. */
+static void a_constant_takes_the_type_of_another(void **state)
+{
+    (void)state;
+    const double data[3] = {2.0 / 3.0, -1.0, 1e300};
+    trial t = trial_begin();
+    m3_tensor *x = trial_leaf(&t, M3_F64, M3_SHAPE(1), (const double[]){0});
+    m3_tensor *f32 = m3_cast(t.b, x, M3_F32);
+    m3_tensor *wide = m3_copy(t.b, m3_constant_like(t.b, x, M3_SHAPE(3), data));
+    m3_tensor *narrow = m3_copy(t.b, m3_constant_like(t.b, f32, M3_SHAPE(3), data));
+    assert_int_equal(wide->dtype, M3_F64);
+    assert_int_equal(narrow->dtype, M3_F32);
+    trial_run(&t);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_near(trial_value(&t, wide)[i], data[i], 0);
+        assert_true((float)trial_value(&t, narrow)[i] == (float)data[i]);
+    }
+    trial_end(&t);
+}
+
 static void sums_along_an_axis(void **state)
 {
     (void)state;
@@ -479,6 +499,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations),
         cmocka_unit_test(smooth_activations),
+        cmocka_unit_test(a_constant_takes_the_type_of_another),
         cmocka_unit_test(sums_along_an_axis),
         cmocka_unit_test(a_filter_sees_the_past_alone),
         cmocka_unit_test(a_closed_gate_keeps_nan_out),
