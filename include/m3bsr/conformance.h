@@ -5,6 +5,7 @@
 #ifndef M3BSR_CONFORMANCE_H
 #define M3BSR_CONFORMANCE_H
 
+#include "m3bsr/model.h"
 #include "m3bsr/runtime.h"
 
 #ifdef __cplusplus
@@ -197,6 +198,46 @@ typedef struct m3_modules_report {
  * loaded. */
 M3_API m3_status m3_conformance_modules(m3_device *device, m3_device *reference, const m3_modules_options *options,
                                         m3_modules_report *report, m3_error *err);
+
+/* A model's training step on two devices side by side. */
+
+typedef enum m3_divergence_kind {
+    M3_DIVERGES_NOT = 0,         /**< every result agrees, and so does the step with its passes */
+    M3_DIVERGES_AT_OP = 1,       /**< the op is wrong alone, too, over the operands of the other device */
+    M3_DIVERGES_BY_OPERANDS = 2, /**< results differ, but every op is right alone: small errors that grew */
+    M3_DIVERGES_WITH_PASSES = 3  /**< every op agrees; the step as it is trained, with its passes, does not */
+} m3_divergence_kind;
+
+typedef struct m3_diverge_options {
+    uint32_t size;
+    m3_device *device;          /**< that is looked at */
+    m3_device *against;         /**< that counts as right */
+    const char *const *no_pass; /**< of the step with passes, ended by NULL; NULL: none is left out */
+    m3_span fallbacks;          /**< m3_device *: for what a device does not run, in order */
+} m3_diverge_options;
+
+/** A value a agrees with r when |a - r| <= 2e-5 + 2e-4 max|r| of that tensor; whole numbers when they are equal. */
+typedef struct m3_divergence {
+    uint32_t size;
+    m3_divergence_kind kind;
+    uint32_t nodes, compared; /**< nodes passed over; tensors compared */
+    double share;             /**< largest error as a share of its bound */
+    uint32_t node, output;    /**< of the model's graph, as built: the first that does not agree */
+    char op[64], scope[192];  /**< of that node; "" with M3_DIVERGES_WITH_PASSES */
+    char tensor[192];         /**< name of the result, output or parameter, "" where it has none */
+    uint64_t index;           /**< of the worst element, row-major */
+    uint64_t count, elements; /**< how many do not agree, and of how many */
+    double got, want, error, bound;
+    char shape[128];
+} m3_divergence;
+
+/** Run one training step of a configuration on both devices, from the same parameters, random inputs and draws, and
+ * find the first node whose results differ. All results are kept, so that a small batch serves best.
+ * @param config  Checked (m3_model_check).
+ * @param found   Filled on success; its size is set here.
+ * Returns M3_OK when both ran, whatever was found; or what building or running failed with. */
+M3_API m3_status m3_diverge(const m3_model_config *config, const m3_diverge_options *options, m3_divergence *found,
+                            m3_error *err);
 
 #ifdef __cplusplus
 }

@@ -107,6 +107,7 @@ void cli_json_number(double number);
 int cmd_bench(int argc, char **argv);
 int cmd_conformance(int argc, char **argv);
 int cmd_data(int argc, char **argv);
+int cmd_diverge(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_graph(int argc, char **argv);

@@ -24,6 +24,7 @@ static const struct command {
     {"tune", cmd_tune, "measure what is faster on a device"},
     {"ops", cmd_ops, "describe the built-in operations"},
     {"conformance", cmd_conformance, "check that a backend computes what it should"},
+    {"diverge", cmd_diverge, "find the operation at which two devices differ"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
