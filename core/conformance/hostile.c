@@ -183,7 +183,7 @@ static m3_status allocate(m3_exec_impl *e, const m3_program *program, m3_buffer 
     return there && e->seen != NULL ? M3_OK : M3_FAIL_MEMORY(err, program->name, all);
 }
 
-/* A tensor's bytes, and the rest of its last word: no other tensor lies there when places are words at least. */
+/* A tensor's bytes, and the rest of its last word, as m3_place has it. */
 static void own(const m3_device_impl *d, m3_exec_impl *e, const m3_tensor *x)
 {
     if (x == NULL || e->places[x->id].segment == M3_NO_SEGMENT) return;

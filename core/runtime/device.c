@@ -1,6 +1,7 @@
 /* device: listing, choosing and opening the devices of all backends. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/alloc.h"
 #include "core/base/option.h"
@@ -12,6 +13,8 @@ enum { MOST_DEVICES = 1024 };
 static m3_status open_backend(m3_engine *engine, m3_plugin_entry *entry, m3_error *err)
 {
     if (entry->opened != NULL) return M3_OK;
+    m3_engine_log(engine, M3_LOG_DEBUG, "backend %s is opened", entry->plugin->name);
+    m3_visitor_tell(&engine->visitor, entry->path, "opened");
     m3_status st = entry->backend.open(&engine->host, &entry->opened, err);
     if (st != M3_OK) entry->opened = NULL;
     return st;
@@ -31,6 +34,7 @@ static m3_status list_backend(m3_engine *engine, m3_plugin_entry *entry, m3_devi
     *infos = NULL;
     *count = 0;
     if ((st = open_backend(engine, entry, err)) != M3_OK) return st;
+    m3_visitor_tell(&engine->visitor, entry->path, "listed");
     if ((st = entry->backend.list(entry->opened, NULL, 0, count, err)) != M3_OK) return st;
     if (*count > MOST_DEVICES)
         return M3_FAIL(err, M3_ERR_ABI, entry->plugin->name,
@@ -153,6 +157,8 @@ static m3_status open_index(m3_engine *engine, m3_plugin_entry *entry, uint32_t 
         if ((st = m3_options_check(entry->backend.options, options, what, &checked, &count, err)) != M3_OK) goto done;
         options = (m3_span){.count = count, .stride = sizeof *checked, .data = checked};
     }
+    m3_engine_log(engine, M3_LOG_DEBUG, "device %s is opened", made->name);
+    m3_visitor_tell(&engine->visitor, entry->path, "opening a device");
     if ((st = made->api->device_open(entry->opened, index, options, &made->impl, err)) != M3_OK) goto done;
     if ((st = m3_device_get_limits(made, &made->limits, err)) != M3_OK) goto done;
     if ((st = check_limits(made, err)) != M3_OK) goto done;
@@ -262,6 +268,31 @@ m3_status m3_device_get_limits(m3_device *device, m3_device_limits *limits, m3_e
 {
     *limits = (m3_device_limits){.size = M3_STRUCT_SIZE(m3_device_limits, coherent)};
     return device->api->limits(device->impl, limits, err);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void m3_device_begin(m3_device *device, const char *what)
+{
+    atomic_store(&device->busy_what, what);
+    atomic_store(&device->busy_since, now_ns());
+}
+
+void m3_device_idle(m3_device *device)
+{
+    atomic_store(&device->busy_since, 0);
+}
+
+uint64_t m3_device_busy(const m3_device *device, const char **what)
+{
+    const uint64_t since = atomic_load(&device->busy_since);
+    if (what != NULL) *what = since != 0 ? atomic_load(&device->busy_what) : "";
+    return since != 0 ? now_ns() - since : 0;
 }
 
 uint64_t m3_device_memory_used(m3_device *device)

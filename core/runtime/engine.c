@@ -115,7 +115,9 @@ m3_status m3_engine_create(const m3_engine_config *config, m3_engine **engine, m
         .threads = m3_pool_threads(made->pool),
         .cache_path = made->cache_path,
     };
-    st = m3_registry_load(&made->registry, c.plugin_path, c.allow_writable_folder, &made->log, err);
+    made->visitor = (m3_visitor){c.visit, c.visit_user, c.avoid};
+    st = m3_registry_load(&made->registry, c.plugin_path, c.allow_writable_folder, &made->visitor, &made->log, err);
+    made->visitor.avoid = (m3_span){0}; /* the caller's */
     if (st != M3_OK) goto done;
     *engine = made;
     made = NULL;

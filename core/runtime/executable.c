@@ -129,7 +129,9 @@ static m3_status compile(m3_executable *e, m3_error *err)
             .segment_count = target->plan.segment_count,
             .segments = target->plan.segments,
         };
+        m3_device_begin(target->device, "compiles");
         st = target->device->api->compile(target->device->impl, &program, target->buffers, &e->execs[i], err);
+        m3_device_idle(target->device);
     }
     m3_free((void *)nodes);
     return st;

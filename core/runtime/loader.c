@@ -4,7 +4,9 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -20,7 +22,13 @@ typedef struct search {
     m3_registry *registry;
     const m3_logger *log;
     bool allow_writable;
+    const m3_visitor *visitor;
 } search;
+
+void m3_visitor_tell(const m3_visitor *visitor, const char *path, const char *what)
+{
+    if (visitor->visit != NULL) visitor->visit(visitor->user, path, what);
+}
 
 /* Steps. Each fails with why->message. */
 
@@ -38,13 +46,52 @@ static m3_status check_writable(const search *s, const char *path, const struct 
                    path, (unsigned)(info->st_mode & 0777));
 }
 
+static m3_status check_avoided(const search *s, const char *path, m3_error *why)
+{
+    for (uint32_t i = 0; i < s->visitor->avoid.count; i++) {
+        const m3_plugin_avoid *avoid = m3_span_at(s->visitor->avoid, i);
+        if (strcmp(avoid->path, path) == 0) return M3_FAIL(why, M3_ERR_IO, path, "%s", avoid->reason);
+    }
+    return M3_OK;
+}
+
+/* Where the last of the file's loaded segments ends; 0 for what is no object of this machine, which dlopen refuses. */
+static uint64_t end_of_segments(FILE *file)
+{
+    ElfW(Ehdr) head;
+    ElfW(Phdr) part;
+    uint64_t end = 0;
+    if (fread(&head, sizeof head, 1, file) != 1 || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return 0;
+    if (head.e_phentsize != sizeof part || fseek(file, (long)head.e_phoff, SEEK_SET) != 0) return 0;
+    for (uint32_t i = 0; i < head.e_phnum && fread(&part, sizeof part, 1, file) == 1; i++)
+        if (part.p_type == PT_LOAD && part.p_offset + part.p_filesz > end) end = part.p_offset + part.p_filesz;
+    return end;
+}
+
+/* The loader maps segments without a look at the file's length: touching what is missing would be a bus error. */
+static m3_status check_whole(const char *path, const struct stat *info, m3_error *why)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) return M3_FAIL(why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
+    const uint64_t end = end_of_segments(file), size = (uint64_t)info->st_size;
+    (void)fclose(file);
+    if (end <= size) return M3_OK;
+    return M3_FAIL(why, M3_ERR_IO, path,
+                   "it is cut short: %llu of at least %llu bytes are there; copy or build it again",
+                   (unsigned long long)size, (unsigned long long)end);
+}
+
 static m3_status open_file(const search *s, const char *path, const m3_plugin **plugin, m3_error *why)
 {
     struct stat info;
     m3_plugin_query_fn query = NULL;
     if (stat(path, &info) != 0) return M3_FAIL(why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
     m3_status st = check_writable(s, path, &info, why);
+    if (st == M3_OK) st = check_avoided(s, path, why);
+    if (st == M3_OK) st = check_whole(path, &info, why);
     if (st != M3_OK) return st;
+    m3_logger_write(s->log, M3_LOG_DEBUG, "plugin %s is opened", path);
+    m3_visitor_tell(s->visitor, path, "loaded");
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays loaded: drivers rarely survive an unload */
     if (object == NULL) return M3_FAIL(why, M3_ERR_IO, path, "it cannot be loaded: %s", dlerror());
     void *symbol = dlsym(object, M3_PLUGIN_SYMBOL);
@@ -343,10 +390,10 @@ static m3_status visit_neighbours(const search *s, m3_error *err)
     return st;
 }
 
-m3_status m3_registry_load(m3_registry *registry, const char *plugin_path, bool allow_writable, const m3_logger *log,
-                           m3_error *err)
+m3_status m3_registry_load(m3_registry *registry, const char *plugin_path, bool allow_writable,
+                           const m3_visitor *visitor, const m3_logger *log, m3_error *err)
 {
-    const search s = {registry, log, allow_writable};
+    const search s = {registry, log, allow_writable, visitor};
     const char *list = plugin_path != NULL ? plugin_path : getenv("M3BSR_PLUGIN_PATH");
     m3_status st = M3_OK;
     if (list != NULL && getauxval(AT_SECURE) != 0) {

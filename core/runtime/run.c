@@ -47,6 +47,7 @@ static m3_status run_partition(m3_executable *e, uint32_t index, m3_error *err)
     for (uint32_t i = 0; i < partition->transfer_count && st == M3_OK; i++)
         st = transfer(e, partition->transfer + i, err);
     if (st != M3_OK) return st;
+    if (partition->device != 0) m3_device_begin(target->device, "runs");
     return target->device->api->submit(target->device->impl, e->execs[index], &target->value, err);
 }
 
@@ -67,6 +68,7 @@ m3_status m3_executable_run(m3_executable *executable, m3_error *err)
     const m3_plan *plan = &e->targets[0].plan;
     const m3_place input = {plan->input, 0}, output = {plan->output, 0};
     m3_status st = M3_OK;
+    m3_device_begin(e->devices[0], "runs");
     if (plan->input_bytes > 0) st = upload(&e->targets[0], &input, e->input, plan->input_bytes, err);
     for (uint32_t i = 0; i < e->schedule.partition_count && st == M3_OK; i++) st = run_partition(e, i, err);
     if (st == M3_OK && plan->output_bytes > 0)
@@ -74,6 +76,7 @@ m3_status m3_executable_run(m3_executable *executable, m3_error *err)
     /* After a failure too: nothing may still be reading or writing host memory when this returns. */
     for (uint32_t i = 0; i < e->device_count; i++) {
         m3_status waited = wait(&e->targets[i], st == M3_OK ? err : NULL);
+        m3_device_idle(e->devices[i]);
         if (st == M3_OK) st = waited;
     }
     if (st == M3_OK && e->profiling) st = read_times(e, err);

@@ -132,9 +132,12 @@ static m3_status upload(m3_store *store, const m3_stored *entry, uint64_t at, co
     m3_device *device = store->device;
     uint64_t value = 0;
     if (bytes == 0) return M3_OK;
+    m3_device_begin(device, "copies");
     m3_status st = device->api->upload(device->impl, store->chunks[entry->chunk].buffer, entry->offset + at, data,
                                        bytes, &value, err);
-    return st != M3_OK ? st : device->api->wait(device->impl, value, UINT64_MAX, err);
+    if (st == M3_OK) st = device->api->wait(device->impl, value, UINT64_MAX, err);
+    m3_device_idle(device);
+    return st;
 }
 
 static m3_status initialise(m3_store *store, const m3_tensor *tensor, void *staging, m3_error *err)

@@ -84,7 +84,8 @@ typedef struct m3_tuning {
 
 #define M3_NO_SEGMENT 0xffffffffu
 
-/** Where a tensor lies: bytes into a segment, a multiple of offset_alignment. */
+/** Where a tensor lies: bytes into a segment, a multiple of offset_alignment. A run writes its outputs and nothing
+ * else, but for the rest of a tensor's last 4 bytes when offset_alignment is at least 4: no other tensor lies there. */
 typedef struct m3_place {
     uint32_t segment; /**< M3_NO_SEGMENT: not on this device */
     uint64_t offset;

@@ -23,7 +23,17 @@ typedef struct m3_engine_config {
     m3_log_level log_level;
     const char *cache_path;     /**< folder for compiled kernels; NULL: $XDG_CACHE_HOME/m3bsr or ~/.cache/m3bsr */
     bool allow_writable_folder; /**< load from a folder that others can write */
+    /** Hears of everything that a plugin is about to be asked for while it is found, opened and listed: `what` is
+     * "loaded", "opened", "listed" or "opening a device". A crash behind this call is that plugin's. NULL: nobody. */
+    void (*visit)(void *user, const char *path, const char *what);
+    void *visit_user;
+    m3_span avoid; /**< m3_plugin_avoid: files that are not touched, but reported as skipped; copied */
 } m3_engine_config;
+
+typedef struct m3_plugin_avoid {
+    const char *path;   /**< as m3_plugin_report has it */
+    const char *reason; /**< why the report says that it was skipped */
+} m3_plugin_avoid;
 
 /** @param config  Copied; NULL is all defaults. A plugin that fails to load is reported (m3_engine_plugin), never
  * fatal. */
@@ -84,6 +94,10 @@ M3_API uint64_t m3_device_memory_used(m3_device *device); /**< bytes; 0 when the
 M3_API m3_status m3_device_measure_peak(m3_device *device, double *gflops, m3_error *err);
 /** What the device knows by measurement; M3_ERR_UNSUPPORTED when its backend measures nothing. */
 M3_API m3_status m3_device_tuning(m3_device *device, m3_tuning *tuning, m3_error *err);
+/** How long the device has been at work that has not come back, in nanoseconds; 0 when it is idle. May be called from
+ * any thread while the device is open.
+ * @param what  "runs", "compiles" or "copies"; borrowed for good. May be NULL. */
+M3_API uint64_t m3_device_busy(const m3_device *device, const char **what);
 /** Whether the device runs this node; the reason in err when not. */
 M3_API m3_status m3_device_supports(m3_device *device, const m3_node *node, m3_error *why);
 M3_API m3_engine *m3_device_engine(m3_device *device);

@@ -22,6 +22,7 @@ abort          | layer_norm(*        | 1 | the process was killed by SIGABRT
 exit           | sort*               | 1 | the process exited with status 0
 exit_5         | gather*             | 1 | the process exited with status 5
 hang           | matmul(f32[1,1]*    | 1 | it did not end within 5 seconds; its last words: faulty: hanging
+hang_any       | copy*               | 1 | FAIL  copy(f32[]): it did not end within 5 seconds
 sanitizer      | softmax_cross*      | 1 | a sanitizer reports: SUMMARY: AddressSanitizer: heap-buffer-overflow
 load_segfault  | add*                | 3 | could not be opened: the process was killed by SIGSEGV
 open_segfault  | add*                | 3 | could not be opened: the process was killed by SIGSEGV

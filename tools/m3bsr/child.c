@@ -25,12 +25,13 @@ extern char **environ;
 
 static int report_to = -1;
 
-const char *child_role(void)
+char *child_role(void)
 {
-    static char role[256];
+    static char nothing[1], *role; /* for the rest of the process */
     const char *given = getenv(ROLE);
     if (given == NULL) return NULL;
-    (void)snprintf(role, sizeof role, "%s", given);
+    role = strdup(given);
+    if (role == NULL) role = nothing;
     (void)unsetenv(ROLE); /* not for the programs that a driver starts */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     report_to = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -126,14 +127,24 @@ static int spawn(child *c, char *const *argv, char *role, const int said[2], con
     return failed;
 }
 
+char **child_copy_words(int argc, char **argv)
+{
+    char **copy = calloc((size_t)argc + 1, sizeof *copy);
+    for (int i = 0; copy != NULL && i < argc; i++) copy[i] = argv[i];
+    return copy;
+}
+
 bool child_start(child *c, char *const *argv, const char *role, bool echo)
 {
-    char variable[300];
+    char *variable = NULL;
     int said[2] = {-1, -1}, output[2] = {-1, -1};
     *c = (child){.reports = -1, .output = -1, .echo = echo};
-    (void)snprintf(variable, sizeof variable, ROLE "=%s", role);
-    int failed = pipe2(said, O_CLOEXEC) != 0 || pipe2(output, O_CLOEXEC) != 0 ? errno : 0;
+    int failed =
+        asprintf(&variable, ROLE "=%s", role) < 0 || pipe2(said, O_CLOEXEC) != 0 || pipe2(output, O_CLOEXEC) != 0
+            ? errno
+            : 0;
     if (failed == 0) failed = spawn(c, argv, variable, said, output);
+    free(variable);
     if (said[1] >= 0) (void)close(said[1]);
     if (output[1] >= 0) (void)close(output[1]);
     c->reports = said[0];
@@ -155,6 +166,11 @@ static void keep_words(child *c, const char *line, size_t length)
 {
     if (length == 0) return;
     if (c->echo) (void)fprintf(stderr, "%.*s\n", (int)length, line);
+    if (c->say != NULL) {
+        char copy[CHILD_LINE];
+        (void)snprintf(copy, sizeof copy, "%.*s", (int)length, line);
+        c->say(c->say_user, copy);
+    }
     if (length > CHILD_WORDS - 2) length = CHILD_WORDS - 2;
     size_t over = c->words_length + length + 1 > CHILD_WORDS - 1 ? c->words_length + length + 2 - CHILD_WORDS : 0;
     memmove(c->words, c->words + over, c->words_length - over);

@@ -15,7 +15,7 @@
 
 /** The role that the parent gave this process, or NULL: it is no child. Ask once, first of all: from then on the
  * process ends with its parent. */
-const char *child_role(void);
+char *child_role(void);
 /** Tell the parent. A format with \t between the fields; blanks replace tabs and ends of lines in `text`, the last
  * field, which may be NULL. */
 __attribute__((format(printf, 2, 3))) void child_report(const char *text, const char *format, ...);
@@ -27,7 +27,9 @@ enum { CHILD_FIELDS = 8, CHILD_LINE = 4096, CHILD_WORDS = 4096 };
 typedef struct child {
     pid_t pid; /* 0: none */
     int reports, output;
-    bool echo;           /* pass on what the child says on stderr */
+    bool echo;                                 /* pass on what the child says on stderr */
+    void (*say)(void *user, const char *line); /* hears each line of it; may be NULL */
+    void *say_user;
     char in[CHILD_LINE]; /* what was read and not looked at yet */
     size_t in_at, in_length;
     char line[CHILD_LINE]; /* the line that is arriving */
@@ -50,6 +52,8 @@ void child_catch_interrupts(void);
 /** Start a child with a role. argv: of the command, as main's less the program's name, ended by NULL. false, with a
  * message on stderr: the system has no room for one. */
 bool child_start(child *c, char *const *argv, const char *role, bool echo);
+/** The words of a command as they are given, ended by NULL; free(). Reading the options moves and cuts them. */
+char **child_copy_words(int argc, char **argv);
 /** Wait for the next report, at most so many seconds from now; a child that needs longer is killed. After CHILD_ENDED
  * and CHILD_INTERRUPTED the child is gone; child_finish() frees what it said. */
 child_event child_next(child *c, unsigned seconds);

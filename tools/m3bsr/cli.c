@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/m3bsr/child.h"
+
 enum { OPTION_FIRST = 256, MAX_OPTIONS = 48, MAX_DEVICES = 64 };
 
 int cli_report(const m3_error *err)
@@ -220,15 +222,23 @@ static void print_log(void *user, m3_log_level level, const char *line)
     (void)fprintf(stderr, "%s%s\n", level == M3_LOG_ERROR ? "error: " : level == M3_LOG_WARN ? "warning: " : "", line);
 }
 
+static void tell_visit(void *user, const char *path, const char *what)
+{
+    (void)user;
+    child_report(path, "visit\t%s", what);
+}
+
 m3_status cli_open_engine(cli *c, m3_error *err)
 {
-    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, avoid),
                                      .plugin_path = c->plugin_path,
                                      .threads = c->threads,
                                      .log = print_log,
                                      .log_level = c->quiet     ? M3_LOG_ERROR
                                                   : c->verbose ? M3_LOG_DEBUG
-                                                               : M3_LOG_WARN};
+                                                               : M3_LOG_WARN,
+                                     .visit = c->told ? tell_visit : NULL,
+                                     .avoid = c->avoid};
     return m3_engine_create(&config, &c->engine, err);
 }
 
@@ -278,6 +288,7 @@ m3_status cli_open_device(cli *c, m3_error *err)
     m3_option options[CLI_MAX_LIST];
     char *text = NULL;
     m3_status st;
+    cli_watch_opening(c, c->backend != NULL ? c->backend : "auto");
     if ((st = cli_open_engine(c, err)) != M3_OK) goto done;
     if ((st = read_device_options(c, &text, options, err)) != M3_OK) goto done;
     const m3_span span = {.count = c->device_option.count, .stride = sizeof options[0], .data = options};
@@ -285,12 +296,14 @@ m3_status cli_open_device(cli *c, m3_error *err)
         goto done;
     if (!c->strict) st = open_fallbacks(c, err);
 done:
+    cli_watch_devices(c);
     free(text);
     return st;
 }
 
 void cli_close(cli *c)
 {
+    cli_watch_end(c);
     for (size_t i = 0; i < sizeof c->others / sizeof c->others[0]; i++) m3_device_close(c->others[i]);
     m3_device_close(c->device);
     m3_engine_free(c->engine);

@@ -49,6 +49,9 @@ enum {
     CLI_PLUGINS = 1u << 3 /**< --plugin-path alone */
 };
 
+/** What watches the devices of a command (watch.c). */
+typedef struct cli_watch cli_watch;
+
 /** One invocation: its options, and what they open. Starts as {0}, ends with cli_close(). */
 typedef struct cli {
     const char *backend, *plugin_path, *seed;
@@ -60,6 +63,9 @@ typedef struct cli {
     m3_engine *engine;
     m3_device *device, *others[2];
     m3_span fallbacks; /**< m3_device *: others that take what the device refuses; none with --strict */
+    bool told;         /**< a child: its parent hears of every plugin that is touched */
+    m3_span avoid;     /**< m3_plugin_avoid: files that are not touched */
+    cli_watch *watch;
 } cli;
 
 typedef struct cli_command {
@@ -89,6 +95,11 @@ m3_status cli_open_engine(cli *c, m3_error *err);
 /** Load the plugins and open the device of --backend, and the fallbacks. */
 m3_status cli_open_device(cli *c, m3_error *err);
 void cli_close(cli *c);
+/** Say on stderr, without -q, when a device does not open, or gives nothing back, for as many seconds as the variable
+ * M3BSR_PATIENCE says, else 30. cli_open_device() and cli_close() call these. */
+void cli_watch_opening(cli *c, const char *device);
+void cli_watch_devices(cli *c);
+void cli_watch_end(cli *c);
 /** The names given with --no-pass, ended by NULL. */
 const char *const *cli_no_pass(const cli *c);
 

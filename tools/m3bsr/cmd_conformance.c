@@ -51,7 +51,10 @@ m3_status check_open(check *k, m3_error *err)
 
 bool check_heard(check *k, child *c)
 {
-    if (strcmp(c->field[0], "opened") == 0) {
+    if (strcmp(c->field[0], "visit") == 0) {
+        (void)snprintf(k->visited, sizeof k->visited, "plugin %s was %s", c->field[2], c->field[1]);
+        child_forget(c);
+    } else if (strcmp(c->field[0], "opened") == 0) {
         take_names(k, c->field[1], c->field[2]);
         child_forget(c);
     } else if (strcmp(c->field[0], "error") == 0) {
@@ -69,7 +72,8 @@ void check_not_opened(check *k, const child *c)
     char text[2048];
     child_fate(c, text, sizeof text);
     (void)fflush(stdout);
-    (void)fprintf(stderr, "error: %s: could not be opened: %s\n", k->c.backend != NULL ? k->c.backend : "auto", text);
+    (void)fprintf(stderr, "error: %s: could not be opened: %s%s%s\n", k->c.backend != NULL ? k->c.backend : "auto",
+                  text, k->visited[0] != '\0' ? ", while " : "", k->visited);
     check_worsen(k, CLI_SYSTEM);
     k->stopped = true;
 }
@@ -311,6 +315,7 @@ static int run_role(check *k, const char *role)
     char layer[32];
     unsigned first, count;
     k->in_process = true;
+    k->c.told = true;
     if (sscanf(role, "cases %31s %u %u", layer, &first, &count) == 3) {
         k->c.strict = true; /* the other devices are not needed, so they shall not stand in the way */
         return check_cases_child(k, layer, first, count);
@@ -321,14 +326,6 @@ static int run_role(check *k, const char *role)
         return files_child(k, first);
     }
     return CLI_BAD_INPUT;
-}
-
-/* The command's words, for the children: reading the options moves and cuts the ones that are given. */
-static char **copy_words(int argc, char **argv)
-{
-    char **copy = calloc((size_t)argc + 1, sizeof *copy);
-    for (int i = 0; copy != NULL && i < argc; i++) copy[i] = argv[i];
-    return copy;
 }
 
 int cmd_conformance(int argc, char **argv)
@@ -357,7 +354,7 @@ int cmd_conformance(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .max_words = INT_MAX};
-    k.argv = copy_words(argc, argv);
+    k.argv = child_copy_words(argc, argv);
     int status = k.argv != NULL ? cli_parse(&k.c, &command, argc, argv) : CLI_SYSTEM;
     if (status == CLI_GO_ON) status = k.list ? check_list(&k) : check_usage(&k);
     if (status == CLI_GO_ON) {

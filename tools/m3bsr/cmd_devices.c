@@ -1,7 +1,10 @@
 /* devices: what can be given to --backend.
  *   m3bsr devices [--json] */
+#include "tools/m3bsr/child.h"
 #include "tools/m3bsr/cli.h"
+#include "tools/m3bsr/probe.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_DEVICES = 64 };
@@ -90,29 +93,49 @@ static void show(cli *c, const m3_device_entry *e, bool first)
     (c->json ? print_json : print_text)(e, &limits, &why);
 }
 
-int cmd_devices(int argc, char **argv)
+static int list(cli *c)
 {
-    cli c = {0};
     m3_error err = {0};
     m3_device_entry entries[MAX_DEVICES];
     uint32_t count = 0;
-    const cli_command command = {.usage = "devices [options]",
-                                 .about = "List the devices of all backends: what --backend takes. With -v, also the "
-                                          "options of each\nbackend: what --device-option takes.",
-                                 .groups = CLI_PLUGINS};
-    int status = cli_parse(&c, &command, argc, argv);
-    if (status != CLI_GO_ON) return status;
     for (uint32_t i = 0; i < MAX_DEVICES; i++)
         entries[i].info = (m3_device_info){.size = M3_STRUCT_SIZE(m3_device_info, features)};
-    m3_status st = cli_open_engine(&c, &err);
-    if (st == M3_OK) st = m3_engine_devices(c.engine, entries, MAX_DEVICES, &count, &err);
-    if (st == M3_OK) {
-        if (c.json) (void)printf("{\"devices\": [");
-        for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) show(&c, &entries[i], i == 0);
-        if (c.json) (void)printf("]}\n");
-        if (c.verbose && !c.json) print_all_options(&c);
-        if (count == 0 && !c.quiet) (void)fprintf(stderr, "no device; see m3bsr plugins\n");
+    m3_status st = cli_open_engine(c, &err);
+    if (st == M3_OK) st = m3_engine_devices(c->engine, entries, MAX_DEVICES, &count, &err);
+    if (st != M3_OK) return cli_report(&err);
+    if (c->json) (void)printf("{\"devices\": [");
+    for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) show(c, &entries[i], i == 0);
+    if (c->json) (void)printf("]}\n");
+    if (c->verbose && !c->json) print_all_options(c);
+    if (count == 0 && !c->quiet) (void)fprintf(stderr, "no device; see m3bsr plugins\n");
+    return CLI_DONE;
+}
+
+int cmd_devices(int argc, char **argv)
+{
+    cli c = {0};
+    uint32_t timeout = 60;
+    char *role = child_role(), **words = child_copy_words(argc, argv);
+    const cli_option options[] = {
+        {"timeout", CLI_COUNT, &timeout, "SECONDS",
+         "that a backend may take to open, list or open a device (default 60)"},
+    };
+    const cli_command command = {.usage = "devices [options]",
+                                 .about = "List the devices of all backends: what --backend takes. With -v, also the "
+                                          "options of each\nbackend: what --device-option takes. A backend that "
+                                          "crashes, exits or hangs is named and left out.",
+                                 .groups = CLI_PLUGINS,
+                                 .options = options,
+                                 .option_count = sizeof options / sizeof options[0]};
+    int status = words != NULL ? cli_parse(&c, &command, argc, argv) : CLI_SYSTEM;
+    if (status == CLI_GO_ON && role == NULL) {
+        status = probe_run(words, timeout);
+    } else if (status == CLI_GO_ON) {
+        probe_begin(&c, role);
+        status = list(&c);
+        probe_end(status);
     }
     cli_close(&c);
-    return st == M3_OK ? CLI_DONE : cli_report(&err);
+    free(words);
+    return status;
 }

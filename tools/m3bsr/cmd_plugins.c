@@ -1,6 +1,10 @@
 /* plugins: every file and folder that the search met, in its order, with a verdict.
  *   m3bsr plugins [--json] */
+#include <stdlib.h>
+
+#include "tools/m3bsr/child.h"
 #include "tools/m3bsr/cli.h"
+#include "tools/m3bsr/probe.h"
 
 static void print_json(const m3_plugin_report *r, bool first)
 {
@@ -41,29 +45,49 @@ static void print_options(const cli *c, const m3_plugin_report *r)
     }
 }
 
-int cmd_plugins(int argc, char **argv)
+static int list(cli *c)
 {
-    cli c = {0};
     m3_error err = {0};
-    const cli_command command = {
-        .usage = "plugins [options]",
-        .about = "List what the search for plugins met, in its order, and why a file was skipped. With -v, also the\n"
-                 "keys that encoders and experts read from a configuration.",
-        .groups = CLI_PLUGINS};
-    int status = cli_parse(&c, &command, argc, argv);
-    if (status != CLI_GO_ON) return status;
-    m3_status st = cli_open_engine(&c, &err);
-    if (st == M3_OK && c.json) (void)printf("{\"plugins\": [");
-    for (uint32_t i = 0; st == M3_OK && i < m3_engine_plugin_count(c.engine); i++) {
+    m3_status st = cli_open_engine(c, &err);
+    if (st == M3_OK && c->json) (void)printf("{\"plugins\": [");
+    for (uint32_t i = 0; st == M3_OK && i < m3_engine_plugin_count(c->engine); i++) {
         m3_plugin_report report = {.size = M3_STRUCT_SIZE(m3_plugin_report, reason)};
-        m3_engine_plugin(c.engine, i, &report);
-        if (c.json)
+        m3_engine_plugin(c->engine, i, &report);
+        if (c->json)
             print_json(&report, i == 0);
         else
             print_text(&report);
-        if (c.verbose && !c.json) print_options(&c, &report);
+        if (c->verbose && !c->json) print_options(c, &report);
     }
-    if (st == M3_OK && c.json) (void)printf("]}\n");
-    cli_close(&c);
+    if (st == M3_OK && c->json) (void)printf("]}\n");
     return st == M3_OK ? CLI_DONE : cli_report(&err);
+}
+
+int cmd_plugins(int argc, char **argv)
+{
+    cli c = {0};
+    uint32_t timeout = 60;
+    char *role = child_role(), **words = child_copy_words(argc, argv);
+    const cli_option options[] = {
+        {"timeout", CLI_COUNT, &timeout, "SECONDS", "that a plugin may take to load (default 60)"},
+    };
+    const cli_command command = {
+        .usage = "plugins [options]",
+        .about = "List what the search for plugins met, in its order, and why a file was skipped. With -v, also the\n"
+                 "keys that encoders and experts read from a configuration. A plugin that crashes, exits or hangs is\n"
+                 "listed as skipped.",
+        .groups = CLI_PLUGINS,
+        .options = options,
+        .option_count = sizeof options / sizeof options[0]};
+    int status = words != NULL ? cli_parse(&c, &command, argc, argv) : CLI_SYSTEM;
+    if (status == CLI_GO_ON && role == NULL) {
+        status = probe_run(words, timeout);
+    } else if (status == CLI_GO_ON) {
+        probe_begin(&c, role);
+        status = list(&c);
+        probe_end(status);
+    }
+    cli_close(&c);
+    free(words);
+    return status;
 }

@@ -22,6 +22,7 @@ typedef struct check {
     bool in_process, full, list;
     char **argv; /* of the command, as it was given, ended by NULL */
     char device_name[64], reference_name[64];
+    char visited[CHILD_LINE]; /* "plugin PATH was opened": what a child touched last */
     m3_device *reference;
     uint32_t shown, parts; /* of the file or layer at hand; layers and files so far */
     bool started;          /* a child has spoken on stderr already: the next ones would only repeat it */

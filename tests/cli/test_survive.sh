@@ -1,0 +1,65 @@
+#!/bin/bash
+# What a plugin may do to a command: one that crashes, exits or hangs is named and takes nothing else down, and a device
+# that does not come back is named while it is waited for.
+source "$(dirname "$0")/../support/script.sh"
+[ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ] || { echo 'skipped: there is no backend cpu to be wrong with'; exit 77; }
+m=$M3BSR
+export OCL_ICD_VENDORS=$folder/none VK_DRIVER_FILES=$folder/none VK_ICD_FILENAMES=$folder/none # quick
+plugins=$folder/plugins
+mkdir -m 755 "$plugins"
+cp "$FAULTY_DIR/m3bsr_backend_faulty.so" "$plugins/"
+head -c 3000 "$FAULTY_DIR/m3bsr_backend_faulty.so" >"$plugins/cut.so"
+faulty=$plugins/m3bsr_backend_faulty.so
+
+check 'nothing is wrong' 0 "loaded   backend  faulty" "$m" plugins --plugin-path "$plugins"
+check 'a cut file is skipped' 0 'because: it is cut short: 3000 of at least' "$m" plugins --plugin-path "$plugins"
+check 'a crash while it loads' 0 'because: the process was killed by SIGSEGV (Segmentation fault); its last words: faulty: going down, while it was loaded' \
+    env M3BSR_FAULT=load_segfault "$m" plugins -q --plugin-path "$plugins"
+check 'the others are there' 0 'loaded   backend  cpu' env M3BSR_FAULT=load_segfault "$m" plugins -q --plugin-path "$plugins"
+check 'it is said before' 0 "plugin $faulty is opened" "$m" plugins -v --plugin-path "$plugins"
+
+while IFS='|' read -r fault says; do
+    check "$fault is named" 0 "$faulty skipped: $says" env M3BSR_FAULT="$fault" "$m" devices --timeout 5 --plugin-path "$plugins"
+    check "with $fault there is a cpu" 0 'cpu:0' env M3BSR_FAULT="$fault" "$m" devices --timeout 5 --json --plugin-path "$plugins"
+done <<'TABLE'
+open_segfault|the process was killed by SIGSEGV (Segmentation fault); its last words: faulty: going down, while it was opened
+open_exit|the process exited with status 7, while it was opened
+open_hang|it did not end within 5 seconds; its last words: faulty: hanging, while it was opened
+list_segfault|the process was killed by SIGSEGV (Segmentation fault); its last words: faulty: going down, while it was listed
+device_segfault|the process was killed by SIGSEGV (Segmentation fault); its last words: faulty: going down, while it was opening a device
+TABLE
+
+# A device that does not come back.
+cd "$folder" || exit 1
+"$m" data synth --out source --users 40 --items 40 --clusters 4 --width 8 >said 2>&1 || fail "a source: $(cat said)"
+"$m" data import source --out set >said 2>&1 || fail "a set: $(cat said)"
+printf '%s\n' 'data: set' 'width: 8' 'heads: 1' 'length: 4' 'batch: 8' 'epochs: 1' >config.yaml
+"$m" train config.yaml --out run --backend cpu -q >said 2>&1 || fail "a run: $(cat said)"
+
+# waits NAME SIGNALS COMMAND...: it names the device, and so many signals end it with status 130
+waits() {
+    local name=$1 signals=$2 status pid
+    shift 2
+    M3BSR_PATIENCE=1 M3BSR_FAULT=${fault:-hang_any} "$@" --plugin-path "$plugins" --backend faulty >said 2>&1 &
+    pid=$!
+    for _ in $(seq 200); do grep -q 'warning: .*faulty' said && break || sleep 0.1; done
+    for _ in $(seq "$signals"); do
+        kill -INT $pid
+        sleep 0.3
+    done
+    for _ in $(seq 100); do
+        [[ $(cut -d ' ' -f 3 "/proc/$pid/stat" 2>/dev/null) == [!Z] ]] || break
+        sleep 0.1
+    done
+    [[ $(cut -d ' ' -f 3 "/proc/$pid/stat" 2>/dev/null) != [!Z] ]] || fail "$name: it goes on after Ctrl-C"
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    status=$?
+    [ $status = 130 ] || fail "$name ends with status $status: $(cat said)"
+    grep -q "warning: .*device faulty" said || fail "$name names no device: $(cat said)"
+}
+set -m # so that a command in the background hears of Ctrl-C
+waits 'training' 2 "$m" train config.yaml --out waiting
+waits 'recommendation' 1 "$m" recommend run --users u1
+fault=open_hang waits 'opening' 1 "$m" recommend run --users u1
+exit $((failures > 0))

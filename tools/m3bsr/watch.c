@@ -1,0 +1,104 @@
+/* watch: a thread that says, once for each time, that a device has not come back for long, and which one. A command
+ * that waits for a driver would else look as if it worked. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tools/m3bsr/cli.h"
+
+enum { PATIENCE = 30, DEVICES = 3 }; /* seconds; as many as a cli opens */
+
+struct cli_watch {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool over;
+    uint64_t patience_ns, opening_since;
+    char opening[64]; /* the device that is being opened, or "" */
+    const m3_device *device[DEVICES];
+    bool told[DEVICES], told_opening;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void look(cli_watch *w)
+{
+    static const char end[] = "Ctrl-C, twice if need be, ends this";
+    const unsigned seconds = (unsigned)(w->patience_ns / 1000000000u);
+    if (w->opening[0] != '\0' && !w->told_opening && now_ns() - w->opening_since > w->patience_ns) {
+        (void)fprintf(stderr, "warning: device %s has not opened for %u seconds; %s\n", w->opening, seconds, end);
+        w->told_opening = true;
+    }
+    for (int i = 0; i < DEVICES; i++) {
+        const char *what = "";
+        const bool late = w->device[i] != NULL && m3_device_busy(w->device[i], &what) > w->patience_ns;
+        if (late && !w->told[i])
+            (void)fprintf(stderr, "warning: nothing has come back from device %s for %u seconds, while it %s; %s\n",
+                          m3_device_name(w->device[i]), seconds, what, end);
+        w->told[i] = late;
+    }
+}
+
+static void *watch(void *user)
+{
+    cli_watch *w = user;
+    (void)pthread_mutex_lock(&w->lock);
+    while (!w->over) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1;
+        if (pthread_cond_timedwait(&w->changed, &w->lock, &until) == ETIMEDOUT) look(w);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+void cli_watch_opening(cli *c, const char *device)
+{
+    const char *given = getenv("M3BSR_PATIENCE");
+    uint32_t seconds = PATIENCE;
+    if (c->quiet || c->told || c->watch != NULL) return;
+    if (given != NULL && (!cli_count(given, &seconds) || seconds == 0)) seconds = PATIENCE;
+    cli_watch *w = calloc(1, sizeof *w);
+    if (w == NULL) return; /* nothing depends on it */
+    w->patience_ns = (uint64_t)seconds * 1000000000u;
+    w->opening_since = now_ns();
+    (void)snprintf(w->opening, sizeof w->opening, "%s", device);
+    (void)pthread_mutex_init(&w->lock, NULL);
+    (void)pthread_cond_init(&w->changed, NULL);
+    if (pthread_create(&w->thread, NULL, watch, w) == 0)
+        c->watch = w;
+    else
+        free(w);
+}
+
+void cli_watch_devices(cli *c)
+{
+    if (c->watch == NULL) return;
+    (void)pthread_mutex_lock(&c->watch->lock);
+    c->watch->opening[0] = '\0';
+    c->watch->device[0] = c->device;
+    for (int i = 1; i < DEVICES; i++) c->watch->device[i] = c->others[i - 1];
+    (void)pthread_mutex_unlock(&c->watch->lock);
+}
+
+void cli_watch_end(cli *c)
+{
+    cli_watch *w = c->watch;
+    if (w == NULL) return;
+    (void)pthread_mutex_lock(&w->lock);
+    w->over = true;
+    (void)pthread_cond_signal(&w->changed);
+    (void)pthread_mutex_unlock(&w->lock);
+    (void)pthread_join(w->thread, NULL);
+    (void)pthread_cond_destroy(&w->changed);
+    (void)pthread_mutex_destroy(&w->lock);
+    free(w);
+    c->watch = NULL;
+}
