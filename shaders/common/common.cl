@@ -33,6 +33,10 @@
 #define ITEM  ((uint)get_global_id(0) + (uint)get_global_size(0) * (uint)get_global_id(1))
 #define GROUP ((uint)get_group_id(0) + (uint)get_num_groups(0) * (uint)get_group_id(1))
 
+/* tanh that is 1 far out, and not just near it as a library's may be: gradients multiply 1 - tanh^2 by what may be
+ * infinite. */
+#define TANH(x) ((fabs(x) > 10.0f) ? sign(x) : tanh(x))
+
 /* Rows that LANES items share: a group takes a row, or an item does when it is alone. */
 #if defined(LANES) && LANES == 1
 #define ROW  ITEM

@@ -254,7 +254,7 @@ inline value apply(value x, value y, value w)
 #elif OP == OP_SIN || OP == OP_COS
     return wave(x);
 #elif OP == OP_TANH
-    return tanh(x);
+    return TANH(x);
 #elif OP == OP_FLOOR
     return floor(x);
 #elif OP == OP_SIGMOID

@@ -19,7 +19,8 @@ inline gates gates_of(global const float *xi, global const float *hh, uint width
     g.hidden = load_part(hh + 2 * width, n);
     g.r = sigmoid(load_part(xi, n) + load_part(hh, n));
     g.z = sigmoid(load_part(xi + width, n) + load_part(hh + width, n));
-    g.n = tanh(load_part(xi + 2 * width, n) + g.r * g.hidden);
+    const real before = load_part(xi + 2 * width, n) + g.r * g.hidden;
+    g.n = TANH(before);
     return g;
 }
 

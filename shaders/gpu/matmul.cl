@@ -17,7 +17,7 @@ inline float activated(float z, uint act)
     if (act == ACT_RELU) return z < 0.0f ? 0.0f : z;
     if (act == ACT_SILU) return z / (1.0f + exp(-z));
     if (act == ACT_SIGMOID) return 1.0f / (1.0f + exp(-z));
-    return act == ACT_TANH ? tanh(z) : z;
+    return act == ACT_TANH ? TANH(z) : z;
 }
 
 /* y at an element and its bias, from the sum. */

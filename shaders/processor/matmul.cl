@@ -17,14 +17,14 @@
 /* exp cannot overflow to a quotient of infinities: 1 / (1 + inf) is 0, and silu's z / (1 + inf) is -0. */
 inline real long_act(real z, uint act)
 {
-    if (act == ACT_TANH) return tanh(z);
+    if (act == ACT_TANH) return TANH(z);
     const real e = 1.0f + exp(-z);
     return act == ACT_SILU ? z / e : 1.0f / e;
 }
 
 inline float long_act_1(float z, uint act)
 {
-    if (act == ACT_TANH) return tanh(z);
+    if (act == ACT_TANH) return TANH(z);
     const float e = 1.0f + exp(-z);
     return act == ACT_SILU ? z / e : 1.0f / e;
 }
