@@ -402,7 +402,8 @@ static m3_status compare_step(search *s, m3_error *err)
 {
     static const char *const outputs[] = {"loss",          "loss_recommend", "loss_modality",
                                           "loss_behavior", "loss_contrast",  "grad_norm"};
-    m3_model_config still = *s->config;
+    const m3_model_config *given = s->config;
+    m3_model_config still = *given;
     bool near = true;
     m3_status st = m3_model_set(&still, "dropout", "0", err);
     if (st == M3_OK) st = m3_model_set(&still, "dropout_encoder", "0", err);
@@ -415,6 +416,7 @@ static m3_status compare_step(search *s, m3_error *err)
         near = compare_output(s, outputs[i]);
     if (st == M3_OK && near) st = compare_stores(s, &near, err);
     if (st == M3_OK && !near) s->found->kind = M3_DIVERGES_WITH_PASSES;
+    s->config = given;
     return st;
 }
 

@@ -109,11 +109,11 @@ static void check_trains(slope *p, const m3_subject *s, m3_finding *finding)
     m3_error err = {0};
     bool *learns = m3_calloc((size_t)count + 1, sizeof *learns);
     if (learns == NULL) (void)M3_FAIL_MEMORY(&err, s->name, count);
-    for (uint64_t draw = 0; draw < DRAWS && err.code == M3_OK; draw++) {
+    for (uint64_t draw = 0; learns != NULL && draw < DRAWS && err.code == M3_OK; draw++) {
         if (draw != 0 && fill_inputs(p, s, draw, &err) == M3_OK) (void)run_gradients(p, &err);
         for (uint32_t i = 0; i < count && err.code == M3_OK; i++) learns[i] = learns[i] || !is_zero(p, i);
     }
-    for (uint32_t i = 0; i < count && err.code == M3_OK; i++) {
+    for (uint32_t i = 0; learns != NULL && i < count && err.code == M3_OK; i++) {
         bool uses = true;
         if (!learns[i] && i < p->trial.count) (void)m3_trial_uses(&p->trial, i, &uses, &err);
         if (!learns[i] && uses) /* else the check `used` tells it */
@@ -185,7 +185,7 @@ static void check_slopes(slope *p, const m3_subject *s, m3_finding *finding)
     uint32_t last = p->trial.count - (s->kind == M3_PLUGIN_ENCODER); /* features are frozen */
     double **v = m3_calloc((size_t)last + 1, sizeof(double *));
     if (v == NULL) (void)M3_FAIL_MEMORY(&err, s->name, last * sizeof(double *));
-    for (uint32_t i = 0; i <= last && err.code == M3_OK; i++) {
+    for (uint32_t i = 0; v != NULL && i <= last && err.code == M3_OK; i++) {
         const m3_notation array = {.dtype = M3_F32, .shape = variable(p, i)->shape};
         v[i] = m3_calloc(m3_shape_count(&array.shape) + 1, sizeof(double));
         if (v[i] == NULL) (void)M3_FAIL_MEMORY(&err, s->name, m3_shape_count(&array.shape) * sizeof(double));
@@ -195,8 +195,8 @@ static void check_slopes(slope *p, const m3_subject *s, m3_finding *finding)
         for (uint64_t e = 0; i == p->trial.count && v[i] != NULL && e < m3_tensor_count(p->trial.x); e++)
             v[i][e] *= p->mask[e / each];
     }
-    if (last > ONE_BY_ONE && err.code == M3_OK) (void)check_direction(p, 0, last, v, finding, &err);
-    for (uint32_t i = 0; last <= ONE_BY_ONE && i <= last && err.code == M3_OK; i++)
+    if (v != NULL && last > ONE_BY_ONE && err.code == M3_OK) (void)check_direction(p, 0, last, v, finding, &err);
+    for (uint32_t i = 0; v != NULL && last <= ONE_BY_ONE && i <= last && err.code == M3_OK; i++)
         if (!s->settled || !is_zero(p, i)) /* else the check `trains` tells it */
             (void)check_direction(p, i, i, v, finding, &err);
     if (err.code != M3_OK) m3_finding_error(finding, "the slopes", &err);

@@ -98,7 +98,7 @@ m3_status m3_case_order_make(m3_case_order *order, uint32_t layer, const m3_op_l
     *order = (m3_case_order){.index = m3_calloc((size_t)all + 1, sizeof *order->index)};
     uint8_t *level = m3_calloc((size_t)all + 1, sizeof *level);
     if (order->index == NULL || level == NULL) st = M3_FAIL_MEMORY(err, "conformance", all * sizeof *order->index);
-    for (uint32_t i = 0; i < all && st == M3_OK; i++) {
+    for (uint32_t i = 0; level != NULL && i < all && st == M3_OK; i++) {
         m3_case c;
         level[i] = NOT_KNOWN;
         if ((st = m3_case_at(i, &c, err)) != M3_OK) break;
@@ -113,7 +113,7 @@ m3_status m3_case_order_make(m3_case_order *order, uint32_t layer, const m3_op_l
         level[order->index[k]] = (uint8_t)of;
         if (of > levels) levels = of;
     }
-    for (uint32_t of = 0; of <= levels && st == M3_OK; of++)
+    for (uint32_t of = 0; level != NULL && of <= levels && st == M3_OK; of++)
         for (uint32_t i = 0; i < all; i++)
             if (level[i] == of) order->index[taken++] = i;
     m3_free(r.ops);

@@ -78,7 +78,7 @@ static m3_status list_all(m3_engine *engine, m3_device_entry **entries, uint32_t
             return M3_FAIL_MEMORY(err, "devices", (*count + some) * sizeof **entries);
         }
         *entries = grown;
-        for (uint32_t k = 0; k < some; k++) {
+        for (uint32_t k = 0; infos != NULL && k < some; k++) {
             m3_device_entry *device = &grown[(*count)++];
             (void)snprintf(device->name, sizeof device->name, "%.50s:%u", entry->plugin->name, k);
             device->info = infos[k];
@@ -185,7 +185,7 @@ static m3_status open_named(m3_engine *engine, const char *name, m3_span options
     m3_plugin_entry *entry = m3_registry_find(&engine->registry, M3_PLUGIN_BACKEND, backend);
     if (entry == NULL) return fail_unknown(engine, name, err);
     m3_status st = list_backend(engine, entry, &infos, &count, err);
-    if (st == M3_OK && index >= count)
+    if (st == M3_OK && (infos == NULL || index >= count))
         st = fail_unknown(engine, name, err);
     else if (st == M3_OK)
         st = open_index(engine, entry, (uint32_t)index, &infos[index], options, device, err);
