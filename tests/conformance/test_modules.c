@@ -1,5 +1,5 @@
 /* modules: each encoder and expert that is broken on purpose fails by the check that is meant, and what is right
- * passes. Labels: errors */
+ * passes. */
 #include "core/base/alloc.h"
 #include "m3bsr/conformance.h"
 
