@@ -14,7 +14,7 @@
 #include "m3bsr/conformance.h"
 
 static const double absolute_bound = 2e-5, relative_bound = 2e-4; /* as for vector files */
-enum { SEED = 1, NAME = 64 };
+enum { SEED = 1, NAME = 64, INPUTS = 64, OUTPUTS = 16 };
 
 /* A device with the step on it. */
 typedef struct side {
@@ -254,13 +254,12 @@ static const void *operand(const search *s, const m3_tensor *x)
 }
 
 /* A node alone on the device, over the other's operands. */
-static m3_status emit_alone(const search *s, const m3_node *node, m3_graph *graph, m3_error *err)
+static m3_status emit_alone(const m3_node *node, m3_graph *graph, m3_error *err)
 {
     m3_builder *b = m3_graph_builder(graph);
-    m3_tensor *in[64] = {NULL}, *out[16] = {NULL};
+    m3_tensor *in[INPUTS] = {NULL}, *out[OUTPUTS] = {NULL};
     char name[NAME];
-    (void)s;
-    if (node->in_count > 64 || node->out_count > 16)
+    if (node->in_count > INPUTS || node->out_count > OUTPUTS)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, node->op->name, "has more operands than are tried alone");
     for (uint32_t k = 0; k < node->in_count; k++) {
         if (node->in[k] == NULL) continue;
@@ -283,7 +282,7 @@ static m3_status run_alone(const search *s, const m3_node *node, side *alone, m3
                                         .fallbacks = s->options->fallbacks};
     m3_graph *graph = NULL;
     m3_status st = m3_graph_create(m3_graph_lookup(s->graph), &graph, err);
-    if (st == M3_OK) st = emit_alone(s, node, graph, err);
+    if (st == M3_OK) st = emit_alone(node, graph, err);
     if (st == M3_OK) st = m3_store_create(s->a.device, SEED, &alone->store, err);
     if (st == M3_OK) st = m3_executable_create(s->a.device, alone->store, graph, &options, &alone->step, err);
     for (uint32_t k = 0; st == M3_OK && k < node->in_count; k++) {

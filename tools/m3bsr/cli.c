@@ -319,6 +319,25 @@ m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m
     return m3_settings_set(*settings, seed, err);
 }
 
+m3_status cli_model_open(const cli *c, const char *data, cli_model *model, m3_error *err)
+{
+    m3_status st = cli_settings(c, c->count > 0 ? c->words[0] : NULL, &model->settings, err);
+    if (st != M3_OK) return st;
+    if (data == NULL) data = m3_settings_get(model->settings, "data");
+    if (data[0] == '\0') {
+        st = m3_settings_config(c->engine, model->settings, &model->config, err);
+        return st != M3_OK ? st : m3_model_check(c->engine, &model->config, err);
+    }
+    if ((st = m3_dataset_open(data, &model->set, err)) != M3_OK) return st;
+    return m3_settings_model(c->engine, model->settings, model->set, &model->config, err);
+}
+
+void cli_model_close(cli_model *model)
+{
+    m3_dataset_close(model->set);
+    m3_settings_free(model->settings);
+}
+
 /* JSON on stdout. */
 
 void cli_json_text(const char *text)

@@ -107,6 +107,18 @@ const char *const *cli_no_pass(const cli *c);
  * @param settings  Yours, m3_settings_free(). */
 m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m3_error *err);
 
+/** The model that a command's first word configures, all defaults without one. Starts as {0}, ends with
+ * cli_model_close(). */
+typedef struct cli_model {
+    m3_settings *settings;
+    m3_dataset *set; /**< NULL: sizes are those that are written */
+    m3_model_config config;
+} cli_model;
+
+/** @param data  A set whose sizes count; NULL: the settings' own, if they name one. The engine must be open. */
+m3_status cli_model_open(const cli *c, const char *data, cli_model *model, m3_error *err);
+void cli_model_close(cli_model *model);
+
 /* JSON on stdout. */
 
 /** A text in quotes. It must be UTF-8. */

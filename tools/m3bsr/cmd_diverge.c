@@ -6,36 +6,22 @@
 typedef struct request {
     cli c;
     const char *against_name, *data;
-    m3_settings *settings;
-    m3_dataset *set;
+    cli_model model;
     m3_device *against;
 } request;
-
-static m3_status configure(request *r, m3_model_config *config, m3_error *err)
-{
-    m3_status st = cli_settings(&r->c, r->c.count > 0 ? r->c.words[0] : NULL, &r->settings, err);
-    if (st != M3_OK) return st;
-    if (r->data == NULL) {
-        st = m3_settings_config(r->c.engine, r->settings, config, err);
-        return st != M3_OK ? st : m3_model_check(r->c.engine, config, err);
-    }
-    if ((st = m3_dataset_open(r->data, &r->set, err)) != M3_OK) return st;
-    return m3_settings_model(r->c.engine, r->settings, r->set, config, err);
-}
 
 static m3_status run(request *r, m3_divergence *found, m3_error *err)
 {
     m3_status st;
-    m3_model_config config;
     if ((st = cli_open_device(&r->c, err)) != M3_OK) return st;
     if ((st = m3_device_open(r->c.engine, r->against_name, (m3_span){0}, &r->against, err)) != M3_OK) return st;
-    if ((st = configure(r, &config, err)) != M3_OK) return st;
+    if ((st = cli_model_open(&r->c, r->data, &r->model, err)) != M3_OK) return st;
     const m3_diverge_options options = {.size = M3_STRUCT_SIZE(m3_diverge_options, fallbacks),
                                         .device = r->c.device,
                                         .against = r->against,
                                         .no_pass = cli_no_pass(&r->c),
                                         .fallbacks = r->c.fallbacks};
-    return m3_diverge(&config, &options, found, err);
+    return m3_diverge(&r->model.config, &options, found, err);
 }
 
 static const char *const kinds[] = {"none", "op", "operands", "passes"};
@@ -120,8 +106,7 @@ int cmd_diverge(int argc, char **argv)
     else if (st == M3_OK)
         print(&r, &found);
     m3_device_close(r.against);
-    m3_dataset_close(r.set);
-    m3_settings_free(r.settings);
+    cli_model_close(&r.model);
     cli_close(&r.c);
     if (st != M3_OK) return cli_report(&err);
     return found.kind == M3_DIVERGES_NOT ? CLI_DONE : CLI_CHECK_FAILED;

@@ -8,28 +8,10 @@ typedef struct request {
     cli c;
     const char *what, *data;
     bool dot, infer;
-    m3_settings *settings;
-    m3_dataset *set;
+    cli_model model;
     m3_store *store;
     m3_executable *executable;
 } request;
-
-/* With a set its sizes count, otherwise those that are written. */
-static m3_status configure(request *r, m3_model_config *config, m3_error *err)
-{
-    m3_status st = cli_settings(&r->c, r->c.count > 0 ? r->c.words[0] : NULL, &r->settings, err);
-    if (st != M3_OK) return st;
-    if (r->data == NULL) {
-        const char *data = m3_settings_get(r->settings, "data");
-        if (data[0] != '\0') r->data = data;
-    }
-    if (r->data == NULL) {
-        st = m3_settings_config(r->c.engine, r->settings, config, err);
-        return st != M3_OK ? st : m3_model_check(r->c.engine, config, err);
-    }
-    if ((st = m3_dataset_open(r->data, &r->set, err)) != M3_OK) return st;
-    return m3_settings_model(r->c.engine, r->settings, r->set, config, err);
-}
 
 static m3_status compile(request *r, const m3_model_config *config, m3_error *err)
 {
@@ -100,10 +82,9 @@ static void print_json(const request *r)
 static m3_status show(request *r, m3_error *err)
 {
     m3_status st;
-    m3_model_config config;
     if ((st = cli_open_device(&r->c, err)) != M3_OK) return st;
-    if ((st = configure(r, &config, err)) != M3_OK) return st;
-    if ((st = compile(r, &config, err)) != M3_OK) return st;
+    if ((st = cli_model_open(&r->c, r->data, &r->model, err)) != M3_OK) return st;
+    if ((st = compile(r, &r->model.config, err)) != M3_OK) return st;
     if (r->dot)
         m3_graph_dump_dot(m3_executable_graph(r->executable), stdout);
     else if (r->c.json)
@@ -140,8 +121,7 @@ int cmd_graph(int argc, char **argv)
     m3_status st = show(&r, &err);
     m3_executable_free(r.executable);
     m3_store_free(r.store);
-    m3_dataset_close(r.set);
-    m3_settings_free(r.settings);
+    cli_model_close(&r.model);
     cli_close(&r.c);
     return st == M3_OK ? CLI_DONE : cli_report(&err);
 }
