@@ -65,6 +65,8 @@ typedef struct m3_case {
  * Threads: any; the list is made when it is first asked for. */
 uint32_t m3_case_count(void);
 uint32_t m3_case_count_full(void);
+/** One of the two. A pattern without * and ? is one case, whichever list has it, so that its name repeats it. */
+uint32_t m3_case_count_of(bool full, const char *pattern);
 m3_status m3_case_at(uint32_t index, m3_case *c, m3_error *err);
 /** Does the case's name match a pattern of * and ?; the name itself always matches. */
 bool m3_case_matches(const m3_case *c, const char *pattern);

@@ -139,8 +139,7 @@ static void compare_double(const m3_case_graph *built, const double *want, const
         for (uint64_t i = 0; i < count; i++)
             if (isfinite(want[i])) largest = fmax(largest, fabs(want[i]));
         for (uint64_t i = 0; i < count; i++) {
-            bool same = have[i] == want[i] || (isnan(have[i]) && isnan(want[i]));
-            if (same || fabs(have[i] - want[i]) <= 1e-6 * (fabs(want[i]) + 1e-3 * largest)) continue;
+            if (m3_case_error_share(have[i], want[i], 1e-6 * (fabs(want[i]) + 1e-3 * largest)) <= 1.0) continue;
             result->verdict = M3_VERDICT_FAIL;
             (void)snprintf(result->text, sizeof result->text,
                            "evaluate and decompose differ, both in double precision: out%u[%llu] is %.9g by "

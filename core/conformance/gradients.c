@@ -54,7 +54,7 @@ static m3_status probe_build(probe *p, const m3_op_lookup *lookup, const m3_case
     m3_builder *b = m3_graph_builder(p->built.graph);
     for (uint32_t i = 0; i < p->built.in_count; i++) {
         m3_tensor *x = p->built.x[i];
-        if (x == NULL || x->dtype != p->real || m3_values_keep_type(&p->built.in[i])) continue;
+        if (x == NULL || p->built.in[i].dtype != M3_F32 || m3_values_keep_type(&p->built.in[i])) continue;
         p->wrt_index[p->wrt_count] = i;
         p->wrt[p->wrt_count++] = x;
     }

@@ -6,7 +6,7 @@
 #include "core/conformance/rules.h"
 #include "core/ops/common/op.h"
 
-/* Memory of its own, so that the list neither fails nor has to be freed; unit/cases tells when it becomes scarce. */
+/* Memory of its own, so that the list neither fails nor has to be freed; unit/cases tells when it is too small. */
 enum { CASES = 1 << 16, SLOTS = 1 << 17, TEXT = 2 << 20, SCRATCH = 1 << 20 };
 
 /* Where the texts of a case begin: the op's entry, attributes, inputs. */
@@ -112,7 +112,8 @@ static void add_row(const m3_case_row *row)
 
 static void take(m3_case_maker *m, const char *attrs, const char *inputs)
 {
-    if (attrs == NULL || inputs == NULL) { /* of texts that did not fit */
+    m3_case c;
+    if (m->overflows || strlen(attrs) >= sizeof c.attrs || strlen(inputs) >= sizeof c.inputs) {
         all.overflows = true;
         return;
     }
@@ -147,6 +148,12 @@ uint32_t m3_case_count_full(void)
 {
     (void)pthread_once(&once, make_all);
     return all.count;
+}
+
+uint32_t m3_case_count_of(bool full, const char *pattern)
+{
+    const bool name = pattern != NULL && strpbrk(pattern, "*?") == NULL;
+    return full || name ? m3_case_count_full() : m3_case_count();
 }
 
 m3_status m3_case_at(uint32_t index, m3_case *c, m3_error *err)

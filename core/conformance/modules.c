@@ -47,7 +47,8 @@ bool m3_subject_wants(const m3_subject *s, const char *check)
 void m3_subject_begin(const m3_subject *s, const char *check)
 {
     char name[M3_SUBJECT_TEXT];
-    if (s->options->begun == NULL || !m3_subject_wants(s, check)) return;
+    /* `builds` always runs, and may be what crashes. */
+    if (s->options->begun == NULL || (!m3_subject_wants(s, check) && strcmp(check, "builds") != 0)) return;
     s->options->begun(s->options->user, s->setting_index, check_name(s, check, name));
 }
 
@@ -86,8 +87,9 @@ void m3_finding_fail(m3_finding *finding, const char *format, ...)
 void m3_finding_error(m3_finding *finding, const char *where, const m3_error *err)
 {
     const char *subject = err->subject[0] != 0 ? err->subject : "builder";
+    const bool first = finding->verdict == M3_VERDICT_PASS;
     m3_finding_fail(finding, "%s: %.500s [%.100s]", where, err->message, subject);
-    if (err->code == M3_ERR_UNSUPPORTED) finding->verdict = M3_VERDICT_LACKS;
+    if (first && err->code == M3_ERR_UNSUPPORTED) finding->verdict = M3_VERDICT_LACKS;
 }
 
 const char *m3_place_text(const m3_shape *shape, uint64_t index, char *text, size_t bytes)
@@ -162,10 +164,11 @@ static bool builds(m3_subject *s, const m3_option_desc *desc, const char *value,
         if (attempt == 1) s->form.d = number % 2 == 0 ? number : 2 * number;
         if (attempt == 2) s->form.L = number;
         m3_status st = m3_trial_build(&trial, &s->form, &err);
+        const bool too_many = trial.too_many;
         m3_trial_free(&trial);
-        if (st == M3_OK || st == M3_ERR_RANGE) {
+        if (st == M3_OK || too_many) {
             *finding = (m3_finding){0};
-            if (st == M3_ERR_RANGE) (void)snprintf(finding->text, sizeof finding->text, "%.500s", err.message);
+            if (too_many) (void)snprintf(finding->text, sizeof finding->text, "%.500s", err.message);
             return st == M3_OK;
         }
         m3_finding_error(finding, "build fails", &err);
@@ -197,7 +200,7 @@ static void check_end(m3_subject *s, const m3_option_desc *desc, bool upper)
     char number[64], value[80];
     double end = upper ? fmin(desc->max, fmax(desc->min, MOST)) : fmax(desc->min, fmin(desc->max, -(double)MOST));
     bool whole = desc->type != M3_OPTION_FLOAT;
-    (void)snprintf(number, sizeof number, whole ? "%.0f" : "%.9g", end);
+    (void)snprintf(number, sizeof number, whole ? "%.0f" : "%.17g", end);
     (void)snprintf(value, sizeof value, desc->type == M3_OPTION_INTS ? "[%s]" : "%s", number);
     if (strcmp(value, desc->fallback) != 0) check_setting(s, desc, value);
 }

@@ -182,6 +182,7 @@ static m3_status check_direction(slope *p, uint32_t first, uint32_t last, double
 static void check_slopes(slope *p, const m3_subject *s, m3_finding *finding)
 {
     m3_error err = {0};
+    if (p->trial.count + (s->kind == M3_PLUGIN_EXPERT) == 0) return; /* there is nothing to move */
     uint32_t last = p->trial.count - (s->kind == M3_PLUGIN_ENCODER); /* features are frozen */
     double **v = m3_calloc((size_t)last + 1, sizeof(double *));
     if (v == NULL) (void)M3_FAIL_MEMORY(&err, s->name, last * sizeof(double *));
@@ -197,7 +198,7 @@ static void check_slopes(slope *p, const m3_subject *s, m3_finding *finding)
     }
     if (v != NULL && last > ONE_BY_ONE && err.code == M3_OK) (void)check_direction(p, 0, last, v, finding, &err);
     for (uint32_t i = 0; v != NULL && last <= ONE_BY_ONE && i <= last && err.code == M3_OK; i++)
-        if (!s->settled || !is_zero(p, i)) /* else the check `trains` tells it */
+        if (!s->settled || !is_zero(p, i) || !m3_subject_wants(s, "trains")) /* else `trains` tells it */
             (void)check_direction(p, i, i, v, finding, &err);
     if (err.code != M3_OK) m3_finding_error(finding, "the slopes", &err);
     for (uint32_t i = 0; v != NULL && i <= last; i++) m3_free(v[i]);

@@ -89,9 +89,7 @@ static uint32_t level_of(ranking *r, const char *name, uint32_t depth)
 m3_status m3_case_order_make(m3_case_order *order, uint32_t layer, const m3_op_lookup *lookup, const char *pattern,
                              bool full, m3_error *err)
 {
-    /* A name alone is one case, whichever list has it, so that any case can be repeated by its name. */
-    const bool name = pattern != NULL && strpbrk(pattern, "*?") == NULL;
-    const uint32_t all = full || name ? m3_case_count_full() : m3_case_count();
+    const uint32_t all = m3_case_count_of(full, pattern);
     ranking r = {.lookup = lookup};
     uint32_t levels = 0, taken = 0;
     m3_status st = M3_OK;
@@ -102,8 +100,8 @@ m3_status m3_case_order_make(m3_case_order *order, uint32_t layer, const m3_op_l
         m3_case c;
         level[i] = NOT_KNOWN;
         if ((st = m3_case_at(i, &c, err)) != M3_OK) break;
-        if ((c.layers & layer) == 0 || (pattern != NULL && !m3_case_matches(&c, pattern))) continue;
         if ((st = add_op(&r, &c, i, err)) != M3_OK) break;
+        if ((c.layers & layer) == 0 || (pattern != NULL && !m3_case_matches(&c, pattern))) continue;
         order->index[order->count++] = i;
     }
     for (uint32_t k = 0; k < order->count && st == M3_OK; k++) {

@@ -71,7 +71,10 @@ const char *m3_make_text(m3_case_maker *m, const char *format, ...)
     va_start(args, format);
     const int length = vsnprintf(m->text, room, format, args);
     va_end(args);
-    if (length < 0 || (size_t)length >= room) return NULL;
+    if (length < 0 || (size_t)length >= room) {
+        m->overflows = true;
+        return "";
+    }
     m->text += length + 1;
     return text;
 }

@@ -55,8 +55,9 @@ struct m3_case_maker {
     const m3_op *op;
     m3_rule rule;
     uint32_t layers;
-    bool full;  /**< what is made now is for the full list alone */
-    char *text; /**< where the next text goes, until `text_end` */
+    bool full;      /**< what is made now is for the full list alone */
+    bool overflows; /**< a text did not fit: what is made from then on means nothing */
+    char *text;     /**< where the next text goes, until `text_end` */
     const char *text_end;
     void (*take)(m3_case_maker *m, const char *attrs, const char *inputs);
 };

@@ -65,6 +65,7 @@ static void make_product_sizes(m3_case_maker *m)
             m3_make(m, attrs, factors(m, turned, "", "", 3, large[i], 2));
             m3_make(m, attrs, factors(m, turned, "", "", 2, 3, large[i]));
         }
+        m->full = false;
         m3_make(m, attrs, factors(m, turned, "1025,", "1025,", 3, 5, 2));
         m->full = true;
         m3_make(m, attrs, factors(m, turned, "65537,", "65537,", 2, 3, 1));

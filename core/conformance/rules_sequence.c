@@ -103,6 +103,11 @@ static uint64_t scanned_terms(const m3_node *node)
     return 2 * node->in[0]->shape.dim[m3_node_int(node, M3_SCAN_AXIS)];
 }
 
+static uint64_t summed_terms(const m3_node *node)
+{
+    return node->in[0]->shape.dim[m3_node_int(node, M3_CUMSUM_AXIS)];
+}
+
 /* causal_conv: x [..., L, C], w [C, K]; groups of x may have filters of their own, w [G, C, K]. */
 
 static void make_groups(m3_case_maker *m, const char *attrs, const char *lead, uint32_t length, uint32_t channels,
@@ -176,7 +181,7 @@ static uint64_t taps_of(const m3_node *node)
 const m3_op_rules m3_rules_sequence[] = {
     {.op = "flip", .make = make_along, .bound = &exact, .probe = "?[1]", .probe_attrs = "0", .keeps_zeros = true,
      .keeps_bits = true},
-    {.op = "cumsum", .make = make_along, .bound = &sum, .room = M3_ROOM_SUM, .terms = scanned_terms,
+    {.op = "cumsum", .make = make_along, .bound = &sum, .room = M3_ROOM_SUM, .terms = summed_terms,
      .probe = "?[1]", .probe_attrs = "0; 0", .never = {[M3_RULE_INTEGERS] = NO_WHOLE}},
     {.op = "scan", .make = make_along, .bound = &sum, .room = M3_ROOM_SUM, .terms = scanned_terms,
      .probe = "?[1]; ?[1]", .probe_attrs = "0; 0", .never = {[M3_RULE_INTEGERS] = NO_WHOLE}},

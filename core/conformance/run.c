@@ -78,6 +78,7 @@ m3_status m3_case_values(const m3_case *c, const m3_case_graph *built, uint64_t 
     return st;
 }
 
+static const double MOST_ROOM = 0.125;                  /* of the largest element of a row */
 static const uint64_t OTHER_DATA = 0x9e3779b97f4a7c15u; /* a seed away */
 void m3_case_change_values(const m3_case_graph *built, m3_case_form form, double *const *value)
 {
@@ -100,10 +101,10 @@ void m3_case_change_values(const m3_case_graph *built, m3_case_form form, double
 typedef struct outcome {
     uint32_t count;
     m3_dtype dtype[M3_CASE_OUTPUTS];
-    uint64_t elements[M3_CASE_OUTPUTS];
-    double *value[M3_CASE_OUTPUTS]; /* value[0] owns all, the two below too */
-    double *before, *behind;        /* all outputs over other data, before and behind the run that counts */
-    uint64_t total, terms;          /* terms: that are summed for an element, as the op's rules say */
+    uint64_t elements[M3_CASE_OUTPUTS], row[M3_CASE_OUTPUTS]; /* row: of the last axis */
+    double *value[M3_CASE_OUTPUTS];                           /* value[0] owns all, the two below too */
+    double *before, *behind; /* all outputs over other data, before and behind the run that counts */
+    uint64_t total, terms;   /* terms: that are summed for an element, as the op's rules say */
     bool native;
 } outcome;
 
@@ -114,7 +115,9 @@ static m3_status outcome_init(outcome *o, const m3_case_graph *built, m3_error *
     o->count = built->out_count;
     for (uint32_t k = 0; k < o->count; k++) {
         o->dtype[k] = built->node->out[k]->dtype;
-        o->elements[k] = m3_tensor_count(built->node->out[k]);
+        const m3_shape *shape = &built->node->out[k]->shape;
+        o->elements[k] = m3_shape_count(shape);
+        o->row[k] = shape->rank > 0 ? shape->dim[shape->rank - 1] : 1;
         o->total += o->elements[k];
     }
     double *all = m3_calloc(3 * o->total + 1, sizeof *all);
@@ -168,11 +171,11 @@ static m3_status check_other(m3_case_exec *exec, const m3_case_graph *built, m3_
     m3_status st = other != NULL ? m3_case_exec_read(exec, "out_other", other, value, err) : M3_OK;
     for (uint64_t i = 0; i < M3_CASE_OTHER && other != NULL && st == M3_OK; i++)
         if (value[i] != other_value(i))
-            st =
-                M3_FAIL(err, M3_ERR_INTERNAL, "out_other",
-                        "a value that lives through the case's op is wrong: out_other[%llu] is %.9g, wanted %.9g (mul, "
-                        "then add)",
-                        (unsigned long long)i, value[i], other_value(i));
+            st = M3_FAIL(
+                err, M3_ERR_INTERNAL, "out_other",
+                "a value that lives through the case's op is wrong: out_other[%llu] is %.9g, wanted %.9g (two products "
+                "with 1)",
+                (unsigned long long)i, value[i], other_value(i));
     return st;
 }
 
@@ -255,10 +258,10 @@ static double as_stored(double want, m3_dtype dtype)
 
 /* What is wanted, and how far from it a result may lie. */
 typedef struct answer {
-    outcome want, flushed, room; /* flushed, room: only where asked for */
+    outcome want, flushed, room; /* flushed, room: only where asked for; room becomes what an element may be off by */
     const m3_op_rules *rules;    /* NULL: a custom op */
     double factor;               /* of room's values */
-    double largest[M3_CASE_OUTPUTS], shaken[M3_CASE_OUTPUTS];
+    double largest[M3_CASE_OUTPUTS];
 } answer;
 
 static void answer_fini(answer *a)
@@ -278,15 +281,23 @@ static bool has_denormals(const m3_case *c)
     return strstr(c->inputs, "special") != NULL || strstr(c->inputs, "1e-40") != NULL;
 }
 
-/* The largest change of an output by changes of its inputs. */
-static double largest_change(const answer *a, uint32_t k)
+/* Room of a result: what it changes by when its inputs do. An element that is computed alone has its own; elements that
+ * are computed together, the row's largest, but never so much that a wrong row would pass: where the smallest change of
+ * the inputs turns the result around, a device that computes with the inputs as they are is right all the same. */
+static void make_shaken_room(answer *a, uint32_t k)
 {
-    double largest = 0.0;
-    for (uint64_t i = 0; i < a->want.elements[k]; i++) {
-        double change = fabs(a->room.value[k][i] - a->want.value[k][i]);
-        if (isfinite(change) && change > largest) largest = change;
+    const bool alone = a->rules->terms == NULL;
+    const uint64_t row = alone || a->want.row[k] == 0 ? 1 : a->want.row[k];
+    for (uint64_t first = 0; first < a->want.elements[k]; first += row) {
+        double change = 0.0, largest = 0.0;
+        for (uint64_t i = first; i < first + row; i++) {
+            const double moved = fabs(a->room.value[k][i] - a->want.value[k][i]), size = fabs(a->want.value[k][i]);
+            if (isfinite(moved)) change = fmax(change, moved);
+            if (isfinite(size)) largest = fmax(largest, size);
+        }
+        const double room = a->factor * change, most = MOST_ROOM * largest;
+        for (uint64_t i = first; i < first + row; i++) a->room.value[k][i] = alone || room < most ? room : most;
     }
-    return largest;
 }
 
 static m3_status answer_init(answer *a, m3_device *reference, const m3_op_lookup *lookup, const m3_case *c,
@@ -307,7 +318,8 @@ static m3_status answer_init(answer *a, m3_device *reference, const m3_op_lookup
             double size = fabs(as_stored(a->want.value[k][i], a->want.dtype[k] == M3_F64 ? M3_F32 : a->want.dtype[k]));
             if (isfinite(size) && size > a->largest[k]) a->largest[k] = size;
         }
-        if (room == M3_ROOM_SHAKEN) a->shaken[k] = largest_change(a, k);
+        if (room == M3_ROOM_SHAKEN) make_shaken_room(a, k);
+        for (uint64_t i = 0; room == M3_ROOM_SUM && i < a->want.elements[k]; i++) a->room.value[k][i] *= a->factor;
     }
     return M3_OK;
 }
@@ -317,13 +329,11 @@ static double allowed(const answer *a, const m3_bound *bound, m3_dtype dtype, ui
 {
     if (!m3_dtype_is_float(dtype)) return 0.0;
     double limit = bound->absolute + bound->per_element * fabs(want) + bound->per_tensor * a->largest[k];
-    double room = a->factor * a->shaken[k];
-    if (a->rules != NULL && a->rules->room == M3_ROOM_SUM) room = a->factor * a->room.value[k][i];
+    const double room = a->room.count > 0 ? a->room.value[k][i] : 0.0;
     return isfinite(room) ? limit + room : limit;
 }
 
-/* The error as a share of what is allowed. */
-static double error_share(double have, double want, double limit)
+double m3_case_error_share(double have, double want, double limit)
 {
     if (isnan(want)) return isnan(have) ? 0.0 : INFINITY;
     if (have == want) return 0.0;
@@ -345,10 +355,10 @@ static double share_of(const outcome *have, const answer *a, const m3_case *c, u
     const m3_dtype dtype = have->dtype[k];
     const double x = have->value[k][i], r = as_stored(a->want.value[k][i], dtype);
     const double limit = allowed(a, c->bound, dtype, k, i, r);
-    double share = error_share(x, r, limit);
+    double share = m3_case_error_share(x, r, limit);
     if (m3_dtype_is_float(dtype) && loses_sign(a, x, a->want.value[k][i])) share = INFINITY;
-    if (share > 1.0 && flushes) share = error_share(x, as_stored(a->flushed.value[k][i], dtype), limit);
-    return share;
+    if (share <= 1.0 || !flushes || loses_sign(a, x, a->flushed.value[k][i])) return share;
+    return m3_case_error_share(x, as_stored(a->flushed.value[k][i], dtype), limit);
 }
 
 /* The first element that is too far off, how many are, and the largest error of them all. */

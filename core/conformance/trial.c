@@ -18,6 +18,7 @@ typedef struct watcher {
     char scope[SCOPE_BYTES];
     size_t ends[SCOPE_DEPTH];
     int32_t depth, lowest;
+    bool too_many; /* nodes */
 } watcher;
 
 static watcher *watcher_of(m3_builder *b)
@@ -40,14 +41,14 @@ static bool is_wide(const watcher *w, const m3_tensor *x)
 static void emit(m3_builder *b, const char *op, m3_tensor *const *in, uint32_t in_count, const m3_attr *attr,
                  uint32_t attr_count, m3_tensor **out, uint32_t out_count)
 {
-    const watcher *w = watcher_of(b);
+    watcher *w = watcher_of(b);
     bool cast = w->form->wide && strcmp(op, "cast") == 0 && in_count == 1 && attr_count == 1 && out_count == 1;
     if (cast && attr[0].i[0] == M3_F32) {
         *out = m3_cast(w->inner, in[0], M3_F64);
         return;
     }
-    if (m3_graph_node_count(graph_of(w)) >= MOST_NODES)
-        w->inner->api->fail(w->inner, M3_ERR_RANGE, "it has more nodes than are tried");
+    w->too_many = w->too_many || m3_graph_node_count(graph_of(w)) >= MOST_NODES;
+    if (w->too_many) w->inner->api->fail(w->inner, M3_ERR_RANGE, "it has more nodes than are tried");
     w->inner->api->emit(w->inner, op, in, in_count, attr, attr_count, out, out_count);
     for (uint32_t i = 0; i < out_count; i++)
         if (is_wide(w, out[i])) out[i] = m3_cast(w->inner, out[i], M3_F64);
@@ -175,7 +176,7 @@ static void list_parameters(m3_trial *trial)
     trial->count = 0;
     for (uint32_t i = 0; i < m3_graph_tensor_count(trial->graph); i++) {
         m3_tensor *t = m3_graph_tensor(trial->graph, i);
-        if (t->kind != kind || t == trial->x || t == trial->mask || strcmp(t->name, "rng") == 0) continue;
+        if (t->kind != kind || t == trial->x || t == trial->mask || strcmp(t->name, "trial rng") == 0) continue;
         if (trial->parameter != NULL) trial->parameter[trial->count] = t;
         trial->count++;
     }
@@ -185,7 +186,7 @@ static void add_gradients(m3_trial *trial)
 {
     m3_builder *b = m3_graph_builder(trial->graph);
     char name[32];
-    trial->w = m3_graph_input(b, "w", trial->y->dtype, trial->y->shape);
+    trial->w = m3_graph_input(b, "trial w", trial->y->dtype, trial->y->shape);
     trial->loss = m3_sum_all(b, m3_mul(b, trial->y, trial->w));
     trial->parameter[trial->count] = trial->x;
     m3_gradients(b, trial->loss, trial->parameter, trial->count + 1, trial->gradient);
@@ -224,10 +225,10 @@ m3_status m3_trial_build(m3_trial *trial, const m3_trial_form *form, m3_error *e
     if (st != M3_OK) return st;
     m3_builder *b = m3_graph_builder(trial->graph);
     m3_shape places = with(sequences(form), form->L);
-    trial->x = m3_graph_input(b, "x", form->wide ? M3_F64 : M3_F32,
+    trial->x = m3_graph_input(b, "trial x", form->wide ? M3_F64 : M3_F32,
                               with(places, form->kind == M3_PLUGIN_ENCODER ? form->D : form->d));
-    trial->mask = m3_graph_input(b, "mask", M3_BOOL, places);
-    if (form->dropout) m3_builder_set_dropout(b, 0.5, m3_graph_input(b, "rng", M3_U32, M3_SHAPE(3)), 1);
+    trial->mask = m3_graph_input(b, "trial mask", M3_BOOL, places);
+    if (form->dropout) m3_builder_set_dropout(b, 0.5, m3_graph_input(b, "trial rng", M3_U32, M3_SHAPE(3)), 1);
     m3_builder_set_group(b, form->group, form->index);
     watch(&w, b, &trial->form);
     if ((st = m3_builder_status(b, err)) == M3_OK) {
@@ -242,6 +243,7 @@ m3_status m3_trial_build(m3_trial *trial, const m3_trial_form *form, m3_error *e
     m3_builder_set_dropout(b, 0.0, NULL, 0);
     if (st == M3_OK) st = publish(trial, err);
     if (st != M3_OK) m3_trial_free(trial);
+    trial->too_many = w.too_many;
     return st;
 }
 

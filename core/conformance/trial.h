@@ -34,6 +34,7 @@ typedef struct m3_trial {
     m3_tensor **parameter;              /**< in the order in which they were declared */
     m3_tensor **gradient;               /**< [count + 1], the last one x's */
     double **value;                     /**< [count], after compiling */
+    bool too_many;                      /**< nodes, so that building was given up; kept when it fails */
     int32_t open, lowest;               /**< scopes that build left open; how far it went below where it began */
 } m3_trial;
 
@@ -45,7 +46,7 @@ m3_status m3_trial_build(m3_trial *trial, const m3_trial_form *form, m3_error *e
 /** Compile for a device; `fallback` takes what it refuses. Parameters get numbers that depend on seed, name and place
  * alone, biases and norms too, which would hide much with the values that they start with. */
 m3_status m3_trial_compile(m3_trial *trial, m3_device *device, m3_device *fallback, uint64_t seed, m3_error *err);
-/** Write an input: "x", "mask", "w", or in the wide form a parameter. One that the passes removed is skipped. */
+/** Write an input: x, mask, w, or in the wide form a parameter. One that the passes removed is skipped. */
 void m3_trial_write(m3_trial *trial, const m3_tensor *x, const double *value);
 m3_status m3_trial_run(m3_trial *trial, m3_error *err);
 /** Read "y", "loss" or "grad0" …, into as many doubles as the tensor has elements. */

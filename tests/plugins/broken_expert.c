@@ -162,7 +162,7 @@ static m3_tensor *build(m3_builder *b, const m3_module_args *args, m3_tensor *x,
     (void)group;
     if (x->shape.rank == 0) return NULL; /* it is never called without x */
     if (fault == CRASHES) abort();
-    if (fault == REFUSES || m3_option_int(args, "depth") > 3) b->api->fail(b, M3_ERR_INVALID, "depth must be below 4");
+    if (fault == REFUSES || m3_option_int(args, "depth") > 3) b->api->fail(b, M3_ERR_RANGE, "depth must be below 4");
     if (fault == UNUSED || fault == RENAMED || fault == RESHAPED) declare_more(b, fault);
     if (fault == EXTRA_POP) m3_pop(b);
     m3_push(b, "body");

@@ -18,6 +18,7 @@
 
 #define ROLE "M3BSR_CHILD" /* in the environment, from parent to child alone */
 enum { SLICE_MS = 100, MARK = 1 };
+enum { TAKEN = 16, MOST_OUTPUT = 16 << 20 }; /* reads at a time; bytes that are kept */
 
 extern char **environ;
 
@@ -139,6 +140,7 @@ bool child_start(child *c, char *const *argv, const char *role, bool echo)
     char *variable = NULL;
     int said[2] = {-1, -1}, output[2] = {-1, -1};
     *c = (child){.reports = -1, .output = -1, .echo = echo};
+    (void)signal(SIGCHLD, SIG_DFL); /* where it is ignored, what became of a child could not be asked */
     int failed =
         asprintf(&variable, ROLE "=%s", role) < 0 || pipe2(said, O_CLOEXEC) != 0 || pipe2(output, O_CLOEXEC) != 0
             ? errno
@@ -190,13 +192,18 @@ static void cut_fields(child *c, const char *line, size_t length)
     for (int i = 0; i < CHILD_FIELDS; i++) c->field[i] = at != NULL ? strsep(&at, "\t") : nothing;
 }
 
-/* Take what has arrived up to the end of the next report. true: there is one. */
-static bool take_report(child *c)
+/* Take what has arrived up to the end of the next report. true: there is one. A child that never stops talking is left
+ * after TAKEN reads, so that its time limit is looked at. */
+static bool take_report(child *c, bool *more)
 {
-    for (;;) {
+    *more = true;
+    for (int taken = 0;;) {
         if (c->in_at == c->in_length) {
+            if (taken++ == TAKEN) return false;
+            *more = false;
             ssize_t got = read(c->reports, c->in, sizeof c->in);
             if (got <= 0) return false;
+            *more = true;
             c->in_at = 0;
             c->in_length = (size_t)got;
         }
@@ -219,7 +226,8 @@ static void take_output(child *c)
 {
     char some[4096];
     ssize_t got;
-    while (c->output >= 0 && (got = read(c->output, some, sizeof some)) > 0) {
+    for (int taken = 0; taken < TAKEN && c->output >= 0 && (got = read(c->output, some, sizeof some)) > 0; taken++) {
+        if (c->text_length + (size_t)got > MOST_OUTPUT) continue; /* nobody wants to read it */
         char *grown = realloc(c->text, c->text_length + (size_t)got + 1);
         if (grown == NULL) return;
         memcpy(grown + c->text_length, some, (size_t)got);
@@ -245,18 +253,21 @@ child_event child_next(child *c, unsigned seconds)
             stop(c);
             return CHILD_INTERRUPTED;
         }
+        bool more = false;
         take_output(c); /* always: a full pipe would stop the child */
-        if (take_report(c)) {
+        if (take_report(c, &more)) {
             take_output(c);
             return CHILD_REPORT;
         }
-        if (c->pid == 0) {
+        if (c->pid == 0 && !more) {
             keep_words(c, c->line, c->line_length);
             c->line_length = 0;
             return CHILD_ENDED;
         }
         uint64_t now = now_ms();
-        if (waitpid(c->pid, &c->status, WNOHANG) == c->pid) {
+        if (c->pid == 0) {
+            continue; /* what it said last is long */
+        } else if (waitpid(c->pid, &c->status, WNOHANG) == c->pid) {
             c->pid = 0; /* once more around: what it said last */
         } else if (now >= end) {
             c->late = true;

@@ -181,6 +181,7 @@ static int files_child(check *k, uint32_t first)
         (void)fflush(stdout);
         child_report(NULL, "done\t%d", k->status);
     }
+    child_report(NULL, "ended");
     return CLI_DONE;
 }
 
@@ -202,7 +203,7 @@ static void print_lost_file(check *k, const char *path, const char *text)
 static uint32_t hear_files(check *k, child *c, uint32_t first)
 {
     uint32_t next = first;
-    bool running = false, error = false;
+    bool running = false, error = false, ended = false;
     char text[2048];
     child_event event;
     while ((event = child_next(c, check_patience(k))) == CHILD_REPORT) {
@@ -219,9 +220,12 @@ static uint32_t hear_files(check *k, child *c, uint32_t first)
             check_worsen(k, (int)strtol(c->field[1], NULL, 10));
             k->parts++;
             running = false;
+            if (child_sanitizer(c, text, sizeof text)) print_lost_file(k, file_at(k, next - 1), text);
+        } else if (strcmp(c->field[0], "ended") == 0) {
+            ended = true;
         }
     }
-    const bool clean = event == CHILD_ENDED && !c->late && c->status == 0;
+    const bool clean = event == CHILD_ENDED && !c->late && c->status == 0 && ended;
     child_fate(c, text, sizeof text);
     k->stopped = k->stopped || event == CHILD_INTERRUPTED || error;
     if (event == CHILD_INTERRUPTED)

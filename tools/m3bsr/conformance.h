@@ -55,7 +55,8 @@ void check_modules(check *k);
 /** What a child does for it: "modules FIRST ALONE DEVICE", from a setting on, of all checks or of values alone. */
 int check_modules_child(check *k, const char *role);
 
-/** Print the command that runs one case or check again, as it can be pasted. */
+/** Print the command that runs one case or check again, as it can be pasted.
+ * @param name  Or a pattern; NULL: the whole layer, where no case is to blame. */
 void check_print_again(FILE *to, const check *k, const char *layer, const char *name);
 
 #endif

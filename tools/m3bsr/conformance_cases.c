@@ -107,7 +107,7 @@ static void print_json(check *k, const char *name, const m3_case_report *r, cons
     size_t bytes = 0;
     FILE *to = r->verdict == M3_VERDICT_FAIL ? open_memstream(&again, &bytes) : NULL;
     if (to != NULL) {
-        check_print_again(to, k, name, r->name);
+        check_print_again(to, k, name, r->op[0] != '\0' ? r->name : k->cases);
         (void)fclose(to);
         (void)printf(", \"again\": ");
         cli_json_text(again);
@@ -139,7 +139,7 @@ static void on_case(void *user, const m3_case_report *r)
     if (by != NULL) (void)printf("; it runs %s, which failed before: %s", by->op, by->name);
     if (failed) {
         (void)printf("\n              again: ");
-        check_print_again(stdout, k, l->name, r->name);
+        check_print_again(stdout, k, l->name, r->op[0] != '\0' ? r->name : k->cases);
     }
     (void)printf("\n");
 }
@@ -254,7 +254,7 @@ static void report_death(layer_run *l, const child *c, const hearing *h)
     else
         (void)snprintf(name, sizeof name, "%s%s", h->finished ? "closing the device" : "after ",
                        h->finished ? "" : h->name);
-    (void)snprintf(op, sizeof op, "%.*s", (int)strcspn(name, "("), name);
+    (void)snprintf(op, sizeof op, "%.*s", h->running ? (int)strcspn(name, "(") : 0, name); /* "": no case */
     r.name = name;
     r.op = op;
     on_case(l, &r);

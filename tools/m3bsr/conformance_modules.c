@@ -77,7 +77,7 @@ static void on_check(void *user, const m3_module_report *r)
     if (r->text[0] != '\0') (void)printf(": %s", r->text);
     if (!good) {
         (void)printf("\n              again: ");
-        check_print_again(stdout, k, "modules", r->name);
+        check_print_again(stdout, k, "modules", r->check[0] != '\0' ? r->name : k->cases);
     }
     (void)printf("\n");
 }
