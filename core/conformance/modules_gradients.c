@@ -5,6 +5,7 @@
  * formula a smaller h tells. */
 #include "core/conformance/modules.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -158,6 +159,7 @@ static m3_status check_direction(slope *p, uint32_t first, uint32_t last, double
 {
     double along = 0.0, size = 0.0, quotient = 0.0, error = INFINITY, bound = 0.0;
     for (uint32_t i = first; i <= last; i++) {
+        assert(v[i] != NULL);
         for (uint64_t e = 0; e < m3_tensor_count(variable(p, i)); e++) {
             along += p->grad[i][e] * v[i][e];
             size += fabs(p->grad[i][e] * v[i][e]);

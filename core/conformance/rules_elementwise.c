@@ -7,6 +7,8 @@
 static const m3_bound exact = {0, 0, 0, "moves, chooses or compares: every bit counts"};
 static const m3_bound rounding = {1.2e-38, 4e-7, 0, "one rounding; a division within 3 units in the last place"};
 static const m3_bound function = {1.2e-38, 2e-6, 0, "an elementary function within about 16 units in the last place"};
+static const m3_bound gated = {1.3e-36, 2e-6, 0,
+                               "a denormal sigmoid, times up to 104, may be 0; else an elementary function"};
 static const m3_bound product = {1e-6, 3e-6, 0,
                                  "x times a function that cancels far from 0, so the error is absolute there"};
 static const m3_bound wave = {2e-6, 2e-6, 0, "the argument is reduced by pi, so the error is absolute near a zero"};
@@ -260,7 +262,7 @@ const m3_op_rules m3_rules_elementwise[] = {
     {.op = "not", .make = make_unary, .bound = &exact, .probe = "?[1]",
      .never = {[M3_RULE_AXIS] = NO_AXIS, [M3_RULE_SQUARE] = NO_SQUARE, BOOLS}},
     {.op = "relu", .make = make_unary, .bound = &exact, .probe = "?[1]", .never = UNARY_F},
-    {.op = "silu", .make = make_unary, .bound = &function, .probe = "?[1]", .room = M3_ROOM_SHAKEN, .never = UNARY_F},
+    {.op = "silu", .make = make_unary, .bound = &gated, .probe = "?[1]", .room = M3_ROOM_SHAKEN, .never = UNARY_F},
     {.op = "copy", .make = make_unary, .bound = &exact, .probe = "?[1]", .keeps_zeros = true, .keeps_bits = true,
      .never = UNARY},
     {.op = "detach", .make = make_unary, .bound = &exact, .probe = "?[1]", .keeps_zeros = true, .keeps_bits = true,

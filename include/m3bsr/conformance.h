@@ -142,7 +142,7 @@ M3_API const char *m3_conformance_rule_never(const char *op, uint32_t rule);
 
 /* Layer modules: the encoders and experts that are loaded, each with its defaults and with each option at the ends of
  * its range and at each choice. A check's name says all of it: "expert.pool.padding ffn_mult=64". The checks:
- *   builds     it builds, and with every value that an option's description allows
+ *   builds     it builds, and with each option at both ends of its range and at every choice
  *   result     type and shape of what build gives
  *   scope      as many pops as pushes
  *   names      names and shapes of parameters are the same from build to build, whatever the batch and grouped too

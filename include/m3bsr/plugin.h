@@ -201,7 +201,7 @@ typedef struct m3_module_api {
      * It is not called once the builder keeps an error, so b, x and mask are always there. A result of another type or
      * shape, or a scope that is left open, is an error that names the plugin. Parameters have the same names and shapes
      * in every build: a model is built several times, grouped and not, for batches of several sizes, and a trained one
-     * is found by these names. `m3bsr conformance --layer modules` checks all of it. */
+     * is found by these names. `m3bsr conformance --layer modules` checks it at small sizes. */
     m3_tensor *(*build)(m3_builder *b, const m3_module_args *args, m3_tensor *x, m3_tensor *mask, uint32_t group);
 } m3_module_api;
 

@@ -1,8 +1,12 @@
 /* conv: the interest of a sequence by causal depthwise convolutions: every channel has a filter over the newest places,
  * learned in the place of attention (MODEL.md 7; after FMLP-Rec, Zhou et al. 2022, arXiv 2202.13556, whose filters are
- * of the sequence's length). every layer:  u = LN1 x where mask, else 0;  x_l += sum over k of filter_k u_(l-(K-1)+k);
- * x += ffn2 ReLU(ffn1 LN2 x) y = LN(x at position L-1), and 0 for an empty sequence x f32 [*, n, L, d], mask bool [*,
- * n, L]  ->  y f32 [*, n, d] */
+ * of the sequence's length).
+ *   every layer:
+ *     u = LN1 x where mask, else 0
+ *     x_l += sum over k of filter_k u_(l-(K-1)+k);  x += ffn2 ReLU(ffn1 LN2 x)
+ *   y = LN(x at position L-1), and 0 for an empty sequence
+ *
+ *   x f32 [*, n, L, d], mask bool [*, n, L]  ->  y f32 [*, n, d] */
 #include "m3bsr/plugin.h"
 #include "m3bsr/blocks.h"
 

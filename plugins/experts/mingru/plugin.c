@@ -1,8 +1,12 @@
 /* mingru: the interest of a sequence by gated linear recurrences, whose gates do not look at the state, so that a whole
  * sequence is one scan (MODEL.md 7; Feng et al. 2024, arXiv 2410.01201).
- *   every layer:  u = LN1 x,  z = sigmoid(gate u),  h_l = (1 - z_l) h_(l-1) + z_l (candidate u_l) where mask_l, else
- * h_(l-1) x += h;  x += ffn2 ReLU(ffn1 LN2 x) y = LN(x at position L-1), and 0 for an empty sequence x f32 [*, n, L,
- * d], mask bool [*, n, L]  ->  y f32 [*, n, d] */
+ *   every layer:
+ *     u = LN1 x,  z = sigmoid(gate u)
+ *     h_l = (1 - z_l) h_(l-1) + z_l (candidate u_l) where mask_l, else h_(l-1);  h_(-1) = 0
+ *     x += h;  x += ffn2 ReLU(ffn1 LN2 x)
+ *   y = LN(x at position L-1), and 0 for an empty sequence
+ *
+ *   x f32 [*, n, L, d], mask bool [*, n, L]  ->  y f32 [*, n, d] */
 #include "m3bsr/plugin.h"
 #include "m3bsr/blocks.h"
 
