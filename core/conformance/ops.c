@@ -85,7 +85,7 @@ m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3
     for (uint32_t i = o.first; i < end && st == M3_OK; i++) st = run_at(&p, i, &all, err);
     const char *what = o.pattern != NULL ? o.pattern : "conformance";
     if (st == M3_OK && p.count == 0)
-        st = M3_FAIL(err, M3_ERR_INVALID, what, "matches no case of this layer; * and ? stand for any characters");
+        st = M3_FAIL(err, M3_ERR_INVALID, what, "matches none of this layer's cases; * and ? stand for any characters");
     else if (st == M3_OK && all.run == 0)
         st = M3_FAIL(err, M3_ERR_INVALID, what, "%u cases match, so none is left from case %u on", p.count, o.first);
     if (st == M3_OK) *report = all;
@@ -117,7 +117,7 @@ m3_status m3_conformance_list(const m3_cases_options *options, void (*each)(void
     }
     if (found > 0) return M3_OK;
     return M3_FAIL(err, M3_ERR_INVALID, o.pattern != NULL ? o.pattern : "conformance",
-                   "matches no case; * and ? stand for any characters");
+                   "matches none of the cases; * and ? stand for any characters");
 }
 
 uint32_t m3_conformance_rule_count(void)
