@@ -1,16 +1,17 @@
 #!/bin/bash
 # The suite is worth what it finds: a backend with one planted fault after another (faulty/), each of which a check must
-# find and name. Prints which one did.
+# find and name. Prints which one did. Under sanitizers, which the faults are not about, one in EVERY is planted.
 source "$(dirname "$0")/../support/script.sh"
 [ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ] || { echo 'skipped: there is no backend cpu to be wrong with'; exit 77; }
-listed=
+listed= lines=0 EVERY=8
 m=("$M3BSR" conformance --plugin-path "$FAULTY_DIR" --backend faulty)
 
 # fault | cases | exit status | what the report says, in parts between &
 while IFS='|' read -r fault cases status says; do
     fault=${fault// /} cases=${cases# } status=${status// /} says=${says# }
     cases=${cases%"${cases##*[! ]}"} # without the blanks behind it
-    listed="$listed $fault"
+    listed="$listed $fault" lines=$((lines + 1))
+    [ -z "$SANITIZE" ] || [ $((lines % EVERY)) = 1 ] || continue
     said=$(M3BSR_FAULT=$fault "${m[@]}" --layer ops --cases "$cases" --timeout $([[ $fault == *hang* ]] && echo 1 || echo 120) --threads 1 2>&1 </dev/null)
     got=$?
     rest=$says
