@@ -7,7 +7,6 @@
 /* Options that every such backend has, as elements of its table. */
 #define LOWER_OPTIONS                                                                                                  \
     M3_DESCRIBE_BOOL("tune", "false", "measure which kernels are faster while compiling, as `m3bsr tune` does"),       \
-        M3_DESCRIBE_BOOL("cache", "true", "keep compiled kernels on disk"),                                            \
         M3_DESCRIBE_TEXT("variant", "", "compute products so where it can be done, by a name in the file of tuning"),  \
         M3_DESCRIBE_TEXT("refuse", "", "ops that the device says no to, joined by +"),                                 \
         M3_DESCRIBE_INT("fail_after", 0, 0x1p63, "", "the device is lost after so many submits")

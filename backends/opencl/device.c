@@ -11,6 +11,9 @@
 #include "backends/opencl/queue.h"
 #include "backends/opencl/tuning.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* The largest power of two that is at most x, and at least 1. */
 static uint32_t largest_power(uint64_t x)
 {
@@ -71,6 +74,16 @@ static void open_clblast(m3_device_impl *d)
     if (!d->traits.clblast) d->host->log(d->host->user, M3_LOG_DEBUG, why.message);
 }
 
+/* PoCL keeps what it compiles, and for a program's binary it compiles every kernel once more, for groups of any size,
+ * which doubles the time of a first start. */
+static bool keeps_kernels(const m3_device_impl *d)
+{
+    char name[64] = {0};
+    const char *kept = getenv("POCL_KERNEL_CACHE");
+    if (d->cl->GetPlatformInfo(d->platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL) != CL_SUCCESS) return false;
+    return strcmp(name, "Portable Computing Language") == 0 && (kept == NULL || strcmp(kept, "0") != 0);
+}
+
 m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
                              m3_error *err)
 {
@@ -86,7 +99,7 @@ m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span option
     d->cl = &backend->cl;
     d->platform = backend->devices[index].platform;
     d->id = backend->devices[index].id;
-    d->cache = host->cache_path != NULL;
+    d->cache = !keeps_kernels(d);
     pthread_mutex_init(&d->queue.lock, NULL);
     opencl_info_text(d->cl, d->id, CL_DEVICE_NAME, d->name, sizeof d->name);
     d->memory_total = opencl_info_number(d->cl, d->id, CL_DEVICE_GLOBAL_MEM_SIZE);

@@ -13,6 +13,7 @@
 /* clang-format off */
 const m3_option_desc opencl_options[OPENCL_OPTIONS] = {
     LOWER_OPTIONS,
+    M3_DESCRIBE_BOOL("cache", "", "keep compiled kernels on disk; by default, unless the driver is PoCL, which does"),
     M3_DESCRIBE_BOOL("clblast", "true", "use CLBlast where it is installed, among what is measured"),
     M3_DESCRIBE_CHOICE("shape", SHAPES, "", "kernels made for that kind of device, whatever the driver says it is"),
     M3_DESCRIBE_INT("lanes", 1, 1 << 30, "", "work-items that share a row; a power of two"),

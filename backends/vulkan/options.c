@@ -8,6 +8,7 @@
 /* clang-format off */
 const m3_option_desc vulkan_options[VULKAN_OPTIONS] = {
     LOWER_OPTIONS,
+    M3_DESCRIBE_BOOL("cache", "true", "keep compiled kernels on disk"),
     M3_DESCRIBE_BOOL("timeline", "true", "timeline semaphores instead of fences"),
     M3_DESCRIBE_BOOL("staging", "false", "copy through staging buffers even where the host sees device memory"),
     M3_DESCRIBE_BOOL("validate", "", "messages of the Khronos validation layer are failures"),

@@ -6,11 +6,11 @@ source "$(dirname "$0")/../support/script.sh"
 "$M3BSR" devices | grep -q '^opencl:' || { echo 'skipped: no opencl device here' && exit 77; }
 # What the driver itself keeps lies elsewhere, so that only our files decide what is built.
 export POCL_CACHE_DIR=${XDG_CACHE_HOME:-$folder}/pocl/kcache
-cases='philox*'
+kept=(--backend opencl --device-option cache=on --layer ops --cases 'philox*')
 
 # run FOLDER: some cases on a cache; sets built and taken
 run() {
-    XDG_CACHE_HOME=$1 "$M3BSR" conformance --backend opencl --layer ops --cases "$cases" -v >"$folder/said" 2>&1 ||
+    XDG_CACHE_HOME=$1 "$M3BSR" conformance "${kept[@]}" -v >"$folder/said" 2>&1 ||
         { fail "the cases do not pass on $1:" && cat "$folder/said"; }
     built=$(grep -c '^opencl: .* built in' "$folder/said")
     taken=$(grep -c '^opencl: .* taken from the cache' "$folder/said")
@@ -66,7 +66,7 @@ damage 'a file of another kernel' cp "$second" "$first"
 damage 'a file of another program' cp "$M3BSR" "$first"
 
 # Two at once on nothing.
-(XDG_CACHE_HOME=$folder/both "$M3BSR" conformance --backend opencl --layer ops --cases "$cases" >"$folder/other" 2>&1) &
+(XDG_CACHE_HOME=$folder/both "$M3BSR" conformance "${kept[@]}" >"$folder/other" 2>&1) &
 other=$!
 run "$folder/both"
 wait "$other" || { fail 'the other of two processes does not pass:' && cat "$folder/other"; }
