@@ -105,11 +105,17 @@ typedef struct m3_program {
     const m3_segment *segments;
 } m3_program;
 
+/** The host loads a plugin whose required members are all there, and names the first that is NULL. An optional one that
+ * is NULL, or behind `size`, is never called; its comment says what the host does without it. What frees (close,
+ * device_close, buffer_free, exec_free) takes whatever its counterpart gave, cannot fail, and is not given NULL by the
+ * host. `*device`, `*buffer`, `*exec` stay NULL where making them failed. The guide for backends, which is installed
+ * with the documentation, goes through all of it with an example. */
 typedef struct m3_backend_api {
     uint32_t size;
 
     /** Required. Once per engine. No device is a success that lists nothing and logs why. */
     m3_status (*open)(const m3_host *host, m3_backend **backend, m3_error *err);
+    /** Required. Ends what open began, when every device is closed. */
     void (*close)(m3_backend *backend);
     /** Required. Fills up to `capacity` infos (each with its size set by the caller); count: how many there are. */
     m3_status (*list)(m3_backend *backend, m3_device_info *infos, uint32_t capacity, uint32_t *count, m3_error *err);
@@ -120,20 +126,27 @@ typedef struct m3_backend_api {
      * Without the table the options are as they were typed, for the backend to check. */
     m3_status (*device_open)(m3_backend *backend, uint32_t index, m3_span options, m3_device_impl **device,
                              m3_error *err);
-    void (*device_close)(m3_device_impl *device); /**< waits for its work first */
+    /** Required. Waits for its work first; a lost device closes too. */
+    void (*device_close)(m3_device_impl *device);
+    /** Required. Places in memory and sizes of segments follow from these. Asked once after device_open, and whenever
+     * the memory that is free matters. offset_alignment and map_alignment are powers of two, largest_buffer is above 0:
+     * else the device is not opened. */
     m3_status (*limits)(m3_device_impl *device, m3_device_limits *limits, m3_error *err);
 
     /** Required. M3_ERR_MEMORY says how much was asked and how much there is. bytes >= 1. */
     m3_status (*buffer_create)(m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_buffer **buffer,
                                m3_error *err);
+    /** Required. No work on the buffer is under way. */
     void (*buffer_free)(m3_device_impl *device, m3_buffer *buffer);
-    /** Optional (NULL: no buffer is mappable). Does not wait. Mapping invalidates, unmapping flushes. */
+    /** Optional, both or none (NULL: no buffer is mappable, M3_BUFFER_MAPPABLE is refused). Does not wait. Mapping
+     * invalidates, unmapping flushes. */
     m3_status (*buffer_map)(m3_device_impl *device, m3_buffer *buffer, uint32_t access, uint64_t offset, uint64_t bytes,
                             void **pointer, m3_error *err);
     void (*buffer_unmap)(m3_device_impl *device, m3_buffer *buffer);
     /** Required. Queue a copy; host memory must stay until `value` is reached. Range is checked. */
     m3_status (*upload)(m3_device_impl *device, m3_buffer *to, uint64_t offset, const void *from, uint64_t bytes,
                         uint64_t *value, m3_error *err);
+    /** Required. The same the other way. */
     m3_status (*download)(m3_device_impl *device, m3_buffer *from, uint64_t offset, void *to, uint64_t bytes,
                           uint64_t *value, m3_error *err);
 
@@ -145,28 +158,32 @@ typedef struct m3_backend_api {
      * runs need is made here: a run allocates nothing. */
     m3_status (*compile)(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                          m3_exec_impl **exec, m3_error *err);
+    /** Required. No run of it is under way; buffers stay. */
     void (*exec_free)(m3_device_impl *device, m3_exec_impl *exec);
     /** Required. Queue one run. */
     m3_status (*submit)(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err);
     /** Required. Until the queue has reached `value`; timeout 0 asks, UINT64_MAX waits for ever. */
     m3_status (*wait)(m3_device_impl *device, uint64_t value, uint64_t timeout_ns, m3_error *err);
 
-    /** Optional. With profiling on, a run keeps times; node_times fills node_count durations of the last run. */
+    /** Optional, both or none (NULL: no table of times by op). With profiling on, a run keeps times; node_times fills
+     * node_count durations of the last run. */
     m3_status (*profile)(m3_device_impl *device, m3_exec_impl *exec, bool on, m3_error *err);
     m3_status (*node_times)(m3_device_impl *device, m3_exec_impl *exec, uint64_t *time_ns, uint32_t node_count,
                             m3_error *err);
-    /** Optional. Bytes of buffers and of everything else that the device holds now. */
+    /** Optional (NULL: 0 is shown). Bytes of buffers and of everything else that the device holds now. */
     uint64_t (*memory_used)(m3_device_impl *device);
-    /** Optional. Measure the device's peak of fused multiply-adds, about 0.2 s. */
+    /** Optional (NULL: no share of the peak is shown). Measure the device's peak of fused multiply-adds, about 0.2 s.
+     */
     m3_status (*measure_peak)(m3_device_impl *device, double *gflops, m3_error *err);
-    /** Optional. Since ABI 1.1. What one run of a compiled program asks of the device, as a line for people:
-     * "618 dispatches, 240 barriers, 1 submission". Ends with NUL, cut to `bytes`, which is at least 1. */
+    /** Optional (NULL: no line). Since ABI 1.1. What one run of a compiled program asks of the device, as a line for
+     * people: "618 dispatches, 240 barriers, 1 submission". Ends with NUL, cut to `bytes`, which is at least 1. */
     void (*describe)(m3_device_impl *device, m3_exec_impl *exec, char *text, size_t bytes);
-    /** Optional. Since ABI 1.1. What is known by measurement. A backend that has this has the device option tune=yes:
-     * compile then measures what is not known yet, and keeps it for devices that are opened later. */
+    /** Optional (NULL: there is nothing to tune). Since ABI 1.1. What is known by measurement. A backend that has this
+     * has the device option tune=yes: compile then measures what is not known yet, and keeps it for devices that are
+     * opened later. */
     m3_status (*tuning)(m3_device_impl *device, m3_tuning *tuning, m3_error *err);
-    /** Optional. Since ABI 1.2. m3_option_desc: the options of its devices, for the host's checks and for
-     * `m3bsr devices -v`. A default "" says that the device chooses. */
+    /** Optional (size before it: options come as they were typed). Since ABI 1.2. m3_option_desc: the options of its
+     * devices, for the host's checks and for `m3bsr devices -v`. A default "" says that the device chooses. */
     m3_span options;
 } m3_backend_api;
 
