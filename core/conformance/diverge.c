@@ -9,12 +9,13 @@
 
 #include "core/base/alloc.h"
 #include "core/base/philox.h"
+#include "core/conformance/alone.h"
 #include "core/conformance/values.h"
 #include "core/model/model.h"
 #include "m3bsr/conformance.h"
 
 static const double absolute_bound = 2e-5, relative_bound = 2e-4; /* as for vector files */
-enum { SEED = 1, NAME = 64, INPUTS = 64, OUTPUTS = 16 };
+enum { SEED = 1, NAME = 64 };
 
 /* A device with the step on it. */
 typedef struct side {
@@ -254,26 +255,6 @@ static const void *operand(const search *s, const m3_tensor *x)
 }
 
 /* A node alone on the device, over the other's operands. */
-static m3_status emit_alone(const m3_node *node, m3_graph *graph, m3_error *err)
-{
-    m3_builder *b = m3_graph_builder(graph);
-    m3_tensor *in[INPUTS] = {NULL}, *out[OUTPUTS] = {NULL};
-    char name[NAME];
-    if (node->in_count > INPUTS || node->out_count > OUTPUTS)
-        return M3_FAIL(err, M3_ERR_UNSUPPORTED, node->op->name, "has more operands than are tried alone");
-    for (uint32_t k = 0; k < node->in_count; k++) {
-        if (node->in[k] == NULL) continue;
-        (void)snprintf(name, sizeof name, "in%u", k);
-        in[k] = m3_graph_input(b, name, node->in[k]->dtype, node->in[k]->shape);
-    }
-    b->api->emit(b, node->op->name, in, node->in_count, node->attr, node->op->attr_count, out, node->out_count);
-    for (uint32_t k = 0; k < node->out_count && out[k] != NULL; k++) {
-        (void)snprintf(name, sizeof name, "out%u", k);
-        m3_graph_output(b, name, out[k]);
-    }
-    return m3_builder_status(b, err);
-}
-
 static m3_status run_alone(const search *s, const m3_node *node, side *alone, m3_error *err)
 {
     const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, fallbacks),
@@ -281,8 +262,7 @@ static m3_status run_alone(const search *s, const m3_node *node, side *alone, m3
                                         .no_pass = m3_pass_names(),
                                         .fallbacks = s->options->fallbacks};
     m3_graph *graph = NULL;
-    m3_status st = m3_graph_create(m3_graph_lookup(s->graph), &graph, err);
-    if (st == M3_OK) st = emit_alone(node, graph, err);
+    m3_status st = m3_graph_of_node(node, m3_graph_lookup(s->graph), &graph, err);
     if (st == M3_OK) st = m3_store_create(s->a.device, SEED, &alone->store, err);
     if (st == M3_OK) st = m3_executable_create(s->a.device, alone->store, graph, &options, &alone->step, err);
     for (uint32_t k = 0; st == M3_OK && k < node->in_count; k++) {

@@ -199,6 +199,37 @@ typedef struct m3_modules_report {
 M3_API m3_status m3_conformance_modules(m3_device *device, m3_device *reference, const m3_modules_options *options,
                                         m3_modules_report *report, m3_error *err);
 
+/* What a backend's author writes next: the ops of a model's training step that a device does not run itself. */
+
+/** An op that the device refuses in some nodes of the step. Texts are borrowed for the call. */
+typedef struct m3_lacking {
+    uint32_t size;
+    const char *op;
+    uint32_t nodes;      /**< that it refuses */
+    bool elsewhere;      /**< some of them leave the device, whole or in part; else all run on it, in pieces */
+    double share;        /**< of the step's work: what these nodes would be if the device ran them itself */
+    double saves;        /**< of the step's work: what is elsewhere, or what pieces cost beyond the op itself */
+    const char *missing; /**< ops among the pieces that the device refuses too, separated by blanks; or "" */
+    const char *why;     /**< what the device said of the first node */
+} m3_lacking;
+
+typedef struct m3_lacking_report {
+    uint32_t size;
+    uint32_t ops, lacking;          /**< different ops in the step; those that are refused in some node */
+    double here, pieces, elsewhere; /**< shares of the work, which add up to 1 */
+} m3_lacking_report;
+
+/** Offer every node of a model's training step, as its passes make it for a device that runs everything, to a device,
+ * and hear what it refuses, the most beneficial first: what leaves the device, by its share of the work; then what runs
+ * in pieces, by what these cost beyond the op. Work is time as a roofline estimates it, of a device that does 10
+ * operations while it moves a byte. Nothing is compiled or run.
+ * @param config  Checked (m3_model_check).
+ * @param report  Filled on success; its size is set here.
+ * Returns M3_OK, whatever is lacking, or what building the step failed with. */
+M3_API m3_status m3_conformance_next(m3_device *device, const m3_model_config *config,
+                                     void (*each)(void *user, const m3_lacking *lacking), void *user,
+                                     m3_lacking_report *report, m3_error *err);
+
 /* A model's training step on two devices side by side. */
 
 typedef enum m3_divergence_kind {

@@ -269,6 +269,7 @@ static bool wants(const check *k, const char *layer)
 
 static int check_usage(const check *k)
 {
+    if (k->next) return CLI_GO_ON;
     for (uint32_t i = 0; i < k->layers.count; i++) {
         const char *layer = k->layers.at[i];
         if (strcmp(layer, "ops") == 0 || strcmp(layer, "gradients") == 0 || strcmp(layer, "modules") == 0 ||
@@ -289,6 +290,12 @@ static int check_usage(const check *k)
     return CLI_GO_ON;
 }
 
+/* Behind the layer ops, where it says something new. */
+static bool wants_next(const check *k)
+{
+    return k->next || (wants(k, "ops") && k->cases == NULL && !k->c.json);
+}
+
 static void run_here(check *k)
 {
     m3_error err = {0};
@@ -297,20 +304,26 @@ static void run_here(check *k)
         return;
     }
     take_names(k, m3_device_name(k->c.device), m3_device_name(k->reference));
-    if (wants(k, "ops")) check_cases(k, "ops");
-    if (wants(k, "gradients")) check_cases(k, "gradients");
-    if (wants(k, "modules")) check_modules(k);
-    for (uint32_t i = 0; wants(k, "model") && i < file_count(k); i++) check_file(k, file_at(k, i));
+    if (wants(k, "ops") && !k->next) check_cases(k, "ops");
+    if (wants(k, "gradients") && !k->next) check_cases(k, "gradients");
+    if (wants(k, "modules") && !k->next) check_modules(k);
+    for (uint32_t i = 0; wants(k, "model") && !k->next && i < file_count(k); i++) check_file(k, file_at(k, i));
+    if (wants_next(k)) check_next(k);
 }
 
 static void run_children(check *k)
 {
     static const char *const cases[] = {"ops", "gradients"};
     child_catch_interrupts();
+    if (k->next) {
+        check_next(k);
+        return;
+    }
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (wants(k, cases[i]) && !k->stopped) check_cases(k, cases[i]);
     if (wants(k, "modules") && !k->stopped) check_modules(k);
     if (wants(k, "model") && !k->stopped) check_files(k);
+    if (wants_next(k) && !k->stopped) check_next(k);
 }
 
 /* The part of the work that this process is a child for. */
@@ -325,6 +338,10 @@ static int run_role(check *k, const char *role)
         return check_cases_child(k, layer, first, count);
     }
     if (strncmp(role, "modules ", 8) == 0) return check_modules_child(k, role);
+    if (strcmp(role, "next") == 0) {
+        k->c.strict = true;
+        return check_next_child(k);
+    }
     if (sscanf(role, "files %u %u", &first, &count) == 2) {
         k->parts = count;
         return files_child(k, first);
@@ -344,12 +361,14 @@ int cmd_conformance(int argc, char **argv)
         {"list", CLI_FLAG, &k.list, NULL, "print how many cases ops have by rule, or with --cases their names"},
         {"case-seed", CLI_COUNT, &k.seed, "N", "of the numbers (default 1)"},
         {"timeout", CLI_COUNT, &k.timeout, "SECONDS", "that a case may take (default 120); five times that to begin"},
+        {"next", CLI_FLAG, &k.next, NULL, "check nothing; which ops of a training step to write next, by benefit"},
         {"in-process", CLI_FLAG, &k.in_process, NULL, "no child processes: for debuggers"},
     };
     const cli_command command = {
         .usage = "conformance --backend NAME [--layer ops] [--layer gradients]\n"
                  "conformance --backend NAME --layer model --vectors FILE [FILE ...]\n"
-                 "conformance --list [--full] [--cases PATTERN]",
+                 "conformance --list [--full] [--cases PATTERN]\n"
+                 "conformance --backend NAME --next [CONFIG]",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
                  "every gradient against slopes, encoders and experts against what is asked of them, and the model\n"
                  "against vector files. Exit status 1: not so.\n"

@@ -19,7 +19,7 @@ typedef struct check {
     cli_list layers, vectors;
     const char *cases;
     uint32_t seed, timeout;
-    bool in_process, full, list;
+    bool in_process, full, list, next;
     char **argv; /* of the command, as it was given, ended by NULL */
     char device_name[64], reference_name[64];
     char visited[CHILD_LINE]; /* "plugin PATH was opened": what a child touched last */
@@ -54,6 +54,11 @@ int check_cases_child(check *k, const char *layer, uint32_t first, uint32_t coun
 void check_modules(check *k);
 /** What a child does for it: "modules FIRST ALONE DEVICE", from a setting on, of all checks or of values alone. */
 int check_modules_child(check *k, const char *role);
+
+/** The ops of a training step that the device does not run itself, the most beneficial first: a line, and with --next
+ * or -v a table. It is no check and passes or fails nothing. */
+void check_next(check *k);
+int check_next_child(check *k);
 
 /** Print the command that runs one case or check again, as it can be pasted.
  * @param name  Or a pattern; NULL: the whole layer, where no case is to blame. */
