@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
-#include "core/base/philox.h"
 #include "core/conformance/alone.h"
+#include "core/conformance/inputs.h"
 #include "core/conformance/values.h"
 #include "core/model/model.h"
 #include "m3bsr/conformance.h"
@@ -51,86 +51,17 @@ static void search_fini(search *s)
     m3_graph_free(s->graph);
 }
 
-/* The same numbers on both sides. */
-
-static uint32_t draw(uint32_t stream, uint64_t i)
-{
-    const uint32_t counter[4] = {(uint32_t)i, (uint32_t)(i >> 32), stream, 0}, key[2] = {SEED, 0};
-    uint32_t words[4];
-    m3_philox4x32_10(counter, key, words);
-    return words[0];
-}
-
-/* About normal. */
-static float draw_number(uint32_t stream, uint64_t i)
-{
-    double sum = -2.0;
-    for (uint32_t k = 0; k < 4; k++) sum += (double)draw(stream, 4 * i + k) * 0x1p-32;
-    return (float)(sum * 1.7320508075688772);
-}
-
-static void write_items(m3_executable *e, const char *name, uint32_t stream, uint32_t items, uint64_t length)
-{
-    uint64_t bytes = 0;
-    int32_t *to = m3_executable_input(e, name, &bytes);
-    for (uint64_t i = 0; to != NULL && i < bytes / sizeof *to; i++) {
-        /* Histories begin somewhere: padding is part of what kernels have to get right. */
-        const bool padded = length > 0 && i % length < draw(stream + 1, i / length) % length;
-        to[i] = padded ? 0 : (int32_t)(draw(stream, i) % items) + 1;
-    }
-}
-
-static void write_numbers(m3_executable *e, const char *name, const float *value, uint64_t count, uint32_t stream)
-{
-    uint64_t bytes = 0;
-    float *to = m3_executable_input(e, name, &bytes);
-    for (uint64_t i = 0; to != NULL && i < bytes / sizeof *to; i++)
-        to[i] = value == NULL ? fabsf(draw_number(stream, i)) : i < count ? value[i] : 0.0F;
-}
-
-static void write_inputs(const search *s, m3_executable *e)
-{
-    const m3_model_config *c = s->config;
-    const uint32_t items = (uint32_t)c->items, rng[3] = {SEED, 0, 1};
-    const float step[3] = {(float)c->lr, (float)(1.0 - c->beta1), (float)(1.0 - c->beta2)}, rows = (float)c->batch;
-    uint32_t *to = m3_executable_input(e, "rng", NULL);
-    if (to != NULL) memcpy(to, rng, sizeof rng);
-    write_items(e, "ids", 10, items, (uint64_t)c->length);
-    write_items(e, "target", 12, items, 0);
-    write_items(e, "negatives", 13, items, 0);
-    write_numbers(e, "step", step, 3, 0);
-    write_numbers(e, "valid", &rows, 1, 0);
-    write_numbers(e, "trend", NULL, 0, 14);
-    write_numbers(e, "trend_sampled", NULL, 0, 15);
-}
-
-static m3_status write_features(const search *s, m3_store *store, m3_error *err)
-{
-    m3_status st = M3_OK;
-    for (int32_t k = 0; st == M3_OK && k < s->config->modality_count; k++) {
-        const uint64_t width = (uint64_t)s->config->modalities[k], rows = (uint64_t)s->config->items + 1;
-        const m3_shape shape = M3_SHAPE(rows, width);
-        char name[NAME];
-        float *data = m3_calloc(rows * width, sizeof *data);
-        if (data == NULL) return M3_FAIL_MEMORY(err, "features", rows * width * sizeof *data);
-        for (uint64_t i = width; i < rows * width; i++) data[i] = draw_number(20 + (uint32_t)k, i);
-        (void)snprintf(name, sizeof name, "features%d", (int)k);
-        st = m3_store_write(store, name, M3_F32, &shape, data, err);
-        m3_free(data);
-    }
-    return st;
-}
-
 static m3_status side_make(const search *s, side *to, m3_device *device, const char *const *no_pass, m3_error *err)
 {
     const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, fallbacks),
                                         .name = "step",
                                         .no_pass = no_pass,
                                         .fallbacks = s->options->fallbacks};
+    const m3_inputs in = {.config = s->config, .seed = SEED, .step = 1, .rows = (uint32_t)s->config->batch};
     m3_status st = m3_store_create(to->device = device, SEED, &to->store, err);
-    if (st == M3_OK) st = write_features(s, to->store, err);
+    if (st == M3_OK) st = m3_inputs_write_features(&in, to->store, err);
     if (st == M3_OK) st = m3_executable_create(device, to->store, s->graph, &options, &to->step, err);
-    if (st == M3_OK) write_inputs(s, to->step);
+    if (st == M3_OK) m3_inputs_write(&in, to->step);
     return st;
 }
 

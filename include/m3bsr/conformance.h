@@ -1,7 +1,6 @@
-/* conformance: whether a device computes what it should: the model against vector files, every op
- * against the double-precision reference device, every gradient against slopes and against the reference, and
- * encoders and experts against what is asked of them.
- * Threads: one at a time per device. */
+/* conformance: whether a device computes what it should: every op, every gradient and the model in random
+ * configurations against the double-precision reference device, gradients against slopes too, the model against vector
+ * files, and encoders and experts against what is asked of them. Threads: one at a time per device. */
 #ifndef M3BSR_CONFORMANCE_H
 #define M3BSR_CONFORMANCE_H
 
@@ -76,13 +75,14 @@ typedef enum m3_verdict {
 typedef struct m3_case_report {
     uint32_t size;
     const char *name;
-    m3_verdict verdict; /**< never M3_VERDICT_SKIP */
-    bool native;        /**< the device runs the op itself and not its decomposition */
-    double share;       /**< largest error as a share of what is allowed */
-    const char *text;   /**< what failed, with both values; or why it lacks; or "" */
-    uint32_t index;     /**< among the cases that match, from 0 */
-    const char *op;     /**< that the case is about */
-    const char *ran;    /**< the ops that ran on the device, separated by blanks: the op itself or its pieces */
+    m3_verdict verdict;   /**< never M3_VERDICT_SKIP */
+    bool native;          /**< the device runs the op itself and not its decomposition */
+    double share;         /**< largest error as a share of what is allowed */
+    const char *text;     /**< what failed, with both values; or why it lacks; or "" */
+    uint32_t index;       /**< among the cases that match, from 0 */
+    const char *op;       /**< that the case is about */
+    const char *ran;      /**< the ops that ran on the device, separated by blanks: the op itself or its pieces */
+    const char *settings; /**< of a random configuration: "behaviors=3 width=14", what differs from the defaults */
 } m3_case_report;
 
 typedef struct m3_cases_options {
@@ -97,6 +97,8 @@ typedef struct m3_cases_options {
     /** Hears of a case before it runs: its place among so many that match. May be NULL. */
     void (*begun)(void *user, uint32_t index, uint32_t matching, const char *name);
     bool full; /**< the full list, which takes the better part of an hour; else the quick one, of a minute or two */
+    const char *const *no_pass; /**< random configurations: passes to leave out on the device, ended by NULL, or NULL */
+    bool strict;                /**< random configurations: the reference does not run what the device refuses */
 } m3_cases_options;
 
 typedef struct m3_cases_report {
@@ -139,6 +141,21 @@ M3_API m3_status m3_conformance_list(const m3_cases_options *options,
 M3_API uint32_t m3_conformance_rule_count(void);
 M3_API const char *m3_conformance_rule_name(uint32_t rule);
 M3_API const char *m3_conformance_rule_never(const char *op, uint32_t rule);
+
+/** Layer model without files: random configurations of the model (behaviors, modalities of odd widths, lengths, every
+ * encoder and expert that is loaded, losses, routers, formulas, dropout), over data with empty histories and items that
+ * never occur. Configuration i is the case "random.i" and depends on seed and i alone. Each is built on both devices,
+ * without passes on the reference; three training steps and an inference are compared: losses, gradients or the moments
+ * that come of them, parameters after each step, and scores. How far results may lie apart is measured: the reference
+ * runs again with every result of an op off by up to a unit in its last place, and a tensor may be off by 8 times as
+ * far as that moves it, or 8 roundings of its largest element. For kinks (a relu at 0) the reference is tried with more
+ * noise before a case fails.
+ * @param configurations  How many there are.
+ * @param options  As for m3_conformance_cases(), its members gradients and full aside.
+ * @param report   Filled on success; its size is set here; native counts nothing.
+ * Returns M3_OK when the cases ran, whatever they found; M3_ERR_INVALID: no case matches. */
+M3_API m3_status m3_conformance_random(m3_device *device, m3_device *reference, uint32_t configurations,
+                                       const m3_cases_options *options, m3_cases_report *report, m3_error *err);
 
 /* Layer modules: the encoders and experts that are loaded, each with its defaults and with each option at the ends of
  * its range and at each choice. A check's name says all of it: "expert.pool.padding ffn_mult=64". The checks:

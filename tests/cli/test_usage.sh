@@ -88,7 +88,7 @@ check 'an unknown exclusion' 2 'give target, touched or none' "$m" recommend "$f
 check 'an unknown format' 2 'give tsv or json' "$m" recommend "$folder/x" --users a --format xml
 
 check 'an unknown layer' 2 'ops gradients modules model' "$m" conformance --layer speed
-check 'layer model without files' 2 'which files?' "$m" conformance --layer model
+check 'files for another layer' 2 'vector files are for --layer model' "$m" conformance --layer ops --vectors nothing
 check 'no case matches' 2 'matches none' "$m" conformance --layer ops --cases 'nothing*'
 check 'no check of a module matches' 2 'matches no check' "$m" conformance --backend cpu --layer modules --cases 'expert.no*'
 check 'a module that holds' 0 '1 encoders and experts' "$m" conformance --backend cpu --layer modules --cases 'encoder.linear.*'

@@ -1,12 +1,15 @@
 /* conformance: whether a device computes what it should.
- *   m3bsr conformance --backend NAME [--layer ops|gradients|modules|model] [--vectors FILE ...] */
+ *   m3bsr conformance --backend NAME [--layer ops|gradients|modules|model] [--random N] [--vectors FILE ...] */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/m3bsr/conformance.h"
 
-enum { MAX_SHOWN = 10 }; /* findings a file or a layer, without -v */
+enum {
+    MAX_SHOWN = 10,
+    RANDOM = 20 /* configurations, without --random */
+};              /* findings a file or a layer, without -v */
 
 void check_worsen(check *k, int status)
 {
@@ -261,10 +264,15 @@ static bool wants(const check *k, const char *layer)
 {
     for (uint32_t i = 0; i < k->layers.count; i++)
         if (strcmp(k->layers.at[i], layer) == 0) return true;
-    /* Without a choice: vector files alone when they are given, else all that needs none. */
+    /* Without a choice: what the options are about, else all layers. */
     if (k->layers.count > 0) return false;
-    bool files = k->vectors.count > 0 || k->c.count > 0;
-    return strcmp(layer, "model") == 0 ? files : !files;
+    return file_count(k) == 0 && k->random == 0 ? true : strcmp(layer, "model") == 0;
+}
+
+/* Vector files alone when they are given. */
+static bool wants_random(const check *k)
+{
+    return wants(k, "model") && k->configurations > 0;
 }
 
 static int check_usage(const check *k)
@@ -278,13 +286,9 @@ static int check_usage(const check *k)
         (void)fprintf(stderr, "error: there is no layer '%s'; there are: ops gradients modules model\n", layer);
         return CLI_BAD_INPUT;
     }
-    bool files = k->vectors.count > 0 || k->c.count > 0;
-    if (wants(k, "model") && !files) {
-        (void)fprintf(stderr, "error: which files? m3bsr conformance --layer model --vectors FILE ...\n");
-        return CLI_BAD_INPUT;
-    }
-    if (!wants(k, "model") && files) {
-        (void)fprintf(stderr, "error: vector files are for --layer model\n");
+    if (!wants(k, "model") && (file_count(k) > 0 || k->random > 0)) {
+        (void)fprintf(stderr, "error: %s are for --layer model\n",
+                      k->random > 0 ? "random configurations" : "vector files");
         return CLI_BAD_INPUT;
     }
     return CLI_GO_ON;
@@ -307,6 +311,7 @@ static void run_here(check *k)
     if (wants(k, "ops") && !k->next) check_cases(k, "ops");
     if (wants(k, "gradients") && !k->next) check_cases(k, "gradients");
     if (wants(k, "modules") && !k->next) check_modules(k);
+    if (wants_random(k) && !k->next) check_cases(k, "model");
     for (uint32_t i = 0; wants(k, "model") && !k->next && i < file_count(k); i++) check_file(k, file_at(k, i));
     if (wants_next(k)) check_next(k);
 }
@@ -322,6 +327,7 @@ static void run_children(check *k)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (wants(k, cases[i]) && !k->stopped) check_cases(k, cases[i]);
     if (wants(k, "modules") && !k->stopped) check_modules(k);
+    if (wants_random(k) && !k->stopped) check_cases(k, "model");
     if (wants(k, "model") && !k->stopped) check_files(k);
     if (wants_next(k) && !k->stopped) check_next(k);
 }
@@ -333,6 +339,7 @@ static int run_role(check *k, const char *role)
     unsigned first, count;
     k->in_process = true;
     k->c.told = true;
+    k->strict = k->c.strict;
     if (sscanf(role, "cases %31s %u %u", layer, &first, &count) == 3) {
         k->c.strict = true; /* the other devices are not needed, so they shall not stand in the way */
         return check_cases_child(k, layer, first, count);
@@ -356,6 +363,7 @@ int cmd_conformance(int argc, char **argv)
     const cli_option options[] = {
         {"layer", CLI_LIST, &k.layers, "NAME", "ops, gradients, modules or model; may be repeated"},
         {"vectors", CLI_LIST, &k.vectors, "FILE ...", "vector files of layer model"},
+        {"random", CLI_COUNT, &k.random, "N", "random configurations of layer model (default 20, with files none)"},
         {"cases", CLI_TEXT, &k.cases, "PATTERN", "only cases or checks whose names match; * and ? are wild"},
         {"full", CLI_FLAG, &k.full, NULL, "ops, gradients: the full list, not the quick one"},
         {"list", CLI_FLAG, &k.list, NULL, "print how many cases ops have by rule, or with --cases their names"},
@@ -366,12 +374,12 @@ int cmd_conformance(int argc, char **argv)
     };
     const cli_command command = {
         .usage = "conformance --backend NAME [--layer ops] [--layer gradients]\n"
-                 "conformance --backend NAME --layer model --vectors FILE [FILE ...]\n"
+                 "conformance --backend NAME --layer model [--random N] [--vectors FILE ...]\n"
                  "conformance --list [--full] [--cases PATTERN]\n"
                  "conformance --backend NAME --next [CONFIG]",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
                  "every gradient against slopes, encoders and experts against what is asked of them, and the model\n"
-                 "against vector files. Exit status 1: not so.\n"
+                 "against the reference, in random configurations, and against vector files. Exit status 1: not so.\n"
                  "A case that crashes, exits or hangs has failed; the others are run nevertheless.",
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,
@@ -380,6 +388,7 @@ int cmd_conformance(int argc, char **argv)
     k.argv = child_copy_words(argc, argv);
     int status = k.argv != NULL ? cli_parse(&k.c, &command, argc, argv) : CLI_SYSTEM;
     if (status == CLI_GO_ON) status = k.list ? check_list(&k) : check_usage(&k);
+    k.configurations = k.random == 0 && file_count(&k) == 0 ? RANDOM : k.random;
     if (status == CLI_GO_ON) {
         if (role != NULL)
             k.status = run_role(&k, role);

@@ -19,7 +19,9 @@ typedef struct check {
     cli_list layers, vectors;
     const char *cases;
     uint32_t seed, timeout;
+    uint32_t random, configurations; /* as asked for; that are run */
     bool in_process, full, list, next;
+    bool strict; /* asked for; a child does without the other devices in any case */
     char **argv; /* of the command, as it was given, ended by NULL */
     char device_name[64], reference_name[64];
     char visited[CHILD_LINE]; /* "plugin PATH was opened": what a child touched last */
@@ -44,7 +46,8 @@ bool check_heard(check *k, child *c);
 /** A child ended before it opened its device: say what happened, and let nothing else run. */
 void check_not_opened(check *k, const child *c);
 
-/** One layer of cases, and what a child does for it: run so many cases from the first on. */
+/** One layer of cases (ops, gradients, or model: random configurations), and what a child does for it: run so many
+ * cases from the first on. */
 void check_cases(check *k, const char *layer);
 /** Print the list: a table of ops and rules, or the names that match. */
 int check_list(check *k);

@@ -60,8 +60,22 @@ void check_print_again(FILE *to, const check *k, const char *layer, const char *
     for (uint32_t i = 0; i < k->c.device_option.count; i++)
         print_option(to, "--device-option", k->c.device_option.at[i]);
     if (k->c.threads > 0) (void)fprintf(to, " --threads %u", k->c.threads);
-    (void)fprintf(to, " --layer %s --case-seed %u", layer, k->seed);
+    (void)fprintf(to, " --layer %s", layer);
+    if (strcmp(layer, "model") == 0) (void)fprintf(to, " --random %u", k->configurations);
+    (void)fprintf(to, " --case-seed %u", k->seed);
     print_option(to, "--cases", name);
+}
+
+/* The configuration as options that `m3bsr diverge` and others take. */
+static void print_settings(FILE *to, const char *settings)
+{
+    char word[256];
+    for (const char *at = settings; at[0] != '\0';) {
+        const size_t length = strcspn(at, " ");
+        (void)snprintf(word, sizeof word, "%.*s", (int)length, at);
+        print_option(to, "--set", word);
+        at += length + (at[length] == ' ');
+    }
 }
 
 static bool names(const char *list, const char *op)
@@ -103,6 +117,10 @@ static void print_json(check *k, const char *name, const m3_case_report *r, cons
         (void)printf(", \"after\": ");
         cli_json_text(by->name);
     }
+    if (r->settings != NULL && r->settings[0] != '\0') {
+        (void)printf(", \"settings\": ");
+        cli_json_text(r->settings);
+    }
     char *again = NULL;
     size_t bytes = 0;
     FILE *to = r->verdict == M3_VERDICT_FAIL ? open_memstream(&again, &bytes) : NULL;
@@ -136,10 +154,15 @@ static void on_case(void *user, const m3_case_report *r)
     }
     if (!check_may_show(k)) return;
     (void)printf("        %-5s %s%s%s", verdicts[r->verdict], r->name, r->text[0] != '\0' ? ": " : "", r->text);
+    if (good && r->share > 0.0) (void)printf(": %.3f of the bound", r->share);
     if (by != NULL) (void)printf("; it runs %s, which failed before: %s", by->op, by->name);
     if (failed) {
         (void)printf("\n              again: ");
         check_print_again(stdout, k, l->name, r->op[0] != '\0' ? r->name : k->cases);
+    }
+    if (failed && r->settings != NULL && r->settings[0] != '\0') {
+        (void)printf("\n              of:");
+        print_settings(stdout, r->settings);
     }
     (void)printf("\n");
 }
@@ -148,11 +171,21 @@ static void on_case(void *user, const m3_case_report *r)
 
 static m3_cases_options options_of(const check *k, const char *name)
 {
-    return (m3_cases_options){.size = M3_STRUCT_SIZE(m3_cases_options, full),
+    return (m3_cases_options){.size = M3_STRUCT_SIZE(m3_cases_options, strict),
+                              .no_pass = cli_no_pass(&k->c),
+                              .strict = k->strict,
                               .gradients = strcmp(name, "gradients") == 0,
                               .pattern = k->cases,
                               .seed = k->seed,
                               .full = k->full};
+}
+
+static m3_status run_list(const check *k, const char *name, const m3_cases_options *options, m3_cases_report *report,
+                          m3_error *err)
+{
+    return strcmp(name, "model") == 0
+               ? m3_conformance_random(k->c.device, k->reference, k->configurations, options, report, err)
+               : m3_conformance_cases(k->c.device, k->reference, options, report, err);
 }
 
 static void report_begun(void *user, uint32_t index, uint32_t matching, const char *name)
@@ -164,7 +197,8 @@ static void report_begun(void *user, uint32_t index, uint32_t matching, const ch
 static void report_done(void *user, const m3_case_report *r)
 {
     (void)user;
-    child_report(r->text, "done\t%d\t%d\t%.17g\t%s\t%s", (int)r->verdict, (int)r->native, r->share, r->op, r->ran);
+    child_report(r->text, "done\t%d\t%d\t%.17g\t%s\t%s\t%s", (int)r->verdict, (int)r->native, r->share, r->op, r->ran,
+                 r->settings != NULL ? r->settings : "");
 }
 
 int check_cases_child(check *k, const char *name, uint32_t first, uint32_t count)
@@ -177,7 +211,7 @@ int check_cases_child(check *k, const char *name, uint32_t first, uint32_t count
     options.begun = report_begun;
     options.done = report_done;
     m3_status st = check_open(k, &err);
-    if (st == M3_OK) st = m3_conformance_cases(k->c.device, k->reference, &options, &report, &err);
+    if (st == M3_OK) st = run_list(k, name, &options, &report, &err);
     if (st != M3_OK) {
         int status = cli_report(&err);
         child_report(NULL, "error\t%d", status);
@@ -200,14 +234,15 @@ typedef struct hearing {
 static void hear_case(layer_run *l, child *c, hearing *h)
 {
     char text[1024];
-    m3_case_report r = {.size = M3_STRUCT_SIZE(m3_case_report, ran),
+    m3_case_report r = {.size = M3_STRUCT_SIZE(m3_case_report, settings),
                         .name = h->name,
                         .verdict = (m3_verdict)strtol(c->field[1], NULL, 10),
                         .native = c->field[2][0] == '1',
                         .share = strtod(c->field[3], NULL),
                         .op = c->field[4],
                         .ran = c->field[5],
-                        .text = c->field[6],
+                        .settings = c->field[6],
+                        .text = c->field[7],
                         .index = h->next - 1};
     if (r.verdict == M3_VERDICT_PASS && child_sanitizer(c, text, sizeof text)) {
         r.verdict = M3_VERDICT_FAIL;
@@ -310,7 +345,7 @@ static m3_status run_here(layer_run *l, m3_error *err)
     m3_cases_options options = options_of(k, l->name);
     options.done = on_case;
     options.user = l;
-    m3_status st = m3_conformance_cases(k->c.device, k->reference, &options, &report, err);
+    m3_status st = run_list(k, l->name, &options, &report, err);
     l->sum.version = report.version;
     return st;
 }
@@ -319,6 +354,7 @@ static void print_sum(const layer_run *l, bool passed)
 {
     const m3_cases_report *r = &l->sum;
     const check *k = l->k;
+    const bool random = strcmp(l->name, "model") == 0;
     if (k->c.json) {
         (void)printf("], \"passed\": %s, \"version\": %u, \"seed\": %u, \"run\": %u, \"pass\": %u, \"fail\": %u, "
                      "\"lacks\": %u, \"native\": %u, \"share\": ",
@@ -328,10 +364,11 @@ static void print_sum(const layer_run *l, bool passed)
         (void)printf("}");
     } else if (r->run > 0) {
         const char *verdict = passed ? "pass" : r->failed == 0 && r->lacking > 0 ? "lacks" : "FAIL";
-        (void)printf("%-7s %s on %s: %u cases (list %u, seed %u): %u pass, %u fail, %u lack; %u native; largest "
-                     "error %.3f of the bound\n",
-                     verdict, l->name, k->device_name, r->run, r->version, k->seed, r->passed, r->failed, r->lacking,
-                     r->native, r->share);
+        (void)printf("%-7s %s on %s: %u %s (list %u, seed %u): %u pass, %u fail, %u lack; ", verdict, l->name,
+                     k->device_name, r->run, random ? "random configurations" : "cases", r->version, k->seed, r->passed,
+                     r->failed, r->lacking);
+        if (!random) (void)printf("%u native; ", r->native);
+        (void)printf("largest error %.3f of the bound\n", r->share);
     }
 }
 
