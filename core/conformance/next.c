@@ -12,6 +12,7 @@
 #include "core/conformance/alone.h"
 #include "core/model/model.h"
 #include "core/passes/pass.h"
+#include "m3bsr/builder.h"
 #include "m3bsr/conformance.h"
 
 /* Processors and GPUs of today have 5 to 50. */
@@ -24,7 +25,7 @@ typedef struct tally {
     const m3_op *op;
     uint32_t nodes, refused;
     double refused_work, pieces_work; /* of the refused nodes; of what those that run here in pieces become */
-    bool elsewhere;
+    bool elsewhere, needed;
     char missing[MISSING], why[M3_ERROR_MESSAGE];
 } tally;
 
@@ -111,10 +112,31 @@ static m3_status take(survey *s, const m3_node *node, m3_error *err)
     return take_apart(s, t, node, err);
 }
 
+/* The step as it is built has no copy, but with other devices beside this one it will. */
+static m3_status take_copy(survey *s, m3_error *err)
+{
+    m3_graph *graph = NULL;
+    m3_error why = {0};
+    m3_status st = m3_graph_create(m3_graph_lookup(s->step), &graph, err);
+    if (st != M3_OK) return st;
+    m3_builder *b = m3_graph_builder(graph);
+    m3_tensor *y = m3_copy(b, m3_graph_input(b, "x", M3_F32, M3_SHAPE(8)));
+    st = m3_builder_status(b, err);
+    if (st == M3_OK && y != NULL && s->ops != NULL && m3_device_supports(s->device, y->producer, &why) != M3_OK) {
+        tally *t = &s->ops[s->count++];
+        *t = (tally){.op = y->producer->op, .nodes = 1, .refused = 1, .elsewhere = true, .needed = true};
+        (void)snprintf(t->why, sizeof t->why,
+                       "states and outputs that another device computes need it before all else; %.900s", why.message);
+    }
+    m3_graph_free(graph);
+    return st;
+}
+
 /* First what leaves the device, by its work; then what pieces cost beyond the op itself. */
 static int by_benefit(const void *a, const void *b)
 {
     const tally *x = a, *y = b;
+    if (x->needed != y->needed) return x->needed ? -1 : 1;
     if ((x->refused > 0) != (y->refused > 0)) return x->refused > 0 ? -1 : 1;
     if (x->elsewhere != y->elsewhere) return x->elsewhere ? -1 : 1;
     const double u = x->elsewhere ? x->refused_work : x->pieces_work;
@@ -165,9 +187,10 @@ m3_status m3_conformance_next(m3_device *device, const m3_model_config *config,
     survey s = {.device = device};
     m3_status st = make_step(&s, config, err);
     const uint32_t nodes = st == M3_OK ? m3_graph_node_count(s.step) : 0;
-    if (st == M3_OK && (s.ops = m3_calloc((size_t)nodes + 1, sizeof *s.ops)) == NULL)
+    if (st == M3_OK && (s.ops = m3_calloc((size_t)nodes + 2, sizeof *s.ops)) == NULL)
         st = M3_FAIL_MEMORY(err, "step", nodes * sizeof *s.ops);
     for (uint32_t i = 0; st == M3_OK && i < nodes; i++) st = take(&s, m3_graph_node(s.step, i), err);
+    if (st == M3_OK && s.ops != NULL) st = take_copy(&s, err);
     if (st == M3_OK && s.ops != NULL) {
         qsort(s.ops, s.count, sizeof *s.ops, by_benefit);
         tell(&s, each, user, report);

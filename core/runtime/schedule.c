@@ -137,7 +137,12 @@ static m3_status copy(scheduler *m, m3_tensor *x, bool front, m3_tensor **y, m3_
         m->front[m->front_count++] = *y;
     else
         m->tail[m->tail_count++] = *y;
-    return m3_device_supports(s->devices[0], (*y)->producer, err); /* states and outputs lie on the chosen device */
+    m3_error why = {0};
+    st = m3_device_supports(s->devices[0], (*y)->producer, &why);
+    if (st == M3_OK) return M3_OK;
+    return M3_FAIL(err, st, s->devices[0]->name,
+                   "states and outputs lie on the chosen device, which therefore has to run copy of %s %s: %s",
+                   m3_dtype_name(x->dtype), M3_SHAPE_TEXT(&x->shape), why.message);
 }
 
 /* Does x fill all of its root? */

@@ -7,6 +7,10 @@ next=("$M3BSR" conformance --plugin-path "$PLUGIN_DIR" --backend cpu --threads 1
 check 'nothing lacks' 0 'cpu:0 itself runs every op of a training step' "${next[@]}"
 check 'an op that runs in pieces' 0 'here, in pieces, which cost' "${next[@]}" --device-option refuse=layer_norm
 check 'an op whose pieces are refused too' 0 'elsewhere, for want of matmul' "${next[@]}" --device-option refuse=linear+matmul
+check 'what every device must run' 0 'copy                              1   0.00%  elsewhere: states and outputs that another' \
+    "${next[@]}" --device-option refuse=copy+gather
+check 'the same, when a step is compiled' 3 'states and outputs lie on the chosen device, which therefore has to run copy of' \
+    "$M3BSR" graph -q --plugin-path "$PLUGIN_DIR" --backend cpu --device-option refuse=copy+adamw+mul
 check 'an op without pieces' 0 "elsewhere: refused by the option refuse=gather" "${next[@]}" --device-option refuse=gather
 check 'the most beneficial come last, in a line' 0 'most useful next: linear (' "${next[@]}" --device-option refuse=gather+linear+matmul
 check 'of a configuration' 0 'scan ' "${next[@]}" --device-option refuse=scan <(printf 'expert: mingru\n')

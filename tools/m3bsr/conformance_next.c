@@ -65,7 +65,9 @@ static void on_lacking(void *user, const m3_lacking *l)
     else if (n->table)
         print_op(n, l);
     char share[16];
-    if (n->told < NAMED)
+    if (n->told < NAMED && l->elsewhere && !(l->share > 0))
+        (void)snprintf(n->named + at, sizeof n->named - at, "%s%s", n->told > 0 ? ", " : "", l->op);
+    else if (n->told < NAMED)
         (void)snprintf(n->named + at, sizeof n->named - at, "%s%s (%s%s)", n->told > 0 ? ", " : "", l->op,
                        l->elsewhere ? "" : "its pieces cost ", percent(l->elsewhere ? l->share : l->saves, share));
     n->told++;
