@@ -104,16 +104,17 @@ done
 check 'the installed package' 2 'loaded already' "$tool" plugin new expert my_expert-2 --plugin-path "$path" --out "$work/none"
 [ "$failures" = 0 ] || exit 1
 
-check 'every op on the backend' 0 ' 0 fail, 0 lack;' \
-    "$tool" conformance --plugin-path "$path" --backend my_backend-2 --layer ops
-check 'every vector file on the backend' 0 'base.safetensors  infer' \
-    "$tool" conformance --plugin-path "$path" --backend my_backend-2 --strict --layer model \
-    --vectors "$SOURCE_DIR"/tests/vectors/*.safetensors
-
-for kind in expert encoder op; do
-    ctest --test-dir "$work/my_$kind-2/build" --output-on-failure >"$work/log" 2>&1 || failed "the $kind's own tests" "$work/log"
+for kind in expert encoder op backend; do
+    ctest --test-dir "$work/my_$kind-2/build" --output-on-failure >"$work/$kind" 2>&1 || failed "the $kind's own tests" "$work/$kind"
 done
-grep -q '100% tests passed, 0 tests failed out of 2' "$work/log" || failed "the op does not test both" "$work/log"
+grep -q '100% tests passed, 0 tests failed out of 2' "$work/op" || failed "the op does not test both" "$work/op"
+grep -q '100% tests passed, 0 tests failed out of 5' "$work/backend" || failed "the backend does not test every layer" "$work/backend"
+check 'what to write next, of core ops first' 0 'elsewhere, for want of matmul' "$tool" conformance --next \
+    --plugin-path "$path" --backend my_backend-2 --device-option evaluate=no
+check 'what its kernels have runs on it' 0 'my_backend-2:0 itself runs' "$tool" conformance --next \
+    --plugin-path "$path" --backend my_backend-2 --device-option evaluate=no
+check 'the rest runs elsewhere' 0 ' because: ' "$tool" graph -q --plugin-path "$path" --backend my_backend-2 \
+    --device-option evaluate=no
 check 'the checks of the expert' 0 ' 0 fail, 0 lack' \
     "$tool" conformance --plugin-path "$path" --backend cpu --layer modules --cases 'expert.my_expert-2.*'
 check 'the checks of the encoder, on the backend' 0 ' 0 fail, 0 lack' \

@@ -8,9 +8,11 @@ flock "$BUILD_DIR/install.lock" "$CMAKE" --install "$BUILD_DIR" --prefix "$folde
     { cat "$folder/log"; exit 1; }
 docs=$(find "$folder/prefix" -name EXPERT.md -printf '%h\n')
 export PATH=$folder/prefix/bin:$PATH CMAKE_PREFIX_PATH=$folder/prefix CC
+PKG_CONFIG_PATH=$(find "$folder/prefix" -name m3bsr.pc -printf '%h')
+export PKG_CONFIG_PATH
 umask 022
 
-for guide in EXPERT CUSTOM-OP; do
+for guide in EXPERT CUSTOM-OP BACKEND; do
     mkdir "$folder/$guide"
     # A script that writes the files and runs the commands.
     awk '

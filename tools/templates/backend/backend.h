@@ -1,7 +1,8 @@
 /* @NAME@: the private types of this backend, and what its files lend one another.
  *   plugin.c    the exported symbol, its table, the device and its queue, memory and copies: replace malloc and memcpy
  *   program.c   which nodes it runs, compiling, running: replace the loop over nodes
- *   values.c    arithmetic, which goes through doubles: replace by kernels */
+ *   kernels.c   the ops that it computes itself: add yours
+ *   values.c    all others go through doubles: it is left out when there are kernels enough */
 #ifndef BACKEND_H
 #define BACKEND_H
 
@@ -16,6 +17,7 @@ struct m3_backend {
 
 struct m3_device_impl {
     const m3_host *host;
+    bool evaluate;       /* option: an op without a kernel is computed by its own meaning, else refused */
     uint64_t fail_after; /* option: submits until the device is lost; UINT64_MAX: never */
     uint64_t submits;
     pthread_mutex_t lock; /* of what follows: a thread may wait while another works with the device */
@@ -40,6 +42,15 @@ m3_status program_compile(m3_device_impl *device, const m3_program *program, m3_
                           m3_exec_impl **exec, m3_error *err);
 void program_free(m3_device_impl *device, m3_exec_impl *exec);
 m3_status program_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err);
+
+/* kernels.c */
+typedef struct kernel {
+    const char *op;
+    m3_status (*refuse)(const m3_node *node, m3_error *why); /* M3_OK, or M3_ERR_UNSUPPORTED with the figure */
+    void (*run)(const m3_host *host, const m3_node *node, const void *const *in, void *const *out);
+} kernel;
+/* The kernel for a node; or M3_ERR_UNSUPPORTED with the reason, and NULL. */
+m3_status kernel_find(const m3_node *node, const kernel **found, m3_error *why);
 
 /* values.c: elements of a tensor's own type to doubles, and back. */
 void values_read(m3_dtype dtype, const void *from, double *to, uint64_t count);

@@ -46,6 +46,7 @@ static m3_status backend_list(m3_backend *backend, m3_device_info *infos, uint32
 /* What `--device-option KEY=VALUE` sets. The host checks every value before device_open; m3bsr devices -v lists them.
  */
 static const m3_option_desc options_known[] = {
+    M3_DESCRIBE_BOOL("evaluate", "true", "ops without a kernel of its own are computed slowly; else they are refused"),
     M3_DESCRIBE_INT("fail_after", 0, 0x1p63, "", "the device is lost after so many submits, to try what follows"),
 };
 
@@ -58,6 +59,7 @@ static m3_status device_open(m3_backend *backend, uint32_t index, m3_span option
     m3_device_impl *d = host->allocate(host->user, 1, sizeof *d);
     if (d == NULL) return M3_FAIL_MEMORY(err, "@NAME@", sizeof *d);
     d->host = host;
+    d->evaluate = m3_options_bool(options, "evaluate", true);
     d->fail_after = (uint64_t)m3_options_int(options, "fail_after", -1); /* UINT64_MAX: never */
     (void)pthread_mutex_init(&d->lock, NULL);
     *device = d;

@@ -1,12 +1,13 @@
 /* program: which nodes run here, what compiling makes of them, and a run.
- * Compiling finds the memory of every tensor and makes room for the largest node in double precision. A run takes node
- * after node: its inputs as doubles, the op's own meaning (.evaluate), its outputs rounded to their types. Inputs are
- * copied before outputs are written, so an output may lie on an input. */
+ * Compiling finds the memory of every tensor and the kernel of every node. A run takes node after node. One without a
+ * kernel is computed by the op's own meaning (.evaluate): its inputs as doubles, its outputs rounded to their types.
+ * Inputs are copied before outputs are written, so an output may lie on an input. */
 #include "backend.h"
 
 /* A node with the memory of its tensors: inputs first, NULL for an absent one, then outputs. */
 typedef struct step {
     const m3_node *node;
+    const kernel *kernel; /* NULL: none, it is evaluated */
     void **at;
 } step;
 
@@ -20,13 +21,15 @@ struct m3_exec_impl {
 
 /* Which nodes. */
 
-/* A core op has .evaluate. Any other is refused, and comes again in pieces that are core ops. With kernels of your own,
- * name here what they cannot do: type, shape, attribute, memory, always with the figure. Called from any thread. */
+/* What has a kernel that does not refuse it, and what can be evaluated: core ops. Any other is refused; it comes again
+ * in pieces, and what is refused of these runs on another device. Called from any thread. */
 m3_status program_supports(m3_device_impl *device, const m3_node *node, m3_error *why)
 {
-    (void)device;
-    if (node->op->evaluate == NULL)
-        return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "no kernel: its decomposition is wanted");
+    const kernel *found;
+    m3_error reason = {0};
+    m3_status st = kernel_find(node, &found, &reason);
+    if (st == M3_OK) return M3_OK;
+    if (!device->evaluate || node->op->evaluate == NULL) return M3_FAIL(why, st, node->op->name, "%s", reason.message);
     for (uint32_t i = 0; i < node->in_count + node->out_count; i++) {
         const m3_tensor *x = i < node->in_count ? node->in[i] : node->out[i - node->in_count];
         if (x != NULL && m3_dtype_bytes(x->dtype) == 0)
@@ -63,11 +66,13 @@ static m3_status allocate(const m3_host *host, const m3_program *program, m3_exe
     uint64_t pointers = 1, arrays = 1, values = 1; /* at least one, since an allocation of nothing may be NULL */
     for (uint32_t n = 0; n < program->node_count; n++) {
         const m3_node *node = program->nodes[n];
+        const kernel *found;
         uint64_t elements = 0, tensors = (uint64_t)node->in_count + node->out_count;
+        pointers += tensors;
+        if (kernel_find(node, &found, NULL) == M3_OK) continue;
         for (uint32_t i = 0; i < node->in_count; i++)
             if (node->in[i] != NULL) elements += m3_tensor_count(node->in[i]);
         for (uint32_t i = 0; i < node->out_count; i++) elements += m3_tensor_count(node->out[i]);
-        pointers += tensors;
         if (tensors > arrays) arrays = tensors;
         if (elements > values) values = elements;
     }
@@ -87,7 +92,8 @@ static m3_status resolve(const m3_program *program, m3_buffer *const *buffers, m
     void **at = exec->pointers;
     for (uint32_t n = 0; n < program->node_count; n++) {
         const m3_node *node = program->nodes[n];
-        exec->steps[n] = (step){node, at};
+        exec->steps[n] = (step){.node = node, .at = at};
+        (void)kernel_find(node, &exec->steps[n].kernel, NULL);
         for (uint32_t i = 0; i < node->in_count && st == M3_OK; i++, at++)
             if (node->in[i] != NULL) st = locate(program, buffers, node->in[i], at, err);
         for (uint32_t i = 0; i < node->out_count && st == M3_OK; i++, at++)
@@ -126,7 +132,7 @@ void program_free(m3_device_impl *device, m3_exec_impl *exec)
 
 /* Running. */
 
-static m3_status run(const m3_exec_impl *exec, const step *now, m3_error *err)
+static m3_status evaluate(const m3_exec_impl *exec, const step *now, m3_error *err)
 {
     const m3_node *node = now->node;
     double *room = exec->values, **in = exec->arrays, **out = in + node->in_count;
@@ -149,6 +155,13 @@ static m3_status run(const m3_exec_impl *exec, const step *now, m3_error *err)
     return st;
 }
 
+static m3_status run(const m3_host *host, const m3_exec_impl *exec, const step *now, m3_error *err)
+{
+    if (now->kernel == NULL) return evaluate(exec, now, err);
+    now->kernel->run(host, now->node, (const void *const *)now->at, now->at + now->node->in_count);
+    return M3_OK;
+}
+
 m3_status program_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
 {
     m3_error failure = {0};
@@ -156,7 +169,7 @@ m3_status program_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *v
     if (st != M3_OK) return st;
     if (device->submits++ >= device->fail_after)
         st = M3_FAIL(&failure, M3_ERR_DEVICE_LOST, "@NAME@", "the device is lost, as the option fail_after asked");
-    for (uint32_t i = 0; i < exec->count && st == M3_OK; i++) st = run(exec, &exec->steps[i], &failure);
+    for (uint32_t i = 0; i < exec->count && st == M3_OK; i++) st = run(device->host, exec, &exec->steps[i], &failure);
     if (st != M3_OK) {
         (void)M3_FAIL(&failure, st, "@NAME@", "an op failed with status %d", (int)st); /* where it said nothing */
         return device_stick(device, &failure, err);
