@@ -97,18 +97,29 @@ static double bits(source *s)
     }
 }
 
-/* Around 2^24, where f32 loses whole numbers, and both ends; bits otherwise. */
+/* 2^24 to 2^31, in the middle between two numbers of bf16 (8 bits) or f32 (24), or one beside it: who rounds twice, to
+ * f32 and then to bf16, takes what lies beside the middle for the middle. */
+static double halfway(source *s)
+{
+    const int exponent = 24 + (int)(next_word(s) % 7), kept = (next_word(s) & 1U) != 0 ? 8 : 24;
+    const double step = ldexp(1.0, exponent - kept + 1);
+    const double below = ldexp(1.0, exponent) + step * whole(s, 0, ldexp(1.0, kept - 1) - 1.0);
+    return below + 0.5 * step + whole(s, -1, 1);
+}
+
+/* Around 2^24, where f32 loses whole numbers, between two floats, and both ends; bits otherwise. */
 static double edges(source *s)
 {
     static const double odd[] = {16777215, 16777216,   16777217,   16777218, 16777219,
                                  33554433, 2147483646, 2147483647, 0,        1};
-    enum { ODD = sizeof odd / sizeof odd[0] };
+    enum { ODD = sizeof odd / sizeof odd[0], HALVES = 4 };
     const bool is_signed = s->array->dtype == M3_I32;
-    uint32_t pick = next_word(s) % (ODD + 3);
+    uint32_t pick = next_word(s) % (ODD + 3 + HALVES);
     bool negative = (next_word(s) & 1u) != 0;
     if (pick == ODD) return is_signed ? -2147483648.0 : 4294967295.0;
     if (pick == ODD + 1) return is_signed ? -2147483647.0 : 4294967294.0;
     if (pick == ODD + 2) return bits(s);
+    if (pick > ODD + 2) return negative && is_signed ? -halfway(s) : halfway(s);
     return negative && is_signed ? -odd[pick] : negative && !is_signed ? 4294967295.0 - odd[pick] : odd[pick];
 }
 

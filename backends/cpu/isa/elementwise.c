@@ -252,6 +252,23 @@ static inline uint16_t to_bf16(float x)
 }
 
 LOOP1(cast_f16_f32, float, uint16_t, from_f16(x))
+/* A whole number as one that f32 holds exactly and bf16 rounds alike: what f32 would round away is one bit, far below
+ * the last of bf16, so that only one rounding counts. */
+static inline uint32_t sticky(uint32_t x, bool far)
+{
+    return far && (x & 0xffU) != 0 ? (x & ~0xffU) | 0x100U : x;
+}
+
+static inline uint16_t i32_to_bf16(int32_t x)
+{
+    return to_bf16((float)(int32_t)sticky((uint32_t)x, x > 1 << 24 || x < -(1 << 24)));
+}
+
+static inline uint16_t u32_to_bf16(uint32_t x)
+{
+    return to_bf16((float)sticky(x, x > 1U << 24));
+}
+
 LOOP1(cast_bf16_f32, float, uint16_t, from_bf16(x))
 LOOP1(cast_f32_f16, uint16_t, float, to_f16(x))
 LOOP1(cast_f32_bf16, uint16_t, float, to_bf16(x))
@@ -268,8 +285,8 @@ LOOP1(cast_bf16_bool, uint8_t, uint16_t, from_bf16(x) != 0)
 LOOP1(cast_i32_f16, uint16_t, int32_t, to_f16((float)x))
 LOOP1(cast_u32_f16, uint16_t, uint32_t, to_f16((float)x))
 LOOP1(cast_u8_f16, uint16_t, uint8_t, to_f16((float)x))
-LOOP1(cast_i32_bf16, uint16_t, int32_t, to_bf16((float)x))
-LOOP1(cast_u32_bf16, uint16_t, uint32_t, to_bf16((float)x))
+LOOP1(cast_i32_bf16, uint16_t, int32_t, i32_to_bf16(x))
+LOOP1(cast_u32_bf16, uint16_t, uint32_t, u32_to_bf16(x))
 LOOP1(cast_u8_bf16, uint16_t, uint8_t, to_bf16((float)x))
 
 KERNEL(copy_4)
