@@ -25,9 +25,27 @@ static void count(m3_cases_report *all, const m3_case_result *result)
     if (result->share > all->share) all->share = result->share;
 }
 
+/* The type that a case is about: of its first input of floats, else of whole numbers, else of bools. */
+static const char *find_dtype(const m3_case *c)
+{
+    m3_notation array[M3_NOTATION_ARRAYS];
+    m3_error err = {0};
+    uint32_t inputs = 0;
+    const m3_notation *found = NULL;
+    if (m3_notation_arrays(c->inputs, array, &inputs, &err) != M3_OK) return "";
+    for (uint32_t i = 0; i < inputs; i++) {
+        if (array[i].absent) continue;
+        const bool is_float = m3_dtype_is_float(array[i].dtype);
+        if (found == NULL || (is_float && !m3_dtype_is_float(found->dtype)) ||
+            (found->dtype == M3_BOOL && array[i].dtype != M3_BOOL))
+            found = &array[i];
+    }
+    return found != NULL ? m3_dtype_name(found->dtype) : "";
+}
+
 static void report_case(const m3_cases_options *options, const m3_case *c, uint32_t index, const m3_case_result *result)
 {
-    const m3_case_report report = {.size = M3_STRUCT_SIZE(m3_case_report, ran),
+    const m3_case_report report = {.size = M3_STRUCT_SIZE(m3_case_report, dtype),
                                    .name = c->name,
                                    .verdict = result->verdict,
                                    .native = result->native,
@@ -35,7 +53,9 @@ static void report_case(const m3_cases_options *options, const m3_case *c, uint3
                                    .text = result->text,
                                    .index = index,
                                    .op = c->op,
-                                   .ran = result->ran};
+                                   .ran = result->ran,
+                                   .rules = c->rules,
+                                   .dtype = find_dtype(c)};
     if (options->done != NULL) options->done(options->user, &report);
 }
 
@@ -118,6 +138,11 @@ m3_status m3_conformance_list(const m3_cases_options *options, void (*each)(void
     if (found > 0) return M3_OK;
     return M3_FAIL(err, M3_ERR_INVALID, o.pattern != NULL ? o.pattern : "conformance",
                    "matches none of the cases; * and ? stand for any characters");
+}
+
+uint32_t m3_conformance_list_version(void)
+{
+    return M3_CASES_VERSION;
 }
 
 uint32_t m3_conformance_rule_count(void)

@@ -83,6 +83,8 @@ typedef struct m3_case_report {
     const char *op;       /**< that the case is about */
     const char *ran;      /**< the ops that ran on the device, separated by blanks: the op itself or its pieces */
     const char *settings; /**< of a random configuration: "behaviors=3 width=14", what differs from the defaults */
+    uint32_t rules;       /**< bit 1 << r for each rule that asks for the case; 0: none of the list */
+    const char *dtype;    /**< of its first input of floats, else of whole numbers, else of bools; "" without inputs */
 } m3_case_report;
 
 typedef struct m3_cases_options {
@@ -135,6 +137,9 @@ typedef struct m3_case_entry {
  * Returns M3_OK, or M3_ERR_INVALID: no case matches. Threads: any. */
 M3_API m3_status m3_conformance_list(const m3_cases_options *options,
                                      void (*each)(void *user, const m3_case_entry *entry), m3_error *err);
+
+/** The version of the list; it rises when a case is added, changed or taken away. Threads: any. */
+M3_API uint32_t m3_conformance_list_version(void);
 
 /** How many rules there are, the name of one ("rank", "axis", ...; rule 0 is "line": chosen by hand; NULL beyond), and
  * why a rule has no cases for a built-in op: a static text, or NULL when it must have some. */

@@ -22,7 +22,7 @@ __attribute__((format(printf, 2, 3))) void child_report(const char *text, const 
 
 /* In the parent. */
 
-enum { CHILD_FIELDS = 8, CHILD_LINE = 4096, CHILD_WORDS = 4096 };
+enum { CHILD_FIELDS = 12, CHILD_LINE = 4096, CHILD_WORDS = 4096 };
 
 typedef struct child {
     pid_t pid; /* 0: none */

@@ -1,6 +1,7 @@
 /* conformance: whether a device computes what it should.
  *   m3bsr conformance --backend NAME [--layer ops|gradients|modules|model] [--random N] [--vectors FILE ...] */
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,8 @@ unsigned check_patience(const check *k)
     return k->timeout < UINT32_MAX / FIRST ? k->timeout * FIRST : UINT32_MAX;
 }
 
+const char *const check_layers[] = {"ops", "gradients", "modules", "model", NULL};
+
 /* The device is open. */
 static void take_names(check *k, const char *device, const char *reference)
 {
@@ -44,12 +47,58 @@ static void take_names(check *k, const char *device, const char *reference)
     (void)printf(", \"checks\": [");
 }
 
+static const char *class_name(m3_device_class class)
+{
+    switch (class) {
+    case M3_DEVICE_DISCRETE: return "discrete";
+    case M3_DEVICE_INTEGRATED: return "integrated";
+    case M3_DEVICE_CPU: return "cpu";
+    case M3_DEVICE_SOFTWARE: return "software";
+    case M3_DEVICE_REFERENCE: return "reference";
+    }
+    return "other";
+}
+
+static void describe_device(const check *k, check_about *d)
+{
+    const m3_device_info *info = m3_device_get_info(k->c.device);
+    const char *name = m3_device_name(k->c.device);
+    (void)snprintf(d->backend, sizeof d->backend, "%.*s", (int)strcspn(name, ":"), name);
+    (void)snprintf(d->kind, sizeof d->kind, "%s", class_name(info->device_class));
+    (void)snprintf(d->name, sizeof d->name, "%s", info->name);
+    (void)snprintf(d->driver, sizeof d->driver, "%s", info->driver);
+    (void)snprintf(d->features, sizeof d->features, "%s", info->features);
+    for (uint32_t i = 0; i < m3_engine_plugin_count(k->c.engine); i++) {
+        m3_plugin_report report = {.size = M3_STRUCT_SIZE(m3_plugin_report, reason)};
+        m3_engine_plugin(k->c.engine, i, &report);
+        if (report.loaded && strcmp(report.kind, "backend") == 0 && strcmp(report.name, d->backend) == 0)
+            (void)snprintf(d->version, sizeof d->version, "%s", report.version);
+    }
+}
+
 m3_status check_open(check *k, m3_error *err)
 {
     m3_status st = cli_open_device(&k->c, err);
     if (st == M3_OK) st = m3_device_open(k->c.engine, "reference", (m3_span){0}, &k->reference, err);
-    if (st == M3_OK) child_report(NULL, "opened\t%s\t%s", m3_device_name(k->c.device), m3_device_name(k->reference));
+    if (st != M3_OK) return st;
+    check_about *d = &k->device;
+    describe_device(k, d);
+    child_report(d->features, "about\t%s\t%s\t%s\t%s\t%s", d->backend, d->version, d->kind, d->name, d->driver);
+    child_report(NULL, "opened\t%s\t%s", m3_device_name(k->c.device), m3_device_name(k->reference));
     return st;
+}
+
+/* Of the first device that is opened; the others only take part in a layer of its own. */
+static void take_about(check *k, const child *c)
+{
+    check_about *d = &k->device;
+    if (k->device_name[0] != '\0') return;
+    (void)snprintf(d->backend, sizeof d->backend, "%s", c->field[1]);
+    (void)snprintf(d->version, sizeof d->version, "%s", c->field[2]);
+    (void)snprintf(d->kind, sizeof d->kind, "%s", c->field[3]);
+    (void)snprintf(d->name, sizeof d->name, "%s", c->field[4]);
+    (void)snprintf(d->driver, sizeof d->driver, "%s", c->field[5]);
+    (void)snprintf(d->features, sizeof d->features, "%s", c->field[6]);
 }
 
 bool check_heard(check *k, child *c)
@@ -57,11 +106,15 @@ bool check_heard(check *k, child *c)
     if (strcmp(c->field[0], "visit") == 0) {
         (void)snprintf(k->visited, sizeof k->visited, "plugin %s was %s", c->field[2], c->field[1]);
         child_forget(c);
+    } else if (strcmp(c->field[0], "about") == 0) {
+        take_about(k, c);
+        child_forget(c);
     } else if (strcmp(c->field[0], "opened") == 0) {
         take_names(k, c->field[1], c->field[2]);
         child_forget(c);
     } else if (strcmp(c->field[0], "error") == 0) {
         if (!c->echo) (void)fputs(c->words, stderr);
+        check_take_opening(k, c->words);
         k->stopped = k->stopped || k->device_name[0] == '\0';
         check_worsen(k, (int)strtol(c->field[1], NULL, 10));
     } else {
@@ -77,6 +130,7 @@ void check_not_opened(check *k, const child *c)
     (void)fflush(stdout);
     (void)fprintf(stderr, "error: %s: could not be opened: %s%s%s\n", k->c.backend != NULL ? k->c.backend : "auto",
                   text, k->visited[0] != '\0' ? ", while " : "", k->visited);
+    check_take_opening(k, text);
     check_worsen(k, CLI_SYSTEM);
     k->stopped = true;
 }
@@ -137,9 +191,34 @@ static const char *file_at(const check *k, uint32_t index)
     return index < k->vectors.count ? k->vectors.at[index] : k->c.words[index - k->vectors.count];
 }
 
+/* A vector file as reports take it. */
+static void take_file(check *k, const char *path, bool passed, double share, double ms, const char *text)
+{
+    char *again = NULL;
+    size_t bytes = 0;
+    FILE *to = k->reports.count > 0 ? open_memstream(&again, &bytes) : NULL;
+    if (to == NULL) return;
+    check_print_again_file(to, k, path);
+    (void)fclose(to);
+    const char *slash = strrchr(path, '/');
+    check_take(k, &(check_result){.layer = "model",
+                                  .name = slash != NULL ? slash + 1 : path,
+                                  .about = "vector file",
+                                  .dtype = "",
+                                  .rules = "vectors",
+                                  .verdict = passed ? M3_VERDICT_PASS : M3_VERDICT_FAIL,
+                                  .share = share,
+                                  .ms = ms,
+                                  .text = text,
+                                  .again = again});
+    free(again);
+}
+
 static void check_file(check *k, const char *path)
 {
     m3_error err = {0};
+    double share = -1.0;
+    (void)check_lap();
     m3_vector_report report = {0};
     const m3_vector_options options = {.size = M3_STRUCT_SIZE(m3_vector_options, user),
                                        .no_pass = cli_no_pass(&k->c),
@@ -155,6 +234,13 @@ static void check_file(check *k, const char *path)
     }
     m3_status st = m3_conformance_vectors(k->c.device, path, &options, &report, &err);
     bool passed = st == M3_OK && report.passed;
+    for (uint32_t g = 0; st == M3_OK && g < M3_VECTOR_GROUPS; g++) share = fmax(share, report.groups[g].share);
+    const double ms = check_lap();
+    const char *text = st != M3_OK ? err.message : passed ? "" : "differs from the file";
+    if (k->c.told)
+        child_report(text, "checked\t%d\t%.17g\t%.4g", (int)passed, share, ms);
+    else
+        take_file(k, path, passed, share, ms, text);
     check_worsen(k, passed ? CLI_DONE : CLI_CHECK_FAILED);
     if (k->c.json) {
         (void)printf("], \"passed\": %s, \"groups\": {", passed ? "true" : "false");
@@ -190,6 +276,7 @@ static int files_child(check *k, uint32_t first)
 
 static void print_lost_file(check *k, const char *path, const char *text)
 {
+    take_file(k, path, false, -1.0, check_lap(), text);
     check_worsen(k, CLI_CHECK_FAILED);
     if (k->c.json) {
         (void)printf("%s{\"layer\": \"model\", \"file\": ", k->parts++ == 0 ? "" : ", ");
@@ -212,7 +299,11 @@ static uint32_t hear_files(check *k, child *c, uint32_t first)
     while ((event = child_next(c, check_patience(k))) == CHILD_REPORT) {
         if (check_heard(k, c)) {
             error = error || strcmp(c->field[0], "error") == 0;
+        } else if (strcmp(c->field[0], "checked") == 0) {
+            take_file(k, file_at(k, next - 1), c->field[1][0] == '1', strtod(c->field[2], NULL),
+                      strtod(c->field[3], NULL), c->field[4]);
         } else if (strcmp(c->field[0], "begun") == 0) {
+            (void)check_lap();
             running = true;
             next++;
             child_forget(c);
@@ -235,14 +326,18 @@ static uint32_t hear_files(check *k, child *c, uint32_t first)
         check_worsen(k, CLI_INTERRUPTED);
     else if (!k->stopped && !clean && k->device_name[0] == '\0')
         check_not_opened(k, c);
-    else if (!k->stopped && !clean)
+    else if (!k->stopped && !clean) {
+        k->end = c->late ? CHECK_LATE : CHECK_CRASHED;
         print_lost_file(k, running ? file_at(k, next - 1) : "closing the device", text);
+        k->end = CHECK_ENDED;
+    }
     return next;
 }
 
 static void check_files(check *k)
 {
     uint32_t next = 0;
+    check_take_layer(k, "model");
     while (next < file_count(k) && !k->stopped) {
         char role[64];
         child c;
@@ -312,6 +407,7 @@ static void run_here(check *k)
     if (wants(k, "gradients") && !k->next) check_cases(k, "gradients");
     if (wants(k, "modules") && !k->next) check_modules(k);
     if (wants_random(k) && !k->next) check_cases(k, "model");
+    if (wants(k, "model") && !k->next) check_take_layer(k, "model");
     for (uint32_t i = 0; wants(k, "model") && !k->next && i < file_count(k); i++) check_file(k, file_at(k, i));
     if (wants_next(k)) check_next(k);
 }
@@ -360,6 +456,7 @@ int cmd_conformance(int argc, char **argv)
 {
     check k = {.seed = 1, .timeout = 120};
     const char *role = child_role();
+    if (argc > 1 && strcmp(argv[1], "verify") == 0) return check_verify(argc - 1, argv + 1);
     const cli_option options[] = {
         {"layer", CLI_LIST, &k.layers, "NAME", "ops, gradients, modules or model; may be repeated"},
         {"vectors", CLI_LIST, &k.vectors, "FILE ...", "vector files of layer model"},
@@ -370,13 +467,15 @@ int cmd_conformance(int argc, char **argv)
         {"case-seed", CLI_COUNT, &k.seed, "N", "of the numbers (default 1)"},
         {"timeout", CLI_COUNT, &k.timeout, "SECONDS", "that a case may take (default 120); five times that to begin"},
         {"next", CLI_FLAG, &k.next, NULL, "check nothing; which ops of a training step to write next, by benefit"},
+        {"report", CLI_LIST, &k.reports, "FILE", "write a report too: .html, .json or .xml (JUnit); may be repeated"},
         {"in-process", CLI_FLAG, &k.in_process, NULL, "no child processes: for debuggers"},
     };
     const cli_command command = {
         .usage = "conformance --backend NAME [--layer ops] [--layer gradients]\n"
                  "conformance --backend NAME --layer model [--random N] [--vectors FILE ...]\n"
                  "conformance --list [--full] [--cases PATTERN]\n"
-                 "conformance --backend NAME --next [CONFIG]",
+                 "conformance --backend NAME --next [CONFIG]\n"
+                 "conformance verify FILE",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
                  "every gradient against slopes, encoders and experts against what is asked of them, and the model\n"
                  "against the reference, in random configurations, and against vector files. Exit status 1: not so.\n"
@@ -389,6 +488,7 @@ int cmd_conformance(int argc, char **argv)
     int status = k.argv != NULL ? cli_parse(&k.c, &command, argc, argv) : CLI_SYSTEM;
     if (status == CLI_GO_ON) status = k.list ? check_list(&k) : check_usage(&k);
     k.configurations = k.random == 0 && file_count(&k) == 0 ? RANDOM : k.random;
+    if (status == CLI_GO_ON && role == NULL && !check_may_report(&k)) status = CLI_BAD_INPUT;
     if (status == CLI_GO_ON) {
         if (role != NULL)
             k.status = run_role(&k, role);
@@ -398,6 +498,7 @@ int cmd_conformance(int argc, char **argv)
             run_children(&k);
         if (role == NULL && k.c.json && k.device_name[0] != '\0')
             (void)printf("], \"passed\": %s}\n", k.status == CLI_DONE ? "true" : "false");
+        if (role == NULL && !k.next) check_report(&k);
         status = k.status;
     }
     m3_device_close(k.reference);

@@ -14,9 +14,20 @@ typedef struct check_failed {
 
 enum { CHECK_FAILED_OPS = 256 };
 
+/** What is known of the device at hand, for reports. */
+typedef struct check_about {
+    char backend[64], version[64], kind[32], name[128], driver[128], features[256];
+} check_about;
+
+/** How a case ended. */
+typedef enum check_end { CHECK_ENDED, CHECK_CRASHED, CHECK_LATE } check_end;
+
+/** Results so far, for the reports (conformance_collect.c). */
+typedef struct check_collected check_collected;
+
 typedef struct check {
     cli c;
-    cli_list layers, vectors;
+    cli_list layers, vectors, reports;
     const char *cases;
     uint32_t seed, timeout;
     uint32_t random, configurations; /* as asked for; that are run */
@@ -32,6 +43,10 @@ typedef struct check {
     int status;
     check_failed failed[CHECK_FAILED_OPS];
     uint32_t failed_count;
+    char layer[32]; /* that runs */
+    check_about device;
+    check_end end; /* of the child that the next failure is about */
+    check_collected *collected;
 } check;
 
 void check_worsen(check *k, int status);
@@ -63,8 +78,43 @@ int check_modules_child(check *k, const char *role);
 void check_next(check *k);
 int check_next_child(check *k);
 
+/** A result of any layer, as reports take it. Texts are borrowed for the call. */
+typedef struct check_result {
+    const char *layer; /* "ops" */
+    const char *name;  /* of the case */
+    const char *about; /* the op, module, file or duty that it is about: a row of the page */
+    const char *dtype; /* "f32", or "" */
+    const char *rules; /* why it is there, or what it looks at: words between blanks, columns of the page */
+    m3_verdict verdict;
+    double share;       /* largest error as a share of what is allowed; below 0: nothing was measured */
+    double ms;          /* that it took */
+    const char *text;   /* what failed, why it lacks, or "" */
+    const char *select; /* the pattern of --cases that runs it again; NULL: the whole layer */
+    const char *again;  /* the command that does; NULL: made from the layer and `select` */
+} check_result;
+
+/** Collect a result for the reports; without --report nothing happens. k->end says whether a child died in it. */
+void check_take(check *k, const check_result *r);
+/** The device could not be opened, and why. */
+void check_take_opening(check *k, const char *text);
+/** Milliseconds since the last lap in this process: call it when a case begins, and when it ends. */
+double check_lap(void);
+/** A layer begins: one without a result has failed. */
+void check_take_layer(check *k, const char *layer);
+/** Can the reports be written? Else a message, and false. */
+bool check_may_report(const check *k);
+/** Write the reports. */
+void check_report(check *k);
+
+/** The layers, in the order in which they run, ended by NULL. */
+extern const char *const check_layers[];
+/** `m3bsr conformance verify FILE`. */
+int check_verify(int argc, char **argv);
+
 /** Print the command that runs one case or check again, as it can be pasted.
  * @param name  Or a pattern; NULL: the whole layer, where no case is to blame. */
 void check_print_again(FILE *to, const check *k, const char *layer, const char *name);
+/** Likewise for a vector file. */
+void check_print_again_file(FILE *to, const check *k, const char *path);
 
 #endif

@@ -18,6 +18,7 @@ typedef struct layer_run {
     check *k;
     const char *name;
     m3_cases_report sum;
+    double ms;   /* that the case at hand took */
     bool begun;  /* something of it was printed */
     bool broken; /* it did not come to its end */
 } layer_run;
@@ -51,19 +52,30 @@ static void print_option(FILE *to, const char *option, const char *value)
     print_word(to, value);
 }
 
-void check_print_again(FILE *to, const check *k, const char *layer, const char *name)
+static void print_command(FILE *to, const check *k, const char *layer)
 {
     print_word(to, program_invocation_name);
     (void)fprintf(to, " conformance");
     print_option(to, "--plugin-path", k->c.plugin_path);
-    print_option(to, "--backend", k->device_name);
+    print_option(to, "--backend", k->device_name[0] != '\0' ? k->device_name : k->c.backend);
     for (uint32_t i = 0; i < k->c.device_option.count; i++)
         print_option(to, "--device-option", k->c.device_option.at[i]);
     if (k->c.threads > 0) (void)fprintf(to, " --threads %u", k->c.threads);
     (void)fprintf(to, " --layer %s", layer);
+}
+
+void check_print_again(FILE *to, const check *k, const char *layer, const char *name)
+{
+    print_command(to, k, layer);
     if (strcmp(layer, "model") == 0) (void)fprintf(to, " --random %u", k->configurations);
     (void)fprintf(to, " --case-seed %u", k->seed);
     print_option(to, "--cases", name);
+}
+
+void check_print_again_file(FILE *to, const check *k, const char *path)
+{
+    print_command(to, k, "model");
+    print_option(to, "--vectors", path);
 }
 
 /* The configuration as options that `m3bsr diverge` and others take. */
@@ -134,6 +146,36 @@ static void print_json(check *k, const char *name, const m3_case_report *r, cons
     (void)printf("}");
 }
 
+/* The names of a case's rules. */
+static void name_rules(uint32_t rules, char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < m3_conformance_rule_count() && used < bytes; i++)
+        if ((rules >> i & 1u) != 0)
+            used +=
+                (size_t)snprintf(text + used, bytes - used, "%s%s", used > 0 ? " " : "", m3_conformance_rule_name(i));
+}
+
+static void take(const layer_run *l, const m3_case_report *r)
+{
+    char rules[256];
+    const bool lost = r->op[0] == '\0'; /* no case: a child that died between two */
+    name_rules(r->rules, rules, sizeof rules);
+    check_take(l->k, &(check_result){.layer = l->name,
+                                     .name = r->name,
+                                     .about = lost ? "device" : r->op,
+                                     .dtype = r->dtype != NULL ? r->dtype : "",
+                                     .rules = rules[0] != '\0' || lost        ? rules
+                                              : strcmp(l->name, "model") == 0 ? "random"
+                                                                              : "declared",
+                                     .verdict = r->verdict,
+                                     .share = r->verdict == M3_VERDICT_LACKS ? -1.0 : r->share,
+                                     .ms = l->ms,
+                                     .text = r->text,
+                                     .select = lost ? l->k->cases : r->name});
+}
+
 static void on_case(void *user, const m3_case_report *r)
 {
     layer_run *l = user;
@@ -147,6 +189,7 @@ static void on_case(void *user, const m3_case_report *r)
     l->sum.lacking += r->verdict == M3_VERDICT_LACKS;
     l->sum.native += r->native;
     if (r->share > l->sum.share) l->sum.share = r->share;
+    take(l, r);
     if (good && !k->c.verbose) return;
     if (k->c.json) {
         print_json(k, l->name, r, by);
@@ -191,14 +234,16 @@ static m3_status run_list(const check *k, const char *name, const m3_cases_optio
 static void report_begun(void *user, uint32_t index, uint32_t matching, const char *name)
 {
     (void)user;
+    (void)check_lap();
     child_report(name, "begun\t%u\t%u", index, matching);
 }
 
 static void report_done(void *user, const m3_case_report *r)
 {
     (void)user;
-    child_report(r->text, "done\t%d\t%d\t%.17g\t%s\t%s\t%s", (int)r->verdict, (int)r->native, r->share, r->op, r->ran,
-                 r->settings != NULL ? r->settings : "");
+    child_report(r->text, "done\t%d\t%d\t%.17g\t%s\t%s\t%s\t%u\t%s\t%.4g", (int)r->verdict, (int)r->native, r->share,
+                 r->op, r->ran, r->settings != NULL ? r->settings : "", r->rules, r->dtype != NULL ? r->dtype : "",
+                 check_lap());
 }
 
 int check_cases_child(check *k, const char *name, uint32_t first, uint32_t count)
@@ -234,7 +279,7 @@ typedef struct hearing {
 static void hear_case(layer_run *l, child *c, hearing *h)
 {
     char text[1024];
-    m3_case_report r = {.size = M3_STRUCT_SIZE(m3_case_report, settings),
+    m3_case_report r = {.size = M3_STRUCT_SIZE(m3_case_report, dtype),
                         .name = h->name,
                         .verdict = (m3_verdict)strtol(c->field[1], NULL, 10),
                         .native = c->field[2][0] == '1',
@@ -242,7 +287,9 @@ static void hear_case(layer_run *l, child *c, hearing *h)
                         .op = c->field[4],
                         .ran = c->field[5],
                         .settings = c->field[6],
-                        .text = c->field[7],
+                        .rules = (uint32_t)strtoul(c->field[7], NULL, 10),
+                        .dtype = c->field[8],
+                        .text = c->field[10],
                         .index = h->next - 1};
     if (r.verdict == M3_VERDICT_PASS && child_sanitizer(c, text, sizeof text)) {
         r.verdict = M3_VERDICT_FAIL;
@@ -250,6 +297,7 @@ static void hear_case(layer_run *l, child *c, hearing *h)
     }
     h->running = false;
     h->any = true;
+    l->ms = strtod(c->field[9], NULL);
     on_case(l, &r);
 }
 
@@ -263,6 +311,7 @@ static void hear(layer_run *l, child *c, hearing *h)
     } else if (strcmp(what, "begun") == 0) {
         h->next = (uint32_t)strtoul(c->field[1], NULL, 10) + 1;
         h->running = true;
+        (void)check_lap();
         h->matching = (uint32_t)strtoul(c->field[2], NULL, 10);
         (void)snprintf(h->name, sizeof h->name, "%s", c->field[3]);
         child_forget(c);
@@ -279,8 +328,11 @@ static void hear(layer_run *l, child *c, hearing *h)
 static void report_death(layer_run *l, const child *c, const hearing *h)
 {
     char text[2048], op[64], name[900];
-    m3_case_report r = {
-        .size = M3_STRUCT_SIZE(m3_case_report, ran), .verdict = M3_VERDICT_FAIL, .ran = "", .text = text};
+    m3_case_report r = {.size = M3_STRUCT_SIZE(m3_case_report, dtype),
+                        .verdict = M3_VERDICT_FAIL,
+                        .ran = "",
+                        .dtype = "",
+                        .text = text};
     child_fate(c, text, sizeof text);
     if (h->running)
         (void)snprintf(name, sizeof name, "%s", h->name);
@@ -292,7 +344,10 @@ static void report_death(layer_run *l, const child *c, const hearing *h)
     (void)snprintf(op, sizeof op, "%.*s", h->running ? (int)strcspn(name, "(") : 0, name); /* "": no case */
     r.name = name;
     r.op = op;
+    l->ms = check_lap();
+    l->k->end = c->late ? CHECK_LATE : CHECK_CRASHED;
     on_case(l, &r);
+    l->k->end = CHECK_ENDED;
 }
 
 /* Run one group from *first on. false: the layer is over. */
@@ -338,12 +393,26 @@ static bool run_group(layer_run *l, uint32_t *first, uint32_t *deaths)
     return !k->stopped && !l->broken && h.next < h.matching;
 }
 
+static void on_case_here(void *user, const m3_case_report *r)
+{
+    layer_run *l = user;
+    l->ms = check_lap();
+    on_case(l, r);
+}
+
+static void lap_begun(void *user, uint32_t index, uint32_t matching, const char *name)
+{
+    (void)user, (void)index, (void)matching, (void)name;
+    (void)check_lap();
+}
+
 static m3_status run_here(layer_run *l, m3_error *err)
 {
     check *k = l->k;
     m3_cases_report report = {.size = M3_STRUCT_SIZE(m3_cases_report, share)};
     m3_cases_options options = options_of(k, l->name);
-    options.done = on_case;
+    options.done = on_case_here;
+    options.begun = lap_begun;
     options.user = l;
     m3_status st = run_list(k, l->name, &options, &report, err);
     l->sum.version = report.version;
@@ -379,6 +448,7 @@ void check_cases(check *k, const char *name)
     uint32_t first = 0, deaths = 0;
     m3_status st = M3_OK;
     k->shown = 0;
+    check_take_layer(k, name);
     if (k->in_process) {
         begin(&l);
         st = run_here(&l, &err);

@@ -15,6 +15,7 @@ typedef struct modules_run {
     bool alone; /* values and gradients only: another device had the rest */
     m3_modules_report sum;
     bool begun, broken, ended;
+    double ms;     /* that the check at hand took */
     uint32_t next; /* the setting behind the last one that began */
     bool running;
     char name[512];                      /* of the check that began last */
@@ -54,6 +55,21 @@ static void print_json(check *k, const m3_module_report *r)
     (void)printf("}");
 }
 
+static void take(const modules_run *m, const m3_module_report *r)
+{
+    const bool lost = r->check[0] == '\0';
+    check_take(m->k, &(check_result){.layer = "modules",
+                                     .name = r->name,
+                                     .about = lost ? "device" : r->module,
+                                     .dtype = "",
+                                     .rules = r->check,
+                                     .verdict = r->verdict,
+                                     .share = r->bound > 0.0 ? r->error / r->bound : -1.0,
+                                     .ms = m->ms,
+                                     .text = r->text,
+                                     .select = lost ? m->k->cases : r->name});
+}
+
 static void on_check(void *user, const m3_module_report *r)
 {
     modules_run *m = user;
@@ -66,6 +82,7 @@ static void on_check(void *user, const m3_module_report *r)
     m->sum.lacking += r->verdict == M3_VERDICT_LACKS;
     if (strncmp(m->last, r->module, sizeof m->last - 1) != 0) m->sum.modules++;
     (void)snprintf(m->last, sizeof m->last, "%s", r->module);
+    take(m, r);
     if (good && !k->c.verbose) return;
     if (k->c.json) {
         print_json(k, r);
@@ -87,14 +104,15 @@ static void on_check(void *user, const m3_module_report *r)
 static void report_begun(void *user, uint32_t setting, const char *name)
 {
     (void)user;
+    (void)check_lap();
     child_report(name, "begun\t%u", setting);
 }
 
 static void report_done(void *user, const m3_module_report *r)
 {
     (void)user;
-    child_report(r->text, "done\t%d\t%.17g\t%.17g\t%s\t%s\t%s", (int)r->verdict, r->error, r->bound, r->module,
-                 r->check, r->setting);
+    child_report(r->text, "done\t%d\t%.17g\t%.17g\t%s\t%s\t%s\t%.4g", (int)r->verdict, r->error, r->bound, r->module,
+                 r->check, r->setting, check_lap());
 }
 
 /* The devices that are there beside this one and the reference. */
@@ -173,7 +191,7 @@ static void hear_check(modules_run *m, child *c)
                           .verdict = (m3_verdict)strtol(c->field[1], NULL, 10),
                           .error = strtod(c->field[2], NULL),
                           .bound = strtod(c->field[3], NULL),
-                          .text = c->field[7]};
+                          .text = c->field[8]};
     (void)snprintf(name, sizeof name, "%.*s.%s.%s%s%s", (int)kind, module, module + kind + (module[kind] == ' '),
                    check_name, setting[0] != '\0' ? " " : "", setting);
     if (r.verdict == M3_VERDICT_PASS && child_sanitizer(c, text, sizeof text)) {
@@ -182,6 +200,7 @@ static void hear_check(modules_run *m, child *c)
         child_forget(c);
     }
     m->running = false;
+    m->ms = strtod(c->field[7], NULL);
     on_check(m, &r);
 }
 
@@ -196,6 +215,7 @@ static void hear(modules_run *m, child *c)
     } else if (strcmp(what, "begun") == 0) {
         m->next = (uint32_t)strtoul(c->field[1], NULL, 10) + 1;
         m->running = true;
+        (void)check_lap();
         (void)snprintf(m->name, sizeof m->name, "%s", c->field[2]);
         child_forget(c);
     } else if (strcmp(what, "done") == 0) {
@@ -226,7 +246,10 @@ static void report_death(modules_run *m, const child *c)
                                 .setting = setting != NULL ? setting + 1 : "",
                                 .verdict = M3_VERDICT_FAIL,
                                 .text = text};
+    m->ms = check_lap();
+    m->k->end = c->late ? CHECK_LATE : CHECK_CRASHED;
     on_check(m, &r);
+    m->k->end = CHECK_ENDED;
 }
 
 /* Check from setting m->next on. false: this device is over. */
@@ -262,13 +285,27 @@ static bool run_child(modules_run *m, const char *device)
     return again;
 }
 
+static void on_check_here(void *user, const m3_module_report *r)
+{
+    modules_run *m = user;
+    m->ms = check_lap();
+    on_check(m, r);
+}
+
+static void lap_begun(void *user, uint32_t setting, const char *name)
+{
+    (void)user, (void)setting, (void)name;
+    (void)check_lap();
+}
+
 static void run_here(modules_run *m)
 {
     check *k = m->k;
     m3_error err = {0};
     m3_modules_report report = {0};
     m3_modules_options options = options_of(k, 0, m->alone);
-    options.done = on_check;
+    options.done = on_check_here;
+    options.begun = lap_begun;
     options.user = m;
     begin(m);
     m3_status st = m3_conformance_modules(k->c.device, k->reference, &options, &report, &err);
@@ -310,7 +347,9 @@ void check_modules(check *k)
 {
     char device_name[sizeof k->device_name];
     modules_run first = {.k = k};
+    check_take_layer(k, "modules");
     check_device(&first, "");
+    if (k->reports.count > 0) return; /* a report is about one device */
     (void)snprintf(device_name, sizeof device_name, "%s", k->device_name);
     for (uint32_t i = 0; i < first.device_count && !k->stopped && !first.broken; i++) {
         modules_run other = {.k = k, .alone = true};
