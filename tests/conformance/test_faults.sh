@@ -12,7 +12,9 @@ while IFS='|' read -r fault cases status says; do
     cases=${cases%"${cases##*[! ]}"} # without the blanks behind it
     listed="$listed $fault" lines=$((lines + 1))
     [ -z "$SANITIZE" ] || [ $((lines % EVERY)) = 1 ] || continue
-    said=$(M3BSR_FAULT=$fault "${m[@]}" --layer ops --cases "$cases" --timeout $([[ $fault == *hang* ]] && echo 1 || echo 120) --threads 1 2>&1 </dev/null)
+    layer=(--layer ops)
+    [[ $cases == random.* ]] && layer=(--layer model --random 8)
+    said=$(M3BSR_FAULT=$fault "${m[@]}" "${layer[@]}" --cases "$cases" --timeout $([[ $fault == *hang* ]] && echo 1 || echo 120) --threads 1 2>&1 </dev/null)
     got=$?
     rest=$says
     while [ -n "$rest" ] && grep -qF -- "${rest%% & *}" <<<"$said"; do
@@ -94,6 +96,17 @@ upload_late       | copy(f32[7])        | 1 | nothing ran yet, so it was a copy 
 download_offset   | copy(f32[7])        | 1 | FAIL  copy( & out0[0] is
 download_short    | copy(f32[7])        | 1 | nothing ran yet, so it was a copy to or from the device
 download_nothing  | copy(f32[7])        | 1 | nothing ran yet, so it was a copy to or from the device
+none              | random.0            | 0 | pass
+many_nodes        | linear(*            | 0 | pass
+many_nodes        | random.0            | 1 | FAIL  random.0: step 1: & wanted & again: & --layer model --random 8 --case-seed 1 --cases random.0 & --set behaviors=
+late_node         | adamw(*             | 0 | pass
+late_node         | random.1            | 1 | FAIL  random.1: step 1: adam.m. & after it is 0, wanted
+second_shape      | reduce_sum*         | 0 | pass
+second_shape      | random.[02]         | 1 | FAIL  random.0: step 1: & FAIL  random.2: step 1:
+layer_norm_scale  | random.0            | 1 | FAIL  random.0: step 1: encoded[
+gru_last          | random.[0-7]        | 1 | FAIL  random.1: & 6 pass, 2 fail
+hang_any          | random.0            | 1 | FAIL  random.0: it did not end within 5 seconds
+segfault          | random.[05]         | 1 | FAIL  random.0: the process was killed by SIGSEGV & again: & 2 fail
 TABLE
 
 # Ctrl-C ends a suite whose case hangs, with its children, at once; what is known by then is printed.

@@ -39,7 +39,10 @@ typedef enum kind {
     ADD_TO_OUTPUT, /* takes the output to be zero when it starts */
     COUNT_RUNS,    /* each run differs a little from the one before */
     IN_PLACE,      /* wrong where the output lies on the input */
-    NOT_RUN,       /* success without a run */
+    MANY_NODES,    /* the first element is 1 too large, in programs of more nodes than this */
+    SECOND_SHAPE, /* the first element is 1 too large when the program has a node of this op and another shape before */
+    LATE_NODE,    /* not run in programs of more nodes than this */
+    NOT_RUN,      /* success without a run */
     SEGFAULT,
     ABORT,
     EXIT, /* with this status */
@@ -374,12 +377,24 @@ static void increase(m3_dtype dtype, void *element)
     if (dtype == M3_BOOL || dtype == M3_U8) *(uint8_t *)element ^= 1;
 }
 
+/* Faults that a program has for its size or for what else is in it. */
+static bool happens_here(const fault *f, const m3_exec_impl *e, const piece *p)
+{
+    const m3_shape *shape = &p->node->out[0]->shape;
+    if (f->kind == MANY_NODES || f->kind == LATE_NODE) return e->count > (uint64_t)f->with;
+    if (f->kind != SECOND_SHAPE) return true;
+    for (const piece *before = e->pieces; before < p; before++)
+        if (before->node->op == p->node->op && !m3_shape_equal(&before->node->out[0]->shape, shape)) return true;
+    return false;
+}
+
 static void change_value(const fault *f, const m3_tensor *y, unsigned char *data, uint64_t i)
 {
     float *x = (float *)(void *)data + i;
     const uint64_t size = m3_dtype_bytes(y->dtype);
     const bool real = y->dtype == M3_F32;
-    if (f->kind == ADD_FIRST && i == 0) increase(y->dtype, data);
+    const bool adds = f->kind == ADD_FIRST || f->kind == MANY_NODES || f->kind == SECOND_SHAPE;
+    if (adds && i == 0) increase(y->dtype, data);
     if (f->kind == WRONG_FROM && i == (uint64_t)f->with) increase(y->dtype, data + i * size);
     if (f->kind == SCALE && real) *x *= 1.001f;
     if (f->kind == NAN_TO_ZERO && real && isnan(*x)) *x = 0.0f;
@@ -481,14 +496,14 @@ static m3_status run_piece(m3_device_impl *d, m3_exec_impl *e, piece *p, m3_erro
 {
     const fault *f = the_fault();
     const m3_node *node = p->node;
-    const bool hit =
-        f->kind > NOTHING && f->kind <= FAIL_RUN && (f->op[0] == '*' || strcmp(f->op, node->op->name) == 0);
+    const bool hit = f->kind > NOTHING && f->kind <= FAIL_RUN &&
+                     (f->op[0] == '*' || strcmp(f->op, node->op->name) == 0) && happens_here(f, e, p);
     uint64_t value = 0;
     if (!hit) {
         m3_status st = cpu()->submit(d->inner, p->inner, &value, err);
         return st != M3_OK ? st : cpu()->wait(d->inner, value, UINT64_MAX, err);
     }
-    if (f->kind == NOT_RUN) return M3_OK;
+    if (f->kind == NOT_RUN || f->kind == LATE_NODE) return M3_OK;
     if (f->kind == FAIL_RUN) return M3_ERR_INTERNAL;
     end_process(f);
     const uint64_t bytes = output_bytes(node);
