@@ -122,6 +122,10 @@ BEGIN {
 }
 {
     file = $0; line = 0
+    if (file ~ /\.md$/) { # files that a guide lets its reader write: ```c plugin.c
+        while ((getline text < file) > 0) if (text ~ /^```[a-z]+ [^ ]+$/) { split(text, words, " "); foreign[words[2]] = 1 }
+        close(file)
+    }
     while ((getline text < file) > 0) {
         line++
         if (text ~ /^[ \t]*#[ \t]*include/ || text ~ /https?:\/\//) continue

@@ -1,5 +1,5 @@
 /* custom: a custom op is compared by the cases that its plugin declares; what is wrong in it is found and named.
- * Parts: cpu opencl */
+ * Parts: cpu opencl vulkan */
 #include "m3bsr/conformance.h"
 
 #include <setjmp.h>
@@ -11,27 +11,30 @@
 static struct {
     m3_engine *engine;
     m3_device *device, *reference;
-    bool opencl; /* this part is for it */
+    const char *part; /* the backend that this part is for */
 } with;
 
 static const struct row {
     const char *name, *op;
-    bool gradients, opencl;
+    bool gradients;
+    const char *part; /* NULL: all */
     m3_verdict want;
     const char *says;
 } rows[] = {
-    {"what is right passes", "none", false, false, M3_VERDICT_PASS, ""},
-    {"so does its gradient", "none", true, false, M3_VERDICT_PASS, ""},
-    {"a decomposition alone says what is wanted of kernels", "kernels_only", false, false, M3_VERDICT_PASS, ""},
-    {"a wrong gradient is found", "gradient", true, false, M3_VERDICT_FAIL, "d loss / d in0["},
-    {"a wrong kernel in C is found", "c", false, false, M3_VERDICT_FAIL,
+    {"what is right passes", "none", false, NULL, M3_VERDICT_PASS, ""},
+    {"so does its gradient", "none", true, NULL, M3_VERDICT_PASS, ""},
+    {"a decomposition alone says what is wanted of kernels", "kernels_only", false, NULL, M3_VERDICT_PASS, ""},
+    {"a wrong gradient is found", "gradient", true, NULL, M3_VERDICT_FAIL, "d loss / d in0["},
+    {"a wrong kernel in C is found", "c", false, NULL, M3_VERDICT_FAIL,
      "on cpu:0, by the kernel for it: as it is: out0[3] is "},
-    {"a wrong kernel in OpenCL C is found", "opencl", false, true, M3_VERDICT_FAIL,
+    {"a wrong kernel in OpenCL C is found", "opencl", false, "opencl", M3_VERDICT_FAIL,
      "on opencl:0, by the kernel for it: as it is: out0["},
-    {"a wrong decomposition is found", "decomposition", false, false, M3_VERDICT_FAIL,
+    {"a wrong kernel in SPIR-V is found", "spirv", false, "vulkan", M3_VERDICT_FAIL,
+     "on vulkan:0, by the kernel for it: as it is: out0["},
+    {"a wrong decomposition is found", "decomposition", false, NULL, M3_VERDICT_FAIL,
      "evaluate and decompose differ, both in double precision: out0["},
-    {"a case that cannot be read is a failure", "unreadable", false, false, M3_VERDICT_FAIL, "'f32[2,' is no array"},
-    {"an op without cases is no pass", "silent", false, false, M3_VERDICT_LACKS,
+    {"a case that cannot be read is a failure", "unreadable", false, NULL, M3_VERDICT_FAIL, "'f32[2,' is no array"},
+    {"an op without cases is no pass", "silent", false, NULL, M3_VERDICT_LACKS,
      "has no cases, so nothing of broken_op.silent was compared"},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -65,7 +68,7 @@ static void is_found(void **state)
                                       .seed = 1,
                                       .done = hear,
                                       .user = &s};
-    if (r->opencl && !with.opencl) skip();
+    if (r->part != NULL && strcmp(r->part, with.part) != 0) skip();
     (void)snprintf(pattern, sizeof pattern, "broken_op.%s*", r->op);
     if (m3_conformance_cases(with.device, with.reference, &options, &report, &err) != M3_OK)
         fail_msg("%s", err.message);
@@ -90,16 +93,16 @@ int main(int argc, char **argv)
                                      .threads = 2,
                                      .log = quiet,
                                      .allow_writable_folder = true};
-    with.opencl = argc > 1 && strcmp(argv[1], "opencl") == 0;
+    with.part = argc > 1 ? argv[1] : "cpu";
     if (m3_engine_create(&config, &with.engine, &err) != M3_OK ||
         m3_device_open(with.engine, "reference", (m3_span){0}, &with.reference, &err) != M3_OK) {
         print_error("%s: %s\n", err.subject, err.message);
         return 1;
     }
-    /* The kernel in C is the processor's even where OpenCL is checked. */
-    if (m3_device_open(with.engine, with.opencl ? "opencl" : "cpu", (m3_span){0}, &with.device, &err) != M3_OK) {
+    /* The kernel in C is the processor's even where another is checked. */
+    if (m3_device_open(with.engine, with.part, (m3_span){0}, &with.device, &err) != M3_OK) {
         print_error("%s: %s\n", err.subject, err.message);
-        return with.opencl ? 77 : 1;
+        return strcmp(with.part, "cpu") != 0 ? 77 : 1;
     }
     for (size_t i = 0; i < ROWS; i++)
         tests[i] = (struct CMUnitTest){rows[i].name, is_found, NULL, NULL, (void *)(uintptr_t)&rows[i]};

@@ -17,7 +17,7 @@ for guide in EXPERT CUSTOM-OP BACKEND; do
     # A script that writes the files and runs the commands.
     awk '
     /^```sh$/ { block = "sh"; next }
-    /^```c / { block = "c"; printf "cat >%s <<\"END_OF_FILE\"\n", $2; next }
+    /^```(c|glsl) / { block = "c"; printf "cat >%s <<\"END_OF_FILE\"\n", $2; next }
     /^```$/ { if (block == "c") print "END_OF_FILE"; block = ""; next }
     block != "" { print }' "$docs/$guide.md" >"$folder/$guide.sh"
     [ "$(grep -c m3bsr "$folder/$guide.sh")" -gt 5 ] || fail "$guide has no blocks"
@@ -25,5 +25,13 @@ for guide in EXPERT CUSTOM-OP BACKEND; do
         fail "$guide:"$'\n'"$(tail -40 "$folder/log")"
     grep -q 'warning:' "$folder/log" && fail "$guide warns:"$'\n'"$(grep -A3 'warning:' "$folder/log")"
     grep -q '^pass ' "$folder/log" || fail "$guide does not come to its checks"
+done
+
+# A custom op's kernels are those that its devices run.
+for backend in opencl vulkan; do
+    "$M3BSR" devices -q | grep -q "^$backend:0 " || continue
+    [ $backend != vulkan ] || [ -e "$folder/CUSTOM-OP/softsign/softsign.inc" ] || continue
+    check "the kernel for $backend" 0 ': 6 pass, 0 fail, 0 lack; 6 native' "$folder/prefix/bin/m3bsr" conformance --layer ops \
+        --backend $backend --plugin-path "$folder/CUSTOM-OP/softsign/build" --cases 'softsign.*'
 done
 exit $((failures > 0))

@@ -1,6 +1,7 @@
 /* broken_op: an expert with custom ops: y = x^2 in several ways, one of which is wrong in each op but the first. */
 #include "m3bsr/builder.h"
 #include "m3bsr/plugin.h"
+#include "square_spirv.h"
 
 static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
@@ -77,9 +78,19 @@ static const char in_opencl[] = OPENCL("x[i] * x[i]"), in_opencl_wrong[] = OPENC
             0                                                                                                          \
         }                                                                                                              \
     }
-static const m3_kernel_desc right[] = {C_KERNEL(in_c), OPENCL_KERNEL(in_opencl)};
-static const m3_kernel_desc wrong_c[] = {C_KERNEL(in_c_wrong), OPENCL_KERNEL(in_opencl)};
-static const m3_kernel_desc wrong_opencl[] = {C_KERNEL(in_c), OPENCL_KERNEL(in_opencl_wrong)};
+#define SPIRV_KERNEL(divide)                                                                                           \
+    {                                                                                                                  \
+        .size = M3_STRUCT_SIZE(m3_kernel_desc, grid_divide), .language = "spirv", .code = square_spirv,                \
+        .code_bytes = sizeof square_spirv, .entry = "main", .grid_divide = {                                           \
+            divide,                                                                                                    \
+            0,                                                                                                         \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+static const m3_kernel_desc right[] = {C_KERNEL(in_c), OPENCL_KERNEL(in_opencl), SPIRV_KERNEL(1)};
+static const m3_kernel_desc wrong_c[] = {C_KERNEL(in_c_wrong), OPENCL_KERNEL(in_opencl), SPIRV_KERNEL(1)};
+static const m3_kernel_desc wrong_opencl[] = {C_KERNEL(in_c), OPENCL_KERNEL(in_opencl_wrong), SPIRV_KERNEL(1)};
+static const m3_kernel_desc wrong_spirv[] = {C_KERNEL(in_c), OPENCL_KERNEL(in_opencl), SPIRV_KERNEL(2)}; /* a half */
 
 static const m3_op_case cases[] = {M3_OP_CASE("f32[2,5]", ""), M3_OP_CASE("f32[1000] wide", ""),
                                    M3_OP_CASE("f32[0]", "")};
@@ -102,6 +113,8 @@ static const m3_op ops[] = {
        .cases = SPAN(cases)),
     OP("c", .decompose = decompose, .gradient = gradient, .kernels = SPAN(wrong_c), .cases = SPAN(cases)),
     OP("opencl", .evaluate = evaluate, .decompose = decompose, .gradient = gradient, .kernels = SPAN(wrong_opencl),
+       .cases = SPAN(cases)),
+    OP("spirv", .evaluate = evaluate, .decompose = decompose, .gradient = gradient, .kernels = SPAN(wrong_spirv),
        .cases = SPAN(cases)),
     OP("decomposition", .evaluate = evaluate, .decompose = decompose_wrong, .gradient = gradient,
        .kernels = SPAN(right), .cases = SPAN(cases)),
