@@ -49,6 +49,11 @@ static m3_status list_backend(m3_engine *engine, m3_plugin_entry *entry, m3_devi
                      "it has %u devices when asked how many, and %u when asked for them; list must count the same",
                      *count, there);
     if (there < *count) *count = there;
+    for (uint32_t i = 0; i < *count; i++) { /* texts that fill all of their room end there */
+        m3_device_info *info = &(*infos)[i];
+        info->name[sizeof info->name - 1] = info->driver[sizeof info->driver - 1] = 0;
+        info->features[sizeof info->features - 1] = 0;
+    }
     return st;
 }
 

@@ -165,6 +165,24 @@ static const required backend_functions[] = {
     REQUIRED(limits),   REQUIRED(buffer_create), REQUIRED(buffer_free), REQUIRED(upload),      REQUIRED(download),
     REQUIRED(supports), REQUIRED(compile),       REQUIRED(exec_free),   REQUIRED(submit),      REQUIRED(wait)};
 
+/* A key is typed as KEY=VALUE and stands in configurations. */
+static m3_status check_key(const m3_plugin_entry *entry, m3_span table, uint32_t index, m3_error *why)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+    const char *key = ((const m3_option_desc *)m3_span_at(table, index))->key;
+    if (key[0] == 0 || key[strspn(key, allowed)] != 0)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path,
+                       "its option '%.80s' cannot be typed; name it with letters, digits, _, - and .", key);
+    if (strlen(key) > MOST_NAME)
+        return M3_FAIL(why, M3_ERR_ABI, entry->path,
+                       "its option '%.80s' has %zu characters; a key that can be given has at most %d", key,
+                       strlen(key), MOST_NAME);
+    for (uint32_t i = 0; i < index; i++)
+        if (strcmp(((const m3_option_desc *)m3_span_at(table, i))->key, key) == 0)
+            return M3_FAIL(why, M3_ERR_ABI, entry->path, "it describes its option '%s' twice", key);
+    return M3_OK;
+}
+
 /* A default is a value like any other; a device's may be empty, which leaves the choice to the device. */
 static m3_status check_option(const m3_plugin_entry *entry, const m3_option_desc *option, bool of_device, m3_error *why)
 {
@@ -181,6 +199,11 @@ static m3_status check_option(const m3_plugin_entry *entry, const m3_option_desc
                        (int)option->type);
     if (option->type == M3_OPTION_CHOICE && m3_option_choices(option) == NULL)
         return M3_FAIL(why, M3_ERR_ABI, entry->path, "its option '%s' lacks its choices", option->key);
+    if (option->type == M3_OPTION_INT || option->type == M3_OPTION_FLOAT || option->type == M3_OPTION_INTS)
+        if (!(option->min <= option->max))
+            return M3_FAIL(why, M3_ERR_ABI, entry->path,
+                           "its option '%s' takes from %g to %g, where no number is; exchange them", option->key,
+                           option->min, option->max);
     if (of_device && option->fallback[0] == 0) return M3_OK;
     m3_status st = m3_option_canonical(option, option->fallback, &text, &reason);
     m3_free(text);
@@ -200,8 +223,10 @@ static m3_status check_backend(m3_plugin_entry *entry, m3_error *why)
                            entry->backend.size, backend_functions[i].name);
     }
     m3_status st = M3_OK;
-    for (uint32_t i = 0; i < entry->backend.options.count && st == M3_OK; i++)
+    for (uint32_t i = 0; i < entry->backend.options.count && st == M3_OK; i++) {
         st = check_option(entry, m3_span_at(entry->backend.options, i), true, why);
+        if (st == M3_OK) st = check_key(entry, entry->backend.options, i, why);
+    }
     return st;
 }
 
@@ -232,8 +257,10 @@ static m3_status check_module(const m3_registry *registry, m3_plugin_entry *entr
     if (module->build == NULL)
         return M3_FAIL(why, M3_ERR_ABI, entry->path, "its table of %u bytes lacks the required function build",
                        module->size);
-    for (uint32_t i = 0; i < module->options.count && st == M3_OK; i++)
+    for (uint32_t i = 0; i < module->options.count && st == M3_OK; i++) {
         st = check_option(entry, m3_span_at(module->options, i), false, why);
+        if (st == M3_OK) st = check_key(entry, module->options, i, why);
+    }
     if (st != M3_OK || module->ops.count == 0) return st;
     entry->ops = m3_calloc(module->ops.count, sizeof(m3_op));
     if (entry->ops == NULL) return M3_FAIL_MEMORY(why, entry->path, module->ops.count * sizeof(m3_op));

@@ -114,13 +114,14 @@ static inline m3_status odd_wait(m3_device_impl *d, uint64_t value, uint64_t tim
 }
 
 /* Use: static const m3_backend_api api = ODD_BACKEND(odd_list, odd_limits); */
+#define ODD_BACKEND_FUNCTIONS(list_, limits_)                                                                          \
+    .open = odd_open, .close = odd_close, .list = (list_), .device_open = odd_device_open,                             \
+    .device_close = odd_device_close, .limits = (limits_), .buffer_create = odd_create, .buffer_free = odd_free,       \
+    .upload = odd_upload, .download = odd_download, .supports = odd_supports, .compile = odd_compile,                  \
+    .exec_free = odd_exec_free, .submit = odd_submit, .wait = odd_wait
 #define ODD_BACKEND(list_, limits_)                                                                                    \
     {                                                                                                                  \
-        .size = M3_STRUCT_SIZE(m3_backend_api, measure_peak), .open = odd_open, .close = odd_close, .list = (list_),   \
-        .device_open = odd_device_open, .device_close = odd_device_close, .limits = (limits_),                         \
-        .buffer_create = odd_create, .buffer_free = odd_free, .upload = odd_upload, .download = odd_download,          \
-        .supports = odd_supports, .compile = odd_compile, .exec_free = odd_exec_free, .submit = odd_submit,            \
-        .wait = odd_wait                                                                                               \
+        .size = M3_STRUCT_SIZE(m3_backend_api, measure_peak), ODD_BACKEND_FUNCTIONS(list_, limits_)                    \
     }
 
 #define ODD_BACKEND_PLUGIN(plugin_name)                                                                                \

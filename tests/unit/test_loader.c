@@ -141,7 +141,11 @@ static const struct row {
     {"a backend named auto", "named_auto", "it is named 'auto', which stands for the best device"},
     {"a name that no configuration keeps", "long_name", "has 48 characters; a name that can be chosen has at most 47"},
     {"a default outside of its range", "wild_default", "the default of its option 'reach' will not do: "},
-    {"a range that nothing is in", "wild_range", "the default of its option 'rate' will not do: "},
+    {"a range that nothing is in", "wild_range", "its option 'rate' takes from 1 to 0, where no number is"},
+    {"such a range of a device's option", "wild_device", "its option 'reach' takes from 9 to 1, where no number is"},
+    {"an option that no configuration keeps", "long_key", "has 48 characters; a key that can be given has at most 47"},
+    {"an option that cannot be typed", "odd_key", "its option 'reach=far' cannot be typed"},
+    {"an option that is there twice", "twice_key", "it describes its option 'reach' twice"},
     {"a default that is no choice", "wild_choice", "the default of its option 'shape' will not do: "},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -336,6 +340,24 @@ static void is_refused(void **state)
     m3_engine_free(engine);
 }
 
+static void a_text_that_fills_its_room_ends_there(void **state)
+{
+    (void)state;
+    m3_device_entry entries[64];
+    m3_error err = {0};
+    uint32_t count = 0, met = 0;
+    copy_plugin("endless_name", "a.so");
+    m3_engine *engine = start(folder, false);
+    assert_int_equal(m3_engine_devices(engine, entries, 64, &count, &err), M3_OK);
+    for (uint32_t i = 0; i < count && i < 64; i++) {
+        if (strcmp(entries[i].name, "endless_name:0") != 0) continue;
+        assert_int_equal(strnlen(entries[i].info.name, sizeof entries[i].info.name), sizeof entries[i].info.name - 1);
+        met++;
+    }
+    assert_int_equal(met, 1);
+    m3_engine_free(engine);
+}
+
 static void two_engines_share_a_process(void **state)
 {
     (void)state;
@@ -488,6 +510,7 @@ int main(void)
         IN_FOLDER(a_folder_is_searched_once),
         IN_FOLDER(modules_and_ops_are_found_by_name),
         IN_FOLDER(a_missing_plugin_says_what_was_skipped),
+        IN_FOLDER(a_text_that_fills_its_room_ends_there),
         IN_FOLDER(two_engines_share_a_process),
         IN_FOLDER(auto_never_takes_the_reference),
         IN_FOLDER(auto_tries_the_best_class_first),
