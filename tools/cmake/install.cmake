@@ -30,6 +30,7 @@ install(EXPORT m3bsr NAMESPACE m3bsr:: FILE m3bsr-targets.cmake DESTINATION ${pa
 configure_package_config_file(tools/cmake/m3bsr-config.cmake.in m3bsr-config.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(m3bsr-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/m3bsr-config.cmake ${PROJECT_BINARY_DIR}/m3bsr-config-version.cmake
+  tools/cmake/m3bsr-plugin.cmake
   DESTINATION ${package_dir})
 # Filled when it is installed, since `cmake --install --prefix` may choose another place than configuring did.
 install(CODE "
