@@ -89,7 +89,7 @@ PYTHON
 }
 forge whole.json '
 d["cases"], d["verdict"], d["because"] = None, "conformant", []
-d["results"] = {l: [[n, "pass", n.split("(")[0], "f32", "line", 0.5, 1.0] for n in (names if l in ("ops", "gradients") else [l])] for l in layers}
+d["results"] = {l: [[n, "pass", n.split("(")[0], "f32", "line", 0.5, 1.0] for n in (names if l in ("ops", "gradients") else ["%s.%d" % (l, i) for i in range(20)])] for l in layers}
 d["layers"] = [{"name": l, "cases": len(r), "pass": len(r), "fail": 0, "lack": 0, "crash": 0, "timeout": 0, "share": 0.5, "ms": float("%.3g" % len(r))} for l, r in d["results"].items()]'
 check 'a conformant statement' 0 'conformant: whole.json' "$m" conformance verify whole.json
 check 'as JSON' 0 '"valid": true, "conformant": true' "$m" conformance verify --json whole.json
@@ -110,6 +110,7 @@ del d["results"]["gradients"]; d["layers"] = [l for l in d["layers"] if l["name"
 d["results"]["ops"] = []; d["layers"][layers.index("ops")].update({"cases": 0, "pass": 0, "share": 0.0, "ms": 0.0})|its results say 'not conformant'
 d["ended"] = False|its results say 'not conformant'
 d["cases"] = "add*"|its results say 'partial'
+d["results"]["model"].pop(); d["layers"][layers.index("model")].update({"cases": 19, "pass": 19, "ms": 19.0})|its results say 'partial'
 d["verdict"] = "excellent"|it says 'excellent', and its results say 'conformant'
 d["because"] = ["of the weather"]|its reasons do not follow
 d["list"]["hash"] = "0" * 32|its list is not the quick list
@@ -120,6 +121,12 @@ d["results"]["luck"] = []; d["layers"].append({"name": "luck", "cases": 0, "pass
 TABLE
 sed 's/"seed": [0-9]*/"seed": 9/' whole.json >changed.json
 check 'a change without its digest' 1 'it was altered: its digest is' "$m" conformance verify changed.json
+
+# Cases are run again: of a right device, and of one that is wrong with all that the statement calls right.
+"$m" conformance --backend cpu --layer ops --cases 'exp(f32*' --report exp.json >said || fail 'a statement to run again'
+check 'cases pass here too' 1 '3 random cases were run again and pass here' "$m" conformance verify exp.json --rerun 3
+check 'a wrong device does not agree' 1 'cases do not pass here on faulty, the first: exp(' env M3BSR_FAULT=exp_scale "$m" conformance verify \
+    exp.json --rerun 4 --backend faulty --plugin-path "$FAULTY_DIR"
 
 # What is no statement. Nothing of it reaches the terminal as it is, and nothing takes long.
 none() { # NAME PATTERN: of the file `none`

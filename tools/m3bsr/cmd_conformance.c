@@ -475,7 +475,7 @@ int cmd_conformance(int argc, char **argv)
                  "conformance --backend NAME --layer model [--random N] [--vectors FILE ...]\n"
                  "conformance --list [--full] [--cases PATTERN]\n"
                  "conformance --backend NAME --next [CONFIG]\n"
-                 "conformance verify FILE",
+                 "conformance verify FILE [--rerun N]",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
                  "every gradient against slopes, encoders and experts against what is asked of them, and the model\n"
                  "against the reference, in random configurations, and against vector files. Exit status 1: not so.\n"

@@ -178,13 +178,13 @@ static json_t *make_statement(const check *k)
     if (gmtime_r(&now, &utc) != NULL) (void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
     (void)snprintf(abi, sizeof abi, "%d.%d", M3_ABI_MAJOR, M3_ABI_MINOR);
     json_t *because = json_array(), *results = k->collected->results;
-    json_t *all =
-        json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O}", "statement",
-                  "m3bsr conformance", "format", (int)REPORT_FORMAT, "verdict", "", "because", because, "product",
-                  m3_version(), "abi", abi, "date", date, "seed", (json_int_t)k->seed, "ended", (int)!k->stopped,
-                  "cases", k->cases != NULL ? report_text(k->cases) : json_null(), "options", options_of(k), "device",
-                  device_of(k), "list", statement_list(k->full), "layers", statement_layers(results), "lacks",
-                  statement_lacks(results), "columns", statement_columns(), "results", results);
+    json_t *all = json_pack("{s:s, s:i, s:s, s:o, s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O}",
+                            "statement", "m3bsr conformance", "format", (int)REPORT_FORMAT, "verdict", "", "because",
+                            because, "product", m3_version(), "abi", abi, "date", date, "seed", (json_int_t)k->seed,
+                            "ended", (int)(!k->stopped && k->status <= CLI_CHECK_FAILED), "cases",
+                            k->cases != NULL ? report_text(k->cases) : json_null(), "options", options_of(k), "device",
+                            device_of(k), "list", statement_list(k->full), "layers", statement_layers(results), "lacks",
+                            statement_lacks(results), "columns", statement_columns(), "results", results);
     if (all == NULL) return NULL;
     if (json_object_set_new(all, "verdict", json_string(statement_verdict(all, because))) == 0 &&
         statement_digest(all, digest) && json_object_set_new(all, "digest", json_string(digest)) == 0)

@@ -304,10 +304,12 @@ void report_page(const json_t *statement, FILE *to)
     (void)fputs(
         "<h2>How to check this</h2>\n<p><code>m3bsr conformance verify FILE</code> reads the statement that this "
         "page carries, and says whether the page, its counts and its verdict follow from the results. The digest "
-        "notices accidents and changes by hand; it is no signature. The stronger check is to run the cases again, "
-        "with the same seed: <code>m3bsr conformance --backend NAME --case-seed ",
+        "notices accidents and changes by hand; it is no signature. The stronger check is to run cases again, with the "
+        "same seed: <code>m3bsr conformance verify FILE --rerun N</code> does so with N of them, and "
+        "<code>m3bsr conformance --backend NAME --case-seed ",
         to);
-    (void)fprintf(to, "%lld</code>.</p>\n</main>\n", (long long)json_integer_value(json_object_get(statement, "seed")));
+    (void)fprintf(to, "%lld</code> with all.</p>\n</main>\n",
+                  (long long)json_integer_value(json_object_get(statement, "seed")));
     (void)fputs("<script type=\"application/json\" id=\"statement\">", to);
     (void)json_dump_callback(statement, put_bytes, to, JSON_COMPACT | JSON_REAL_PRECISION(REPORT_DIGITS));
     (void)fputs("</script>\n</body></html>\n", to);

@@ -58,6 +58,10 @@ json_t *report_text(const char *text);
 /** A number with three digits; null for NaN and infinity. Yours. */
 json_t *report_number(double value);
 
+/** Run so many random cases of the statement again, here: on --backend, or a device that is named as the statement's
+ * (conformance_rerun.c). Returns how many did and passed; 0: not all passed, which `findings` then say. */
+uint32_t statement_rerun(const json_t *statement, const cli *c, uint32_t count, json_t *findings);
+
 /** The reports. The caller checks the stream. */
 void report_junit(const json_t *statement, FILE *to);
 void report_page(const json_t *statement, FILE *to);

@@ -9,7 +9,7 @@
 #include "tools/m3bsr/conformance_report.h"
 
 static const char *const verdicts[] = {"pass", "fail", "lack", "crash", "timeout"};
-enum { VERDICTS = sizeof verdicts / sizeof verdicts[0] };
+enum { VERDICTS = sizeof verdicts / sizeof verdicts[0], LEAST_MODELS = 20 };
 
 const char *result_text(const json_t *result, size_t column)
 {
@@ -178,6 +178,12 @@ static void judge_layer(reasons *r, const char *name, const json_t *layer)
     if (count_of(layer, "cases") == 0) {
         r->broken = true;
         (void)json_array_append_new(r->because, json_sprintf("no case of layer %s was run", name));
+    }
+    /* As many configurations as there are without --random, or the vector files. */
+    if (strcmp(name, "model") == 0 && count_of(layer, "cases") > 0 && count_of(layer, "cases") < LEAST_MODELS) {
+        r->partial = true;
+        (void)json_array_append_new(r->because, json_sprintf("layer model has %lld cases, and %d are the least",
+                                                             (long long)count_of(layer, "cases"), LEAST_MODELS));
     }
     if (failed > 0)
         (void)json_array_append_new(r->because, json_sprintf("%lld of %lld cases of layer %s failed", (long long)failed,

@@ -322,12 +322,19 @@ static int conclude(verification *v)
 int check_verify(int argc, char **argv)
 {
     verification v = {.findings = json_array()};
+    uint32_t rerun = 0;
+    const cli_option options[] = {
+        {"rerun", CLI_COUNT, &rerun, "N", "run N random cases of it again, here, with its seed"},
+    };
     const cli_command command = {
-        .usage = "conformance verify FILE",
+        .usage = "conformance verify FILE [--rerun N [--backend NAME]]",
         .about = "Check a statement of conformance, the JSON or the page of --report: its form, its digest, that its\n"
                  "counts and its verdict follow from its results, and that it is about the whole list of cases.\n"
                  "Exit status 0: conformant; 1: not, or altered; 2: no statement. A liar can make one that holds:\n"
-                 "the stronger check is to run the cases again.",
+                 "--rerun is the stronger check, on a device of the same kind.",
+        .groups = CLI_DEVICE,
+        .options = options,
+        .option_count = 1,
         .min_words = 1,
         .max_words = 1};
     int status = cli_parse(&v.c, &command, argc, argv);
@@ -339,6 +346,9 @@ int check_verify(int argc, char **argv)
             check_sums(&v);
             check_list_of(&v);
             check_shown(&v);
+            const uint32_t again = rerun > 0 ? statement_rerun(v.statement, &v.c, rerun, v.findings) : 0;
+            if (again > 0 && !v.c.quiet && !v.c.json)
+                (void)printf("%u random cases were run again and pass here\n", again);
             status = conclude(&v);
         }
     }
