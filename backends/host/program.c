@@ -67,8 +67,8 @@ static m3_status check_segments(const m3_program *program, m3_buffer *const *buf
     return M3_OK;
 }
 
-static m3_status locate(const m3_program *program, m3_buffer *const *buffers, const m3_tensor *x, void **pointer,
-                        m3_error *err)
+static m3_status locate(const m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                        const m3_tensor *x, void **pointer, m3_error *err)
 {
     static unsigned char nowhere; /* for a tensor without elements: NULL would mean absent */
     char name[32];
@@ -86,20 +86,23 @@ static m3_status locate(const m3_program *program, m3_buffer *const *buffers, co
     if (at > capacity || bytes > capacity - at)
         return M3_FAIL(err, M3_ERR_RANGE, name, "bytes %llu to %llu lie outside segment %u of %llu", at, at + bytes,
                        place->segment, capacity);
+    if (at % device->offset_alignment != 0)
+        return M3_FAIL(err, M3_ERR_RANGE, name, "it lies at byte %llu of segment %u; places are multiples of %u", at,
+                       place->segment, device->offset_alignment);
     *pointer = buffer->data + at;
     return M3_OK;
 }
 
 /* pointers has one for each of the node's inputs and outputs. */
-static m3_status locate_node(const m3_program *program, m3_buffer *const *buffers, const m3_node *node, void **pointers,
-                             host_node *to, m3_error *err)
+static m3_status locate_node(const m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                             const m3_node *node, void **pointers, host_node *to, m3_error *err)
 {
     void **in = pointers, **out = pointers + node->in_count;
     m3_status st = M3_OK;
     for (uint32_t i = 0; i < node->in_count && st == M3_OK; i++)
-        if (node->in[i] != NULL) st = locate(program, buffers, node->in[i], &in[i], err);
+        if (node->in[i] != NULL) st = locate(device, program, buffers, node->in[i], &in[i], err);
     for (uint32_t i = 0; i < node->out_count && st == M3_OK; i++)
-        st = locate(program, buffers, node->out[i], &out[i], err);
+        st = locate(device, program, buffers, node->out[i], &out[i], err);
     *to = (host_node){node, (const void **)in, out, host_kernel_in_c(node->op)};
     return st;
 }
@@ -127,7 +130,7 @@ m3_status host_exec_create(m3_device_impl *device, const m3_program *program, m3
     for (uint32_t n = 0; n < count && st == M3_OK; n++) {
         const m3_node *node = program->nodes[n];
         st = supports(device, node, err);
-        if (st == M3_OK) st = locate_node(program, buffers, node, pointers, &made->nodes[n], err);
+        if (st == M3_OK) st = locate_node(device, program, buffers, node, pointers, &made->nodes[n], err);
         pointers += node->in_count + node->out_count;
     }
     if (st != M3_OK) goto done;

@@ -209,13 +209,15 @@ lower_view lower_tensor(lower_list *l, const m3_tensor *x)
     if (x->id < l->program->tensor_count) {
         const m3_place *place = &l->program->places[x->id];
         const uint64_t bytes = m3_tensor_bytes(x);
-        if (place->segment < l->program->segment_count && place->offset <= l->program->segments[place->segment].bytes &&
+        if (place->segment < l->program->segment_count && place->offset % l->alignment == 0 &&
+            place->offset <= l->program->segments[place->segment].bytes &&
             bytes <= l->program->segments[place->segment].bytes - place->offset)
             return (lower_view){LOWER_SEGMENT, place->segment, place->offset, bytes, false, false};
     }
     if (!failed(l))
         (void)M3_FAIL(&l->error, M3_ERR_RANGE, l->program->nodes[l->node]->op->name,
-                      "tensor %u has no place within the segments of the program", x->id);
+                      "tensor %u has no place within the segments of the program at a multiple of %u bytes", x->id,
+                      l->alignment);
     return (lower_view){.memory = LOWER_NOTHING};
 }
 

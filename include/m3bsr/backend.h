@@ -5,7 +5,13 @@
  * be called from any thread, and `wait` is the only call allowed while another thread uses the device.
  * Order: one in-order queue per device with a rising 64-bit value. Each submit and transfer returns its value; work of
  * a higher value starts after the lower ones as far as memory can tell. The first failure sticks to the device:
- * every later wait and submit returns it. */
+ * every later wait, submit, upload and download returns it, with its message.
+ * Failures: a call that fails keeps nothing, says why in err, and where it would have given a handle gives NULL. What
+ * it was asked for may be asked again, and the device works on, unless it is lost. M3_ERR_MEMORY also when the host's
+ * allocate gives NULL. NULL may be freed and closed.
+ * `m3bsr conformance --layer system` checks what this page promises. To see a device lost and full it sets the device
+ * options fail_after=N (INT: M3_ERR_DEVICE_LOST from the submit behind N on) and memory=BYTES (INT: that are held at
+ * most), where the table of options has them. */
 #ifndef M3BSR_BACKEND_H
 #define M3BSR_BACKEND_H
 
@@ -133,17 +139,21 @@ typedef struct m3_backend_api {
      * else the device is not opened. */
     m3_status (*limits)(m3_device_impl *device, m3_device_limits *limits, m3_error *err);
 
-    /** Required. M3_ERR_MEMORY says how much was asked and how much there is. bytes >= 1. */
+    /** Required. M3_ERR_MEMORY says how much was asked and how much there is; also beyond largest_buffer.
+     * M3_ERR_INVALID: 0 bytes, an unknown usage bit. */
     m3_status (*buffer_create)(m3_device_impl *device, uint64_t bytes, uint32_t usage, m3_buffer **buffer,
                                m3_error *err);
     /** Required. No work on the buffer is under way. */
     void (*buffer_free)(m3_device_impl *device, m3_buffer *buffer);
     /** Optional, both or none (NULL: no buffer is mappable, M3_BUFFER_MAPPABLE is refused). Does not wait. Mapping
-     * invalidates, unmapping flushes. */
+     * invalidates, unmapping flushes. M3_ERR_INVALID: not M3_BUFFER_MAPPABLE, mapped already, no access or an unknown
+     * one; M3_ERR_RANGE: not inside the buffer. */
     m3_status (*buffer_map)(m3_device_impl *device, m3_buffer *buffer, uint32_t access, uint64_t offset, uint64_t bytes,
                             void **pointer, m3_error *err);
     void (*buffer_unmap)(m3_device_impl *device, m3_buffer *buffer);
-    /** Required. Queue a copy; host memory must stay until `value` is reached. Range is checked. */
+    /** Required. Queue a copy; host memory must stay until `value` is reached. Any offset and size, of any alignment;
+     * of 0 bytes the host's memory may be NULL. M3_ERR_RANGE: not inside the buffer, of which nothing is copied;
+     * M3_ERR_INVALID: the buffer was not made for it. */
     m3_status (*upload)(m3_device_impl *device, m3_buffer *to, uint64_t offset, const void *from, uint64_t bytes,
                         uint64_t *value, m3_error *err);
     /** Required. The same the other way. */
@@ -151,18 +161,20 @@ typedef struct m3_backend_api {
                           uint64_t *value, m3_error *err);
 
     /** Required. M3_OK, or M3_ERR_UNSUPPORTED with the reason (dtype, shape, attribute, memory, missing capability,
-     * with the figure). Any thread. */
+     * with the figure; an op or type that it does not know). Any thread. What it says compile does. */
     m3_status (*supports)(m3_device_impl *device, const m3_node *node, m3_error *why);
 
     /** Required. Compile; buffers[i] holds segment i (at least its bytes) and outlives the executable. All memory that
-     * runs need is made here: a run allocates nothing. */
+     * runs need is made here: a run allocates nothing. M3_ERR_UNSUPPORTED: a node that `supports` refuses;
+     * M3_ERR_RANGE: a place outside of its segment or not aligned, or a buffer smaller than its segment. */
     m3_status (*compile)(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                          m3_exec_impl **exec, m3_error *err);
     /** Required. No run of it is under way; buffers stay. */
     void (*exec_free)(m3_device_impl *device, m3_exec_impl *exec);
     /** Required. Queue one run. */
     m3_status (*submit)(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err);
-    /** Required. Until the queue has reached `value`; timeout 0 asks, UINT64_MAX waits for ever. */
+    /** Required. Until the queue has reached `value`; timeout 0 asks, UINT64_MAX waits for ever. 0 is always reached.
+     * M3_ERR_TIMEOUT: time ran out; M3_ERR_RANGE: no call has returned this value. */
     m3_status (*wait)(m3_device_impl *device, uint64_t value, uint64_t timeout_ns, m3_error *err);
 
     /** Optional, both or none (NULL: no table of times by op). With profiling on, a run keeps times; node_times fills

@@ -1,6 +1,7 @@
 /* conformance: whether a device computes what it should: every op, every gradient and the model in random
  * configurations against the double-precision reference device, gradients against slopes too, the model against vector
- * files, and encoders and experts against what is asked of them. Threads: one at a time per device. */
+ * files, encoders and experts against what is asked of them, and a backend against what its interface promises.
+ * Threads: one at a time per device. */
 #ifndef M3BSR_CONFORMANCE_H
 #define M3BSR_CONFORMANCE_H
 
@@ -251,6 +252,44 @@ typedef struct m3_lacking_report {
 M3_API m3_status m3_conformance_next(m3_device *device, const m3_model_config *config,
                                      void (*each)(void *user, const m3_lacking *lacking), void *user,
                                      m3_lacking_report *report, m3_error *err);
+
+/* Layer system: what backend.h promises, beside results. The backend is opened anew with a host that counts and watches
+ * its memory and can refuse it: allocations that fail, misuse, sizes beyond all limits, programs and devices side by
+ * side, threads, a lost device, the same again 200 times. A check's name, "system.copy.f32", selects it again. */
+
+/** A check that was made. Texts are borrowed for the call. */
+typedef struct m3_system_finding {
+    uint32_t size;
+    const char *name, *about; /**< about: what must hold, in a sentence */
+    m3_verdict verdict;       /**< never M3_VERDICT_SKIP */
+    const char *text;         /**< what was done, what was wanted and what came; why it lacks; or "" */
+} m3_system_finding;
+
+typedef struct m3_system_options {
+    uint32_t size;
+    const char *pattern;    /**< of names of checks, with * and ?; NULL: all */
+    m3_span device_options; /**< m3_option: devices are opened with these, as the device at hand was */
+    void (*done)(void *user, const m3_system_finding *finding); /**< hears of every check; may be NULL */
+    void *user;
+    uint32_t first; /**< make checks from this index of the whole list on */
+    /** Hears of a check, and of its index in the whole list, before it is made. May be NULL. */
+    void (*begun)(void *user, uint32_t index, const char *name);
+} m3_system_options;
+
+typedef struct m3_system_report {
+    uint32_t size;
+    uint32_t run, passed, failed, lacking;
+} m3_system_report;
+
+/** Check the backend of a device. One that fails may crash or hang: `first` and `begun` let a caller make the checks in
+ * other processes, and go on behind one that ended a process.
+ * @param device  Stays open meanwhile, unused.
+ * @param report  Filled on success; its size is set here.
+ * Returns M3_OK when the checks were made, whatever they found; M3_ERR_INVALID: no check matches. */
+M3_API m3_status m3_conformance_system(m3_device *device, const m3_system_options *options, m3_system_report *report,
+                                       m3_error *err);
+/** The name of a check, NULL beyond the last one, and what must hold. @param about  May be NULL. */
+M3_API const char *m3_conformance_system_name(uint32_t index, const char **about);
 
 /* A model's training step on two devices side by side. */
 

@@ -45,7 +45,7 @@ holds 'a vector file has its place' 'row["pool.safetensors"]["verdict"] == "pass
 holds 'a case took time' 'all(r["ms"] >= 0 for r in row.values()) and sum(r["ms"] for r in row.values()) > 0'
 holds 'JUnit has as many' 'x.tag == "testsuites" and len(list(x.iter("testcase"))) == int(x.get("tests")) == sum(l["cases"] for l in d["layers"])'
 holds 'JUnit has no failure' 'x.get("failures") == x.get("errors") == x.get("skipped") == "0" and not list(x.iter("failure"))'
-check 'a partial statement holds and is not conformant' 1 'partial: report.json: layer modules was not run' "$m" conformance verify report.json
+check 'a partial statement holds and is not conformant' 1 'partial: report.json: layer system was not run' "$m" conformance verify report.json
 check 'what it is about is said' 1 'list     quick, version ' "$m" conformance verify report.json
 
 # What is wrong, each in its way.

@@ -242,8 +242,7 @@ m3_status cli_open_engine(cli *c, m3_error *err)
     return m3_engine_create(&config, &c->engine, err);
 }
 
-/* --device-option KEY=VALUE, cut apart into `text`, which the options borrow. */
-static m3_status read_device_options(const cli *c, char **text, m3_option options[CLI_MAX_LIST], m3_error *err)
+m3_status cli_device_options(const cli *c, char **text, m3_option options[CLI_MAX_LIST], m3_error *err)
 {
     size_t bytes = 1;
     for (uint32_t i = 0; i < c->device_option.count; i++) bytes += strlen(c->device_option.at[i]) + 1;
@@ -290,7 +289,7 @@ m3_status cli_open_device(cli *c, m3_error *err)
     m3_status st;
     cli_watch_opening(c, c->backend != NULL ? c->backend : "auto");
     if ((st = cli_open_engine(c, err)) != M3_OK) goto done;
-    if ((st = read_device_options(c, &text, options, err)) != M3_OK) goto done;
+    if ((st = cli_device_options(c, &text, options, err)) != M3_OK) goto done;
     const m3_span span = {.count = c->device_option.count, .stride = sizeof options[0], .data = options};
     if ((st = m3_device_open(c->engine, c->backend != NULL ? c->backend : "auto", span, &c->device, err)) != M3_OK)
         goto done;

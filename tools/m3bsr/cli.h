@@ -95,6 +95,8 @@ m3_status cli_open_engine(cli *c, m3_error *err);
 /** Load the plugins and open the device of --backend, and the fallbacks. */
 m3_status cli_open_device(cli *c, m3_error *err);
 void cli_close(cli *c);
+/** --device-option KEY=VALUE, cut apart into `text`, which the options borrow; free(). Fills as many as c has. */
+m3_status cli_device_options(const cli *c, char **text, m3_option options[CLI_MAX_LIST], m3_error *err);
 /** Say on stderr, without -q, when a device does not open, or gives nothing back, for as many seconds as the variable
  * M3BSR_PATIENCE says, else 30. cli_open_device() and cli_close() call these. */
 void cli_watch_opening(cli *c, const char *device);

@@ -1,5 +1,5 @@
 /* conformance: whether a device computes what it should.
- *   m3bsr conformance --backend NAME [--layer ops|gradients|modules|model] [--random N] [--vectors FILE ...] */
+ *   m3bsr conformance --backend NAME [--layer system|ops|gradients|modules|model] [--random N] [--vectors FILE ...] */
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ unsigned check_patience(const check *k)
     return k->timeout < UINT32_MAX / FIRST ? k->timeout * FIRST : UINT32_MAX;
 }
 
-const char *const check_layers[] = {"ops", "gradients", "modules", "model", NULL};
+const char *const check_layers[] = {"system", "ops", "gradients", "modules", "model", NULL};
 
 /* The device is open. */
 static void take_names(check *k, const char *device, const char *reference)
@@ -361,7 +361,9 @@ static bool wants(const check *k, const char *layer)
         if (strcmp(k->layers.at[i], layer) == 0) return true;
     /* Without a choice: what the options are about, else all layers. */
     if (k->layers.count > 0) return false;
-    return file_count(k) == 0 && k->random == 0 ? true : strcmp(layer, "model") == 0;
+    const bool model_alone = file_count(k) > 0 || k->random > 0, system = strcmp(layer, "system") == 0;
+    if (model_alone) return strcmp(layer, "model") == 0;
+    return k->cases == NULL || (strncmp(k->cases, "system.", 7) == 0) == system;
 }
 
 /* Vector files alone when they are given. */
@@ -375,10 +377,10 @@ static int check_usage(const check *k)
     if (k->next) return CLI_GO_ON;
     for (uint32_t i = 0; i < k->layers.count; i++) {
         const char *layer = k->layers.at[i];
-        if (strcmp(layer, "ops") == 0 || strcmp(layer, "gradients") == 0 || strcmp(layer, "modules") == 0 ||
-            strcmp(layer, "model") == 0)
+        if (strcmp(layer, "system") == 0 || strcmp(layer, "ops") == 0 || strcmp(layer, "gradients") == 0 ||
+            strcmp(layer, "modules") == 0 || strcmp(layer, "model") == 0)
             continue;
-        (void)fprintf(stderr, "error: there is no layer '%s'; there are: ops gradients modules model\n", layer);
+        (void)fprintf(stderr, "error: there is no layer '%s'; there are: system ops gradients modules model\n", layer);
         return CLI_BAD_INPUT;
     }
     if (!wants(k, "model") && (file_count(k) > 0 || k->random > 0)) {
@@ -403,6 +405,7 @@ static void run_here(check *k)
         return;
     }
     take_names(k, m3_device_name(k->c.device), m3_device_name(k->reference));
+    if (wants(k, "system") && !k->next) check_system(k);
     if (wants(k, "ops") && !k->next) check_cases(k, "ops");
     if (wants(k, "gradients") && !k->next) check_cases(k, "gradients");
     if (wants(k, "modules") && !k->next) check_modules(k);
@@ -420,6 +423,7 @@ static void run_children(check *k)
         check_next(k);
         return;
     }
+    if (wants(k, "system")) check_system(k);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (wants(k, cases[i]) && !k->stopped) check_cases(k, cases[i]);
     if (wants(k, "modules") && !k->stopped) check_modules(k);
@@ -445,11 +449,21 @@ static int run_role(check *k, const char *role)
         k->c.strict = true;
         return check_next_child(k);
     }
+    if (sscanf(role, "system %u", &first) == 1) {
+        k->c.strict = true;
+        return check_system_child(k, first);
+    }
     if (sscanf(role, "files %u %u", &first, &count) == 2) {
         k->parts = count;
         return files_child(k, first);
     }
     return CLI_BAD_INPUT;
+}
+
+static int list(check *k)
+{
+    const bool system = k->layers.count > 0 && strcmp(k->layers.at[0], "system") == 0;
+    return system ? check_system_list(k) : check_list(k);
 }
 
 int cmd_conformance(int argc, char **argv)
@@ -458,7 +472,7 @@ int cmd_conformance(int argc, char **argv)
     const char *role = child_role();
     if (argc > 1 && strcmp(argv[1], "verify") == 0) return check_verify(argc - 1, argv + 1);
     const cli_option options[] = {
-        {"layer", CLI_LIST, &k.layers, "NAME", "ops, gradients, modules or model; may be repeated"},
+        {"layer", CLI_LIST, &k.layers, "NAME", "system, ops, gradients, modules or model; may be repeated"},
         {"vectors", CLI_LIST, &k.vectors, "FILE ...", "vector files of layer model"},
         {"random", CLI_COUNT, &k.random, "N", "random configurations of layer model (default 20, with files none)"},
         {"cases", CLI_TEXT, &k.cases, "PATTERN", "only cases or checks whose names match; * and ? are wild"},
@@ -477,8 +491,9 @@ int cmd_conformance(int argc, char **argv)
                  "conformance --backend NAME --next [CONFIG]\n"
                  "conformance verify FILE [--rerun N]",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
-                 "every gradient against slopes, encoders and experts against what is asked of them, and the model\n"
-                 "against the reference, in random configurations, and against vector files. Exit status 1: not so.\n"
+                 "every gradient against slopes, encoders and experts against what is asked of them, the backend\n"
+                 "against what its interface promises, and the model against the reference, in random configurations,\n"
+                 "and against vector files. Exit status 1: not so.\n"
                  "A case that crashes, exits or hangs has failed; the others are run nevertheless.",
         .groups = CLI_DEVICE | CLI_PASSES,
         .options = options,
@@ -486,7 +501,7 @@ int cmd_conformance(int argc, char **argv)
         .max_words = INT_MAX};
     k.argv = child_copy_words(argc, argv);
     int status = k.argv != NULL ? cli_parse(&k.c, &command, argc, argv) : CLI_SYSTEM;
-    if (status == CLI_GO_ON) status = k.list ? check_list(&k) : check_usage(&k);
+    if (status == CLI_GO_ON) status = k.list ? list(&k) : check_usage(&k);
     k.configurations = k.random == 0 && file_count(&k) == 0 ? RANDOM : k.random;
     if (status == CLI_GO_ON && role == NULL && !check_may_report(&k)) status = CLI_BAD_INPUT;
     if (status == CLI_GO_ON) {

@@ -78,6 +78,13 @@ int check_modules_child(check *k, const char *role);
 void check_next(check *k);
 int check_next_child(check *k);
 
+/** Layer system on the backend of the device at hand. */
+void check_system(check *k);
+/** What a child does for it: the checks from an index of the list on. */
+int check_system_child(check *k, uint32_t first);
+/** Print the checks that match, and what must hold. */
+int check_system_list(const check *k);
+
 /** A result of any layer, as reports take it. Texts are borrowed for the call. */
 typedef struct check_result {
     const char *layer; /* "ops" */

@@ -10,6 +10,8 @@
 
 #include <m3bsr/backend.h>
 
+enum { PLACE_ALIGNMENT = 16 }; /* bytes: of the places of tensors, as device_limits says */
+
 /* The opened plugin, one for each engine. Nothing is static: two engines may share a process. */
 struct m3_backend {
     const m3_host *host;

@@ -81,7 +81,7 @@ static m3_status device_limits(m3_device_impl *device, m3_device_limits *limits,
         return M3_FAIL(err, M3_ERR_ABI, "m3_device_limits", "its size is %u, wanted at least %u", limits->size,
                        M3_STRUCT_SIZE(m3_device_limits, coherent));
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    limits->offset_alignment = 16;
+    limits->offset_alignment = PLACE_ALIGNMENT;
     limits->largest_buffer = SIZE_MAX / 2;
     limits->largest_binding = SIZE_MAX / 2;
     limits->memory_total = (uint64_t)sysconf(_SC_PHYS_PAGES) * page;

@@ -51,6 +51,9 @@ static m3_status locate(const m3_program *program, m3_buffer *const *buffers, co
     const m3_buffer *buffer = place != NULL && place->segment < program->segment_count ? buffers[place->segment] : NULL;
     if (buffer == NULL)
         return M3_FAIL(err, M3_ERR_RANGE, program->name, "tensor %u has no place on this device", x->id);
+    if (place->offset % PLACE_ALIGNMENT != 0)
+        return M3_FAIL(err, M3_ERR_RANGE, program->name, "tensor %u lies at byte %llu, places are multiples of %d",
+                       x->id, (unsigned long long)place->offset, PLACE_ALIGNMENT);
     uint64_t bytes = m3_tensor_bytes(x);
     if (place->offset > buffer->bytes || bytes > buffer->bytes - place->offset)
         return M3_FAIL(err, M3_ERR_RANGE, program->name, "tensor %u has %llu bytes at %llu, its segment has %llu",
@@ -90,6 +93,10 @@ static m3_status resolve(const m3_program *program, m3_buffer *const *buffers, m
 {
     m3_status st = M3_OK;
     void **at = exec->pointers;
+    for (uint32_t i = 0; i < program->segment_count; i++)
+        if (buffers[i]->bytes < program->segments[i].bytes)
+            return M3_FAIL(err, M3_ERR_RANGE, program->name, "segment %u has %llu bytes, its buffer %llu", i,
+                           (unsigned long long)program->segments[i].bytes, (unsigned long long)buffers[i]->bytes);
     for (uint32_t n = 0; n < program->node_count; n++) {
         const m3_node *node = program->nodes[n];
         exec->steps[n] = (step){.node = node, .at = at};
