@@ -59,6 +59,12 @@ faulty hang 1 'it did not end within' --layer ops --cases 'matmul(f32[1,1]; f32[
 holds 'a hang is one' 'list(row.values())[0]["verdict"] == "timeout" and x.get("errors") == "1" and d["layers"][0]["timeout"] == 1'
 faulty open_segfault 3 'could not be opened' --layer ops
 holds 'no device is a failure too' 'd["verdict"] == "not conformant" and row["opening the device"]["verdict"] == "fail" and d["device"]["name"] == "faulty"'
+M3BSR_FAULT=hang "$m" conformance --plugin-path "$FAULTY_DIR" --backend faulty --layer ops --cases 'matmul(f32[1,1];*' "${reports[@]}" >said 2>&1 &
+pid=$!
+for _ in $(seq 200); do grep -q hanging said && break || sleep 0.05; done
+kill -INT $pid
+wait $pid
+holds 'what was interrupted did not come to its end' 'd["ended"] is False and "the run did not come to its end" in d["because"]'
 check 'a case that matches nothing' 2 'matches none' "$m" conformance --backend cpu --layer ops --cases 'nothing*' "${reports[@]}"
 holds 'no case is a failure' 'd["verdict"] == "not conformant" and "no case of layer ops was run" in d["because"] and x.get("failures") == "1"'
 check 'what a device refuses' 1 'lacks' "$m" conformance --backend reference --device-option refuse=exp --layer ops --cases 'exp(f32[7])' "${reports[@]}"

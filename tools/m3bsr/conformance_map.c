@@ -5,7 +5,7 @@
 
 #include "tools/m3bsr/conformance_page.h"
 
-enum { FEW = 60 /* cases that are shown one by one */ };
+enum { FEW = 100 /* cases that are shown one by one */ };
 
 /* A cell: [cases, failed, lacking, largest share or null, the case that has it]. */
 enum { CELL_CASES, CELL_FAILED, CELL_LACKING, CELL_SHARE, CELL_WORST };
