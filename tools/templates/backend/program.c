@@ -114,10 +114,14 @@ m3_status program_compile(m3_device_impl *device, const m3_program *program, m3_
                           m3_exec_impl **exec, m3_error *err)
 {
     const m3_host *host = device->host;
+    m3_status st = M3_OK;
     *exec = NULL;
+    for (uint32_t n = 0; n < program->node_count && st == M3_OK; n++)
+        st = program_supports(device, program->nodes[n], err);
+    if (st != M3_OK) return st;
     m3_exec_impl *made = host->allocate(host->user, 1, sizeof *made);
     if (made == NULL) return M3_FAIL_MEMORY(err, program->name, sizeof *made);
-    m3_status st = allocate(host, program, made, err);
+    st = allocate(host, program, made, err);
     if (st == M3_OK) st = resolve(program, buffers, made, err);
     if (st == M3_OK)
         *exec = made;
