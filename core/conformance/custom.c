@@ -18,26 +18,28 @@ static bool has_gradient(const m3_op *op)
     return op->gradient != NULL && !op->zero_gradient;
 }
 
-static m3_status describe(const m3_op *op, uint32_t index, m3_case *c, m3_error *err)
+/* A case that does not fit keeps its place, under a name without its inputs. */
+static m3_custom_kind describe(const m3_op *op, uint32_t index, m3_case *c)
 {
     const m3_op_case *given = op->cases.count > 0 ? m3_span_at(op->cases, index) : NULL;
     const char *inputs = given != NULL && given->inputs != NULL ? given->inputs : "";
     const char *attrs = given != NULL && given->attrs != NULL ? given->attrs : "";
     *c = (m3_case){.layers = M3_CASE_OPS | (has_gradient(op) ? M3_CASE_GRADIENTS : 0), .bound = &usual};
-    if (strlen(op->name) >= sizeof c->op || strlen(inputs) >= sizeof c->inputs || strlen(attrs) >= sizeof c->attrs)
-        return M3_FAIL(err, M3_ERR_INVALID, op->name, "case %u is too long; inputs have at most %zu characters", index,
-                       sizeof c->inputs - 1);
     (void)snprintf(c->op, sizeof c->op, "%s", op->name);
+    if (strlen(op->name) >= sizeof c->op || strlen(inputs) >= sizeof c->inputs || strlen(attrs) >= sizeof c->attrs) {
+        (void)snprintf(c->name, sizeof c->name, "%s(case %u)", c->op, index);
+        return M3_CUSTOM_TOO_LONG;
+    }
     (void)snprintf(c->inputs, sizeof c->inputs, "%s", inputs);
     (void)snprintf(c->attrs, sizeof c->attrs, "%s", attrs);
     (void)snprintf(c->name, sizeof c->name, given != NULL ? "%s(%s)%s%s" : "%s", c->op, c->inputs,
                    c->attrs[0] != 0 ? " " : "", c->attrs);
-    return M3_OK;
+    return given != NULL ? M3_CUSTOM_CASE : M3_CUSTOM_NONE;
 }
 
 /* Walk over all cases that take part until the one with this place. */
-static m3_status walk(m3_engine *engine, uint32_t layer, const char *pattern, uint32_t wanted, m3_case *c,
-                      bool *has_cases, uint32_t *count, m3_error *err)
+static void walk(m3_engine *engine, uint32_t layer, const char *pattern, uint32_t wanted, m3_case *c,
+                 m3_custom_kind *kind, uint32_t *count)
 {
     *count = 0;
     for (uint32_t e = 0; e < engine->registry.count; e++) {
@@ -47,44 +49,48 @@ static m3_status walk(m3_engine *engine, uint32_t layer, const char *pattern, ui
             uint32_t cases = op->cases.count > 0 ? op->cases.count : 1;
             for (uint32_t i = 0; i < cases; i++) {
                 m3_case at;
-                m3_status st = describe(op, i, &at, err);
-                if (st != M3_OK) return st;
+                const m3_custom_kind found = describe(op, i, &at);
                 /* Without cases it is told once. */
                 if ((at.layers & layer) == 0 || (op->cases.count == 0 && layer != M3_CASE_OPS)) continue;
                 if (pattern != NULL && !m3_case_matches(&at, pattern)) continue;
                 if ((*count)++ != wanted) continue;
                 *c = at;
-                *has_cases = op->cases.count > 0;
-                return M3_OK;
+                *kind = found;
+                return;
             }
         }
     }
-    return M3_OK;
 }
 
-m3_status m3_custom_count(m3_engine *engine, uint32_t layer, const char *pattern, uint32_t *count, m3_error *err)
+uint32_t m3_custom_count(m3_engine *engine, uint32_t layer, const char *pattern)
 {
     m3_case c;
-    bool has_cases;
-    uint32_t more = 0;
-    m3_status st = walk(engine, layer, pattern, UINT32_MAX, &c, &has_cases, &more, err);
-    *count += more;
-    return st;
-}
-
-m3_status m3_custom_at(m3_engine *engine, uint32_t layer, const char *pattern, uint32_t index, m3_case *c,
-                       bool *has_cases, m3_error *err)
-{
+    m3_custom_kind kind;
     uint32_t count = 0;
-    *has_cases = false;
-    return walk(engine, layer, pattern, index, c, has_cases, &count, err);
+    walk(engine, layer, pattern, UINT32_MAX, &c, &kind, &count);
+    return count;
 }
 
-void m3_custom_without_cases(const m3_case *c, m3_case_result *result)
+m3_custom_kind m3_custom_at(m3_engine *engine, uint32_t layer, const char *pattern, uint32_t index, m3_case *c)
 {
-    *result = (m3_case_result){.verdict = M3_VERDICT_LACKS};
-    (void)snprintf(result->text, sizeof result->text,
-                   "has no cases, so nothing of %s was compared; declare some in m3_op.cases", c->op);
+    m3_custom_kind kind = M3_CUSTOM_NONE;
+    uint32_t count = 0;
+    *c = (m3_case){0};
+    walk(engine, layer, pattern, index, c, &kind, &count);
+    return kind;
+}
+
+void m3_custom_cannot_run(m3_custom_kind kind, const m3_case *c, m3_case_result *result)
+{
+    const bool none = kind == M3_CUSTOM_NONE;
+    *result = (m3_case_result){.verdict = none ? M3_VERDICT_LACKS : M3_VERDICT_FAIL};
+    if (none)
+        (void)snprintf(result->text, sizeof result->text,
+                       "has no cases, so nothing of %s was compared; declare some in m3_op.cases", c->op);
+    else
+        (void)snprintf(result->text, sizeof result->text,
+                       "is too long to be run; inputs have at most %zu characters, attributes %zu: declare it shorter",
+                       sizeof c->inputs - 1, sizeof c->attrs - 1);
 }
 
 /* Evaluate against decompose, both in double precision on the reference. */

@@ -60,6 +60,7 @@ bool m3_subject_tell(m3_subject *s, const char *check, const m3_finding *finding
     s->all->passed += finding->verdict == M3_VERDICT_PASS;
     s->all->failed += finding->verdict == M3_VERDICT_FAIL;
     s->all->lacking += finding->verdict == M3_VERDICT_LACKS;
+    s->all->untried += finding->verdict == M3_VERDICT_SKIP;
     (void)snprintf(module, sizeof module, "%s %s", kind_name(s), s->name);
     const m3_module_report report = {.size = M3_STRUCT_SIZE(m3_module_report, text),
                                      .name = check_name(s, check, name),
@@ -79,6 +80,16 @@ void m3_finding_fail(m3_finding *finding, const char *format, ...)
     va_list args;
     if (finding->verdict != M3_VERDICT_PASS) return;
     finding->verdict = M3_VERDICT_FAIL;
+    va_start(args, format);
+    (void)vsnprintf(finding->text, sizeof finding->text, format, args);
+    va_end(args);
+}
+
+void m3_finding_skip(m3_finding *finding, const char *format, ...)
+{
+    va_list args;
+    if (finding->verdict != M3_VERDICT_PASS) return;
+    finding->verdict = M3_VERDICT_SKIP;
     va_start(args, format);
     (void)vsnprintf(finding->text, sizeof finding->text, format, args);
     va_end(args);
@@ -168,7 +179,7 @@ static bool builds(m3_subject *s, const m3_option_desc *desc, const char *value,
         m3_trial_free(&trial);
         if (st == M3_OK || too_many) {
             *finding = (m3_finding){0};
-            if (too_many) (void)snprintf(finding->text, sizeof finding->text, "%.500s", err.message);
+            if (too_many) m3_finding_skip(finding, "not tried: %.500s", err.message);
             return st == M3_OK;
         }
         m3_finding_error(finding, "build fails", &err);
@@ -235,7 +246,7 @@ m3_status m3_conformance_modules(m3_device *device, m3_device *reference, const 
 {
     static const m3_plugin_kind kinds[] = {M3_PLUGIN_ENCODER, M3_PLUGIN_EXPERT};
     m3_modules_options o = {0};
-    m3_modules_report all = {.size = M3_STRUCT_SIZE(m3_modules_report, lacking)};
+    m3_modules_report all = {.size = M3_STRUCT_SIZE(m3_modules_report, untried)};
     uint32_t loaded = 0, settings = 0;
     memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {

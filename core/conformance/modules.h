@@ -36,6 +36,8 @@ void m3_subject_begin(const m3_subject *s, const char *check);
 bool m3_subject_tell(m3_subject *s, const char *check, const m3_finding *finding);
 /** The first failure stays. */
 M3_PRINTF(2, 3) void m3_finding_fail(m3_finding *finding, const char *format, ...);
+/** What is too large to be tried here: it neither passed nor failed. */
+M3_PRINTF(2, 3) void m3_finding_skip(m3_finding *finding, const char *format, ...);
 /** An error that kept a check from its answer. M3_ERR_UNSUPPORTED: it lacks. */
 void m3_finding_error(m3_finding *finding, const char *where, const m3_error *err);
 /** Place `index` of a row-major array as "[1,0,3]". */

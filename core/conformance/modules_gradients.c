@@ -12,7 +12,11 @@
 #include "core/base/alloc.h"
 #include "core/conformance/values.h"
 
-enum { DRAWS = 3, ONE_BY_ONE = 64 /* parameters that have a direction each; more of them have one together */ };
+enum {
+    GROUPS = 3,
+    DRAWS = 3,
+    ONE_BY_ONE = 64 /* parameters that have a direction each; more of them have one together */
+};
 
 /* A compiled build with gradients. Starts as {0}. */
 typedef struct slope {
@@ -59,9 +63,11 @@ static m3_status run_gradients(slope *p, m3_error *err)
     return st;
 }
 
-static m3_status slope_init(slope *p, const m3_subject *s, bool wide, m3_error *err)
+/* @param like  In double precision: the build whose parameters it takes, compiled; else NULL. */
+static m3_status slope_init(slope *p, const m3_subject *s, const m3_trial_form *of, const slope *like, m3_error *err)
 {
-    m3_trial_form form = s->form;
+    const bool wide = like != NULL;
+    m3_trial_form form = *of;
     m3_status st;
     form.wide = wide;
     form.gradients = true;
@@ -69,6 +75,7 @@ static m3_status slope_init(slope *p, const m3_subject *s, bool wide, m3_error *
     if (p->trial.w == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, s->name, "gives no result in this form");
     if ((st = m3_trial_roundings(&p->trial, &p->roundings, err)) != M3_OK) return st;
     st = m3_trial_compile(&p->trial, wide ? s->reference : s->device, s->reference, s->options->seed, err);
+    if (st == M3_OK && wide) st = m3_trial_take_values(&p->trial, &like->trial, err);
     if (st != M3_OK) return st;
     p->x = m3_calloc(m3_tensor_count(p->trial.x) + 1, sizeof(double));
     p->mask = m3_calloc(m3_tensor_count(p->trial.mask) + 1, sizeof(double));
@@ -154,8 +161,8 @@ static m3_status loss_at(slope *p, uint32_t first, uint32_t last, double *const 
     return st;
 }
 
-static m3_status check_direction(slope *p, uint32_t first, uint32_t last, double *const *v, m3_finding *finding,
-                                 m3_error *err)
+static m3_status check_direction(slope *p, const char *how, uint32_t first, uint32_t last, double *const *v,
+                                 m3_finding *finding, m3_error *err)
 {
     double along = 0.0, size = 0.0, quotient = 0.0, error = INFINITY, bound = 0.0;
     for (uint32_t i = first; i <= last; i++) {
@@ -176,12 +183,12 @@ static m3_status check_direction(slope *p, uint32_t first, uint32_t last, double
     }
     if (error > finding->error && finding->verdict == M3_VERDICT_PASS) finding->error = error, finding->bound = bound;
     if (error <= bound) return M3_OK;
-    m3_finding_fail(finding, "wanted a slope of %.9g within %.3g along a random direction of %s, came %.9g", quotient,
-                    bound, first == last ? variable_name(p, first) : "all parameters together", along);
+    m3_finding_fail(finding, "%swanted a slope of %.9g within %.3g along a random direction of %s, came %.9g", how,
+                    quotient, bound, first == last ? variable_name(p, first) : "all parameters together", along);
     return M3_OK;
 }
 
-static void check_slopes(slope *p, const m3_subject *s, m3_finding *finding)
+static void check_slopes(slope *p, const m3_subject *s, const char *how, m3_finding *finding)
 {
     m3_error err = {0};
     if (p->trial.count + (s->kind == M3_PLUGIN_EXPERT) == 0) return; /* there is nothing to move */
@@ -194,49 +201,128 @@ static void check_slopes(slope *p, const m3_subject *s, m3_finding *finding)
         if (v[i] == NULL) (void)M3_FAIL_MEMORY(&err, s->name, m3_shape_count(&array.shape) * sizeof(double));
         if (v[i] != NULL) (void)m3_values_fill(&array, s->options->seed, 100 + i, v[i], &err);
         /* Only valid positions of x: what stands at the others is nobody's. */
-        uint64_t each = m3_tensor_count(p->trial.x) / m3_tensor_count(p->trial.mask);
+        const uint64_t places = m3_tensor_count(p->trial.mask), each = m3_tensor_count(p->trial.x) / (places + !places);
         for (uint64_t e = 0; i == p->trial.count && v[i] != NULL && e < m3_tensor_count(p->trial.x); e++)
             v[i][e] *= p->mask[e / each];
     }
-    if (v != NULL && last > ONE_BY_ONE && err.code == M3_OK) (void)check_direction(p, 0, last, v, finding, &err);
+    if (v != NULL && last > ONE_BY_ONE && err.code == M3_OK) (void)check_direction(p, how, 0, last, v, finding, &err);
     for (uint32_t i = 0; v != NULL && last <= ONE_BY_ONE && i <= last && err.code == M3_OK; i++)
         if (!s->settled || !is_zero(p, i) || !m3_subject_wants(s, "trains")) /* else `trains` tells it */
-            (void)check_direction(p, i, i, v, finding, &err);
+            (void)check_direction(p, how, i, i, v, finding, &err);
     if (err.code != M3_OK) m3_finding_error(finding, "the slopes", &err);
     for (uint32_t i = 0; v != NULL && i <= last; i++) m3_free(v[i]);
     m3_free(v);
 }
 
 /* The device's gradients against those in double precision. */
-static void check_device(const slope *have, const slope *want, m3_finding *finding)
+static void check_device(const slope *have, const slope *want, const char *how, m3_finding *finding)
 {
     double largest = 1.0;
     char place[96];
     for (uint32_t i = 0; i <= want->trial.count; i++)
         for (uint64_t e = 0; e < m3_tensor_count(variable(want, i)); e++)
             largest = fmax(largest, fabs(want->grad[i][e]));
-    finding->bound = have->roundings * 0x1p-24 * largest;
+    const double bound = have->roundings * 0x1p-24 * largest;
+    finding->bound = fmax(finding->bound, bound);
     for (uint32_t i = 0; i <= want->trial.count; i++) {
         for (uint64_t e = 0; e < m3_tensor_count(variable(want, i)); e++) {
-            double error = fabs(have->grad[i][e] - want->grad[i][e]);
+            const double wanted = want->grad[i][e], came = have->grad[i][e], error = fabs(came - wanted);
             if (error > finding->error) finding->error = error;
-            if (error <= finding->bound) continue; /* not true for NaN either */
-            m3_finding_fail(finding, "wanted %.9g within %.3g as the gradient of %s at %s, came %.9g", want->grad[i][e],
-                            finding->bound, variable_name(want, i),
-                            m3_place_text(&variable(want, i)->shape, e, place, sizeof place), have->grad[i][e]);
+            if (error <= bound) continue; /* not true for NaN either */
+            (void)m3_place_text(&variable(want, i)->shape, e, place, sizeof place);
+            if (isfinite(wanted))
+                m3_finding_fail(finding, "%swanted %.9g within %.3g as the gradient of %s at %s, came %.9g", how,
+                                wanted, bound, variable_name(want, i), place, came);
+            else
+                m3_finding_fail(finding,
+                                "%swanted a number as the gradient of %s at %s, came %g; with %g in double "
+                                "precision it is the formula",
+                                how, variable_name(want, i), place, came, wanted);
         }
     }
 }
 
-void m3_subject_check_gradients(m3_subject *s)
+/* Another build than the first. */
+typedef struct form {
+    const char *how;
+    m3_trial_form form;
+    bool slopes; /* else the device alone: at the start much lies on a kink, such as biases of 0 before a relu */
+} form;
+
+enum { FORMS = 5 };
+
+static uint32_t list_forms(const m3_subject *s, form forms[FORMS])
+{
+    uint32_t count = 0;
+    m3_trial_form f = s->form;
+    if (s->kind == M3_PLUGIN_EXPERT) {
+        f.group = (uint32_t)(f.lead = GROUPS);
+        forms[count++] = (form){"grouped: ", f, true};
+    }
+    f = s->form;
+    f.lead = 0;
+    f.n = 4;
+    f.L = s->form.L + 4;
+    forms[count++] = (form){"for longer sequences: ", f, true};
+    f.L = 1;
+    forms[count++] = (form){"for sequences of one position: ", f, true};
+    f = s->form;
+    f.dropout = true;
+    forms[count++] = (form){"with dropout: ", f, true};
+    f = s->form;
+    f.start = true;
+    forms[count++] = (form){"at the values that training starts with: ", f, false};
+    return count;
+}
+
+static void check_form(const m3_subject *s, const form *f, m3_finding *slopes, m3_finding *gradients)
 {
     slope have = {0}, want = {0};
+    m3_error err = {0};
+    m3_status st = slope_init(&have, s, &f->form, NULL, &err);
+    if (st == M3_OK) st = slope_init(&want, s, &f->form, &have, &err);
+    if (st != M3_OK) {
+        m3_finding_error(gradients, f->how, &err);
+    } else {
+        check_device(&have, &want, f->how, gradients);
+        if (f->slopes && m3_subject_wants(s, "slopes")) check_slopes(&want, s, f->how, slopes);
+    }
+    slope_fini(&have);
+    slope_fini(&want);
+}
+
+/* Settings that are no choice differ in numbers; what they are checked in is the first form alone. */
+static void check_wide(m3_subject *s, const slope *have, m3_finding *slopes, m3_finding *gradients)
+{
+    slope want = {0};
+    m3_error err = {0};
+    form forms[FORMS];
+    const uint32_t count = s->settled ? list_forms(s, forms) : 0;
+    if (slope_init(&want, s, &s->form, have, &err) != M3_OK) {
+        m3_finding_error(slopes, "in double precision (an op of its own should take f64 as it takes f32)", &err);
+        slopes->verdict = M3_VERDICT_LACKS;
+        (void)m3_subject_tell(s, "slopes", slopes);
+        slope_fini(&want);
+        return;
+    }
+    check_device(have, &want, "", gradients);
+    m3_subject_begin(s, "slopes");
+    if (m3_subject_wants(s, "slopes")) check_slopes(&want, s, "", slopes);
+    slope_fini(&want);
+    for (uint32_t i = 0; i < count; i++) check_form(s, &forms[i], slopes, gradients);
+    (void)m3_subject_tell(s, "gradients", gradients);
+    (void)m3_subject_tell(s, "slopes", slopes);
+}
+
+void m3_subject_check_gradients(m3_subject *s)
+{
+    slope have = {0};
     m3_error err = {0};
     m3_finding trains = {0}, slopes = {0}, gradients = {0};
     bool wide = m3_subject_wants(s, "slopes") || m3_subject_wants(s, "gradients");
     if (!wide && !m3_subject_wants(s, "trains")) return;
     m3_subject_begin(s, s->settled ? "trains" : "gradients");
-    m3_status st = slope_init(&have, s, false, &err);
+    m3_status st = slope_init(&have, s, &s->form, NULL, &err);
     if (st != M3_OK) {
         m3_finding_error(&trains, "its gradients", &err);
         trains.verdict = M3_VERDICT_FAIL;
@@ -244,19 +330,6 @@ void m3_subject_check_gradients(m3_subject *s)
         check_trains(&have, s, &trains);
     }
     if (st != M3_OK || s->settled) (void)m3_subject_tell(s, "trains", &trains);
-    if (st == M3_OK && wide) {
-        if (slope_init(&want, s, true, &err) != M3_OK) {
-            m3_finding_error(&slopes, "in double precision (an op of its own should take f64 as it takes f32)", &err);
-            slopes.verdict = M3_VERDICT_LACKS;
-            (void)m3_subject_tell(s, "slopes", &slopes);
-        } else {
-            check_device(&have, &want, &gradients);
-            (void)m3_subject_tell(s, "gradients", &gradients);
-            m3_subject_begin(s, "slopes");
-            if (m3_subject_wants(s, "slopes")) check_slopes(&want, s, &slopes);
-            (void)m3_subject_tell(s, "slopes", &slopes);
-        }
-    }
+    if (st == M3_OK && wide) check_wide(s, &have, &slopes, &gradients);
     slope_fini(&have);
-    slope_fini(&want);
 }

@@ -59,11 +59,11 @@ static void report_case(const m3_cases_options *options, const m3_case *c, uint3
     if (options->done != NULL) options->done(options->user, &report);
 }
 
-static void run_case(part *p, const m3_case *c, bool custom, bool has_cases, m3_case_result *result)
+static void run_case(part *p, const m3_case *c, bool custom, m3_custom_kind kind, m3_case_result *result)
 {
     const m3_op_lookup *lookup = m3_engine_ops(m3_device_engine(p->reference));
-    if (custom && !has_cases)
-        m3_custom_without_cases(c, result);
+    if (custom && kind != M3_CUSTOM_CASE)
+        m3_custom_cannot_run(kind, c, result);
     else if (p->o->gradients)
         m3_case_run_gradient(p->device, p->reference, lookup, c, p->o->seed, result);
     else if (custom)
@@ -76,13 +76,14 @@ static m3_status run_at(part *p, uint32_t index, m3_cases_report *all, m3_error 
 {
     m3_case c;
     m3_case_result result;
-    bool custom = index >= p->order.count, has_cases = true;
-    m3_status st = custom ? m3_custom_at(m3_device_engine(p->reference), p->layer, p->o->pattern,
-                                         index - p->order.count, &c, &has_cases, err)
-                          : m3_case_at(p->order.index[index], &c, err);
+    const bool custom = index >= p->order.count;
+    m3_custom_kind kind = M3_CUSTOM_CASE;
+    m3_status st = custom ? M3_OK : m3_case_at(p->order.index[index], &c, err);
     if (st != M3_OK) return st;
+    if (custom)
+        kind = m3_custom_at(m3_device_engine(p->reference), p->layer, p->o->pattern, index - p->order.count, &c);
     if (p->o->begun != NULL) p->o->begun(p->o->user, index, p->count, c.name);
-    run_case(p, &c, custom, has_cases, &result);
+    run_case(p, &c, custom, kind, &result);
     if (result.verdict == M3_VERDICT_SKIP) return M3_OK;
     count(all, &result);
     report_case(p->o, &c, index, &result);
@@ -100,7 +101,7 @@ m3_status m3_conformance_cases(m3_device *device, m3_device *reference, const m3
     m3_status st =
         m3_case_order_make(&p.order, p.layer, m3_engine_ops(m3_device_engine(reference)), o.pattern, o.full, err);
     p.count = p.order.count;
-    if (st == M3_OK) st = m3_custom_count(m3_device_engine(reference), p.layer, o.pattern, &p.count, err);
+    if (st == M3_OK) p.count += m3_custom_count(m3_device_engine(reference), p.layer, o.pattern);
     uint32_t end = o.first < p.count && o.count > 0 && o.count < p.count - o.first ? o.first + o.count : p.count;
     for (uint32_t i = o.first; i < end && st == M3_OK; i++) st = run_at(&p, i, &all, err);
     const char *what = o.pattern != NULL ? o.pattern : "conformance";

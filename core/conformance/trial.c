@@ -6,6 +6,7 @@
 
 #include "core/base/alloc.h"
 #include "core/conformance/values.h"
+#include "core/runtime/init.h"
 
 enum { SCOPE_BYTES = 512, SCOPE_DEPTH = 32, MOST_NODES = 100000 };
 
@@ -261,6 +262,18 @@ void m3_trial_free(m3_trial *trial)
 
 /* Running. */
 
+/* The values that training starts with. */
+static m3_status fill_start(const m3_tensor *p, uint64_t seed, double *value, m3_error *err)
+{
+    const uint64_t count = m3_tensor_count(p);
+    float *data = m3_calloc(count + 1, sizeof *data);
+    if (data == NULL) return M3_FAIL_MEMORY(err, p->name, count * sizeof *data);
+    m3_status st = m3_init_fill(p, seed, 0, count, data, err);
+    for (uint64_t i = 0; i < count; i++) value[i] = (double)data[i];
+    m3_free(data);
+    return st;
+}
+
 static m3_status fill_parameter(m3_trial *trial, uint32_t index, uint64_t seed, m3_error *err)
 {
     const m3_tensor *p = trial->parameter[index];
@@ -269,6 +282,7 @@ static m3_status fill_parameter(m3_trial *trial, uint32_t index, uint64_t seed, 
     for (const char *at = p->name; *at != 0; at++) hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
     double *value = trial->value[index] = m3_calloc(count + 1, sizeof *value);
     if (value == NULL) return M3_FAIL_MEMORY(err, p->name, count * sizeof *value);
+    if (trial->form.start && !trial->form.wide) return fill_start(p, seed, value, err);
     m3_status st = m3_values_fill(&array, hash ^ seed, 0, value, err);
     /* A weight as the numbers of a map to few outputs, anything else around what norms start with. */
     double spread = p->shape.rank >= 2 ? 1.0 / sqrt((double)p->shape.dim[p->shape.rank - 1] + 1.0) : 0.4;
@@ -295,7 +309,22 @@ m3_status m3_trial_compile(m3_trial *trial, m3_device *device, m3_device *fallba
     if (st == M3_OK) st = m3_executable_create(device, trial->store, trial->graph, &options, &trial->executable, err);
     for (uint32_t i = 0; i < trial->count && st == M3_OK && trial->form.wide; i++)
         m3_trial_write(trial, trial->parameter[i], trial->value[i]);
+    const uint32_t draws[3] = {(uint32_t)seed, 0, 1};
+    uint32_t *rng = st == M3_OK ? m3_executable_input(trial->executable, "trial rng", NULL) : NULL;
+    if (rng != NULL) memcpy(rng, draws, sizeof draws);
     return st;
+}
+
+m3_status m3_trial_take_values(m3_trial *trial, const m3_trial *from, m3_error *err)
+{
+    for (uint32_t i = 0; i < trial->count; i++) {
+        const m3_tensor *p = trial->parameter[i];
+        if (i >= from->count || !m3_shape_equal(&p->shape, &from->parameter[i]->shape))
+            return M3_FAIL(err, M3_ERR_INTERNAL, p->name, "is not the same parameter in another build");
+        memcpy(trial->value[i], from->value[i], m3_tensor_count(p) * sizeof *trial->value[i]);
+        m3_trial_write(trial, p, trial->value[i]);
+    }
+    return M3_OK;
 }
 
 void m3_trial_write(m3_trial *trial, const m3_tensor *x, const double *value)

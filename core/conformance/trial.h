@@ -20,6 +20,7 @@ typedef struct m3_trial_form {
     int64_t index;  /**< with group: -1 all of it, else parameters are slices of this one */
     bool wide;      /**< f64 in place of f32; parameters are inputs */
     bool dropout;   /**< at half rate, as in training */
+    bool start;     /**< parameters have the values that training starts with */
     bool gradients; /**< of sum(y w), w of y's shape, by x and by each parameter */
 } m3_trial_form;
 
@@ -44,8 +45,11 @@ m3_shape m3_trial_wants(const m3_trial_form *form);
  * gave is not checked, but that without the right shape nothing is published and there are no gradients. */
 m3_status m3_trial_build(m3_trial *trial, const m3_trial_form *form, m3_error *err);
 /** Compile for a device; `fallback` takes what it refuses. Parameters get numbers that depend on seed, name and place
- * alone, biases and norms too, which would hide much with the values that they start with. */
+ * alone, biases and norms too, which would hide much with the values that they start with; with `start` those. In the
+ * wide form these are not known: m3_trial_take_values(). */
 m3_status m3_trial_compile(m3_trial *trial, m3_device *device, m3_device *fallback, uint64_t seed, m3_error *err);
+/** Give the parameters the values that they have in another build, compiled, of the same module. */
+m3_status m3_trial_take_values(m3_trial *trial, const m3_trial *from, m3_error *err);
 /** Write an input: x, mask, w, or in the wide form a parameter. One that the passes removed is skipped. */
 void m3_trial_write(m3_trial *trial, const m3_tensor *x, const double *value);
 m3_status m3_trial_run(m3_trial *trial, m3_error *err);

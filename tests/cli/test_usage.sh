@@ -104,6 +104,7 @@ check 'and the checks go on behind it' 1 'expert.broken_expert.builds depth=4: b
 check 'its failure repeats as pasted' 1 "came 'more0' [4] without one" sh -c "$again"
 check 'a vector file that is not there' 2 'nowhere' "$m" conformance --layer model --vectors "$folder/nowhere"
 check 'a vector file that is none' 2 'typo.yaml' "$m" conformance --layer model --vectors "$folder/typo.yaml"
+check 'cases say their layer' 0 '11 pass, 0 fail' "$m" conformance --backend cpu --cases 'neg*'
 check 'cases that hold' 0 '0 fail' "$m" conformance --backend cpu --layer ops --cases 'neg*'
 check 'a device that refuses an op falls back' 0 'because' "$m" graph --set width=8 --set heads=1 --set items=9 \
     --backend reference --device-option refuse=exp

@@ -34,6 +34,8 @@ static const struct row {
     {"a wrong decomposition is found", "decomposition", false, NULL, M3_VERDICT_FAIL,
      "evaluate and decompose differ, both in double precision: out0["},
     {"a case that cannot be read is a failure", "unreadable", false, NULL, M3_VERDICT_FAIL, "'f32[2,' is no array"},
+    {"a case that is too long is a failure", "long(case 1)", false, NULL, M3_VERDICT_FAIL, "is too long to be run"},
+    {"and the others run", "long(f32[2])", false, NULL, M3_VERDICT_PASS, ""},
     {"an op without cases is no pass", "silent", false, NULL, M3_VERDICT_LACKS,
      "has no cases, so nothing of broken_op.silent was compared"},
 };

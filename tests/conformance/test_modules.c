@@ -41,6 +41,13 @@ static const row rows[] = {
     {"expert.broken_expert", "fault=not_finite", "finite", "", "wanted numbers everywhere"},
     {"expert.broken_expert", "fault=unsteady", "finite", "", "wanted the same bits in every run"},
     {"expert.broken_expert", "fault=wrong_slope", "slopes", "", "wanted a slope of"},
+    {"expert.broken_expert", "fault=wrong_grouped", "slopes", "gradients", "grouped: wanted a slope of"},
+    {"expert.broken_expert", "fault=wrong_when_long", "slopes", "gradients", "for longer sequences: wanted a slope of"},
+    {"expert.broken_expert", "fault=wrong_alone", "slopes", "gradients", "for sequences of one position: wanted a sl"},
+    {"expert.broken_expert", "fault=wrong_with_dropout", "slopes", "gradients", "with dropout: wanted a slope of"},
+    {"expert.broken_expert", "fault=no_number_at_start", "gradients", "",
+     "at the values that training starts with: wanted a number as the gradient of scale"},
+    {"expert.broken_expert", "nodes=65536", "builds", "", "not tried: it has more nodes than are tried"},
     {"expert.broken_expert", "fault=refuses", "builds", "", "build fails: depth must be below 4"},
     {"expert.broken_expert", "depth=4", "builds", "", "build fails: depth must be below 4"},
     {"expert.broken_expert", "", "", "", ""},
@@ -109,6 +116,8 @@ static void note_check(void *user, const m3_module_report *report)
     uint32_t *made = user;
     for (uint32_t i = 0; i < CHECKS; i++)
         if (strcmp(report->check, checks[i]) == 0) *made |= 1u << i;
+    /* ffn_mult=64 and the like may be too large to run. */
+    if (report->verdict == M3_VERDICT_SKIP && report->setting[0] != 0) return;
     if (report->verdict != M3_VERDICT_PASS) fail_msg("%s: %s", report->name, report->text);
 }
 

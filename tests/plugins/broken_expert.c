@@ -3,9 +3,11 @@
 #include "m3bsr/blocks.h"
 #include "m3bsr/plugin.h"
 
-static const char faults[] = "none|not_zero|not_zero_if_filled|reads_padding|parameters_detached|"
-                             "input_detached|one_times_zero|unused|renamed|reshaped|missing_pop|extra_pop|too_long|"
-                             "integers|nothing|next_row|next_group|not_finite|unsteady|wrong_slope|refuses|crashes";
+static const char faults[] =
+    "none|not_zero|not_zero_if_filled|reads_padding|parameters_detached|"
+    "input_detached|one_times_zero|unused|renamed|reshaped|missing_pop|extra_pop|too_long|"
+    "integers|nothing|next_row|next_group|not_finite|unsteady|wrong_slope|wrong_grouped|wrong_when_long|"
+    "wrong_alone|wrong_with_dropout|no_number_at_start|refuses|crashes";
 enum fault {
     NONE,
     NOT_ZERO,
@@ -27,6 +29,11 @@ enum fault {
     NOT_FINITE,
     UNSTEADY,
     WRONG_SLOPE,
+    WRONG_GROUPED, /* as the slope */
+    WRONG_WHEN_LONG,
+    WRONG_ALONE,
+    WRONG_WITH_DROPOUT,
+    NO_NUMBER_AT_START,
     REFUSES,
     CRASHES
 };
@@ -34,6 +41,7 @@ enum fault {
 static const m3_option_desc options[] = {
     M3_DESCRIBE_CHOICE("fault", faults, "none", "what is wrong"),
     M3_DESCRIBE_INT("depth", 1, 4, "1", "beyond 3 it refuses what it says it takes"),
+    M3_DESCRIBE_INT("nodes", 1, 65536, "1", "at its largest too many to be tried"),
 };
 
 /* An op of its own: y = x, with a gradient that is twice too large. */
@@ -121,6 +129,25 @@ static m3_tensor *mean(m3_builder *b, enum fault fault, m3_tensor *h, m3_tensor 
     return m3_div(b, m3_reduce_sum(b, h, -2, M3_DROP), m3_max(b, count, least));
 }
 
+/* Is the slope wrong in this build? */
+static bool is_steep(m3_builder *b, enum fault fault, m3_tensor *y, m3_tensor *x)
+{
+    const uint64_t length = x->shape.dim[x->shape.rank - 2];
+    return fault == WRONG_SLOPE || (fault == WRONG_GROUPED && b->api->group(b) != 0) ||
+           (fault == WRONG_WHEN_LONG && length > 5) || (fault == WRONG_ALONE && length == 1) ||
+           (fault == WRONG_WITH_DROPOUT && m3_dropout(b, y) != y);
+}
+
+/* y + |p|, whose gradient is 0 / 0 at p = 0. */
+static m3_tensor *add_norm(m3_builder *b, m3_tensor *y)
+{
+    m3_shape shape = M3_SHAPE(4);
+    m3_tensor *p = m3_parameter(b, "scale", &shape, m3_init_constant(0));
+    m3_tensor *norm = m3_sqrt(b, m3_reduce_sum(b, m3_mul(b, p, p), -1, M3_DROP));
+    if (b->api->group(b) != 0 && norm != NULL) norm = m3_reshape(b, norm, M3_SHAPE(b->api->group(b), 1, 1));
+    return m3_add(b, y, norm);
+}
+
 static m3_tensor *finish(m3_builder *b, enum fault fault, m3_tensor *y, m3_tensor *x, m3_tensor *mask)
 {
     m3_tensor *some = m3_block_any(b, mask, x);
@@ -128,6 +155,7 @@ static m3_tensor *finish(m3_builder *b, enum fault fault, m3_tensor *y, m3_tenso
         m3_tensor *filled = m3_reduce_max(b, m3_abs(b, m3_reduce_sum(b, x, -1, M3_DROP)), -1, M3_KEEP);
         some = m3_max(b, some, m3_min(b, filled, m3_scalar_like(b, x, 1.0)));
     }
+    if (fault == NO_NUMBER_AT_START) y = add_norm(b, y);
     if (fault != NOT_ZERO) y = m3_mul(b, y, some);
     if (fault == ONE_TIMES_ZERO) {
         m3_shape shape = M3_SHAPE(4);
@@ -138,7 +166,7 @@ static m3_tensor *finish(m3_builder *b, enum fault fault, m3_tensor *y, m3_tenso
     }
     if (fault == NEXT_ROW) y = mix(b, y, -2);
     if (fault == NEXT_GROUP && b->api->group(b) != 0) y = mix(b, y, 0);
-    if (fault == WRONG_SLOPE) y = m3_emit1(b, "broken_expert.steep", y);
+    if (is_steep(b, fault, y, x)) y = m3_emit1(b, "broken_expert.steep", y);
     if (fault == UNSTEADY) y = m3_emit1(b, "broken_expert.unsteady", y);
     if (fault == TOO_LONG) y = m3_block_column(b, y);
     if (fault == INTEGERS) y = m3_cast(b, y, M3_I32);
@@ -170,6 +198,7 @@ static m3_tensor *build(m3_builder *b, const m3_module_args *args, m3_tensor *x,
     if (h == NULL) return NULL;
     h = map(b, fault, "out", mean(b, fault, h, mask), args->width, M3_ACT_NONE);
     if (fault != MISSING_POP) m3_pop(b);
+    for (int64_t i = 1, nodes = m3_option_int(args, "nodes"); i < nodes; i++) h = m3_neg(b, m3_neg(b, h));
     return finish(b, fault, h, x, mask);
 }
 

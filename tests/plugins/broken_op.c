@@ -95,6 +95,10 @@ static const m3_kernel_desc wrong_spirv[] = {C_KERNEL(in_c), OPENCL_KERNEL(in_op
 static const m3_op_case cases[] = {M3_OP_CASE("f32[2,5]", ""), M3_OP_CASE("f32[1000] wide", ""),
                                    M3_OP_CASE("f32[0]", "")};
 static const m3_op_case unreadable[] = {M3_OP_CASE("f32[2,", "")};
+#define LONG "                                                                                                    "
+static const m3_op_case too_long[] = {
+    M3_OP_CASE("f32[2]", ""),
+    M3_OP_CASE("f32[2] " LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG LONG "normal", "")};
 
 #define SPAN(table)                                                                                                    \
     {                                                                                                                  \
@@ -119,6 +123,7 @@ static const m3_op ops[] = {
     OP("decomposition", .evaluate = evaluate, .decompose = decompose_wrong, .gradient = gradient,
        .kernels = SPAN(right), .cases = SPAN(cases)),
     OP("unreadable", .decompose = decompose, .cases = SPAN(unreadable)),
+    OP("long", .decompose = decompose, .gradient = gradient, .cases = SPAN(too_long)),
     OP("silent", .decompose = decompose),
 };
 

@@ -355,15 +355,25 @@ static void check_files(check *k)
 
 /* The command. */
 
+/* Names of cases say which layer they are of; a pattern that begins with a wild character may be of any. */
+static bool may_match(const char *pattern, const char *layer)
+{
+    const bool module = strncmp(pattern, "encoder.", 8) == 0 || strncmp(pattern, "expert.", 7) == 0;
+    const bool configuration = strncmp(pattern, "random.", 7) == 0, system = strncmp(pattern, "system.", 7) == 0;
+    if (pattern[0] == '\0' || strchr("*?[", pattern[0]) != NULL) return true;
+    if (strcmp(layer, "modules") == 0) return module;
+    if (strcmp(layer, "system") == 0) return system;
+    return strcmp(layer, "model") == 0 ? configuration : !module && !configuration && !system;
+}
+
 static bool wants(const check *k, const char *layer)
 {
     for (uint32_t i = 0; i < k->layers.count; i++)
         if (strcmp(k->layers.at[i], layer) == 0) return true;
     /* Without a choice: what the options are about, else all layers. */
     if (k->layers.count > 0) return false;
-    const bool model_alone = file_count(k) > 0 || k->random > 0, system = strcmp(layer, "system") == 0;
-    if (model_alone) return strcmp(layer, "model") == 0;
-    return k->cases == NULL || (strncmp(k->cases, "system.", 7) == 0) == system;
+    if (file_count(k) > 0 || k->random > 0) return strcmp(layer, "model") == 0;
+    return k->cases == NULL || may_match(k->cases, layer);
 }
 
 /* Vector files alone when they are given. */

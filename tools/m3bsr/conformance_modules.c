@@ -7,7 +7,7 @@
 
 enum { MAX_DEVICES = 64, NAME = 64, MAX_IN_SERIES = 25 };
 
-static const char *const verdicts[] = {"pass", "FAIL", "lacks"};
+static const char *const verdicts[] = {"pass", "FAIL", "lacks", "untried"};
 
 /* One device while it is checked. */
 typedef struct modules_run {
@@ -15,6 +15,7 @@ typedef struct modules_run {
     bool alone; /* values and gradients only: another device had the rest */
     m3_modules_report sum;
     bool begun, broken, ended;
+    bool gave_up;  /* too many children died in a row */
     double ms;     /* that the check at hand took */
     uint32_t next; /* the setting behind the last one that began */
     bool running;
@@ -75,24 +76,26 @@ static void on_check(void *user, const m3_module_report *r)
     modules_run *m = user;
     check *k = m->k;
     const bool good = r->verdict == M3_VERDICT_PASS;
-    m->told++;
+    m->told += r->verdict != M3_VERDICT_SKIP;
     m->sum.run++;
     m->sum.passed += good;
     m->sum.failed += r->verdict == M3_VERDICT_FAIL;
     m->sum.lacking += r->verdict == M3_VERDICT_LACKS;
+    m->sum.untried += r->verdict == M3_VERDICT_SKIP;
     if (strncmp(m->last, r->module, sizeof m->last - 1) != 0) m->sum.modules++;
     (void)snprintf(m->last, sizeof m->last, "%s", r->module);
-    take(m, r);
+    if (r->verdict != M3_VERDICT_SKIP) take(m, r); /* a statement is about what was tried */
     if (good && !k->c.verbose) return;
     if (k->c.json) {
         print_json(k, r);
         return;
     }
     if (!check_may_show(k)) return;
-    (void)printf("        %-5s %s", verdicts[r->verdict], r->name);
+    const bool untried = r->verdict == M3_VERDICT_SKIP;
+    (void)printf("        %-5s %s", untried ? "" : verdicts[r->verdict], r->name);
     if (good && r->bound > 0.0) (void)printf(": error %.2g, allowed %.2g", r->error, r->bound);
     if (r->text[0] != '\0') (void)printf(": %s", r->text);
-    if (!good) {
+    if (!good && !untried) {
         (void)printf("\n              again: ");
         check_print_again(stdout, k, "modules", r->check[0] != '\0' ? r->name : k->cases);
     }
@@ -279,7 +282,13 @@ static bool run_child(modules_run *m, const char *device)
     } else if (!m->broken && !(clean && m->ended)) {
         report_death(m, &c);
         m->deaths = m->told > 1 ? 1 : m->deaths + 1;
-        again = !m->ended && m->next > first && m->deaths < MAX_IN_SERIES;
+        m->gave_up = !m->ended && m->deaths >= MAX_IN_SERIES;
+        again = !m->ended && m->next > first && !m->gave_up;
+        if (m->gave_up)
+            (void)fprintf(stderr,
+                          "error: %u processes one after another ended in their first check, the last in %s, so "
+                          "no more are started; what is behind it was not checked\n",
+                          m->deaths, m->name);
     }
     child_finish(&c);
     return again;
@@ -320,12 +329,15 @@ static void print_sum(const modules_run *m, bool passed)
     const check *k = m->k;
     if (k->c.json) {
         (void)printf("], \"passed\": %s, \"seed\": %u, \"modules\": %u, \"run\": %u, \"pass\": %u, \"fail\": %u, "
-                     "\"lacks\": %u}",
-                     passed ? "true" : "false", k->seed, r->modules, r->run, r->passed, r->failed, r->lacking);
+                     "\"lacks\": %u, \"untried\": %u}",
+                     passed ? "true" : "false", k->seed, r->modules, r->run, r->passed, r->failed, r->lacking,
+                     r->untried);
     } else if (r->run > 0) {
         const char *verdict = passed ? "pass" : r->failed == 0 && r->lacking > 0 ? "lacks" : "FAIL";
-        (void)printf("%-7s modules on %s: %u encoders and experts, %u checks (seed %u): %u pass, %u fail, %u lack\n",
-                     verdict, k->device_name, r->modules, r->run, k->seed, r->passed, r->failed, r->lacking);
+        (void)printf("%-7s modules on %s: %u encoders and experts, %u checks (seed %u): %u pass, %u fail, %u lack, %u "
+                     "not tried%s\n",
+                     verdict, k->device_name, r->modules, r->run, k->seed, r->passed, r->failed, r->lacking, r->untried,
+                     m->gave_up ? "; the rest was not run" : "");
     }
 }
 
