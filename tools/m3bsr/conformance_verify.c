@@ -197,6 +197,21 @@ static json_t *names_of(verification *v, const char *layer)
     return names;
 }
 
+/* Likewise for the checks of layer system, of which there is one list. */
+static void check_duties(verification *v)
+{
+    const char *name, *about;
+    json_t *names = names_of(v, "system"), *first = NULL;
+    uint32_t missing = 0;
+    for (uint32_t i = 0; names != NULL && (name = m3_conformance_system_name(i, &about)) != NULL; i++)
+        if (json_object_get(names, name) == NULL && missing++ == 0) first = json_string(name);
+    if (missing > 0)
+        find(v, json_sprintf("%u checks of layer system have no result, the first: %s", missing,
+                             json_string_value(first)));
+    json_decref(first);
+    json_decref(names);
+}
+
 /* Who shortens the list, or takes results away, is seen. */
 static void check_list_of(verification *v)
 {
@@ -222,6 +237,7 @@ static void check_list_of(verification *v)
     m3_error err = {0};
     const bool whole =
         json_is_null(json_object_get(v->statement, "cases")) && json_is_true(json_object_get(v->statement, "ended"));
+    if (whole) check_duties(v);
     if (whole && m3_conformance_list(&options, look_for, &err) == M3_OK && all.missing > 0)
         find(v, json_sprintf("%u cases of the list have no result, the first: %s", all.missing, all.first));
     json_decref(all.names[0]);
