@@ -202,7 +202,7 @@ static void check_slopes(slope *p, const m3_subject *s, const char *how, m3_find
         if (v[i] != NULL) (void)m3_values_fill(&array, s->options->seed, 100 + i, v[i], &err);
         /* Only valid positions of x: what stands at the others is nobody's. */
         const uint64_t places = m3_tensor_count(p->trial.mask), each = m3_tensor_count(p->trial.x) / (places + !places);
-        for (uint64_t e = 0; i == p->trial.count && v[i] != NULL && e < m3_tensor_count(p->trial.x); e++)
+        for (uint64_t e = 0; i == p->trial.count && v[i] != NULL && each > 0 && e < places * each; e++)
             v[i][e] *= p->mask[e / each];
     }
     if (v != NULL && last > ONE_BY_ONE && err.code == M3_OK) (void)check_direction(p, how, 0, last, v, finding, &err);
