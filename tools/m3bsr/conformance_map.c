@@ -98,11 +98,7 @@ static void put_cell(FILE *to, const json_t *cell)
     const json_t *share = json_array_get(cell, CELL_SHARE);
     const char *look = failed > 0 ? "hf" : lacking > 0 ? "hl" : heat(json_number_value(share));
     (void)fprintf(to, look[0] != '\0' ? "<td class=\"%s\" title=\"" : "<td title=\"", look);
-    (void)fprintf(to,
-                  cases == 1   ? ""
-                  : failed > 0 ? "%lld cases; the first that failed: "
-                               : "%lld cases; the worst: ",
-                  cases);
+    if (cases > 1) (void)fprintf(to, "%lld cases; %s: ", cases, failed > 0 ? "the first that failed" : "the worst");
     report_escape(to, result_text(cell, CELL_WORST));
     (void)fputs("\">", to);
     if (failed > 0)
