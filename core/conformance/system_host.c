@@ -31,13 +31,17 @@ static bool is_denied(m3_watched *w)
     return denied;
 }
 
+/* 512 GiB: refused as a host without memory refuses it. From 2^40 bytes on the address sanitizer would end the process.
+ */
+static const uint64_t MOST = 1ull << 39;
+
 static void *host_allocate(void *user, size_t count, size_t size)
 {
     m3_watched *w = user;
     pthread_mutex_lock(&w->lock);
     const bool denied = is_denied(w);
     pthread_mutex_unlock(&w->lock);
-    if (denied || (size != 0 && count > (SIZE_MAX / 2) / size)) return NULL;
+    if (denied || (size != 0 && count > MOST / size)) return NULL;
     const size_t bytes = count * size;
     m3_watched_block *block = calloc(1, sizeof *block + bytes + GUARD);
     if (block == NULL) return NULL;
