@@ -354,6 +354,18 @@ void cli_json_text(const char *text)
     (void)putchar('"');
 }
 
+const char *cli_class_name(m3_device_class class)
+{
+    switch (class) {
+    case M3_DEVICE_DISCRETE: return "discrete";
+    case M3_DEVICE_INTEGRATED: return "integrated";
+    case M3_DEVICE_CPU: return "cpu";
+    case M3_DEVICE_SOFTWARE: return "software";
+    case M3_DEVICE_REFERENCE: return "reference";
+    }
+    return "other";
+}
+
 void cli_json_number(double number)
 {
     if (isfinite(number))

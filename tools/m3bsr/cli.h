@@ -127,6 +127,8 @@ void cli_model_close(cli_model *model);
 void cli_json_text(const char *text);
 /** A number; null for NaN and infinity, which JSON lacks. */
 void cli_json_number(double number);
+/** "discrete", ... */
+const char *cli_class_name(m3_device_class class);
 
 /** One entry a command; argv[0] is the command's own name. Returns the exit status. */
 int cmd_bench(int argc, char **argv);

@@ -47,24 +47,12 @@ static void take_names(check *k, const char *device, const char *reference)
     (void)printf(", \"checks\": [");
 }
 
-static const char *class_name(m3_device_class class)
-{
-    switch (class) {
-    case M3_DEVICE_DISCRETE: return "discrete";
-    case M3_DEVICE_INTEGRATED: return "integrated";
-    case M3_DEVICE_CPU: return "cpu";
-    case M3_DEVICE_SOFTWARE: return "software";
-    case M3_DEVICE_REFERENCE: return "reference";
-    }
-    return "other";
-}
-
 static void describe_device(const check *k, check_about *d)
 {
     const m3_device_info *info = m3_device_get_info(k->c.device);
     const char *name = m3_device_name(k->c.device);
     (void)snprintf(d->backend, sizeof d->backend, "%.*s", (int)strcspn(name, ":"), name);
-    (void)snprintf(d->kind, sizeof d->kind, "%s", class_name(info->device_class));
+    (void)snprintf(d->kind, sizeof d->kind, "%s", cli_class_name(info->device_class));
     (void)snprintf(d->name, sizeof d->name, "%s", info->name);
     (void)snprintf(d->driver, sizeof d->driver, "%s", info->driver);
     (void)snprintf(d->features, sizeof d->features, "%s", info->features);
@@ -121,6 +109,14 @@ bool check_heard(check *k, child *c)
         return false;
     }
     return true;
+}
+
+void check_give_up(uint32_t deaths, const char *last)
+{
+    (void)fprintf(stderr,
+                  "error: %u processes one after another ended in their first check, the last in %s, so no more are "
+                  "started; what is behind it was not checked\n",
+                  deaths, last);
 }
 
 void check_not_opened(check *k, const child *c)

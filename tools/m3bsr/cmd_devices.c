@@ -9,24 +9,12 @@
 
 enum { MAX_DEVICES = 64 };
 
-static const char *class_name(m3_device_class class)
-{
-    switch (class) {
-    case M3_DEVICE_DISCRETE: return "discrete";
-    case M3_DEVICE_INTEGRATED: return "integrated";
-    case M3_DEVICE_CPU: return "cpu";
-    case M3_DEVICE_SOFTWARE: return "software";
-    case M3_DEVICE_REFERENCE: return "reference";
-    }
-    return "other";
-}
-
 static void print_json(const m3_device_entry *e, const m3_device_limits *limits, const m3_error *why)
 {
     (void)printf("{\"name\": ");
     cli_json_text(e->name);
     (void)printf(", \"class\": ");
-    cli_json_text(class_name(e->info.device_class));
+    cli_json_text(cli_class_name(e->info.device_class));
     (void)printf(", \"device\": ");
     cli_json_text(e->info.name);
     (void)printf(", \"driver\": ");
@@ -46,7 +34,7 @@ static void print_json(const m3_device_entry *e, const m3_device_limits *limits,
 
 static void print_text(const m3_device_entry *e, const m3_device_limits *limits, const m3_error *why)
 {
-    (void)printf("%-14s %-11s %s\n", e->name, class_name(e->info.device_class), e->info.name);
+    (void)printf("%-14s %-11s %s\n", e->name, cli_class_name(e->info.device_class), e->info.name);
     (void)printf("%-14s %-11s driver    %s\n", "", "", e->info.driver);
     if (e->info.features[0] != '\0') (void)printf("%-14s %-11s features  %s\n", "", "", e->info.features);
     if (why->code != M3_OK)

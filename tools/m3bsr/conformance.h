@@ -58,6 +58,10 @@ unsigned check_patience(const check *k);
 m3_status check_open(check *k, m3_error *err);
 /** What a report means that every child may send: opened, plugin, error. true: it was one of these. */
 bool check_heard(check *k, child *c);
+/** Children that may die one after another: a device that is gone would take the time limit for each check. */
+enum { CHECK_MAX_DEATHS = 25 };
+/** Say that so many did, the last in this check, and that no more are started. */
+void check_give_up(uint32_t deaths, const char *last);
 /** A child ended before it opened its device: say what happened, and let nothing else run. */
 void check_not_opened(check *k, const child *c);
 

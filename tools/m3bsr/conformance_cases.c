@@ -6,10 +6,7 @@
 
 #include "tools/m3bsr/conformance.h"
 
-enum {
-    GROUP = 500,       /* cases a child: what a driver leaks does not add up */
-    MAX_IN_SERIES = 25 /* deaths one after another: a device that is gone would take the time limit for each case */
-};
+enum { GROUP = 500 /* cases a child: what a driver leaks does not add up */ };
 
 static const char *const verdicts[] = {"pass", "FAIL", "lacks"};
 
@@ -377,7 +374,7 @@ static bool run_group(layer_run *l, uint32_t *first, uint32_t *deaths)
     } else if (!clean || !h.finished) {
         report_death(l, &c, &h);
         *deaths = h.any ? 1 : *deaths + 1;
-        if (*deaths == MAX_IN_SERIES) {
+        if (*deaths == CHECK_MAX_DEATHS) {
             (void)fprintf(stderr,
                           "error: %u processes one after another ended in their first case, the last in %s, so no more "
                           "are started; %u of %u cases were not run\n",

@@ -5,7 +5,7 @@
 
 #include "tools/m3bsr/conformance.h"
 
-enum { MAX_DEVICES = 64, NAME = 64, MAX_IN_SERIES = 25 };
+enum { MAX_DEVICES = 64, NAME = 64 };
 
 static const char *const verdicts[] = {"pass", "FAIL", "lacks", "untried"};
 
@@ -282,13 +282,9 @@ static bool run_child(modules_run *m, const char *device)
     } else if (!m->broken && !(clean && m->ended)) {
         report_death(m, &c);
         m->deaths = m->told > 1 ? 1 : m->deaths + 1;
-        m->gave_up = !m->ended && m->deaths >= MAX_IN_SERIES;
+        m->gave_up = !m->ended && m->deaths >= CHECK_MAX_DEATHS;
         again = !m->ended && m->next > first && !m->gave_up;
-        if (m->gave_up)
-            (void)fprintf(stderr,
-                          "error: %u processes one after another ended in their first check, the last in %s, so "
-                          "no more are started; what is behind it was not checked\n",
-                          m->deaths, m->name);
+        if (m->gave_up) check_give_up(m->deaths, m->name);
     }
     child_finish(&c);
     return again;
