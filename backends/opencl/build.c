@@ -2,6 +2,7 @@
  * A program is built once a device for each source with its options, and kept on disk for the next process. */
 #include "backends/opencl/build.h"
 #include "backends/lowering/clock.h"
+#include "backends/lowering/keep.h"
 #include "backends/opencl/api.h"
 #include "backends/opencl/cache.h"
 #include "backends/opencl/device.h"
@@ -151,6 +152,23 @@ static void log_build(m3_device_impl *device, const char *name, const char *opti
     device->host->log(device->host->user, M3_LOG_DEBUG, line);
 }
 
+/* Option keep: NAME.cl, and NAME.txt with its options. */
+static m3_status keep(m3_device_impl *device, opencl_key key, const char *name, const char **texts, cl_uint count,
+                      const char *options, m3_error *err)
+{
+    const m3_host *host = device->host;
+    size_t bytes = 1, at = 0;
+    if (device->keep == NULL) return M3_OK;
+    for (cl_uint i = 0; i < count; i++) bytes += strlen(texts[i]);
+    char *all = host->allocate(host->user, bytes, 1);
+    if (all == NULL) return M3_FAIL_MEMORY(err, name, bytes);
+    for (cl_uint i = 0; i < count; i++) at += (size_t)snprintf(all + at, bytes - at, "%s", texts[i]);
+    m3_status st = lower_keep_write(device->keep, name, key.hash[0], "cl", all, at, err);
+    if (st == M3_OK) st = lower_keep_write(device->keep, name, key.hash[0], "txt", options, strlen(options), err);
+    host->release(host->user, all);
+    return st;
+}
+
 static m3_status program_of(m3_device_impl *device, const char *name, const char **texts, cl_uint count,
                             const char *options, opencl_program **found, m3_error *err)
 {
@@ -162,6 +180,8 @@ static m3_status program_of(m3_device_impl *device, const char *name, const char
     about[count] = options;
     const opencl_key key = opencl_cache_key(device, about, count + 1);
     const uint64_t start = lower_now_ns();
+    const m3_status kept = keep(device, key, name, texts, count, options, err);
+    if (kept != M3_OK) return kept;
     program = from_cache(device, key);
     if (program != NULL) {
         log_build(device, name, options, "taken from the cache", start);

@@ -135,6 +135,7 @@ void opencl_device_close(m3_device_impl *device)
     if (device->context != NULL) (void)cl->ReleaseContext(device->context);
     pthread_mutex_destroy(&device->queue.lock);
     host->release(host->user, device->refused);
+    host->release(host->user, device->keep);
     host->release(host->user, device);
 }
 

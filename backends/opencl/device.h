@@ -21,6 +21,7 @@ struct m3_device_impl {
     uint32_t alignment; /* of tensors, in bytes */
     uint64_t memory_total, largest_buffer;
     char *refused;       /* option refuse: names joined by '+', or NULL */
+    char *keep;          /* option keep: folder for what is compiled, or NULL */
     uint64_t fail_after; /* option fail_after: submits until the device is lost; UINT64_MAX: never */
     uint64_t submits;
     opencl_clblast *clblast; /* or NULL */

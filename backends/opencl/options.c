@@ -73,5 +73,6 @@ m3_status opencl_set_options(m3_device_impl *device, m3_span given, m3_error *er
     device->tune = m3_options_bool(given, "tune", false);
     device->cache = m3_options_bool(given, "cache", device->cache);
     if ((st = lower_read_variant(given, &t->variant, err)) != M3_OK) return st;
+    if ((st = lower_read_keep(device->host, given, &device->keep, err)) != M3_OK) return st;
     return lower_read_refused(device->host, given, &device->refused, err);
 }

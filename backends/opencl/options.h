@@ -4,7 +4,7 @@
 
 #include "m3bsr/backend.h"
 
-enum { OPENCL_OPTIONS = 12 };
+enum { OPENCL_OPTIONS = 13 };
 extern const m3_option_desc opencl_options[OPENCL_OPTIONS];
 
 m3_status opencl_set_options(m3_device_impl *device, m3_span given, m3_error *err);

@@ -175,5 +175,6 @@ void vulkan_device_close(m3_device_impl *device)
     lower_tuning_free(device->tuning);
     pthread_mutex_destroy(&device->queue.lock);
     host->release(host->user, device->refused);
+    host->release(host->user, device->keep);
     host->release(host->user, device);
 }

@@ -24,6 +24,7 @@ struct m3_device_impl {
 
     /* Options. */
     char *refused;           /* refuse: names joined by '+', or NULL */
+    char *keep;              /* folder for what is compiled, or NULL */
     uint64_t fail_after;     /* submits until the device is lost; UINT64_MAX: never */
     uint64_t largest_buffer; /* UINT64_MAX: what the device says */
     uint64_t most_memory;    /* memory: bytes that all buffers may have */

@@ -31,5 +31,6 @@ m3_status vulkan_set_options(m3_device_impl *device, m3_span given, m3_error *er
     device->tune = m3_options_bool(given, "tune", false);
     device->cached = m3_options_bool(given, "cache", true);
     if ((st = lower_read_variant(given, &device->traits.variant, err)) != M3_OK) return st;
+    if ((st = lower_read_keep(device->host, given, &device->keep, err)) != M3_OK) return st;
     return lower_read_refused(device->host, given, &device->refused, err);
 }

@@ -3,6 +3,7 @@
  * module of a custom op that fixes its own workgroup size must say the same in m3_kernel_desc.local. */
 #include "backends/vulkan/pipeline.h"
 #include "backends/lowering/custom.h"
+#include "backends/lowering/keep.h"
 #include "backends/lowering/lower.h"
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/failure.h"
@@ -11,13 +12,14 @@
 
 #include <string.h>
 
-enum { WHAT_BYTES = 192 };
+enum { NAME_BYTES = 96, WHAT_BYTES = 192, KEPT_BYTES = 2048 };
 
 /* SPIR-V. */
 typedef struct vulkan_module {
     const uint32_t *words;
     size_t bytes;
     const char *entry;
+    const char *name; /* of the kernel */
     const char *what; /* for messages */
     uint64_t key;     /* different for different words or entries */
 } vulkan_module;
@@ -71,6 +73,26 @@ static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_
     return vulkan_result_check(device, result, code->what, err);
 }
 
+/* Option keep: NAME.spv, and NAME.txt with a line each for the number of buffers, the constants by number, the entry,
+ * and the kernel's name with its constants by name. The name of both files follows from all of it. */
+static m3_status keep(const m3_device_impl *device, const vulkan_pipeline *p, const lower_dispatch *d,
+                      const vulkan_module *code, m3_error *err)
+{
+    char text[KEPT_BYTES];
+    if (device->keep == NULL) return M3_OK;
+    size_t at = (size_t)snprintf(text, sizeof text, "%u\n", p->buffers);
+    for (uint32_t i = 0; i < p->value_count; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%d", i > 0 ? " " : "", (int)p->values[i]);
+    at += (size_t)snprintf(text + at, sizeof text - at, "\n%.128s\n%.128s", code->entry, code->name);
+    for (uint32_t i = 0; i < d->constant_count; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, " %.32s=%d", d->constants[i].name,
+                               (int)d->constants[i].value);
+    at += (size_t)snprintf(text + at, sizeof text - at, "\n");
+    const uint64_t hash = vulkan_hash(vulkan_hash(VULKAN_HASH_START, code->words, code->bytes), text, at);
+    const m3_status st = lower_keep_write(device->keep, code->name, hash, "spv", code->words, code->bytes, err);
+    return st == M3_OK ? lower_keep_write(device->keep, code->name, hash, "txt", text, at, err) : st;
+}
+
 static bool same(const vulkan_pipeline *p, const vulkan_pipeline *key)
 {
     return p->code == key->code && p->buffers == key->buffers && p->value_count == key->value_count &&
@@ -94,7 +116,8 @@ static m3_status get(m3_device_impl *device, const lower_dispatch *d, const vulk
         if (p == NULL) return M3_FAIL_MEMORY(err, d->entry, sizeof *p);
         *p = key;
         p->layout = layout;
-        if ((st = build(device, p, code, layout->pipeline, err)) != M3_OK) {
+        if ((st = keep(device, p, d, code, err)) == M3_OK) st = build(device, p, code, layout->pipeline, err);
+        if (st != M3_OK) {
             host->release(host->user, p);
             return st;
         }
@@ -112,9 +135,10 @@ static m3_status get_ours(m3_device_impl *device, const lower_dispatch *d, const
     const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
     if (shader == NULL)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry, "no shader %s.comp has the entry '%s'", d->source, d->entry);
-    char what[WHAT_BYTES];
+    char name[NAME_BYTES], what[WHAT_BYTES];
+    (void)snprintf(name, sizeof name, "%s.comp %s", d->source, d->entry);
     (void)snprintf(what, sizeof what, "the pipeline of shader %s.comp, entry '%s'", d->source, d->entry);
-    const vulkan_module code = {shader->words, shader->bytes, "main", what, (uint64_t)(uintptr_t)shader->words};
+    const vulkan_module code = {shader->words, shader->bytes, "main", name, what, (uint64_t)(uintptr_t)shader->words};
     return get(device, d, &code, pipeline, err);
 }
 
@@ -127,8 +151,9 @@ static m3_status get_custom(m3_device_impl *device, const lower_dispatch *d, con
     char what[WHAT_BYTES];
     (void)snprintf(what, sizeof what, "the pipeline of the kernel of op '%s', entry '%s'", node->op->name, desc->entry);
     const uint64_t hash = vulkan_hash(VULKAN_HASH_START, desc->code, (size_t)desc->code_bytes);
-    const vulkan_module code = {desc->code, (size_t)desc->code_bytes, desc->entry, what,
-                                vulkan_hash(hash, desc->entry, strlen(desc->entry))};
+    const vulkan_module code = {desc->code,  (size_t)desc->code_bytes,
+                                desc->entry, node->op->name,
+                                what,        vulkan_hash(hash, desc->entry, strlen(desc->entry))};
     return get(device, d, &code, pipeline, err);
 }
 
