@@ -101,8 +101,11 @@ d["layers"] = [{"name": l, "cases": len(r), "pass": len(r), "fail": 0, "lack": 0
 check 'a conformant statement' 0 'conformant: whole.json' "$m" conformance verify whole.json
 check 'as JSON' 0 '"valid": true, "conformant": true' "$m" conformance verify --json whole.json
 
-# what is changed, with a digest that belongs to it | what is said
+# what is changed, with a digest that belongs to it | what is said. Under sanitizers one in four: all take the same way.
+lines=0
 while IFS='|' read -r change says; do
+    lines=$((lines + 1))
+    [ -z "$SANITIZE" ] || [ $((lines % 4)) = 1 ] || continue
     forge changed.json "$change"
     check "$change" 1 "$says" "$m" conformance verify changed.json
 done <<'TABLE'

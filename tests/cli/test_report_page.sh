@@ -1,6 +1,7 @@
 #!/bin/bash
 # The page of `m3bsr conformance --report`: well-formed, without anything from elsewhere, with the cells that belong there,
 # and held to the statement that it carries. With chromium on the machine it is also looked at.
+# Labels: release
 source "$(dirname "$0")/../support/script.sh"
 command -v python3 >/dev/null || { echo 'skipped: there is no python3 to read a page with'; exit 77; }
 [ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ] || { echo 'skipped: there is no backend cpu to report on'; exit 77; }

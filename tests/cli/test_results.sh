@@ -1,6 +1,7 @@
 #!/bin/bash
 # tools/results/run on a tiny table: what it makes, that nothing is made twice, that an interrupted table goes on, what
 # it ranks on the test split, and its statistics against known values.
+# Labels: release
 source "$(dirname "$0")/../support/script.sh"
 export PYTHONDONTWRITEBYTECODE=1
 python3 -c '' 2>/dev/null || { echo 'there is no python3'; exit 77; }

@@ -1,6 +1,7 @@
 /* agree: a training on the devices that the argument names (tests/support/named.h) goes as on the cpu backend. Step by
  * step the losses of the first steps are the same but for rounding, which grows with each step; and the model that an
  * epoch makes ranks as well.
+ * Labels: kernels
  * Parts: opencl vulkan */
 #include "tests/support/named.h"
 #include "tests/support/training.h"
