@@ -33,7 +33,9 @@ static m3_tensor *neutral(m3_graph *graph, m3_dtype dtype)
 static m3_tensor *through_temporary(m3_graph *graph, m3_tensor *x)
 {
     m3_builder *b = m3_graph_builder(graph);
-    if (x == NULL || x->dtype == M3_U8 || x->dtype == M3_F16 || x->dtype == M3_BF16) return x;
+    if (x == NULL || x->dtype == M3_U8) return x;
+    if (m3_dtype_is_half(x->dtype))
+        return m3_cast(b, m3_mul(b, m3_cast(b, x, M3_F32), neutral(graph, M3_F32)), x->dtype);
     m3_tensor *one = neutral(graph, x->dtype);
     return x->dtype == M3_BOOL ? m3_and(b, x, one) : m3_mul(b, x, one);
 }
@@ -58,11 +60,13 @@ static m3_status emit(const m3_case *c, const m3_op *op, m3_case_form form, m3_c
     for (uint32_t i = 0; i < built->in_count; i++) {
         m3_notation *array = &built->in[i];
         if (array->absent) continue;
-        bool widen =
-            form != M3_CASE_PLAIN && form != M3_CASE_INPLACE && array->dtype == M3_F32 && !m3_values_keep_type(array);
+        const bool takes_halves = M3_OP_MEMBER(op, halves) != 0;
+        const bool narrow = array->dtype == M3_F32 || (takes_halves && m3_dtype_is_half(array->dtype));
+        const bool widen = form != M3_CASE_PLAIN && form != M3_CASE_INPLACE && narrow && !m3_values_keep_type(array);
         (void)snprintf(name, sizeof name, "in%u", i);
         built->x[i] = m3_graph_input(b, name, widen ? M3_F64 : array->dtype, array->shape);
-        in[i] = form == M3_CASE_INPLACE ? through_temporary(built->graph, built->x[i]) : built->x[i];
+        const bool moved = form == M3_CASE_INPLACE && (takes_halves || !m3_dtype_is_half(array->dtype));
+        in[i] = moved ? through_temporary(built->graph, built->x[i]) : built->x[i];
     }
     m3_tensor *busy = NULL;
     if (form == M3_CASE_INPLACE) {

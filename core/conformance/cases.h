@@ -13,7 +13,7 @@
 #include "core/conformance/notation.h"
 
 /** Rises when a case is added, changed or taken away. */
-enum { M3_CASES_VERSION = 5 };
+enum { M3_CASES_VERSION = 6 };
 
 /** How far a result may lie from the wanted one: absolute + per_element |want| + per_tensor (largest |want| of the
  * output). NaN wants NaN and an infinity the same one; integers and bools want equality, whatever the bound. */
@@ -82,7 +82,7 @@ typedef struct m3_case_graph {
 
 typedef enum m3_case_form {
     M3_CASE_PLAIN = 0,
-    M3_CASE_DOUBLE = 1,   /**< f64 in place of f32, for the reference */
+    M3_CASE_DOUBLE = 1,   /**< f64 in place of f32, and of 16 bits in its place (m3_op.halves), for the reference */
     M3_CASE_INPLACE = 2,  /**< inputs go through a temporary, on which an op may write its output, among other nodes */
     M3_CASE_FLUSHED = 3,  /**< as M3_CASE_DOUBLE, with 0 for denormals of f32 */
     M3_CASE_ABSOLUTE = 4, /**< as M3_CASE_DOUBLE, with the sizes of the numbers and no activation */

@@ -63,6 +63,27 @@ void m3_make(m3_case_maker *m, const char *attrs, const char *inputs)
     m->take(m, attrs, inputs);
 }
 
+void m3_make_halves(m3_case_maker *m, const char *attrs, const char *inputs)
+{
+    static const m3_dtype types[] = {M3_F16, M3_BF16};
+    for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
+        char text[sizeof((m3_case *)NULL)->inputs] = "";
+        uint32_t input = 0;
+        for (const char *at = inputs; *at != 0; at++) {
+            const size_t used = strlen(text);
+            const bool full = strncmp(at, "f32[", 4) == 0;
+            input += *at == ';';
+            if (!full || (m->op->halves >> input & 1u) == 0) {
+                (void)snprintf(text + used, sizeof text - used, "%c", *at);
+                continue;
+            }
+            (void)snprintf(text + used, sizeof text - used, "%s", m3_dtype_name(types[t]));
+            at += 2; /* of "f32" */
+        }
+        m3_make(m, attrs, m3_make_text(m, "%s", text));
+    }
+}
+
 const char *m3_make_text(m3_case_maker *m, const char *format, ...)
 {
     const char *text = m->text;

@@ -68,6 +68,8 @@ void m3_make_rule(m3_case_maker *m, m3_rule rule);
 void m3_make_rule_gradients(m3_case_maker *m, m3_rule rule);
 /** Add a case. */
 void m3_make(m3_case_maker *m, const char *attrs, const char *inputs);
+/** Add a case in f16 and in bf16: `inputs`, with them in the place of f32 where the op takes them (m3_op.halves). */
+void m3_make_halves(m3_case_maker *m, const char *attrs, const char *inputs);
 /** Text that lasts until the op has its cases. */
 M3_PRINTF(2, 3)
 const char *m3_make_text(m3_case_maker *m, const char *format, ...);

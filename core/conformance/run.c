@@ -84,7 +84,8 @@ void m3_case_change_values(const m3_case_graph *built, m3_case_form form, double
 {
     for (uint32_t i = 0; i < built->in_count; i++) {
         const m3_notation *array = &built->in[i];
-        if (array->absent || array->dtype != M3_F32) continue;
+        const bool half = m3_dtype_is_half(array->dtype) && M3_OP_MEMBER(built->node->op, halves) != 0;
+        if (array->absent || (array->dtype != M3_F32 && !half)) continue;
         uint32_t word = 0x9e3779b9u + i;
         for (uint64_t e = 0; e < m3_shape_count(&array->shape); e++) {
             double *x = &value[i][e];
@@ -250,10 +251,23 @@ done:
     return st;
 }
 
-/* The wanted value as the output's type holds it: what f32 cannot hold is infinite there too. */
+/* The wanted value as the output's type holds it: what the type cannot hold is infinite there too. What it rounds in 16
+ * bits is left as it is: a result is compared with the value itself, from which it may lie one rounding away. */
 static double as_stored(double want, m3_dtype dtype)
 {
-    return dtype == M3_F32 ? (double)(float)want : want;
+    if (!m3_dtype_is_half(dtype)) return dtype == M3_F32 ? (double)(float)want : want;
+    double bits, stored; /* aligned for every type */
+    m3_values_encode(dtype, &want, 1, &bits);
+    m3_values_decode(dtype, &bits, 1, &stored);
+    return isinf(stored) ? stored : want;
+}
+
+/* How far a result within `limit` of a value may lie from it when it is rounded to 16 bits: half a unit in its last
+ * place, or half of the least number that is not 0. */
+static double rounded(double limit, double want, m3_dtype dtype)
+{
+    const bool bf16 = dtype == M3_BF16;
+    return limit + (bf16 ? 0x1p-8 : 0x1p-11) * (fabs(want) + limit) + (bf16 ? 0x1p-134 : 0x1p-25);
 }
 
 /* What is wanted, and how far from it a result may lie. */
@@ -330,7 +344,8 @@ static double allowed(const answer *a, const m3_bound *bound, m3_dtype dtype, ui
     if (!m3_dtype_is_float(dtype)) return 0.0;
     double limit = bound->absolute + bound->per_element * fabs(want) + bound->per_tensor * a->largest[k];
     const double room = a->room.count > 0 ? a->room.value[k][i] : 0.0;
-    return isfinite(room) ? limit + room : limit;
+    if (isfinite(room)) limit += room;
+    return limit > 0.0 && m3_dtype_is_half(dtype) ? rounded(limit, want, dtype) : limit;
 }
 
 double m3_case_error_share(double have, double want, double limit)

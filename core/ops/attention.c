@@ -12,7 +12,8 @@ static const m3_op_doc doc = {
     .output_count = 1,
     .attrs = M3_NAMES("Divides d."),
     .summary = "Attention of several heads, without its projections",
-    .types = "q, k, v, y: f32 or f64, of one type; mask: bool",
+    .types = "q, k, v, y: f32, f64, f16 or bf16, of one type; mask: bool; beside 16 bits all is computed in f32, and y "
+             "rounded once",
     .shapes = "q [..., Lq, d], k, v [..., Lk, d], mask [..., Lk] -> y [..., Lq, d]; heads lie side by side in d",
     .formula = "for each head of width w = d / heads:\n"
                "y = softmax over the valid keys of (q k^T / sqrt(w)) v",
@@ -77,4 +78,5 @@ const m3_op m3_op_attention = {
     .decompose = decompose,
     .flops = flops,
     .row_axis = row_axis,
+    .halves = 1u << M3_ATTENTION_Q | 1u << M3_ATTENTION_K | 1u << M3_ATTENTION_V,
 };

@@ -11,7 +11,8 @@ static const m3_op_doc doc = {
     .output_count = 3,
     .attrs = M3_NAMES("As attention had it."),
     .summary = "Gradients of attention",
-    .types = "q, k, v, dy, dq, dk, dv: f32 or f64, of one type; mask: bool",
+    .types = "q, k, v, dy, dq, dk, dv: f32, f64, f16 or bf16, of one type; mask: bool; beside 16 bits all is computed "
+             "in f32, and the gradients rounded once",
     .shapes = "q, dy [..., Lq, d], k, v [..., Lk, d], mask [..., Lk] -> dq like q, dk and dv like k",
     .formula = "for each head of width w = d / heads, with c = 1 / sqrt(w), p = softmax over the valid keys of (c q "
                "k^T):\n"
@@ -75,4 +76,6 @@ const m3_op m3_op_attention_grad = {
     .infer = infer,
     .decompose = decompose,
     .flops = flops,
+    .halves =
+        1u << M3_ATTENTION_GRAD_Q | 1u << M3_ATTENTION_GRAD_K | 1u << M3_ATTENTION_GRAD_V | 1u << M3_ATTENTION_GRAD_DY,
 };

@@ -10,7 +10,8 @@ static const m3_op_doc doc = {
     .output_count = 1,
     .attrs = M3_NAMES("Above 0."),
     .summary = "Normalisation of the last axis",
-    .types = "x, gamma, beta, y: f32 or f64, of one type",
+    .types = "x, y: f32, f64, f16 or bf16, of one type; gamma, beta: the same, or f32 beside 16 bits, where all is "
+             "computed in f32 and y rounded once",
     .shapes = "x [..., d], gamma, beta [d]; or grouped x [G, ..., d], gamma, beta [G, d] -> y like x",
     .formula = "y = (x - mean) / sqrt(variance + eps) gamma + beta, mean and variance over the last axis",
     .gradient = "as layer_norm_grad gives them",
@@ -23,7 +24,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
     const m3_tensor *x = node->in[0], *gamma = node->in[1], *beta = node->in[2];
     m3_status st;
     if ((st = m3_norm_check(node, err)) != M3_OK) return st;
-    if ((st = m3_want(node, beta, "beta", x->dtype, gamma->shape, "gamma", err)) != M3_OK) return st;
+    if ((st = m3_want(node, beta, "beta", gamma->dtype, gamma->shape, "gamma", err)) != M3_OK) return st;
     *out = m3_desc_of(x->dtype, x->shape);
     return M3_OK;
 }
@@ -74,4 +75,5 @@ const m3_op m3_op_layer_norm = {
     .decompose = decompose,
     .flops = flops,
     .row_axis = row_axis,
+    .halves = 1u << M3_LAYER_NORM_X,
 };

@@ -9,7 +9,8 @@ static const m3_op_doc doc = {
     .output_count = 3,
     .attrs = M3_NAMES("As layer_norm had it."),
     .summary = "Gradients of layer_norm",
-    .types = "x, gamma, dy, dx, dgamma, dbeta: f32 or f64, of one type",
+    .types = "x, dy, dx: f32, f64, f16 or bf16, of one type; gamma, dgamma, dbeta: the same, or f32 beside 16 bits, "
+             "where all is computed in f32 and dx rounded once",
     .shapes = "x, dy [..., d], gamma [d]; or grouped x, dy [G, ..., d], gamma [G, d] -> dx like x, dgamma and dbeta "
               "like gamma",
     .formula = "with s = sqrt(variance + eps), n = (x - mean) / s, e = dy gamma:\n"
@@ -27,7 +28,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
     if ((st = m3_norm_check(node, err)) != M3_OK) return st;
     if ((st = m3_want(node, dy, "dy", x->dtype, x->shape, "x", err)) != M3_OK) return st;
     out[0] = m3_desc_of(x->dtype, x->shape);
-    out[1] = out[2] = m3_desc_of(x->dtype, gamma->shape);
+    out[1] = out[2] = m3_desc_of(gamma->dtype, gamma->shape);
     return M3_OK;
 }
 
@@ -65,4 +66,5 @@ const m3_op m3_op_layer_norm_grad = {
     .infer = infer,
     .decompose = decompose,
     .flops = flops,
+    .halves = 1u << M3_LAYER_NORM_GRAD_X | 1u << M3_LAYER_NORM_GRAD_DY,
 };

@@ -10,7 +10,9 @@ static const m3_op_doc doc = {
     .attrs = M3_NAMES("1: the last two axes of x are exchanged.", "1: the last two axes of w are exchanged.",
                       "0 none, 1 relu, 2 silu, 3 sigmoid, 4 tanh."),
     .summary = "Matrix product with an epilogue",
-    .types = "x, w, bias, residual, gate, y: f32 or f64, of one type",
+    .types =
+        "x, w, residual, gate, y: f32, f64, f16 or bf16, of one type; bias: the same, or f32 beside 16 bits; sums and "
+        "what follows them are f32 there, and y is rounded once",
     .shapes = "x [(G,) M, K], or [(G,) K, M] when transpose_a; w [(G,) K, N], or [(G,) N, K] when transpose_b; bias "
               "[(G,) N], residual [(G,) M, N], gate [(G,) M, N] -> y [(G,) M, N]; all with G or all without",
     .formula = "z_mn = sum over k of x_mk w_kn + bias_n + residual_mn\n"
@@ -47,7 +49,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
     const m3_tensor *bias = m3_optional_input(node, BIAS), *residual = m3_optional_input(node, RESIDUAL);
     const m3_tensor *gate = m3_optional_input(node, GATE);
     m3_status st;
-    if ((st = m3_want_float(node, x, "x", 2, err)) != M3_OK) return st;
+    if ((st = m3_want_float_or_half(node, x, "x", 2, err)) != M3_OK) return st;
     if ((st = m3_check_attr(node, 0, 0, 1, err)) != M3_OK) return st;
     if ((st = m3_check_attr(node, 1, 0, 1, err)) != M3_OK) return st;
     if ((st = m3_check_attr(node, 2, M3_ACT_NONE, M3_ACT_TANH, err)) != M3_OK) return st;
@@ -66,7 +68,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
                             node->attr[1].i[0] != 0 ? " transposed" : "", (unsigned long long)s.w_k);
     m3_shape y = s.grouped ? M3_SHAPE(s.groups, s.m, s.n) : M3_SHAPE(s.m, s.n);
     m3_shape row = s.grouped ? M3_SHAPE(s.groups, s.n) : M3_SHAPE(s.n);
-    if (bias && (st = m3_want(node, bias, "bias", x->dtype, row, "the product", err)) != M3_OK) return st;
+    if (bias && (st = m3_want(node, bias, "bias", m3_sum_type(x->dtype), row, "the product", err)) != M3_OK) return st;
     if (residual && (st = m3_want(node, residual, "residual", x->dtype, y, "the product", err)) != M3_OK) return st;
     if (gate && (st = m3_want(node, gate, "gate", x->dtype, y, "the product", err)) != M3_OK) return st;
     *out = m3_desc_of(x->dtype, y);
@@ -195,4 +197,5 @@ const m3_op m3_op_linear = {
     .flops = flops,
     .row_axis = row_axis,
     .absorb = absorb,
+    .halves = 1u << M3_LINEAR_X | 1u << M3_LINEAR_W | 1u << M3_LINEAR_RESIDUAL | 1u << M3_LINEAR_GATE,
 };

@@ -9,7 +9,7 @@ static const m3_op_doc doc = {
     .output_count = 1,
     .attrs = M3_NAMES("1: the last two axes of a are exchanged.", "1: the last two axes of b are exchanged."),
     .summary = "Matrix product",
-    .types = "a, b, y: f32 or f64, of one type",
+    .types = "a, b, y: f32, f64, f16 or bf16, of one type; y of 16 bits is a sum in f32, rounded once",
     .shapes = "a [..., M, K], or [..., K, M] when transpose_a; b [..., K, N], or [..., N, K] when transpose_b -> y "
               "[..., M, N]; leading axes broadcast as NumPy does",
     .formula = "y_mn = sum over k of a_mk b_kn; 0 when K = 0",
@@ -48,7 +48,7 @@ static m3_status infer(const m3_node *node, m3_tensor_desc *out, m3_error *err)
 {
     m3_status st;
     const m3_tensor *a = node->in[0], *b = node->in[1];
-    if ((st = m3_check_type(node, 0, M3_TYPES_FLOAT, err)) != M3_OK) return st;
+    if ((st = m3_check_type(node, 0, M3_TYPES_FLOAT | M3_TYPES_HALF, err)) != M3_OK) return st;
     if ((st = m3_check_same_type(node, 1, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < 2; i++) {
         if ((st = m3_check_rank(node, i, 2, M3_MAX_RANK, err)) != M3_OK) return st;
@@ -129,4 +129,5 @@ const m3_op m3_op_matmul = {
     .gradient = gradient,
     .evaluate = evaluate,
     .flops = flops,
+    .halves = 1u << M3_MATMUL_A | 1u << M3_MATMUL_B,
 };

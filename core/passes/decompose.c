@@ -1,5 +1,6 @@
 /* decompose: what the device refuses is built again from simpler ops, until it takes every node or a node has no
- * decomposition; such a node is left for another device (core/runtime/partition.c). */
+ * decomposition; such a node is left for another device (core/runtime/partition.c). A node over operands of 16 bits
+ * (m3_op.halves) becomes casts around the same op of f32. */
 #include "core/graph/internal.h"
 #include "core/passes/pass.h"
 
@@ -7,7 +8,18 @@ enum { ROUNDS = 8 }; /* how deep decompositions may nest */
 
 static bool is_refused(const m3_pass_context *context, const m3_node *node)
 {
-    return node->op->decompose != NULL && context->supports != NULL && !context->supports(context->user, node);
+    const bool is_built_of_others = node->op->decompose != NULL || m3_node_has_halves(node);
+    return is_built_of_others && context->supports != NULL && !context->supports(context->user, node);
+}
+
+/* The node in f32: operands of 16 bits are widened, and what it gives is rounded to its type. */
+static void widen(m3_rewrite *rw, const m3_node *node, m3_tensor **in, m3_tensor **y)
+{
+    for (uint32_t i = 0; i < node->in_count; i++)
+        if (in[i] != NULL && m3_dtype_is_half(in[i]->dtype)) in[i] = m3_cast(rw->b, in[i], M3_F32);
+    rw->b->api->emit(rw->b, node->op->name, in, node->in_count, node->attr, node->op->attr_count, y, node->out_count);
+    for (uint32_t i = 0; i < node->out_count; i++)
+        if (y[i] != NULL && y[i]->dtype != node->out[i]->dtype) y[i] = m3_cast(rw->b, y[i], node->out[i]->dtype);
 }
 
 /* The op's decomposition reads the node's inputs, which must be those of the new graph. */
@@ -20,7 +32,10 @@ static void expand(m3_rewrite *rw, const m3_node *node)
     m3_node here = *node;
     here.in = in;
     m3_graph_set_scope(rw->graph, node->scope);
-    if (rw->graph->error.code == M3_OK) node->op->decompose(rw->b, &here, y);
+    if (rw->graph->error.code == M3_OK && m3_node_has_halves(node))
+        widen(rw, node, in, y);
+    else if (rw->graph->error.code == M3_OK)
+        node->op->decompose(rw->b, &here, y);
     for (uint32_t i = 0; i < node->out_count; i++) {
         const m3_tensor *want = node->out[i];
         if (rw->graph->error.code == M3_OK &&

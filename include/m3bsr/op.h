@@ -180,10 +180,24 @@ struct m3_op {
      * every kernel for which a device is there, are compared with it, and the gradient with difference quotients. An op
      * without cases is reported as such. Built-in ops have a list of their own. Since ABI 1.2. */
     m3_span cases;
+
+    /** Bit i: input i may be f16 or bf16 in the place of f32, all of these inputs of one type. The op is then computed
+     * as in f32, and what `infer` gives that type is rounded once, at the end. On a device that does not take it, casts
+     * to f32 and back stand around the op of f32. Since ABI 1.2. */
+    uint32_t halves;
 };
 
 /** A member that an older op may lack: it is NULL or 0 then. */
 #define M3_OP_MEMBER(op, member) (M3_HAS((op), m3_op, member) ? (op)->member : 0)
+
+/** Does the node compute over operands of 16 bits that stand in the place of f32 (m3_op.halves)? */
+static inline bool m3_node_has_halves(const m3_node *node)
+{
+    const uint32_t halves = M3_OP_MEMBER(node->op, halves);
+    for (uint32_t i = 0; i < node->in_count && i < 32; i++)
+        if ((halves >> i & 1u) != 0 && node->in[i] != NULL && m3_dtype_is_half(node->in[i]->dtype)) return true;
+    return false;
+}
 
 /** "layer_norm 'experts.shared.norm1'" for messages. */
 static inline const char *m3_node_label(const m3_node *node, char *text, size_t bytes)

@@ -58,6 +58,12 @@ static inline bool m3_dtype_is_float(m3_dtype dtype)
     return dtype == M3_F32 || dtype == M3_F64 || dtype == M3_F16 || dtype == M3_BF16;
 }
 
+/** A float of 16 bits. */
+static inline bool m3_dtype_is_half(m3_dtype dtype)
+{
+    return dtype == M3_F16 || dtype == M3_BF16;
+}
+
 enum { M3_MAX_RANK = 6 };
 
 /** Dense row-major extents. rank 0 is a scalar; an extent may be 0. */

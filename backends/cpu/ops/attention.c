@@ -88,7 +88,7 @@ static m3_status check_keys(const m3_node *node, m3_error *why)
 {
     const m3_tensor *k = node->in[M3_ATTENTION_K];
     const uint64_t keys = k->shape.dim[k->shape.rank - 2];
-    if (keys <= UINT32_MAX) return M3_OK;
+    if (keys <= UINT32_MAX) return cpu_check_full(node, why);
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "%llu keys; the cpu backend takes at most 2^32 - 1",
                    (unsigned long long)keys);
 }

@@ -116,4 +116,5 @@ static m3_status prepare_linear(const cpu_node *at, cpu_step *step, m3_error *er
     return M3_OK;
 }
 
-const cpu_op cpu_matmul_ops[] = {{"matmul", NULL, prepare_matmul}, {"linear", NULL, prepare_linear}, {0}};
+const cpu_op cpu_matmul_ops[] = {
+    {"matmul", cpu_check_full, prepare_matmul}, {"linear", cpu_check_full, prepare_linear}, {0}};

@@ -116,4 +116,5 @@ static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
     return M3_OK;
 }
 
-const cpu_op cpu_norm_ops[] = {{"layer_norm", NULL, prepare}, {"layer_norm_grad", NULL, prepare_grad}, {0}};
+const cpu_op cpu_norm_ops[] = {
+    {"layer_norm", cpu_check_full, prepare}, {"layer_norm_grad", cpu_check_full, prepare_grad}, {0}};

@@ -154,7 +154,8 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
     const shape s = shape_of(node);
     const uint64_t longer = s.queries > s.keys ? s.queries : s.keys;
     const uint64_t iterations = (lower_parts(longer, OTHERS) + 1) * 3 * s.width; /* of loops, at most */
-    if (traits->kind != LOWER_SIMULATED_GPU || iterations <= lower_max_iterations(traits)) return M3_OK;
+    if (traits->kind != LOWER_SIMULATED_GPU || iterations <= lower_max_iterations(traits))
+        return lower_check_full(node, why);
     return M3_FAIL(
         why, M3_ERR_UNSUPPORTED, node->op->name,
         "%llu queries, %llu keys, heads of width %llu: more than this device, which is simulated, does in one "

@@ -12,6 +12,13 @@ typedef struct lower_op {
     void (*lower)(lower_list *l, const m3_node *node);
 } lower_op;
 
+/* For kernels of f32 alone: operands of 16 bits in its place (m3_op.halves) are refused, and come again as casts. */
+static inline m3_status lower_check_full(const m3_node *node, m3_error *why)
+{
+    if (!m3_node_has_halves(node)) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "the kernels take f32: operands of 16 bits are cast");
+}
+
 /* The entry of an op, or NULL. */
 const lower_op *lower_op_find(const char *name);
 

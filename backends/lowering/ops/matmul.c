@@ -125,7 +125,7 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
 {
     enum { LOCAL = 16 * 1024, GROUP = 64 };
     if (traits->local_bytes >= LOCAL && (traits->kind == LOWER_PROCESSOR || traits->largest_group >= GROUP))
-        return M3_OK;
+        return lower_check_full(node, why);
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                    "groups have %u items and %llu bytes; the kernels want %d and %d", traits->largest_group,
                    (unsigned long long)traits->local_bytes, GROUP, LOCAL);

@@ -29,7 +29,8 @@ static norm norm_of(const m3_node *node)
 
 static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    return lower_check_rows(traits, node, PASSES, why);
+    const m3_status st = lower_check_full(node, why);
+    return st == M3_OK ? lower_check_rows(traits, node, PASSES, why) : st;
 }
 
 /* The same constants for each kernel, so that a processor compiles the source once. */

@@ -51,6 +51,22 @@ static inline m3_status m3_want_float(const m3_node *node, const m3_tensor *x, c
     return M3_OK;
 }
 
+/** The same, or x has 16 bits. */
+static inline m3_status m3_want_float_or_half(const m3_node *node, const m3_tensor *x, const char *name, uint32_t rank,
+                                              m3_error *err)
+{
+    if (!m3_dtype_is_half(x->dtype)) return m3_want_float(node, x, name, rank, err);
+    if (x->shape.rank < rank)
+        return M3_FAIL_NODE(err, node, "%s is %s %s; give it at least %u axes", name, M3_TENSOR_TEXT(x), rank);
+    return M3_OK;
+}
+
+/** What sums and vectors beside operands of a type have. */
+static inline m3_dtype m3_sum_type(m3_dtype dtype)
+{
+    return m3_dtype_is_half(dtype) ? M3_F32 : dtype;
+}
+
 /** x has this type and shape; `why` says where they come from. */
 static inline m3_status m3_want(const m3_node *node, const m3_tensor *x, const char *name, m3_dtype dtype,
                                 m3_shape shape, const char *why, m3_error *err)

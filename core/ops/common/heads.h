@@ -24,8 +24,8 @@ static inline m3_status m3_heads_check(const m3_node *node, m3_error *err)
 {
     const m3_tensor *q = node->in[0], *k = node->in[1], *v = node->in[2], *mask = node->in[3];
     m3_status st;
-    if ((st = m3_want_float(node, q, "q", 2, err)) != M3_OK) return st;
-    if ((st = m3_want_float(node, k, "k", 2, err)) != M3_OK) return st;
+    if ((st = m3_want_float_or_half(node, q, "q", 2, err)) != M3_OK) return st;
+    if ((st = m3_want_float_or_half(node, k, "k", 2, err)) != M3_OK) return st;
     uint64_t d = m3_extent_back(q, 1), keys = m3_extent_back(k, 2);
     m3_shape want = q->shape;
     want.dim[want.rank - 2] = keys;

@@ -10,14 +10,14 @@ static inline m3_status m3_norm_check(const m3_node *node, m3_error *err)
 {
     const m3_tensor *x = node->in[0], *gamma = node->in[1];
     m3_status st;
-    if ((st = m3_want_float(node, x, "x", 1, err)) != M3_OK) return st;
+    if ((st = m3_want_float_or_half(node, x, "x", 1, err)) != M3_OK) return st;
     if ((st = m3_want_positive(node, 0, err)) != M3_OK) return st;
     uint64_t d = m3_extent_back(x, 1);
     if (d == 0) return M3_FAIL_NODE(err, node, "x is %s %s; give its last axis an element", M3_TENSOR_TEXT(x));
     if (gamma->shape.rank == 2 && x->shape.rank >= 2)
-        return m3_want(node, gamma, "gamma", x->dtype, M3_SHAPE(x->shape.dim[0], d),
+        return m3_want(node, gamma, "gamma", m3_sum_type(x->dtype), M3_SHAPE(x->shape.dim[0], d),
                        "a grouped x, by its first and last axis,", err);
-    return m3_want(node, gamma, "gamma", x->dtype, M3_SHAPE(d), "the last axis of x", err);
+    return m3_want(node, gamma, "gamma", m3_sum_type(x->dtype), M3_SHAPE(d), "the last axis of x", err);
 }
 
 static inline m3_shape m3_norm_shape(const m3_tensor *x, const m3_tensor *gamma)

@@ -9,6 +9,7 @@
 /** Sets of types. */
 enum {
     M3_TYPES_FLOAT = 1u << M3_F32 | 1u << M3_F64,
+    M3_TYPES_HALF = 1u << M3_F16 | 1u << M3_BF16,
     M3_TYPES_INTEGER = 1u << M3_I32 | 1u << M3_U32,
     M3_TYPES_NUMBER = M3_TYPES_FLOAT | M3_TYPES_INTEGER,
     M3_TYPES_BOOL = 1u << M3_BOOL,
