@@ -54,9 +54,11 @@
     BUFFER(0, read, number, rows)            \
     BUFFER(1, read, u32, place)              \
     BUFFER(2, read, u32, start)              \
-    BUFFER(3, write, number, y)              \
+    BUFFER(3, update, number, y)             \
     WORD(u32, count)                         \
-    WORD(u32, size)
+    WORD(u32, size)                          \
+    WORD(u32, first)                         \
+    WORD(u32, most)
 
 #define CONTRACT_starts(CONSTANT, BUFFER, WORD) \
     BUFFER(0, read, u32, key)                   \

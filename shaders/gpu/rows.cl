@@ -114,7 +114,7 @@ KERNEL(replace)
 }
 #endif
 
-/* INTEGER: sums wrap. count: rows of y where LANES is 1, else elements. */
+/* INTEGER: sums wrap. count: rows of y where LANES is 1, which takes all places of a row, else elements. */
 #ifdef INTEGER
 #if INTEGER
 typedef uint number;
@@ -158,9 +158,12 @@ KERNEL(sum)
 #else
     const uint to = ITEM * VECTOR;
     if (to >= count) return;
-    const uint row = to / size, j = to % size, end = start[row + 1];
+    const uint row = to / size, j = to % size, begin = start[row], places = start[row + 1] - begin;
+    const uint end = begin + min(first + most, places);
+    if (first > 0 && first >= places) return;
     numbers all = 0;
-    uint i = start[row];
+    if (first > 0) all = LOAD(y, to);
+    uint i = begin + first;
     for (; i + AHEAD <= end; i += AHEAD) {
         numbers x[AHEAD];
         for (uint k = 0; k < AHEAD; k++) x[k] = LOAD(rows, place[i + k] * size + j);

@@ -3,7 +3,8 @@
  *   gather   y[i] = table[ids[i]], zeros where the id names no row of the table or is `skip`
  *   copy     y = table; replace: y[ids[i]] = rows[i]: what scatter_rows is made of
  *   sum      y[j] = rows[place[i]] added up, i = start[j] to start[j + 1] - 1 in this order: the sums of scatter_add
- *            and group_rows, whose places sort.comp has put into the order of their ids
+ *            and group_rows, whose places sort.comp has put into the order of their ids; of each row's places `most`
+ *            from the one numbered `first` on, added to what is there when that is not 0
  *   starts   start[j] = number of keys below j, of rising keys
  *   heads    of rising keys below `limit`: the distinct ones, and the start of each
  * Elements are units of UNIT bytes: words, where a row has whole ones. An invocation does PART units: a word or, of
@@ -110,9 +111,17 @@ void main()
 {
     const uint to = ITEM * VECTOR;
     if (to >= count) return;
-    const uint row = to / size, j = to % size, end = start[row + 1u];
+    const uint row = to / size, j = to % size, begin = start[row], places = start[row + 1u] - begin;
+    const uint end = begin + (first + most < places ? first + most : places);
     uvec4 all = uvec4(0u);
-    uint i = start[row];
+    uint i = begin + first;
+    if (first > 0u) {
+        if (first >= places) return;
+        if (VECTOR == 4)
+            all = wide_y[ITEM];
+        else
+            all.x = y[to];
+    }
     for (; i + AHEAD <= end; i += AHEAD) {
         uvec4 x[AHEAD];
         for (uint k = 0u; k < AHEAD; k++) x[k] = load(i + k, j);

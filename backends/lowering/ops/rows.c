@@ -90,28 +90,43 @@ static void emit_scatter_rows(lower_list *l, const m3_node *node)
     per_row(d, &s, m3_tensor_count(ids));
 }
 
-_Static_assert(M3_SCATTER_ADD_IDS == (int)M3_GROUP_ROWS_IDS, "both sums have their ids first");
-
-/* An item adds all rows of an id, and all ids may be one. An iteration adds 4 rows; half of what fits leaves some for
- * the rest. Blocks of so few ids are short, for the passes that put them into order and find heads. */
-static m3_status supports_sum(const lower_traits *traits, const m3_node *node, m3_error *why)
+/* Rows that a dispatch may add to a sum, since all ids may be one. An iteration adds 4 rows, so that three in
+ * four remain for the rest. */
+static uint64_t rows_at_once(const lower_traits *traits)
 {
-    const uint64_t max = 2 * (uint64_t)lower_max_iterations(traits),
-                   count = m3_tensor_count(node->in[M3_SCATTER_ADD_IDS]);
-    if (traits->kind != LOWER_SIMULATED_GPU || count <= max) return M3_OK;
-    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
-                   "it adds rows of %llu ids; this device, which is simulated, takes %llu: use a smaller batch",
-                   (unsigned long long)count, (unsigned long long)max);
+    return traits->kind == LOWER_SIMULATED_GPU ? lower_max_iterations(traits) : UINT32_MAX;
 }
 
-/* y[j] = the rows that place names from start[j] on, added up. */
-static void emit_sum(lower_list *l, const rows_shape *s, const m3_tensor *rows, lower_view place, lower_view start,
-                     const m3_tensor *y)
+static m3_status supports_scatter_add(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    lower_dispatch *d = LOWER(l, sum, .LANES = ALONE(s), .VECTOR = s->vector, .INTEGER = y->dtype == M3_I32,
-                              .rows = lower_tensor(l, rows), .place = place, .start = start, .y = lower_tensor(l, y),
-                              .count = counted(s, s->rows), .size = s->size);
-    lower_items(d, s->alone ? s->rows : s->rows * s->size / s->vector);
+    return lower_order_check(traits, node, 1, m3_tensor_count(node->in[M3_SCATTER_ADD_IDS]), why);
+}
+
+/* An item that writes heads walks over its block and over all blocks. */
+static m3_status supports_group_rows(const lower_traits *traits, const m3_node *node, m3_error *why)
+{
+    const uint64_t count = m3_tensor_count(node->in[M3_GROUP_ROWS_IDS]);
+    const lower_blocks b = lower_blocks_of(traits, 1, count);
+    if (traits->kind == LOWER_SIMULATED_GPU && b.length + b.length / b.lanes + b.count > lower_max_iterations(traits))
+        return M3_FAIL(
+            why, M3_ERR_UNSUPPORTED, node->op->name,
+            "it groups %llu ids; this device, which is simulated, walks over blocks of %llu: use a smaller batch",
+            (unsigned long long)count, (unsigned long long)b.length);
+    return lower_order_check(traits, node, 1, count, why);
+}
+
+/* y[j] = the rows that place names from start[j] on, added up; `places` of them in all. */
+static void emit_sum(lower_list *l, const rows_shape *s, const m3_tensor *rows, lower_view place, uint64_t places,
+                     lower_view start, const m3_tensor *y)
+{
+    const uint64_t max = rows_at_once(l->traits), most = places < max ? places : max;
+    for (uint64_t first = 0; first < places; first += most) {
+        lower_dispatch *d =
+            LOWER(l, sum, .LANES = ALONE(s), .VECTOR = s->vector, .INTEGER = y->dtype == M3_I32,
+                  .rows = lower_tensor(l, rows), .place = place, .start = start, .y = lower_tensor(l, y),
+                  .count = counted(s, s->rows), .size = s->size, .first = first, .most = most);
+        lower_items(d, s->alone ? s->rows : s->rows * s->size / s->vector);
+    }
 }
 
 static void emit_scatter_add(lower_list *l, const m3_node *node)
@@ -130,14 +145,14 @@ static void emit_scatter_add(lower_list *l, const m3_node *node)
         const lower_order order = lower_order_rows(l, ids, 1, count, KEYS_IDS, s.rows, skip);
         lower_dispatch *d = LOWER(l, starts, .key = order.key, .start = start, .rows = s.rows, .count = count);
         lower_items(d, s.rows + 1);
-        emit_sum(l, &s, node->in[M3_SCATTER_ADD_ROWS], order.place, start, y);
+        emit_sum(l, &s, node->in[M3_SCATTER_ADD_ROWS], order.place, count, start, y);
         return;
     }
     const lower_view place = lower_scratch(l, count * word);
     lower_dispatch *d = LOWER(l, count_alone, .LANES = 1, .ids = lower_tensor(l, ids), .start = start, .place = place,
                               .count = count, .rows = s.rows, .skip = skip);
     lower_rows(d, 1, 1);
-    emit_sum(l, &s, node->in[M3_SCATTER_ADD_ROWS], place, start, y);
+    emit_sum(l, &s, node->in[M3_SCATTER_ADD_ROWS], place, count, start, y);
 }
 
 /* Heads of the groups in an order of ids. */
@@ -177,11 +192,12 @@ static void emit_group_rows(lower_list *l, const m3_node *node)
                   .groups = lower_tensor(l, groups), .count = s.rows, .limit = limit, .skip = skip);
         lower_rows(d, 1, 1);
     }
-    if (s.size > 0) emit_sum(l, &s, node->in[M3_GROUP_ROWS_ROWS], order.place, start, node->out[M3_GROUP_ROWS_SUMS]);
+    if (s.size > 0)
+        emit_sum(l, &s, node->in[M3_GROUP_ROWS_ROWS], order.place, s.rows, start, node->out[M3_GROUP_ROWS_SUMS]);
 }
 
 const lower_op lower_rows_ops[] = {{"gather", NULL, emit_gather},
-                                   {"scatter_add", supports_sum, emit_scatter_add},
+                                   {"scatter_add", supports_scatter_add, emit_scatter_add},
                                    {"scatter_rows", NULL, emit_scatter_rows},
-                                   {"group_rows", supports_sum, emit_group_rows},
+                                   {"group_rows", supports_group_rows, emit_group_rows},
                                    {0}};
