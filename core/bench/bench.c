@@ -180,17 +180,6 @@ static m3_status time_runs(bench *b, m3_bench_result *result, m3_error *err)
 
 /* The table by op. */
 
-/* Bytes that a node has to move. */
-static double node_bytes(const m3_node *node)
-{
-    double bytes = 0;
-    if (M3_OP_MEMBER(node->op, bytes) != NULL) return (double)node->op->bytes(node);
-    for (uint32_t i = 0; i < node->in_count; i++)
-        if (node->in[i] != NULL) bytes += (double)m3_tensor_bytes(node->in[i]);
-    for (uint32_t i = 0; i < node->out_count; i++) bytes += (double)m3_tensor_bytes(node->out[i]);
-    return bytes;
-}
-
 static int by_time(const void *a, const void *b)
 {
     const m3_bench_op *x = a, *y = b;
@@ -213,7 +202,7 @@ static m3_status tabulate(const bench *b, const uint64_t *time_ns, m3_bench_resu
         ops[k].nodes++;
         ops[k].seconds += 1e-9 * (double)time_ns[i];
         ops[k].gflops += 1e-9 * (double)m3_node_flops(at.node);
-        ops[k].gigabytes_per_s += 1e-9 * node_bytes(at.node);
+        ops[k].gigabytes_per_s += 1e-9 * (double)m3_node_traffic(at.node, NULL);
     }
     for (uint32_t k = 0; k < count; k++) {
         ops[k].gflops = ops[k].seconds > 0 ? ops[k].gflops / ops[k].seconds : 0.0;

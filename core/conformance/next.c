@@ -39,16 +39,8 @@ typedef struct survey {
 
 static double work_of(const m3_node *node)
 {
-    double bytes = 0;
     if ((node->op->flags & M3_OP_ALIAS) != 0) return 0;
-    if (M3_OP_MEMBER(node->op, bytes) != NULL) {
-        bytes = (double)node->op->bytes(node);
-    } else {
-        for (uint32_t i = 0; i < node->in_count; i++)
-            if (node->in[i] != NULL) bytes += (double)m3_tensor_bytes(node->in[i]);
-        for (uint32_t i = 0; i < node->out_count; i++) bytes += (double)m3_tensor_bytes(node->out[i]);
-    }
-    return fmax((double)m3_node_flops(node) / BALANCE, bytes);
+    return fmax((double)m3_node_flops(node) / BALANCE, (double)m3_node_traffic(node, NULL));
 }
 
 static bool runs(void *device, const m3_node *node)

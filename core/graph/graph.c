@@ -256,3 +256,20 @@ uint64_t m3_node_flops(const m3_node *node)
 {
     return node->op->flops != NULL ? node->op->flops(node) : m3_tensor_count(node->out[0]);
 }
+
+uint64_t m3_node_traffic(const m3_node *node, uint64_t *written)
+{
+    uint64_t reads = 0, writes = 0;
+    if (written != NULL) *written = 0;
+    if ((node->op->flags & M3_OP_ALIAS) != 0) return 0;
+    for (uint32_t i = 0; i < node->in_count; i++)
+        if (node->in[i] != NULL) reads += m3_tensor_bytes(node->in[i]);
+    for (uint32_t i = 0; i < node->out_count; i++) writes += m3_tensor_bytes(node->out[i]);
+    uint64_t all = reads + writes;
+    if (M3_OP_MEMBER(node->op, bytes) != NULL) {
+        all = node->op->bytes(node);
+        if (writes > all / 2) writes = all / 2;
+    }
+    if (written != NULL) *written = writes;
+    return all;
+}

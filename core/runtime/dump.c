@@ -1,4 +1,5 @@
 /* dump: what a compiled executable is, in numbers and as the table of `m3bsr graph`. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/runtime/executable.h"
@@ -7,9 +8,12 @@ void m3_executable_get_stats(const m3_executable *executable, m3_executable_stat
 {
     const m3_schedule *s = &executable->schedule;
     const m3_plan *plan = &executable->targets[0].plan;
-    m3_executable_stats all = {.size = M3_STRUCT_SIZE(m3_executable_stats, constant_bytes)};
+    m3_executable_stats all = {.size = M3_STRUCT_SIZE(m3_executable_stats, written_bytes)};
     all.nodes = s->step_count;
     for (uint32_t i = 0; i < s->step_count; i++) {
+        uint64_t written = 0;
+        all.read_bytes += m3_node_traffic(s->steps[i].node, &written) - written;
+        all.written_bytes += written;
         all.flops += m3_node_flops(s->steps[i].node);
         if (s->steps[i].device != 0) all.fallback_nodes++;
     }
@@ -98,11 +102,54 @@ static void dump_programs(const m3_executable *e, FILE *to)
     }
 }
 
+/* Operations and memory traffic by op. */
+
+enum { OPS = 128 }; /* more kinds in one graph are summed as others */
+
+typedef struct op_sums {
+    const char *name;
+    uint32_t nodes;
+    uint64_t flops, read, written;
+} op_sums;
+
+static int by_traffic(const void *a, const void *b)
+{
+    const op_sums *x = a, *y = b;
+    const uint64_t of_x = x->read + x->written, of_y = y->read + y->written;
+    return of_x > of_y ? -1 : of_x < of_y;
+}
+
+static void dump_ops(const m3_schedule *s, const m3_executable_stats *all, FILE *to)
+{
+    op_sums ops[OPS];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->step_count; i++) {
+        const m3_node *node = s->steps[i].node;
+        uint32_t k = 0;
+        while (k < count && strcmp(ops[k].name, node->op->name) != 0) k++;
+        if (k == OPS) ops[--k].name = "others";
+        if (k == count) ops[count++] = (op_sums){.name = node->op->name};
+        uint64_t written = 0;
+        ops[k].read += m3_node_traffic(node, &written) - written;
+        ops[k].written += written;
+        ops[k].flops += m3_node_flops(node);
+        ops[k].nodes++;
+    }
+    qsort(ops, count, sizeof ops[0], by_traffic);
+    (void)fprintf(to, "%-22s %6s %14s %14s %14s\n", "op", "nodes", "FLOP", "bytes read", "bytes written");
+    for (uint32_t k = 0; k < count; k++)
+        (void)fprintf(to, "%-22s %6u %14llu %14llu %14llu\n", ops[k].name, ops[k].nodes,
+                      (unsigned long long)ops[k].flops, (unsigned long long)ops[k].read,
+                      (unsigned long long)ops[k].written);
+    (void)fprintf(to, "%-22s %6u %14llu %14llu %14llu\n", "all", all->nodes, (unsigned long long)all->flops,
+                  (unsigned long long)all->read_bytes, (unsigned long long)all->written_bytes);
+}
+
 void m3_executable_dump(const m3_executable *executable, FILE *to)
 {
     const m3_executable *e = executable;
     const m3_schedule *s = &e->schedule;
-    m3_executable_stats stats = {.size = M3_STRUCT_SIZE(m3_executable_stats, constant_bytes)};
+    m3_executable_stats stats = {.size = M3_STRUCT_SIZE(m3_executable_stats, written_bytes)};
     m3_executable_get_stats(e, &stats);
     (void)fprintf(to, "%s on %s: %u nodes (%u on other devices), %llu FLOP\n", e->name, e->devices[0]->name,
                   stats.nodes, stats.fallback_nodes, (unsigned long long)stats.flops);
@@ -118,7 +165,11 @@ void m3_executable_dump(const m3_executable *executable, FILE *to)
                       e->devices[i]->name, (unsigned long long)plan->scratch_bytes, plan->scratch_count,
                       (unsigned long long)plan->alive_bytes);
     }
+    dump_ops(s, &stats, to);
     dump_programs(e, to);
+    const unsigned long long read = stats.read_bytes, written = stats.written_bytes;
+    (void)fprintf(to, "memory traffic of a run: %llu bytes, %llu read and %llu written\n", read + written, read,
+                  written);
     (void)fprintf(to, "inputs %llu, outputs %llu, constants %llu, parameters and states %llu bytes\n",
                   (unsigned long long)stats.input_bytes, (unsigned long long)stats.output_bytes,
                   (unsigned long long)stats.constant_bytes, (unsigned long long)stats.store_bytes);

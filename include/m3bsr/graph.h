@@ -81,6 +81,11 @@ M3_API void m3_graph_dump_dot(const m3_graph *graph, FILE *to);
 
 /** Floating-point operations of one node. */
 M3_API uint64_t m3_node_flops(const m3_node *node);
+/** Bytes that a run of one node moves: every input is read once and every output written once, unless the op counts
+ * them itself (m3_op.bytes), as those do that touch some rows of a table; then what it writes is at most half.
+ * @param written  Bytes of them that are written; may be NULL.
+ * Returns what is read and written together; an alias moves nothing. Any thread. */
+M3_API uint64_t m3_node_traffic(const m3_node *node, uint64_t *written);
 
 #ifdef __cplusplus
 }

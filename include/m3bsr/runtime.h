@@ -164,6 +164,7 @@ typedef struct m3_executable_stats {
     uint64_t scratch_bytes;  /**< temporaries, after reuse */
     uint64_t store_bytes;
     uint64_t input_bytes, output_bytes, constant_bytes;
+    uint64_t read_bytes, written_bytes; /**< by the nodes of a run, as m3_node_traffic counts */
 } m3_executable_stats;
 M3_API void m3_executable_get_stats(const m3_executable *executable, m3_executable_stats *stats);
 

@@ -475,6 +475,8 @@ static void a_fallback_is_told_once(void **state)
     m3_executable_get_stats(b.executable, &stats);
     assert_int_equal(stats.nodes, 4);
     assert_int_equal(stats.fallback_nodes, 2);
+    assert_int_equal(stats.read_bytes, 5 * 6 * sizeof(float));
+    assert_int_equal(stats.written_bytes, 4 * 6 * sizeof(float));
     m3_executable_node node = {.size = sizeof node};
     m3_executable_node_at(b.executable, 0, &node);
     assert_string_equal(node.reason, "refused by the option refuse=tanh");

@@ -252,6 +252,24 @@ static void a_product_counts_two_operations_a_term_and_one_for_each_thing_on_its
     trial_end(&t);
 }
 
+static void traffic_counts_tensors_once_and_of_tables_the_rows_that_are_touched(void **state)
+{
+    (void)state;
+    uint64_t written = 0;
+    trial t = trial_begin();
+    m3_tensor *table = f32(&t, M3_SHAPE(1000, 8)), *ids = trial_leaf(&t, M3_I32, M3_SHAPE(5), NULL);
+    m3_tensor *taken = m3_gather(t.b, table, ids, 0);
+    assert_int_equal(m3_node_traffic(taken->producer, &written), (5 * 8 + 5 * 8 + 5) * 4);
+    assert_int_equal(written, 5 * 8 * 4);
+    m3_tensor *y = m3_add(t.b, taken, f32(&t, M3_SHAPE(8)));
+    assert_int_equal(m3_node_traffic(y->producer, &written), (5 * 8 + 8 + 5 * 8) * 4);
+    assert_int_equal(written, 5 * 8 * 4);
+    m3_tensor *alias = m3_reshape(t.b, y, M3_SHAPE(40));
+    assert_int_equal(m3_node_traffic(alias->producer, &written), 0);
+    assert_int_equal(written, 0);
+    trial_end(&t);
+}
+
 static void attention_counts_its_two_products(void **state)
 {
     (void)state;
@@ -311,6 +329,7 @@ int main(void)
 {
     static const struct CMUnitTest fixed[] = {
         cmocka_unit_test(a_product_counts_two_operations_a_term_and_one_for_each_thing_on_its_end),
+        cmocka_unit_test(traffic_counts_tensors_once_and_of_tables_the_rows_that_are_touched),
         cmocka_unit_test(attention_counts_its_two_products),
         cmocka_unit_test(an_update_says_which_input_it_replaces),
         cmocka_unit_test(after_an_error_a_formula_does_nothing),

@@ -39,7 +39,11 @@ static void print_node_json(const m3_executable_node *at, bool first)
     cli_json_text(node->op->name);
     (void)printf(", \"scope\": ");
     cli_json_text(node->scope);
-    (void)printf(", \"flops\": %llu, \"device\": ", (unsigned long long)m3_node_flops(node));
+    uint64_t written = 0;
+    const uint64_t traffic = m3_node_traffic(node, &written);
+    (void)printf(", \"flops\": %llu, \"read_bytes\": %llu, \"written_bytes\": %llu, \"device\": ",
+                 (unsigned long long)m3_node_flops(node), (unsigned long long)(traffic - written),
+                 (unsigned long long)written);
     cli_json_text(at->device);
     (void)printf(", \"reason\": ");
     cli_json_text(at->reason);
@@ -61,16 +65,17 @@ static void print_node_json(const m3_executable_node *at, bool first)
 
 static void print_json(const request *r)
 {
-    m3_executable_stats s = {.size = M3_STRUCT_SIZE(m3_executable_stats, constant_bytes)};
+    m3_executable_stats s = {.size = M3_STRUCT_SIZE(m3_executable_stats, written_bytes)};
     m3_executable_get_stats(r->executable, &s);
     (void)printf("{\"graph\": \"%s\", \"device\": ", r->infer ? "infer" : "step");
     cli_json_text(m3_device_name(r->c.device));
     (void)printf(", \"nodes\": %u, \"fallback_nodes\": %u, \"flops\": %llu, \"scratch_bytes\": %llu, "
                  "\"store_bytes\": %llu, \"input_bytes\": %llu, \"output_bytes\": %llu, \"constant_bytes\": %llu, "
-                 "\"steps\": [",
+                 "\"read_bytes\": %llu, \"written_bytes\": %llu, \"steps\": [",
                  s.nodes, s.fallback_nodes, (unsigned long long)s.flops, (unsigned long long)s.scratch_bytes,
                  (unsigned long long)s.store_bytes, (unsigned long long)s.input_bytes,
-                 (unsigned long long)s.output_bytes, (unsigned long long)s.constant_bytes);
+                 (unsigned long long)s.output_bytes, (unsigned long long)s.constant_bytes,
+                 (unsigned long long)s.read_bytes, (unsigned long long)s.written_bytes);
     for (uint32_t i = 0; i < m3_executable_node_count(r->executable); i++) {
         m3_executable_node at = {.size = M3_STRUCT_SIZE(m3_executable_node, time_ns)};
         m3_executable_node_at(r->executable, i, &at);
@@ -105,8 +110,10 @@ int cmd_graph(int argc, char **argv)
     };
     const cli_command command = {
         .usage = "graph [CONFIG] [--what step|infer] [options]",
-        .about = "Print the graph as it is compiled for a device: nodes, shapes, floating-point operations, bytes,\n"
-                 "places in memory, which device runs each, with the reason where it is another, and the peak.",
+        .about =
+            "Print the graph as it is compiled for a device: nodes, shapes, floating-point operations, bytes,\n"
+            "places in memory, which device runs each, with the reason where it is another; memory traffic by op,\n"
+            "and the peak.",
         .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
