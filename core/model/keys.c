@@ -84,10 +84,22 @@ static const key keys[] = {
     FLOAT(weight_decay, 0, 1e3, "0", "AdamW's decoupled weight decay"),
     FLOAT(clip, 0, 1e30, "1", "largest global norm of the gradients; 0: no clipping"),
     CHOICE(lazy, "auto|on|off", "auto", "update only the rows of the item table that a batch used; auto: for sampled"),
+    LATER_CHOICE(precision, "f32", "f32|bf16|f16", "f32",
+                 "type of activations and of what layers read; sums, parameters and losses are f32 whatever it is"),
 };
 enum { KEYS = sizeof keys / sizeof keys[0] };
 _Static_assert(sizeof(m3_lazy) == sizeof(int32_t), "members that choose are set as whole numbers");
 _Static_assert((int)M3_OPTION_ENTRIES >= (int)M3_MAX_MODALITIES, "the list of dimensions fits");
+
+m3_dtype m3_model_precision(const m3_model_config *config)
+{
+    switch (config->precision) {
+    case M3_PRECISION_BF16: return M3_BF16;
+    case M3_PRECISION_F16: return M3_F16;
+    case M3_PRECISION_F32: break;
+    }
+    return M3_F32;
+}
 
 m3_span m3_model_keys(void)
 {

@@ -83,6 +83,13 @@ static const m3_node *find_same(table *t, const m3_rewrite *rw, const m3_node *n
     }
 }
 
+/* A cast to more bits is cheaper to repeat than its result is to keep from one reader to the next. */
+static bool is_widening(const m3_node *node)
+{
+    return (node->op->flags & M3_OP_ELEMENTWISE) != 0 && node->in_count == 1 && m3_dtype_is_half(node->in[0]->dtype) &&
+           node->out[0]->dtype == M3_F32;
+}
+
 static void merge(m3_rewrite *rw, table *constants, table *nodes, const m3_graph *in)
 {
     for (uint32_t i = 0; i < m3_graph_tensor_count(in); i++) {
@@ -93,7 +100,7 @@ static void merge(m3_rewrite *rw, table *constants, table *nodes, const m3_graph
     for (uint32_t i = 0; i < m3_graph_node_count(in); i++) {
         const m3_node *node = m3_graph_node(in, i);
         for (uint32_t k = 0; k < node->in_count; k++) (void)m3_rewrite_get(rw, node->in[k]);
-        const m3_node *old = find_same(nodes, rw, node);
+        const m3_node *old = is_widening(node) ? NULL : find_same(nodes, rw, node);
         if (old == NULL) {
             m3_rewrite_copy(rw, node);
             continue;

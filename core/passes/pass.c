@@ -43,7 +43,8 @@ static m3_status run_all(const m3_graph *in, const m3_pass *const *passes, const
     m3_graph *now = NULL;
     *out = NULL;
     for (; *passes != NULL; passes++) {
-        if (*passes != &m3_pass_decompose && !m3_pass_enabled(context->no_pass, (*passes)->name)) continue;
+        const bool optional = *passes != &m3_pass_decompose && *passes != &m3_pass_precision;
+        if (optional && !m3_pass_enabled(context->no_pass, (*passes)->name)) continue;
         m3_graph *next = NULL;
         m3_status st = (*passes)->run(now != NULL ? now : in, context, &next, err);
         m3_graph_free(now);
@@ -66,8 +67,8 @@ m3_status m3_passes_before_gradients(const m3_graph *in, const char *const *no_p
 
 m3_status m3_passes_run(const m3_graph *in, const m3_pass_context *context, m3_graph **out, m3_error *err)
 {
-    static const m3_pass *const passes[] = {
-        &m3_pass_fold,      &m3_pass_dedupe, &m3_pass_dead,   &m3_pass_multi_tensor, &m3_pass_fuse, &m3_pass_dead,
-        &m3_pass_decompose, &m3_pass_fold,   &m3_pass_dedupe, &m3_pass_dead,         NULL};
+    static const m3_pass *const passes[] = {&m3_pass_fold, &m3_pass_dedupe, &m3_pass_dead,      &m3_pass_multi_tensor,
+                                            &m3_pass_fuse, &m3_pass_dead,   &m3_pass_precision, &m3_pass_decompose,
+                                            &m3_pass_fold, &m3_pass_dedupe, &m3_pass_dead,      NULL};
     return run_all(in, passes, context, out, err);
 }

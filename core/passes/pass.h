@@ -1,9 +1,9 @@
 /* pass: rewrites of a graph, one file each. A pass makes a new graph and leaves the old one alone.
  *
  * Before differentiation:  sink, fold, dedupe, dead.   (m3_passes_before_gradients)
- * At compile time:         fold, dedupe, dead, multi_tensor, fuse, then what the device refuses is decomposed, and
- * again fold, dedupe, dead.          (m3_passes_run) Row sinking comes before differentiation, so that the backward
- * pass works on the few rows too. */
+ * At compile time:         fold, dedupe, dead, multi_tensor, fuse, precision, then what the device refuses is
+ * decomposed, and again fold, dedupe, dead.      (m3_passes_run) Row sinking comes before differentiation, so that the
+ * backward pass works on the few rows too. */
 #ifndef M3_CORE_PASSES_PASS_H
 #define M3_CORE_PASSES_PASS_H
 
@@ -13,6 +13,7 @@ typedef struct m3_pass_context {
     const char *const *no_pass;                        /* names to leave out, ended by NULL; NULL: none */
     bool (*supports)(void *user, const m3_node *node); /* does the chosen device run it? NULL: everything */
     void *user;
+    m3_dtype precision; /* of activations: f16 or bf16; else f32 */
 } m3_pass_context;
 
 typedef struct m3_pass {
@@ -26,6 +27,7 @@ extern const m3_pass m3_pass_dead;         /* nodes that no output or update nee
 extern const m3_pass m3_pass_sink;         /* row sinking: a slice of a result computes only the sliced rows */
 extern const m3_pass m3_pass_fuse;         /* residual, activation and gate into an epilogue */
 extern const m3_pass m3_pass_multi_tensor; /* one update over many tensors */
+extern const m3_pass m3_pass_precision;    /* activations in 16 bits; cannot be turned off here, but by the key */
 extern const m3_pass m3_pass_decompose;    /* what the device refuses, by its meaning; cannot be turned off */
 
 /** Is a pass left on? "grouping", which the model asks for while it builds, is one of the names. */

@@ -148,7 +148,7 @@ m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *o
     m3_status st;
     m3_training training;
     m3_serve_options o = {0};
-    if (options != NULL) m3_copy_out(&o, options, options->size, M3_STRUCT_SIZE(m3_serve_options, fallbacks));
+    if (options != NULL) m3_copy_out(&o, options, options->size, M3_STRUCT_SIZE(m3_serve_options, precision));
     *out = NULL;
     m3_served *served = m3_calloc(1, sizeof *served);
     if (served == NULL) return M3_FAIL_MEMORY(err, run, sizeof *served);
@@ -159,6 +159,7 @@ m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *o
     }
     if ((st = keep_options(served, &o, err)) != M3_OK) goto done;
     if ((st = open_data(served, m3_device_engine(device), run, o.data, err)) != M3_OK) goto done;
+    if (o.precision != NULL && (st = m3_model_set(&served->config, "precision", o.precision, err)) != M3_OK) goto done;
     if ((st = choose_checkpoint(run, o.checkpoint, &served->checkpoint, err)) != M3_OK) goto done;
     m3_settings_training(served->settings, &training);
     m3_programs_plan plan = plan_of(served);

@@ -40,6 +40,7 @@ typedef enum m3_denoise { M3_DENOISE_REPLACE = 0, M3_DENOISE_GATED = 1, M3_DENOI
 typedef enum m3_contrast { M3_CONTRAST_INTERESTS = 0, M3_CONTRAST_USERS = 1, M3_CONTRAST_TARGETS = 2 } m3_contrast;
 typedef enum m3_fusion { M3_FUSION_NONE = 0, M3_FUSION_TABLE = 1, M3_FUSION_SCORES = 2 } m3_fusion;
 typedef enum m3_loss { M3_LOSS_FULL = 0, M3_LOSS_SAMPLED = 1 } m3_loss;
+typedef enum m3_precision { M3_PRECISION_F32 = 0, M3_PRECISION_BF16 = 1, M3_PRECISION_F16 = 2 } m3_precision;
 typedef enum m3_lazy { M3_LAZY_AUTO = 0, M3_LAZY_ON = 1, M3_LAZY_OFF = 2 } m3_lazy;
 
 /** A configuration is a plain value: copy it with =, nothing to free. Fill it with m3_model_defaults() and
@@ -59,6 +60,7 @@ typedef struct m3_model_config {
     m3_fusion fusion;
     m3_loss loss;
     m3_lazy lazy;
+    m3_precision precision;
     int32_t trend;
     double router_floor, denoise_scale;
     double temperature;
@@ -96,6 +98,8 @@ M3_API m3_status m3_model_get(const m3_model_config *config, const char *key, ch
 M3_API m3_status m3_model_fill_options(m3_engine *engine, m3_model_config *config, m3_error *err);
 /** Do the keys fit together, are the encoder and the expert there, and do they know the options and their values? */
 M3_API m3_status m3_model_check(m3_engine *engine, const m3_model_config *config, m3_error *err);
+/** The type that key "precision" names: of activations and of what products read (m3_compile_options.precision). */
+M3_API m3_dtype m3_model_precision(const m3_model_config *config);
 /** Are the rows of the item table updated lazily? Key "lazy": on, off, or auto, which is on for the sampled loss.
  *
  * The lazy rule: a step updates row i of item.weight and of its two moments only when its batch used item i (in a

@@ -23,6 +23,7 @@ typedef struct m3_serve_options {
     const char *const *no_pass;
     bool strict;
     m3_span fallbacks;
+    const char *precision; /**< f32, bf16 or f16; NULL: the run's. A checkpoint is f32 whatever its run computed in */
 } m3_serve_options;
 
 M3_API m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *options, m3_served **served,

@@ -84,7 +84,7 @@ static void an_interrupted_run(void **state)
     char whole[32], parts[32];
     (void)snprintf(whole, sizeof whole, "whole-%s", extra[0]);
     (void)snprintf(parts, sizeof parts, "parts-%s", extra[0]);
-    m3_settings *settings = training_settings(set(), "dropout=0.2", "schedule=cosine", extra[1], NULL);
+    m3_settings *settings = training_settings(set(), "dropout=0.2", "schedule=cosine", extra[1], extra[2], NULL);
     train(with.device, settings, whole, (m3_train_options){0}, M3_OK, &err);
     train(with.device, settings, parts, (m3_train_options){.stop_after = 3}, M3_ERR_INTERRUPTED, &err);
     train(with.device, settings, parts, (m3_train_options){.resume = true, .stop_after = 2}, M3_ERR_INTERRUPTED, &err);
@@ -128,6 +128,35 @@ static void a_moved_checkpoint(void **state)
         assert_true(fabs((double)a[i].score - (double)b[i].score) <= 1e-4 * (1.0 + fabs((double)b[i].score)));
     free(a);
     free(b);
+    m3_settings_free(settings);
+}
+
+static double ranked(const char *run, const char *precision)
+{
+    m3_error err = {0};
+    m3_served *served = NULL;
+    m3_evaluation found = {.size = sizeof found};
+    const m3_serve_options options = {.size = sizeof options, .precision = precision};
+    training_check(m3_serve(with.device, data_source_path(&with.source, run), &options, &served, &err), &err);
+    training_check(m3_evaluate(served, M3_SPLIT_VALID, &found, &err), &err);
+    m3_served_free(served);
+    return found.full[0].model.ndcg[2];
+}
+
+/* Parameters are f32 whatever computes with them; a step in another precision is another step. */
+static void a_checkpoint_in_16_bits(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_settings *settings = training_settings(set(), "precision=bf16", "epochs=4", NULL);
+    train(with.device, settings, "bf16", (m3_train_options){0}, M3_OK, &err);
+    const double own = ranked("bf16", NULL), full = ranked("bf16", "f32"), half = ranked("bf16", "f16");
+    assert_true(own == ranked("bf16", "bf16"));
+    assert_true(own > 0.0 && fabs(full - own) < 0.1 * own && fabs(half - own) < 0.1 * own);
+    training_check(m3_settings_set(settings, "precision=f32", &err), &err);
+    train(with.device, settings, "bf16", (m3_train_options){.resume = true}, M3_ERR_INVALID, &err);
+    if (strstr(err.message, "precision") == NULL && strcmp(err.subject, "precision") != 0)
+        fail_msg("does not name the key: %s: %s", err.subject, err.message);
     m3_settings_free(settings);
 }
 
@@ -318,12 +347,17 @@ static void close_all(void)
 int main(int argc, char **argv)
 {
     static bool step = false, infer = true;
-    static const char *const full[] = {"full", "loss=full"}, *const sampled[] = {"sampled", "loss=sampled"},
-                             *const accumulated[] = {"accumulated", "accumulate=2"};
+    static const char *const full[] = {"full", "loss=full", NULL}, *const sampled[] = {"sampled", "loss=sampled", NULL},
+                             *const accumulated[] = {"accumulated", "accumulate=2", NULL},
+                             *const bf16[] = {"bf16", "precision=bf16", "expert=transformer"},
+                             *const f16[] = {"f16", "precision=f16", "expert=transformer"};
     const struct CMUnitTest tests[] = {
         {"an interrupted run goes on bit for bit, loss full", an_interrupted_run, NULL, NULL, (void *)full},
         {"an interrupted run goes on bit for bit, loss sampled", an_interrupted_run, NULL, NULL, (void *)sampled},
         {"an interrupted run goes on bit for bit, accumulating", an_interrupted_run, NULL, NULL, (void *)accumulated},
+        {"an interrupted run goes on bit for bit, in bf16", an_interrupted_run, NULL, NULL, (void *)bf16},
+        {"an interrupted run goes on bit for bit, in f16", an_interrupted_run, NULL, NULL, (void *)f16},
+        {"a checkpoint moves between precisions", a_checkpoint_in_16_bits, NULL, NULL, NULL},
         {"a run whose device was lost goes on bit for bit", a_lost_device, NULL, NULL, NULL},
         {"a checkpoint moves between devices", a_moved_checkpoint, NULL, NULL, NULL},
         {"the step that is proposed for the memory runs", a_batch_that_is_too_large, NULL, NULL, &step},
@@ -338,7 +372,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     /* Under sanitizers a software device for Vulkan takes minutes for all of them. */
-    const struct CMUnitTest few[] = {tests[0], tests[3], tests[5], tests[10]};
+    const struct CMUnitTest few[] = {tests[0], tests[6], tests[8], tests[13]};
     const char *sanitized = getenv("SANITIZE"); /* tests/CMakeLists.txt */
     open_all(argv[1]);
     const bool all = sanitized == NULL || sanitized[0] == 0 || strcmp(with.names.backend, "vulkan") != 0;

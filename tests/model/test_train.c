@@ -98,17 +98,17 @@ static double logged(const char *run, int epoch, const char *key)
 
 static void learns(void **state)
 {
-    (void)state;
-    m3_settings *settings = training_settings(data_source_path(&source, "set"), "epochs=6", NULL);
-    m3_train_result result = train(settings, "learns");
+    const char *const *extra = *state;
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), "epochs=6", extra[1], NULL);
+    m3_train_result result = train(settings, extra[0]);
     assert_int_equal(result.epochs, 6);
     assert_true(result.best_epoch >= 1 && result.best_metric > 0.0);
-    assert_true(logged("learns", 6, "loss_recommend") < logged("learns", 1, "loss_recommend") - 0.05);
-    char *page = read_file("learns", "report.html", NULL), *metrics = read_file("learns", "metrics.json", NULL);
+    assert_true(logged(extra[0], 6, "loss_recommend") < logged(extra[0], 1, "loss_recommend") - 0.05);
+    char *page = read_file(extra[0], "report.html", NULL), *metrics = read_file(extra[0], "metrics.json", NULL);
     assert_non_null(strstr(page, "<polyline"));
     assert_non_null(strstr(page, "infer_start"));
     assert_non_null(strstr(metrics, "\"ndcg@10\""));
-    assert_int_equal(access(file_of("learns", "best.safetensors"), F_OK), 0);
+    assert_int_equal(access(file_of(extra[0], "best.safetensors"), F_OK), 0);
     free(page);
     free(metrics);
     m3_settings_free(settings);
@@ -407,11 +407,15 @@ static int stop(void **state)
 
 int main(void)
 {
-    static const char *const full[] = {"full", "loss=full"}, *const sampled[] = {"sampled", "loss=sampled"},
-                             *const accumulated[] = {"accumulated", "accumulate=2"},
-                             *const neighbors[] = {"neighbors", "denoise=neighbors"};
+    static const char
+        *const full[] = {"full", "loss=full"},
+               *const sampled[] = {"sampled", "loss=sampled"}, *const accumulated[] = {"accumulated", "accumulate=2"},
+               *const neighbors[] = {"neighbors", "denoise=neighbors"}, *const f32[] = {"learns", "precision=f32"},
+               *const bf16[] = {"learns-bf16", "precision=bf16"}, *const f16[] = {"learns-f16", "precision=f16"};
     const struct CMUnitTest tests[] = {
-        {"the loss falls, and a report says so", learns, NULL, NULL, NULL},
+        {"the loss falls, and a report says so", learns, NULL, NULL, (void *)f32},
+        {"the loss falls in bf16", learns, NULL, NULL, (void *)bf16},
+        {"the loss falls in f16", learns, NULL, NULL, (void *)f16},
         {"an interrupted run goes on bit for bit, loss full", resumes, NULL, NULL, (void *)full},
         {"an interrupted run goes on bit for bit, loss sampled", resumes, NULL, NULL, (void *)sampled},
         {"an interrupted run goes on bit for bit, accumulating", resumes, NULL, NULL, (void *)accumulated},

@@ -176,11 +176,12 @@ int cmd_evaluate(int argc, char **argv)
     const char *split = "test", *target = NULL;
     against truth = {0};
     m3_served *served = NULL;
-    m3_serve_options serve = {.size = M3_STRUCT_SIZE(m3_serve_options, fallbacks)};
+    m3_serve_options serve = {.size = M3_STRUCT_SIZE(m3_serve_options, precision)};
     const cli_option options[] = {
         {"split", CLI_TEXT, &split, "NAME", "test (default) or valid"},
         {"checkpoint", CLI_TEXT, &serve.checkpoint, "FILE", "default: the run's best.safetensors, else the last"},
         {"data", CLI_TEXT, &serve.data, "SET", "another data set file than the run's"},
+        {"precision", CLI_TEXT, &serve.precision, "TYPE", "f32, bf16 or f16, in the place of the run's key"},
         {"truth", CLI_TEXT, &truth.path, "FOLDER",
          "what m3bsr data synth planted, SRC/truth: compare the model with it"},
         {"baselines", CLI_FLAG, &baselines, NULL, "popularity, trend and item-kNN of a data set file; needs no run"},

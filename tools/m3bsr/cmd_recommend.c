@@ -127,7 +127,7 @@ int cmd_recommend(int argc, char **argv)
 {
     m3_error err = {0};
     request r = {.exclude = "target", .top = 10};
-    r.serve.size = M3_STRUCT_SIZE(m3_serve_options, fallbacks);
+    r.serve.size = M3_STRUCT_SIZE(m3_serve_options, precision);
     const cli_option options[] = {
         CLI_USERS_OPTIONS(r.users),
         {"top", CLI_COUNT, &r.top, "N", "items a user; default 10"},
@@ -137,6 +137,7 @@ int cmd_recommend(int argc, char **argv)
         {"format", CLI_TEXT, &r.format, "NAME", "tsv (default) or json"},
         {"checkpoint", CLI_TEXT, &r.serve.checkpoint, "FILE", "default: the run's best.safetensors, else the last"},
         {"data", CLI_TEXT, &r.serve.data, "SET", "another data set file than the run's"},
+        {"precision", CLI_TEXT, &r.serve.precision, "TYPE", "f32, bf16 or f16, in the place of the run's key"},
     };
     const cli_command command = {
         .usage = "recommend RUN --users A,B|@FILE [options]\n"

@@ -61,7 +61,7 @@ static int check_usage(const request *r)
 int cmd_trace(int argc, char **argv)
 {
     m3_error err = {0};
-    request r = {.serve = {.size = M3_STRUCT_SIZE(m3_serve_options, fallbacks)}};
+    request r = {.serve = {.size = M3_STRUCT_SIZE(m3_serve_options, precision)}};
     const cli_option options[] = {
         CLI_USERS_OPTIONS(r.users),
         {"out", CLI_TEXT, &r.out, "FILE", "the file to write, in the format safetensors"},
@@ -70,6 +70,7 @@ int cmd_trace(int argc, char **argv)
          "                             common, gate, user, scores; default: all but scores"},
         {"checkpoint", CLI_TEXT, &r.serve.checkpoint, "FILE", "default: the run's best.safetensors, else the last"},
         {"data", CLI_TEXT, &r.serve.data, "SET", "another data set file than the run's"},
+        {"precision", CLI_TEXT, &r.serve.precision, "TYPE", "f32, bf16 or f16, in the place of the run's key"},
     };
     const cli_command command = {
         .usage = "trace RUN --users A,B|@FILE --out FILE [options]\n"
