@@ -8,27 +8,42 @@
  *   B that is small against the caches is packed as a whole first, by all threads, which then share it. Otherwise each
  *   task packs what it needs, and the grid of tasks is chosen so that little is packed twice.
  *   A is read in place when its rows are contiguous, and else packed, a group of tiles at a time.
- *   While a tile computes it prefetches what the next packing reads: memory is the bottleneck of all long products. */
+ *
+ *   A sum of MIN_SLICED steps and more is cut into slices that K alone decides, whose sums are added in order. When C
+ * is small (the gradient of a weight, say) slices are tasks, with partial sums in scratch: each thread reads its own
+ * part of A and B once, and in place, as it comes by a few times only. While a tile computes it fetches what later
+ * tiles and the next packing read and write, in the order of memory: memory is the bottleneck of all long products. */
 #include "backends/cpu/gemm.h"
+
+enum {
+    LINE_FLOATS = 16, /* floats of a cache line: scratch is aligned to lines, against false sharing */
+    MIN_SLICED = 1024,
+    SLICE = 1280, /* steps of a slice, about */
+    MAX_SLICES = 16,
+    SLICE_DEPTH = 128,       /* of a block: A's and B's part, the next one's and C's share the second cache */
+    MAX_PARTIALS = 4u << 20, /* floats: with more, slices follow one another */
+};
 
 typedef struct plan {
     const cpu_gemm *gemm;
     const cpu_gemm_kernels *kernels;
-    size_t depth;                   /* steps of the sum in a block; the last may have fewer */
-    size_t columns;                 /* of a block of columns */
-    size_t panels;                  /* of nr columns in B */
-    size_t group;                   /* tiles of A that are packed together; 0: A is read in place */
-    size_t grid_m, grid_n;          /* rectangles of one C */
-    size_t products, chunk;         /* in all, and those of one task */
-    size_t shared_batch[2];         /* products along each axis with a B of their own */
-    size_t shared_floats;           /* of B packed as a whole; 0: each task packs its own */
-    size_t a_floats, worker_floats; /* of a worker's panels of A, and of all its scratch */
+    size_t slices, slice;      /* of the sum, and the steps of one; the last may have fewer */
+    size_t depth;              /* steps of the sum in a block; the last of a slice may have fewer */
+    size_t columns;            /* of a block of columns */
+    size_t panels;             /* of nr columns in B */
+    size_t group;              /* tiles of A that are packed together; 0: A is read in place */
+    size_t grid_m, grid_n;     /* rectangles of one C */
+    size_t products, units;    /* a unit: a rectangle of a product, or a slice of it when `split` */
+    size_t shared_batch[2];    /* products along each axis with a B of their own */
+    size_t shared_floats;      /* of B packed as a whole; 0: each task packs its own */
+    size_t partial_floats;     /* of the sums of all slices but the first, when `split` */
+    size_t a_floats, b_floats; /* of a worker's panels of A and B */
+    size_t worker_floats;      /* of all its scratch */
     uint32_t tasks;
+    bool split;    /* slices are computed by tasks of their own */
     bool direct_b; /* whole panels of B are read in place */
-    float *shared, *workers;
+    float *shared, *partials, *workers;
 } plan;
-
-enum { LINE_FLOATS = 16 }; /* floats of a cache line: scratch is aligned to lines, against false sharing */
 
 static size_t ceil_div(size_t a, size_t b)
 {
@@ -51,6 +66,11 @@ static size_t min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static size_t max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Where part i starts when a length is split into n nearly equal parts: a small rest would be slow. */
 static size_t part(size_t length, size_t n, size_t i)
 {
@@ -69,7 +89,7 @@ static void choose_grid(plan *p, size_t threads, size_t max_tasks)
         for (size_t gm = 1; gm <= min(ceil_div(m, mr), max_tasks / gn); gm++) {
             size_t rows = ceil_div(m, gm), columns = ceil_div(p->panels, gn) * nr;
             size_t task = rows * columns + columns * pack_b + rows * pack_a;
-            size_t cost = ceil_div(p->products * gm * gn, threads) * task;
+            size_t cost = ceil_div(p->units * gm * gn, threads) * task;
             if (cost > best || (cost == best && gm * gn < p->grid_m * p->grid_n)) continue;
             best = cost;
             p->grid_m = gm;
@@ -78,27 +98,68 @@ static void choose_grid(plan *p, size_t threads, size_t max_tasks)
     }
 }
 
-/* Enough tasks to balance the load when a thread is delayed, each large enough to be worth its overhead. */
-static void choose_tasks(plan *p, size_t threads)
+/* Slices are many, but for few threads; and a rectangle of C is to stay in the second cache from block to block. */
+static void choose_split_grid(plan *p, size_t threads, size_t l2)
 {
-    const size_t m = p->gemm->m, tiles = ceil_div(m, p->kernels->mr);
-    p->grid_m = p->grid_n = p->chunk = 1;
-    if (threads > 1 && p->products < 8 * threads) {
-        size_t wanted = ceil_div(8 * threads, p->products);
+    const size_t m = p->gemm->m, n = p->gemm->n, tiles = ceil_div(m, p->kernels->mr);
+    const size_t cells = max(ceil_div(m * n, l2 / 4), ceil_div(threads, p->units));
+    if (m > n) {
+        p->grid_m = min(cells, tiles);
+        p->grid_n = min(ceil_div(cells, p->grid_m), p->panels);
+    } else {
+        p->grid_n = min(cells, p->panels);
+        p->grid_m = min(ceil_div(cells, p->grid_n), tiles);
+    }
+}
+
+/* Enough tasks to balance the load when a thread is delayed, each large enough to be worth its overhead. */
+static void choose_tasks(plan *p, size_t threads, size_t l2)
+{
+    const size_t tiles = ceil_div(p->gemm->m, p->kernels->mr);
+    p->grid_m = p->grid_n = 1;
+    p->units = p->products * (p->split ? p->slices : 1);
+    size_t most = 8 * threads;
+    if (p->split) {
+        choose_split_grid(p, threads, l2);
+        most = 4 * threads;
+    } else if (threads > 1 && p->units < 8 * threads) {
+        size_t wanted = ceil_div(8 * threads, p->units);
         if (p->shared_floats > 0 && tiles >= 4 * wanted)
             p->grid_m = wanted;
         else
-            choose_grid(p, threads, ceil_div(2 * threads, p->products));
+            choose_grid(p, threads, ceil_div(2 * threads, p->units));
     }
-    if (p->grid_m * p->grid_n == 1) p->chunk = ceil_div(p->products, 8 * threads);
-    p->tasks = (uint32_t)(ceil_div(p->products, p->chunk) * p->grid_m * p->grid_n);
+    p->units *= p->grid_m * p->grid_n;
+    p->tasks = (uint32_t)(p->grid_m * p->grid_n > 1 && !p->split ? p->units : min(p->units, most));
+}
+
+static void choose_slices(plan *p, size_t k)
+{
+    p->slices = k < MIN_SLICED ? 1 : min(max(ceil_div(k, SLICE), 2), MAX_SLICES);
+    p->slice = k == 0 ? 1 : round_up(ceil_div(k, p->slices), 8);
+    p->slices = max(ceil_div(k, p->slice), 1);
 }
 
 /* Blocks of equal depth. Sums that are not much longer than a block stay whole: then C is not read again. */
-static size_t choose_depth(size_t k, size_t depth)
+static size_t choose_depth(const plan *p, size_t depth)
 {
-    size_t blocks = k <= 3 * depth ? 1 : ceil_div(k, depth);
-    return k == 0 ? 1 : round_up(ceil_div(k, blocks), 8);
+    if (p->slices > 1) depth = min(depth, SLICE_DEPTH);
+    size_t blocks = p->slices == 1 && p->slice <= 3 * depth ? 1 : ceil_div(p->slice, depth);
+    return round_up(ceil_div(p->slice, blocks), 8);
+}
+
+static void choose_packing(plan *p, size_t threads, size_t l2)
+{
+    const cpu_gemm *g = p->gemm;
+    const size_t mr = p->kernels->mr, nr = p->kernels->nr;
+    /* Rows whose distance is a multiple of a page map to the same few sets of the first cache. */
+    const bool in_place = g->a.row % 1024 != 0 && (p->split || !g->a.transposed);
+    if (g->n > nr && !in_place && g->m > (g->a.transposed ? 0 : 2))
+        p->group = min(max(l2 / 8 / (mr * p->depth), 1), ceil_div(g->m, mr));
+    p->direct_b = !g->b.transposed && (g->m <= 2 * mr || (p->split && g->b.row % 1024 != 0));
+    for (int axis = 0; axis < 2; axis++) p->shared_batch[axis] = g->b.batch[axis] != 0 ? g->batch[axis] : 1;
+    size_t different = p->shared_batch[0] * p->shared_batch[1], whole = different * p->panels * nr * g->k;
+    if (!p->direct_b && different < 8 * threads && whole <= l2 / 2) p->shared_floats = whole;
 }
 
 static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, size_t threads)
@@ -107,33 +168,30 @@ static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, si
     *p = (plan){.gemm = g, .kernels = &machine->gemm, .products = g->batch[0] * g->batch[1]};
     if (p->products == 0 || g->m == 0 || g->n == 0) return;
 
-    p->depth = choose_depth(g->k, machine->depth);
+    choose_slices(p, g->k);
+    p->depth = choose_depth(p, machine->depth);
     p->panels = ceil_div(g->n, nr);
-    /* Rows whose distance is a multiple of a page map to the same few sets of the first cache. */
-    if (g->n > nr && (g->a.transposed || (g->a.row % 1024 == 0 && g->m > 2))) {
-        size_t fitting = l2 / 8 / (mr * p->depth);
-        p->group = min(fitting > 0 ? fitting : 1, ceil_div(g->m, mr));
-    }
-    p->direct_b = !g->b.transposed && g->m <= 2 * mr;
-    for (int axis = 0; axis < 2; axis++) p->shared_batch[axis] = g->b.batch[axis] != 0 ? g->batch[axis] : 1;
-    size_t different = p->shared_batch[0] * p->shared_batch[1], whole = different * p->panels * nr * g->k;
-    if (!p->direct_b && different < 8 * threads && whole <= l2 / 2) p->shared_floats = whole;
-    choose_tasks(p, threads);
+    const size_t sums = p->products * g->m * g->n;
+    p->split = p->slices > 1 && sums <= MAX_PARTIALS / (p->slices - 1);
+    if (p->split) p->partial_floats = (p->slices - 1) * sums;
+    choose_packing(p, threads, l2);
+    choose_tasks(p, threads, l2);
 
     p->columns = ceil_div(p->panels, p->grid_n) * nr;
-    size_t b_floats = 0;
     if (p->shared_floats == 0) {
         size_t fitting = l2 / 4 / p->depth / nr * nr;
-        p->columns = min(p->columns, fitting > nr ? fitting : nr);
-        b_floats = (p->direct_b ? 1 : p->columns / nr) * panel_pitch(nr, p->depth);
+        if (!p->direct_b) p->columns = min(p->columns, max(fitting, nr));
+        p->b_floats = (p->direct_b ? 1 : p->columns / nr) * panel_pitch(nr, p->depth);
     }
     p->a_floats = p->group * panel_pitch(mr, p->depth);
-    p->worker_floats = p->a_floats + b_floats;
+    p->worker_floats = p->a_floats + p->b_floats;
+    if (p->slices > 1 && !p->split) p->worker_floats += round_up(ceil_div(g->m, p->grid_m) * p->columns, LINE_FLOATS);
 }
 
 static size_t plan_floats(const plan *p, size_t threads)
 {
-    return round_up(p->shared_floats, LINE_FLOATS) + p->worker_floats * threads;
+    return round_up(p->shared_floats, LINE_FLOATS) + round_up(p->partial_floats, LINE_FLOATS) +
+           p->worker_floats * threads;
 }
 
 /* Columns first .. end of one B and steps k0 .. k0 + depth. */
@@ -161,10 +219,11 @@ static void pack_shared_task(void *arg, uint32_t task, uint32_t worker)
 /* One product of a batch. */
 typedef struct product {
     const plan *p;
+    size_t index;
     const float *a, *b, *bias, *residual, *gate;
     float *c;
     const float *shared; /* this B packed, or NULL */
-    float *panel_a, *panel_b;
+    float *panel_a, *panel_b, *sums;
 } product;
 
 static const float *operand_at(const cpu_operand *x, size_t i, size_t j)
@@ -177,7 +236,8 @@ static product product_at(const plan *p, size_t index, size_t worker)
     const cpu_gemm *g = p->gemm;
     const size_t i = index / g->batch[1], j = index % g->batch[1];
     float *own = p->workers + worker * p->worker_floats;
-    product x = {.p = p, .panel_a = own, .panel_b = own + p->a_floats};
+    product x = {.p = p, .index = index, .panel_a = own, .panel_b = own + p->a_floats};
+    x.sums = x.panel_b + p->b_floats;
     x.a = operand_at(&g->a, i, j);
     x.b = operand_at(&g->b, i, j);
     x.bias = operand_at(&g->bias, i, j);
@@ -191,34 +251,62 @@ static product product_at(const plan *p, size_t index, size_t worker)
     return x;
 }
 
-/* A matrix that is prefetched bit by bit, while others are multiplied. */
-typedef struct cursor {
+/* What is fetched ahead. */
+
+/* A matrix; nothing when rows is 0. */
+typedef struct region {
     const float *data;
-    size_t row, left; /* floats between rows; rows not yet prefetched */
-    size_t rows;      /* that one tile prefetches */
-    size_t floats;    /* of a row that one stage of a tile prefetches */
+    size_t row, rows, floats; /* floats between rows; rows; floats of each */
+} region;
+
+/* A region that tiles fetch one after another, `move` floats each. */
+typedef struct cursor {
+    cpu_ahead ahead;
+    size_t move;
 } cursor;
 
-static cursor cursor_over(const float *data, size_t row, size_t rows, size_t floats, size_t tiles, size_t stages)
+static bool is_dense(const region *r)
 {
-    return (cursor){data, row, rows, ceil_div(rows, tiles), ceil_div(floats, stages)};
+    return r->row == r->floats || r->rows <= 1;
 }
 
-static cpu_prefetch cursor_next(cursor *at)
+/* Rows of a region that each of `tiles` has to fetch, one in each stage; 1 of a dense region, which has no rows. */
+static size_t rows_each(const region *r, size_t tiles)
 {
-    cpu_prefetch ahead = {at->data, at->floats, at->row, min(at->rows, at->left), at->floats};
-    at->data += ahead.rows * at->row;
-    at->left -= ahead.rows;
+    return is_dense(r) ? 1 : ceil_div(r->rows, tiles);
+}
+
+/* depth: steps of a tile; stage: of one stage; idle: memory that is in the cache. */
+static cursor cursor_over(const region *r, size_t tiles, size_t depth, size_t stage, const float *idle)
+{
+    if (r->rows == 0) return (cursor){{idle, 0, 0}, 0};
+    if (is_dense(r)) {
+        const size_t each = ceil_div(r->rows * r->floats, tiles), step = ceil_div(each, max(depth, 1));
+        return (cursor){{r->data, step, stage * step}, each};
+    }
+    return (cursor){{r->data, ceil_div(r->floats, stage), r->row}, rows_each(r, tiles) * r->row};
+}
+
+static cpu_ahead cursor_next(cursor *at)
+{
+    cpu_ahead ahead = at->ahead;
+    at->ahead.at += at->move;
     return ahead;
 }
 
 /* One block of columns and one block of the sum. */
 typedef struct block {
     size_t row, row_end, first, end; /* rectangle of C */
+    size_t cell_end;                 /* where the task's columns end */
     size_t k0, depth;
+    size_t k_begin, k_end; /* the task's steps */
+    size_t slice, slice_begin, slice_end;
     size_t height, tiles, panels; /* tiles down and across */
     size_t group;                 /* tiles of A that are packed together, 1 if none are */
-    cursor next_a, next_b;        /* over what the next packings of A and B read */
+    float *c;                     /* where sums go: C, or a slice's own; element (row, first) */
+    size_t c_row, stage;
+    const float *idle;
+    cursor next_a, next_b; /* over what the next blocks and packings read, tile by tile */
 } block;
 
 static const float *a_at(const product *x, size_t row, size_t k)
@@ -227,34 +315,85 @@ static const float *a_at(const product *x, size_t row, size_t k)
     return a->transposed ? x->a + k * a->row + row : x->a + row * a->row + k;
 }
 
-/* Pack A for the tiles from row `top` on, and note what will be packed next: the next group, or the first one of the
- * next block. */
+/* A's rows row .. row + rows and steps k .. k + depth, as they lie in memory. */
+static region a_region(const product *x, size_t row, size_t rows, size_t k, size_t depth)
+{
+    const cpu_operand *a = &x->p->gemm->a;
+    const float *data = a_at(x, row, k);
+    return a->transposed ? (region){data, a->row, depth, rows} : (region){data, a->row, rows, depth};
+}
+
+/* B of the next block: of the sum, or of columns. */
+static region next_b(const product *x, const block *at)
+{
+    const cpu_operand *b = &x->p->gemm->b;
+    size_t first = at->first, end = at->end, k = at->k0 + at->depth, depth = min(x->p->depth, at->k_end - k);
+    if (x->shared != NULL) return (region){0};
+    if (k == at->k_end) {
+        first = at->end;
+        end = min(first + x->p->columns, at->cell_end);
+        k = at->k_begin;
+        depth = at->depth;
+        if (first == end) return (region){0};
+    }
+    if (b->transposed) return (region){x->b + first * b->row + k, b->row, end - first, depth};
+    return (region){x->b + k * b->row + first, b->row, depth, end - first};
+}
+
+/* A of the next block of the sum, of `rows` rows. */
+static region next_block_a(const product *x, const block *at, size_t rows)
+{
+    const size_t k = at->k0 + at->depth;
+    if (k == at->k_end) return (region){0};
+    return a_region(x, at->row, min(rows, at->row_end - at->row), k, min(x->p->depth, at->k_end - k));
+}
+
+/* A packed group of tiles, or the rows of a tile that are read in place: what comes after those from `top` on. */
+static region next_rows_a(const product *x, const block *at, size_t top)
+{
+    const size_t rows = at->group * at->height, next = top + rows;
+    if (next >= at->row_end) return next_block_a(x, at, rows);
+    return a_region(x, next, min(rows, at->row_end - next), at->k0, at->depth);
+}
+
+/* Of columns of A in place a tile reads a few floats of each line: they are fetched a block ahead, not a tile. */
+static bool a_by_blocks(const product *x)
+{
+    return x->p->group == 0 && x->p->gemm->a.transposed;
+}
+
+/* Stages as the least dense of what is fetched wants them. */
+static void plan_ahead(const product *x, block *at)
+{
+    const size_t all = at->tiles * at->panels, rows = at->row_end - at->row;
+    const region b = next_b(x, at), a = a_by_blocks(x) ? next_block_a(x, at, rows) : next_rows_a(x, at, at->row);
+    const region c = {at->c, at->c_row, at->height, at->end - at->first};
+    size_t stages = max(rows_each(&b, all), rows_each(&c, at->panels));
+    stages = max(stages, rows_each(&a, a_by_blocks(x) ? all : at->group * at->panels));
+    at->stage = max(ceil_div(at->depth, stages), 1);
+    at->next_b = cursor_over(&b, all, at->depth, at->stage, at->idle);
+    if (a_by_blocks(x)) at->next_a = cursor_over(&a, all, at->depth, at->stage, at->idle);
+}
+
+/* Pack A for the tiles from row `top` on. */
 static void pack_group(const product *x, block *at, size_t top)
 {
     const plan *p = x->p;
     const cpu_gemm *g = p->gemm;
-    const size_t max = at->group * at->height, rows = min(max, at->row_end - top), row = g->a.row;
+    const size_t rows = min(at->group * at->height, at->row_end - top), row = g->a.row;
     if (p->group > 0)
         (g->a.transposed ? p->kernels->pack_copy : p->kernels->pack_transpose)(
             x->panel_a, panel_pitch(at->height, at->depth), at->height, a_at(x, top, at->k0), row, rows, at->depth);
-    if (!g->a.transposed || at->depth < CPU_LONG_SUM) return;
-    const bool more = top + rows < at->row_end;
-    const size_t next = more ? top + rows : at->row, k = more ? at->k0 : at->k0 + at->depth;
-    if (k < g->k)
-        at->next_a = cursor_over(a_at(x, next, k), row, min(at->depth, g->k - k), min(max, at->row_end - next),
-                                 at->group * at->panels, at->height);
+    if (a_by_blocks(x)) return;
+    const region next = next_rows_a(x, at, top);
+    at->next_a = cursor_over(&next, at->group * at->panels, at->depth, at->stage, at->idle);
 }
 
-static void pack_block(const product *x, block *at)
+static void pack_block(const product *x, const block *at)
 {
-    const plan *p = x->p;
-    const cpu_gemm *g = p->gemm;
-    const size_t nr = p->kernels->nr, columns = at->end - at->first, k = at->k0 + at->depth;
+    const size_t nr = x->p->kernels->nr, columns = at->end - at->first;
     if (x->shared != NULL) return;
-    pack_b(p, x->panel_b, x->b, at->first + (p->direct_b ? columns / nr * nr : 0), at->end, at->k0, at->depth);
-    if (!g->b.transposed && k < g->k && at->depth >= CPU_LONG_SUM)
-        at->next_b = cursor_over(x->b + k * g->b.row + at->first, g->b.row, min(at->depth, g->k - k), columns,
-                                 at->tiles * at->panels, at->height);
+    pack_b(x->p, x->panel_b, x->b, at->first + (x->p->direct_b ? columns / nr * nr : 0), at->end, at->k0, at->depth);
 }
 
 static void point_at_a(const product *x, const block *at, cpu_tile *t, size_t tile, size_t top)
@@ -289,22 +428,22 @@ static void point_at_b(const product *x, const block *at, cpu_tile *t, size_t pa
     }
 }
 
-/* C, what is added to the sum, and the epilogue of the last block. The residual is added in the first block, as it may
- * be C. */
+/* Sums, what is added to them, and the epilogue behind the last block of a sum that is whole. The residual is added in
+ * the first block, as it may be C. */
 static void point_at_c(const product *x, const block *at, cpu_tile *t, size_t top)
 {
     const cpu_gemm *g = x->p->gemm;
-    t->c = x->c + top * g->c_row + at->first;
-    t->c_row = g->c_row;
-    if (at->k0 > 0) {
+    t->c = at->c + (top - at->row) * at->c_row;
+    t->c_row = at->c_row;
+    if (at->k0 > at->slice_begin) {
         t->start = t->c;
-        t->start_row = g->c_row;
-    } else {
+        t->start_row = t->c_row;
+    } else if (at->slice == 0) {
         if (x->residual != NULL) t->start = x->residual + top * g->residual.row + at->first;
         if (x->bias != NULL) t->bias = x->bias + at->first;
         t->start_row = g->residual.row;
     }
-    if (at->k0 + at->depth < g->k) return;
+    if (x->p->slices > 1 || at->k0 + at->depth < g->k) return;
     t->act = g->act;
     if (x->gate != NULL) t->gate = x->gate + top * g->gate.row + at->first;
     t->gate_row = g->gate.row;
@@ -331,31 +470,41 @@ static void compute_tile(const cpu_gemm_kernels *kernels, const cpu_tile *t)
     }
 }
 
+/* What is fetched while the tiles from row `top` on compute, beside A: the rows below of C and of what is added to it
+ * or gates it, or else B. */
+static void fetch_rows_below(const block *at, const cpu_tile *t, size_t top, cursor *c, cursor *extra)
+{
+    const size_t next = top + at->height, width = at->end - at->first;
+    const bool more = next < at->row_end;
+    region below = {at->c + (more ? next - at->row : 0) * at->c_row, at->c_row, at->height, width};
+    *c = cursor_over(&below, at->panels, at->depth, at->stage, at->idle);
+    const float *read = t->gate != NULL ? t->gate : t->start;
+    const size_t row = t->gate != NULL ? t->gate_row : t->start_row;
+    if (read == NULL || read == t->c || !more) return;
+    below = (region){read + at->height * row, row, at->height, width};
+    *extra = cursor_over(&below, at->panels, at->depth, at->stage, at->idle);
+}
+
 /* One tile of rows, with all its panels. */
 static void compute_rows(const product *x, block *at, size_t tile)
 {
     const plan *p = x->p;
-    const cpu_gemm *g = p->gemm;
     const size_t nr = p->kernels->nr, top = at->row + tile * at->height;
-    cpu_tile t = {.m = min(at->height, at->row_end - top), .k = at->depth};
+    cpu_tile t = {.m = min(at->height, at->row_end - top), .k = at->depth, .stage = at->stage};
+    cursor c, extra = {0};
     if (tile % at->group == 0) pack_group(x, at, top);
     point_at_a(x, at, &t, tile, top);
     point_at_c(x, at, &t, top);
-    cpu_prefetch rows = {0}; /* of the next tile, read in place */
-    if (!g->a.transposed && p->group == 0 && top + at->height < at->row_end && at->depth >= CPU_LONG_SUM)
-        rows = (cpu_prefetch){t.a + at->height * g->a.row, g->a.row, 0, 1, ceil_div(at->depth, at->panels)};
+    fetch_rows_below(at, &t, top, &c, &extra);
     for (size_t panel = 0; panel < at->panels; panel++) {
         t.n = min(nr, at->end - at->first - panel * nr);
         point_at_b(x, at, &t, panel);
-        t.prefetch[0] = g->a.transposed ? cursor_next(&at->next_a) : rows;
-        t.prefetch[1] = cursor_next(&at->next_b);
-        if (t.gate != NULL)
-            t.prefetch[2] = (cpu_prefetch){t.gate, t.gate_row, 0, 1, t.n};
-        else if (t.start != NULL)
-            t.prefetch[2] = (cpu_prefetch){t.start, t.start_row, 0, 1, t.n};
+        t.next_a = cursor_next(&at->next_a);
+        t.next_b = cursor_next(&at->next_b);
+        if (extra.ahead.at != NULL) t.next_b = cursor_next(&extra);
+        t.next_c = cursor_next(&c);
         compute_tile(p->kernels, &t);
         move_columns(&t, nr);
-        if (rows.rows > 0) rows.data += rows.floats;
     }
 }
 
@@ -368,32 +517,102 @@ static void compute_block(const product *x, block *at)
     at->tiles = ceil_div(rows, at->height);
     at->panels = ceil_div(at->end - at->first, p->kernels->nr);
     at->group = p->group > 0 ? ceil_div(at->tiles, ceil_div(at->tiles, p->group)) : 1;
+    at->idle = at->c;
     pack_block(x, at);
+    plan_ahead(x, at);
     for (size_t tile = 0; tile < at->tiles; tile++) compute_rows(x, at, tile);
+}
+
+/* Where the sums of a slice go. */
+static void point_at_sums(const product *x, block *at)
+{
+    const plan *p = x->p;
+    const cpu_gemm *g = p->gemm;
+    at->c_row = at->slice == 0 ? g->c_row : p->split ? g->n : at->end - at->first;
+    if (at->slice == 0)
+        at->c = x->c + at->row * g->c_row + at->first;
+    else if (!p->split)
+        at->c = x->sums;
+    else
+        at->c = p->partials + ((x->index * (p->slices - 1) + at->slice - 1) * g->m + at->row) * g->n + at->first;
+}
+
+/* Add count matrices at `from`, `distance` apart, to rows row .. end of C's columns first .. first + n. */
+static void add_sums(const product *x, size_t row, size_t end, size_t first, size_t n, const float *from,
+                     size_t from_row, size_t count, size_t distance, bool finish)
+{
+    const cpu_gemm *g = x->p->gemm;
+    for (size_t i = row; i < end; i++) {
+        cpu_parts parts = {.c = x->c + i * g->c_row + first, .x = from + (i - row) * from_row, .n = n};
+        parts.count = count;
+        parts.stride = distance;
+        if (finish) parts.act = g->act;
+        if (finish && x->gate != NULL) parts.gate = x->gate + i * g->gate.row + first;
+        x->p->kernels->add_parts(&parts);
+    }
+}
+
+static void compute_slice(const product *x, block *at)
+{
+    const plan *p = x->p;
+    at->slice_begin = at->slice * p->slice;
+    at->slice_end = min(at->slice_begin + p->slice, p->gemm->k);
+    point_at_sums(x, at);
+    at->k0 = at->slice_begin;
+    do { /* once when k is 0 */
+        at->depth = min(p->depth, at->slice_end - at->k0);
+        compute_block(x, at);
+        at->k0 += at->depth;
+    } while (at->k0 < at->slice_end);
+    if (at->slice == 0 || p->split) return;
+    add_sums(x, at->row, at->row_end, at->first, at->end - at->first, at->c, at->c_row, 1, 0,
+             at->slice + 1 == p->slices);
+}
+
+/* `slices` slices of a rectangle. */
+static void compute_cell(const product *x, size_t cell, size_t slice, size_t slices)
+{
+    const plan *p = x->p;
+    const cpu_gemm *g = p->gemm;
+    const size_t row = part(g->m, p->grid_m, cell / p->grid_n), row_end = part(g->m, p->grid_m, cell / p->grid_n + 1);
+    const size_t first = part(p->panels, p->grid_n, cell % p->grid_n) * p->kernels->nr;
+    const size_t end = min(part(p->panels, p->grid_n, cell % p->grid_n + 1) * p->kernels->nr, g->n);
+    block at = {.row = row, .row_end = row_end, .cell_end = end};
+    at.k_begin = slice * p->slice;
+    at.k_end = min((slice + slices) * p->slice, g->k);
+    for (size_t column = first; column < end; column += p->columns) {
+        at.first = column;
+        at.end = min(column + p->columns, end);
+        for (size_t i = 0; i < slices; i++) {
+            at.slice = slice + i;
+            compute_slice(x, &at);
+        }
+    }
 }
 
 static void gemm_task(void *arg, uint32_t task, uint32_t worker)
 {
     const plan *p = arg;
-    const cpu_gemm *g = p->gemm;
-    const size_t cells = p->grid_m * p->grid_n, cell = task % cells;
-    const size_t row = part(g->m, p->grid_m, cell / p->grid_n), row_end = part(g->m, p->grid_m, cell / p->grid_n + 1);
-    const size_t first = part(p->panels, p->grid_n, cell % p->grid_n) * p->kernels->nr;
-    const size_t end = min(part(p->panels, p->grid_n, cell % p->grid_n + 1) * p->kernels->nr, g->n);
-    const size_t index = task / cells * p->chunk;
-    for (size_t i = index; i < min(index + p->chunk, p->products); i++) {
-        product x = product_at(p, i, worker);
-        for (size_t column = first; column < end; column += p->columns) {
-            size_t k0 = 0;
-            do { /* once when k is 0 */
-                block at = {.row = row, .row_end = row_end, .first = column, .end = min(column + p->columns, end)};
-                at.k0 = k0;
-                at.depth = min(p->depth, g->k - k0);
-                compute_block(&x, &at);
-                k0 += p->depth;
-            } while (k0 < g->k);
-        }
+    const size_t cells = p->grid_m * p->grid_n, slices = p->split ? p->slices : 1;
+    const size_t end = part(p->units, p->tasks, task + 1);
+    for (size_t unit = part(p->units, p->tasks, task); unit < end;) {
+        const product x = product_at(p, unit / slices / cells, worker);
+        const size_t count = min(slices - unit % slices, end - unit);
+        compute_cell(&x, unit / slices % cells, unit % slices, p->split ? count : p->slices);
+        unit += count;
     }
+}
+
+enum { ADDED_ROWS = 16 };
+
+static void add_slices_task(void *arg, uint32_t task, uint32_t worker)
+{
+    const plan *p = arg;
+    const cpu_gemm *g = p->gemm;
+    const size_t tasks = ceil_div(g->m, ADDED_ROWS), row = task % tasks * ADDED_ROWS;
+    const product x = product_at(p, task / tasks, worker);
+    const float *from = p->partials + (x.index * (p->slices - 1) * g->m + row) * g->n;
+    add_sums(&x, row, min(row + ADDED_ROWS, g->m), 0, g->n, from, g->n, p->slices - 1, g->m * g->n, true);
 }
 
 size_t cpu_gemm_scratch(const cpu_machine *machine, const cpu_gemm *gemm, uint32_t threads)
@@ -406,18 +625,23 @@ size_t cpu_gemm_scratch(const cpu_machine *machine, const cpu_gemm *gemm, uint32
 
 void cpu_gemm_run(const cpu_machine *machine, const cpu_gemm *gemm, const cpu_pool *pool, void *scratch)
 {
-    enum { MIN_PARALLEL = 1 << 15 }; /* floats: packing fewer takes less time than waking a thread */
+    enum { MIN_PARALLEL = 1 << 15 }; /* floats: packing or adding fewer takes less time than waking a thread */
     plan p;
     plan_init(&p, machine, gemm, cpu_pool_threads(pool));
     if (p.tasks == 0) return;
     const uintptr_t line = LINE_FLOATS * sizeof(float);
     p.shared = (float *)(((uintptr_t)scratch + line - 1) / line * line);
-    p.workers = p.shared + round_up(p.shared_floats, LINE_FLOATS);
+    p.partials = p.shared + round_up(p.shared_floats, LINE_FLOATS);
+    p.workers = p.partials + round_up(p.partial_floats, LINE_FLOATS);
     if (p.shared_floats > 0) {
         uint32_t panels = (uint32_t)(p.shared_batch[0] * p.shared_batch[1] * p.panels);
         cpu_pool_run(p.shared_floats < MIN_PARALLEL ? NULL : pool, panels, pack_shared_task, &p);
     }
     cpu_pool_run(pool, p.tasks, gemm_task, &p);
+    if (p.split) {
+        uint32_t tasks = (uint32_t)(p.products * ceil_div(gemm->m, ADDED_ROWS));
+        cpu_pool_run(p.partial_floats < MIN_PARALLEL ? NULL : pool, tasks, add_slices_task, &p);
+    }
 }
 
 /* Do the rows of the next product follow at the same distance? *row becomes that distance where a product has one row.

@@ -11,28 +11,36 @@ typedef enum cpu_isa { CPU_PORTABLE = 0, CPU_AVX2 = 1, CPU_AVX512 = 2 } cpu_isa;
 
 typedef enum cpu_activation { CPU_ACT_NONE, CPU_ACT_RELU, CPU_ACT_SILU, CPU_ACT_SIGMOID, CPU_ACT_TANH } cpu_activation;
 
-/* Memory that later tiles read: stage i of a tile prefetches `rows` rows of `floats` at data + i * stage. */
-typedef struct cpu_prefetch {
-    const float *data;
-    size_t stage, row, rows, floats;
-} cpu_prefetch;
+/* Lines of memory that later tiles touch, fetched while this one computes, one at each step of the sum: step s of stage
+ * i fetches the line at `at + i * row + s * step`. Memory that lies in one piece is fetched from its begin to its end,
+ * which the processor's own prefetching likes best. */
+typedef struct cpu_ahead {
+    const float *at; /* never NULL: what has nothing to fetch names memory that is in the cache, with steps of 0 */
+    size_t step, row;
+} cpu_ahead;
 
 /* One tile of a product, i < m <= mr, j < n <= nr:
  *   C[i,j] = act(start[i,j] + bias[j] + sum_k A[i,k] B[k,j]) where gate[i,j] > 0, else 0;  k = 0, 1, … in order
  *   A[i,k] at a[i * a_row + k * a_step], B[k,j] at b[k * b_step + j]; B has whole vectors, readable up to nr.
  * start, bias and gate may be NULL; act is NONE or RELU. C is not read, but start may be C. Strides count floats.
- * A sum of CPU_LONG_SUM steps and more has m stages of equal depth; stage i prefetches row i of C and stage i of each
- * `prefetch`. */
-enum { CPU_LONG_SUM = 64 };
-
+ * A stage is `stage` >= 1 steps of the sum; the last may have fewer. */
 typedef struct cpu_tile {
     const float *a, *b, *start, *bias, *gate;
     float *c;
     size_t a_row, a_step, b_step, start_row, gate_row, c_row;
-    size_t m, n, k;
+    size_t m, n, k, stage;
     cpu_activation act;
-    cpu_prefetch prefetch[3];
+    cpu_ahead next_a, next_b, next_c; /* to the second cache: what is read; to the first: what is written */
 } cpu_tile;
+
+/* n elements of a row: c[j] = act(c[j] + x[j] + x[stride + j] + …, count parts) where gate[j] > 0, else 0.
+ * gate may be NULL. */
+typedef struct cpu_parts {
+    float *c;
+    const float *x, *gate;
+    size_t n, count, stride;
+    cpu_activation act;
+} cpu_parts;
 
 typedef struct cpu_gemm_kernels {
     uint32_t vector; /* floats in a vector */
@@ -40,6 +48,7 @@ typedef struct cpu_gemm_kernels {
     void (*tile)(const cpu_tile *tile);
     /* The epilogue for activations that need more registers than a tile leaves: C = act(C) where gate > 0, else 0. */
     void (*epilogue)(const cpu_tile *tile);
+    void (*add_parts)(const cpu_parts *row);
     /* Panels of [k][width] at panel, panel + pitch, …, for count rows or columns; the last is padded with zeros.
      * copy: from src[k * stride + i]. transpose: from src[i * stride + k]. width <= nr. */
     void (*pack_copy)(float *panel, size_t pitch, size_t width, const float *src, size_t stride, size_t count,

@@ -308,6 +308,16 @@ static const struct row {
      {.batch = {1, 1}, .m = 19, .n = 45, .k = 1300, .pad = 3, .bias = true, .gate = true, .act = CPU_ACT_SILU}},
     {"a long sum may be added to C itself",
      {.batch = {1, 1}, .m = 40, .n = 33, .k = 1111, .bias = true, .in_place = true, .act = CPU_ACT_RELU}},
+    {"a long sum is added to in slices, in place",
+     {.batch = {2, 1},
+      .m = 33,
+      .n = 47,
+      .k = 5200,
+      .a_transposed = true,
+      .bias = true,
+      .in_place = true,
+      .gate = true}},
+    {"a long sum of rows", {.batch = {1, 1}, .m = 20, .n = 130, .k = 2600, .pad = 1, .b_transposed = true}},
     {"many columns pass the second cache in blocks",
      {.batch = {1, 1}, .m = 31, .n = 2500, .k = 800, .b_transposed = true, .bias = true}},
     {"many rows share B", {.batch = {1, 1}, .m = 1700, .n = 70, .k = 40, .b_transposed = true, .act = CPU_ACT_RELU}},
@@ -367,6 +377,31 @@ static void merged_batch_gives_the_same_bits(void **state)
     }
 }
 
+/* Partial sums of so many products would take too much memory, so that one thread adds slice after slice. */
+static void slices_in_turn_give_the_same_bits(void **state)
+{
+    (void)state;
+    const machines all = machines_here();
+    layout one = {.batch = {1, 1}, .m = 20, .n = 37, .k = 2600, .a_transposed = true, .bias = true};
+    layout many = one;
+    one.act = many.act = CPU_ACT_SIGMOID;
+    many.batch[0] = 3000;
+    for (int axis = 0; axis < 2; axis++) many.a_shared[axis] = many.b_shared[axis] = true;
+    for (uint32_t m = 0; m < all.count; m++) {
+        trial first = trial_make(&one), t = trial_make(&many);
+        trial_run(&all.machine[m], &first, NULL);
+        trial_check(&first, cpu_isa_name(all.machine[m].isa));
+        trial_run(&all.machine[m], &t, NULL);
+        assert_true(cpu_gemm_scratch(&all.machine[m], &t.gemm, 1) < many.batch[0] * one.m * one.n * sizeof(float));
+        const cpu_gemm *apart = &first.gemm, *in_turn = &t.gemm;
+        const float *sums = apart->c, *many_sums = in_turn->c;
+        for (size_t i = 0; i < many.batch[0]; i++)
+            assert_memory_equal(many_sums + i * one.m * one.n, sums, one.m * one.n * sizeof(float));
+        trial_free(&first);
+        trial_free(&t);
+    }
+}
+
 static void relu_and_gate_treat_nan(void **state)
 {
     (void)state;
@@ -418,7 +453,8 @@ int main(void)
     static uint32_t transposes[4] = {0, 1, 2, 3};
     static const char *const names[4] = {"odd shapes, A B", "odd shapes, A' B", "odd shapes, A B'",
                                          "odd shapes, A' B'"};
-    struct CMUnitTest tests[4 + ROWS + 4] = {[4 + ROWS] = cmocka_unit_test(merged_batch_gives_the_same_bits),
+    struct CMUnitTest tests[4 + ROWS + 5] = {[4 + ROWS] = cmocka_unit_test(merged_batch_gives_the_same_bits),
+                                             cmocka_unit_test(slices_in_turn_give_the_same_bits),
                                              cmocka_unit_test(relu_and_gate_treat_nan),
                                              cmocka_unit_test(machine_by_name),
                                              cmocka_unit_test(peak_is_measured)};

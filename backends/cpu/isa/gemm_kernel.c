@@ -1,8 +1,8 @@
 /* gemm_kernel: the parts of the matrix product that depend on the instruction set.
- *   tile      C[m,n] = act(start + bias + sum_k a_k b_k^T), gated: an outer product a step, all sums in registers
- *   epilogue  activations that need more registers, and the gate behind them, on a tile that is still in the first
- * cache pack      rows or columns into panels that a tile reads sequentially Each tile height has a function of its
- * own, so edges cost only what they compute. */
+ *   tile       C[m,n] = act(start + bias + sum_k a_k b_k^T), gated: an outer product a step, all sums in registers
+ *   epilogue   activations that need more registers, and the gate behind them, on a tile that is still in the first
+ * cache add_parts  sums that were computed in parts pack       rows or columns into panels that a tile reads
+ * sequentially Each tile height has a function of its own, so edges cost only what they compute. */
 #include "backends/cpu/isa/vec.h"
 #include "backends/cpu/machine.h"
 
@@ -28,21 +28,6 @@ INLINE void store_row(float *c, vf x, size_t n)
 INLINE vf load_row(const float *c, size_t n)
 {
     return n == CPU_VW ? v_load(c) : v_load_n(c, n);
-}
-
-/* Prefetch what this tile writes and later ones read, while this one computes. Inline: compilers take a function that
- * only prefetches for one without effect. */
-INLINE void prefetch(const cpu_tile *t, size_t stage)
-{
-    const float *c = t->c + stage * t->c_row;
-    for (size_t j = 0; j < t->n; j += 16) __builtin_prefetch(c + j, 1);
-    __builtin_prefetch(c + t->n - 1, 1);
-    for (const cpu_prefetch *p = t->prefetch; p < t->prefetch + 3; p++) {
-        if (p->rows == 0) continue;
-        const float *row = p->data + stage * p->stage;
-        for (size_t i = 0; i < p->rows; i++, row += p->row)
-            for (size_t j = 0; j < p->floats; j += 16) __builtin_prefetch(row + j, 0, 2);
-    }
 }
 
 INLINE vf gated(vf x, vf gate)
@@ -91,14 +76,21 @@ INLINE void tile_rows(const cpu_tile *t, const int rows, const int vectors)
 {
     vf sum[MR][2];
     const size_t a_row = t->a_row, last = t->n - (size_t)(vectors - 1) * CPU_VW;
-    const size_t steps = t->k < CPU_LONG_SUM ? t->k : (t->k + (size_t)rows - 1) / (size_t)rows;
     const float *upper = t->a, *lower = t->a + MR / 2 * a_row, *b = t->b; /* two bases, for shorter addresses */
     CPU_UNROLL
     for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = v_zero();
-    for (size_t k = 0, stage = 0; k < t->k; stage++) {
-        if (t->k >= CPU_LONG_SUM) prefetch(t, stage);
-        const size_t end = k + steps < t->k ? k + steps : t->k;
-        for (; k < end; k++) {
+    for (size_t left = t->k, stage = 0; left > 0; stage++) {
+        const float *next_a = t->next_a.at + stage * t->next_a.row, *next_b = t->next_b.at + stage * t->next_b.row;
+        const float *next_c = t->next_c.at + stage * t->next_c.row;
+        size_t steps = left < t->stage ? left : t->stage;
+        left -= steps;
+        for (; steps > 0; steps--) {
+            __builtin_prefetch(next_a, 0, 2);
+            __builtin_prefetch(next_b, 0, 2);
+            __builtin_prefetch(next_c, 1);
+            next_a += t->next_a.step;
+            next_b += t->next_b.step;
+            next_c += t->next_c.step;
             vf b0 = v_load(b), b1 = vectors == 2 ? v_load(b + CPU_VW) : v_zero();
             CPU_UNROLL
             for (int i = 0; i < rows; i++) {
@@ -151,28 +143,46 @@ static void tile(const cpu_tile *t)
 }
 
 /* act is a constant where this is used. */
-INLINE void epilogue_of(const cpu_tile *t, const cpu_activation act)
+INLINE vf activated(vf x, const cpu_activation act)
 {
-    for (size_t i = 0; i < t->m; i++) {
-        for (size_t j = 0; j < t->n; j += CPU_VW) {
-            const size_t count = t->n - j < CPU_VW ? t->n - j : CPU_VW;
-            float *c = t->c + i * t->c_row + j;
-            vf x = load_row(c, count);
-            x = act == CPU_ACT_SILU ? v_silu(x) : act == CPU_ACT_SIGMOID ? v_sigmoid(x) : v_tanh(x);
-            if (t->gate != NULL) x = gated(x, load_row(t->gate + i * t->gate_row + j, count));
-            store_row(c, x, count);
-        }
+    switch (act) {
+    case CPU_ACT_RELU: return v_relu(x);
+    case CPU_ACT_SILU: return v_silu(x);
+    case CPU_ACT_SIGMOID: return v_sigmoid(x);
+    case CPU_ACT_TANH: return v_tanh(x);
+    case CPU_ACT_NONE: break;
+    }
+    return x;
+}
+
+INLINE void add_parts_of(const cpu_parts *p, const cpu_activation act)
+{
+    for (size_t j = 0; j < p->n; j += CPU_VW) {
+        const size_t count = p->n - j < CPU_VW ? p->n - j : CPU_VW;
+        vf x = load_row(p->c + j, count);
+        for (size_t i = 0; i < p->count; i++) x += load_row(p->x + i * p->stride + j, count);
+        x = activated(x, act);
+        if (p->gate != NULL) x = gated(x, load_row(p->gate + j, count));
+        store_row(p->c + j, x, count);
+    }
+}
+
+static void add_parts(const cpu_parts *p)
+{
+    switch (p->act) {
+    case CPU_ACT_NONE: add_parts_of(p, CPU_ACT_NONE); break;
+    case CPU_ACT_RELU: add_parts_of(p, CPU_ACT_RELU); break;
+    case CPU_ACT_SILU: add_parts_of(p, CPU_ACT_SILU); break;
+    case CPU_ACT_SIGMOID: add_parts_of(p, CPU_ACT_SIGMOID); break;
+    case CPU_ACT_TANH: add_parts_of(p, CPU_ACT_TANH); break;
     }
 }
 
 static void epilogue(const cpu_tile *t)
 {
-    switch (t->act) {
-    case CPU_ACT_SILU: epilogue_of(t, CPU_ACT_SILU); break;
-    case CPU_ACT_SIGMOID: epilogue_of(t, CPU_ACT_SIGMOID); break;
-    case CPU_ACT_TANH: epilogue_of(t, CPU_ACT_TANH); break;
-    case CPU_ACT_NONE:
-    case CPU_ACT_RELU: break;
+    for (size_t i = 0; i < t->m; i++) {
+        const float *gate = t->gate != NULL ? t->gate + i * t->gate_row : NULL;
+        add_parts(&(cpu_parts){.c = t->c + i * t->c_row, .gate = gate, .n = t->n, .act = t->act});
     }
 }
 
@@ -249,6 +259,7 @@ void CPU_FN(cpu_gemm_kernels)(cpu_gemm_kernels *kernels)
                                   .nr = NR,
                                   .tile = tile,
                                   .epilogue = epilogue,
+                                  .add_parts = add_parts,
                                   .pack_copy = pack_copy,
                                   .pack_transpose = pack_transpose,
                                   .spin = spin,
