@@ -20,6 +20,46 @@ typedef struct rows {
     size_t stride;
 } rows;
 
+/* Pieces of memory, fetched to the second cache line by line: memory is what short heads wait for. */
+typedef struct fetch {
+    const float *at, *end;
+    size_t step; /* a line, or 0 when all is fetched */
+    const cpu_piece *next;
+    size_t left; /* pieces from `next` on */
+} fetch;
+
+/* What lies beyond the end of a piece does no harm, so that loops fetch a line at each step and ask afterwards. */
+static void fetch_go_on(fetch *f)
+{
+    while (f->at >= f->end && f->left > 0) {
+        f->at = f->next->at;
+        f->end = f->at + f->next->floats;
+        f->next++;
+        f->left--;
+    }
+    f->step = f->at < f->end ? 16 : 0;
+}
+
+static fetch fetch_begin(const cpu_head *h)
+{
+    fetch f = {.at = h->q, .end = h->q, .next = h->ahead, .left = CPU_HEAD_PIECES};
+    fetch_go_on(&f);
+    return f;
+}
+
+static inline void fetch_line(fetch *f)
+{
+    __builtin_prefetch(f->at, 0, 2);
+    f->at += f->step;
+}
+
+static void fetch_rest(fetch *f)
+{
+    for (; f->step > 0; fetch_go_on(f))
+        for (; f->at < f->end; fetch_line(f)) {
+        }
+}
+
 /* Products: C[i][j] = sum over k of A[i][k] B[k][j], or that added to C, where B and C have whole vectors. */
 typedef struct product {
     const float *a, *b;
@@ -28,6 +68,7 @@ typedef struct product {
     size_t c_row;
     size_t m, n, k;
     bool add;
+    fetch *ahead;
 } product;
 
 INLINE void tile(const product *p, size_t i, size_t j, const int m, const int vectors)
@@ -40,7 +81,9 @@ INLINE void tile(const product *p, size_t i, size_t j, const int m, const int ve
         CPU_UNROLL
         for (int v = 0; v < vectors; v++) sum[r][v] = p->add ? v_load(c + (size_t)r * p->c_row + v * CPU_VW) : v_zero();
     }
+    fetch ahead = *p->ahead;
     for (size_t k = 0; k < p->k; k++, a += p->a_step, b += p->b_step) {
+        fetch_line(&ahead);
         vf of_b[2];
         CPU_UNROLL
         for (int v = 0; v < vectors; v++) of_b[v] = v_load(b + v * CPU_VW);
@@ -56,6 +99,8 @@ INLINE void tile(const product *p, size_t i, size_t j, const int m, const int ve
         CPU_UNROLL
         for (int v = 0; v < vectors; v++) v_store(c + (size_t)r * p->c_row + v * CPU_VW, sum[r][v]);
     }
+    p->ahead->at = ahead.at;
+    fetch_go_on(p->ahead);
 }
 
 INLINE void tiles(const product *p, size_t j, const int vectors)
@@ -90,6 +135,7 @@ typedef struct work {
     float *k, *v, *dk, *dv; /* [keys, wide] */
     float *q, *dy, *out;    /* [QUERIES, wide]; out: y or dq, before it is unpacked */
     uint32_t *valid;        /* [keys] */
+    fetch *ahead;
 } work;
 
 static size_t scratch(const cpu_head *h)
@@ -99,9 +145,9 @@ static size_t scratch(const cpu_head *h)
     return floats * sizeof(float) + h->keys * sizeof(uint32_t);
 }
 
-static work work_in(const cpu_head *h, float *at)
+static work work_in(const cpu_head *h, fetch *ahead, float *at)
 {
-    work w = {.wide = whole_vectors(h->width)};
+    work w = {.wide = whole_vectors(h->width), .ahead = ahead};
     const size_t queries = QUERIES * w.wide, keys = h->keys * w.wide;
     w.qt = at;
     w.dyt = w.qt + h->width * QUERIES;
@@ -210,7 +256,8 @@ static void score_block(const cpu_head *h, const work *w, size_t count, rows key
                        .c_row = QUERIES,
                        .m = w->n,
                        .n = whole_vectors(count),
-                       .k = h->width};
+                       .k = h->width,
+                       .ahead = w->ahead};
     multiply(&s);
 }
 
@@ -321,7 +368,8 @@ static void sum_over_keys(const cpu_head *h, const work *w, block b, const float
                        .c_row = in_place ? h->stride : w->wide,
                        .m = b.count,
                        .n = w->wide,
-                       .k = w->n};
+                       .k = w->n,
+                       .ahead = w->ahead};
     multiply(&s);
     for (size_t i = 0; i < b.count && !in_place; i++) unpack_row(c + i * h->stride, w->out + i * w->wide, h->width);
 }
@@ -339,13 +387,15 @@ static void sum_over_queries(const work *w, block b, const float *x, rows querie
                        .m = w->n,
                        .n = w->wide,
                        .k = b.count,
-                       .add = b.first > 0};
+                       .add = b.first > 0,
+                       .ahead = w->ahead};
     multiply(&s);
 }
 
 static void forward(const cpu_head *h, float *y, void *memory)
 {
-    const work w = work_in(h, memory);
+    fetch ahead = fetch_begin(h);
+    const work w = work_in(h, &ahead, memory);
     if (w.n == 0) {
         zero_rows(h, y, h->queries);
         return;
@@ -356,11 +406,13 @@ static void forward(const cpu_head *h, float *y, void *memory)
         sum_over_keys(h, &w, b, w.p, values, y);
         first += b.count;
     }
+    fetch_rest(&ahead);
 }
 
 static void backward(const cpu_head *h, const float *dy, float *dq, float *dk, float *dv, void *memory)
 {
-    const work w = work_in(h, memory);
+    fetch ahead = fetch_begin(h);
+    const work w = work_in(h, &ahead, memory);
     if (w.n == 0 || h->queries == 0) {
         zero_rows(h, dq, h->queries);
         zero_rows(h, dk, h->keys);
@@ -380,6 +432,7 @@ static void backward(const cpu_head *h, const float *dy, float *dq, float *dk, f
         sum_over_queries(&w, b, w.p, dy_rows, in_place ? dv : w.dv, row);
         first += b.count;
     }
+    fetch_rest(&ahead);
     if (in_place) return;
     unpack_keys(h, &w, dk, w.dk);
     unpack_keys(h, &w, dv, w.dv);

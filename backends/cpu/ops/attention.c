@@ -28,6 +28,27 @@ static cpu_head head_of(const attention_args *a, size_t unit, size_t *query_at, 
     return h;
 }
 
+static cpu_piece piece_of(const float *x, size_t at, size_t floats)
+{
+    return x != NULL ? (cpu_piece){x + at, floats} : (cpu_piece){0};
+}
+
+/* While a head computes it fetches its share of the next row: all of that lies in one piece, its own part does not. */
+static void fetch_next_row(const attention_args *a, size_t unit, cpu_head *h)
+{
+    const size_t row = unit / a->heads + 1, share = unit % a->heads * h->width;
+    if (row == a->rows) return;
+    const size_t queries = h->queries * h->width, keys = h->keys * h->width;
+    const size_t query_at = (row * h->stride + share) * h->queries, key_at = (row * h->stride + share) * h->keys;
+    h->ahead[0] = piece_of(a->head.q, query_at, queries);
+    h->ahead[1] = piece_of(a->head.k, key_at, keys);
+    h->ahead[2] = piece_of(a->head.v, key_at, keys);
+    h->ahead[3] = piece_of(a->out[0], query_at, queries); /* y or dq */
+    h->ahead[4] = piece_of(a->dy, query_at, queries);
+    h->ahead[5] = piece_of(a->out[1], key_at, keys);
+    h->ahead[6] = piece_of(a->out[2], key_at, keys);
+}
+
 typedef struct heads {
     const attention_args *args;
     const cpu_run *cpu;
@@ -40,7 +61,8 @@ static void run_heads(const void *args, size_t begin, size_t end, uint32_t worke
     void *scratch = cpu_worker_scratch(all->cpu, a->scratch_bytes, worker);
     for (size_t unit = begin; unit < end; unit++) {
         size_t query_at, key_at;
-        const cpu_head h = head_of(a, unit, &query_at, &key_at);
+        cpu_head h = head_of(a, unit, &query_at, &key_at);
+        fetch_next_row(a, unit, &h);
         if (a->dy == NULL)
             a->kernels->forward(&h, a->out[M3_ATTENTION_Y] + query_at, scratch);
         else

@@ -5,11 +5,20 @@
 
 #include "backends/cpu/step.h"
 
+/* Memory in one piece that a later head reads or writes, fetched while this one computes. */
+typedef struct cpu_piece {
+    const float *at;
+    size_t floats;
+} cpu_piece;
+
+enum { CPU_HEAD_PIECES = 7 };
+
 typedef struct cpu_head {
     size_t queries, keys, width, stride;
     float scale;
     const float *q, *k, *v;
     const uint8_t *mask; /* [keys] */
+    cpu_piece ahead[CPU_HEAD_PIECES];
 } cpu_head;
 
 typedef struct cpu_attention_kernels {
