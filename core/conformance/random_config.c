@@ -52,6 +52,7 @@ static const struct row {
     {"weight_decay", {"0", "0.01", "0.1"}},
     {"clip", {"1", "0", "0.1", "100"}},
     {"lazy", {NULL}},
+    {"precision", {"f32", "f32", "bf16", "f32", "f16"}},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

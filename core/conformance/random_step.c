@@ -6,7 +6,10 @@
  * 8, because a sum on the device has as many roundings as summands where the noise has one, and as 3 runs do not show
  * the most that can happen. Where values lie on a kink (a relu at 0), the device may have taken the other side. So
  * before a tensor is wrong, the reference runs 8 times with noise of 2^-20, and what that moves it by counts as well.
- * Second moments are compared by their roots, which have the size of gradients. */
+ * In 16 bits both run one graph, that of the device after its passes, with the roundings where they are: other passes
+ * would round elsewhere. The other side is taken wherever a value lies between two of 16 bits, so the noise that may
+ * count is 2^-16: it turns one rounding to bf16 in 2^8, and one to f16 in 2^5. Second moments are compared by their
+ * roots, which have the size of gradients. */
 #include "core/conformance/random.h"
 
 #include <float.h>
@@ -17,9 +20,11 @@
 #include "core/conformance/inputs.h"
 #include "core/conformance/modules.h"
 #include "core/conformance/noise.h"
+#include "core/runtime/init.h"
 
 enum { STEPS = 3, STAGES = STEPS + 1, NOISY = 3, KINKS = 8, NAME = 160, SPREAD = 40 };
-static const double usual_noise = 0x1p-23, kink_noise = 0x1p-20, allowed = 8.0, unit = 0x1p-24;
+static const double usual_noise = 0x1p-23, kink_noise = 0x1p-20, rounding_noise = 0x1p-16, allowed = 8.0,
+                    unit = 0x1p-24;
 
 static const uint32_t everything = M3_PUBLISH_USER | M3_PUBLISH_GATE | M3_PUBLISH_ENCODED | M3_PUBLISH_AFTER_MODALITY |
                                    M3_PUBLISH_AFTER_BEHAVIOR | M3_PUBLISH_SPECIFIC | M3_PUBLISH_COMMON;
@@ -34,6 +39,8 @@ enum { FIRST = sizeof first / sizeof first[0] };
 typedef struct side {
     m3_device *device;
     m3_graph *train_graph, *infer_graph;
+    const m3_graph *train_of, *infer_of; /* what is compiled: these, or the other side's */
+    m3_dtype precision;                  /* that they get; the other side's has it already */
     m3_store *store;
     m3_executable *train, *infer;
     m3_noisy noisy_train, noisy_infer; /* of the reference */
@@ -94,7 +101,11 @@ static m3_status build(const comparison *c, side *s, const char *const *no_pass,
     m3_status st = m3_model_build_train(engine, &c->config->model, &options, &s->train_graph, err);
     if (st != M3_OK) return st;
     options.publish = (c->config->watched ? everything : M3_PUBLISH_USER) | M3_PUBLISH_SCORES;
-    return m3_model_build_infer(engine, &c->config->model, &options, &s->infer_graph, err);
+    st = m3_model_build_infer(engine, &c->config->model, &options, &s->infer_graph, err);
+    s->train_of = s->train_graph;
+    s->infer_of = s->infer_graph;
+    s->precision = m3_model_precision(&c->config->model);
+    return st;
 }
 
 static m3_inputs inputs_of(const comparison *c, uint32_t stage)
@@ -113,14 +124,14 @@ static m3_status compile(const comparison *c, side *s, const char *const *no_pas
     m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
                                   .name = "train",
                                   .no_pass = no_pass,
-                                  .precision = m3_model_precision(&c->config->model),
+                                  .precision = s->precision,
                                   .strict = c->devices->strict,
                                   .fallbacks = {.count = !alone, .stride = sizeof(m3_device *), .data = &other}};
     m3_status st = m3_store_create(s->device, c->config->seed, &s->store, err);
     if (st == M3_OK) st = m3_inputs_write_features(&in, s->store, err);
-    if (st == M3_OK) st = m3_executable_create(s->device, s->store, s->train_graph, &options, &s->train, err);
+    if (st == M3_OK) st = m3_executable_create(s->device, s->store, s->train_of, &options, &s->train, err);
     options.name = "infer";
-    if (st == M3_OK) st = m3_executable_create(s->device, s->store, s->infer_graph, &options, &s->infer, err);
+    if (st == M3_OK) st = m3_executable_create(s->device, s->store, s->infer_of, &options, &s->infer, err);
     return st;
 }
 
@@ -216,23 +227,24 @@ static m3_status take_start(comparison *c, m3_error *err)
     return st;
 }
 
-/* Parameters back to the start, their moments to 0. */
+/* Parameters back to the start, other states to what they begin with. */
 static m3_status write_start(const comparison *c, side *s, m3_error *err)
 {
     m3_status st = M3_OK;
     uint64_t at = 0;
-    float *zeros = m3_calloc(c->start_count, sizeof *zeros);
-    if (zeros == NULL) return M3_FAIL_MEMORY(err, "model", c->start_count * sizeof *zeros);
+    float *begin = m3_calloc(c->start_count, sizeof *begin);
+    if (begin == NULL) return M3_FAIL_MEMORY(err, "model", c->start_count * sizeof *begin);
     for (uint32_t i = 0; st == M3_OK && i < m3_graph_tensor_count(c->want.train_graph); i++) {
         const m3_tensor *x = m3_graph_tensor(c->want.train_graph, i);
         if (x->kind == M3_PARAMETER) {
             st = m3_store_write(s->store, x->name, M3_F32, &x->shape, c->start + at, err);
             at += m3_tensor_count(x);
         } else if (x->kind == M3_STATE && strncmp(x->name, "features", 8) != 0) {
-            st = m3_store_write(s->store, x->name, M3_F32, &x->shape, zeros, err);
+            st = m3_init_fill(x, 0, 0, m3_tensor_count(x), begin, err);
+            if (st == M3_OK) st = m3_store_write(s->store, x->name, M3_F32, &x->shape, begin, err);
         }
     }
-    m3_free(zeros);
+    m3_free(begin);
     return st;
 }
 
@@ -341,6 +353,11 @@ static bool compare_all(const comparison *c, m3_random_finding *finding)
     return true;
 }
 
+static bool is_rounded(const comparison *c)
+{
+    return m3_dtype_is_half(m3_model_precision(&c->config->model));
+}
+
 static m3_status prepare(comparison *c, m3_error *err)
 {
     const bool drops = c->config->model.dropout > 0.0 || c->config->model.dropout_encoder > 0.0;
@@ -351,6 +368,12 @@ static m3_status prepare(comparison *c, m3_error *err)
     if ((st = build(c, &c->want, drops ? c->devices->no_pass : m3_pass_names(), err)) != M3_OK) return st;
     if ((st = build(c, &c->have, c->devices->no_pass, err)) != M3_OK) return st;
     if ((st = make_room(c, err)) != M3_OK) return st;
+    if (is_rounded(c)) {
+        if ((st = compile(c, &c->have, c->devices->no_pass, err)) != M3_OK) return st;
+        c->want.train_of = m3_executable_graph(c->have.train);
+        c->want.infer_of = m3_executable_graph(c->have.infer);
+        c->want.precision = M3_F32;
+    }
     if ((st = compile(c, &c->want, m3_pass_names(), err)) != M3_OK) return st;
     st = m3_noisy_init(&c->want.noisy_train, c->want.device, c->want.store, m3_executable_graph(c->want.train), err);
     if (st != M3_OK) return st;
@@ -367,10 +390,11 @@ m3_status m3_random_compare(const m3_random_devices *devices, const m3_random_co
     if ((st = prepare(&c, err)) != M3_OK) goto done;
     if ((st = run(&c, &c.want, 0.0, 0, c.wanted, err)) != M3_OK) goto done;
     if ((st = run_noisy(&c, usual_noise, 1, NOISY, err)) != M3_OK) goto done;
-    if ((st = compile(&c, &c.have, devices->no_pass, err)) != M3_OK) goto done;
+    if (c.have.train == NULL && (st = compile(&c, &c.have, devices->no_pass, err)) != M3_OK) goto done;
     if ((st = run(&c, &c.have, 0.0, 0, c.got, err)) != M3_OK) goto done;
     if (compare_all(&c, finding)) goto done;
-    if ((st = run_noisy(&c, kink_noise, 1 + NOISY, KINKS, err)) != M3_OK) goto done;
+    st = run_noisy(&c, is_rounded(&c) ? rounding_noise : kink_noise, 1 + NOISY, KINKS, err);
+    if (st != M3_OK) goto done;
     (void)compare_all(&c, finding);
 done:
     comparison_fini(&c);
