@@ -295,6 +295,7 @@ static void make_group_special(m3_case_maker *m, const char *attrs)
         m3_make(m, attrs, m3_make_text(m, "f32[3] step; f32[] scale; %s; f32[65]; f32[65] positive; f32[65]", x));
         m3_make(m, attrs, m3_make_text(m, "f32[3] step; f32[] scale; f32[65]; %s; f32[65] positive; f32[65]", x));
         m3_make(m, attrs, m3_make_text(m, "f32[3] step; f32[] scale; f32[65]; f32[65]; f32[65] positive; %s", x));
+        m3_make(m, attrs, m3_make_text(m, "f32[3] step; f32[] scale -1; f32[65]; f32[65]; f32[65] positive; %s", x));
     }
 }
 
@@ -368,6 +369,9 @@ static void make_adam_rows(m3_case_maker *m, const m3_op_rules *of)
         make_row_step(m, attrs[i], 9, 5, ",3", " distinct 9", "");
     m3_make_rule(m, M3_RULE_DTYPE);
     make_row_step(m, adam_attrs, 17, 9, ",9", " distinct 17", "");
+    m3_make(m, adam_attrs,
+            "f32[3] step; f32[] scale -1; f32[17,9]; f32[17,9]; f32[17,9] positive; i32[9] distinct 17; f32[9,9] "
+            "nonfinite");
     m3_make_rule(m, M3_RULE_SIZE);
     for (uint32_t i = 0; i < m3_make_size_count; i++) {
         const uint32_t n = m3_make_sizes[i];

@@ -189,8 +189,7 @@ static double step(source *s)
 
 static double scale(source *s)
 {
-    (void)s;
-    return 0.75;
+    return strcmp(s->array->words, "scale") == 0 ? 0.75 : s->argument;
 }
 
 static const struct fill {

@@ -19,7 +19,7 @@
  *   random             true and false (what a bool without words gets)
  *   mask               the last axis is false, then true, from a random place on: left-padded histories
  *   true, false        everywhere
- *   step, scale        what adamw takes as such; these keep their type f32 in double precision */
+ *   step, scale (X)    what adamw takes as such; these keep their type f32 in double precision */
 #ifndef M3_CORE_CONFORMANCE_VALUES_H
 #define M3_CORE_CONFORMANCE_VALUES_H
 

@@ -1,12 +1,19 @@
 /* step: the training step as one graph, and its two halves when gradients are accumulated (MODEL.md 11).
  *   forward with its losses -> passes that must come before -> gradients -> global norm -> clip -> AdamW
  *   scale = min(1, clip / (norm + 1e-6))
- * Lazy rule (model.h): the gradient of item.weight is a sum of rows by id, because ids only ever gather from it; the
- * step takes the rows instead of the sum, groups them by id, and updates these rows alone. */
+ * In f16 the loss is multiplied by loss_scale before gradients are taken, so that small ones do not vanish, and they
+ * are divided by it after. A step whose gradients overflow changes nothing and halves the scale; many good ones double
+ * it. Lazy rule (model.h): the gradient of item.weight is a sum of rows by id, because ids only ever gather from it;
+ * the step takes the rows instead of the sum, groups them by id, and updates these rows alone. */
 #include "core/base/alloc.h"
 #include "core/model/model.h"
 #include "core/passes/pass.h"
 #include "m3bsr/ops.h"
+
+#include <float.h>
+
+/* As PyTorch's GradScaler has it; a power of two, so that nothing is rounded by it. */
+static const float start_scale = 65536.0F, most_scale = 16777216.0F, steps_to_double = 2000.0F;
 
 typedef struct step {
     const m3_model_config *c;
@@ -14,6 +21,7 @@ typedef struct step {
     uint32_t count;
     m3_tensor **parameters, **gradients; /* [count] */
     m3_tensor *ids, *rows;               /* of item.weight's gradient when it is lazy, else NULL */
+    m3_tensor *loss_scale;               /* f32 []: of the loss and all gradients; NULL: 1 */
     m3_tensor *scalars;                  /* f32 [3]: lr, 1 - beta1^t, 1 - beta2^t */
 } step;
 
@@ -84,6 +92,42 @@ static m3_tensor *clip_scale(step *s, m3_tensor *norm)
     return m3_min(b, wanted, one);
 }
 
+/* The loss that gradients are taken of. */
+static m3_tensor *scale_loss(step *s, m3_tensor *loss)
+{
+    if (s->c->precision != M3_PRECISION_F16) return loss;
+    s->loss_scale = m3_graph_state(s->b, "loss_scale", M3_F32, m3_shape_of(0, NULL), m3_init_constant(start_scale));
+    return loss != NULL ? m3_mul(s->b, loss, s->loss_scale) : NULL;
+}
+
+/* The scale of the next step, and how many good ones there have been since it changed. */
+static void update_loss_scale(step *s, m3_tensor *finite)
+{
+    m3_builder *b = s->b;
+    m3_tensor *zero = m3_scalar(b, 0.0F), *one = m3_scalar(b, 1.0F), *two = m3_scalar(b, 2.0F);
+    m3_tensor *good = m3_graph_state(b, "loss_scale.good_steps", M3_F32, m3_shape_of(0, NULL), m3_init_constant(0.0F));
+    m3_tensor *more = m3_add(b, good, one), *enough = m3_less(b, m3_scalar(b, steps_to_double - 0.5F), more);
+    m3_tensor *doubled = m3_min(b, m3_mul(b, s->loss_scale, two), m3_scalar(b, most_scale));
+    m3_tensor *halved = m3_max(b, m3_div(b, s->loss_scale, two), one);
+    m3_graph_output(b, "loss_scale", s->loss_scale);
+    m3_graph_output(b, "overflow", m3_where(b, finite, zero, one));
+    m3_graph_update(b, s->loss_scale, m3_where(b, finite, m3_where(b, enough, doubled, s->loss_scale), halved));
+    m3_graph_update(b, good, m3_where(b, finite, m3_where(b, enough, zero, more), zero));
+}
+
+/* The factor of gradients in the update, below 0 after an overflow; *norm becomes that of the gradients themselves. */
+static m3_tensor *update_scale(step *s, m3_tensor **norm)
+{
+    m3_builder *b = s->b;
+    if (s->loss_scale == NULL) return clip_scale(s, *norm);
+    m3_tensor *finite = m3_less(b, *norm, m3_scalar(b, FLT_MAX)); /* NaN is less than nothing */
+    m3_tensor *rest = m3_div(b, m3_scalar(b, 1.0F), s->loss_scale);
+    *norm = m3_mul(b, *norm, rest);
+    m3_tensor *scale = m3_where(b, finite, m3_mul(b, clip_scale(s, *norm), rest), m3_scalar(b, -1.0F));
+    update_loss_scale(s, finite);
+    return scale;
+}
+
 static m3_tensor *state_of(step *s, const char *prefix, const m3_tensor *p)
 {
     char name[M3_ERROR_SUBJECT];
@@ -116,7 +160,7 @@ static void update_all(step *s)
     m3_push(s->b, "update");
     s->scalars = m3_graph_input(s->b, "step", M3_F32, M3_SHAPE(3));
     m3_tensor *norm = global_norm(s);
-    m3_tensor *scale = clip_scale(s, norm);
+    m3_tensor *scale = update_scale(s, &norm);
     m3_graph_output(s->b, "grad_norm", norm);
     for (uint32_t i = 0; i < s->count && s->parameters[i] != NULL; i++) update(s, scale, i);
     m3_pop(s->b);
@@ -138,7 +182,8 @@ static void publish_gradients(step *s)
     char name[M3_ERROR_SUBJECT];
     for (uint32_t i = 0; i < s->count && s->parameters[i] != NULL; i++) {
         (void)snprintf(name, sizeof name, "grad.%s", s->parameters[i]->name);
-        m3_graph_output(s->b, name, s->gradients[i]);
+        m3_tensor *g = s->gradients[i];
+        m3_graph_output(s->b, name, s->loss_scale != NULL ? m3_div(s->b, g, s->loss_scale) : g);
     }
 }
 
@@ -169,7 +214,8 @@ m3_status m3_model_build_train(m3_engine *engine, const m3_model_config *config,
     if ((st = m3_passes_before_gradients(forward, options->no_pass, &built, err)) != M3_OK) goto done;
     s.b = m3_graph_builder(built);
     if ((st = take_parameters(&s, forward, err)) != M3_OK) goto done;
-    m3_gradients(s.b, m3_graph_find_output(built, "loss"), s.parameters, s.count, s.gradients);
+    m3_tensor *loss = scale_loss(&s, m3_graph_find_output(built, "loss"));
+    m3_gradients(s.b, loss, s.parameters, s.count, s.gradients);
     if ((st = m3_builder_status(s.b, err)) != M3_OK) goto done;
     if (options->publish & M3_PUBLISH_GRADIENTS) publish_gradients(&s);
     if (options->accumulate) {
@@ -214,6 +260,7 @@ m3_status m3_model_build_apply(m3_engine *engine, const m3_model_config *config,
     if ((st = m3_graph_create(m3_engine_ops(engine), &built, err)) != M3_OK) goto done;
     s.b = m3_graph_builder(built);
     if ((st = take_parameters(&s, forward, err)) != M3_OK) goto done;
+    (void)scale_loss(&s, NULL);
     take_means(&s);
     update_all(&s);
     if ((st = m3_builder_status(s.b, err)) != M3_OK) goto done;

@@ -16,7 +16,8 @@ static const m3_op_doc doc = {
                "next_m = beta1 m + (1 - beta1) g', next_v = beta2 v + (1 - beta2) g'^2\n"
                "next_p = p (1 - lr weight_decay) - lr (next_m / step_1) / (sqrt(next_v / step_2) + eps)",
     .gradient = "None: it comes after the gradients.",
-    .special = "NaN in g or a state spreads to this element of all three, NaN in step or scale to all. Denormal "
+    .special = "A scale below 0 leaves p, m and v as they are, whatever g is. NaN in g or a state spreads to this "
+               "element of all three, NaN in step or scale to all. Denormal "
                "results may be flushed to zero.",
 };
 

@@ -16,7 +16,8 @@ static const m3_op_doc doc = {
                "and their decay stay\n"
                "ids outside 0 .. N-1 update nothing, the others are distinct",
     .gradient = "None: it comes after the gradients.",
-    .special = "NaN in a row spreads to this row's element of all three. Denormal results may be flushed to zero.",
+    .special = "A scale below 0 leaves p, m and v as they are, whatever g is. NaN in a row spreads to this row's "
+               "element of all three. Denormal results may be flushed to zero.",
 };
 
 enum { TABLE = 2, IDS = 5, ROWS = 6, STATES = 3 };

@@ -84,15 +84,21 @@ static void add_squares(measuring *m, m3_part *part, const float *v, uint64_t co
     for (uint64_t i = 0; i < count; i++) part->rms += (double)v[i];
 }
 
+/* 1 - beta^t, of steps that counted; without any, moments are 0. */
+static double correction_of(const measuring *m, double beta)
+{
+    return m->tr->state.steps > 0 ? 1.0 - pow(beta, (double)m->tr->state.steps) : 1.0;
+}
+
 static void count_zero_m(measuring *m, m3_part *part, const float *values, uint64_t count, double limit)
 {
-    const double correction = 1.0 - pow(m->tr->config.beta1, (double)m->tr->state.steps);
+    const double correction = correction_of(m, m->tr->config.beta1);
     for (uint64_t i = 0; i < count; i++) part->zeros += !(fabs((double)values[i]) > limit * correction);
 }
 
 static void count_zero_v(measuring *m, m3_part *part, const float *values, uint64_t count, double limit)
 {
-    const double correction = 1.0 - pow(m->tr->config.beta2, (double)m->tr->state.steps);
+    const double correction = correction_of(m, m->tr->config.beta2);
     for (uint64_t i = 0; i < count; i++) part->zeros += !(sqrt((double)values[i] / correction) > limit);
 }
 
@@ -137,7 +143,7 @@ static m3_status prepare(measuring *m, m3_error *err)
 static m3_status finish_rms(measuring *m, double *usual, m3_error *err)
 {
     uint32_t count = 0;
-    const double correction = 1.0 - pow(m->tr->config.beta2, (double)m->tr->state.steps);
+    const double correction = correction_of(m, m->tr->config.beta2);
     double *all = m3_calloc(m->count, sizeof *all);
     if (all == NULL) return M3_FAIL_MEMORY(err, "instruments", m->count * sizeof *all);
     for (uint32_t i = 0; i < m->count; i++) {

@@ -11,7 +11,7 @@ static const double pi = 3.14159265358979323846;
 
 double m3_lr_schedule_at(const m3_lr_schedule *s, uint64_t t)
 {
-    if (t <= s->warmup) return s->lr * (double)t / (double)s->warmup;
+    if (s->warmup > 0 && t <= s->warmup) return s->lr * (double)t / (double)s->warmup;
     if (s->decay == M3_DECAY_NONE) return s->lr;
     double p = s->total > s->warmup ? (double)(t - s->warmup) / (double)(s->total - s->warmup) : 1.0;
     if (p > 1.0) p = 1.0;

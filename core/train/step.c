@@ -74,6 +74,17 @@ static m3_status apply(m3_trainer *tr, uint32_t batches, m3_error *err)
     return m3_executable_run(tr->programs.apply, err);
 }
 
+/* In f16: gradients that overflowed have changed nothing but the loss scale, and the step does not count. At the least
+ * scale it is the gradients themselves that are too large. */
+static m3_status skip_step(m3_trainer *tr, const m3_executable *last, m3_error *err)
+{
+    const double scale = output(last, "loss_scale"), norm = output(last, "grad_norm");
+    if (scale <= 1.0) return fail_diverged(tr, "grad_norm", norm, err);
+    return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:I, s:f}", "event", "overflow", "epoch",
+                      (int)tr->state.epoch + 1, "steps", (json_int_t)tr->state.steps, "batch",
+                      (json_int_t)tr->state.batch, "loss_scale", scale);
+}
+
 static m3_status run_step(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
@@ -86,11 +97,13 @@ static m3_status run_step(m3_trainer *tr, m3_error *err)
         sum += loss;
     }
     if (tr->programs.apply != NULL && (st = apply(tr, batches, err)) != M3_OK) return st;
-    double norm = output(tr->programs.apply != NULL ? tr->programs.apply : tr->programs.step, "grad_norm");
-    if (!isfinite(norm)) return fail_diverged(tr, "grad_norm", norm, err);
+    const m3_executable *last = tr->programs.apply != NULL ? tr->programs.apply : tr->programs.step;
+    const double norm = output(last, "grad_norm");
     tr->recent[tr->recent_count++ % M3_RECENT_STEPS] = sum / batches;
-    tr->state.steps++;
     tr->done++;
+    if (output(last, "overflow") > 0.0) return skip_step(tr, last, err);
+    if (!isfinite(norm)) return fail_diverged(tr, "grad_norm", norm, err);
+    tr->state.steps++;
     return M3_OK;
 }
 

@@ -1,4 +1,5 @@
 /* optim: AdamW and the global norm over tensors of one dispatch, whose places lie in a table.
+ *   scale < 0: nothing changes; else
  *   g = scale grad,  m' = beta1 m + (1 - beta1) g,  v' = beta2 v + (1 - beta2) g^2
  *   p' = p (1 - lr decay) - lr (m' / step1) / (sqrt(v' / step2) + eps),  step = {lr, step1, step2}
  *   norm = sqrt(sum of g^2)
@@ -58,6 +59,14 @@ inline void update_row(const adam *a, global const float *p, global const float 
                        global const float *g, global float *new_p, global float *new_m, global float *new_v, uint n)
 {
     uint i = LANE * VECTOR;
+    if (a->scale < 0.0f) {
+        for (i = LANE; i < n; i += LANES) {
+            new_p[i] = p[i];
+            new_m[i] = m[i];
+            new_v[i] = v[i];
+        }
+        return;
+    }
     for (; i + VECTOR <= n; i += LANES * VECTOR) {
         real of_p = LOAD(p, i), of_m = LOAD(m, i), of_v = LOAD(v, i);
         update(a, &of_p, &of_m, &of_v, LOAD(g, i));

@@ -1,5 +1,6 @@
 #version 450
 /* optim: AdamW and the global norm over tensors of one dispatch, whose places lie in a table.
+ *   scale < 0: nothing changes; else
  *   g = scale grad,  m' = beta1 m + (1 - beta1) g,  v' = beta2 v + (1 - beta2) g^2
  *   p' = p (1 - lr decay) - lr (m' / step1) / (sqrt(v' / step2) + eps),  step = {lr, step1, step2}
  *   norm = sqrt(sum of g^2)
@@ -36,6 +37,12 @@ void update(uvec3 from, uint of_g, uvec3 to, uint n)
     const float lr = step[0], keep = 1.0 - lr * decay, rate = lr / step[1], spread = 1.0 / step[2];
     const float factor = scale[0];
     for (uint i = LANE; i < n; i += LANES) {
+        if (factor < 0.0) {
+            new_p[to.x + i] = p[from.x + i];
+            new_m[to.y + i] = m[from.y + i];
+            new_v[to.z + i] = v[from.z + i];
+            continue;
+        }
         const float grad = g[of_g + i] * factor;
         const float mean = m[from.y + i] * beta1 + grad * rest1, square = v[from.z + i] * beta2 + grad * grad * rest2;
         new_p[to.x + i] = p[from.x + i] * keep - rate * mean / (sqrt(square * spread) + eps);

@@ -1,5 +1,6 @@
 /* step: what a training step promises beside the vector files: padding counts for nothing, accumulated batches make
- * one step, the lazy rule, draws that follow the seed, dropout. On the reference backend. */
+ * one step, the lazy rule, draws that follow the seed, dropout, gradients that overflow in f16. On the reference
+ * backend. */
 #include "m3bsr/model.h"
 
 #include <math.h>
@@ -51,8 +52,10 @@ typedef struct trainee {
 
 static m3_executable *compile(trainee *t, m3_graph *graph)
 {
-    const m3_compile_options options = {
-        .size = M3_STRUCT_SIZE(m3_compile_options, fallbacks), .name = "test", .strict = true};
+    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+                                        .name = "test",
+                                        .strict = true,
+                                        .precision = m3_model_precision(&t->config)};
     m3_executable *run = NULL;
     m3_error err = {0};
     check(m3_executable_create(device, t->store, graph, &options, &run, &err), &err);
@@ -340,8 +343,90 @@ static int stop(void **state)
     return 0;
 }
 
+/* All of the store that a step may change, but for the loss scale. */
+static size_t read_store(const trainee *t, float *values, size_t room)
+{
+    size_t count = 0;
+    m3_error err = {0};
+    for (uint32_t i = 0; i < m3_store_count(t->store); i++) {
+        m3_store_entry entry;
+        m3_store_at(t->store, i, &entry);
+        const size_t size = (size_t)m3_shape_count(&entry.shape);
+        if (strncmp(entry.name, "loss_scale", 10) == 0 || strncmp(entry.name, "accum.", 6) == 0) continue;
+        assert_true(count + size <= room);
+        check(m3_store_read(t->store, entry.name, values + count, size * sizeof *values, &err), &err);
+        count += size;
+    }
+    return count;
+}
+
+static float scalar(const trainee *t, const char *name)
+{
+    float value = 0.0F;
+    m3_error err = {0};
+    check(m3_store_read(t->store, name, &value, sizeof value, &err), &err);
+    return value;
+}
+
+static void write_scalar(const trainee *t, const char *name, float value)
+{
+    const m3_shape none = {0};
+    m3_error err = {0};
+    check(m3_store_write(t->store, name, M3_F32, &none, &value, &err), &err);
+}
+
+/* A step in one piece or in two, with rows of the table updated lazily or all of them. */
+static void one_step(trainee *t, bool in_parts, int number)
+{
+    if (!in_parts) {
+        step(t, number, ROWS, 1, 0);
+        return;
+    }
+    feed(t, t->accumulate, ROWS, 1, 0);
+    run(t, t->accumulate);
+    float *count = m3_executable_input(t->apply, "count", NULL);
+    *count = 1.0F;
+    feed_step(t, t->apply, number);
+    run(t, t->apply);
+}
+
+static void an_overflow_changes_nothing(void **state)
+{
+    enum { ROOM = 1 << 14 };
+    static float before[ROOM], after[ROOM];
+    const bool in_parts = *(const bool *)*state;
+    m3_model_config config = small();
+    set(&config, "precision", "f16");
+    set(&config, "loss", "sampled");
+    trainee t = train(config, ROWS);
+    const m3_executable *last = in_parts ? t.apply : t.step;
+    one_step(&t, in_parts, 1);
+    assert_true(!isfinite(t.norm) && scalar(&t, "loss_scale") == 32768.0F); /* gradients near 1e4 at first */
+    write_scalar(&t, "loss_scale", 1.0F);
+    one_step(&t, in_parts, 1);
+    assert_true(isfinite(t.norm) && scalar(&t, "loss_scale") == 1.0F);
+    assert_true(scalar(&t, "loss_scale.good_steps") == 1.0F);
+    const size_t count = read_store(&t, before, ROOM);
+    write_scalar(&t, "loss_scale", 1e30F); /* times any gradient is beyond f16 */
+    one_step(&t, in_parts, 2);
+    assert_true(*(const float *)m3_executable_output((m3_executable *)last, "overflow", NULL) == 1.0F);
+    assert_true(isfinite(t.loss) && !isfinite(t.norm));
+    assert_true(scalar(&t, "loss_scale") == 0.5F * 1e30F && scalar(&t, "loss_scale.good_steps") == 0.0F);
+    assert_int_equal(read_store(&t, after, ROOM), count);
+    assert_memory_equal(before, after, count * sizeof *before);
+    write_scalar(&t, "loss_scale", 4.0F);
+    write_scalar(&t, "loss_scale.good_steps", 1999.0F);
+    one_step(&t, in_parts, 2);
+    assert_true(*(const float *)m3_executable_output((m3_executable *)last, "overflow", NULL) == 0.0F);
+    assert_true(scalar(&t, "loss_scale") == 8.0F && scalar(&t, "loss_scale.good_steps") == 0.0F);
+    (void)read_store(&t, after, ROOM);
+    assert_memory_not_equal(before, after, count * sizeof *before);
+    end(&t);
+}
+
 int main(void)
 {
+    static const bool whole = false, in_parts = true;
     const struct CMUnitTest tests[] = {
         {"padded rows count for nothing in the full loss", padded_rows_count_for_nothing, NULL, NULL, "full"},
         {"padded rows count for nothing in the sampled loss", padded_rows_count_for_nothing, NULL, NULL, "sampled"},
@@ -352,6 +437,8 @@ int main(void)
         cmocka_unit_test(draws_follow_the_step),
         cmocka_unit_test(dropout_acts_in_training_alone),
         cmocka_unit_test(a_batch_without_any_history_trains),
+        {"a step that overflows in f16 changes nothing", an_overflow_changes_nothing, NULL, NULL, (void *)&whole},
+        {"nor does one of accumulated batches", an_overflow_changes_nothing, NULL, NULL, (void *)&in_parts},
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

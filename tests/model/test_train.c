@@ -114,6 +114,37 @@ static void learns(void **state)
     m3_settings_free(settings);
 }
 
+static uint64_t count_lines(const char *run, const char *what)
+{
+    char *text = read_file(run, "log.jsonl", NULL);
+    uint64_t count = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what)) count++;
+    free(text);
+    return count;
+}
+
+/* A loss so large that its gradients overflow until the scale has come down to them: those steps do not count, the log
+ * has them, and an interrupted run skips the same. */
+static void skips_what_overflows(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_settings *settings =
+        training_settings(data_source_path(&source, "set"), "precision=f16", "w_modality=10000", "clip=1", NULL);
+    const m3_train_result whole = train(settings, "overflows");
+    const uint64_t skipped = count_lines("overflows", "\"overflow\"");
+    train_with(settings, "overflows-parts", (m3_train_options){.stop_after = 3}, M3_ERR_INTERRUPTED, &err);
+    err = (m3_error){0};
+    train_with(settings, "overflows-parts", (m3_train_options){.resume = true}, M3_OK, &err);
+    training_same_tensors(&source, "overflows", "overflows-parts", "last.safetensors", 0.0);
+    assert_same_log("overflows", "overflows-parts");
+    training_check(m3_settings_set(settings, "precision=f32", &err), &err);
+    const m3_train_result full = train(settings, "no-overflows");
+    assert_true(skipped > 0);
+    assert_int_equal(whole.steps + skipped, full.steps);
+    m3_settings_free(settings);
+}
+
 /* Interrupted twice in mid-epoch, beside an old temporary file, with everything that is drawn switched on. */
 static void resumes(void **state)
 {
@@ -420,6 +451,7 @@ int main(void)
         {"an interrupted run goes on bit for bit, loss sampled", resumes, NULL, NULL, (void *)sampled},
         {"an interrupted run goes on bit for bit, accumulating", resumes, NULL, NULL, (void *)accumulated},
         {"an interrupted run goes on bit for bit, denoised before", resumes, NULL, NULL, (void *)neighbors},
+        {"steps that overflow in f16 are skipped and logged", skips_what_overflows, NULL, NULL, NULL},
         {"the stop flag saves before the first step too", stop_flag, NULL, NULL, NULL},
         {"two accumulated batches are one of twice the size", accumulates, NULL, NULL, NULL},
         {"a diverged training keeps its last good checkpoint", diverges, NULL, NULL, NULL},

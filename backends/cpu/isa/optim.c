@@ -15,11 +15,22 @@ INLINE void update(const cpu_adam *a, const cpu_adam_state *s, size_t at, const 
     v_store_part(s->out[CPU_ADAM_V] + at, left, v);
 }
 
+/* A scale below 0: what is in place already stays there. */
+static void keep(const cpu_adam_state *s, size_t at, size_t n)
+{
+    for (int c = CPU_ADAM_P; c <= CPU_ADAM_V; c++)
+        if (s->out[c] != s->in[c]) memcpy(s->out[c] + at, s->in[c] + at, n * sizeof(float));
+}
+
 static void adam(const cpu_adam *a, const cpu_adam_state *s, size_t at, const float *g, size_t n)
 {
     const cpu_adam_state state = *s; /* copies: a store cannot alias them */
     const cpu_adam step = *a;
     size_t i = 0;
+    if (step.scale < 0.0f) {
+        keep(&state, at, n);
+        return;
+    }
     for (; i + CPU_VW <= n; i += CPU_VW) update(&step, &state, at + i, g + i, CPU_VW);
     if (i < n) update(&step, &state, at + i, g + i, n - i);
 }

@@ -1,5 +1,6 @@
 /* adam: what adamw and adamw_rows share: one AdamW update (MODEL.md 11), as PyTorch's.
  *   step f32 [3] = {lr, 1 - beta1^t, 1 - beta2^t}, scale f32 (of the gradients, by norm clipping)
+ *   scale < 0: nothing changes; else
  *   g = scale grad,  m' = beta1 m + (1 - beta1) g,  v' = beta2 v + (1 - beta2) g^2
  *   p' = p (1 - lr weight_decay) - lr (m' / step1) / (sqrt(v' / step2) + eps) */
 #ifndef M3_CORE_OPS_COMMON_ADAM_H
@@ -51,9 +52,10 @@ static inline void m3_adam_update(m3_builder *b, const m3_node *node, m3_tensor 
     m3_tensor *change =
         m3_div(b, m3_mul(b, lr, mean), m3_add(b, spread, m3_scalar_like(b, p, node->attr[M3_ADAM_EPS].f)));
     if (decay != 0) p = m3_mul(b, p, m3_one_minus(b, m3_mul(b, lr, m3_scalar_like(b, p, decay))));
-    out[0] = m3_sub(b, p, change);
-    out[1] = m;
-    out[2] = v;
+    m3_tensor *skips = m3_less(b, node->in[1], m3_scalar(b, 0.0F));
+    out[0] = m3_where(b, skips, state[0], m3_sub(b, p, change));
+    out[1] = m3_where(b, skips, state[1], m);
+    out[2] = m3_where(b, skips, state[2], v);
 }
 
 /** Operations an element: see the formula. */
