@@ -25,8 +25,8 @@ const uint32_t m3_make_special_modest = 8;
 
 const m3_op_rules *m3_op_rules_find(const char *op)
 {
-    const m3_op_rules *const tables[] = {m3_rules_elementwise, m3_rules_movement, m3_rules_rows,
-                                         m3_rules_sequence,    m3_rules_products, m3_rules_fused};
+    const m3_op_rules *const tables[] = {m3_rules_elementwise, m3_rules_movement, m3_rules_rows, m3_rules_sequence,
+                                         m3_rules_products,    m3_rules_fused,    m3_rules_chain};
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
         for (const m3_op_rules *r = tables[t]; r->op != NULL; r++)
             if (strcmp(r->op, op) == 0) return r;

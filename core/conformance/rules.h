@@ -94,6 +94,6 @@ extern const uint32_t m3_make_special_modest;
 
 /* The makers, by families; each file ends with its table. */
 extern const m3_op_rules m3_rules_elementwise[], m3_rules_movement[], m3_rules_rows[], m3_rules_sequence[],
-    m3_rules_products[], m3_rules_fused[];
+    m3_rules_products[], m3_rules_fused[], m3_rules_chain[];
 
 #endif

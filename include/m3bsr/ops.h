@@ -224,6 +224,89 @@ enum {
 };
 enum { M3_SOFTMAX_CROSS_ENTROPY_GRAD_DLOGITS, M3_SOFTMAX_CROSS_ENTROPY_GRAD_OUTPUTS };
 
+/* chain: inputs 0 .. n-1 are what the steps work on; outputs are values of steps. */
+enum { M3_CHAIN_X };
+enum { M3_CHAIN_Y };
+enum { M3_CHAIN_RESULTS, M3_CHAIN_STEPS, M3_CHAIN_STEPS7, M3_CHAIN_STEPS13, M3_CHAIN_ATTRS };
+enum { M3_CHAIN_MAX_INPUTS = 10, M3_CHAIN_MAX_STEPS = 18, M3_CHAIN_MAX_OUTPUTS = 4 };
+enum { M3_CHAIN_MAX_VALUES = M3_CHAIN_MAX_INPUTS + M3_CHAIN_MAX_STEPS };
+
+/** The functions of a chain's steps; those from ADD on have a second operand, WHERE a third. */
+typedef enum m3_chain_function {
+    M3_CHAIN_NEG = 0,
+    M3_CHAIN_ABS = 1,
+    M3_CHAIN_EXP = 2,
+    M3_CHAIN_LOG = 3,
+    M3_CHAIN_SQRT = 4,
+    M3_CHAIN_SIN = 5,
+    M3_CHAIN_COS = 6,
+    M3_CHAIN_TANH = 7,
+    M3_CHAIN_FLOOR = 8,
+    M3_CHAIN_SIGMOID = 9,
+    M3_CHAIN_RELU = 10,
+    M3_CHAIN_SILU = 11,
+    M3_CHAIN_LOG1P = 12,
+    M3_CHAIN_EXPM1 = 13,
+    M3_CHAIN_ERF = 14,
+    M3_CHAIN_SOFTPLUS = 15,
+    M3_CHAIN_GELU = 16,
+    M3_CHAIN_NOT = 17,
+    M3_CHAIN_CAST = 18, /**< b is the type, as m3_dtype numbers it */
+    M3_CHAIN_ADD = 19,
+    M3_CHAIN_SUB = 20,
+    M3_CHAIN_MUL = 21,
+    M3_CHAIN_DIV = 22,
+    M3_CHAIN_POW = 23,
+    M3_CHAIN_MAX = 24,
+    M3_CHAIN_MIN = 25,
+    M3_CHAIN_EQUAL = 26,
+    M3_CHAIN_LESS = 27,
+    M3_CHAIN_LESS_EQUAL = 28,
+    M3_CHAIN_AND = 29,
+    M3_CHAIN_OR = 30,
+    M3_CHAIN_RELU_GRAD = 31,
+    M3_CHAIN_WHERE = 32,
+    M3_CHAIN_FUNCTIONS = 33
+} m3_chain_function;
+
+/** A step of a chain. Operand k is input k below the number of inputs, n; else the value of step k - n. In the node's
+ * attributes it is one decimal number of four pairs of digits, function, a, b, c: 19000100 is value 0 + value 1. */
+typedef struct m3_chain_step {
+    uint32_t function, operands; /**< m3_chain_function; how many of these count */
+    uint32_t operand[3];
+} m3_chain_step;
+
+static inline uint32_t m3_chain_length(const m3_node *node)
+{
+    return node->attr[M3_CHAIN_STEPS].count + node->attr[M3_CHAIN_STEPS7].count + node->attr[M3_CHAIN_STEPS13].count;
+}
+
+/** Step `step`, which is below m3_chain_length. */
+static inline m3_chain_step m3_chain_step_at(const m3_node *node, uint32_t step)
+{
+    const uint32_t all = (uint32_t)node->attr[M3_CHAIN_STEPS + step / M3_MAX_RANK].i[step % M3_MAX_RANK];
+    const uint32_t function = all / 1000000, operands = function == M3_CHAIN_WHERE ? 3
+                                                        : function >= M3_CHAIN_ADD ? 2
+                                                                                   : 1;
+    const m3_chain_step s = {function, operands, {all / 10000 % 100, all / 100 % 100, all % 100}};
+    return s;
+}
+
+/** The types of all values, inputs first. */
+static inline void m3_chain_types(const m3_node *node, m3_dtype type[M3_CHAIN_MAX_VALUES])
+{
+    for (uint32_t k = 0; k < node->in_count; k++) type[k] = node->in[k]->dtype;
+    for (uint32_t s = 0; s < m3_chain_length(node); s++) {
+        const m3_chain_step step = m3_chain_step_at(node, s);
+        const bool decides =
+            step.function == M3_CHAIN_NOT || (step.function >= M3_CHAIN_EQUAL && step.function <= M3_CHAIN_OR);
+        type[node->in_count + s] = decides                           ? M3_BOOL
+                                   : step.function == M3_CHAIN_CAST  ? (m3_dtype)step.operand[1]
+                                   : step.function == M3_CHAIN_WHERE ? type[step.operand[1]]
+                                                                     : type[step.operand[0]];
+    }
+}
+
 /* global_norm: inputs 0 .. n-1 are the tensors. */
 enum { M3_GLOBAL_NORM_G };
 enum { M3_GLOBAL_NORM_Y, M3_GLOBAL_NORM_OUTPUTS };

@@ -198,6 +198,8 @@ static const m3_case large[] = {
     {WITH("where", "", "bool[300,1]; f32[]; f32[300,130]", &exact)},
     {WITH("less", "", "f32[300,130] ties; f32[300,1] ties", &exact)},
     {WITH("cast", "0", "bool[50001]", &exact)},
+    {WITH("chain", "1,2; 19000100,21030200,20040000;;", "f32[300,130]; f32[130]; f32[300,1]", &near)},
+    {WITH("chain", "0,2; 19000100,21020000,20030100;;", "f32[50001]; f32[50001]", &near)},
     {WITH("transpose", "1,0", "f32[211,309]", &exact)},
     {WITH("transpose", "0,2,1,3", "f32[9,21,5,65]", &exact)},
     {WITH("transpose", "2,0,1", "i32[33,19,70]", &exact)},

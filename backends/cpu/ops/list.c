@@ -5,7 +5,7 @@
 
 /* clang-format off */
 #define TABLES(table) \
-    table(attention) table(conv) table(draws) table(dropout) table(elementwise) table(gru) table(matmul) table(movement) \
+    table(attention) table(chain) table(conv) table(draws) table(dropout) table(elementwise) table(gru) table(matmul) table(movement) \
     table(norm) table(optim) table(reduce) table(rows) table(scan) table(softmax) table(sort)
 /* clang-format on */
 

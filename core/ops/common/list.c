@@ -72,6 +72,7 @@ static const m3_op *const ops[] = {
     &m3_op_gru_cell_grad,
     &m3_op_softmax_cross_entropy,
     &m3_op_softmax_cross_entropy_grad,
+    &m3_op_chain,
     &m3_op_global_norm,
     &m3_op_adamw,
     &m3_op_adamw_rows,
