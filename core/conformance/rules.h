@@ -21,7 +21,8 @@
 /** What rounding in a fixed order may add to an op's bound, derived from the case (run.c). */
 typedef enum m3_room {
     M3_ROOM_NONE = 0,
-    M3_ROOM_SUM = 1,   /**< growth(terms) u times the sum of the summands' sizes: the op on absolute values */
+    M3_ROOM_SUM = 1,   /**< growth(terms) u times the sum of the summands' sizes: the op on absolute values; nothing
+                        * where all are whole numbers ("small") that f32 adds exactly */
     M3_ROOM_SHAKEN = 2 /**< growth(terms) times the largest change when each input changes by u of itself */
 } m3_room;
 

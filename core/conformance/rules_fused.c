@@ -82,6 +82,7 @@ static void make_norm(m3_case_maker *m, const m3_op_rules *of)
     m3_make(m, "1e-5", norm_case(m, "1025,", "", 5, ""));
     m3_make(m, "1e-5", norm_case(m, "1025,2,", "1025,", 3, ""));
     m3_make(m, "1e-5", norm_case(m, "65537,", "", 3, ""));
+    m3_make(m, "1e-5", norm_case(m, "2,", "", 65537, " tail 1000"));
     m->full = true;
     m3_make(m, "1e-5", norm_case(m, "2,", "", 65537, ""));
     m3_make(m, "1e-5", norm_case(m, "", "", 1048577, ""));
@@ -143,6 +144,7 @@ static void make_softmax(m3_case_maker *m, const m3_op_rules *of)
     m3_make(m, "", "f32[1025,3]; bool[1025,3]");
     m3_make(m, "", "f32[65537,2]; bool[65537,2]");
     m3_make(m, "", "f32[2,65537]; bool[65537]");
+    m3_make(m, "", "f32[2,65537] tail 12; bool[65537] true");
     m->full = true;
     m3_make(m, "", "f32[1048577]; bool[1048577]");
     m3_make(m, "", "f32[1048577,1]; bool[1]");
@@ -246,6 +248,7 @@ static void make_loss(m3_case_maker *m, const m3_op_rules *of)
     make_loss_case(m, 1025, 3, "", " ids 3");
     make_loss_case(m, 65537, 2, "", " ids 2");
     make_loss_case(m, 2, 65537, "", " ids 65537");
+    make_loss_case(m, 2, 65537, " tail 12", " ids 65537");
     m->full = true;
     make_loss_case(m, 1, 1048577, "", " ids 1048577");
     make_loss_case(m, 1048577, 1, "", " ids 1");
@@ -336,6 +339,7 @@ static void make_tensors(m3_case_maker *m, const m3_op_rules *of)
     m3_make_rule(m, M3_RULE_LARGE);
     make_group(m, attrs, 1, (const char *const[]){"[1025]"});
     make_group(m, attrs, 2, (const char *const[]){"[65537]", "[3]"});
+    if (!is_adam) make_group(m, attrs, 2, (const char *const[]){"[65537] small", "[3] small"});
     m->full = true;
     make_group(m, attrs, 1, (const char *const[]){"[1048577]"});
     make_group(m, attrs, 2, (const char *const[]){"[9]", "[1048577]"});

@@ -13,13 +13,19 @@ static const m3_bound chain = {5e-6, 0, 2e-5, "two products with a softmax betwe
 static const uint32_t edges[] = {1, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129};
 enum { EDGES = sizeof edges / sizeof edges[0] };
 
-/* a and b for y [M, N] over K, with leading axes; the last two exchanged where the attribute says so. */
-static const char *factors(m3_case_maker *m, uint32_t turned, const char *lead_a, const char *lead_b, uint32_t rows,
-                           uint32_t terms, uint32_t columns)
+/* a and b for y [M, N] over K, with leading axes and words; the last two exchanged where the attribute says so. */
+static const char *factors_of(m3_case_maker *m, uint32_t turned, const char *lead_a, const char *lead_b, uint32_t rows,
+                              uint32_t terms, uint32_t columns, const char *words)
 {
     const uint32_t a0 = (turned & 1u) != 0 ? terms : rows, a1 = (turned & 1u) != 0 ? rows : terms;
     const uint32_t b0 = (turned & 2u) != 0 ? columns : terms, b1 = (turned & 2u) != 0 ? terms : columns;
-    return m3_make_text(m, "f32[%s%u,%u]; f32[%s%u,%u]", lead_a, a0, a1, lead_b, b0, b1);
+    return m3_make_text(m, "f32[%s%u,%u]%s; f32[%s%u,%u]%s", lead_a, a0, a1, words, lead_b, b0, b1, words);
+}
+
+static const char *factors(m3_case_maker *m, uint32_t turned, const char *lead_a, const char *lead_b, uint32_t rows,
+                           uint32_t terms, uint32_t columns)
+{
+    return factors_of(m, turned, lead_a, lead_b, rows, terms, columns, "");
 }
 
 static const char *turns(m3_case_maker *m, uint32_t turned)
@@ -70,8 +76,11 @@ static void make_product_sizes(m3_case_maker *m)
             m3_make(m, attrs, factors(m, turned, "", "", large[i], 3, 2));
             m3_make(m, attrs, factors(m, turned, "", "", 3, large[i], 2));
             m3_make(m, attrs, factors(m, turned, "", "", 2, 3, large[i]));
+            m3_make(m, attrs, factors_of(m, turned, "", "", 3, large[i], 2, " small"));
         }
         m->full = false;
+        m3_make_halves(m, attrs, factors_of(m, turned, "", "", 3, 1025, 2, " small"));
+        m3_make(m, attrs, factors_of(m, turned, "", "", 17, 1025, 65, " small"));
         m3_make(m, attrs, factors(m, turned, "1025,", "1025,", 3, 5, 2));
         m->full = true;
         m3_make(m, attrs, factors(m, turned, "65537,", "65537,", 2, 3, 1));

@@ -73,6 +73,9 @@ static void make_reduce(m3_case_maker *m, const m3_op_rules *of)
             m3_make(m, "0; 0", m3_make_text(m, "%s[%u,3]", type, large[i]));
             m3_make(m, "0; 0", m3_make_text(m, "%s[2,%u]", type, large[i]));
             m3_make(m, "1; 0", m3_make_text(m, "%s[%u,2]", type, large[i]));
+            m3_make(m, "0; 0", m3_make_text(m, "%s[%u] small", type, large[i]));
+            m3_make(m, "0; 0", m3_make_text(m, "%s[%u,3] small", type, large[i]));
+            m3_make(m, "1; 0", m3_make_text(m, "%s[2,%u] small", type, large[i]));
         }
     }
     m3_make_rule(m, M3_RULE_INTEGERS);
@@ -162,8 +165,8 @@ static void make_rows(m3_case_maker *m, const m3_op_rules *of)
             make_rows_case(m, type, "-1", large[i], large[i], ids_of(m, large[i]), "", "");
             make_rows_case(m, type, "0", 5, 9, ids_of(m, 5), m3_make_text(m, ",%u", large[i]), "");
             if (gather || scatter_rows) continue;
-            make_rows_case(m, type, "-1", 1, large[i], " value 0", "", ""); /* one sum of all rows */
-            make_rows_case(m, type, "-1", 1, large[i], " value 0", ",4", "");
+            make_rows_case(m, type, "-1", 1, large[i], " value 0", "", " small"); /* one sum of all rows */
+            make_rows_case(m, type, "-1", 1, large[i], " value 0", ",4", " small");
         }
     }
     m3_make_rule(m, M3_RULE_INTEGERS);

@@ -108,6 +108,7 @@ typedef struct outcome {
     double *before, *behind; /* all outputs over other data, before and behind the run that counts */
     uint64_t total, terms;   /* terms: that are summed for an element, as the op's rules say */
     bool native;
+    bool whole; /* all floats among the inputs are whole numbers */
 } outcome;
 
 static m3_status outcome_init(outcome *o, const m3_case_graph *built, m3_error *err)
@@ -220,6 +221,18 @@ static m3_status run_once(m3_case_exec *exec, const m3_case_graph *built, double
     return st == M3_OK ? check_other(exec, built, err) : st;
 }
 
+static bool are_whole(const m3_case_graph *built, double *const *value)
+{
+    for (uint32_t i = 0; i < built->in_count; i++) {
+        const m3_tensor *x = built->x[i]; /* NULL: absent */
+        if (x == NULL || !m3_dtype_is_float(x->dtype)) continue;
+        const uint64_t count = value[i] != NULL ? m3_tensor_count(x) : 0;
+        for (uint64_t k = 0; k < count; k++)
+            if (value[i][k] != trunc(value[i][k])) return false; /* NaN differs, too */
+    }
+    return true;
+}
+
 /* Build, compile and run: over other data, over the case's, over the other data again, which must give the same bits;
  * so neither the first run's results nor the last one's can pass for this one's. Once is enough for the reference.
  * ran: gets the names of the ops; NULL for the reference. */
@@ -235,6 +248,7 @@ static m3_status outcome_run(outcome *o, m3_device *device, const m3_op_lookup *
     if ((st = outcome_init(o, &built, err)) != M3_OK) goto done;
     if ((st = m3_case_values(c, &built, seed, value, err)) != M3_OK) goto done;
     if (ran != NULL && (st = m3_case_values(c, &built, seed ^ OTHER_DATA, other, err)) != M3_OK) goto done;
+    o->whole = are_whole(&built, value);
     m3_case_change_values(&built, form, value);
     const m3_op_rules *rules = m3_op_rules_find(c->op);
     o->terms = rules != NULL && rules->terms != NULL ? rules->terms(built.node) : 1;
@@ -315,6 +329,16 @@ static void make_shaken_room(answer *a, uint32_t k)
     }
 }
 
+/* Room of a sum. Whole numbers whose sizes add up to less than 2^24 are added without rounding in whatever order, so
+ * that a single one that was lost, or added twice, shows in the longest sum. */
+static void make_sum_room(answer *a, uint32_t k)
+{
+    for (uint64_t i = 0; i < a->want.elements[k]; i++) {
+        double *room = &a->room.value[k][i];
+        *room = a->want.whole && *room < 0x1p24 ? 0.0 : *room * a->factor;
+    }
+}
+
 static m3_status answer_init(answer *a, m3_device *reference, const m3_op_lookup *lookup, const m3_case *c,
                              uint64_t seed, m3_error *err)
 {
@@ -334,7 +358,7 @@ static m3_status answer_init(answer *a, m3_device *reference, const m3_op_lookup
             if (isfinite(size) && size > a->largest[k]) a->largest[k] = size;
         }
         if (room == M3_ROOM_SHAKEN) make_shaken_room(a, k);
-        for (uint64_t i = 0; room == M3_ROOM_SUM && i < a->want.elements[k]; i++) a->room.value[k][i] *= a->factor;
+        if (room == M3_ROOM_SUM) make_sum_room(a, k);
     }
     return M3_OK;
 }

@@ -137,6 +137,15 @@ static double mean(source *s)
     return s->argument + normal(s);
 }
 
+/* Normal, but the last of a row is the argument, so that who loses it in a long sum is far off. */
+static double tail(source *s)
+{
+    const m3_shape *shape = &s->array->shape;
+    const uint64_t length = shape->rank == 0 ? 1 : shape->dim[shape->rank - 1];
+    const double other = normal(s);
+    return s->index % length == length - 1 ? s->argument : other;
+}
+
 /* The last 2 x 16 of N and what lies behind it. */
 static double last(source *s)
 {
@@ -200,7 +209,7 @@ static const struct fill {
              {"bits", bits},         {"ids", ids},           {"random", choice}, {"mask", mask},
              {"distinct", distinct}, {"true", yes},          {"false", no},      {"step", step},
              {"scale", scale},       {"edges", edges},       {"rare", rare},     {"mean", mean},
-             {"last", last}};
+             {"last", last},         {"tail", tail}};
 
 static const char *default_word(m3_dtype dtype)
 {

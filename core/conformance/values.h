@@ -14,6 +14,7 @@
  *   small              whole numbers from -5 to 5 (what an i32 without words gets)
  *   bits               all values of the integer type (what u32 and u8 without words get)
  *   ids N              whole numbers from -2 to N + 1: some name no row of N
+ *   tail X             normal, and X as the last of each row
  *   last N             N - 32 up to N, which is none: the last rows of N
  *   distinct N         different numbers below N, every fifth -1
  *   random             true and false (what a bool without words gets)

@@ -48,6 +48,9 @@ cast_float        | add*                | 1 | FAIL  add(i32[
 max_nan           | max*                | 1 | FAIL  max( & is 0, wanted nan
 exp_infinity      | exp*                | 1 | FAIL  exp( & is 3.40282347e+38, wanted inf
 sum_late          | reduce_sum*         | 1 | FAIL  reduce_sum( & out0[100] is
+sum_long          | reduce_sum*         | 1 | FAIL  reduce_sum(f32[65537] small) 0; 0: & off by 1,
+matmul_long       | matmul*             | 1 | FAIL  matmul(f32[3,65537] small; f32[65537,2] small) & off by 1,
+scatter_long      | scatter_add*        | 1 | FAIL  scatter_add(i32[65537] value 0; f32[65537] small) & off by 1,
 matmul_tail       | matmul*             | 1 | FAIL  matmul( & is nan, wanted
 gather_last       | gather*             | 1 | FAIL  gather( & wanted
 scatter_first     | scatter_add*        | 1 | FAIL  scatter_add( & off by 1,

@@ -24,6 +24,7 @@ typedef enum kind {
     LOSE_TAIL,     /* what is behind the last multiple of 8 is not written */
     SCALE,         /* all elements are 0.1 % too large */
     WRONG_FROM,    /* the element with this index, in outputs that large, is 1 too large */
+    LONG_FIRST,    /* the first element is 1 too large, where the last input has at least so many */
     NAN_TO_ZERO,   /* as if by fmax(x, 0) */
     INF_TO_MAX,    /* saturates */
     FLUSH,         /* denormal results are 0 */
@@ -384,6 +385,7 @@ static bool happens_here(const fault *f, const m3_exec_impl *e, const piece *p)
 {
     const m3_shape *shape = &p->node->out[0]->shape;
     if (f->kind == MANY_NODES || f->kind == LATE_NODE) return e->count > (uint64_t)f->with;
+    if (f->kind == LONG_FIRST) return m3_tensor_count(p->node->in[p->node->in_count - 1]) >= (uint64_t)f->with;
     if (f->kind != SECOND_SHAPE) return true;
     for (const piece *before = e->pieces; before < p; before++)
         if (before->node->op == p->node->op && !m3_shape_equal(&before->node->out[0]->shape, shape)) return true;
@@ -395,7 +397,7 @@ static void change_value(const fault *f, const m3_tensor *y, unsigned char *data
     float *x = (float *)(void *)data + i;
     const uint64_t size = m3_dtype_bytes(y->dtype);
     const bool real = y->dtype == M3_F32;
-    const bool adds = f->kind == ADD_FIRST || f->kind == MANY_NODES || f->kind == SECOND_SHAPE;
+    const bool adds = f->kind == ADD_FIRST || f->kind == MANY_NODES || f->kind == SECOND_SHAPE || f->kind == LONG_FIRST;
     if (adds && i == 0) increase(y->dtype, data);
     if (f->kind == WRONG_FROM && i == (uint64_t)f->with) increase(y->dtype, data + i * size);
     if (f->kind == SCALE && real) *x *= 1.001f;
