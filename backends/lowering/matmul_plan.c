@@ -23,34 +23,44 @@ uint64_t lower_max_parts(const lower_traits *traits, const lower_product *p)
     return lower_max(1, lower_min(traits->largest_binding, INT32_MAX) / bytes);
 }
 
-lower_view lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts)
+static uint64_t sum_count(const lower_product *p)
 {
-    if (parts == 1) return (lower_view){.memory = LOWER_NOTHING};
-    return lower_scratch(l, parts * products(p) * p->m * p->n * sizeof(float));
+    return p->summed == SUMS_NONE ? 0 : products(p) * (p->summed == SUMS_OF_A ? p->m : p->n);
 }
 
-void lower_product_sum(lower_list *l, const lower_product *p, lower_view part, uint64_t parts)
+lower_cut lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts)
 {
-    const uint64_t count = products(p) * p->m * p->n;
+    lower_cut cut = {.y.memory = LOWER_NOTHING};
+    if (parts == 1) return cut;
+    cut.y = lower_scratch(l, parts * products(p) * p->m * p->n * sizeof(float));
+    if (p->summed != SUMS_NONE) cut.sums = lower_scratch(l, parts * sum_count(p) * sizeof(float));
+    return cut;
+}
+
+void lower_product_sum(lower_list *l, const lower_product *p, lower_cut cut, uint64_t parts)
+{
+    const uint64_t count = products(p) * p->m * p->n, sums = sum_count(p);
     const bool processor = l->traits->kind == LOWER_PROCESSOR;
+    const uint32_t each = processor ? l->traits->vector : 1;
 #define SUM                                                                                                            \
-    .part = part, .bias = lower_tensor(l, p->bias), .residual = lower_tensor(l, p->residual),                          \
-    .gate = lower_tensor(l, p->gate), .y = lower_tensor(l, p->y), .count = count, .m = p->m, .n = p->n,                \
+    .part = cut.y, .bias = lower_tensor(l, p->bias), .residual = lower_tensor(l, p->residual),                         \
+    .gate = lower_tensor(l, p->gate), .y = lower_tensor(l, p->y), .part_sums = cut.sums,                               \
+    .sums = lower_tensor(l, p->sums), .count = count, .sum_count = sums, .m = p->m, .n = p->n,                         \
     .flags = lower_product_flags(p), .parts = parts, .y_first = p->y_first
     lower_dispatch *d =
         processor ? LOWER(l, sum_parts_processor, .VECTOR = l->traits->vector, SUM) : LOWER(l, sum_parts, SUM);
 #undef SUM
-    lower_items(d, processor ? lower_parts(count, l->traits->vector) : count);
+    lower_items(d, lower_parts(count, each) + lower_parts(sums, each));
 }
 
 /* CLBlast. */
 
-/* The library takes one stride for a batch, and no empty sum. */
+/* The library takes one stride for a batch, no empty sum, and sums no columns. */
 static bool clblast_takes(const lower_traits *traits, const lower_product *p)
 {
     const bool one_stride =
         p->outer == 1 || (p->a_outer == p->inner * p->a_inner && p->b_outer == p->inner * p->b_inner);
-    return traits->clblast && p->k > 0 && one_stride;
+    return traits->clblast && p->k > 0 && one_stride && p->summed == SUMS_NONE;
 }
 
 static void clblast_lower(lower_list *l, const lower_product *p)
@@ -63,7 +73,7 @@ static void clblast_lower(lower_list *l, const lower_product *p)
               .b_first = p->b_first, .y_first = p->y_first, .products = products(p));
     lower_groups(d, 1, 1, 1, 1, 1, 1);
     /* Each element is finished where it lies. */
-    if (lower_product_flags(p) != 0) lower_product_sum(l, p, lower_tensor(l, p->y), 1);
+    if (lower_product_flags(p) != 0) lower_product_sum(l, p, (lower_cut){.y = lower_tensor(l, p->y)}, 1);
 }
 
 /* Choice. */

@@ -19,6 +19,10 @@ typedef struct lower_product {
     uint64_t a_first, b_first, y_first;          /* elements before the first product */
     bool transpose_a, transpose_b;
     uint32_t act; /* m3_activation */
+    /* Sums down the columns of a factor that lies as [k, …], made with y; or NULL and SUMS_NONE. Without bias,
+     * residual, gate and act, and y_first is 0. */
+    const m3_tensor *sums; /* [products, m] of a, which lies transposed, or [products, n] of b, which does not */
+    uint32_t summed;       /* SUMS_OF_A, SUMS_OF_B */
 } lower_product;
 
 /* Dispatches that compute it, by the variant that the device's tuning names, else by the default one; none where y has
@@ -44,19 +48,23 @@ static inline uint64_t lower_max(uint64_t a, uint64_t b)
 /* The flags of what follows on the sum. */
 uint32_t lower_product_flags(const lower_product *p);
 /* What the kernels of all variants are given: factors and y, where they lie, and what follows on the sum. Where the sum
- * is cut into parts, `part` is written instead of y, and nothing follows. */
-#define LOWER_PRODUCT(l, p, part, parts, more_flags)                                                                   \
-    .a = lower_tensor(l, (p)->a), .b = lower_tensor(l, (p)->b),                                                        \
+ * is cut into parts, they are written instead of y, and nothing follows. */
+#define LOWER_PRODUCT(l, p, cut, parts, more_flags)                                                                    \
+    .SUMS = (p)->summed, .a = lower_tensor(l, (p)->a), .b = lower_tensor(l, (p)->b),                                   \
     .bias = lower_tensor(l, (parts) > 1 ? NULL : (p)->bias),                                                           \
     .residual = lower_tensor(l, (parts) > 1 ? NULL : (p)->residual),                                                   \
-    .gate = lower_tensor(l, (parts) > 1 ? NULL : (p)->gate), .y = (parts) > 1 ? (part) : lower_tensor(l, (p)->y),      \
-    .m = (p)->m, .n = (p)->n, .k = (p)->k, .flags = (more_flags) | ((parts) > 1 ? 0 : lower_product_flags(p)),         \
-    .batches = (p)->outer * (p)->inner, .inner = (p)->inner, .a_outer = (p)->a_outer, .a_inner = (p)->a_inner,         \
-    .b_outer = (p)->b_outer, .b_inner = (p)->b_inner, .a_first = (p)->a_first, .b_first = (p)->b_first,                \
+    .gate = lower_tensor(l, (parts) > 1 ? NULL : (p)->gate), .y = (parts) > 1 ? (cut).y : lower_tensor(l, (p)->y),     \
+    .sums = (parts) > 1 ? (cut).sums : lower_tensor(l, (p)->sums), .m = (p)->m, .n = (p)->n, .k = (p)->k,              \
+    .flags = (more_flags) | ((parts) > 1 ? 0 : lower_product_flags(p)), .batches = (p)->outer * (p)->inner,            \
+    .inner = (p)->inner, .a_outer = (p)->a_outer, .a_inner = (p)->a_inner, .b_outer = (p)->b_outer,                    \
+    .b_inner = (p)->b_inner, .a_first = (p)->a_first, .b_first = (p)->b_first,                                         \
     .y_first = (parts) > 1 ? 0 : (p)->y_first
 /* Memory for parts, and y from them. At most lower_max_parts fit what a kernel sees and counts. */
-lower_view lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts);
-void lower_product_sum(lower_list *l, const lower_product *p, lower_view part, uint64_t parts);
+typedef struct lower_cut {
+    lower_view y, sums; /* of all parts; nothing where the sum is whole */
+} lower_cut;
+lower_cut lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts);
+void lower_product_sum(lower_list *l, const lower_product *p, lower_cut cut, uint64_t parts);
 uint64_t lower_max_parts(const lower_traits *traits, const lower_product *p);
 
 /* The kinds. Their names are listed from the one that is the default for the product on; ended by NULL. */

@@ -44,7 +44,9 @@ static uint64_t tiles_in(const lower_product *p, const tile *t)
 static uint64_t min_parts(const lower_traits *traits, const lower_product *p, const tile *t)
 {
     const uint32_t items = items_of(t);
-    const uint64_t copies = lower_parts(t->rows * t->steps, items) + lower_parts(t->columns * t->steps, items);
+    const uint64_t summed = p->summed == SUMS_NONE ? 0 : p->summed == SUMS_OF_A ? t->rows : t->columns;
+    const uint64_t copies = lower_parts(t->rows * t->steps, items) + lower_parts(t->columns * t->steps, items) +
+                            lower_parts(summed, items) * t->steps;
     return lower_max(1, lower_parts(p->k, lower_max_iterations(traits) / (copies + t->steps + 4) * t->steps));
 }
 
@@ -114,11 +116,11 @@ void lower_tiles_emit(lower_list *l, const lower_product *p, const char *name)
         if (strcmp(tiles[i].name, name) == 0) t = &tiles[i];
     const uint64_t depth = lower_parts(p->k, parts_of(l->traits, p, t)),
                    parts = depth > 0 ? lower_parts(p->k, depth) : 1;
-    const lower_view part = lower_product_parts(l, p, parts);
+    const lower_cut cut = lower_product_parts(l, p, parts);
     lower_dispatch *d =
         LOWER(l, product, .TRANSPOSE_A = p->transpose_a, .TRANSPOSE_B = p->transpose_b, .TM = t->rows, .TN = t->columns,
               .TK = t->steps, .RM = t->item_rows, .RN = t->item_columns, .LANES = items_of(t),
-              LOWER_PRODUCT(l, p, part, parts, 0), .parts = parts, .depth = depth, .groups = tiles_in(p, t) * parts);
+              LOWER_PRODUCT(l, p, cut, parts, 0), .parts = parts, .depth = depth, .groups = tiles_in(p, t) * parts);
     lower_rows(d, tiles_in(p, t) * parts, items_of(t));
-    if (parts > 1) lower_product_sum(l, p, part, parts);
+    if (parts > 1) lower_product_sum(l, p, cut, parts);
 }

@@ -1,4 +1,4 @@
-/* rules_products: cases of matmul, linear and attention. */
+/* rules_products: cases of matmul, linear with the gradients of its parameters, and attention. */
 #include "core/conformance/rules.h"
 
 #include <string.h>
@@ -199,6 +199,80 @@ static uint64_t linear_terms(const m3_node *node)
     return matmul_terms(node) + node->in_count - M3_LINEAR_BIAS;
 }
 
+/* linear_grad_weight: x and dy, with one leading axis or none. */
+
+static const char *rows_case(m3_case_maker *m, uint32_t turned, const char *group, uint32_t rows, uint32_t inputs,
+                             uint32_t outputs, const char *words)
+{
+    return m3_make_text(m, "f32[%s%u,%u]%s; f32[%s%u,%u]%s", group, (turned & 1u) != 0 ? inputs : rows,
+                        (turned & 1u) != 0 ? rows : inputs, words, group, rows, outputs, words);
+}
+
+static void make_grad_large(m3_case_maker *m, const char *attrs, uint32_t turned)
+{
+    static const uint32_t large[] = {1025, 4097, 65537, 1048577};
+    m3_make_rule(m, M3_RULE_LARGE);
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+        m->full = large[i] > 1u << 17 || (large[i] > 1u << 13 && turned != 2);
+        m3_make(m, attrs, rows_case(m, turned, "", large[i], 3, 2, ""));
+        m3_make(m, attrs, rows_case(m, turned, "", 3, large[i], 2, ""));
+        m3_make(m, attrs, rows_case(m, turned, "", 2, 3, large[i], ""));
+    }
+    m->full = false;
+    m3_make(m, attrs, rows_case(m, turned, "", 2049, 65, 70, ""));
+    m3_make(m, attrs, rows_case(m, turned, "1025,", 3, 5, 2, ""));
+    m->full = true;
+    m3_make(m, attrs, rows_case(m, turned, "65537,", 2, 3, 1, ""));
+    m3_make(m, attrs, rows_case(m, turned, "", 1025, 65, 1025, ""));
+}
+
+static void make_linear_grad(m3_case_maker *m, const m3_op_rules *of)
+{
+    (void)of;
+    for (uint32_t turned = 0; turned < 4; turned++) {
+        const char *attrs = m3_make_text(m, "%u; %u", turned & 1u, turned >> 1);
+        m3_make_rule_gradients(m, M3_RULE_RANK);
+        m3_make(m, attrs, rows_case(m, turned, "", 4, 3, 5, ""));
+        m3_make(m, attrs, rows_case(m, turned, "2,", 4, 3, 5, ""));
+        m3_make_rule_gradients(m, M3_RULE_SQUARE);
+        m3_make(m, attrs, rows_case(m, turned, "", 5, 5, 5, ""));
+        m3_make(m, attrs, rows_case(m, turned, "3,", 3, 3, 3, ""));
+        m3_make_rule(m, M3_RULE_SQUARE);
+        m3_make(m, attrs, rows_case(m, turned, "", 64, 64, 64, ""));
+        m3_make(m, attrs, rows_case(m, turned, "", 65, 65, 65, ""));
+        m3_make_rule_gradients(m, M3_RULE_ATTRIBUTE);
+        m3_make(m, attrs, rows_case(m, turned, "", 6, 2, 3, ""));
+        m3_make_rule(m, M3_RULE_DTYPE);
+        m3_make(m, attrs, rows_case(m, turned, "", 9, 11, 13, ""));
+        m3_make_halves(m, attrs, rows_case(m, turned, "", 9, 11, 13, ""));
+        m3_make_halves(m, attrs, rows_case(m, turned, "3,", 65, 33, 70, ""));
+        m3_make_rule(m, M3_RULE_SIZE);
+        for (uint32_t i = 0; i < m3_make_size_count; i++) {
+            const uint32_t n = m3_make_sizes[i];
+            m3_make(m, attrs, rows_case(m, turned, "", n, 19, 21, ""));
+            m3_make(m, attrs, rows_case(m, turned, "", 19, n, 21, ""));
+            m3_make(m, attrs, rows_case(m, turned, "", 19, 21, n, ""));
+            m3_make(m, attrs, rows_case(m, turned, "2,", n, n, 5, ""));
+        }
+        m->full = true;
+        for (uint32_t i = 0; i < EDGES; i++)
+            for (uint32_t k = 0; k < EDGES; k++)
+                m3_make(m, attrs, rows_case(m, turned, "", 40, edges[i], edges[k], ""));
+        make_grad_large(m, attrs, turned);
+        m3_make_rule(m, M3_RULE_SPECIAL);
+        for (uint32_t i = 0; i < m3_make_special_modest; i++) {
+            m3_make(m, attrs, rows_case(m, turned, "", 17, 9, 21, m3_make_special[i]));
+            m3_make(m, attrs, rows_case(m, turned, "", 33, 65, 70, m3_make_special[i]));
+        }
+    }
+}
+
+static uint64_t grad_terms(const m3_node *node)
+{
+    const m3_shape *dy = &node->in[M3_LINEAR_GRAD_WEIGHT_DY]->shape;
+    return dy->dim[dy->rank - 2];
+}
+
 /* attention and its gradient. */
 
 static const char *heads_case(m3_case_maker *m, const char *lead, uint32_t queries, uint32_t keys, uint32_t width,
@@ -288,6 +362,8 @@ const m3_op_rules m3_rules_products[] = {
     {.op = "matmul", .make = make_matmul, .bound = &sum, .room = M3_ROOM_SUM, .terms = matmul_terms,
      .never = {[M3_RULE_INTEGERS] = NO_WHOLE}},
     {.op = "linear", .make = make_linear, .bound = &sum, .room = M3_ROOM_SUM, .terms = linear_terms,
+     .never = {[M3_RULE_INTEGERS] = NO_WHOLE, [M3_RULE_AXIS] = NO_AXES}},
+    {.op = "linear_grad_weight", .make = make_linear_grad, .bound = &sum, .room = M3_ROOM_SUM, .terms = grad_terms,
      .never = {[M3_RULE_INTEGERS] = NO_WHOLE, [M3_RULE_AXIS] = NO_AXES}},
     {.op = "attention", .make = make_attention, .bound = &chain, .room = M3_ROOM_SHAKEN, .terms = keys_and_width,
      .never = {[M3_RULE_INTEGERS] = NO_WHOLE, [M3_RULE_AXIS] = NO_AXES}},

@@ -1,5 +1,6 @@
 /* linear: both operands have transpose flags, so the gradient needs no transposed copy of anything. */
 #include "core/ops/common/fused.h"
+#include "core/ops/common/list.h"
 
 static const m3_op_doc doc = {
     .size = M3_OP_DOC_SIZE,
@@ -102,7 +103,8 @@ static m3_tensor *through_activation(m3_builder *b, const m3_node *node, m3_tens
     return dy;
 }
 
-/* dx = dz wT and dw = xT dz, each in the layout of what it is the gradient of. */
+/* dx = dz wT and dw = xT dz, each in the layout of what it is the gradient of. Where there is a bias, one op sums dz
+ * for it and for w. */
 static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m3_tensor **dx)
 {
     m3_tensor *x = node->in[0], *w = node->in[1], *gate = m3_optional_input(node, GATE);
@@ -110,8 +112,14 @@ static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m
     m3_tensor *open = gate != NULL ? m3_relu_grad(b, gate, dy[0]) : dy[0];
     m3_tensor *dz = through_activation(b, node, open);
     dx[0] = transpose_a ? product(b, w, dz, transpose_b, true) : product(b, dz, w, false, !transpose_b);
-    dx[1] = transpose_b ? product(b, dz, x, true, transpose_a) : product(b, x, dz, !transpose_a, false);
-    if (m3_optional_input(node, BIAS) != NULL) dx[BIAS] = m3_reduce_sum(b, dz, -2, M3_DROP);
+    if (m3_optional_input(node, BIAS) != NULL) {
+        m3_tensor *in[] = {x, dz}, *out[] = {NULL, NULL};
+        b->api->emit(b, m3_op_linear_grad_weight.name, in, 2, node->attr, 2, out, 2);
+        dx[1] = out[0] != NULL && out[0]->dtype != w->dtype ? m3_cast(b, out[0], w->dtype) : out[0];
+        dx[BIAS] = out[1];
+    } else {
+        dx[1] = transpose_b ? product(b, dz, x, true, transpose_a) : product(b, x, dz, !transpose_a, false);
+    }
     if (m3_optional_input(node, RESIDUAL) != NULL) dx[RESIDUAL] = dz;
 }
 

@@ -10,6 +10,12 @@
 #define EPILOGUE_GATE      8
 #define EPILOGUE_ACT_SHIFT 4
 
+/* Constant SUMS: beside y, the sums down the columns of a factor [k, …] as it lies in memory: of a, which is
+ * TRANSPOSE_A then, or of b, which is not transposed. */
+#define SUMS_NONE 0
+#define SUMS_OF_A 1
+#define SUMS_OF_B 2
+
 /* Activations, as m3_activation numbers them. */
 #define ACT_NONE    0
 #define ACT_RELU    1
@@ -33,12 +39,14 @@
     CONSTANT(5, RM)                              \
     CONSTANT(6, RN)                              \
     CONSTANT(7, LANES)                           \
+    CONSTANT(8, SUMS)                            \
     BUFFER(0, read, f32, a)                      \
     BUFFER(1, read, f32, b)                      \
     BUFFER(2, read, f32, bias)                   \
     BUFFER(3, read, f32, residual)               \
     BUFFER(4, read, f32, gate)                   \
     BUFFER(5, write, f32, y)                     \
+    BUFFER(6, write, f32, sums)                  \
     WORD(u32, m)                                 \
     WORD(u32, n)                                 \
     WORD(u32, k)                                 \
@@ -62,7 +70,10 @@
     BUFFER(2, read, f32, residual)                 \
     BUFFER(3, read, f32, gate)                     \
     BUFFER(4, write, f32, y)                       \
+    BUFFER(5, read, f32, part_sums)                \
+    BUFFER(6, write, f32, sums)                    \
     WORD(u32, count)                               \
+    WORD(u32, sum_count)                           \
     WORD(u32, m)                                   \
     WORD(u32, n)                                   \
     WORD(u32, flags)                               \
@@ -77,12 +88,14 @@
     CONSTANT(4, DIRECT)                                    \
     CONSTANT(5, KEPT)                                      \
     CONSTANT(6, PAD)                                       \
+    CONSTANT(7, SUMS)                                      \
     BUFFER(0, read, f32, a)                                \
     BUFFER(1, read, f32, b)                                \
     BUFFER(2, read, f32, bias)                             \
     BUFFER(3, read, f32, residual)                         \
     BUFFER(4, read, f32, gate)                             \
     BUFFER(5, write, f32, y)                               \
+    BUFFER(6, write, f32, sums)                            \
     WORD(u32, m)                                           \
     WORD(u32, n)                                           \
     WORD(u32, k)                                           \
@@ -110,7 +123,10 @@
     BUFFER(2, read, f32, residual)                           \
     BUFFER(3, read, f32, gate)                               \
     BUFFER(4, write, f32, y)                                 \
+    BUFFER(5, read, f32, part_sums)                          \
+    BUFFER(6, write, f32, sums)                              \
     WORD(u32, count)                                         \
+    WORD(u32, sum_count)                                     \
     WORD(u32, m)                                             \
     WORD(u32, n)                                             \
     WORD(u32, flags)                                         \

@@ -6,6 +6,8 @@
  * bands of the tile's columns the four from 4 (LANE mod TN / RN) on, so that neighbours read neighbouring fours.
  *   LANES = TM / RM * TN / RN;  RN is a multiple of 4
  * Beyond m, n and k the copies are 0 and nothing is stored.
+ * With SUMS, groups of the first column or row of tiles also add up the columns of a or b as they lie in memory, from
+ * the same copies: bias gradients (linear_grad_weight).
  * Groups are numbered: column of tiles, row of tiles, part of the sum, product of the batch; the first runs fastest.
  * Parts are added in order, and finished, by sum_parts. Sums run k rising within a part. */
 
@@ -68,6 +70,23 @@ inline void copy_b(local float *tile, global const float *b, uint column, uint k
     }
 }
 
+#if SUMS == SUMS_OF_A
+#define SUMMED        TM /* columns of which a group has the sums */
+#define SUM_TILE(at)  a_tile[at]
+#define SUM_ROW       A_ROW
+#define SUMS_AT       row
+#define SUMS_OTHER    column
+#define SUMS_WIDTH    m
+#else
+#define SUMMED        TN
+#define SUM_TILE(at)  ((local const float *)b_tile)[at]
+#define SUM_ROW       (4 * B_ROW)
+#define SUMS_AT       column
+#define SUMS_OTHER    row
+#define SUMS_WIDTH    n
+#endif
+#define OWN ((SUMMED + LANES - 1) / LANES) /* of them, an item's */
+
 GROUP_KERNEL(product)
 {
     OPEN_BUFFERS(product)
@@ -82,6 +101,12 @@ GROUP_KERNEL(product)
     a += a_first + batch / inner * a_outer + batch % inner * a_inner;
     b += b_first + batch / inner * b_outer + batch % inner * b_inner;
 
+#if SUMS
+    const bool sums_here = !idle && SUMS_OTHER == 0;
+    float own[OWN];
+#pragma unroll
+    for (uint i = 0; i < OWN; i++) own[i] = 0.0f;
+#endif
     float4 s[RM][BANDS];
 #pragma unroll
     for (uint i = 0; i < RM; i++)
@@ -91,6 +116,15 @@ GROUP_KERNEL(product)
         copy_a(a_tile, a, row, at, m, k, k_1);
         copy_b((local float *)b_tile, b, column, at, n, k, k_1);
         barrier(CLK_LOCAL_MEM_FENCE);
+#if SUMS
+#pragma unroll
+        for (uint i = 0; i < OWN; i++) {
+            float z = 0.0f;
+            if (sums_here && LANE + i * LANES < SUMMED)
+                for (uint step = 0; step < TK; step++) z += SUM_TILE(step * SUM_ROW + LANE + i * LANES);
+            own[i] += z;
+        }
+#endif
         for (uint step = 0; step < TK; step++) {
             float4 right[BANDS];
 #pragma unroll
@@ -105,6 +139,14 @@ GROUP_KERNEL(product)
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
+#if SUMS
+#pragma unroll
+    for (uint i = 0; i < OWN; i++) {
+        const uint c = LANE + i * LANES;
+        if (sums_here && c < SUMMED && SUMS_AT + c < SUMS_WIDTH)
+            sums[(part * batches + batch) * SUMS_WIDTH + SUMS_AT + c] = own[i];
+    }
+#endif
     const uint y_this = y_first + (part * batches + batch) * m * n;
 #pragma unroll
     for (uint i = 0; i < RM; i++) {
@@ -127,7 +169,14 @@ KERNEL(sum_parts)
 {
     OPEN_BUFFERS(sum_parts)
     const uint at = ITEM;
-    if (at >= count) return;
+    if (at >= count) { /* the sums of columns come behind y */
+        const uint i_sum = at - count;
+        if (i_sum >= sum_count) return;
+        float total = part_sums[i_sum];
+        for (uint i = 1; i < parts; i++) total += part_sums[i * sum_count + i_sum];
+        sums[i_sum] = total;
+        return;
+    }
     float s = part[at];
     for (uint i = 1; i < parts; i++) s += part[i * count + at];
     y[y_first + at] = finished(s, flags, bias, residual, gate, at, at / (m * n) * n + at % n);

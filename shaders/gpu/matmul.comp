@@ -8,6 +8,8 @@
  *   LANES = TM / RM * TN / RN;  RN is a multiple of 4
  * Loops over sums are unrolled, else they would not lie in registers.
  * Beyond m, n and k the copies are 0 and nothing is stored.
+ * With SUMS, groups of the first column or row of tiles also add up the columns of a or b as they lie in memory, from
+ * the same copies: bias gradients (linear_grad_weight).
  * Groups are numbered: column of tiles, row of tiles, part of the sum, product of the batch; the first runs fastest.
  * Parts are added in order, and finished, by sum_parts. Sums run k rising within a part. */
 #extension GL_GOOGLE_include_directive : require
@@ -43,8 +45,20 @@ const uint BANDS = RN / 4;
 const uint A_ROW = TM + 1; /* odd, so that a column of a is spread over all banks */
 const uint B_ROW = TN + 4;
 
+const uint SUMMED = SUMS == SUMS_OF_A ? TM : TN; /* columns of which a group has the sums */
+const uint OWN = (SUMMED + LANES - 1) / LANES;   /* of them, an invocation's */
+
 shared float a_tile[TK * A_ROW];
 shared float b_tile[TK * B_ROW];
+
+/* What this tile adds to the sum of column i of those that lie in memory. */
+float column_sum(uint i)
+{
+    float z = 0.0;
+    for (uint step = 0u; step < TK; step++)
+        z += SUMS == SUMS_OF_A ? a_tile[step * A_ROW + i] : b_tile[step * B_ROW + i];
+    return z;
+}
 
 /* Steps k_0 to k_0 + TK of rows from `row` on, laid out by step. Neighbours read what lies side by side. */
 void copy_a(uint first, uint row, uint k_0, uint k_1)
@@ -82,12 +96,20 @@ void main()
     const uint a_this = a_first + batch / inner * a_outer + batch % inner * a_inner;
     const uint b_this = b_first + batch / inner * b_outer + batch % inner * b_inner;
 
+    const bool sums_here = !idle && (SUMS == SUMS_OF_A ? column == 0u : SUMS == SUMS_OF_B && row == 0u);
+
+    float own[OWN];
+    [[unroll]] for (uint i = 0u; i < OWN; i++) own[i] = 0.0;
     float s[RM * RN];
     [[unroll]] for (uint i = 0u; i < RM * RN; i++) s[i] = 0.0;
     for (uint at = k_0; at < k_1; at += TK) {
         copy_a(a_this, row, at, k_1);
         copy_b(b_this, column, at, k_1);
         barrier();
+        if (sums_here) {
+            [[unroll]] for (uint i = 0u; i < OWN; i++)
+                if (LANE + i * LANES < SUMMED) own[i] += column_sum(LANE + i * LANES);
+        }
         for (uint step = 0u; step < TK; step++) {
             float right[RN];
             [[unroll]] for (uint j = 0u; j < BANDS; j++)
@@ -101,6 +123,13 @@ void main()
         barrier();
     }
 
+    if (sums_here) {
+        const uint first = SUMS == SUMS_OF_A ? row : column, width = SUMS == SUMS_OF_A ? m : n;
+        [[unroll]] for (uint i = 0u; i < OWN; i++) {
+            const uint c = LANE + i * LANES;
+            if (c < SUMMED && first + c < width) sums[(part * batches + batch) * width + first + c] = own[i];
+        }
+    }
     const uint y_this = y_first + (part * batches + batch) * m * n;
     [[unroll]] for (uint i = 0u; i < RM; i++) {
         const uint r = row + down + i * DOWN;
@@ -116,7 +145,14 @@ void main()
 void main()
 {
     const uint at = ITEM;
-    if (at >= count) return;
+    if (at >= count) { /* the sums of columns come behind y */
+        const uint i_sum = at - count;
+        if (i_sum >= sum_count) return;
+        float total = part_sums[i_sum];
+        for (uint i = 1u; i < parts; i++) total += part_sums[i * sum_count + i_sum];
+        sums[i_sum] = total;
+        return;
+    }
     float s = part[at];
     for (uint i = 1u; i < parts; i++) s += part[i * count + at];
     y[y_first + at] = finished(s, at, at / (m * n) * n + at % n);

@@ -10,6 +10,8 @@
  * With DIRECT, b is not copied but read where it lies: n is a multiple of the panel and the rows are few.
  * ROWS divides no m in general: the last tile of a block moves up and leaves out the rows that it finds done.
  * A sum may be cut into parts, one an item, which sum_parts_processor adds in order and finishes.
+ * With SUMS, items of the first column or row of blocks also add up the columns of a or b as they lie in memory, while
+ * the piece is in the cache: bias gradients (linear_grad_weight).
  * Sums run k rising within a piece, pieces in order, parts in order. */
 
 #define ACT(flags) ((flags) >> EPILOGUE_ACT_SHIFT) /* the activation */
@@ -270,6 +272,19 @@ inline void pack_a(local float *tiles, uint pitch, global const float *a, uint r
 }
 #endif
 
+#if SUMS
+/* Sums down `columns` columns of x over these steps; `again`: on top of what is there. */
+inline void add_columns(global float *sums, global const float *x, uint row, uint steps, uint columns, bool again)
+{
+    for (uint c = 0; c < columns; c += VECTOR) {
+        real s = 0.0f;
+        for (uint k = 0; k < steps; k++) s += load_part(x + (k * row + c), columns - c);
+        if (again) s += load_part(sums + c, columns - c);
+        store_part(s, sums + c, columns - c);
+    }
+}
+#endif
+
 KERNEL(product_processor)
 {
     OPEN_BUFFERS(product_processor)
@@ -296,6 +311,15 @@ KERNEL(product_processor)
         do {
             const uint steps = min(k_1 - k_at, piece);
             const uint done = k_at + steps == k_1 ? flags : 0;
+#if SUMS == SUMS_OF_A
+            if (column_0 == 0)
+                add_columns(sums + ((part * batches + batch) * m + row_0), a_this + (k_at * m + row_0), m, steps,
+                            row_1 - row_0, k_at > k_0);
+#elif SUMS == SUMS_OF_B
+            if (block == 0)
+                add_columns(sums + ((part * batches + batch) * n + column_0), b_this + (k_at * n + column_0), n, steps,
+                            column_1 - column_0, k_at > k_0);
+#endif
 #if !DIRECT
             const uint b_pitch = steps * PANEL + PAD;
             if (flags & B_TRANSPOSED)
@@ -348,13 +372,21 @@ KERNEL(product_processor)
 }
 #endif /* ROWS */
 
-/* y = gate(act(sum of parts + bias + residual)); an item finishes VECTOR elements, at once where n allows. */
+/* y = gate(act(sum of parts + bias + residual)); an item finishes VECTOR elements, at once where n allows. Behind the
+ * items of y come those of the sums of columns. */
 KERNEL(sum_parts_processor)
 {
     OPEN_BUFFERS(sum_parts_processor)
     y += y_first;
-    const uint at = ITEM * VECTOR, act = ACT(flags);
-    if (at >= count) return;
+    const uint y_items = (count + VECTOR - 1) / VECTOR, at = ITEM * VECTOR, act = ACT(flags);
+    if (ITEM >= y_items) {
+        const uint c = (ITEM - y_items) * VECTOR;
+        if (c >= sum_count) return;
+        real s = load_part(part_sums + c, sum_count - c);
+        for (uint i = 1; i < parts; i++) s += load_part(part_sums + (i * sum_count + c), sum_count - c);
+        store_part(s, sums + c, sum_count - c);
+        return;
+    }
     if (n % VECTOR == 0) {
         real s = LOAD(part, at);
         for (uint i = 1; i < parts; i++) s += LOAD(part, i * count + at);

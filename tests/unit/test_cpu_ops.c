@@ -229,6 +229,8 @@ static const m3_case large[] = {
     {WITH("random_normal", "50001; 5", "u32[3]", &draw)},
     {WITH("relu_grad", "", "f32[50001]; f32[50001]", &exact)},
     {WITH("linear", "0; 1; 1", "f32[3,150,70]; f32[3,90,70]; f32[3,90]; -; -", &sum)},
+    {WITH("linear_grad_weight", "0; 1", "f32[3,3001,70]; f32[3,3001,90]", &sum)},
+    {WITH("linear_grad_weight", "1; 0", "f32[70,5001]; f32[5001,33]", &sum)},
     {WITH("dropout", "0.3; 4", "f32[50001]; u32[3]", &near)},
     {WITH("layer_norm", "1e-5", "f32[3,151,130]; f32[3,130]; f32[3,130]", &sum)},
     {WITH("layer_norm_grad", "1e-5", "f32[17001,3]; f32[3]; f32[17001,3]", &sum)},

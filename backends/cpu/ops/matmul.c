@@ -1,9 +1,11 @@
-/* matmul and linear: products of matrices through gemm.h.
+/* matmul, linear and linear_grad_weight: products of matrices through gemm.h.
  *   matmul  y = a b, leading axes broadcast     linear  y = gate(act(x w + bias + residual)), one leading axis or none
+ *   linear_grad_weight  dw = xT dy, or dyT x as w lies; db = column sums of dy
  * The leading axes of a matmul are coalesced as those of an elementwise op are; gemm takes the last two as its batch,
  * and a loop runs over the others. */
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/ops/elementwise.h"
+#include "backends/cpu/ops/reduce.h"
 #include "m3bsr/builder.h"
 #include "m3bsr/ops.h"
 
@@ -116,5 +118,51 @@ static m3_status prepare_linear(const cpu_node *at, cpu_step *step, m3_error *er
     return M3_OK;
 }
 
-const cpu_op cpu_matmul_ops[] = {
-    {"matmul", cpu_check_full, prepare_matmul}, {"linear", cpu_check_full, prepare_linear}, {0}};
+typedef struct grad_args {
+    cpu_gemm gemm;
+    cpu_reduce_args sums;
+} grad_args;
+
+static void run_grad(const void *args, const cpu_run *cpu)
+{
+    const grad_args *p = args;
+    cpu_gemm_run(cpu->machine, &p->gemm, cpu->pool, cpu->scratch);
+    cpu_reduce_run(&p->sums, cpu);
+}
+
+static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
+{
+    const m3_node *node = at->node;
+    const bool turned = m3_node_flag(node, M3_LINEAR_GRAD_WEIGHT_TRANSPOSE_A);
+    grad_args *p = cpu_step_args(at, step, run_grad, sizeof *p, err);
+    if (p == NULL) return M3_ERR_MEMORY;
+    const m3_shape *shape = &node->in[M3_LINEAR_GRAD_WEIGHT_DY]->shape, *x_shape = &node->in[0]->shape;
+    const size_t groups = shape->rank == 3 ? (size_t)shape->dim[0] : 1;
+    const size_t m = (size_t)shape->dim[shape->rank - 2], n = (size_t)shape->dim[shape->rank - 1];
+    const size_t k = (size_t)x_shape->dim[shape->rank - (turned ? 2 : 1)];
+    const cpu_operand x = {at->in[M3_LINEAR_GRAD_WEIGHT_X], turned ? m : k, {0, m * k}, turned};
+    const cpu_operand dy = {at->in[M3_LINEAR_GRAD_WEIGHT_DY], n, {0, m * n}, false};
+    cpu_operand left = x, right = dy;
+    const bool by_row = m3_node_flag(node, M3_LINEAR_GRAD_WEIGHT_TRANSPOSE_B); /* of dw lie those of dy */
+    if (by_row) left = dy, right = x;
+    left.transposed = !left.transposed;
+    p->gemm = (cpu_gemm){.batch = {1, groups}, .m = by_row ? n : k, .n = by_row ? k : n, .k = m, .a = left, .b = right};
+    p->gemm.c = at->out[M3_LINEAR_GRAD_WEIGHT_DW];
+    p->gemm.c_row = p->gemm.n;
+    p->gemm.c_batch[1] = n * k;
+    p->sums = (cpu_reduce_args){.kernel = CPU_CHOOSE(at->machine->isa, cpu_reduce_kernels)->sum_f32,
+                                .x = at->in[M3_LINEAR_GRAD_WEIGHT_DY],
+                                .y = at->out[M3_LINEAR_GRAD_WEIGHT_DB],
+                                .outer = groups,
+                                .length = m,
+                                .inner = n};
+    const size_t sums = cpu_reduce_split(&p->sums);
+    step->scratch_bytes = cpu_gemm_scratch(at->machine, &p->gemm, at->threads);
+    if (step->scratch_bytes < sums) step->scratch_bytes = sums;
+    return M3_OK;
+}
+
+const cpu_op cpu_matmul_ops[] = {{"matmul", cpu_check_full, prepare_matmul},
+                                 {"linear", cpu_check_full, prepare_linear},
+                                 {"linear_grad_weight", cpu_check_full, prepare_grad},
+                                 {0}};

@@ -7,23 +7,13 @@
 
 #include "m3bsr/ops.h"
 
-typedef struct reduce_args {
-    cpu_reduce_fn kernel;
-    const unsigned char *x;
-    unsigned char *y;
-    size_t outer, length, inner;
-    size_t parts, part_length;    /* parts of the axis; the last may be shorter */
-    size_t strips, strip_columns; /* strips of a long inner; the last may be narrower */
-} reduce_args;
-
-/* Both floats and whole numbers have 4 bytes. */
 enum { BYTES = 4 };
 
 /* Blocks [begin, end) as a whole. */
 static void reduce_blocks(const void *args, size_t begin, size_t end, uint32_t worker)
 {
     (void)worker;
-    const reduce_args *a = args;
+    const cpu_reduce_args *a = args;
     const cpu_reduction r = {end - begin, a->length, a->inner, a->length * a->inner, a->inner};
     a->kernel(&r, a->x + begin * r.outer_stride * BYTES, a->y + begin * a->inner * BYTES);
 }
@@ -32,7 +22,7 @@ static void reduce_blocks(const void *args, size_t begin, size_t end, uint32_t w
 static void reduce_strips(const void *args, size_t begin, size_t end, uint32_t worker)
 {
     (void)worker;
-    const reduce_args *a = args;
+    const cpu_reduce_args *a = args;
     for (size_t unit = begin; unit < end; unit++) {
         size_t o = unit / a->strips, i = unit % a->strips * a->strip_columns;
         const cpu_reduction r = {1, a->length, a->inner - i < a->strip_columns ? a->inner - i : a->strip_columns, 0,
@@ -42,7 +32,7 @@ static void reduce_strips(const void *args, size_t begin, size_t end, uint32_t w
 }
 
 typedef struct partial {
-    const reduce_args *args;
+    const cpu_reduce_args *args;
     unsigned char *to; /* [outer, parts, inner] */
 } partial;
 
@@ -51,7 +41,7 @@ static void reduce_parts(const void *args, size_t begin, size_t end, uint32_t wo
 {
     (void)worker;
     const partial *p = args;
-    const reduce_args *a = p->args;
+    const cpu_reduce_args *a = p->args;
     for (size_t unit = begin; unit < end; unit++) {
         size_t o = unit / a->parts, first = unit % a->parts * a->part_length;
         size_t length = a->length - first < a->part_length ? a->length - first : a->part_length;
@@ -60,9 +50,9 @@ static void reduce_parts(const void *args, size_t begin, size_t end, uint32_t wo
     }
 }
 
-static void run(const void *args, const cpu_run *cpu)
+void cpu_reduce_run(const void *args, const cpu_run *cpu)
 {
-    const reduce_args *a = args;
+    const cpu_reduce_args *a = args;
     if (a->inner == 0) return;
     if (a->strips > 1) {
         cpu_for(cpu, a->outer * a->strips, a->length * a->strip_columns, reduce_strips, a);
@@ -77,7 +67,7 @@ static void run(const void *args, const cpu_run *cpu)
 }
 
 /* How the work is split: by outer, else by columns, else along the axis. */
-static void split(reduce_args *a, cpu_step *step)
+size_t cpu_reduce_split(cpu_reduce_args *a)
 {
     enum {
         MANY = 16,       /* units that are enough for all threads */
@@ -85,16 +75,16 @@ static void split(reduce_args *a, cpu_step *step)
         STRIP = 1024     /* columns of a strip */
     };
     a->parts = a->strips = 1;
-    if (a->outer >= MANY || a->inner == 0 || a->length * a->inner < 2 * MIN_PART) return;
+    if (a->outer >= MANY || a->inner == 0 || a->length * a->inner < 2 * MIN_PART) return 0;
     if (a->inner >= 4 * STRIP) {
         a->strip_columns = STRIP;
         a->strips = (a->inner + STRIP - 1) / STRIP;
-        return;
+        return 0;
     }
     a->part_length = MIN_PART / a->inner;
     if (a->length / a->part_length > 4 * MANY) a->part_length = a->length / (4 * MANY);
     a->parts = (a->length + a->part_length - 1) / a->part_length;
-    if (a->parts > 1) step->scratch_bytes = a->outer * a->parts * a->inner * BYTES;
+    return a->parts > 1 ? a->outer * a->parts * a->inner * BYTES : 0;
 }
 
 static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
@@ -104,16 +94,16 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
     const cpu_reduce_kernels *kernels = CPU_CHOOSE(at->machine->isa, cpu_reduce_kernels);
     const uint32_t axis = (uint32_t)m3_node_int(node, M3_REDUCE_AXIS);
     const bool real = node->in[M3_REDUCE_X]->dtype == M3_F32, sum = strcmp(node->op->name, "reduce_sum") == 0;
-    reduce_args *a = cpu_step_args(at, step, run, sizeof *a, err);
+    cpu_reduce_args *a = cpu_step_args(at, step, cpu_reduce_run, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
-    *a = (reduce_args){.x = at->in[0], .y = at->out[0], .outer = 1, .inner = 1, .length = (size_t)x->dim[axis]};
+    *a = (cpu_reduce_args){.x = at->in[0], .y = at->out[0], .outer = 1, .inner = 1, .length = (size_t)x->dim[axis]};
     for (uint32_t i = 0; i < axis; i++) a->outer *= (size_t)x->dim[i];
     for (uint32_t i = axis + 1; i < x->rank; i++) a->inner *= (size_t)x->dim[i];
     if (real)
         a->kernel = sum ? kernels->sum_f32 : kernels->max_f32;
     else
         a->kernel = sum ? kernels->sum_i32 : kernels->max_i32;
-    split(a, step);
+    step->scratch_bytes = cpu_reduce_split(a);
     return M3_OK;
 }
 

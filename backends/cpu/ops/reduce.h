@@ -18,4 +18,20 @@ typedef struct cpu_reduce_kernels {
 
 CPU_DECLARE_KERNELS(cpu_reduce_kernels);
 
+/* A dense reduction whose work is divided among threads, for the steps of other ops too. The parts follow from the
+ * shape alone, so the result does not depend on the number of threads. Both floats and whole numbers have 4 bytes. */
+typedef struct cpu_reduce_args {
+    cpu_reduce_fn kernel;
+    const unsigned char *x;
+    unsigned char *y;
+    size_t outer, length, inner;
+    size_t parts, part_length;    /* parts of the axis; the last may be shorter */
+    size_t strips, strip_columns; /* strips of a long inner; the last may be narrower */
+} cpu_reduce_args;
+
+/* Divide the work of args whose kernel, x, y and extents are set; returns the bytes of scratch of a run. */
+size_t cpu_reduce_split(cpu_reduce_args *args);
+/* A step's run: args is a cpu_reduce_args. */
+void cpu_reduce_run(const void *args, const cpu_run *cpu);
+
 #endif

@@ -20,7 +20,9 @@ const lower_op *lower_op_find(const char *name)
 static const struct choice {
     const char *name;
     uint32_t (*variants)(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
-} choices[] = {{"matmul", lower_matmul_variants}, {"linear", lower_matmul_variants}};
+} choices[] = {{"matmul", lower_matmul_variants},
+               {"linear", lower_matmul_variants},
+               {"linear_grad_weight", lower_matmul_variants}};
 
 uint32_t lower_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
 {

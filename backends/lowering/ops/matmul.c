@@ -1,4 +1,4 @@
-/* matmul and linear: a node as a product that matmul_plan.h lowers.
+/* matmul, linear and linear_grad_weight: a node as a product that matmul_plan.h lowers.
  * The leading axes of a matmul are joined as those of an elementwise op are; a product has the last two that remain,
  * and what remains outside them runs one after another. */
 #include <string.h>
@@ -37,6 +37,30 @@ static lower_product linear_of(const m3_node *node)
     p.residual = m3_node_input(node, M3_LINEAR_RESIDUAL);
     p.gate = m3_node_input(node, M3_LINEAR_GATE);
     p.act = (uint32_t)m3_node_int(node, M3_LINEAR_ACTIVATION);
+    return p;
+}
+
+static lower_product grad_of(const m3_node *node)
+{
+    const m3_tensor *x = node->in[M3_LINEAR_GRAD_WEIGHT_X], *dy = node->in[M3_LINEAR_GRAD_WEIGHT_DY];
+    const bool turned = m3_node_flag(node, M3_LINEAR_GRAD_WEIGHT_TRANSPOSE_A);
+    const bool by_row = m3_node_flag(node, M3_LINEAR_GRAD_WEIGHT_TRANSPOSE_B); /* of dw lie those of dy */
+    const uint64_t m = dy->shape.dim[dy->shape.rank - 2], n = dy->shape.dim[dy->shape.rank - 1];
+    const uint64_t k = x->shape.dim[x->shape.rank - (turned ? 2 : 1)];
+    lower_product p = {.y = node->out[M3_LINEAR_GRAD_WEIGHT_DW], .k = m, .outer = 1, .inner = 1};
+    if (x->shape.rank == 3) p.inner = x->shape.dim[0];
+    p.sums = node->out[M3_LINEAR_GRAD_WEIGHT_DB];
+    p.summed = by_row ? SUMS_OF_A : SUMS_OF_B;
+    p.a = by_row ? dy : x;
+    p.b = by_row ? x : dy;
+    p.m = by_row ? n : k;
+    p.n = by_row ? k : n;
+    p.transpose_a = by_row || !turned;
+    p.transpose_b = by_row && turned;
+    if (p.inner > 1) {
+        p.a_inner = p.m * p.k;
+        p.b_inner = p.k * p.n;
+    }
     return p;
 }
 
@@ -104,10 +128,17 @@ static void emit_linear(lower_list *l, const m3_node *node)
     lower_product_emit(l, &p);
 }
 
+static void emit_grad(lower_list *l, const m3_node *node)
+{
+    const lower_product p = grad_of(node);
+    lower_product_emit(l, &p);
+}
+
 static lower_product product_of(const m3_node *node)
 {
     lower_axes axes;
     if (strcmp(node->op->name, "linear") == 0) return linear_of(node);
+    if (strcmp(node->op->name, "linear_grad_weight") == 0) return grad_of(node);
     lower_product p = matmul_of(node, &axes);
     merge_rows(&p);
     return p;
@@ -131,4 +162,18 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
                    (unsigned long long)traits->local_bytes, GROUP, LOCAL);
 }
 
-const lower_op lower_matmul_ops[] = {{"matmul", supports, emit_matmul}, {"linear", supports, emit_linear}, {0}};
+/* Sums come with the tiles of dw. */
+static m3_status supports_grad(const lower_traits *traits, const m3_node *node, m3_error *why)
+{
+    const m3_tensor *dw = node->out[M3_LINEAR_GRAD_WEIGHT_DW], *db = node->out[M3_LINEAR_GRAD_WEIGHT_DB];
+    if (m3_tensor_count(dw) == 0 && m3_tensor_count(db) > 0)
+        return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                       "dw has no elements, and db %llu; the kernel makes db from the tiles of dw",
+                       (unsigned long long)m3_tensor_count(db));
+    return supports(traits, node, why);
+}
+
+const lower_op lower_matmul_ops[] = {{"matmul", supports, emit_matmul},
+                                     {"linear", supports, emit_linear},
+                                     {"linear_grad_weight", supports_grad, emit_grad},
+                                     {0}};

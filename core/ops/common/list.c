@@ -63,6 +63,7 @@ static const m3_op *const ops[] = {
     &m3_op_random_normal,
     &m3_op_dropout,
     &m3_op_linear,
+    &m3_op_linear_grad_weight,
     &m3_op_layer_norm,
     &m3_op_layer_norm_grad,
     &m3_op_masked_softmax,
