@@ -30,8 +30,7 @@ static uint32_t largest_power(uint32_t x)
     return power;
 }
 
-/* Kernels for a GPU always: neighbours access neighbouring words, workgroups have shared memory. Vulkan has no query
- * for the number of compute units; it only decides how finely work is split. */
+/* Kernels for a GPU always: neighbours access neighbouring words, workgroups have shared memory. */
 static void query_traits(m3_device_impl *d)
 {
     const VkPhysicalDeviceLimits *limits = &d->adapter->properties.limits;
@@ -43,7 +42,7 @@ static void query_traits(m3_device_impl *d)
     t->lanes = min_u32(d->adapter->subgroup == 64 ? 64 : 32, t->largest_group);
     t->vector = 1;
     t->group = min_u32(128, t->largest_group);
-    t->units = software ? d->host->threads : 16;
+    t->units = software ? d->host->threads : d->adapter->units;
     t->simulated = software ? d->adapter->subgroup : 0;
     t->kind = t->simulated > 0 ? LOWER_SIMULATED_GPU : LOWER_GPU;
     t->local_bytes = limits->maxComputeSharedMemorySize;

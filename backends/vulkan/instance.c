@@ -2,6 +2,7 @@
  * at Vulkan 1.1 or later. */
 #include "backends/vulkan/instance.h"
 #include "backends/vulkan/loader.h"
+#include "backends/vulkan/units.h"
 
 #include <string.h>
 
@@ -90,7 +91,8 @@ static m3_status create(vulkan_instance *instance, bool validate, m3_error *err)
 
 /* Adapters. */
 
-static m3_status find_extensions(vulkan_instance *instance, vulkan_adapter *a, bool *names_driver, m3_error *err)
+static m3_status find_extensions(vulkan_instance *instance, vulkan_adapter *a, bool *names_driver, vulkan_units *units,
+                                 m3_error *err)
 {
     const m3_host *host = instance->host;
     uint32_t count = 0;
@@ -102,6 +104,7 @@ static m3_status find_extensions(vulkan_instance *instance, vulkan_adapter *a, b
         const char *name = all[i].extensionName;
         a->timeline = a->timeline || strcmp(name, VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME) == 0;
         a->budget = a->budget || strcmp(name, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) == 0;
+        vulkan_units_note(units, name);
         *names_driver = *names_driver || strcmp(name, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME) == 0;
     }
     host->release(host->user, all);
@@ -132,11 +135,12 @@ static bool find_family(const vulkan_instance *instance, vulkan_adapter *a)
 static m3_status describe(vulkan_instance *instance, vulkan_adapter *a, m3_error *err)
 {
     bool names_driver = false;
-    const m3_status st = find_extensions(instance, a, &names_driver, err);
+    vulkan_units units = {0};
+    const m3_status st = find_extensions(instance, a, &names_driver, &units, err);
     if (st != M3_OK) return st;
     VkPhysicalDeviceDriverPropertiesKHR driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES_KHR};
     VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
-                                                   .pNext = names_driver ? &driver : NULL};
+                                                   .pNext = vulkan_units_chain(&units, names_driver ? &driver : NULL)};
     VkPhysicalDeviceMaintenance3Properties three = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
                                                     .pNext = &subgroup};
     VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &three};
@@ -152,6 +156,7 @@ static m3_status describe(vulkan_instance *instance, vulkan_adapter *a, m3_error
     a->properties = all.properties;
     a->memory = memory.memoryProperties;
     a->subgroup = subgroup.subgroupSize;
+    a->units = vulkan_units_count(&units, all.properties.deviceType);
     a->largest_allocation = three.maxMemoryAllocationSize;
     const uint32_t v = all.properties.driverVersion;
     if (names_driver)

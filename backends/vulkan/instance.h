@@ -16,7 +16,7 @@ typedef struct vulkan_adapter {
     uint32_t family;         /* of queues */
     uint32_t timestamp_bits; /* 0: its queue has no timestamps */
     bool compute_only;
-    uint32_t subgroup;
+    uint32_t subgroup, units; /* items of a subgroup; compute units (units.h) */
     VkDeviceSize largest_allocation;
     bool timeline, budget;
     char driver[128];
