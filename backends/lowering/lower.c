@@ -160,9 +160,7 @@ static void line(lower_dispatch *d, uint64_t groups, uint32_t group)
 
 void lower_items(lower_dispatch *d, uint64_t items)
 {
-    const lower_traits *traits = d->list->traits;
-    uint32_t group = traits->group;
-    while (group > 1 && items <= group / 2) group /= 2;
+    const uint32_t group = d->list->traits->group; /* of few items, too: another size is another kernel to compile */
     line(d, lower_parts(items, group), group);
     d->any_group = true;
 }

@@ -114,13 +114,16 @@ static m3_status from_source(m3_device_impl *device, const char *name, const cha
     return st;
 }
 
-static opencl_program *find_program(const m3_device_impl *device, const char *name, const char *options)
+static opencl_program *find_program(m3_device_impl *device, const char *name, const char *options)
 {
     const size_t length = strlen(name);
-    for (opencl_program *p = device->programs; p != NULL; p = p->next)
-        if (strncmp(p->key, name, length) == 0 && p->key[length] == ' ' && strcmp(p->key + length + 1, options) == 0)
-            return p;
-    return NULL;
+    pthread_mutex_lock(&device->programs_lock);
+    opencl_program *p = device->programs;
+    while (p != NULL &&
+           (strncmp(p->key, name, length) != 0 || p->key[length] != ' ' || strcmp(p->key + length + 1, options) != 0))
+        p = p->next;
+    pthread_mutex_unlock(&device->programs_lock);
+    return p;
 }
 
 /* Keep a program under its key, and own it. */
@@ -139,8 +142,10 @@ static opencl_program *keep_program(m3_device_impl *device, const char *name, co
         return NULL;
     }
     (void)snprintf(key, bytes, "%s %s", name, options);
+    pthread_mutex_lock(&device->programs_lock);
     *p = (opencl_program){device->programs, key, program};
     device->programs = p;
+    pthread_mutex_unlock(&device->programs_lock);
     return p;
 }
 
@@ -205,21 +210,26 @@ static m3_status kernel_of(m3_device_impl *device, const opencl_program *program
                    "there is no such kernel in %s: %s", program->key, OPENCL_ERROR(code));
 }
 
-m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *options,
-                               cl_kernel *kernel, m3_error *err)
+m3_status opencl_program_build(m3_device_impl *device, const char *source, const char *options,
+                               opencl_program **program, m3_error *err)
 {
     char line[96], all[1024];
-    opencl_program *program = NULL;
     const char *folder = NULL, *text = find_source(device, source, &folder);
     const char *texts[MAX_TEXTS] = {find_text("common", "common", ".cl"),
                                     or_nothing(find_text("contract", source, ".h")),
                                     or_nothing(find_text("common", source, ".cl")), line, text};
-    if (text == NULL)
-        return M3_FAIL(err, M3_ERR_INTERNAL, source, "there is no such source in shaders; kernel %s", entry);
+    if (text == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, source, "there is no such source in shaders");
     (void)snprintf(line, sizeof line, "\n#line 1 \"%s/%s.cl\"\n", folder, source);
     if (snprintf(all, sizeof all, "%s%s", standard, options) >= (int)sizeof all)
         return M3_FAIL(err, M3_ERR_INTERNAL, source, "too many constants: %s", options);
-    m3_status st = program_of(device, source, texts, MAX_TEXTS, all, &program, err);
+    return program_of(device, source, texts, MAX_TEXTS, all, program, err);
+}
+
+m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *options,
+                               cl_kernel *kernel, m3_error *err)
+{
+    opencl_program *program = NULL;
+    const m3_status st = opencl_program_build(device, source, options, &program, err);
     return st == M3_OK ? kernel_of(device, program, entry, kernel, err) : st;
 }
 

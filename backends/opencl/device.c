@@ -51,7 +51,7 @@ static void query_traits(m3_device_impl *d)
     t->lanes = processor ? 1 : min_power(32, t->largest_group);
     t->vector = processor ? min_power(16, opencl_info_number(cl, d->id, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT)) : 4;
     if (t->vector == 2) t->vector = 1;
-    t->group = min_power(processor ? 16 : 128, t->largest_group);
+    t->group = processor ? 1 : min_power(128, t->largest_group);
 }
 
 static m3_status open_context(m3_device_impl *d, m3_error *err)
@@ -101,6 +101,7 @@ m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span option
     d->id = backend->devices[index].id;
     d->cache = !keeps_kernels(d);
     pthread_mutex_init(&d->queue.lock, NULL);
+    pthread_mutex_init(&d->programs_lock, NULL);
     opencl_info_text(d->cl, d->id, CL_DEVICE_NAME, d->name, sizeof d->name);
     d->memory_total = opencl_info_number(d->cl, d->id, CL_DEVICE_GLOBAL_MEM_SIZE);
     d->largest_buffer = opencl_info_number(d->cl, d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
@@ -134,6 +135,7 @@ void opencl_device_close(m3_device_impl *device)
     if (device->queue.commands != NULL) (void)cl->ReleaseCommandQueue(device->queue.commands);
     if (device->context != NULL) (void)cl->ReleaseContext(device->context);
     pthread_mutex_destroy(&device->queue.lock);
+    pthread_mutex_destroy(&device->programs_lock);
     host->release(host->user, device->refused);
     host->release(host->user, device->keep);
     host->release(host->user, device);

@@ -29,6 +29,7 @@ struct m3_device_impl {
     bool tune;       /* option tune: measure the variants of classes that the table lacks */
     bool no_clblast; /* option clblast=no */
     bool cache;      /* option cache: keep compiled kernels on disk */
+    pthread_mutex_t programs_lock;
     opencl_program *programs;
     opencl_queue queue;
     atomic_uint_fast64_t memory_used; /* bytes held */

@@ -51,7 +51,7 @@ static void set_shape(lower_traits *t, bool gpu)
 {
     t->lanes = gpu ? 32 : 1;
     t->vector = gpu ? 4 : 16;
-    t->group = gpu ? 64 : 16;
+    t->group = gpu ? 64 : 1;
     if (t->group > t->largest_group) t->group = t->largest_group;
     if (t->lanes > t->largest_group) t->lanes = t->largest_group;
 }

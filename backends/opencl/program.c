@@ -1,6 +1,7 @@
 /* program: nodes become dispatches (backends/lowering), and dispatches become kernels with their arguments set. */
 #include "backends/opencl/program.h"
 #include "backends/host/checks.h"
+#include "backends/lowering/builds.h"
 #include "backends/lowering/program.h"
 #include "backends/opencl/api.h"
 #include "backends/opencl/buffer.h"
@@ -21,6 +22,8 @@ m3_status opencl_program_supports(m3_device_impl *device, const m3_node *node, m
     if (st != M3_OK) return st;
     return lower_supports(&device->traits, node, why);
 }
+
+enum { OPTIONS_BYTES = 768 };
 
 /* Constants as the compiler wants them. */
 static m3_status options_of(const lower_dispatch *d, char *text, size_t bytes, m3_error *err)
@@ -89,7 +92,7 @@ static void prepare_gemm(const m3_exec_impl *exec, m3_buffer *const *buffers, co
 static m3_status prepare(m3_device_impl *device, m3_exec_impl *exec, m3_buffer *const *buffers, const lower_dispatch *d,
                          opencl_launch *launch, m3_error *err)
 {
-    char options[768];
+    char options[OPTIONS_BYTES];
     const char *op = d->list->program->nodes[d->node]->op->name;
     launch->node = d->node;
     launch->axes = d->count[2] > 1 || d->group[2] > 1 ? 3 : d->count[1] > 1 || d->group[1] > 1 ? 2 : 1;
@@ -126,6 +129,54 @@ static m3_status make_memory(m3_device_impl *device, m3_exec_impl *exec, const l
     const cl_int code = device->cl->EnqueueWriteBuffer(device->queue.commands, exec->table, CL_TRUE, 0,
                                                        (size_t)list->table_bytes, list->table, 0, NULL, NULL);
     return code == CL_SUCCESS ? M3_OK : opencl_device_lose(device, "an upload", code, err);
+}
+
+/* Programs, side by side. */
+
+typedef struct work {
+    m3_device_impl *device;
+    const lower_dispatch **list; /* one for each source with its constants */
+} work;
+
+static m3_status build_one(void *user, uint32_t index, m3_error *err)
+{
+    const work *w = user;
+    const lower_dispatch *d = w->list[index];
+    char options[OPTIONS_BYTES];
+    opencl_program *program = NULL;
+    const m3_status st = options_of(d, options, sizeof options, err);
+    return st == M3_OK ? opencl_program_build(w->device, d->source, options, &program, err) : st;
+}
+
+static bool same_program(const lower_dispatch *a, const lower_dispatch *b)
+{
+    if (strcmp(a->source, b->source) != 0 || a->constant_count != b->constant_count) return false;
+    for (uint32_t i = 0; i < a->constant_count; i++)
+        if (a->constants[i].value != b->constants[i].value || strcmp(a->constants[i].name, b->constants[i].name) != 0)
+            return false;
+    return true;
+}
+
+/* What the dispatches of a list need; kernels of custom ops and calls of CLBlast come later. */
+static m3_status build_programs(m3_device_impl *device, const lower_list *l, m3_error *err)
+{
+    const m3_host *host = device->host;
+    const size_t room = (size_t)l->count + 1;
+    uint32_t count = 0;
+    const lower_dispatch **list = host->allocate(host->user, room, sizeof(lower_dispatch *));
+    if (list == NULL) return M3_FAIL_MEMORY(err, l->program->name, room * sizeof(lower_dispatch *));
+    for (uint32_t i = 0; i < l->count; i++) {
+        const lower_dispatch *d = &l->dispatches[i];
+        uint32_t k = 0;
+        if (d->source == NULL || strcmp(d->source, "clblast") == 0) continue;
+        if (d->count[0] == 0 || d->count[1] == 0 || d->count[2] == 0) continue;
+        while (k < count && !same_program(list[k], d)) k++;
+        if (k == count) list[count++] = d;
+    }
+    work w = {device, list};
+    const m3_status st = lower_build_all(host, count, build_one, &w, err);
+    host->release(host->user, (void *)list);
+    return st;
 }
 
 static m3_status make_launches(m3_device_impl *device, m3_buffer *const *buffers, m3_exec_impl *exec,
@@ -175,6 +226,7 @@ m3_status opencl_program_compile(m3_device_impl *device, const lower_traits *tra
         goto done;
     }
     st = make_memory(device, e, &list, err);
+    if (st == M3_OK) st = build_programs(device, &list, err);
     if (st == M3_OK) st = make_launches(device, buffers, e, &list, err);
 done:
     lower_list_fini(&list);

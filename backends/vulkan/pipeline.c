@@ -2,6 +2,7 @@
  * …; words are push constants; specialisation constants 0 to 2 are the workgroup size and the others follow from 3. A
  * module of a custom op that fixes its own workgroup size must say the same in m3_kernel_desc.local. */
 #include "backends/vulkan/pipeline.h"
+#include "backends/lowering/builds.h"
 #include "backends/lowering/custom.h"
 #include "backends/lowering/keep.h"
 #include "backends/lowering/lower.h"
@@ -99,68 +100,141 @@ static bool same(const vulkan_pipeline *p, const vulkan_pipeline *key)
            memcmp(p->values, key->values, key->value_count * sizeof key->values[0]) == 0;
 }
 
-static m3_status get(m3_device_impl *device, const lower_dispatch *d, const vulkan_module *code,
-                     const vulkan_pipeline **pipeline, m3_error *err)
-{
-    const m3_host *host = device->host;
-    vulkan_layout *layout = NULL;
-    vulkan_pipeline key = {.code = code->key, .value_count = 3 + d->constant_count, .buffers = d->buffer_count};
-    for (uint32_t i = 0; i < 3; i++) key.values[i] = (int32_t)d->group[i];
-    for (uint32_t i = 0; i < d->constant_count; i++) key.values[3 + i] = d->constants[i].value;
-    m3_status st = get_layout(device, d->buffer_count, &layout, err);
-    if (st != M3_OK) return st;
-    vulkan_pipeline *p = device->pipelines;
-    while (p != NULL && !same(p, &key)) p = p->next;
-    if (p == NULL) {
-        p = host->allocate(host->user, 1, sizeof *p);
-        if (p == NULL) return M3_FAIL_MEMORY(err, d->entry, sizeof *p);
-        *p = key;
-        p->layout = layout;
-        if ((st = keep(device, p, d, code, err)) == M3_OK) st = build(device, p, code, layout->pipeline, err);
-        if (st != M3_OK) {
-            host->release(host->user, p);
-            return st;
-        }
-        p->next = device->pipelines;
-        device->pipelines = p;
-        device->built++;
-    }
-    *pipeline = p;
-    return M3_OK;
-}
+/* What names a pipeline is written into. */
+typedef struct module_text {
+    char name[NAME_BYTES], what[WHAT_BYTES];
+} module_text;
 
-static m3_status get_ours(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
-                          m3_error *err)
+static m3_status find_ours(const lower_dispatch *d, module_text *text, vulkan_module *code, m3_error *err)
 {
     const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
     if (shader == NULL)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry, "no shader %s.comp has the entry '%s'", d->source, d->entry);
-    char name[NAME_BYTES], what[WHAT_BYTES];
-    (void)snprintf(name, sizeof name, "%s.comp %s", d->source, d->entry);
-    (void)snprintf(what, sizeof what, "the pipeline of shader %s.comp, entry '%s'", d->source, d->entry);
-    const vulkan_module code = {shader->words, shader->bytes, "main", name, what, (uint64_t)(uintptr_t)shader->words};
-    return get(device, d, &code, pipeline, err);
+    (void)snprintf(text->name, sizeof text->name, "%s.comp %s", d->source, d->entry);
+    (void)snprintf(text->what, sizeof text->what, "the pipeline of shader %s.comp, entry '%s'", d->source, d->entry);
+    *code = (vulkan_module){shader->words, shader->bytes, "main",
+                            text->name,    text->what,    (uint64_t)(uintptr_t)shader->words};
+    return M3_OK;
 }
 
-/* By its content: the code may go away with its program, and other code may take its place. */
-static m3_status get_custom(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
-                            m3_error *err)
+/* The key is of the content: the code may go away with its program, and other code may take its place. */
+static void find_custom(const m3_device_impl *device, const lower_dispatch *d, module_text *text, vulkan_module *code)
 {
     const m3_node *node = d->list->program->nodes[d->node];
     const m3_kernel_desc *desc = lower_custom_kernel(&device->traits, node);
-    char what[WHAT_BYTES];
-    (void)snprintf(what, sizeof what, "the pipeline of the kernel of op '%s', entry '%s'", node->op->name, desc->entry);
+    (void)snprintf(text->name, sizeof text->name, "%s", node->op->name);
+    (void)snprintf(text->what, sizeof text->what, "the pipeline of the kernel of op '%s', entry '%s'", node->op->name,
+                   desc->entry);
     const uint64_t hash = vulkan_hash(VULKAN_HASH_START, desc->code, (size_t)desc->code_bytes);
-    const vulkan_module code = {desc->code,  (size_t)desc->code_bytes,
-                                desc->entry, node->op->name,
-                                what,        vulkan_hash(hash, desc->entry, strlen(desc->entry))};
-    return get(device, d, &code, pipeline, err);
+    *code = (vulkan_module){desc->code,  (size_t)desc->code_bytes,
+                            desc->entry, text->name,
+                            text->what,  vulkan_hash(hash, desc->entry, strlen(desc->entry))};
 }
 
-m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
-                              m3_error *err)
+static m3_status find_module(const m3_device_impl *device, const lower_dispatch *d, module_text *text,
+                             vulkan_module *code, m3_error *err)
 {
-    return d->source != NULL ? get_ours(device, d, pipeline, err) : get_custom(device, d, pipeline, err);
+    if (d->source != NULL) return find_ours(d, text, code, err);
+    find_custom(device, d, text, code);
+    return M3_OK;
+}
+
+/* The pipeline of a dispatch that was begun, else NULL; key: what it is found by. */
+static vulkan_pipeline *find(const m3_device_impl *device, const lower_dispatch *d, const vulkan_module *code,
+                             vulkan_pipeline *key)
+{
+    *key = (vulkan_pipeline){.code = code->key, .value_count = 3 + d->constant_count, .buffers = d->buffer_count};
+    for (uint32_t i = 0; i < 3; i++) key->values[i] = (int32_t)d->group[i];
+    for (uint32_t i = 0; i < d->constant_count; i++) key->values[3 + i] = d->constants[i].value;
+    vulkan_pipeline *p = device->pipelines;
+    while (p != NULL && !same(p, key)) p = p->next;
+    return p;
+}
+
+/* A pipeline that is to be built, for the dispatch that needs it first. */
+typedef struct pending {
+    vulkan_pipeline *pipeline;
+    const lower_dispatch *dispatch;
+} pending;
+
+typedef struct work {
+    m3_device_impl *device;
+    const pending *list;
+} work;
+
+static m3_status build_one(void *user, uint32_t index, m3_error *err)
+{
+    const work *w = user;
+    const pending *at = &w->list[index];
+    module_text text;
+    vulkan_module code = {0};
+    m3_status st = find_module(w->device, at->dispatch, &text, &code, err);
+    if (st == M3_OK) st = keep(w->device, at->pipeline, at->dispatch, &code, err);
+    return st == M3_OK ? build(w->device, at->pipeline, &code, at->pipeline->layout->pipeline, err) : st;
+}
+
+/* Those that were begun and not built go away again. */
+static void drop_unbuilt(m3_device_impl *device)
+{
+    for (vulkan_pipeline **at = &device->pipelines; *at != NULL;) {
+        vulkan_pipeline *p = *at;
+        if (p->pipeline == VK_NULL_HANDLE) {
+            *at = p->next;
+            device->host->release(device->host->user, p);
+        } else {
+            at = &p->next;
+        }
+    }
+}
+
+/* Begin the pipeline of a dispatch where there is none. */
+static m3_status begin(m3_device_impl *device, const lower_dispatch *d, pending *list, uint32_t *count, m3_error *err)
+{
+    const m3_host *host = device->host;
+    module_text text;
+    vulkan_module code = {0};
+    vulkan_pipeline key;
+    vulkan_layout *layout = NULL;
+    m3_status st = find_module(device, d, &text, &code, err);
+    if (st != M3_OK || find(device, d, &code, &key) != NULL) return st;
+    if ((st = get_layout(device, d->buffer_count, &layout, err)) != M3_OK) return st;
+    vulkan_pipeline *p = host->allocate(host->user, 1, sizeof *p);
+    if (p == NULL) return M3_FAIL_MEMORY(err, d->entry, sizeof *p);
+    *p = key;
+    p->layout = layout;
+    p->next = device->pipelines;
+    device->pipelines = p;
+    list[(*count)++] = (pending){p, d};
+    return M3_OK;
+}
+
+m3_status vulkan_pipelines_build(m3_device_impl *device, const lower_list *l, m3_error *err)
+{
+    const m3_host *host = device->host;
+    uint32_t count = 0;
+    m3_status st = M3_OK;
+    pending *list = host->allocate(host->user, (size_t)l->count + 1, sizeof *list);
+    if (list == NULL) return M3_FAIL_MEMORY(err, l->program->name, ((size_t)l->count + 1) * sizeof *list);
+    for (uint32_t i = 0; i < l->count && st == M3_OK; i++) {
+        const lower_dispatch *d = &l->dispatches[i];
+        if (d->count[0] != 0 && d->count[1] != 0 && d->count[2] != 0) st = begin(device, d, list, &count, err);
+    }
+    work w = {device, list};
+    if (st == M3_OK) st = lower_build_all(host, count, build_one, &w, err);
+    if (st == M3_OK)
+        device->built += count;
+    else
+        drop_unbuilt(device);
+    host->release(host->user, list);
+    return st;
+}
+
+const vulkan_pipeline *vulkan_pipeline_get(const m3_device_impl *device, const lower_dispatch *d)
+{
+    module_text text;
+    vulkan_module code = {0};
+    vulkan_pipeline key;
+    return find_module(device, d, &text, &code, NULL) == M3_OK ? find(device, d, &code, &key) : NULL;
 }
 
 void vulkan_pipelines_free(m3_device_impl *device)

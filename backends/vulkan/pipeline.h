@@ -22,9 +22,11 @@ typedef struct vulkan_pipeline {
     struct vulkan_pipeline *next;
 } vulkan_pipeline;
 
-/* The pipeline of a dispatch, borrowed. Its module is one of ours, or that of the custom op it is of. */
-m3_status vulkan_pipeline_get(m3_device_impl *device, const lower_dispatch *d, const vulkan_pipeline **pipeline,
-                              m3_error *err);
+/* Build, side by side, what the dispatches of a list need and the device does not have yet. Modules are ours, or those
+ * of custom ops. A failure leaves those that were built before. */
+m3_status vulkan_pipelines_build(m3_device_impl *device, const lower_list *l, m3_error *err);
+/* The pipeline of a dispatch, borrowed; it was built. */
+const vulkan_pipeline *vulkan_pipeline_get(const m3_device_impl *device, const lower_dispatch *d);
 void vulkan_pipelines_free(m3_device_impl *device);
 
 #endif

@@ -142,8 +142,7 @@ static m3_status prepare(m3_device_impl *device, m3_exec_impl *exec, m3_error *e
     for (uint32_t i = 0; i < exec->step_count && st == M3_OK; i++) {
         vulkan_step *step = &exec->steps[i];
         const lower_dispatch *d = step->dispatch;
-        st = vulkan_pipeline_get(device, d, &step->pipeline, err);
-        if (st != M3_OK) break;
+        step->pipeline = vulkan_pipeline_get(device, d);
         const VkDescriptorSetAllocateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                                  .descriptorPool = exec->descriptors,
                                                  .descriptorSetCount = 1,
@@ -181,6 +180,7 @@ m3_status vulkan_program_compile_list(m3_device_impl *device, const m3_program *
     m3_status st;
     if ((st = allocate(device, program, exec, err)) != M3_OK) return st;
     if ((st = make_buffers(device, buffers, exec, err)) != M3_OK) return st;
+    if ((st = vulkan_pipelines_build(device, &exec->list, err)) != M3_OK) return st;
     if ((st = prepare(device, exec, err)) != M3_OK) return st;
     if ((st = order(device, exec, err)) != M3_OK) return st;
     if ((st = vulkan_exec_record(device, exec, err)) != M3_OK) return st;

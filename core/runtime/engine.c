@@ -45,6 +45,15 @@ static void host_parallel(void *user, uint32_t tasks, void (*fn)(void *arg, uint
     m3_pool_run(engine->pool, tasks, fn, arg);
 }
 
+static void host_progress(void *user, const char *what, uint32_t done, uint32_t total)
+{
+    m3_engine *engine = user;
+    if (engine->progress == NULL) return;
+    pthread_mutex_lock(&engine->progress_lock);
+    engine->progress(engine->progress_user, what, done, total);
+    pthread_mutex_unlock(&engine->progress_lock);
+}
+
 /* Make a folder and those above it; false when that cannot be. */
 static bool make_folder(char *path)
 {
@@ -100,11 +109,14 @@ m3_status m3_engine_create(const m3_engine_config *config, m3_engine **engine, m
     made->log.write = c.log != NULL ? c.log : to_stderr;
     made->log.user = c.log_user;
     made->log.level = c.log == NULL && c.log_level < M3_LOG_WARN ? M3_LOG_WARN : c.log_level;
+    made->progress = c.progress;
+    made->progress_user = c.progress_user;
+    pthread_mutex_init(&made->progress_lock, NULL);
     made->ops = (m3_op_lookup){find_op, made};
     if ((st = m3_pool_create(c.threads, &made->pool, err)) != M3_OK) goto done;
     if ((st = find_cache(made, c.cache_path, err)) != M3_OK) goto done;
     made->host = (m3_host){
-        .size = M3_STRUCT_SIZE(m3_host, cache_path),
+        .size = M3_STRUCT_SIZE(m3_host, progress),
         .abi_major = M3_ABI_MAJOR,
         .abi_minor = M3_ABI_MINOR,
         .user = made,
@@ -114,6 +126,7 @@ m3_status m3_engine_create(const m3_engine_config *config, m3_engine **engine, m
         .parallel = host_parallel,
         .threads = m3_pool_threads(made->pool),
         .cache_path = made->cache_path,
+        .progress = host_progress,
     };
     made->visitor = (m3_visitor){c.visit, c.visit_user, c.avoid};
     st = m3_registry_load(&made->registry, c.plugin_path, c.allow_writable_folder, &made->visitor, &made->log, err);
@@ -136,6 +149,7 @@ void m3_engine_free(m3_engine *engine)
     m3_registry_fini(&engine->registry);
     m3_pool_free(engine->pool);
     m3_free(engine->cache_path);
+    (void)pthread_mutex_destroy(&engine->progress_lock);
     m3_free(engine);
 }
 

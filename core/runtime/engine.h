@@ -2,6 +2,7 @@
 #ifndef M3_CORE_RUNTIME_ENGINE_H
 #define M3_CORE_RUNTIME_ENGINE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "core/base/threads.h"
@@ -16,6 +17,9 @@ struct m3_engine {
     m3_logger log;
     char *cache_path;
     m3_visitor visitor;
+    void (*progress)(void *user, const char *what, uint32_t done, uint32_t total); /* NULL: nobody hears of it */
+    void *progress_user;
+    pthread_mutex_t progress_lock;
 };
 
 struct m3_device {

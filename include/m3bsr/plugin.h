@@ -49,6 +49,9 @@ typedef struct m3_host {
     void (*parallel)(void *user, uint32_t tasks, void (*fn)(void *arg, uint32_t task, uint32_t worker), void *arg);
     uint32_t threads;       /**< of the pool, the caller included; at least 1 */
     const char *cache_path; /**< an existing folder for compiled kernels, or NULL: do not cache */
+    /** Since ABI 1.2. A call that may take seconds tells how far it is: `done` of `total`, from 0 on; with done = total
+     * it is over, also where it failed. `what` is for people, such as "compiling kernels". */
+    void (*progress)(void *user, const char *what, uint32_t done, uint32_t total);
 } m3_host;
 
 /* Options: key=value from the command line or the configuration. A table of descriptions says which keys there are; the

@@ -28,6 +28,10 @@ typedef struct m3_engine_config {
     void (*visit)(void *user, const char *path, const char *what);
     void *visit_user;
     m3_span avoid; /**< m3_plugin_avoid: files that are not touched, but reported as skipped; copied */
+    /** Hears how far a device is with what takes seconds: `done` of `total`, such as kernels while `what` is "compiling
+     * kernels". The last call has done = total. From any thread, one call at a time. NULL: nobody. */
+    void (*progress)(void *user, const char *what, uint32_t done, uint32_t total);
+    void *progress_user;
 } m3_engine_config;
 
 typedef struct m3_plugin_avoid {

@@ -139,6 +139,7 @@ PIN(m3_host, release, 40);
 PIN(m3_host, parallel, 48);
 PIN(m3_host, threads, 56);
 PIN(m3_host, cache_path, 64);
+PIN(m3_host, progress, 72);
 
 PIN(m3_option, key, 0);
 PIN(m3_option, value, 8);

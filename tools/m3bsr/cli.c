@@ -230,7 +230,7 @@ static void tell_visit(void *user, const char *path, const char *what)
 
 m3_status cli_open_engine(cli *c, m3_error *err)
 {
-    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, avoid),
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, progress_user),
                                      .plugin_path = c->plugin_path,
                                      .threads = c->threads,
                                      .log = print_log,
@@ -238,7 +238,9 @@ m3_status cli_open_engine(cli *c, m3_error *err)
                                                   : c->verbose ? M3_LOG_DEBUG
                                                                : M3_LOG_WARN,
                                      .visit = c->told ? tell_visit : NULL,
-                                     .avoid = c->avoid};
+                                     .avoid = c->avoid,
+                                     .progress = c->quiet || c->told ? NULL : cli_show_progress,
+                                     .progress_user = &c->progress};
     return m3_engine_create(&config, &c->engine, err);
 }
 

@@ -52,6 +52,12 @@ enum {
 /** What watches the devices of a command (watch.c). */
 typedef struct cli_watch cli_watch;
 
+/** What was shown of something that takes seconds (progress.c). */
+typedef struct cli_progress {
+    bool bar, shown;      /**< on a terminal; at all */
+    int64_t began, drawn; /**< milliseconds */
+} cli_progress;
+
 /** One invocation: its options, and what they open. Starts as {0}, ends with cli_close(). */
 typedef struct cli {
     const char *backend, *plugin_path, *seed;
@@ -66,6 +72,7 @@ typedef struct cli {
     bool told;         /**< a child: its parent hears of every plugin that is touched */
     m3_span avoid;     /**< m3_plugin_avoid: files that are not touched */
     cli_watch *watch;
+    cli_progress progress;
 } cli;
 
 typedef struct cli_command {
@@ -102,6 +109,8 @@ m3_status cli_device_options(const cli *c, char **text, m3_option options[CLI_MA
 void cli_watch_opening(cli *c, const char *device);
 void cli_watch_devices(cli *c);
 void cli_watch_end(cli *c);
+/** Show on stderr how far a device is; user: cli_progress. cli_open_engine() hands it over, without -q. */
+void cli_show_progress(void *user, const char *what, uint32_t done, uint32_t total);
 /** The names given with --no-pass, ended by NULL. */
 const char *const *cli_no_pass(const cli *c);
 
