@@ -49,15 +49,14 @@ static inline uint64_t lower_max(uint64_t a, uint64_t b)
 uint32_t lower_product_flags(const lower_product *p);
 /* What the kernels of all variants are given: factors and y, where they lie, and what follows on the sum. Where the sum
  * is cut into parts, they are written instead of y, and nothing follows. */
-#define LOWER_PRODUCT(l, p, cut, parts, more_flags)                                                                    \
+#define LOWER_PRODUCT(l, p, cut, parts)                                                                                \
     .SUMS = (p)->summed, .a = lower_tensor(l, (p)->a), .b = lower_tensor(l, (p)->b),                                   \
     .bias = lower_tensor(l, (parts) > 1 ? NULL : (p)->bias),                                                           \
     .residual = lower_tensor(l, (parts) > 1 ? NULL : (p)->residual),                                                   \
     .gate = lower_tensor(l, (parts) > 1 ? NULL : (p)->gate), .y = (parts) > 1 ? (cut).y : lower_tensor(l, (p)->y),     \
     .sums = (parts) > 1 ? (cut).sums : lower_tensor(l, (p)->sums), .m = (p)->m, .n = (p)->n, .k = (p)->k,              \
-    .flags = (more_flags) | ((parts) > 1 ? 0 : lower_product_flags(p)), .batches = (p)->outer * (p)->inner,            \
-    .inner = (p)->inner, .a_outer = (p)->a_outer, .a_inner = (p)->a_inner, .b_outer = (p)->b_outer,                    \
-    .b_inner = (p)->b_inner, .a_first = (p)->a_first, .b_first = (p)->b_first,                                         \
+    .batches = (p)->outer * (p)->inner, .inner = (p)->inner, .a_outer = (p)->a_outer, .a_inner = (p)->a_inner,         \
+    .b_outer = (p)->b_outer, .b_inner = (p)->b_inner, .a_first = (p)->a_first, .b_first = (p)->b_first,                \
     .y_first = (parts) > 1 ? 0 : (p)->y_first
 /* Memory for parts, and y from them. At most lower_max_parts fit what a kernel sees and counts. */
 typedef struct lower_cut {

@@ -136,8 +136,8 @@ void lower_processor_emit(lower_list *l, const lower_product *p, const char *nam
     const lower_cut cut = lower_product_parts(l, p, b.parts);
     lower_dispatch *d =
         LOWER(l, product_processor, .VECTOR = l->traits->vector, .TRANSPOSE_A = p->transpose_a, .ROWS = b.tile_rows,
-              .VECTORS = b.vectors, .DIRECT = b.direct, .KEPT = b.kept, .PAD = PAD,
-              LOWER_PRODUCT(l, p, cut, b.parts, p->transpose_b ? B_TRANSPOSED : 0), .rows = b.rows,
+              .VECTORS = b.vectors, .DIRECT = b.direct, .KEPT = b.kept, .PAD = PAD, LOWER_PRODUCT(l, p, cut, b.parts),
+              .flags = (p->transpose_b ? B_TRANSPOSED : 0) | (b.parts > 1 ? 0 : lower_product_flags(p)), .rows = b.rows,
               .columns = b.columns, .parts = b.parts, .depth = b.depth, .piece = b.piece, .chunk = b.products);
     lower_groups(d, b.blocks, lower_parts(p->n, b.columns) * b.parts, lower_parts(p->outer * p->inner, b.products), 1,
                  1, 1);

@@ -16,13 +16,15 @@ static const tile tiles[] = {{"tile128x128r16", 128, 128, 8, 16, 16},
                              {"tile256x32r16", 256, 32, 8, 16, 16},
                              {"tile64x64r16", 64, 64, 16, 16, 16},
                              {"tile128x128", 128, 128, 8, 8, 8},
+                             {"tile128x64", 128, 64, 8, 8, 4},
                              {"tile64x64r8", 64, 64, 16, 8, 8},
+                             {"tile64x64r8c4", 64, 64, 8, 8, 4},
                              {"tile64x64", 64, 64, 16, 4, 4},
                              {"tile32x64", 32, 64, 16, 4, 4},
                              {"tile32x32", 32, 32, 16, 4, 4},
-                             {"tile8x128", 8, 128, 16, 2, 8},
+                             {"tile8x128", 8, 128, 16, 2, 4},
                              {"tile8x32", 8, 32, 32, 1, 4},
-                             {"tile64x8", 64, 8, 32, 2, 4}};
+                             {"tile64x8", 64, 8, 32, 1, 4}};
 
 enum {
     TILES = sizeof tiles / sizeof tiles[0],
@@ -40,14 +42,13 @@ static uint64_t tiles_in(const lower_product *p, const tile *t)
     return lower_parts(p->m, t->rows) * lower_parts(p->n, t->columns) * p->outer * p->inner;
 }
 
-/* Parts that a sum must be cut into where an item's iterations are counted: those that copy, and those that add. */
+/* Parts that a sum must be cut into where an item's iterations are counted: those over steps, once more for each column
+ * that it sums, and those of a long activation at the end. */
 static uint64_t min_parts(const lower_traits *traits, const lower_product *p, const tile *t)
 {
-    const uint32_t items = items_of(t);
     const uint64_t summed = p->summed == SUMS_NONE ? 0 : p->summed == SUMS_OF_A ? t->rows : t->columns;
-    const uint64_t copies = lower_parts(t->rows * t->steps, items) + lower_parts(t->columns * t->steps, items) +
-                            lower_parts(summed, items) * t->steps;
-    return lower_max(1, lower_parts(p->k, lower_max_iterations(traits) / (copies + t->steps + 4) * t->steps));
+    const uint64_t each = (1 + lower_parts(summed, items_of(t))) * (t->steps + 1) + 4, end = 512;
+    return lower_max(1, lower_parts(p->k, (lower_max_iterations(traits) - end) / each * t->steps));
 }
 
 /* Worth the seconds that a processor needs to compile a kernel of 256 sums. */
@@ -59,10 +60,17 @@ static bool is_large(const lower_product *p)
 /* A GPU's registers hold 64 sums; where it is simulated its local memory is slow beside arithmetic, and more pay. */
 static bool fits(const lower_traits *traits, const lower_product *p, const tile *t)
 {
-    const uint64_t floats = (uint64_t)t->steps * (t->rows + 1 + t->columns + 4);
+    const uint64_t floats = (uint64_t)t->steps * (t->rows + 4 + t->columns + 4);
     return items_of(t) <= traits->largest_group && floats * sizeof(float) <= traits->local_bytes &&
            (t->item_rows * t->item_columns <= 64 || (traits->kind == LOWER_SIMULATED_GPU && is_large(p))) &&
            min_parts(traits, p, t) <= lower_max_parts(traits, p);
+}
+
+/* Without a measurement: where 64 items run in step, 64 sums of each leave room in the registers for two such waves,
+ * and 32 sums for four, which hide more of each other's waiting. */
+static bool is_default(const lower_traits *traits, const tile *t)
+{
+    return traits->kind != LOWER_GPU || traits->lanes < 64 || t->item_rows * t->item_columns <= 32;
 }
 
 static uint64_t parts_of(const lower_traits *traits, const lower_product *p, const tile *t)
@@ -97,8 +105,10 @@ uint32_t lower_tiles_variants(const lower_traits *traits, const lower_product *p
     for (uint32_t i = 0; i < TILES; i++) {
         if (!fits(traits, p, &tiles[i])) continue;
         const uint64_t this = cost(traits, p, &tiles[i]);
-        if (this < min) best = count;
-        min = lower_min(min, this);
+        if (is_default(traits, &tiles[i])) {
+            if (this < min) best = count;
+            min = lower_min(min, this);
+        }
         names[count++] = tiles[i].name;
     }
     if (count > 0) {
@@ -109,18 +119,27 @@ uint32_t lower_tiles_variants(const lower_traits *traits, const lower_product *p
     return count;
 }
 
+/* Can all be read in fours? */
+static bool is_wide(const lower_product *p)
+{
+    const uint64_t a_row = p->transpose_a ? p->m : p->k, b_row = p->transpose_b ? p->k : p->n;
+    return ((a_row | b_row | p->n | p->a_first | p->a_inner | p->a_outer | p->b_first | p->b_inner | p->b_outer) & 3) ==
+           0;
+}
+
 void lower_tiles_emit(lower_list *l, const lower_product *p, const char *name)
 {
     const tile *t = &tiles[0];
     for (uint32_t i = 0; i < TILES; i++)
         if (strcmp(tiles[i].name, name) == 0) t = &tiles[i];
-    const uint64_t depth = lower_parts(p->k, parts_of(l->traits, p, t)),
+    const uint64_t depth = lower_parts(lower_parts(p->k, parts_of(l->traits, p, t)), t->steps) * t->steps,
                    parts = depth > 0 ? lower_parts(p->k, depth) : 1;
     const lower_cut cut = lower_product_parts(l, p, parts);
     lower_dispatch *d =
         LOWER(l, product, .TRANSPOSE_A = p->transpose_a, .TRANSPOSE_B = p->transpose_b, .TM = t->rows, .TN = t->columns,
-              .TK = t->steps, .RM = t->item_rows, .RN = t->item_columns, .LANES = items_of(t),
-              LOWER_PRODUCT(l, p, cut, parts, 0), .parts = parts, .depth = depth, .groups = tiles_in(p, t) * parts);
+              .TK = t->steps, .RM = t->item_rows, .RN = t->item_columns, .LANES = items_of(t), .WIDE = is_wide(p),
+              .EPILOGUE = parts > 1 ? 0 : lower_product_flags(p), .AHEAD = l->traits->kind == LOWER_GPU,
+              LOWER_PRODUCT(l, p, cut, parts), .parts = parts, .depth = depth, .groups = tiles_in(p, t) * parts);
     lower_rows(d, tiles_in(p, t) * parts, items_of(t));
     if (parts > 1) lower_product_sum(l, p, cut, parts);
 }

@@ -3,7 +3,7 @@
 #define CONTRACT_MATMUL_H
 /* clang-format off */
 
-/* Bits of the word `flags`; the activation lies above them. */
+/* Bits of the word `flags` and of the constant EPILOGUE; the activation lies above them. */
 #define B_TRANSPOSED       1
 #define EPILOGUE_BIAS      2
 #define EPILOGUE_RESIDUAL  4
@@ -40,6 +40,9 @@
     CONSTANT(6, RN)                              \
     CONSTANT(7, LANES)                           \
     CONSTANT(8, SUMS)                            \
+    CONSTANT(9, WIDE)                            \
+    CONSTANT(10, EPILOGUE)                       \
+    CONSTANT(11, AHEAD)                          \
     BUFFER(0, read, f32, a)                      \
     BUFFER(1, read, f32, b)                      \
     BUFFER(2, read, f32, bias)                   \
@@ -50,7 +53,6 @@
     WORD(u32, m)                                 \
     WORD(u32, n)                                 \
     WORD(u32, k)                                 \
-    WORD(u32, flags)                             \
     WORD(u32, batches)                           \
     WORD(u32, inner)                             \
     WORD(u32, a_outer)                           \

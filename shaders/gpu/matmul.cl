@@ -2,9 +2,16 @@
  *   a [m, k], or [k, m] when TRANSPOSE_A;  b [k, n], or [n, k] when TRANSPOSE_B;  y, residual, gate [m, n];  bias [n]
  *
  * A group computes a tile of TM x TN elements; for each TK steps of the sum it copies the tile's rows of a and columns
- * of b to local memory. An item keeps RM x RN sums: rows LANE / (TN / RN) + i TM / RM, and of each of the RN / 4 equal
- * bands of the tile's columns the four from 4 (LANE mod TN / RN) on, so that neighbours read neighbouring fours.
- *   LANES = TM / RM * TN / RN;  RN is a multiple of 4
+ * of b to local memory, in quads: four elements that lie side by side, which with WIDE are one load. With AHEAD what
+ * the next steps want is fetched from memory while these are computed; a processor that plays a GPU lacks registers.
+ * An item keeps RM x RN sums: of each of the RM / ROWS equal bands of the tile's rows the ROWS from
+ * ROWS (LANE / ACROSS) on, and of each of the RN / 4 bands of its columns the four from 4 (LANE mod ACROSS) on, so that
+ * neighbours read neighbouring fours.
+ *   LANES = TM / RM * TN / RN;  RM is 1, 2 or a multiple of 4, RN, TM, TN, TK and depth are multiples of 4
+ *   WIDE: so are m, n, k and where the factors of a product begin
+ * Loops over sums are unrolled, else they would not lie in registers. What follows on a sum is EPILOGUE, known when the
+ * kernel is compiled; a long activation is one more pass over the elements that were just stored, since unrolled it
+ * would be longer than the product.
  * Beyond m, n and k the copies are 0 and nothing is stored.
  * With SUMS, groups of the first column or row of tiles also add up the columns of a or b as they lie in memory, from
  * the same copies: bias gradients (linear_grad_weight).
@@ -22,70 +29,91 @@ inline float activated(float z, uint act)
     return act == ACT_TANH ? TANH(z) : z;
 }
 
-/* y at an element and its bias, from the sum. */
-inline float finished(float z, uint flags, global const float *bias, global const float *residual,
-                      global const float *gate, uint at, uint bias_at)
-{
-    if (flags & EPILOGUE_BIAS) z += bias[bias_at];
-    if (flags & EPILOGUE_RESIDUAL) z += residual[at];
-    z = activated(z, ACT(flags));
-    if ((flags & EPILOGUE_GATE) && !(gate[at] > 0.0f)) z = 0.0f;
-    return z;
-}
-
 #ifdef TM
-#define ACROSS (TN / RN) /* items of a row of sums */
-#define DOWN   (TM / RM)
-#define BANDS  (RN / 4)
-#define A_ROW  (TM + 1) /* odd, so that a column of a is spread over all banks */
-#define B_ROW  (TN / 4 + 1)
+#define ROWS     (RM < 4 ? RM : 4)
+#define ACROSS   (TN / RN) /* items of a row of sums */
+#define DOWN     (TM / RM)
+#define BANDS    (RN / 4)
+#define A_ROW    (TM + 4) /* a column of a is spread over several banks */
+#define B_ROW    (TN / 4 + 1)
+#define A_QUADS  ((TM * TK / 4 + LANES - 1) / LANES) /* of an item */
+#define B_QUADS  ((TN * TK / 4 + LANES - 1) / LANES)
+#define LONG_ACT (ACT(EPILOGUE) > ACT_RELU)
 
-/* Steps k_0 to k_0 + TK of rows from `row` on, laid out by step. Neighbours read what lies side by side. */
-inline void copy_a(local float *tile, global const float *a, uint row, uint k_0, uint m, uint k, uint k_1)
+/* Four elements from x on, of which there are n. */
+inline float4 quad(global const float *x, uint n)
 {
-    for (uint e = LANE; e < TM * TK; e += LANES) {
-#if TRANSPOSE_A
-        const uint step = e / TM, i = e % TM;
-#else
-        const uint step = e % TK, i = e / TK;
+    float4 v = 0.0f;
+    if (n >= 4) return vload4(0, x);
+#if !WIDE
+    if (n > 0) v.x = x[0];
+    if (n > 1) v.y = x[1];
+    if (n > 2) v.z = x[2];
 #endif
-        float x = 0.0f;
-        if (row + i < m && k_0 + step < k_1) x = a[TRANSPOSE_A ? (k_0 + step) * m + row + i : (row + i) * k + k_0 + step];
-        tile[step * A_ROW + i] = x;
-    }
+    return v;
 }
 
-inline void copy_b(local float *tile, global const float *b, uint column, uint k_0, uint n, uint k, uint k_1)
+/* Quad q of a tile's part of a factor, its first step and row. Neighbours read what lies side by side. */
+inline uint2 place(uint q, bool turned, uint tile)
 {
-    for (uint e = LANE; e < TN * TK; e += LANES) {
-#if TRANSPOSE_B
-        const uint step = e % TK, j = e / TK;
-#else
-        const uint step = e / TN, j = e % TN;
+    return turned ? (uint2)(q / (tile / 4), q % (tile / 4) * 4) : (uint2)(q % (TK / 4) * 4, q / (TK / 4));
+}
+
+/* The quads of a factor whose element of a step and a row or column lies at step * by_step + i * by_i, one of which is
+ * 1; `turned`: by_i. Beyond i_end and k_1 they are 0. */
+inline float4 fetch(global const float *x, uint2 at, bool turned, uint row, uint i_end, uint k_1)
+{
+    if (at.x >= k_1 || at.y >= i_end) return 0.0f;
+    return turned ? quad(x + (at.x * row + at.y), i_end - at.y) : quad(x + (at.y * row + at.x), k_1 - at.x);
+}
+
+inline void keep(local float *tile, uint2 at, bool turned, uint row, float4 x)
+{
+    local float *to = tile + (at.x * row + at.y);
+    const uint by = turned ? 1 : row;
+    to[0] = x.x;
+    to[by] = x.y;
+    to[2 * by] = x.z;
+    to[3 * by] = x.w;
+}
+
+/* y at an element and its bias, from the sum; without a long activation, and then without the gate behind it. */
+inline void finish(float z, global const float *bias, global const float *residual, global const float *gate,
+                   global float *y)
+{
+    if ((EPILOGUE & EPILOGUE_BIAS) != 0) z += *bias;
+    if ((EPILOGUE & EPILOGUE_RESIDUAL) != 0) z += *residual;
+    if (ACT(EPILOGUE) == ACT_RELU) z = z < 0.0f ? 0.0f : z;
+#if !LONG_ACT
+    if ((EPILOGUE & EPILOGUE_GATE) != 0 && !(*gate > 0.0f)) z = 0.0f;
 #endif
-        float x = 0.0f;
-        if (column + j < n && k_0 + step < k_1)
-            x = b[TRANSPOSE_B ? (column + j) * k + k_0 + step : (k_0 + step) * n + column + j];
-        tile[step * B_ROW * 4 + j] = x;
-    }
+    *y = z;
 }
 
 #if SUMS == SUMS_OF_A
-#define SUMMED        TM /* columns of which a group has the sums */
-#define SUM_TILE(at)  a_tile[at]
-#define SUM_ROW       A_ROW
-#define SUMS_AT       row
-#define SUMS_OTHER    column
-#define SUMS_WIDTH    m
+#define SUMMED       TM /* columns of which a group has the sums */
+#define SUM_TILE(at) a_tile[at]
+#define SUM_ROW      A_ROW
+#define SUMS_AT      row
+#define SUMS_OTHER   column
+#define SUMS_WIDTH   m
 #else
-#define SUMMED        TN
-#define SUM_TILE(at)  ((local const float *)b_tile)[at]
-#define SUM_ROW       (4 * B_ROW)
-#define SUMS_AT       column
-#define SUMS_OTHER    row
-#define SUMS_WIDTH    n
+#define SUMMED       TN
+#define SUM_TILE(at) ((local const float *)b_tile)[at]
+#define SUM_ROW      (4 * B_ROW)
+#define SUMS_AT      column
+#define SUMS_OTHER   row
+#define SUMS_WIDTH   n
 #endif
 #define OWN ((SUMMED + LANES - 1) / LANES) /* of them, an item's */
+
+#define EACH_A_QUAD _Pragma("unroll") for (uint i = 0, q = LANE; i < A_QUADS; i++, q += LANES)
+#define EACH_B_QUAD _Pragma("unroll") for (uint i = 0, q = LANE; i < B_QUADS; i++, q += LANES)
+#define FETCH_ALL(at)                                                                                                  \
+    EACH_A_QUAD a_next[i] = fetch(a, place(q, TRANSPOSE_A, TM) + (uint2)(at, row), TRANSPOSE_A, TRANSPOSE_A ? m : k,   \
+                                  m, k_1);                                                                             \
+    EACH_B_QUAD b_next[i] = fetch(b, place(q, !TRANSPOSE_B, TN) + (uint2)(at, column), !TRANSPOSE_B,                   \
+                                  TRANSPOSE_B ? k : n, n, k_1);
 
 GROUP_KERNEL(product)
 {
@@ -97,7 +125,7 @@ GROUP_KERNEL(product)
     const uint part = GROUP / columns / rows % parts, batch = GROUP / columns / rows / parts;
     const bool idle = GROUP >= groups; /* of a last, shorter line of groups */
     const uint k_0 = part * depth, k_1 = idle ? 0 : min(k, k_0 + depth);
-    const uint down = LANE / ACROSS, across = LANE % ACROSS;
+    const uint down = LANE / ACROSS * ROWS, across = LANE % ACROSS;
     a += a_first + batch / inner * a_outer + batch % inner * a_inner;
     b += b_first + batch / inner * b_outer + batch % inner * b_inner;
 
@@ -107,15 +135,25 @@ GROUP_KERNEL(product)
 #pragma unroll
     for (uint i = 0; i < OWN; i++) own[i] = 0.0f;
 #endif
-    float4 s[RM][BANDS];
+    float4 s[RM][BANDS], a_next[A_QUADS], b_next[B_QUADS];
 #pragma unroll
     for (uint i = 0; i < RM; i++)
 #pragma unroll
         for (uint j = 0; j < BANDS; j++) s[i][j] = 0.0f;
+#if AHEAD
+    FETCH_ALL(k_0)
+#endif
     for (uint at = k_0; at < k_1; at += TK) {
-        copy_a(a_tile, a, row, at, m, k, k_1);
-        copy_b((local float *)b_tile, b, column, at, n, k, k_1);
+#if !AHEAD
+        FETCH_ALL(at)
+#endif
+        EACH_A_QUAD if (q < TM * TK / 4) keep(a_tile, place(q, TRANSPOSE_A, TM), TRANSPOSE_A, A_ROW, a_next[i]);
+        EACH_B_QUAD if (q < TN * TK / 4)
+            keep((local float *)b_tile, place(q, !TRANSPOSE_B, TN), !TRANSPOSE_B, 4 * B_ROW, b_next[i]);
         barrier(CLK_LOCAL_MEM_FENCE);
+#if AHEAD
+        FETCH_ALL(at + TK)
+#endif
 #if SUMS
 #pragma unroll
         for (uint i = 0; i < OWN; i++) {
@@ -131,7 +169,7 @@ GROUP_KERNEL(product)
             for (uint j = 0; j < BANDS; j++) right[j] = b_tile[step * B_ROW + j * ACROSS + across];
 #pragma unroll
             for (uint i = 0; i < RM; i++) {
-                const float left = a_tile[step * A_ROW + down + i * DOWN];
+                const float left = a_tile[step * A_ROW + i / ROWS * ROWS * DOWN + down + i % ROWS];
 #pragma unroll
                 for (uint j = 0; j < BANDS; j++) s[i][j] = mad((float4)left, right[j], s[i][j]);
             }
@@ -147,22 +185,47 @@ GROUP_KERNEL(product)
             sums[(part * batches + batch) * SUMS_WIDTH + SUMS_AT + c] = own[i];
     }
 #endif
+    if (idle) return;
     const uint y_this = y_first + (part * batches + batch) * m * n;
 #pragma unroll
     for (uint i = 0; i < RM; i++) {
-        const uint r = row + down + i * DOWN;
+        const uint r = row + i / ROWS * ROWS * DOWN + down + i % ROWS;
 #pragma unroll
         for (uint j = 0; j < BANDS; j++) {
+            const uint c = column + 4 * (j * ACROSS + across), to = y_this + r * n + c;
             const float z[4] = {s[i][j].x, s[i][j].y, s[i][j].z, s[i][j].w};
+            if (r >= m || c >= n) continue;
 #pragma unroll
-            for (uint e = 0; e < 4; e++) {
-                const uint c = column + 4 * (j * ACROSS + across) + e, to = y_this + r * n + c;
-                if (!idle && r < m && c < n) y[to] = finished(z[e], flags, bias, residual, gate, to, batch * n + c);
-            }
+            for (uint e = 0; e < 4; e++)
+                if (WIDE || c + e < n)
+                    finish(z[e], bias + (batch * n + c + e), residual + (to + e), gate + (to + e), y + (to + e));
         }
     }
+#if LONG_ACT
+    for (uint i = 0; i < RM; i++) {
+        const uint r = row + i / ROWS * ROWS * DOWN + down + i % ROWS;
+        for (uint j = 0; j < RN; j++) {
+            const uint c = column + 4 * (j / 4 * ACROSS + across) + j % 4, to = y_this + r * n + c;
+            if (r >= m || c >= n) continue;
+            float z = activated(y[to], ACT(EPILOGUE));
+            if ((EPILOGUE & EPILOGUE_GATE) != 0 && !(gate[to] > 0.0f)) z = 0.0f;
+            y[to] = z;
+        }
+    }
+#endif
 }
 #endif
+
+/* y at an element and its bias, from the sum. */
+inline float finished(float z, uint flags, global const float *bias, global const float *residual,
+                      global const float *gate, uint at, uint bias_at)
+{
+    if (flags & EPILOGUE_BIAS) z += bias[bias_at];
+    if (flags & EPILOGUE_RESIDUAL) z += residual[at];
+    z = activated(z, ACT(flags));
+    if ((flags & EPILOGUE_GATE) && !(gate[at] > 0.0f)) z = 0.0f;
+    return z;
+}
 
 /* y = gate(act(sum of parts + bias + residual)), one element an item. */
 KERNEL(sum_parts)

@@ -3,10 +3,16 @@
  *   a [m, k], or [k, m] when TRANSPOSE_A;  b [k, n], or [n, k] when TRANSPOSE_B;  y, residual, gate [m, n];  bias [n]
  *
  * A group computes a tile of TM x TN elements; for each TK steps of the sum it copies the tile's rows of a and columns
- * of b to shared memory. An invocation keeps RM x RN sums: rows LANE / (TN / RN) + i TM / RM, and of each of the RN / 4
- * equal bands of the tile's columns the four from 4 (LANE mod TN / RN) on, so that neighbours read neighbouring fours.
- *   LANES = TM / RM * TN / RN;  RN is a multiple of 4
- * Loops over sums are unrolled, else they would not lie in registers.
+ * of b to shared memory, in quads: four elements that lie side by side, which with WIDE are one load. With AHEAD what
+ * the next steps want is fetched from memory while these are computed; a processor that plays a GPU lacks registers.
+ * An invocation keeps RM x RN sums: of each of the RM / ROWS equal bands of the tile's rows the ROWS from
+ * ROWS (LANE / ACROSS) on, and of each of the RN / 4 bands of its columns the four from 4 (LANE mod ACROSS) on, so that
+ * neighbours read neighbouring fours.
+ *   LANES = TM / RM * TN / RN;  RM is 1, 2 or a multiple of 4, RN, TM, TN, TK and depth are multiples of 4
+ *   WIDE: so are m, n, k and where the factors of a product begin
+ * Loops over sums are unrolled, else they would not lie in registers. What follows on a sum is EPILOGUE, known when the
+ * kernel is compiled; a long activation is one more pass over the elements that were just stored, since unrolled it
+ * would be longer than the product.
  * Beyond m, n and k the copies are 0 and nothing is stored.
  * With SUMS, groups of the first column or row of tiles also add up the columns of a or b as they lie in memory, from
  * the same copies: bias gradients (linear_grad_weight).
@@ -28,28 +34,62 @@ float activated(float z, uint act)
     return act == ACT_TANH ? m_tanh(z) : z;
 }
 
-/* y at an element and its bias, from the sum. */
-float finished(float z, uint at, uint bias_at)
-{
-    if ((flags & EPILOGUE_BIAS) != 0u) z += bias[bias_at];
-    if ((flags & EPILOGUE_RESIDUAL) != 0u) z += residual[at];
-    z = activated(z, flags >> EPILOGUE_ACT_SHIFT);
-    if ((flags & EPILOGUE_GATE) != 0u && !(gate[at] > 0.0)) z = 0.0;
-    return z;
-}
-
 #ifdef ENTRY_product
+const uint ROWS = RM < 4 ? RM : 4;
 const uint ACROSS = TN / RN; /* invocations of a row of sums */
 const uint DOWN = TM / RM;
-const uint BANDS = RN / 4;
-const uint A_ROW = TM + 1; /* odd, so that a column of a is spread over all banks */
+const uint A_ROW = TM + 4; /* fours stay aligned, and a column of a is spread over several banks */
 const uint B_ROW = TN + 4;
-
+const uint A_QUADS = (TM * TK / 4 + LANES - 1) / LANES; /* of an invocation */
+const uint B_QUADS = (TN * TK / 4 + LANES - 1) / LANES;
 const uint SUMMED = SUMS == SUMS_OF_A ? TM : TN; /* columns of which a group has the sums */
 const uint OWN = (SUMMED + LANES - 1) / LANES;   /* of them, an invocation's */
+const bool LONG_ACT = EPILOGUE >> EPILOGUE_ACT_SHIFT > ACT_RELU;
+
+layout(set = 0, binding = 0, std430) readonly buffer Quads0 { vec4 a_quads[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Quads1 { vec4 b_quads[]; };
 
 shared float a_tile[TK * A_ROW];
 shared float b_tile[TK * B_ROW];
+
+/* Quad q of a tile's part of a: its first step and row. Neighbours read what lies side by side. */
+uvec2 a_place(uint q)
+{
+    return TRANSPOSE_A != 0 ? uvec2(q / (TM / 4), q % (TM / 4) * 4u) : uvec2(q % (TK / 4) * 4u, q / (TK / 4));
+}
+
+uvec2 b_place(uint q)
+{
+    return TRANSPOSE_B != 0 ? uvec2(q % (TK / 4) * 4u, q / (TK / 4)) : uvec2(q / (TN / 4), q % (TN / 4) * 4u);
+}
+
+/* The quads of a factor whose element of a step and a row or column lies at step * by_step + i * by_i, one of which is
+ * 1; `turned`: by_i. Beyond i_end and k_1 they are 0. */
+#define FETCH(factor, turned, row_length)                                                    \
+    vec4 fetch_##factor(uint first, uint q, uint i_0, uint i_end, uint k_0, uint k_1)        \
+    {                                                                                        \
+        const uvec2 at = factor##_place(q) + uvec2(k_0, i_0);                                \
+        const uint lies = first + (turned ? at.x * row_length + at.y : at.y * row_length + at.x); \
+        vec4 x = vec4(0.0);                                                                  \
+        if (WIDE != 0) {                                                                     \
+            if (at.x < k_1 && at.y < i_end) x = factor##_quads[lies / 4u];                   \
+        } else {                                                                             \
+            [[unroll]] for (uint e = 0u; e < 4u; e++)                                        \
+                if (at.x + (turned ? 0u : e) < k_1 && at.y + (turned ? e : 0u) < i_end)      \
+                    x[e] = factor[lies + e];                                                 \
+        }                                                                                    \
+        return x;                                                                            \
+    }
+FETCH(a, (TRANSPOSE_A != 0), (TRANSPOSE_A != 0 ? m : k))
+FETCH(b, (TRANSPOSE_B == 0), (TRANSPOSE_B == 0 ? n : k))
+
+#define FETCH_ALL(at)                                                                                       \
+    {                                                                                                       \
+        [[unroll]] for (uint i = 0u; i < A_QUADS; i++)                                                      \
+            a_next[i] = fetch_a(a_this, LANE + i * LANES, row, m, at, k_1);                                 \
+        [[unroll]] for (uint i = 0u; i < B_QUADS; i++)                                                      \
+            b_next[i] = fetch_b(b_this, LANE + i * LANES, column, n, at, k_1);                              \
+    }
 
 /* What this tile adds to the sum of column i of those that lie in memory. */
 float column_sum(uint i)
@@ -60,29 +100,14 @@ float column_sum(uint i)
     return z;
 }
 
-/* Steps k_0 to k_0 + TK of rows from `row` on, laid out by step. Neighbours read what lies side by side. */
-void copy_a(uint first, uint row, uint k_0, uint k_1)
+/* y at an element and its bias, from the sum; without a long activation, and then without the gate behind it. */
+void finish(float z, uint at, uint bias_at)
 {
-    for (uint e = LANE; e < TM * TK; e += LANES) {
-        const uint step = TRANSPOSE_A != 0 ? e / TM : e % TK;
-        const uint i = TRANSPOSE_A != 0 ? e % TM : e / TK;
-        float x = 0.0;
-        if (row + i < m && k_0 + step < k_1)
-            x = a[first + (TRANSPOSE_A != 0 ? (k_0 + step) * m + row + i : (row + i) * k + k_0 + step)];
-        a_tile[step * A_ROW + i] = x;
-    }
-}
-
-void copy_b(uint first, uint column, uint k_0, uint k_1)
-{
-    for (uint e = LANE; e < TN * TK; e += LANES) {
-        const uint step = TRANSPOSE_B != 0 ? e % TK : e / TN;
-        const uint j = TRANSPOSE_B != 0 ? e / TK : e % TN;
-        float x = 0.0;
-        if (column + j < n && k_0 + step < k_1)
-            x = b[first + (TRANSPOSE_B != 0 ? (column + j) * k + k_0 + step : (k_0 + step) * n + column + j)];
-        b_tile[step * B_ROW + j] = x;
-    }
+    if ((EPILOGUE & EPILOGUE_BIAS) != 0u) z += bias[bias_at];
+    if ((EPILOGUE & EPILOGUE_RESIDUAL) != 0u) z += residual[at];
+    if (EPILOGUE >> EPILOGUE_ACT_SHIFT == ACT_RELU) z = z < 0.0 ? 0.0 : z;
+    if (!LONG_ACT && (EPILOGUE & EPILOGUE_GATE) != 0u && !(gate[at] > 0.0)) z = 0.0;
+    y[at] = z;
 }
 
 void main()
@@ -92,31 +117,44 @@ void main()
     const uint column = GROUP % columns * TN, row = GROUP / columns % rows * TM;
     const uint part = GROUP / columns / rows % parts, batch = GROUP / columns / rows / parts;
     const uint k_0 = part * depth, k_1 = idle ? 0u : min(k, k_0 + depth);
-    const uint down = LANE / ACROSS, across = LANE % ACROSS;
+    const uint down = LANE / ACROSS * ROWS, across = LANE % ACROSS * 4u;
     const uint a_this = a_first + batch / inner * a_outer + batch % inner * a_inner;
     const uint b_this = b_first + batch / inner * b_outer + batch % inner * b_inner;
-
     const bool sums_here = !idle && (SUMS == SUMS_OF_A ? column == 0u : SUMS == SUMS_OF_B && row == 0u);
 
-    float own[OWN];
+    float own[OWN], s[RM * RN];
+    vec4 a_next[A_QUADS], b_next[B_QUADS];
     [[unroll]] for (uint i = 0u; i < OWN; i++) own[i] = 0.0;
-    float s[RM * RN];
     [[unroll]] for (uint i = 0u; i < RM * RN; i++) s[i] = 0.0;
+    if (AHEAD != 0) FETCH_ALL(k_0)
     for (uint at = k_0; at < k_1; at += TK) {
-        copy_a(a_this, row, at, k_1);
-        copy_b(b_this, column, at, k_1);
+        if (AHEAD == 0) FETCH_ALL(at)
+        [[unroll]] for (uint i = 0u; i < A_QUADS; i++) {
+            const uint q = LANE + i * LANES;
+            const uvec2 to = a_place(q);
+            if (TM * TK / 4 % LANES == 0 || q < TM * TK / 4)
+                [[unroll]] for (uint e = 0u; e < 4u; e++)
+                    a_tile[to.x * A_ROW + to.y + e * (TRANSPOSE_A != 0 ? 1 : A_ROW)] = a_next[i][e];
+        }
+        [[unroll]] for (uint i = 0u; i < B_QUADS; i++) {
+            const uint q = LANE + i * LANES;
+            const uvec2 to = b_place(q);
+            if (TN * TK / 4 % LANES == 0 || q < TN * TK / 4)
+                [[unroll]] for (uint e = 0u; e < 4u; e++)
+                    b_tile[to.x * B_ROW + to.y + e * (TRANSPOSE_B == 0 ? 1 : B_ROW)] = b_next[i][e];
+        }
         barrier();
+        if (AHEAD != 0) FETCH_ALL(at + TK)
         if (sums_here) {
             [[unroll]] for (uint i = 0u; i < OWN; i++)
                 if (LANE + i * LANES < SUMMED) own[i] += column_sum(LANE + i * LANES);
         }
-        for (uint step = 0u; step < TK; step++) {
+        [[dont_unroll]] for (uint step = 0u; step < TK; step++) {
             float right[RN];
-            [[unroll]] for (uint j = 0u; j < BANDS; j++)
-                [[unroll]] for (uint e = 0u; e < 4u; e++)
-                    right[4u * j + e] = b_tile[step * B_ROW + 4u * (j * ACROSS + across) + e];
+            [[unroll]] for (uint j = 0u; j < RN; j++)
+                right[j] = b_tile[step * B_ROW + j / 4u * 4u * ACROSS + across + j % 4u];
             [[unroll]] for (uint i = 0u; i < RM; i++) {
-                const float left = a_tile[step * A_ROW + i * DOWN + down];
+                const float left = a_tile[step * A_ROW + i / ROWS * ROWS * DOWN + down + i % ROWS];
                 [[unroll]] for (uint j = 0u; j < RN; j++) s[i * RN + j] = fma(left, right[j], s[i * RN + j]);
             }
         }
@@ -130,18 +168,42 @@ void main()
             if (c < SUMMED && first + c < width) sums[(part * batches + batch) * width + first + c] = own[i];
         }
     }
+    if (idle) return;
     const uint y_this = y_first + (part * batches + batch) * m * n;
     [[unroll]] for (uint i = 0u; i < RM; i++) {
-        const uint r = row + down + i * DOWN;
-        [[unroll]] for (uint j = 0u; j < RN; j++) {
-            const uint c = column + 4u * (j / 4u * ACROSS + across) + j % 4u, to = y_this + r * n + c;
-            if (!idle && r < m && c < n) y[to] = finished(s[i * RN + j], to, batch * n + c);
+        const uint r = row + i / ROWS * ROWS * DOWN + down + i % ROWS;
+        [[unroll]] for (uint j = 0u; j < RN; j += 4u) {
+            const uint c = column + j * ACROSS + across, to = y_this + r * n + c;
+            if (r >= m || c >= n) continue;
+            [[unroll]] for (uint e = 0u; e < 4u; e++)
+                if (WIDE != 0 || c + e < n) finish(s[i * RN + j + e], to + e, batch * n + c + e);
+        }
+    }
+    if (!LONG_ACT) return;
+    for (uint i = 0u; i < RM; i++) {
+        const uint r = row + i / ROWS * ROWS * DOWN + down + i % ROWS;
+        for (uint j = 0u; j < RN; j++) {
+            const uint c = column + j / 4u * 4u * ACROSS + across + j % 4u, to = y_this + r * n + c;
+            if (r >= m || c >= n) continue;
+            float z = activated(y[to], EPILOGUE >> EPILOGUE_ACT_SHIFT);
+            if ((EPILOGUE & EPILOGUE_GATE) != 0u && !(gate[to] > 0.0)) z = 0.0;
+            y[to] = z;
         }
     }
 }
 #endif
 
 #ifdef ENTRY_sum_parts
+/* y at an element and its bias, from the sum. */
+float finished(float z, uint at, uint bias_at)
+{
+    if ((flags & EPILOGUE_BIAS) != 0u) z += bias[bias_at];
+    if ((flags & EPILOGUE_RESIDUAL) != 0u) z += residual[at];
+    z = activated(z, flags >> EPILOGUE_ACT_SHIFT);
+    if ((flags & EPILOGUE_GATE) != 0u && !(gate[at] > 0.0)) z = 0.0;
+    return z;
+}
+
 void main()
 {
     const uint at = ITEM;
