@@ -104,6 +104,19 @@ static m3_status make_buffers(m3_device_impl *device, m3_buffer *const *buffers,
 
 /* Steps. */
 
+/* Absent memory is a dummy. What a kernel might write is no dummy, though, which another kernel might read: it lies on
+ * what this one writes anyway. */
+static VkDescriptorBufferInfo info_of(const m3_device_impl *device, const m3_exec_impl *exec, const lower_dispatch *d,
+                                      uint32_t i)
+{
+    const lower_view *view = &d->buffers[i];
+    for (uint32_t k = 0; k < d->buffer_count && view->memory == LOWER_NOTHING && d->buffers[i].write; k++)
+        if (d->buffers[k].write) view = &d->buffers[k];
+    if (view->memory == LOWER_NOTHING) return (VkDescriptorBufferInfo){device->dummy->buffer, 0, VK_WHOLE_SIZE};
+    return (VkDescriptorBufferInfo){exec->buffers[vulkan_exec_buffer(exec, view)]->buffer, view->offset,
+                                    vulkan_view_bytes(view)};
+}
+
 static m3_status write_set(m3_device_impl *device, const m3_exec_impl *exec, const vulkan_step *step, m3_error *err)
 {
     const lower_dispatch *d = step->dispatch;
@@ -111,11 +124,7 @@ static m3_status write_set(m3_device_impl *device, const m3_exec_impl *exec, con
     VkDescriptorBufferInfo infos[LOWER_MAX_BUFFERS];
     VkWriteDescriptorSet writes[LOWER_MAX_BUFFERS];
     for (uint32_t i = 0; i < d->buffer_count; i++) {
-        const lower_view *view = &d->buffers[i];
-        infos[i] = (VkDescriptorBufferInfo){device->dummy->buffer, 0, VK_WHOLE_SIZE};
-        if (view->memory != LOWER_NOTHING)
-            infos[i] = (VkDescriptorBufferInfo){exec->buffers[vulkan_exec_buffer(exec, view)]->buffer, view->offset,
-                                                vulkan_view_bytes(view)};
+        infos[i] = info_of(device, exec, d, i);
         if (infos[i].offset % alignment != 0)
             return M3_FAIL(err, M3_ERR_RANGE, d->entry, "a tensor lies at byte %llu, places are multiples of %u",
                            (unsigned long long)infos[i].offset, device->alignment);
