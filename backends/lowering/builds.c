@@ -1,8 +1,6 @@
 /* builds: kernels are compiled side by side, on the host's threads. */
 #include "backends/lowering/builds.h"
 
-#include <pthread.h>
-
 typedef struct builds {
     const m3_host *host;
     lower_build_fn build;
@@ -39,13 +37,16 @@ static void run(void *arg, uint32_t index, uint32_t worker)
     pthread_mutex_unlock(&b->lock);
 }
 
-m3_status lower_build_all(const m3_host *host, uint32_t count, lower_build_fn build, void *user, m3_error *err)
+m3_status lower_build_all(const m3_host *host, pthread_mutex_t *turn, uint32_t count, lower_build_fn build, void *user,
+                          m3_error *err)
 {
     builds b = {.host = host, .build = build, .user = user, .count = count, .failed = count};
     if (count == 0) return M3_OK;
     pthread_mutex_init(&b.lock, NULL);
     tell(&b, 0);
+    pthread_mutex_lock(turn);
     host->parallel(host->user, count, run, &b);
+    pthread_mutex_unlock(turn);
     tell(&b, count);
     pthread_mutex_destroy(&b.lock);
     if (b.failed == count) return M3_OK;

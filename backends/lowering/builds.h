@@ -3,13 +3,17 @@
 #ifndef LOWER_BUILDS_H
 #define LOWER_BUILDS_H
 
+#include <pthread.h>
+
 #include "m3bsr/backend.h"
 
 /* Compile kernel `index`; from any thread, several at once. */
 typedef m3_status (*lower_build_fn)(void *user, uint32_t index, m3_error *err);
 
-/* Call build for 0 … count-1. After a failure none of a higher index is begun; what is reported is the failure of the
+/* `turn` is locked meanwhile: the host's threads take one caller at a time, and devices compile side by side.
+ * Call build for 0 … count-1. After a failure none of a higher index is begun; what is reported is the failure of the
  * lowest index, whatever the threads do. */
-m3_status lower_build_all(const m3_host *host, uint32_t count, lower_build_fn build, void *user, m3_error *err);
+m3_status lower_build_all(const m3_host *host, pthread_mutex_t *turn, uint32_t count, lower_build_fn build, void *user,
+                          m3_error *err);
 
 #endif

@@ -230,7 +230,7 @@ m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const
 {
     opencl_program *program = NULL;
     const m3_status st = opencl_program_build(device, source, options, &program, err);
-    return st == M3_OK ? kernel_of(device, program, entry, kernel, err) : st;
+    return st == M3_OK && program != NULL ? kernel_of(device, program, entry, kernel, err) : st;
 }
 
 m3_status opencl_kernel_create_from_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
@@ -241,7 +241,7 @@ m3_status opencl_kernel_create_from_text(m3_device_impl *device, const char *nam
     const opencl_key key = opencl_cache_key(device, &text, 1);
     (void)snprintf(options, sizeof options, "%s-DTEXT_%016llx ", standard, (unsigned long long)key.hash[0]);
     m3_status st = program_of(device, name, &text, 1, options, &program, err);
-    return st == M3_OK ? kernel_of(device, program, entry, kernel, err) : st;
+    return st == M3_OK && program != NULL ? kernel_of(device, program, entry, kernel, err) : st;
 }
 
 void opencl_programs_free(m3_device_impl *device)

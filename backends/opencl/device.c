@@ -96,6 +96,7 @@ m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span option
     if (d == NULL) return M3_FAIL_MEMORY(err, "opencl", sizeof *d);
     d->backend = backend;
     d->host = host;
+    d->parallel = &backend->parallel;
     d->cl = &backend->cl;
     d->platform = backend->devices[index].platform;
     d->id = backend->devices[index].id;

@@ -12,6 +12,7 @@
 struct m3_device_impl {
     m3_backend *backend;
     const m3_host *host;
+    pthread_mutex_t *parallel; /* the backend's */
     const opencl_api *cl;
     cl_platform_id platform;
     cl_device_id id;

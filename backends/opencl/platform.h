@@ -14,6 +14,7 @@ typedef struct opencl_listed_device {
 /* One opened plugin. */
 struct m3_backend {
     const m3_host *host;
+    pthread_mutex_t parallel; /* the host's threads take one caller at a time, and devices run side by side */
     opencl_api cl;
     opencl_listed_device *devices;
     uint32_t device_count;

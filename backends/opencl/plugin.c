@@ -16,6 +16,7 @@ static void close_backend(m3_backend *backend)
     if (backend == NULL) return;
     opencl_api_close(&backend->cl);
     backend->host->release(backend->host->user, backend->devices);
+    (void)pthread_mutex_destroy(&backend->parallel);
     backend->host->release(backend->host->user, backend);
 }
 
@@ -25,6 +26,7 @@ static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_erro
     *backend = NULL;
     if (b == NULL) return M3_FAIL_MEMORY(err, "opencl", sizeof *b);
     b->host = host;
+    (void)pthread_mutex_init(&b->parallel, NULL);
     m3_status st = opencl_platforms_find(b, err);
     if (st == M3_OK)
         *backend = b;

@@ -174,7 +174,7 @@ static m3_status build_programs(m3_device_impl *device, const lower_list *l, m3_
         if (k == count) list[count++] = d;
     }
     work w = {device, list};
-    const m3_status st = lower_build_all(host, count, build_one, &w, err);
+    const m3_status st = lower_build_all(host, device->parallel, count, build_one, &w, err);
     host->release(host->user, (void *)list);
     return st;
 }

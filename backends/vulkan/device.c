@@ -142,6 +142,7 @@ m3_status vulkan_device_open(m3_backend *backend, uint32_t index, m3_span option
     if (d == NULL) return M3_FAIL_MEMORY(err, "vulkan", sizeof *d);
     d->backend = backend;
     d->host = host;
+    d->parallel = &backend->parallel;
     d->instance = backend->instance;
     d->validate = validate_by_default();
     (void)snprintf(d->name, sizeof d->name, "vulkan:%u", index);

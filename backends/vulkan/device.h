@@ -12,6 +12,7 @@
 struct m3_device_impl {
     m3_backend *backend;
     const m3_host *host;
+    pthread_mutex_t *parallel; /* the backend's */
     vulkan_instance *instance; /* the backend's, or its own when it validates */
     const vulkan_adapter *adapter;
     VkDevice device;

@@ -38,6 +38,7 @@ typedef struct vulkan_instance {
 /* One opened plugin. */
 struct m3_backend {
     const m3_host *host;
+    pthread_mutex_t parallel;  /* the host's threads take one caller at a time, and devices run side by side */
     vulkan_instance *instance; /* NULL: nothing to list */
 };
 

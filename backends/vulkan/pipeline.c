@@ -220,7 +220,7 @@ m3_status vulkan_pipelines_build(m3_device_impl *device, const lower_list *l, m3
         if (d->count[0] != 0 && d->count[1] != 0 && d->count[2] != 0) st = begin(device, d, list, &count, err);
     }
     work w = {device, list};
-    if (st == M3_OK) st = lower_build_all(host, count, build_one, &w, err);
+    if (st == M3_OK) st = lower_build_all(host, device->parallel, count, build_one, &w, err);
     if (st == M3_OK)
         device->built += count;
     else

@@ -20,9 +20,11 @@ static m3_status open_backend(const m3_host *host, m3_backend **backend, m3_erro
     m3_backend *b = *backend = host->allocate(host->user, 1, sizeof *b);
     if (b == NULL) return M3_FAIL_MEMORY(err, "vulkan", sizeof *b);
     b->host = host;
+    (void)pthread_mutex_init(&b->parallel, NULL);
     const m3_status st = vulkan_instance_open(host, false, &b->instance, &why);
     if (st == M3_OK) return M3_OK;
     if (st == M3_ERR_MEMORY) {
+        (void)pthread_mutex_destroy(&b->parallel);
         host->release(host->user, b);
         *backend = NULL;
         return M3_FAIL(err, st, why.subject, "%s", why.message);
@@ -37,6 +39,7 @@ static void close_backend(m3_backend *backend)
 {
     if (backend == NULL) return;
     vulkan_instance_close(backend->instance);
+    (void)pthread_mutex_destroy(&backend->parallel);
     backend->host->release(backend->host->user, backend);
 }
 

@@ -12,7 +12,7 @@
 enum { COUNT = 40, THREADS = 4 };
 
 typedef struct kitchen {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock, turn;
     void (*fn)(void *arg, uint32_t task, uint32_t worker);
     void *arg;
     uint32_t next, tasks;
@@ -71,10 +71,12 @@ static m3_status cook_all(kitchen *k, uint64_t bad, m3_error *err)
 {
     *k = (kitchen){.bad = bad};
     pthread_mutex_init(&k->lock, NULL);
+    pthread_mutex_init(&k->turn, NULL);
     const m3_host host = {
         .size = M3_STRUCT_SIZE(m3_host, progress), .user = k, .parallel = parallel, .progress = progress};
-    const m3_status st = lower_build_all(&host, COUNT, cook, k, err);
+    const m3_status st = lower_build_all(&host, &k->turn, COUNT, cook, k, err);
     pthread_mutex_destroy(&k->lock);
+    pthread_mutex_destroy(&k->turn);
     assert_true(k->over && !k->falls && k->total == COUNT);
     return st;
 }
@@ -106,11 +108,13 @@ static void a_host_that_does_not_know_progress_is_not_told(void **state)
     kitchen k = {0};
     (void)state;
     pthread_mutex_init(&k.lock, NULL);
+    pthread_mutex_init(&k.turn, NULL);
     const m3_host host = {
         .size = M3_STRUCT_SIZE(m3_host, cache_path), .user = &k, .parallel = parallel, .progress = progress};
-    assert_int_equal(lower_build_all(&host, 3, cook, &k, NULL), M3_OK);
+    assert_int_equal(lower_build_all(&host, &k.turn, 3, cook, &k, NULL), M3_OK);
     assert_int_equal(k.total, 0);
     pthread_mutex_destroy(&k.lock);
+    pthread_mutex_destroy(&k.turn);
 }
 
 int main(void)
