@@ -1,11 +1,12 @@
 /* precision: activations and the operands of layers in 16 bits. Runs over the whole step, after differentiation and
  * fusion, and places casts; what an op computes stays f32 (m3_op.halves).
  *
- *   16 bits   operands and results of fused ops that declare `halves` (linear, attention, layer_norm, their gradients),
- * and what moves their elements (reshape, slice, concat, ...) f32       parameters, moments, sums and all else that a
- * store keeps; gradients of parameters; inputs and outputs of the graph; biases, gamma and beta; elementwise ops,
- * between casts; softmax, reductions and losses; and matmul, which makes scores and similarities, of which exponentials
- * are taken
+ * Of 16 bits: operands and results of fused ops that declare `halves` (linear, attention, layer_norm, their gradients),
+ * and what only moves such elements (reshape, slice, concat, ...).
+ *
+ * Of f32: parameters, moments, sums and all else that a store keeps; gradients of parameters; inputs and outputs of the
+ * graph; biases, gamma and beta; elementwise ops, between casts; softmax, reductions and losses; and matmul, which
+ * makes scores and similarities, of which exponentials are taken.
  *
  * A tensor is rounded once, where it is made, and all its readers see the rounded one. A parameter is cast once a run;
  * a cast back to f32 is repeated at each reader (pass dedupe leaves it), because keeping its result would cost what 16

@@ -1,8 +1,9 @@
 /* gemm_kernel: the parts of the matrix product that depend on the instruction set.
  *   tile       C[m,n] = act(start + bias + sum_k a_k b_k^T), gated: an outer product a step, all sums in registers
- *   epilogue   activations that need more registers, and the gate behind them, on a tile that is still in the first
- * cache add_parts  sums that were computed in parts pack       rows or columns into panels that a tile reads
- * sequentially Each tile height has a function of its own, so edges cost only what they compute. */
+ *   epilogue   activations that need more registers, and the gate, on a tile that is still in the first cache
+ *   add_parts  sums that were computed in parts
+ *   pack       rows or columns into panels that a tile reads sequentially
+ * Each tile height has a function of its own, so edges cost only what they compute. */
 #include "backends/cpu/isa/vec.h"
 #include "backends/cpu/machine.h"
 
