@@ -162,8 +162,12 @@ static bool is_wanted(const lower_traits *traits, const m3_case *c, uint32_t eno
     bool wanted = false;
     make_node(c, &n);
     make_apart(&a, &n);
-    if (lower_program(&list, &with.r.host, traits, &a.program, with.r.device->alignment, &err) != M3_OK)
-        fail_msg("%s: %s", c->name, err.message);
+    const m3_status st = lower_program(&list, &with.r.host, traits, &a.program, with.r.device->alignment, &err);
+    if (st == M3_ERR_UNSUPPORTED && n.node.op->decompose != NULL) { /* the ops it is made of have cases */
+        lower_list_fini(&list);
+        return false;
+    }
+    if (st != M3_OK) fail_msg("%s: %s", c->name, err.message);
     for (uint32_t i = 0; i < list.count; i++) {
         name_variant(&list.dispatches[i], key);
         if (*cases_of(key) < enough) wanted = true;
