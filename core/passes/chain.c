@@ -14,7 +14,7 @@
 #include "core/ops/common/list.h"
 #include "core/passes/pass.h"
 
-enum { NONE = UINT32_MAX };
+static const uint32_t NONE = UINT32_MAX;
 
 typedef struct group {
     uint32_t count;
