@@ -1,5 +1,6 @@
 #!/bin/bash
 # Random configurations of the model agree with the reference, on each backend.
+# Labels: whole
 # Parts: cpu opencl vulkan
 source "$(dirname "$0")/../support/script.sh"
 part=$1 count=3

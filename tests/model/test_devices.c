@@ -1,6 +1,8 @@
 /* devices: what holds for training and serving whatever computes: a lost device leaves a checkpoint that goes on, too
  * little memory says what would fit, a trace shows what ran, and a checkpoint moves to another device.
- * The argument names devices (tests/support/named.h).   Parts: cpu opencl vulkan */
+ * The argument names devices (tests/support/named.h).
+ * Labels: whole
+ * Parts: cpu opencl vulkan */
 #include "m3bsr/bench.h"
 #include "m3bsr/serve.h"
 #include "tests/support/named.h"
@@ -371,13 +373,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: %s BACKEND[,KEY=VALUE]...\n", argv[0]);
         return EXIT_FAILURE;
     }
-    /* Under sanitizers a software device for Vulkan takes minutes for all of them. */
-    const struct CMUnitTest few[] = {tests[0], tests[6], tests[8], tests[13]};
-    const char *sanitized = getenv("SANITIZE"); /* tests/CMakeLists.txt */
     open_all(argv[1]);
-    const bool all = sanitized == NULL || sanitized[0] == 0 || strcmp(with.names.backend, "vulkan") != 0;
-    const int failed = all ? cmocka_run_group_tests_name(argv[1], tests, NULL, NULL)
-                           : cmocka_run_group_tests_name(argv[1], few, NULL, NULL);
+    const int failed = cmocka_run_group_tests_name(argv[1], tests, NULL, NULL);
     close_all();
     return failed;
 }

@@ -1,6 +1,8 @@
 /* rounded: the models of the vector files in bf16 and in f16, three steps and an inference, on a device and on the
  * reference, which rounds where the device does (core/conformance/random_step.c has the bound).
- * The argument names devices (named.h).   Parts: cpu opencl vulkan */
+ * The argument names devices (named.h).
+ * Labels: whole
+ * Parts: cpu opencl vulkan */
 #include "core/base/safetensors.h"
 #include "core/conformance/random.h"
 #include "core/conformance/vectors.h"
