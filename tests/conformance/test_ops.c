@@ -3,8 +3,9 @@
  * The argument is "gradients", or names devices (named.h).
  * With a variant of products among the options, only the ops that are products run. Where a driver compiles kernels,
  * which takes most of the time, and under sanitizers only one in FEW of the cases by rule runs, others with other
- * options; `m3bsr conformance --backend NAME` runs them all. Parts: gradients reference cpu opencl opencl,shape=gpu
- * vulkan,validate=yes Parts: opencl,variant=clblast opencl,vector=16,variant=rows8 opencl,vector=16,variant=rows12
+ * options; `m3bsr conformance --backend NAME` runs them all.
+ * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes
+ * Parts: opencl,variant=clblast opencl,vector=16,variant=rows8 opencl,vector=16,variant=rows12
  * Parts: opencl,vector=16,variant=rows14
  * Parts: opencl,vector=8,variant=rows4 opencl,vector=8,variant=rows6
  * Parts: opencl,shape=gpu,variant=tile8x128 opencl,shape=gpu,variant=tile64x8
