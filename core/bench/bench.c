@@ -1,7 +1,7 @@
 /* bench: time the model of some settings on random full histories: every position of every history has an item.
  * A run is what training or serving does again and again: host memory to host memory. Two runs warm up; then the
- * median is the result. A few more runs keep times per node: their median run gives the table by op and the host's
- * share. */
+ * median is the result. A few more runs keep times per node: their median run gives the table by op, the host's share,
+ * and what is told of nodes beside the rates that the device reaches at best (rates.h). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/clock.h"
+#include "core/bench/rates.h"
 #include "core/data/draw.h"
 #include "core/programs/programs.h"
 #include "core/runtime/engine.h"
@@ -32,6 +33,8 @@ typedef struct bench {
     m3_infer_shape shape;      /* inference */
     uint32_t *popularity;      /* inference: an order of items to break ties by */
     m3_recommendation *chosen; /* inference: [batch, TOP] */
+    m3_rates rates;            /* measured where nodes are wanted */
+    double peak_gflops;        /* of fused multiply-adds, 0 when the backend cannot measure it */
     uint64_t runs;
 } bench;
 
@@ -215,6 +218,49 @@ static m3_status tabulate(const bench *b, const uint64_t *time_ns, m3_bench_resu
     return M3_OK;
 }
 
+/* Nodes beside the device's rates. */
+
+static bool has_halves(const m3_node *node)
+{
+    for (uint32_t i = 0; i < node->in_count; i++)
+        if (node->in[i] != NULL && m3_dtype_is_half(node->in[i]->dtype)) return true;
+    return false;
+}
+
+static int by_time_ns(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* times: [PROFILED_RUNS, nodes]. The median of each node, since what disturbs a run disturbs some of its nodes. */
+static void tell_nodes(const bench *b, const uint64_t *times, m3_bench_result *result)
+{
+    const uint32_t nodes = m3_executable_node_count(b->executable);
+    const m3_rates *rates = &b->rates;
+    const double f32 = fmax(1e9 * b->peak_gflops, rates->product), half = fmax(f32, rates->half);
+    for (uint32_t i = 0; i < nodes; i++) {
+        uint64_t of[PROFILED_RUNS];
+        m3_executable_node at = {.size = M3_STRUCT_SIZE(m3_executable_node, time_ns)};
+        m3_executable_node_at(b->executable, i, &at);
+        for (uint32_t r = 0; r < PROFILED_RUNS; r++) of[r] = times[(size_t)r * nodes + i];
+        qsort(of, PROFILED_RUNS, sizeof of[0], by_time_ns);
+        m3_bench_node told = {.size = M3_STRUCT_SIZE(m3_bench_node, memory_s), .node = at.node};
+        told.flops = m3_node_flops(at.node);
+        told.bytes = m3_node_traffic(at.node, NULL);
+        told.seconds = 1e-9 * (double)of[PROFILED_RUNS / 2];
+        told.arithmetic_s = (double)told.flops / (has_halves(at.node) ? half : f32);
+        told.memory_s = (double)told.bytes / rates->copy;
+        told.floor_s = fmax(told.arithmetic_s, told.memory_s);
+        result->nodes_s += told.seconds;
+        result->floor_s += told.floor_s;
+        b->options.node(b->options.node_user, &told);
+    }
+    result->copy_gigabytes_per_s = 1e-9 * rates->copy;
+    result->product_gflops = 1e-9 * rates->product;
+    result->half_gflops = 1e-9 * rates->half;
+}
+
 typedef struct profiled {
     double seconds; /* first: by_value sorts by it */
     uint32_t index;
@@ -245,6 +291,7 @@ static m3_status profile(bench *b, m3_bench_result *result, m3_error *err)
     double inside = 0;
     for (uint32_t i = 0; i < nodes; i++) inside += 1e-9 * (double)of[i];
     result->host_share = inside < median->seconds ? 1.0 - inside / median->seconds : 0.0;
+    if (b->options.node != NULL) tell_nodes(b, times, result);
     if (b->options.per_op) st = tabulate(b, of, result, err);
 done:
     m3_free(times);
@@ -253,7 +300,7 @@ done:
 
 /* Results. */
 
-static void add_figures(const bench *b, double peak, m3_bench_result *result)
+static void add_figures(const bench *b, m3_bench_result *result)
 {
     struct rusage usage;
     m3_executable_stats stats = {.size = M3_STRUCT_SIZE(m3_executable_stats, constant_bytes)};
@@ -261,8 +308,8 @@ static void add_figures(const bench *b, double peak, m3_bench_result *result)
     result->flops = stats.flops;
     result->samples_per_s = (double)b->config.batch / result->median_s;
     result->gflops = 1e-9 * (double)stats.flops / result->median_s;
-    result->peak_gflops = peak;
-    result->peak_share = peak > 0 ? result->gflops / peak : 0.0;
+    result->peak_gflops = b->peak_gflops;
+    result->peak_share = b->peak_gflops > 0 ? result->gflops / b->peak_gflops : 0.0;
     result->arena_bytes = m3_device_memory_used(b->device);
     if (getrusage(RUSAGE_SELF, &usage) == 0) result->rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
 }
@@ -271,25 +318,28 @@ m3_status m3_bench(m3_device *device, const m3_settings *settings, const m3_benc
                    m3_bench_result *result, m3_error *err)
 {
     m3_status st;
-    double peak = 0;
     m3_error unsupported = {0};
     bench b = {.device = device};
-    m3_bench_result all = {.size = M3_STRUCT_SIZE(m3_bench_result, ops)};
-    if (options != NULL) m3_copy_out(&b.options, options, options->size, M3_STRUCT_SIZE(m3_bench_options, fallbacks));
+    m3_bench_result all = {.size = M3_STRUCT_SIZE(m3_bench_result, floor_s)};
+    if (options != NULL) m3_copy_out(&b.options, options, options->size, M3_STRUCT_SIZE(m3_bench_options, node_user));
     if ((st = m3_settings_config(m3_device_engine(device), settings, &b.config, err)) != M3_OK) goto done;
     if (b.options.batch > INT32_MAX) {
         st = M3_FAIL(err, M3_ERR_RANGE, "batch", "is %u; give at most %d", b.options.batch, INT32_MAX);
         goto done;
     }
     if (b.options.batch != 0) b.config.batch = (int32_t)b.options.batch;
+    if (b.options.node != NULL) { /* while the device's memory is free */
+        st = m3_rates_measure(device, m3_model_precision(&b.config), &b.rates, err);
+        if (st != M3_OK) goto done;
+    }
     if ((st = prepare(&b, err)) != M3_OK) {
         explain(&b, err);
         goto done;
     }
-    if (m3_device_measure_peak(device, &peak, &unsupported) != M3_OK) peak = 0;
+    if (m3_device_measure_peak(device, &b.peak_gflops, &unsupported) != M3_OK) b.peak_gflops = 0;
     if ((st = time_runs(&b, &all, err)) != M3_OK) goto done;
     if ((st = profile(&b, &all, err)) != M3_OK) goto done;
-    add_figures(&b, peak, &all);
+    add_figures(&b, &all);
     m3_copy_out(result, &all, result->size, all.size);
 done:
     m3_executable_free(b.executable);

@@ -12,6 +12,16 @@ extern "C" {
 
 /* Benchmarks. */
 
+/** One node of a run, beside what the device's measured rates allow. */
+typedef struct m3_bench_node {
+    uint32_t size;
+    const m3_node *node; /**< borrowed for the call */
+    uint64_t flops, bytes;
+    double seconds; /**< the median of a few runs */
+    double floor_s; /**< the longer of the two below. Where what a node reads lies in a cache it can be faster */
+    double arithmetic_s, memory_s; /**< flops at the peak for its types, bytes at the rate of a copy */
+} m3_bench_node;
+
 typedef struct m3_bench_options {
     uint32_t size;
     bool infer;       /**< inference and top 10; else a training step */
@@ -21,6 +31,10 @@ typedef struct m3_bench_options {
     const char *const *no_pass;
     bool strict;
     m3_span fallbacks;
+    /** Hears of every node of a run, in their order; the device's rates are measured before, which takes about a second
+     * and up to 512 MiB of it. The backend must keep times, else M3_ERR_UNSUPPORTED. NULL: no rates are measured. */
+    void (*node)(void *user, const m3_bench_node *node);
+    void *node_user;
 } m3_bench_options;
 
 typedef struct m3_bench_op {
@@ -42,6 +56,11 @@ typedef struct m3_bench_result {
     uint64_t flops;                  /**< a run */
     uint32_t op_count;
     m3_bench_op ops[64]; /**< by falling time, with per_op */
+    /* With a function `node`, else 0. */
+    double copy_gigabytes_per_s; /**< read and written, of a copy of what no cache holds */
+    double product_gflops;       /**< of a large product in f32 */
+    double half_gflops;          /**< of one in the settings' precision; 0 when that is f32 */
+    double nodes_s, floor_s;     /**< sums over the nodes */
 } m3_bench_result;
 
 /** Time the model of `settings` (its behaviors, items, modalities … as written) on random full histories. */

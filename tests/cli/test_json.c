@@ -89,6 +89,8 @@ static const struct row {
      "samples_per_s gflops peak_share host_share arena_bytes rss_bytes median_s lowest_s highest_s", 0},
     {"bench by op", "bench config.yaml --what infer --set items=40 --repeats 3 --per-op --json", "samples_per_s ops",
      0},
+    {"bench beside what the device reaches",
+     "bench config.yaml --what infer --set items=40 --repeats 3 --roofline --json", "samples_per_s roofline", 0},
     {"bench without a peak", "bench config.yaml --backend reference --set items=40 --batch 2 --repeats 1 --json",
      "samples_per_s peak_share host_share", 0},
     {"conformance of ops", "conformance --backend cpu --layer ops --cases 'neg*' --json", "device checks passed", 0},

@@ -648,10 +648,56 @@ static void a_bench_counts_what_runs(void **state)
     assert_true(linear);
 }
 
+typedef struct told {
+    uint32_t nodes, halves;
+    double seconds, floor_s;
+    uint64_t flops;
+} told;
+
+static void hear_node(void *user, const m3_bench_node *node)
+{
+    told *t = user;
+    assert_non_null(node->node->op->name);
+    assert_true(node->arithmetic_s >= 0 && node->memory_s >= 0);
+    assert_true(node->floor_s == fmax(node->arithmetic_s, node->memory_s));
+    assert_true(node->bytes == m3_node_traffic(node->node, NULL));
+    t->nodes++;
+    t->halves += node->node->in_count > 0 && node->node->in[0] != NULL && m3_dtype_is_half(node->node->in[0]->dtype);
+    t->seconds += node->seconds;
+    t->floor_s += node->floor_s;
+    t->flops += node->flops;
+}
+
+static void a_bench_tells_of_every_node(void **state)
+{
+    const bool half = *state != NULL;
+    m3_error err = {0};
+    told t = {0};
+    m3_settings *settings = small_settings("");
+    m3_bench_result r = {.size = M3_STRUCT_SIZE(m3_bench_result, floor_s)};
+    const m3_bench_options options = {.size = M3_STRUCT_SIZE(m3_bench_options, node_user),
+                                      .batch = 4,
+                                      .repeats = 1,
+                                      .node = hear_node,
+                                      .node_user = &t};
+    if (half) check(m3_settings_set(settings, "precision=bf16", &err), &err);
+    check(m3_settings_set(settings, "behaviors=2", &err), &err);
+    check(m3_settings_set(settings, "modalities=[5]", &err), &err);
+    check(m3_settings_set(settings, "items=50", &err), &err);
+    check(m3_bench(device, settings, &options, &r, &err), &err);
+    m3_settings_free(settings);
+    assert_true(t.nodes > 20 && (t.halves > 0) == half);
+    assert_int_equal(t.flops, r.flops);
+    assert_true(t.seconds == r.nodes_s && t.floor_s == r.floor_s && t.floor_s > 0);
+    assert_true(r.copy_gigabytes_per_s > 0.1 && r.product_gflops > 0.1 && (r.half_gflops > 0.1) == half);
+    /* A product cannot be faster than multiply-adds alone, but for what else the machine did during either. */
+    assert_true(r.product_gflops < 3 * r.peak_gflops);
+}
+
 int main(void)
 {
     enum { MISFITS = sizeof misfits / sizeof misfits[0] };
-    struct CMUnitTest tests[MISFITS + 11] = {
+    struct CMUnitTest tests[MISFITS + 14] = {
         cmocka_unit_test(evaluation_is_the_definition),
         cmocka_unit_test(among_drawn_items_places_are_better),
         cmocka_unit_test(an_older_caller_gets_what_it_knows),
@@ -664,8 +710,10 @@ int main(void)
         cmocka_unit_test(without_memory_nothing_is_left_over),
         {"a bench of a training step counts what runs", a_bench_counts_what_runs, NULL, NULL, NULL},
         {"a bench of inference counts what runs", a_bench_counts_what_runs, NULL, NULL, &source},
+        {"a bench tells of every node", a_bench_tells_of_every_node, NULL, NULL, NULL},
+        {"a bench in 16 bits tells of every node", a_bench_tells_of_every_node, NULL, NULL, &source},
     };
-    size_t count = 11;
+    size_t count = 14;
     for (size_t i = 0; i < MISFITS; i++, count++)
         tests[count] =
             (struct CMUnitTest){misfits[i].name, misfit_is_refused, NULL, NULL, (void *)(uintptr_t)&misfits[i]};

@@ -1,10 +1,19 @@
 /* bench: time a training step or an inference.
- *   m3bsr bench [CONFIG] --what step|infer [--batch N] [--repeats N] [--per-op] */
+ *   m3bsr bench [CONFIG] --what step|infer [--batch N] [--repeats N] [--per-op] [--roofline] */
 #include <math.h>
 #include <string.h>
 
 #include "m3bsr/bench.h"
 #include "tools/m3bsr/cli.h"
+#include "tools/m3bsr/roofline.h"
+
+typedef struct request {
+    cli c;
+    m3_bench_options bench;
+    bool wants_roofline;
+    m3_settings *settings;
+    roofline roofline;
+} request;
 
 static void print_ops(const m3_bench_result *r)
 {
@@ -36,10 +45,10 @@ static void print_number(const char *key, double number)
     cli_json_number(number);
 }
 
-static void print_json(const cli *c, const char *what, uint32_t batch, const m3_bench_result *r)
+static void print_json(const request *q, const char *what, uint32_t batch, const m3_bench_result *r)
 {
     (void)printf("{\"what\": \"%s\", \"device\": ", what);
-    cli_json_text(m3_device_name(c->device));
+    cli_json_text(m3_device_name(q->c.device));
     (void)printf(", \"batch\": %u, \"runs\": %u", batch, r->runs);
     print_number("median_s", r->median_s);
     print_number("lowest_s", r->lowest_s);
@@ -59,43 +68,47 @@ static void print_json(const cli *c, const char *what, uint32_t batch, const m3_
         print_number("gigabytes_per_s", r->ops[i].gigabytes_per_s);
         (void)printf("}");
     }
-    (void)printf("%s}\n", r->op_count > 0 ? "]" : "");
+    if (r->op_count > 0) (void)printf("]");
+    if (q->wants_roofline) roofline_print_json(&q->roofline, r);
+    (void)printf("}\n");
 }
 
-static m3_status time_it(cli *c, m3_bench_options *options, m3_settings **settings, m3_error *err)
+static m3_status time_it(request *q, m3_error *err)
 {
     m3_status st;
-    m3_bench_result result = {.size = M3_STRUCT_SIZE(m3_bench_result, ops)};
-    const char *what = options->infer ? "infer" : "step";
-    uint32_t batch = options->batch;
-    if ((st = cli_settings(c, c->count > 0 ? c->words[0] : NULL, settings, err)) != M3_OK) return st;
+    cli *c = &q->c;
+    m3_bench_result result = {.size = M3_STRUCT_SIZE(m3_bench_result, floor_s)};
+    const char *what = q->bench.infer ? "infer" : "step";
+    uint32_t batch = q->bench.batch;
+    if ((st = cli_settings(c, c->count > 0 ? c->words[0] : NULL, &q->settings, err)) != M3_OK) return st;
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
-    options->no_pass = cli_no_pass(c);
-    options->strict = c->strict;
-    options->fallbacks = c->fallbacks;
-    if ((st = m3_bench(c->device, *settings, options, &result, err)) != M3_OK) return st;
-    if (batch == 0) (void)cli_count(m3_settings_get(*settings, "batch"), &batch);
+    q->bench.no_pass = cli_no_pass(c);
+    q->bench.strict = c->strict;
+    q->bench.fallbacks = c->fallbacks;
+    q->bench.node = q->wants_roofline ? roofline_add : NULL;
+    q->bench.node_user = &q->roofline;
+    if ((st = m3_bench(c->device, q->settings, &q->bench, &result, err)) != M3_OK) return st;
+    if (batch == 0) (void)cli_count(m3_settings_get(q->settings, "batch"), &batch);
     if (c->json) {
-        print_json(c, what, batch, &result);
-    } else {
-        print_text(c, what, batch, &result);
-        if (options->per_op) print_ops(&result);
+        print_json(q, what, batch, &result);
+        return M3_OK;
     }
-    return M3_OK;
+    print_text(c, what, batch, &result);
+    if (q->bench.per_op) print_ops(&result);
+    return q->wants_roofline ? roofline_print(&q->roofline, &result, err) : M3_OK;
 }
 
 int cmd_bench(int argc, char **argv)
 {
-    cli c = {0};
+    request q = {.bench = {.size = M3_STRUCT_SIZE(m3_bench_options, node_user)}};
     m3_error err = {0};
     const char *what = "step";
-    m3_settings *settings = NULL;
-    m3_bench_options bench = {.size = M3_STRUCT_SIZE(m3_bench_options, fallbacks)};
     const cli_option options[] = {
         {"what", CLI_TEXT, &what, "NAME", "step (default): training; or infer: inference and top 10"},
-        {"batch", CLI_COUNT, &bench.batch, "N", "the same as --set batch=N"},
-        {"repeats", CLI_COUNT, &bench.repeats, "N", "runs; default: what fits about 10 s, at least 5"},
-        {"per-op", CLI_FLAG, &bench.per_op, NULL, "a table by op"},
+        {"batch", CLI_COUNT, &q.bench.batch, "N", "the same as --set batch=N"},
+        {"repeats", CLI_COUNT, &q.bench.repeats, "N", "runs; default: what fits about 10 s, at least 5"},
+        {"per-op", CLI_FLAG, &q.bench.per_op, NULL, "a table by op"},
+        {"roofline", CLI_FLAG, &q.wants_roofline, NULL, "nodes beside the device's measured bandwidth and arithmetic"},
     };
     const cli_command command = {
         .usage = "bench [CONFIG] [--what step|infer] [options]",
@@ -105,15 +118,16 @@ int cmd_bench(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .max_words = 1};
-    int status = cli_parse(&c, &command, argc, argv);
+    int status = cli_parse(&q.c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
-    bench.infer = strcmp(what, "infer") == 0;
-    if (!bench.infer && strcmp(what, "step") != 0) {
+    q.bench.infer = strcmp(what, "infer") == 0;
+    if (!q.bench.infer && strcmp(what, "step") != 0) {
         (void)fprintf(stderr, "error: --what cannot be '%s'; give step or infer\n", what);
         return CLI_BAD_INPUT;
     }
-    m3_status st = time_it(&c, &bench, &settings, &err);
-    m3_settings_free(settings);
-    cli_close(&c);
+    m3_status st = time_it(&q, &err);
+    roofline_free(&q.roofline);
+    m3_settings_free(q.settings);
+    cli_close(&q.c);
     return st == M3_OK ? CLI_DONE : cli_report(&err);
 }
