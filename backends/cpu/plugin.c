@@ -1,5 +1,6 @@
 /* plugin: the symbol that the host looks for, and the table behind it. */
 #include "backends/cpu/device.h"
+#include "backends/cpu/kernels.h"
 #include "backends/cpu/program.h"
 #include "backends/host/buffer.h"
 #include "backends/host/memory.h"
@@ -22,7 +23,7 @@ static void close_backend(m3_backend *backend)
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, options),
+    .size = M3_STRUCT_SIZE(m3_backend_api, kernels),
     .open = open_backend,
     .close = close_backend,
     .list = cpu_list,
@@ -45,6 +46,7 @@ static const m3_backend_api api = {
     .memory_used = host_memory_used,
     .measure_peak = cpu_peak,
     .options = {CPU_OPTIONS, sizeof cpu_options[0], cpu_options},
+    .kernels = cpu_kernels_tell,
 };
 
 static const m3_plugin plugin = {

@@ -29,6 +29,7 @@
     F(ReleaseProgram)                                                                                                  \
     F(CreateKernel)                                                                                                    \
     F(ReleaseKernel)                                                                                                   \
+    F(GetKernelInfo)                                                                                                   \
     F(SetKernelArg)                                                                                                    \
     F(GetKernelWorkGroupInfo)                                                                                          \
     F(EnqueueNDRangeKernel)                                                                                            \

@@ -2,6 +2,7 @@
 #include "backends/opencl/api.h"
 #include "backends/opencl/buffer.h"
 #include "backends/opencl/device.h"
+#include "backends/opencl/kernels.h"
 #include "backends/opencl/measure.h"
 #include "backends/opencl/memory.h"
 #include "backends/opencl/options.h"
@@ -46,7 +47,7 @@ static m3_status compile(m3_device_impl *device, const m3_program *program, m3_b
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, options),
+    .size = M3_STRUCT_SIZE(m3_backend_api, kernels),
     .open = open_backend,
     .close = close_backend,
     .list = opencl_devices_list,
@@ -69,6 +70,7 @@ static const m3_backend_api api = {
     .describe = opencl_exec_describe,
     .tuning = opencl_tuning_info,
     .options = {OPENCL_OPTIONS, sizeof opencl_options[0], opencl_options},
+    .kernels = opencl_kernels_tell,
 };
 
 static const m3_plugin plugin = {

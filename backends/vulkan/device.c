@@ -75,9 +75,10 @@ static m3_status check_limits(const m3_device_impl *d, m3_error *err)
 static m3_status create_device(m3_device_impl *d, m3_error *err)
 {
     const float priority = 1;
-    const char *extensions[2];
+    const char *extensions[3];
     uint32_t count = 0;
     if (d->timeline) extensions[count++] = VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME;
+    if (d->adapter->statistics) extensions[count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
     if (d->adapter->budget) extensions[count++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = d->adapter->family,
@@ -85,8 +86,12 @@ static m3_status create_device(m3_device_impl *d, m3_error *err)
                                            .pQueuePriorities = &priority};
     VkPhysicalDeviceTimelineSemaphoreFeaturesKHR timeline = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES_KHR, .timelineSemaphore = VK_TRUE};
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .pNext = d->timeline ? &timeline : NULL,
+        .pipelineExecutableInfo = VK_TRUE};
     const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                                .pNext = d->timeline ? &timeline : NULL};
+                                                .pNext = d->adapter->statistics ? &executables : executables.pNext};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = &features,
                                      .queueCreateInfoCount = 1,
@@ -99,7 +104,7 @@ static m3_status create_device(m3_device_impl *d, m3_error *err)
     if (result != VK_SUCCESS)
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->name, "the driver does not open the device: VkResult %d",
                        (int)result);
-    return vulkan_device_load(&d->instance->vk, d->device, d->timeline, &d->vk, err);
+    return vulkan_device_load(&d->instance->vk, d->device, d->timeline, d->adapter->statistics, &d->vk, err);
 }
 
 static bool validate_by_default(void)

@@ -104,6 +104,7 @@ static m3_status find_extensions(vulkan_instance *instance, vulkan_adapter *a, b
         const char *name = all[i].extensionName;
         a->timeline = a->timeline || strcmp(name, VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME) == 0;
         a->budget = a->budget || strcmp(name, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) == 0;
+        a->statistics = a->statistics || strcmp(name, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME) == 0;
         vulkan_units_note(units, name);
         *names_driver = *names_driver || strcmp(name, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME) == 0;
     }
@@ -149,10 +150,14 @@ static m3_status describe(vulkan_instance *instance, vulkan_adapter *a, m3_error
     instance->vk.GetPhysicalDeviceMemoryProperties2(a->physical, &memory);
     VkPhysicalDeviceTimelineSemaphoreFeaturesKHR timeline = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES_KHR};
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .pNext = a->timeline ? &timeline : NULL};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                          .pNext = a->timeline ? &timeline : NULL};
+                                          .pNext = a->statistics ? &executables : executables.pNext};
     instance->vk.GetPhysicalDeviceFeatures2(a->physical, &features);
     a->timeline = timeline.timelineSemaphore == VK_TRUE;
+    a->statistics = executables.pipelineExecutableInfo == VK_TRUE;
     a->properties = all.properties;
     a->memory = memory.memoryProperties;
     a->subgroup = subgroup.subgroupSize;

@@ -19,6 +19,7 @@ typedef struct vulkan_adapter {
     uint32_t subgroup, units; /* items of a subgroup; compute units (units.h) */
     VkDeviceSize largest_allocation;
     bool timeline, budget;
+    bool statistics; /* VK_KHR_pipeline_executable_properties */
     char driver[128];
 } vulkan_adapter;
 

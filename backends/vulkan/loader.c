@@ -49,14 +49,18 @@ m3_status vulkan_instance_load(const vulkan_loader *loader, VkInstance instance,
     return M3_OK;
 }
 
-m3_status vulkan_device_load(const vulkan_instance_functions *from, VkDevice device, bool timeline,
+m3_status vulkan_device_load(const vulkan_instance_functions *from, VkDevice device, bool timeline, bool statistics,
                              vulkan_functions *vk, m3_error *err)
 {
 #define LOAD(name)                                                                                                     \
     if ((vk->name = (PFN_vk##name)from->GetDeviceProcAddr(device, "vk" #name)) == NULL) return missing(#name, err);
     VULKAN_DEVICE_FUNCTIONS(LOAD)
     vk->WaitSemaphoresKHR = NULL;
+    vk->GetPipelineExecutablePropertiesKHR = NULL;
+    vk->GetPipelineExecutableStatisticsKHR = NULL;
     if (timeline) LOAD(WaitSemaphoresKHR)
+    if (statistics) LOAD(GetPipelineExecutablePropertiesKHR)
+    if (statistics) LOAD(GetPipelineExecutableStatisticsKHR)
 #undef LOAD
     return M3_OK;
 }

@@ -78,7 +78,9 @@ typedef struct vulkan_instance_functions {
 } vulkan_instance_functions;
 typedef struct vulkan_functions {
     VULKAN_DEVICE_FUNCTIONS(VULKAN_MEMBER)
-    PFN_vkWaitSemaphoresKHR WaitSemaphoresKHR; /* NULL without timeline semaphores */
+    PFN_vkWaitSemaphoresKHR WaitSemaphoresKHR;                                   /* NULL without timeline semaphores */
+    PFN_vkGetPipelineExecutablePropertiesKHR GetPipelineExecutablePropertiesKHR; /* NULL without statistics */
+    PFN_vkGetPipelineExecutableStatisticsKHR GetPipelineExecutableStatisticsKHR;
 } vulkan_functions;
 
 typedef struct vulkan_loader {
@@ -93,7 +95,7 @@ m3_status vulkan_loader_open(vulkan_loader *loader, m3_error *err);
 /* Every function of an instance or a device; M3_ERR_UNSUPPORTED names the first that is missing. */
 m3_status vulkan_instance_load(const vulkan_loader *loader, VkInstance instance, vulkan_instance_functions *vk,
                                m3_error *err);
-m3_status vulkan_device_load(const vulkan_instance_functions *from, VkDevice device, bool timeline,
+m3_status vulkan_device_load(const vulkan_instance_functions *from, VkDevice device, bool timeline, bool statistics,
                              vulkan_functions *vk, m3_error *err);
 
 #endif

@@ -50,8 +50,8 @@ static m3_status get_layout(m3_device_impl *device, uint32_t buffers, vulkan_lay
     return vulkan_result_check(device, result, "a pipeline layout", err);
 }
 
-static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_module *code, VkPipelineLayout layout,
-                       m3_error *err)
+static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_module *code, VkPipelineCache cache,
+                       VkPipelineCreateFlags flags, m3_error *err)
 {
     VkSpecializationMapEntry entries[3 + LOWER_MAX_CONSTANTS];
     const VkShaderModuleCreateInfo module_info = {
@@ -62,16 +62,26 @@ static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_
     const VkSpecializationInfo values = {p->value_count, entries, p->value_count * sizeof(int32_t), p->values};
     VkResult result = device->vk.CreateShaderModule(device->device, &module_info, NULL, &module);
     const VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+                                              .flags = flags,
                                               .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                                                         .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                                                         .module = module,
                                                         .pName = code->entry,
                                                         .pSpecializationInfo = &values},
-                                              .layout = layout};
+                                              .layout = p->layout->pipeline};
     if (result == VK_SUCCESS)
-        result = device->vk.CreateComputePipelines(device->device, device->cache, 1, &info, NULL, &p->pipeline);
+        result = device->vk.CreateComputePipelines(device->device, cache, 1, &info, NULL, &p->pipeline);
     device->vk.DestroyShaderModule(device->device, module, NULL);
     return vulkan_result_check(device, result, code->what, err);
+}
+
+/* Returns its length; cut where there is no room. */
+static size_t write_name(const lower_dispatch *d, const vulkan_module *code, char *text, size_t bytes)
+{
+    size_t at = (size_t)snprintf(text, bytes, "%.128s", code->name);
+    for (uint32_t i = 0; i < d->constant_count && at < bytes; i++)
+        at += (size_t)snprintf(text + at, bytes - at, " %.32s=%d", d->constants[i].name, (int)d->constants[i].value);
+    return at < bytes ? at : bytes - 1;
 }
 
 /* Option keep: NAME.spv, and NAME.txt with a line each for the number of buffers, the constants by number, the entry,
@@ -84,10 +94,8 @@ static m3_status keep(const m3_device_impl *device, const vulkan_pipeline *p, co
     size_t at = (size_t)snprintf(text, sizeof text, "%u\n", p->buffers);
     for (uint32_t i = 0; i < p->value_count; i++)
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%d", i > 0 ? " " : "", (int)p->values[i]);
-    at += (size_t)snprintf(text + at, sizeof text - at, "\n%.128s\n%.128s", code->entry, code->name);
-    for (uint32_t i = 0; i < d->constant_count; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at, " %.32s=%d", d->constants[i].name,
-                               (int)d->constants[i].value);
+    at += (size_t)snprintf(text + at, sizeof text - at, "\n%.128s\n", code->entry);
+    at += write_name(d, code, text + at, sizeof text - at);
     at += (size_t)snprintf(text + at, sizeof text - at, "\n");
     const uint64_t hash = vulkan_hash(vulkan_hash(VULKAN_HASH_START, code->words, code->bytes), text, at);
     const m3_status st = lower_keep_write(device->keep, code->name, hash, "spv", code->words, code->bytes, err);
@@ -170,7 +178,7 @@ static m3_status build_one(void *user, uint32_t index, m3_error *err)
     vulkan_module code = {0};
     m3_status st = find_module(w->device, at->dispatch, &text, &code, err);
     if (st == M3_OK) st = keep(w->device, at->pipeline, at->dispatch, &code, err);
-    return st == M3_OK ? build(w->device, at->pipeline, &code, at->pipeline->layout->pipeline, err) : st;
+    return st == M3_OK ? build(w->device, at->pipeline, &code, w->device->cache, 0, err) : st;
 }
 
 /* Those that were begun and not built go away again. */
@@ -235,6 +243,32 @@ const vulkan_pipeline *vulkan_pipeline_get(const m3_device_impl *device, const l
     vulkan_module code = {0};
     vulkan_pipeline key;
     return find_module(device, d, &text, &code, NULL) == M3_OK ? find(device, d, &code, &key) : NULL;
+}
+
+void vulkan_pipeline_name(const m3_device_impl *device, const lower_dispatch *d, char *name, size_t bytes)
+{
+    module_text text;
+    vulkan_module code = {0};
+    (void)snprintf(name, bytes, "%s", d->entry);
+    if (find_module(device, d, &text, &code, NULL) != M3_OK) return;
+    const size_t at = write_name(d, &code, name, bytes);
+    (void)snprintf(name + at, bytes - at, " (group %u x %u x %u)", d->group[0], d->group[1], d->group[2]);
+}
+
+m3_status vulkan_pipeline_capture(m3_device_impl *device, const lower_dispatch *d, VkPipeline *pipeline, m3_error *err)
+{
+    module_text text;
+    vulkan_module code = {0};
+    vulkan_pipeline again;
+    *pipeline = VK_NULL_HANDLE;
+    m3_status st = find_module(device, d, &text, &code, err);
+    if (st != M3_OK) return st;
+    const vulkan_pipeline *found = find(device, d, &code, &again);
+    if (found == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, d->entry, "%s was not built", code.what);
+    again.layout = found->layout;
+    st = build(device, &again, &code, VK_NULL_HANDLE, VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR, err);
+    *pipeline = again.pipeline;
+    return st;
 }
 
 void vulkan_pipelines_free(m3_device_impl *device)

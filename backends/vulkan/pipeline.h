@@ -27,6 +27,10 @@ typedef struct vulkan_pipeline {
 m3_status vulkan_pipelines_build(m3_device_impl *device, const lower_list *l, m3_error *err);
 /* The pipeline of a dispatch, borrowed; it was built. */
 const vulkan_pipeline *vulkan_pipeline_get(const m3_device_impl *device, const lower_dispatch *d);
+/* The name of its kernel with its constants: "matmul.comp product TM=64", and the workgroup size. */
+void vulkan_pipeline_name(const m3_device_impl *device, const lower_dispatch *d, char *name, size_t bytes);
+/* Once more, as a pipeline of which the driver keeps statistics; past the cache, and the caller's to destroy. */
+m3_status vulkan_pipeline_capture(m3_device_impl *device, const lower_dispatch *d, VkPipeline *pipeline, m3_error *err);
 void vulkan_pipelines_free(m3_device_impl *device);
 
 #endif

@@ -3,6 +3,7 @@
 #include "backends/vulkan/device.h"
 #include "backends/vulkan/failure.h"
 #include "backends/vulkan/instance.h"
+#include "backends/vulkan/kernels.h"
 #include "backends/vulkan/limits.h"
 #include "backends/vulkan/measure.h"
 #include "backends/vulkan/memory.h"
@@ -54,7 +55,7 @@ static m3_status compile(m3_device_impl *device, const m3_program *program, m3_b
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, options),
+    .size = M3_STRUCT_SIZE(m3_backend_api, kernels),
     .open = open_backend,
     .close = close_backend,
     .list = vulkan_devices_list,
@@ -79,6 +80,7 @@ static const m3_backend_api api = {
     .describe = vulkan_exec_describe,
     .tuning = vulkan_tuning_info,
     .options = {VULKAN_OPTIONS, sizeof vulkan_options[0], vulkan_options},
+    .kernels = vulkan_kernels_tell,
 };
 
 static const m3_plugin plugin = {

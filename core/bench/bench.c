@@ -245,10 +245,11 @@ static void tell_nodes(const bench *b, const uint64_t *times, m3_bench_result *r
         m3_executable_node_at(b->executable, i, &at);
         for (uint32_t r = 0; r < PROFILED_RUNS; r++) of[r] = times[(size_t)r * nodes + i];
         qsort(of, PROFILED_RUNS, sizeof of[0], by_time_ns);
+        const uint64_t median = of[PROFILED_RUNS / 2];
         m3_bench_node told = {.size = M3_STRUCT_SIZE(m3_bench_node, memory_s), .node = at.node};
         told.flops = m3_node_flops(at.node);
         told.bytes = m3_node_traffic(at.node, NULL);
-        told.seconds = 1e-9 * (double)of[PROFILED_RUNS / 2];
+        told.seconds = 1e-9 * (double)median;
         told.arithmetic_s = (double)told.flops / (has_halves(at.node) ? half : f32);
         told.memory_s = (double)told.bytes / rates->copy;
         told.floor_s = fmax(told.arithmetic_s, told.memory_s);

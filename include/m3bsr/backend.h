@@ -88,6 +88,22 @@ typedef struct m3_tuning {
     char path[512];    /**< the file that keeps them, "" when none does */
 } m3_tuning;
 
+/** What is known of a kernel, in the words of its driver: {"VGPRs", "40"}. Since ABI 1.2. */
+typedef struct m3_kernel_figure {
+    const char *name, *value;
+} m3_kernel_figure;
+
+/** A kernel that runs of a compiled program use. Since ABI 1.2. */
+typedef struct m3_kernel_info {
+    uint32_t size;
+    const char *name;    /**< different for different code: source, entry, constants */
+    uint32_t dispatches; /**< of a run that are launches of it */
+    const uint32_t
+        *nodes;        /**< [dispatches]: the node of each, by its place in the program, none below the one before */
+    m3_span figures;   /**< of m3_kernel_figure; names differ */
+    const char *lacks; /**< what is not among them and why, or "" */
+} m3_kernel_info;
+
 #define M3_NO_SEGMENT 0xffffffffu
 
 /** Where a tensor lies: bytes into a segment, a multiple of offset_alignment. A run writes its outputs and nothing
@@ -197,6 +213,11 @@ typedef struct m3_backend_api {
     /** Optional (size before it: options come as they were typed). Since ABI 1.2. m3_option_desc: the options of its
      * devices, for the host's checks and for `m3bsr devices -v`. A default "" says that the device chooses. */
     m3_span options;
+    /** Optional (NULL: `m3bsr graph --kernels` says so). Since ABI 1.2. Calls `tell` once for each kernel of a compiled
+     * program, in the order in which a run needs them first; what it is told is borrowed for the call. May take as long
+     * as compile, and changes nothing that later runs use. No run is under way. */
+    m3_status (*kernels)(m3_device_impl *device, m3_exec_impl *exec,
+                         void (*tell)(void *user, const m3_kernel_info *kernel), void *user, m3_error *err);
 } m3_backend_api;
 
 #ifdef __cplusplus

@@ -191,6 +191,21 @@ M3_API m3_status m3_executable_profile(m3_executable *executable, bool on, m3_er
 /** `m3bsr graph`: nodes, shapes, FLOPs, bytes, places, devices and the peak. */
 M3_API void m3_executable_dump(const m3_executable *executable, FILE *to);
 
+/** A kernel that runs of an executable use. */
+typedef struct m3_executable_kernel {
+    uint32_t size;
+    const char *device;
+    const m3_kernel_info *info; /**< what the device's backend says of it; nodes are those of its own program */
+    uint32_t nodes;             /**< of a run that it takes part in */
+    uint64_t flops, bytes;      /**< of these nodes, as m3_node_flops and m3_node_traffic count */
+} m3_executable_kernel;
+/** Calls `tell` for each kernel, in the order in which a run needs them first; what it is told is borrowed for the
+ * call. May take as long as compiling did. M3_ERR_UNSUPPORTED: a device's backend does not say anything of its kernels;
+ * those of the other devices are told. */
+M3_API m3_status m3_executable_kernels(m3_executable *executable,
+                                       void (*tell)(void *user, const m3_executable_kernel *kernel), void *user,
+                                       m3_error *err);
+
 /** Names of the passes that can be turned off, ended by NULL. */
 M3_API const char *const *m3_pass_names(void);
 

@@ -85,6 +85,7 @@ static const struct row {
     {"one op", "ops linear --json", "ops", 0},
     {"graph of a step", "graph config.yaml --json", "graph device nodes flops scratch_bytes steps", 0},
     {"graph of inference", "graph config.yaml --what infer --json", "graph device nodes flops scratch_bytes steps", 0},
+    {"graph with kernels", "graph config.yaml --kernels --json", "graph nodes steps kernels", 0},
     {"bench", "bench config.yaml --set items=40 --set data= --repeats 3 --json",
      "samples_per_s gflops peak_share host_share arena_bytes rss_bytes median_s lowest_s highest_s", 0},
     {"bench by op", "bench config.yaml --what infer --set items=40 --repeats 3 --per-op --json", "samples_per_s ops",

@@ -230,6 +230,18 @@ PIN(m3_backend_api, measure_peak, 168);
 PIN(m3_backend_api, describe, 176);
 PIN(m3_backend_api, tuning, 184);
 PIN(m3_backend_api, options, 192);
+PIN(m3_backend_api, kernels, 208);
+
+PIN(m3_kernel_info, size, 0);
+PIN(m3_kernel_info, name, 8);
+PIN(m3_kernel_info, dispatches, 16);
+PIN(m3_kernel_info, nodes, 24);
+PIN(m3_kernel_info, figures, 32);
+PIN(m3_kernel_info, lacks, 48);
+
+PIN(m3_kernel_figure, name, 0);
+PIN(m3_kernel_figure, value, 8);
+
 PIN(m3_tuning, size, 0);
 PIN(m3_tuning, classes, 4);
 PIN(m3_tuning, measured, 8);
@@ -251,6 +263,7 @@ PIN_SIZE(m3_tensor_desc, 64);
 PIN_SIZE(m3_option, 16);
 PIN_SIZE(m3_segment, 16);
 PIN_SIZE(m3_place, 16);
+PIN_SIZE(m3_kernel_figure, 16);
 PIN_SIZE(m3_builder, 8);
 
 /* Codes, bits and limits that plugins were compiled with. */

@@ -1,5 +1,5 @@
 /* graph: the compiled graph of a configuration: nodes, shapes, FLOPs, bytes, places, devices, the peak.
- *   m3bsr graph [CONFIG] [--what step|infer] [--data SET] [--dot] */
+ *   m3bsr graph [CONFIG] [--what step|infer] [--data SET] [--dot] [--kernels] */
 #include <string.h>
 
 #include "tools/m3bsr/cli.h"
@@ -7,7 +7,7 @@
 typedef struct request {
     cli c;
     const char *what, *data;
-    bool dot, infer;
+    bool dot, infer, kernels, told; /* told: a kernel */
     cli_model model;
     m3_store *store;
     m3_executable *executable;
@@ -64,8 +64,51 @@ static void print_node_json(const m3_executable_node *at, bool first)
     (void)printf("]}");
 }
 
-static void print_json(const request *r)
+/* Kernels. */
+
+static void print_kernel(void *user, const m3_executable_kernel *kernel)
 {
+    request *r = user;
+    if (!r->told) (void)printf("kernels, with the operations and the traffic of the nodes that they take part in:\n");
+    r->told = true;
+    (void)printf("%s: %s\n    %u dispatches, %u nodes, %llu FLOP, %llu bytes\n", kernel->device, kernel->info->name,
+                 kernel->info->dispatches, kernel->nodes, (unsigned long long)kernel->flops,
+                 (unsigned long long)kernel->bytes);
+    for (uint32_t i = 0; i < kernel->info->figures.count; i++) {
+        const m3_kernel_figure *figure = m3_span_at(kernel->info->figures, i);
+        (void)printf("%s%s: %s", i == 0 ? "    " : "; ", figure->name, figure->value);
+    }
+    if (kernel->info->lacks[0] != 0)
+        (void)printf("%s(%s)", kernel->info->figures.count == 0 ? "    " : " ", kernel->info->lacks);
+    (void)printf("\n");
+}
+
+static void print_kernel_json(void *user, const m3_executable_kernel *kernel)
+{
+    request *r = user;
+    (void)printf("%s{\"device\": ", r->told ? ", " : "");
+    r->told = true;
+    cli_json_text(kernel->device);
+    (void)printf(", \"name\": ");
+    cli_json_text(kernel->info->name);
+    (void)printf(", \"dispatches\": %u, \"nodes\": %u, \"flops\": %llu, \"bytes\": %llu, \"figures\": {",
+                 kernel->info->dispatches, kernel->nodes, (unsigned long long)kernel->flops,
+                 (unsigned long long)kernel->bytes);
+    for (uint32_t i = 0; i < kernel->info->figures.count; i++) {
+        const m3_kernel_figure *figure = m3_span_at(kernel->info->figures, i);
+        if (i > 0) (void)printf(", ");
+        cli_json_text(figure->name);
+        (void)printf(": ");
+        cli_json_text(figure->value);
+    }
+    (void)printf("}, \"lacks\": ");
+    cli_json_text(kernel->info->lacks);
+    (void)printf("}");
+}
+
+static m3_status print_json(request *r, m3_error *err)
+{
+    m3_status st = M3_OK;
     m3_executable_stats s = {.size = M3_STRUCT_SIZE(m3_executable_stats, written_bytes)};
     m3_executable_get_stats(r->executable, &s);
     (void)printf("{\"graph\": \"%s\", \"device\": ", r->infer ? "infer" : "step");
@@ -82,7 +125,14 @@ static void print_json(const request *r)
         m3_executable_node_at(r->executable, i, &at);
         print_node_json(&at, i == 0);
     }
-    (void)printf("]}\n");
+    (void)printf("]");
+    if (r->kernels) {
+        (void)printf(", \"kernels\": [");
+        st = m3_executable_kernels(r->executable, print_kernel_json, r, err);
+        (void)printf("]");
+    }
+    (void)printf("}\n");
+    return st;
 }
 
 static m3_status show(request *r, m3_error *err)
@@ -91,13 +141,13 @@ static m3_status show(request *r, m3_error *err)
     if ((st = cli_open_device(&r->c, err)) != M3_OK) return st;
     if ((st = cli_model_open(&r->c, r->data, &r->model, err)) != M3_OK) return st;
     if ((st = compile(r, &r->model.config, err)) != M3_OK) return st;
-    if (r->dot)
+    if (r->dot) {
         m3_graph_dump_dot(m3_executable_graph(r->executable), stdout);
-    else if (r->c.json)
-        print_json(r);
-    else
-        m3_executable_dump(r->executable, stdout);
-    return M3_OK;
+        return M3_OK;
+    }
+    if (r->c.json) return print_json(r, err);
+    m3_executable_dump(r->executable, stdout);
+    return r->kernels ? m3_executable_kernels(r->executable, print_kernel, r, err) : M3_OK;
 }
 
 int cmd_graph(int argc, char **argv)
@@ -108,6 +158,7 @@ int cmd_graph(int argc, char **argv)
         {"what", CLI_TEXT, &r.what, "NAME", "step (default): training; or infer"},
         {"data", CLI_TEXT, &r.data, "SET", "take behaviors, items, features from this set"},
         {"dot", CLI_FLAG, &r.dot, NULL, "the graph for Graphviz"},
+        {"kernels", CLI_FLAG, &r.kernels, NULL, "what the driver says of each kernel"},
     };
     const cli_command command = {
         .usage = "graph [CONFIG] [--what step|infer] [options]",

@@ -220,7 +220,7 @@ static const m3_backend_api api = {
     .wait = device_wait,
     .options = {sizeof options_known / sizeof options_known[0], sizeof options_known[0], options_known},
     /* Optional, and not here: buffer_map, buffer_unmap, profile, node_times, memory_used, measure_peak, describe,
-     * tuning. */
+     * kernels, tuning. */
 };
 
 static const m3_plugin plugin = {

@@ -1,0 +1,10 @@
+/* kernels: what the driver says of those of a compiled program. */
+#ifndef OPENCL_KERNELS_H
+#define OPENCL_KERNELS_H
+
+#include "m3bsr/backend.h"
+
+m3_status opencl_kernels_tell(m3_device_impl *device, m3_exec_impl *exec,
+                              void (*tell)(void *user, const m3_kernel_info *kernel), void *user, m3_error *err);
+
+#endif
