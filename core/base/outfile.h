@@ -1,4 +1,5 @@
-/* outfile: a file that appears under its name only when all of it is written and synced. */
+/* outfile: a file that appears under its name only when all of it is written and synced. Everything that the library
+ * writes goes through here, but the log of a run, which grows a line at a time. */
 #ifndef M3_CORE_BASE_OUTFILE_H
 #define M3_CORE_BASE_OUTFILE_H
 
@@ -14,11 +15,17 @@ typedef struct m3_outfile {
     char *path, *temporary;
 } m3_outfile;
 
-/** Make a temporary file beside path. */
+/** Can a file be put there? M3_ERR_INVALID for a folder, a device, a FIFO or a socket, and for one of the inputs, which
+ * the caller has not read yet. @param inputs  [count] NULL stands for none; what is not there is no input. */
+m3_status m3_outfile_check(const char *path, const char *const *inputs, uint32_t count, m3_error *err);
+/** Make a temporary file beside path, which it holds a lock on. Where path is a link, the file that it leads to is
+ * written, and the link stays. What killed writers of the same file left beside it is removed. */
 m3_status m3_outfile_open(m3_outfile *out, const char *path, m3_error *err);
 /** Flush, sync, rename to path, sync the directory. Ends the outfile, whatever comes. */
 m3_status m3_outfile_commit(m3_outfile *out, m3_error *err);
 /** Remove the temporary file. Takes a zeroed or an ended outfile. */
 void m3_outfile_discard(m3_outfile *out);
+/** Remove what killed writers of path left beside it. */
+void m3_outfile_sweep(const char *path);
 
 #endif

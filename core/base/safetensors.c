@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/outfile.h"
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
 static const uint64_t largest_header = UINT64_C(100) << 20; /* as the format's own reader */
@@ -369,55 +370,20 @@ static m3_status put_tensors(const char *path, FILE *to, const m3_safetensors_en
     return st;
 }
 
-static void sync_folder(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash == NULL ? m3_strdup(".") : m3_strfmt("%.*s", (int)(slash - path) + 1, path);
-    int fd = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd); /* some file systems cannot; the rename itself has happened */
-        (void)close(fd);
-    }
-    m3_free(folder);
-}
-
 m3_status m3_safetensors_write(const char *path, const m3_safetensors_entry *entries, uint32_t count,
                                const m3_safetensors_note *notes, uint32_t note_count, m3_safetensors_fill fill,
                                void *user, m3_error *err)
 {
-    m3_status st;
-    char *header = NULL, *temporary = NULL;
-    FILE *to = NULL;
-    bool made = false;
-    if ((st = make_header(path, entries, count, notes, note_count, &header, err)) != M3_OK) goto done;
-    if ((temporary = m3_strfmt("%s.tmp.%ld", path, (long)getpid())) == NULL) {
-        st = M3_FAIL_MEMORY(err, path, strlen(path) + 32);
-        goto done;
-    }
-    if ((to = fopen(temporary, "wbe")) == NULL) {
-        st = M3_FAIL(err, M3_ERR_IO, path, "cannot write beside it: %s", strerror(errno));
-        goto done;
-    }
-    made = true;
-    if (!put_header(to, header)) {
-        st = M3_FAIL(err, M3_ERR_IO, path, "could not be written: %s", strerror(errno));
-        goto done;
-    }
-    if ((st = put_tensors(path, to, entries, count, fill, user, err)) != M3_OK) goto done;
-    bool synced = fflush(to) == 0 && fsync(fileno(to)) == 0;
-    synced = fclose(to) == 0 && synced;
-    to = NULL;
-    if (!synced || rename(temporary, path) != 0) {
-        st = M3_FAIL(err, M3_ERR_IO, path, "could not be put in place: %s; the file of that name is as it was",
+    m3_outfile out = {0};
+    char *header = NULL;
+    m3_status st = make_header(path, entries, count, notes, note_count, &header, err);
+    if (st == M3_OK) st = m3_outfile_open(&out, path, err);
+    if (st == M3_OK && !put_header(out.stream, header))
+        st = M3_FAIL(err, M3_ERR_IO, path, "could not be written: %s; the file of that name is as it was",
                      strerror(errno));
-        goto done;
-    }
-    made = false;
-    sync_folder(path);
-done:
-    if (to != NULL) (void)fclose(to);
-    if (made) (void)unlink(temporary);
-    m3_free(temporary);
+    if (st == M3_OK) st = put_tensors(path, out.stream, entries, count, fill, user, err);
+    if (st == M3_OK) st = m3_outfile_commit(&out, err);
+    m3_outfile_discard(&out);
     free(header); /* jansson's */
     return st;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/outfile.h"
 
 enum { DEFAULT_MAX_LENGTH = 20, LENGTH_LIMIT = 1 << 16 };
 
@@ -171,12 +172,25 @@ static m3_status check_options(struct import *im, const m3_import_options *optio
     return M3_OK;
 }
 
+/* Before anything is read, which may take long. */
+static m3_status check_out(const m3_import_files *files, const char *out_path, m3_error *err)
+{
+    const char *const tables[] = {files->interactions, files->items};
+    m3_status st = m3_outfile_check(out_path, tables, 2, err);
+    for (uint32_t k = 0; st == M3_OK && k < files->feature_count; k++) {
+        const char *const matrix[] = {files->features[k].path, files->features[k].ids};
+        st = m3_outfile_check(out_path, matrix, 2, err);
+    }
+    return st;
+}
+
 static m3_status run(struct import *im, const char *out_path, m3_error *err)
 {
     m3_status st;
     m3_rows *rows = &im->rows;
     const m3_reading *reading = &im->options.reading;
     if ((st = m3_import_files_find(&im->files, &im->options, &im->drops, err)) != M3_OK) return st;
+    if ((st = check_out(&im->files, out_path, err)) != M3_OK) return st;
     if ((st = m3_rows_read(rows, im->files.interactions, reading, "interaction", &im->drops, err)) != M3_OK) return st;
     if (im->report.rows == 0) return M3_FAIL(err, M3_ERR_INVALID, im->files.interactions, "has a header but no rows");
     if ((st = m3_import_select(rows, &im->options, &im->behaviors, &im->drops, err)) != M3_OK) return st;

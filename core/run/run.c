@@ -19,21 +19,37 @@ char *m3_run_path(const char *folder, const char *name)
     return m3_strfmt("%s/%s", folder, name);
 }
 
-static m3_status holds_run(const char *folder, bool *holds, m3_error *err)
+static const char *const names[] = {"settings.yaml", "log.jsonl", "last.safetensors", "best.safetensors"};
+enum { NAMES = sizeof names / sizeof names[0] };
+
+m3_status m3_run_check_output(const char *folder, const char *path, m3_error *err)
 {
-    static const char *const names[] = {"settings.yaml", "log.jsonl", "last.safetensors", "best.safetensors"};
+    m3_status st = M3_OK;
+    for (size_t i = 0; st == M3_OK && i < NAMES; i++) {
+        char *file = m3_run_path(folder, names[i]);
+        if (file == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 32);
+        st = m3_outfile_check(path, (const char *const[]){file}, 1, err);
+        m3_free(file);
+    }
+    return st;
+}
+
+/* Looks at the files of a run, and sweeps up what killed trainings left of them. */
+static m3_status look_at(const char *folder, bool *holds, m3_error *err)
+{
     *holds = false;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < NAMES; i++) {
         char *path = m3_run_path(folder, names[i]);
         if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 32);
         *holds = *holds || access(path, F_OK) == 0;
+        m3_outfile_sweep(path);
         m3_free(path);
     }
     return M3_OK;
 }
 
-/* mkdir -p */
-static m3_status make_folder(const char *folder, m3_error *err)
+/* mkdir -p. made: the last folder was not there before. */
+static m3_status make_folder(const char *folder, bool *made, m3_error *err)
 {
     m3_status st = M3_OK;
     struct stat info;
@@ -45,7 +61,8 @@ static m3_status make_folder(const char *folder, m3_error *err)
         (void)mkdir(path, 0777); /* the last mkdir reports what is wrong */
         *at = '/';
     }
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+    *made = mkdir(path, 0777) == 0;
+    if (!*made && errno != EEXIST)
         st = M3_FAIL(err, m3_path_status(errno), folder, "cannot be made: %s", strerror(errno));
     else if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         st = M3_FAIL(err, M3_ERR_INVALID, folder, "is no folder; give another place for the run");
@@ -53,30 +70,61 @@ static m3_status make_folder(const char *folder, m3_error *err)
     return st;
 }
 
-m3_status m3_run_open(m3_run *run, const char *folder, bool resume, m3_error *err)
+/* Before anything in the folder is looked at: what another training may still change says nothing. */
+static m3_status lock_folder(m3_run *run, m3_error *err)
 {
-    m3_status st;
-    bool holds = false;
-    *run = (m3_run){0};
-    if (folder[0] == 0) return M3_FAIL(err, M3_ERR_INVALID, "run", "is empty; give the folder of the run");
-    if ((st = holds_run(folder, &holds, err)) != M3_OK) return st;
-    if (holds && !resume)
-        return M3_FAIL(err, M3_ERR_INVALID, folder, "holds a run; go on with --resume, or give another folder");
-    if (!holds && resume) return M3_FAIL(err, M3_ERR_INVALID, folder, "holds no run to go on with; leave out --resume");
-    if (!resume && (st = make_folder(folder, err)) != M3_OK) return st;
-    if ((run->folder = m3_strdup(folder)) == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 1);
+    const int fd = open(run->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return M3_FAIL(err, m3_path_status(errno), run->folder, "cannot be opened: %s", strerror(errno));
+    run->lock = fd;
+    run->locked = true;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) /* file systems without locks go on without */
+        return M3_FAIL(err, M3_ERR_INVALID, run->folder,
+                       "another training is writing there; wait, or give another folder");
     return M3_OK;
 }
 
-m3_status m3_run_open_log(m3_run *run, uint64_t bytes, m3_error *err)
+m3_status m3_run_open(m3_run *run, const char *folder, bool resume, m3_error *err)
+{
+    m3_status st = M3_OK;
+    bool holds = false;
+    *run = (m3_run){0};
+    if (folder[0] == 0) return M3_FAIL(err, M3_ERR_INVALID, "run", "is empty; give the folder of the run");
+    if ((run->folder = m3_strdup(folder)) == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 1);
+    if (!resume && (st = make_folder(folder, &run->made, err)) != M3_OK) return st;
+    if (resume && access(folder, F_OK) != 0)
+        return M3_FAIL(err, M3_ERR_INVALID, folder,
+                       "holds no run to go on with; leave out --resume, or start or go on with --resume auto");
+    if ((st = lock_folder(run, err)) != M3_OK) return st;
+    if ((st = look_at(folder, &holds, err)) != M3_OK) return st;
+    if (holds && !resume)
+        return M3_FAIL(err, M3_ERR_INVALID, folder, "holds a run; go on with --resume, or give another folder");
+    if (!holds && resume)
+        return M3_FAIL(err, M3_ERR_INVALID, folder,
+                       "holds no run to go on with; leave out --resume, or start or go on with --resume auto");
+    return M3_OK;
+}
+
+/* Where the last whole line within the first `bytes` ends. */
+static uint64_t end_of_lines(int fd, uint64_t bytes)
+{
+    char c = 0;
+    while (bytes > 0 && pread(fd, &c, 1, (off_t)bytes - 1) == 1 && c != '\n') bytes--;
+    return bytes;
+}
+
+m3_status m3_run_open_log(m3_run *run, uint64_t *bytes, m3_error *err)
 {
     m3_status st = M3_OK;
     struct stat info;
     int fd = -1;
     char *path = m3_run_path(run->folder, "log.jsonl");
     if (path == NULL) return M3_FAIL_MEMORY(err, run->folder, strlen(run->folder) + 16);
-    if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0 || fstat(fd, &info) != 0) {
+    if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666)) < 0 || fstat(fd, &info) != 0) {
         st = M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
+        goto done;
+    }
+    if (!S_ISREG(info.st_mode)) {
+        st = M3_FAIL(err, M3_ERR_INVALID, path, "is no file; remove it, or give another folder");
         goto done;
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -84,14 +132,9 @@ m3_status m3_run_open_log(m3_run *run, uint64_t bytes, m3_error *err)
                      "another training is writing there; wait, or give another folder");
         goto done;
     }
-    if ((uint64_t)info.st_size < bytes) {
-        st = M3_FAIL(err, M3_ERR_INVALID, path,
-                     "has %lld bytes, but its checkpoint was made at %llu; lines are missing, restore them",
-                     (long long)info.st_size, (unsigned long long)bytes);
-        goto done;
-    }
-    if (ftruncate(fd, (off_t)bytes) != 0 || lseek(fd, 0, SEEK_END) < 0 || (run->log = fdopen(fd, "ab")) == NULL)
-        st = M3_FAIL(err, M3_ERR_IO, path, "cannot be cut off at byte %llu: %s", (unsigned long long)bytes,
+    if ((uint64_t)info.st_size < *bytes) *bytes = end_of_lines(fd, (uint64_t)info.st_size);
+    if (ftruncate(fd, (off_t)*bytes) != 0 || lseek(fd, 0, SEEK_END) < 0 || (run->log = fdopen(fd, "ab")) == NULL)
+        st = M3_FAIL(err, M3_ERR_IO, path, "cannot be cut off at byte %llu: %s", (unsigned long long)*bytes,
                      strerror(errno));
     else
         fd = -1; /* the stream owns it now */
@@ -128,6 +171,8 @@ m3_status m3_run_sync_log(m3_run *run, uint64_t *bytes, m3_error *err)
 void m3_run_close(m3_run *run)
 {
     if (run->log != NULL) (void)fclose(run->log);
+    if (run->made) (void)rmdir(run->folder); /* not when something is in it */
+    if (run->locked) (void)close(run->lock);
     m3_free(run->folder);
     *run = (m3_run){0};
 }

@@ -58,6 +58,7 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     if (st != M3_OK) return st;
     if (data == NULL) data = m3_settings_get(served->settings, "data");
     if (data[0] == 0) return M3_FAIL(err, M3_ERR_INVALID, "data", "is not set; give the data set file");
+    if ((served->data = m3_strdup(data)) == NULL) return M3_FAIL_MEMORY(err, data, strlen(data) + 1);
     if ((st = m3_dataset_open(data, &served->set, err)) != M3_OK) return st;
     if ((st = m3_settings_model(engine, served->settings, served->set, &served->config, err)) != M3_OK) return st;
     if ((st = m3_settings_target(served->settings, served->set, &target, err)) != M3_OK) return st;
@@ -204,6 +205,7 @@ void m3_served_free(m3_served *served)
     m3_free((void *)served->no_pass);
     m3_free((void *)served->fallbacks);
     m3_free(served->run);
+    m3_free(served->data);
     m3_free(served->checkpoint);
     m3_free(served);
 }

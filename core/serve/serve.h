@@ -7,7 +7,7 @@
 #include "m3bsr/settings.h"
 
 struct m3_served {
-    char *run, *checkpoint; /**< paths */
+    char *run, *checkpoint, *data; /**< paths */
     m3_device *device;
     m3_model_config config;
     m3_settings *settings;

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/outfile.h"
 #include "core/base/safetensors.h"
+#include "core/run/run.h"
 #include "core/serve/serve.h"
 #include "core/settings/settings.h"
 
@@ -239,7 +241,10 @@ m3_status m3_trace_users(m3_served *served, const m3_histories *histories, const
     m3_status st = M3_OK;
     m3_safetensors_note notes[NOTES] = {{0}};
     trace t = {.served = served, .histories = histories, .users = users, .count = count};
+    const char *const inputs[] = {served->checkpoint, served->data};
     if (count == 0) return M3_FAIL(err, M3_ERR_RANGE, "users", "are none; give at least one");
+    if ((st = m3_outfile_check(path, inputs, 2, err)) != M3_OK) goto done;
+    if ((st = m3_run_check_output(served->run, path, err)) != M3_OK) goto done;
     if ((st = choose(&t, tensors, err)) != M3_OK) goto done;
     if ((st = compile(&t, served, err)) != M3_OK) goto done;
     for (uint32_t i = 0; i < KINDS; i++) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/outfile.h"
 #include "core/runtime/engine.h"
 #include "core/train/trainer.h"
 
@@ -240,15 +241,31 @@ static m3_status write_start(m3_trainer *tr, m3_error *err)
                       denoised_json(tr, &names));
 }
 
+/* A checkpoint and its settings are enough to go on; the log is for people. */
+static m3_status open_log(m3_trainer *tr, m3_error *err)
+{
+    const uint64_t wanted = tr->state.log_bytes;
+    m3_status st = m3_run_open_log(&tr->run, &tr->state.log_bytes, err);
+    if (st == M3_OK && tr->state.log_bytes < wanted)
+        m3_engine_log(tr->engine, M3_LOG_WARN,
+                      "%s/log.jsonl has %" PRIu64 " bytes, where its checkpoint was made at %" PRIu64
+                      "; training goes on, but lines of the log are missing",
+                      tr->run.folder, tr->state.log_bytes, wanted);
+    return st;
+}
+
 m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
 {
     m3_status st;
+    const char *profile = tr->options.profile;
+    if (profile != NULL && (st = m3_outfile_check(profile, (const char *const[]){tr->keys.data}, 1, err)) != M3_OK)
+        return st;
+    if (profile != NULL && (st = m3_run_check_output(folder, profile, err)) != M3_OK) return st;
     if ((st = open_data(tr, err)) != M3_OK) return st;
     if ((st = m3_run_open(&tr->run, folder, tr->options.resume, err)) != M3_OK) return st;
     if ((st = find_state(tr, err)) != M3_OK) return st;
     if ((st = make_store(tr, err)) != M3_OK) return st;
     if (tr->saved && (st = m3_checkpoint_load(tr->resume_from, tr->store, &tr->state, err)) != M3_OK) return st;
-    if ((st = m3_run_open_log(&tr->run, tr->state.log_bytes, err)) != M3_OK) return st;
     char *path = m3_run_path(folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
     char hash[17];
@@ -256,8 +273,8 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
     if (strcmp(tr->state.settings, hash) == 0) /* else an older version's file, which its checkpoints go with */
         st = m3_settings_write(tr->settings, &tr->config, path, err);
     m3_free(path);
-    if (st != M3_OK) return st;
-    if (tr->options.profile != NULL && (st = m3_trace_create(tr->options.profile, &tr->trace, err)) != M3_OK) return st;
+    if (st != M3_OK || (st = open_log(tr, err)) != M3_OK) return st;
+    if (profile != NULL && (st = m3_trace_create(profile, &tr->trace, err)) != M3_OK) return st;
     return write_start(tr, err);
 }
 

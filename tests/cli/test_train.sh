@@ -105,7 +105,7 @@ check 'a trace of scores' 0 'u1.safetensors: 2 users' "$m" trace whole --users @
 grep -aqE '"infer.scores":\{"dtype":"F32","shape":\[2,[0-9]+\]' u1.safetensors || fail 'a trace of scores has none'
 check 'a trace of an unseen user' 0 'new.safetensors: 2 users' "$m" trace whole --history history.tsv --out new.safetensors
 check 'a trace of an unknown user' 2 'nobody: is no user' "$m" trace whole --users nobody --out none.safetensors
-check 'a trace to where there is no folder' 3 'nowhere/values' "$m" trace whole --users u1 --out nowhere/values
+check 'a trace to where there is no folder' 2 'nowhere/values' "$m" trace whole --users u1 --out nowhere/values
 
 # Damage.
 head -c 2000 whole/best.safetensors >cut.safetensors

@@ -79,6 +79,7 @@ static bool take(const cli_option *option, char *text)
 {
     switch (option->kind) {
     case CLI_FLAG: *(bool *)option->to = true; return true;
+    case CLI_SWITCH: break; /* take_switch() */
     case CLI_TEXT: *(const char **)option->to = text; return true;
     case CLI_COUNT: return cli_count(text, option->to) && *(const uint32_t *)option->to > 0;
     case CLI_NUMBER: return cli_count(text, option->to);
@@ -88,6 +89,15 @@ static bool take(const cli_option *option, char *text)
     case CLI_NAMES: return append_names(option->to, text);
     }
     return false;
+}
+
+/* The word auto may stand behind the option, or behind its '='. */
+static bool take_switch(const cli_option *option, const char *text, int argc, char **argv)
+{
+    const bool apart = text == NULL && optind < argc && strcmp(argv[optind], "auto") == 0;
+    if (apart) optind++;
+    *(cli_switch *)option->to = apart || text != NULL ? CLI_AUTO : CLI_ON;
+    return text == NULL || strcmp(text, "auto") == 0;
 }
 
 static uint32_t append(cli_option *all, uint32_t count, const cli_option *some, size_t some_count)
@@ -178,10 +188,12 @@ int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
     cli_option options[MAX_OPTIONS];
     struct option getopt_options[MAX_OPTIONS + 2] = {{0}};
     uint32_t count = gather(c, command, options);
-    for (uint32_t i = 0; i < count; i++)
-        getopt_options[i] =
-            (struct option){options[i].name, options[i].kind == CLI_FLAG ? no_argument : required_argument, NULL,
-                            OPTION_FIRST + (int)i};
+    for (uint32_t i = 0; i < count; i++) {
+        const int argument = options[i].kind == CLI_FLAG     ? no_argument
+                             : options[i].kind == CLI_SWITCH ? optional_argument
+                                                             : required_argument;
+        getopt_options[i] = (struct option){options[i].name, argument, NULL, OPTION_FIRST + (int)i};
+    }
     getopt_options[count] = (struct option){"help", no_argument, NULL, 'h'};
 
     optind = 0; /* a second parse in one process: getopt starts anew */
@@ -193,10 +205,11 @@ int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
             print_help(command, options, count, stdout);
             return CLI_DONE;
         }
-        if (id >= OPTION_FIRST && !take(&options[id - OPTION_FIRST], optarg)) {
-            (void)fprintf(stderr, "error: --%s cannot be '%s'\n", options[id - OPTION_FIRST].name, optarg);
-            return CLI_BAD_INPUT;
-        }
+        if (id < OPTION_FIRST) continue;
+        const cli_option *option = &options[id - OPTION_FIRST];
+        if (option->kind == CLI_SWITCH ? take_switch(option, optarg, argc, argv) : take(option, optarg)) continue;
+        (void)fprintf(stderr, "error: --%s cannot be '%s'\n", option->name, optarg);
+        return CLI_BAD_INPUT;
     }
     c->words = argv + optind;
     c->count = argc - optind;

@@ -23,6 +23,7 @@ typedef struct cli_list {
 /** What an option's argument is, and the type that `to` points to. */
 typedef enum cli_kind {
     CLI_FLAG,   /**< bool: no argument */
+    CLI_SWITCH, /**< cli_switch: no argument, or the word auto */
     CLI_TEXT,   /**< const char * */
     CLI_COUNT,  /**< uint32_t, 1 or more */
     CLI_NUMBER, /**< uint32_t */
@@ -31,6 +32,8 @@ typedef enum cli_kind {
     CLI_LIST,   /**< cli_list: a text each time that the option is given */
     CLI_NAMES   /**< cli_list: texts between commas */
 } cli_kind;
+
+typedef enum cli_switch { CLI_OFF, CLI_ON, CLI_AUTO } cli_switch;
 
 /** The one description of an option: parsing, the help and messages about a wrong argument come from it. */
 typedef struct cli_option {

@@ -1,11 +1,13 @@
 /* train: from a configuration to a run directory.
- *   m3bsr train CONFIG --out RUN [--resume]
- * Ctrl-C once: save and end with status 130. Twice: end at once; what was saved last stays. */
+ *   m3bsr train CONFIG --out RUN [--resume [auto]]
+ * Ctrl-C once: save and end with status 130. Twice: end at once; what was saved last stays. SIGTERM, and SIGHUP unless
+ * it was ignored (nohup), are the same. */
 #include <math.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "m3bsr/output.h"
 #include "m3bsr/train.h"
 #include "tools/m3bsr/cli.h"
 
@@ -22,11 +24,19 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal}, before;
     (void)sigemptyset(&action.sa_mask);
     action.sa_flags = SA_RESTART;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) (void)sigaction(SIGHUP, &action, NULL);
+}
+
+/* Is there something to go on with? m3_train() looks again when nobody else can change it any more. */
+static bool holds_run(const char *run)
+{
+    char path[4096];
+    return snprintf(path, sizeof path, "%s/settings.yaml", run) < (int)sizeof path && access(path, F_OK) == 0;
 }
 
 /* What stderr shows of a training. */
@@ -120,6 +130,9 @@ static m3_status train(cli *c, m3_train_options *options, const char *run, m3_se
     m3_status st;
     m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
     screen s = {.bar = isatty(STDERR_FILENO) == 1, .quiet = c->quiet};
+    if (options->profile != NULL &&
+        (st = m3_output_check(options->profile, (const char *const *)c->words, 1, err)) != M3_OK)
+        return st;
     if ((st = cli_settings(c, c->words[0], settings, err)) != M3_OK) return st;
     if (options->resume && (st = m3_settings_take_from_run(*settings, run, err)) != M3_OK) return st;
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
@@ -141,11 +154,12 @@ int cmd_train(int argc, char **argv)
     cli c = {0};
     m3_error err = {0};
     const char *run = NULL;
+    cli_switch resume = CLI_OFF;
     m3_settings *settings = NULL;
     m3_train_options train_options = {.size = M3_STRUCT_SIZE(m3_train_options, stop_after)};
     const cli_option options[] = {
         {"out", CLI_TEXT, &run, "RUN", "the folder of the run; made when missing"},
-        {"resume", CLI_FLAG, &train_options.resume, NULL, "go on from the run's last checkpoint, bit for bit"},
+        {"resume", CLI_SWITCH, &resume, "[auto]", "go on from the run's last checkpoint, bit for bit; auto: or start"},
         {"profile", CLI_TEXT, &train_options.profile, "FILE", "write a Chrome trace of some steps"},
     };
     const cli_command command = {
@@ -163,6 +177,7 @@ int cmd_train(int argc, char **argv)
         (void)fprintf(stderr, "error: where to? m3bsr train CONFIG --out RUN\n");
         return CLI_BAD_INPUT;
     }
+    train_options.resume = resume == CLI_ON || (resume == CLI_AUTO && holds_run(run));
     m3_status st = train(&c, &train_options, run, &settings, &err);
     m3_settings_free(settings);
     cli_close(&c);

@@ -1,11 +1,11 @@
 /* conformance_collect: collects what the layers find, makes the statement of it, and writes the reports that were
  * asked for. */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "m3bsr/output.h"
 #include "m3bsr/version.h"
 #include "tools/m3bsr/conformance_report.h"
 
@@ -201,12 +201,6 @@ static bool ends_in(const char *path, const char *ending)
     return length > more && strcmp(path + length - more, ending) == 0;
 }
 
-static char *part_of(const char *path)
-{
-    char *part = NULL;
-    return asprintf(&part, "%s.part", path) < 0 ? NULL : part;
-}
-
 bool check_may_report(const check *k)
 {
     for (uint32_t i = 0; i < k->reports.count; i++) {
@@ -216,15 +210,16 @@ bool check_may_report(const check *k)
                           path);
             return false;
         }
-        char *part = part_of(path);
-        FILE *to = part != NULL ? fopen(part, "we") : NULL;
-        if (to == NULL)
-            (void)fprintf(stderr, "error: %s: cannot be written: %s\n", path, strerror(errno));
-        else
-            (void)fclose(to);
-        if (to != NULL) (void)remove(part);
-        free(part);
-        if (to == NULL) return false;
+        m3_error err = {0};
+        m3_output *output = NULL;
+        m3_status st = m3_output_check(path, cli_list_texts(&k->vectors), k->vectors.count, &err);
+        if (st == M3_OK) st = m3_output_check(path, (const char *const *)k->c.words, (uint32_t)k->c.count, &err);
+        if (st == M3_OK) st = m3_output_open(path, &output, &err);
+        m3_output_discard(output);
+        if (st != M3_OK) {
+            (void)cli_report(&err);
+            return false;
+        }
     }
     return true;
 }
@@ -261,25 +256,18 @@ static void write_json(const json_t *statement, FILE *to)
     (void)fputs("}\n", to);
 }
 
-static bool write_report(const json_t *statement, const char *path)
+static m3_status write_report(const json_t *statement, const char *path, m3_error *err)
 {
-    char *part = part_of(path);
-    FILE *to = part != NULL ? fopen(part, "we") : NULL;
-    bool written = false;
-    if (to != NULL) {
-        if (ends_in(path, ".json"))
-            write_json(statement, to);
-        else if (ends_in(path, ".xml"))
-            report_junit(statement, to);
-        else
-            report_page(statement, to);
-        written = ferror(to) == 0;
-        written = fclose(to) == 0 && written && rename(part, path) == 0;
-    }
-    if (!written) (void)fprintf(stderr, "error: %s: cannot be written: %s\n", path, strerror(errno));
-    if (!written && to != NULL) (void)remove(part);
-    free(part);
-    return written;
+    m3_output *output = NULL;
+    m3_status st = m3_output_open(path, &output, err);
+    if (st != M3_OK) return st;
+    if (ends_in(path, ".json"))
+        write_json(statement, m3_output_stream(output));
+    else if (ends_in(path, ".xml"))
+        report_junit(statement, m3_output_stream(output));
+    else
+        report_page(statement, m3_output_stream(output));
+    return m3_output_commit(output, err);
 }
 
 void check_report(check *k)
@@ -290,8 +278,12 @@ void check_report(check *k)
         (void)fprintf(stderr, "error: there is no memory for the report\n");
         check_worsen(k, CLI_SYSTEM);
     }
-    for (uint32_t i = 0; statement != NULL && i < k->reports.count; i++)
-        if (!write_report(statement, k->reports.at[i])) check_worsen(k, CLI_SYSTEM);
+    for (uint32_t i = 0; statement != NULL && i < k->reports.count; i++) {
+        m3_error err = {0};
+        if (write_report(statement, k->reports.at[i], &err) == M3_OK) continue;
+        (void)cli_report(&err);
+        check_worsen(k, CLI_SYSTEM);
+    }
     json_decref(statement);
     if (k->collected != NULL) json_decref(k->collected->results);
     free(k->collected);

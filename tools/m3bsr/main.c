@@ -1,6 +1,7 @@
 /* m3bsr: the command line. It calls the public interface and nothing else.
  *   m3bsr COMMAND ...    results on stdout, everything else on stderr
  * Exit status: 0 done, 1 a check failed, 2 bad usage or input, 3 device or system failure, 130 interrupted. */
+#include <signal.h>
 #include <string.h>
 
 #include "m3bsr/version.h"
@@ -84,6 +85,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error with its name */
     int status = run(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == CLI_DONE) {
         (void)fprintf(stderr, "error: standard output could not be written\n");
