@@ -23,6 +23,7 @@
 #ifndef LOWER_LOWER_H
 #define LOWER_LOWER_H
 
+#include "backends/lowering/tape.h"
 #include "m3bsr/backend.h"
 
 enum { LOWER_MAX_BUFFERS = 16, LOWER_MAX_WORDS = 32, LOWER_MAX_CONSTANTS = 16 };
@@ -96,6 +97,7 @@ typedef struct lower_dispatch {
     uint32_t words[LOWER_MAX_WORDS]; /* u32, i32 or the bits of f32 */
     uint32_t group[3], count[3];     /* items of a group, and groups; count 0: nothing to launch */
     bool any_group;                  /* the kernel counts items only: groups may be of any size that makes up as many */
+    lower_tape tape;                 /* that the backend writes into the kernel */
 } lower_dispatch;
 
 struct lower_list {
@@ -171,7 +173,7 @@ static inline uint64_t lower_parts(uint64_t count, uint64_t part)
 
 /* Output and operands of a broadcast, with axes joined as far as all operands allow: strides are in elements, 0 where
  * an operand stands still. rank >= 1. */
-enum { LOWER_MAX_OPERANDS = 3 };
+enum { LOWER_MAX_OPERANDS = M3_CHAIN_MAX_INPUTS };
 typedef struct lower_axes {
     uint32_t rank, operands;
     uint64_t dim[M3_MAX_RANK];

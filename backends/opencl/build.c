@@ -20,7 +20,7 @@ static const embedded sources[] = {
 
 static const char *const standard = "-cl-std=CL1.2 ";
 
-enum { MAX_TEXTS = 5, PATH_BYTES = 128 };
+enum { MAX_TEXTS = 6, PATH_BYTES = 128 };
 
 /* The text of shaders/FOLDER/NAME, or NULL. */
 static const char *find_text(const char *folder, const char *name, const char *ending)
@@ -210,14 +210,17 @@ static m3_status kernel_of(m3_device_impl *device, const opencl_program *program
                    "there is no such kernel in %s: %s", program->key, OPENCL_ERROR(code));
 }
 
-m3_status opencl_program_build(m3_device_impl *device, const char *source, const char *options,
+m3_status opencl_program_build(m3_device_impl *device, const char *source, const char *tape, const char *options,
                                opencl_program **program, m3_error *err)
 {
     char line[96], all[1024];
     const char *folder = NULL, *text = find_source(device, source, &folder);
     const char *texts[MAX_TEXTS] = {find_text("common", "common", ".cl"),
                                     or_nothing(find_text("contract", source, ".h")),
-                                    or_nothing(find_text("common", source, ".cl")), line, text};
+                                    tape,
+                                    or_nothing(find_text("common", source, ".cl")),
+                                    line,
+                                    text};
     if (text == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, source, "there is no such source in shaders");
     (void)snprintf(line, sizeof line, "\n#line 1 \"%s/%s.cl\"\n", folder, source);
     if (snprintf(all, sizeof all, "%s%s", standard, options) >= (int)sizeof all)
@@ -225,11 +228,11 @@ m3_status opencl_program_build(m3_device_impl *device, const char *source, const
     return program_of(device, source, texts, MAX_TEXTS, all, program, err);
 }
 
-m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *options,
-                               cl_kernel *kernel, m3_error *err)
+m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *tape,
+                               const char *options, cl_kernel *kernel, m3_error *err)
 {
     opencl_program *program = NULL;
-    const m3_status st = opencl_program_build(device, source, options, &program, err);
+    const m3_status st = opencl_program_build(device, source, tape, options, &program, err);
     return st == M3_OK && program != NULL ? kernel_of(device, program, entry, kernel, err) : st;
 }
 

@@ -13,12 +13,12 @@ typedef struct opencl_program {
     cl_program program;
 } opencl_program;
 
-/* A program of a source of ours, built where the device does not have it yet; borrowed. Threads may call it at once,
- * with different sources or options. */
-m3_status opencl_program_build(m3_device_impl *device, const char *source, const char *options,
+/* A program of a source of ours, built where the device does not have it yet; borrowed. tape: text before the source,
+ * "" for none, which the options name. Threads may call it at once, with different sources or options. */
+m3_status opencl_program_build(m3_device_impl *device, const char *source, const char *tape, const char *options,
                                opencl_program **program, m3_error *err);
-m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *options,
-                               cl_kernel *kernel, m3_error *err);
+m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *tape,
+                               const char *options, cl_kernel *kernel, m3_error *err);
 m3_status opencl_kernel_create_from_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
                                          cl_kernel *kernel, m3_error *err);
 void opencl_programs_free(m3_device_impl *device);

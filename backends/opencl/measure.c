@@ -37,7 +37,7 @@ m3_status opencl_peak_measure(m3_device_impl *device, double *gflops, m3_error *
     double seconds = 0, best = 0;
     (void)snprintf(options, sizeof options, "-DVECTOR=%u ", t->vector);
     *gflops = 0;
-    m3_status st = opencl_kernel_create(device, "measure", "measure", options, &kernel, err);
+    m3_status st = opencl_kernel_create(device, "measure", "measure", "", options, &kernel, err);
     if (st == M3_OK) st = opencl_memory_allocate(device, "the measurement of the peak", items * 4, &memory, err);
     /* Longer and longer, until a launch is no longer lost in what surrounds it. */
     for (cl_uint rounds = 256; st == M3_OK && rounds < LIMIT && seconds < 0.05; rounds *= 2) {

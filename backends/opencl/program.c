@@ -13,6 +13,7 @@
 #include "backends/opencl/group.h"
 #include "backends/opencl/memory.h"
 #include "backends/opencl/queue.h"
+#include "backends/opencl/tape.h"
 
 #include <string.h>
 
@@ -25,11 +26,16 @@ m3_status opencl_program_supports(m3_device_impl *device, const m3_node *node, m
 
 enum { OPTIONS_BYTES = 768 };
 
-/* Constants as the compiler wants them. */
+/* Constants as the compiler wants them, and the name of the tape, which distinguishes programs. */
 static m3_status options_of(const lower_dispatch *d, char *text, size_t bytes, m3_error *err)
 {
     size_t at = 0;
     text[0] = 0;
+    if (d->tape.steps > 0) {
+        char tape[OPENCL_TAPE_NAME_BYTES];
+        opencl_tape_name(&d->tape, tape);
+        at = (size_t)snprintf(text, bytes, "-DTAPE=%s ", tape);
+    }
     for (uint32_t i = 0; i < d->constant_count; i++) {
         const int more = snprintf(text + at, bytes - at, "-D%s=%d ", d->constants[i].name, (int)d->constants[i].value);
         at += (size_t)more;
@@ -108,8 +114,10 @@ static m3_status prepare(m3_device_impl *device, m3_exec_impl *exec, m3_buffer *
         prepare_gemm(exec, buffers, d, launch);
         return M3_OK;
     }
+    char tape[OPENCL_TAPE_BYTES];
     m3_status st = options_of(d, options, sizeof options, err);
-    if (st == M3_OK) st = opencl_kernel_create(device, d->source, d->entry, options, &launch->kernel, err);
+    opencl_tape_write(&d->tape, tape);
+    if (st == M3_OK) st = opencl_kernel_create(device, d->source, d->entry, tape, options, &launch->kernel, err);
     if (st == M3_OK) st = opencl_group_fit(device, launch, d->any_group, op, err);
     if (st == M3_OK) st = set_arguments(device, exec, buffers, d, launch->kernel, err);
     return st;
@@ -142,15 +150,18 @@ static m3_status build_one(void *user, uint32_t index, m3_error *err)
 {
     const work *w = user;
     const lower_dispatch *d = w->list[index];
-    char options[OPTIONS_BYTES];
+    char options[OPTIONS_BYTES], tape[OPENCL_TAPE_BYTES];
     opencl_program *program = NULL;
     const m3_status st = options_of(d, options, sizeof options, err);
-    return st == M3_OK ? opencl_program_build(w->device, d->source, options, &program, err) : st;
+    opencl_tape_write(&d->tape, tape);
+    return st == M3_OK ? opencl_program_build(w->device, d->source, tape, options, &program, err) : st;
 }
 
 static bool same_program(const lower_dispatch *a, const lower_dispatch *b)
 {
-    if (strcmp(a->source, b->source) != 0 || a->constant_count != b->constant_count) return false;
+    if (strcmp(a->source, b->source) != 0 || a->constant_count != b->constant_count ||
+        memcmp(&a->tape, &b->tape, sizeof a->tape) != 0)
+        return false;
     for (uint32_t i = 0; i < a->constant_count; i++)
         if (a->constants[i].value != b->constants[i].value || strcmp(a->constants[i].name, b->constants[i].name) != 0)
             return false;

@@ -10,6 +10,7 @@
 #include "backends/vulkan/failure.h"
 #include "backends/vulkan/hash.h"
 #include "backends/vulkan/shaders.h"
+#include "backends/vulkan/tape.h"
 
 #include <string.h>
 
@@ -81,6 +82,8 @@ static size_t write_name(const lower_dispatch *d, const vulkan_module *code, cha
     size_t at = (size_t)snprintf(text, bytes, "%.128s", code->name);
     for (uint32_t i = 0; i < d->constant_count && at < bytes; i++)
         at += (size_t)snprintf(text + at, bytes - at, " %.32s=%d", d->constants[i].name, (int)d->constants[i].value);
+    for (uint32_t s = 0; s < d->tape.steps && at < bytes; s++)
+        at += (size_t)snprintf(text + at, bytes - at, " %s", lower_tape_function_at(d->tape.function[s])->name);
     return at < bytes ? at : bytes - 1;
 }
 
@@ -122,6 +125,7 @@ static m3_status find_ours(const lower_dispatch *d, module_text *text, vulkan_mo
     (void)snprintf(text->what, sizeof text->what, "the pipeline of shader %s.comp, entry '%s'", d->source, d->entry);
     *code = (vulkan_module){shader->words, shader->bytes, "main",
                             text->name,    text->what,    (uint64_t)(uintptr_t)shader->words};
+    if (d->tape.steps > 0) code->key = vulkan_hash(code->key, &d->tape, sizeof d->tape);
     return M3_OK;
 }
 
@@ -170,15 +174,31 @@ typedef struct work {
     const pending *list;
 } work;
 
+/* The module of a dispatch that runs a tape, in `words`, to be released; others have theirs. */
+static m3_status write_tape(const m3_device_impl *device, const lower_dispatch *d, vulkan_module *code,
+                            uint32_t **words, m3_error *err)
+{
+    *words = NULL;
+    if (d->tape.steps == 0) return M3_OK;
+    const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
+    const m3_status st = vulkan_tape_write(device->host, shader, &d->tape, words, &code->bytes, err);
+    code->words = *words;
+    return st;
+}
+
 static m3_status build_one(void *user, uint32_t index, m3_error *err)
 {
     const work *w = user;
     const pending *at = &w->list[index];
     module_text text;
     vulkan_module code = {0};
+    uint32_t *words = NULL;
     m3_status st = find_module(w->device, at->dispatch, &text, &code, err);
+    if (st == M3_OK) st = write_tape(w->device, at->dispatch, &code, &words, err);
     if (st == M3_OK) st = keep(w->device, at->pipeline, at->dispatch, &code, err);
-    return st == M3_OK ? build(w->device, at->pipeline, &code, w->device->cache, 0, err) : st;
+    if (st == M3_OK) st = build(w->device, at->pipeline, &code, w->device->cache, 0, err);
+    w->device->host->release(w->device->host->user, words);
+    return st;
 }
 
 /* Those that were begun and not built go away again. */
@@ -266,7 +286,11 @@ m3_status vulkan_pipeline_capture(m3_device_impl *device, const lower_dispatch *
     const vulkan_pipeline *found = find(device, d, &code, &again);
     if (found == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, d->entry, "%s was not built", code.what);
     again.layout = found->layout;
-    st = build(device, &again, &code, VK_NULL_HANDLE, VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR, err);
+    uint32_t *words = NULL;
+    st = write_tape(device, d, &code, &words, err);
+    if (st == M3_OK)
+        st = build(device, &again, &code, VK_NULL_HANDLE, VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR, err);
+    device->host->release(device->host->user, words);
     *pipeline = again.pipeline;
     return st;
 }

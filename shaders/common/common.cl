@@ -28,6 +28,11 @@
 #define COMMA_7 ,
 #define COMMA_8 ,
 #define COMMA_9 ,
+#define COMMA_10 ,
+#define COMMA_11 ,
+#define COMMA_12 ,
+#define COMMA_13 ,
+#define COMMA_14 ,
 
 /* Number of a work-item in a line of groups, and of its group. */
 #define ITEM  ((uint)get_global_id(0) + (uint)get_global_size(0) * (uint)get_global_id(1))
@@ -75,7 +80,7 @@ typedef GLUE(uint, VECTOR) word_t;
 #define TO_REAL(v)     GLUE(convert_float, VECTOR)(v)
 #endif
 /* Up to VECTOR elements of which there are n; a load has 0 behind them. */
-inline real load_part(global const float *x, uint n)
+static inline real load_part(global const float *x, uint n)
 {
     if (n >= VECTOR) return LOAD(x, 0);
     float part[VECTOR];
@@ -83,7 +88,7 @@ inline real load_part(global const float *x, uint n)
     return LOAD(part, 0);
 }
 
-inline void store_part(real v, global float *y, uint n)
+static inline void store_part(real v, global float *y, uint n)
 {
     if (n >= VECTOR) {
         STORE(v, y, 0);
@@ -95,7 +100,7 @@ inline void store_part(real v, global float *y, uint n)
 }
 
 /* Sum of the elements, in a fixed order. */
-inline float sum_of(real v)
+static inline float sum_of(real v)
 {
 #if VECTOR == 16
     float8 a = v.lo + v.hi;
@@ -113,7 +118,7 @@ inline float sum_of(real v)
     return v;
 #endif
 }
-inline float max_of(real v)
+static inline float max_of(real v)
 {
 #if VECTOR == 16
     float8 a = fmax(v.lo, v.hi);
@@ -134,7 +139,7 @@ inline float max_of(real v)
 #endif
 
 /* Philox4x32-10: words of block number `block` of a draw (MODEL.md's counter: block, site, step, 0). */
-inline uint4 philox(uint block, uint site, uint step, uint2 key)
+static inline uint4 philox(uint block, uint site, uint step, uint2 key)
 {
     uint4 c = (uint4)(block, site, step, 0);
     for (int round = 0; round < 10; round++) {
@@ -153,14 +158,14 @@ inline uint4 philox(uint block, uint site, uint step, uint2 key)
 #define PAIRS_OF_8  ulong4
 #define PAIRS_OF_16 ulong8
 #define PAIRS       GLUE(PAIRS_OF_, VECTOR)
-inline word_t high_words(word_t x, uint by)
+static inline word_t high_words(word_t x, uint by)
 {
     const PAIRS pairs = GLUE(as_, PAIRS)(x), lower = (pairs & 0xffffffffu) * by, upper = (pairs >> 32) * by;
     return GLUE(as_uint, VECTOR)((lower >> 32) | (upper & 0xffffffff00000000ul));
 }
 
 /* The same for VECTOR blocks from `block` on: lane i of c[w] is word w of the i-th. */
-inline void philox_wide(uint block, uint site, uint step, uint2 key, word_t c[4])
+static inline void philox_wide(uint block, uint site, uint step, uint2 key, word_t c[4])
 {
     uint first[VECTOR];
     for (uint i = 0; i < VECTOR; i++) first[i] = block + i;
@@ -180,7 +185,7 @@ inline void philox_wide(uint block, uint site, uint step, uint2 key, word_t c[4]
 }
 
 /* a0 b0 a1 b1 ... */
-inline void interleave(word_t a, word_t b, word_t *low, word_t *high)
+static inline void interleave(word_t a, word_t b, word_t *low, word_t *high)
 {
     low->even = a.lo;
     low->odd = b.lo;
@@ -189,7 +194,7 @@ inline void interleave(word_t a, word_t b, word_t *low, word_t *high)
 }
 
 /* From a word a vector to the draw's elements one behind another. */
-inline void in_order(word_t c[4])
+static inline void in_order(word_t c[4])
 {
     word_t even[2], odd[2];
     interleave(c[0], c[2], &even[0], &even[1]);

@@ -1,36 +1,23 @@
 #version 450
-/* elementwise: z = f(x, y, w) along the last axis, where each operand goes on or stands still; an invocation makes
- * `piece` neighbouring elements of z, whole words where elements are narrower.
- *   OP    which function; where(x, y, w) takes y where x, else w
- *   FROM  type of the operands (of where: of the choices), TO  type of z: DTYPE_F32 …, as stored. Floats compute as f32,
- *         whole numbers as 32 bits. Where only the size counts, halves are f16.
- *   axes  [outer][4]: extent and strides of the operands, of the axes before the last, innermost first
- *   moves bit k: operand k goes on along the last axis
- * Everything is read and written as bits; signs, comparisons and choices work on them: a device may flush denormals. */
+/* elementwise: a tape of functions, one element after another, the values in registers. An invocation makes `piece`
+ * neighbouring elements of each output, whole words where elements are narrower.
+ *   tape  what stands here only names all functions: the backend writes its steps (backends/vulkan/tape.c), by the
+ *         names of functions and of what they read and write
+ *   axes  [outer][1 + TAPE_INPUTS]: extent and strides of the inputs, of the axes before the last, innermost first
+ *   moves bit k: input k goes on along the last axis
+ * Everything is read and written as bits; signs, comparisons and choices work on them: a device may flush denormals.
+ * Sums, differences, products and quotients are `precise`, so that none is fused with another step. */
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/common/common.glsl"
 #include "shaders/common/math.glsl"
 #include "shaders/contract/elementwise.h"
 
-#define STORED_first uint
-#define STORED_from  uint
-#define STORED_to    uint
+#define STORED_bits uint
 DECLARE_CONTRACT(ENTRY)
 
-/* Elements of a word. */
-uint elements(uint type)
-{
-    return type == DTYPE_F32 || type == DTYPE_I32 || type == DTYPE_U32 ? 1u : type == DTYPE_U8 || type == DTYPE_BOOL ? 4u : 2u;
-}
-
-#define ELEMENT(name, i, type)                                                                                         \
-    (elements(type) == 1u ? name[i]                                                                                    \
-                          : elements(type) == 4u ? BYTE(name, i) : (name[(i) >> 1] >> (((i) & 1u) * 16u)) & 0xffffu)
-
 /* Halves. A denormal f16 is a whole number of 2^-24, so that no denormal f32 is touched in between. */
-uint widen(uint h)
+uint widen_f16(const uint h)
 {
-    if (FROM == DTYPE_BF16) return h << 16;
     const uint exponent = (h >> 10) & 0x1fu, fraction = h & 0x3ffu;
     const uint many = exponent == 0x1fu ? M_INF : (exponent + 112u) << 23;
     const uint size = exponent == 0u ? floatBitsToUint(float(fraction) * 5.9604644775390625e-8) : many | fraction << 13;
@@ -38,137 +25,227 @@ uint widen(uint h)
 }
 
 /* Below 2^-14 adding 1/2 leaves a whole number of 2^-24 in the low bits; every sum here rounds ties to even. */
-uint narrow(uint bits)
+uint narrow_f16(const uint bits)
 {
     const uint size = bits & ~M_SIGN, sign = (bits >> 16) & 0x8000u;
-    if (TO == DTYPE_BF16) return size > M_INF ? 0x7fc0u : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     if (size > M_INF) return 0x7e00u;
     if (size >= 0x477ff000u) return sign | 0x7c00u;
     if (size < 0x38800000u) return sign | (floatBitsToUint(uintBitsToFloat(size) + 0.5) - 0x3f000000u);
     return sign | (((size + 0xfffu + ((size >> 13) & 1u)) >> 13) - (112u << 10));
 }
 
-/* A float as a whole number: towards zero, the nearest end of the range from beyond, 0 of a NaN. */
-uint whole(float v)
+uint narrow_bf16(const uint bits)
 {
-    if (m_is_nan(v)) return 0u;
-    if (TO == DTYPE_I32) return v >= 2147483648.0 ? 0x7fffffffu : v < -2147483648.0 ? M_SIGN : uint(int(v));
-    if (TO == DTYPE_U32) return v >= 4294967296.0 ? 0xffffffffu : v > 0.0 ? uint(v) : 0u;
-    return v > 0.0 ? uint(min(v, 255.0)) : 0u;
+    return (bits & ~M_SIGN) > M_INF ? 0x7fc0u : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
 }
 
-/* A whole number as a float. Before bf16, what f32 would round away is kept in one bit, far below the last of
- * bf16: only one rounding counts. */
-uint real(uint v)
+/* Before bf16, what f32 would round away of a whole number is kept in one bit, far below the last of bf16: only one
+ * rounding counts. */
+uint sticky(const uint v, const bool far)
 {
-    const bool far = FROM == DTYPE_I32 ? abs(int(v)) > 1 << 24 || v == M_SIGN : v > 1u << 24;
-    if (TO == DTYPE_BF16 && far && (v & 0xffu) != 0u) v = (v & ~0xffu) | 0x100u;
-    return floatBitsToUint(FROM == DTYPE_I32 ? float(int(v)) : float(v));
+    return far && (v & 0xffu) != 0u ? (v & ~0xffu) | 0x100u : v;
 }
 
-uint converted(uint v)
+/* A whole number as a float, by its upper and lower half, whose sum is rounded once: Mesa leaves out a conversion to a
+ * float and back, and the rounding with it. */
+uint rounded(const float upper, const uint v)
 {
-    const bool halves = FROM == DTYPE_F16 || FROM == DTYPE_BF16, floats = FROM == DTYPE_F32 || halves;
-    if (halves) v = widen(v);
-    if (TO == DTYPE_BOOL) return (floats ? v & ~M_SIGN : v) != 0u ? 1u : 0u;
-    if (TO == DTYPE_F32 || TO == DTYPE_F16 || TO == DTYPE_BF16) {
-        if (!floats) v = real(v);
-        return TO == DTYPE_F32 ? v : narrow(v);
-    }
-    if (floats) return whole(uintBitsToFloat(v));
-    return TO == DTYPE_U8 ? v & 0xffu : v;
+    precise float x = upper * 65536.0 + float(v & 0xffffu);
+    return floatBitsToUint(x);
 }
 
 /* A number that sorts as the float does; both zeros are 0. */
-int order(uint bits)
+int order(const uint bits)
 {
     return bits >= M_SIGN ? -int(bits & ~M_SIGN) : int(bits);
 }
 
-bool unordered(uint a, uint b)
+bool unordered(const uint a, const uint b)
 {
     return (a & ~M_SIGN) > M_INF || (b & ~M_SIGN) > M_INF;
 }
 
-/* a < b, or a <= b; with a NaN neither. */
-bool less(uint a, uint b, bool or_equal)
-{
-    if (FROM == DTYPE_U32) return a < b || (or_equal && a == b);
-    const int p = FROM == DTYPE_F32 ? order(a) : int(a), q = FROM == DTYPE_F32 ? order(b) : int(b);
-    return (p < q || (or_equal && p == q)) && !(FROM == DTYPE_F32 && unordered(a, b));
-}
+/* The functions. */
 
+#define F(v) uintBitsToFloat(v)
+#define OF_ONE(name, value)                                                                                            \
+    uint do_##name(const uint a)                                                                                       \
+    {                                                                                                                  \
+        return value;                                                                                                  \
+    }
+#define OF_TWO(name, value)                                                                                            \
+    uint do_##name(const uint a, const uint b)                                                                         \
+    {                                                                                                                  \
+        return value;                                                                                                  \
+    }
+#define FLOAT_OF_ONE(name, value)                                                                                      \
+    uint do_##name(const uint a)                                                                                       \
+    {                                                                                                                  \
+        const float x = F(a);                                                                                          \
+        return floatBitsToUint(value);                                                                                 \
+    }
+#define PRECISE_OF_TWO(name, value)                                                                                    \
+    uint do_##name(const uint a, const uint b)                                                                         \
+    {                                                                                                                  \
+        const float x = F(a), y = F(b);                                                                                \
+        precise float z = value;                                                                                       \
+        return floatBitsToUint(z);                                                                                     \
+    }
+#define DECIDE(name, yes) OF_TWO(name, (yes) ? 1u : 0u)
+
+OF_ONE(neg, a ^ M_SIGN)
+OF_ONE(neg_int, 0u - a)
+OF_ONE(abs, a & ~M_SIGN)
+OF_ONE(abs_int, a >= M_SIGN ? 0u - a : a)
+OF_ONE(relu, a > M_SIGN && a <= (M_SIGN | M_INF) ? 0u : a)
+OF_ONE(not, a == 0u ? 1u : 0u)
+FLOAT_OF_ONE(exp, m_exp(x))
+FLOAT_OF_ONE(log, m_log(x))
+FLOAT_OF_ONE(sqrt, x < 0.0 ? F(M_NAN) : sqrt(x))
+FLOAT_OF_ONE(sin, m_sin(x))
+FLOAT_OF_ONE(cos, m_cos(x))
+FLOAT_OF_ONE(tanh, m_tanh(x))
+FLOAT_OF_ONE(floor, floor(x))
+FLOAT_OF_ONE(sigmoid, m_sigmoid(x))
+FLOAT_OF_ONE(silu, x * m_sigmoid(x))
+FLOAT_OF_ONE(log1p, m_log1p(x))
+FLOAT_OF_ONE(expm1, m_expm1(x))
+FLOAT_OF_ONE(erf, m_erf(x))
+FLOAT_OF_ONE(softplus, (x < 0.0 ? 0.0 : x) + m_log1p(m_exp(-abs(x))))
+FLOAT_OF_ONE(gelu, x * (0.5 * m_erf(x * 0.70710677) + 0.5))
+
+PRECISE_OF_TWO(add, x + y)
+PRECISE_OF_TWO(sub, x - y)
+PRECISE_OF_TWO(mul, x * y)
+PRECISE_OF_TWO(div, x / y)
+PRECISE_OF_TWO(pow, m_pow(x, y))
+OF_TWO(add_int, a + b)
+OF_TWO(sub_int, a - b)
+OF_TWO(mul_int, a * b)
 /* Whole numbers divided by 0 give 0; the one quotient that is too large wraps. */
-uint divide(uint a, uint b)
+OF_TWO(div_i32, b == 0u ? 0u : b == 0xffffffffu ? 0u - a : uint(int(a) / int(b)))
+OF_TWO(div_u32, b == 0u ? 0u : a / b)
+OF_TWO(max, unordered(a, b) ? M_NAN : order(b) <= order(a) ? a : b)
+OF_TWO(max_i32, uint(max(int(a), int(b))))
+OF_TWO(max_u32, max(a, b))
+OF_TWO(min, unordered(a, b) ? M_NAN : order(a) <= order(b) ? a : b)
+OF_TWO(min_i32, uint(min(int(a), int(b))))
+OF_TWO(min_u32, min(a, b))
+DECIDE(equal, order(a) == order(b) && !unordered(a, b))
+DECIDE(equal_int, a == b)
+DECIDE(less, order(a) < order(b) && !unordered(a, b))
+DECIDE(less_i32, int(a) < int(b))
+DECIDE(less_u32, a < b)
+DECIDE(less_equal, order(a) <= order(b) && !unordered(a, b))
+DECIDE(less_equal_i32, int(a) <= int(b))
+DECIDE(less_equal_u32, a <= b)
+OF_TWO(and, a & b)
+OF_TWO(or, a | b)
+OF_TWO(relu_grad, a != 0u && a <= M_INF ? b : 0u)
+
+uint do_where(const uint a, const uint b, const uint c)
 {
-    if (b == 0u) return 0u;
-    if (FROM == DTYPE_U32) return a / b;
-    if (b == 0xffffffffu) return 0u - a;
-    return uint(int(a) / int(b));
+    return a != 0u ? b : c;
 }
 
-float function(float v)
+OF_ONE(keep, a)
+OF_ONE(truth, (a & ~M_SIGN) != 0u ? 1u : 0u)
+OF_ONE(truth_of_int, a != 0u ? 1u : 0u)
+OF_ONE(f32_of_i32, rounded(float(int(a) >> 16), a))
+OF_ONE(f32_of_u32, rounded(float(a >> 16), a))
+OF_ONE(f16, widen_f16(narrow_f16(a)))
+OF_ONE(f16_of_i32, do_f16(do_f32_of_i32(a)))
+OF_ONE(f16_of_u32, do_f16(do_f32_of_u32(a)))
+OF_ONE(bf16, narrow_bf16(a) << 16)
+OF_ONE(bf16_of_i32, do_bf16(do_f32_of_i32(sticky(a, abs(int(a)) > 1 << 24 || a == M_SIGN))))
+OF_ONE(bf16_of_u32, do_bf16(do_f32_of_u32(sticky(a, a > 1u << 24))))
+OF_ONE(u8_of_int, a & 0xffu)
+
+/* A float as a whole number: towards zero, the nearest end of the range from beyond, 0 of a NaN. */
+uint do_i32(const uint a)
 {
-    switch (int(OP)) {
-    case OP_EXP: return m_exp(v);
-    case OP_LOG: return m_log(v);
-    case OP_SQRT: return v < 0.0 ? uintBitsToFloat(M_NAN) : sqrt(v);
-    case OP_SIN: return m_sin(v);
-    case OP_COS: return m_cos(v);
-    case OP_TANH: return m_tanh(v);
-    case OP_FLOOR: return floor(v);
-    case OP_SIGMOID: return m_sigmoid(v);
-    case OP_LOG1P: return m_log1p(v);
-    case OP_EXPM1: return m_expm1(v);
-    case OP_ERF: return m_erf(v);
-    case OP_SOFTPLUS: return (v < 0.0 ? 0.0 : v) + m_log1p(m_exp(-abs(v)));
-    case OP_GELU: return v * (0.5 * m_erf(v * 0.70710677) + 0.5);
-    default: return v * m_sigmoid(v); /* OP_SILU */
+    const float v = F(a);
+    if (m_is_nan(v)) return 0u;
+    return v >= 2147483648.0 ? 0x7fffffffu : v < -2147483648.0 ? M_SIGN : uint(int(v));
+}
+
+uint do_u32(const uint a)
+{
+    const float v = F(a);
+    if (m_is_nan(v)) return 0u;
+    return v >= 4294967296.0 ? 0xffffffffu : v > 0.0 ? uint(v) : 0u;
+}
+
+uint do_u8(const uint a)
+{
+    const float v = F(a);
+    if (m_is_nan(v)) return 0u;
+    return v > 0.0 ? uint(min(v, 255.0)) : 0u;
+}
+
+/* The tape. */
+
+uint in0, in1, in2, in3, in4, in5, in6, in7, in8, in9, out0, out1, out2, out3;
+
+#define CALL(operands, name) out0 = do_##name(OPERANDS_##operands);
+#define OPERANDS_1 in0
+#define OPERANDS_2 in0, in1
+#define OPERANDS_3 in0, in1, in2
+
+void tape()
+{
+    TAPE_FUNCTIONS(CALL)
+}
+
+/* Elements. */
+
+#define TYPE_IN(k)   ((INPUT_TYPES >> (3u * k)) & 7u)
+#define TYPE_OUT(k)  ((OUTPUT_TYPES >> (3u * k)) & 7u)
+#define INPUTS(X)    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+#define OUTPUTS(X)   X(0) X(1) X(2) X(3)
+
+/* Elements of a word. */
+uint elements(const uint type)
+{
+    if (type == DTYPE_U8 || type == DTYPE_BOOL) return 4u;
+    return type == DTYPE_F16 || type == DTYPE_BF16 ? 2u : 1u;
+}
+
+uint element_of(const uint word, const uint i, const uint type)
+{
+    if (elements(type) == 1u) return word;
+    if (elements(type) == 4u) return (word >> ((i & 3u) * 8u)) & 0xffu;
+    const uint half_bits = (word >> ((i & 1u) * 16u)) & 0xffffu;
+    return type == DTYPE_F16 ? widen_f16(half_bits) : half_bits << 16;
+}
+
+uint stored(const uint value, const uint type)
+{
+    return type == DTYPE_F16 ? narrow_f16(value) : type == DTYPE_BF16 ? narrow_bf16(value) : value;
+}
+
+#define START(k) uint at##k = 0u, word##k = 0u;
+#define START_ROW(k)                                                                                                   \
+    if (TYPE_IN(k) != DTYPE_NONE) at##k = row_at(row, k) + ((moves >> k) & 1u) * column;
+#define READ(k)                                                                                                        \
+    if (TYPE_IN(k) != DTYPE_NONE) {                                                                                    \
+        in##k = element_of(x##k[at##k / elements(TYPE_IN(k))], at##k, TYPE_IN(k));                                     \
+        at##k += (moves >> k) & 1u;                                                                                    \
     }
-}
-
-float arithmetic(float a, float b)
-{
-    return OP == OP_ADD ? a + b : OP == OP_SUB ? a - b : OP == OP_MUL ? a * b : a / b;
-}
-
-uint apply(uint a, uint b, uint c)
-{
-    switch (int(OP)) {
-    case OP_NEG: return FROM == DTYPE_F32 ? a ^ M_SIGN : 0u - a;
-    case OP_ABS: return FROM == DTYPE_F32 ? a & ~M_SIGN : a >= M_SIGN ? 0u - a : a;
-    case OP_RELU: return a > M_SIGN && a <= (M_SIGN | M_INF) ? 0u : a;
-    case OP_NOT: return a == 0u ? 1u : 0u;
-    case OP_CAST: return converted(a);
-    case OP_ADD:
-    case OP_SUB:
-    case OP_MUL:
-    case OP_DIV:
-        if (FROM == DTYPE_F32) return floatBitsToUint(arithmetic(uintBitsToFloat(a), uintBitsToFloat(b)));
-        return OP == OP_ADD ? a + b : OP == OP_SUB ? a - b : OP == OP_MUL ? a * b : divide(a, b);
-    case OP_POW: return floatBitsToUint(m_pow(uintBitsToFloat(a), uintBitsToFloat(b)));
-    case OP_MAX: return FROM == DTYPE_F32 && unordered(a, b) ? M_NAN : less(b, a, true) ? a : b;
-    case OP_MIN: return FROM == DTYPE_F32 && unordered(a, b) ? M_NAN : less(a, b, true) ? a : b;
-    case OP_EQUAL:
-        if (FROM == DTYPE_F32) return order(a) == order(b) && !unordered(a, b) ? 1u : 0u;
-        return a == b ? 1u : 0u;
-    case OP_LESS: return less(a, b, false) ? 1u : 0u;
-    case OP_LESS_EQUAL: return less(a, b, true) ? 1u : 0u;
-    case OP_AND: return a & b;
-    case OP_OR: return a | b;
-    case OP_RELU_GRAD: return a != 0u && a <= M_INF ? b : 0u;
-    case OP_WHERE: return a != 0u ? b : c;
-    default: return floatBitsToUint(function(uintBitsToFloat(a)));
+#define WRITE(k)                                                                                                       \
+    if (TYPE_OUT(k) != DTYPE_NONE) {                                                                                   \
+        const uint per_word = elements(TYPE_OUT(k)), slot = i % per_word, r = stored(out##k, TYPE_OUT(k));             \
+        word##k = slot == 0u ? r : word##k | r << slot * (32u / per_word);                                             \
+        if (slot == per_word - 1u || i == count - 1u) z##k[i / per_word] = word##k;                                    \
     }
-}
 
-/* Where the operands of a row's first element lie. */
-uvec3 row_at(uint row)
+/* Where input k lies at a row's first element. */
+uint row_at(uint row, const uint k)
 {
-    uvec3 at = uvec3(0u);
-    for (uint k = 0u; k < outer; k++) {
-        const uint extent = axes[4u * k];
-        at += row % extent * uvec3(axes[4u * k + 1u], axes[4u * k + 2u], axes[4u * k + 3u]);
+    uint at = 0u;
+    for (uint i = 0u; i < outer; i++) {
+        const uint extent = axes[(1u + TAPE_INPUTS) * i];
+        at += row % extent * axes[(1u + TAPE_INPUTS) * i + 1u + k];
         row /= extent;
     }
     return at;
@@ -176,24 +253,19 @@ uvec3 row_at(uint row)
 
 void main()
 {
-    const uvec3 goes = uvec3(moves, moves >> 1, moves >> 2) & 1u;
     const uint begin = ITEM * piece, end = begin < count ? min(begin + piece, count) : begin;
-    const uint per_word = elements(TO), bits = 32u / per_word;
-    uint word = 0u, row = begin / last, column = begin - row * last;
-    uvec3 at = row_at(row) + column * goes;
+    uint row = begin / last, column = begin - row * last;
+    INPUTS(START)
+    INPUTS(START_ROW)
     for (uint i = begin; i < end; i++) {
         if (column == last) {
             column = 0u;
-            at = row_at(++row);
+            row++;
+            INPUTS(START_ROW)
         }
-        const uint a = OP == OP_WHERE ? BYTE(x, at.x) : ELEMENT(x, at.x, FROM);
-        uint b = 0u, c = 0u;
-        if (OP >= OP_ADD) b = ELEMENT(y, at.y, FROM);
-        if (OP == OP_WHERE) c = ELEMENT(w, at.z, FROM);
-        const uint r = apply(a, b, c), slot = i % per_word;
-        word = slot == 0u ? r : word | r << slot * bits;
-        if (slot == per_word - 1u || i == count - 1u) z[i / per_word] = word;
+        INPUTS(READ)
+        tape();
+        OUTPUTS(WRITE)
         column++;
-        at += goes;
     }
 }

@@ -101,7 +101,7 @@ if [ "$backend" = vulkan ]; then
     said=$("$m" graph "$SOURCE_DIR/tools/bench/case-s.yaml" --backend vulkan 2>&1)
     numbers=$(sed -nE 's/.* ([0-9]+) dispatches, ([0-9]+) barriers, ([0-9]+) submission.*/\1 \2 \3/p' <<<"$said" | head -n 1)
     read -r dispatches barriers submissions <<<"${numbers:-0 0 0}"
-    [ "$dispatches" -gt 0 ] && [ "$dispatches" -le 660 ] && [ "$barriers" -le 340 ] && [ "$submissions" -le 3 ] ||
+    [ "$dispatches" -gt 0 ] && [ "$dispatches" -le 513 ] && [ "$barriers" -le 252 ] && [ "$submissions" -le 3 ] ||
         fail "case S: $dispatches dispatches, $barriers barriers, $submissions submissions"
 fi
 
