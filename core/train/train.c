@@ -17,7 +17,7 @@ static void report_progress(const m3_trainer *tr, const char *note)
     if (tr->options.progress == NULL) return;
     uint64_t accumulate = tr->keys.accumulate,
              kept = tr->recent_count < M3_RECENT_STEPS ? tr->recent_count : M3_RECENT_STEPS;
-    double sum = 0.0, seconds = m3_seconds() - tr->epoch_began;
+    double sum = 0.0, seconds = tr->steps_s > 0.0 ? tr->steps_s : m3_seconds() - tr->epoch_began;
     for (uint64_t i = 0; i < kept; i++) sum += tr->recent[i];
     double rate = seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0;
     double left = (double)(m3_data_loader_samples(tr->loader) - tr->state.rows);
@@ -60,6 +60,7 @@ static m3_status run_steps(m3_trainer *tr, m3_error *err)
         report_progress(tr, NULL);
         if (every != 0 && tr->state.steps % every == 0 && (st = m3_trainer_save(tr, err)) != M3_OK) return st;
     }
+    tr->steps_s = m3_seconds() - tr->epoch_began;
     return stopped(tr) ? save_and_stop(tr, err) : M3_OK;
 }
 
@@ -111,7 +112,7 @@ static m3_status log_epoch(m3_trainer *tr, bool better, json_t *instruments, m3_
                       m3_loss_names[3], at->sums[3] / rows, m3_loss_names[4], at->sums[4] / rows, "lr",
                       m3_lr_schedule_at(&tr->schedule, at->steps), "valid", metrics_json(&tr->metrics), "best", better,
                       "instruments", instruments, "seconds", seconds, "samples_per_s",
-                      seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0);
+                      tr->steps_s > 0.0 ? (double)tr->epoch_rows / tr->steps_s : 0.0);
 }
 
 static void report_epoch(const m3_trainer *tr, double loss, bool better)
@@ -158,6 +159,7 @@ static m3_status run_epochs(m3_trainer *tr, m3_error *err)
     tr->began = m3_seconds();
     while (tr->state.epoch < tr->keys.epochs && !is_early(tr)) {
         tr->epoch_began = m3_seconds();
+        tr->steps_s = 0.0;
         tr->epoch_rows = 0;
         if ((st = run_steps(tr, err)) != M3_OK) return st;
         if ((st = end_epoch(tr, err)) != M3_OK) return st;

@@ -54,6 +54,7 @@ typedef struct m3_trainer {
     m3_metrics metrics;     /* of the epoch's validation */
     uint64_t done;          /* steps of this call */
     double began, epoch_began;
+    double steps_s;                 /* seconds of the epoch's steps, 0 until they are done */
     uint64_t epoch_rows;            /* of this call */
     double recent[M3_RECENT_STEPS]; /* losses of the last steps, a ring */
     uint64_t recent_count;          /* since this call began */

@@ -52,6 +52,14 @@ same whole/best.safetensors parts/best.safetensors || fail 'a resumed training h
 strip() { sed -E 's/"(seconds|samples_per_s|time|started|data|run|rate)":("[^"]*"|[-0-9.e+]*),?//g' "$1"; }
 cmp <(strip whole/log.jsonl | grep '"event":"epoch"') <(strip parts/log.jsonl | grep '"event":"epoch"') ||
     fail 'a resumed training has another log'
+# Samples a second are those of the steps, of which the seconds of an epoch have more.
+awk -F'[:,]' '/"event":"start"/ { for (i = 1; i < NF; i++) if ($i == "\"samples\"") samples = $(i + 1) }
+    /"event":"epoch"/ {
+        for (i = 1; i < NF; i++) { if ($i == "\"seconds\"") seconds = $(i + 1); if ($i == "\"samples_per_s\"") rate = $(i + 1) + 0 }
+        epochs++
+        if (!(samples / rate < 0.999999 * seconds)) wrong = 1
+    }
+    END { exit !(epochs > 0 && !wrong) }' whole/log.jsonl || fail "samples a second count validation: $(cat whole/log.jsonl)"
 check 'a finished training has nothing to resume' 0 'epochs' "$m" train config.yaml --out parts --resume
 
 check 'evaluation has popularity beside' 0 'popularity' "$m" evaluate whole
