@@ -3,7 +3,7 @@
 #include "backends/cpu/ops/elementwise.h"
 
 #include "backends/cpu/isa/functions.h"
-#include "backends/cpu/isa/row.h"
+#include "backends/cpu/isa/half.h"
 
 #define KERNEL(name)                                                                                                   \
     static void name(void *out, const void *const in[CPU_MAX_OPERANDS], const bool repeat[CPU_MAX_OPERANDS], size_t n)
@@ -206,52 +206,22 @@ LOOP1(cast_u8_bool,  uint8_t,  uint8_t,  x != 0)
 
 /* f16 and bf16 are storage only: they are cast to f32 and from it. Rounding is to nearest, ties to even. */
 
-static inline float bits_f32(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
+#define CAST(name, from, to)                                                                                           \
+    KERNEL(name)                                                                                                       \
+    {                                                                                                                  \
+        const void *x = in[0];                                                                                         \
+        (void)repeat;                                                                                                  \
+        size_t i = 0;                                                                                                  \
+        for (; i + CPU_VW <= n; i += CPU_VW) v_store_as(out, i, CPU_VW, v_load_as(x, i, CPU_VW, from), to);            \
+        if (i < n) v_store_as(out, i, n - i, v_load_as(x, i, n - i, from), to);                                        \
+    }
+CAST(cast_f16_f32, M3_F16, M3_F32)
+CAST(cast_bf16_f32, M3_BF16, M3_F32)
+CAST(cast_f32_f16, M3_F32, M3_F16)
+CAST(cast_f32_bf16, M3_F32, M3_BF16)
+CAST(cast_f16_bf16, M3_F16, M3_BF16)
+CAST(cast_bf16_f16, M3_BF16, M3_F16)
 
-static inline uint32_t f32_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static inline float from_f16(uint16_t x)
-{
-    uint32_t sign = (uint32_t)(x & 0x8000u) << 16, rest = x & 0x7fffu;
-    if (rest >= 0x7c00u) return bits_f32(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
-    /* With f32's bias the value is 2^-112 of what it should be; that holds for denormals too. */
-    return bits_f32(sign | f32_bits(bits_f32(rest << 13) * 0x1p112f));
-}
-
-static inline uint16_t to_f16(float x)
-{
-    uint32_t bits = f32_bits(x), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
-    if (rest > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
-    if (rest >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* rounds beyond 65504 */
-    if (rest < 0x38800000u) /* a denormal: adding 1/2 leaves units of 2^-24 in the low bits, rounded */
-        return (uint16_t)(sign | (f32_bits(bits_f32(rest) + 0.5f) - f32_bits(0.5f)));
-    rest += 0xfffu + (rest >> 13 & 1);
-    return (uint16_t)(sign | ((rest >> 13) - (112u << 10)));
-}
-
-static inline float from_bf16(uint16_t x)
-{
-    return bits_f32((uint32_t)x << 16);
-}
-
-static inline uint16_t to_bf16(float x)
-{
-    uint32_t bits = f32_bits(x);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40u);
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
-}
-
-LOOP1(cast_f16_f32, float, uint16_t, from_f16(x))
 /* A whole number as one that f32 holds exactly and bf16 rounds alike: what f32 would round away is one bit, far below
  * the last of bf16, so that only one rounding counts. */
 static inline uint32_t sticky(uint32_t x, bool far)
@@ -269,11 +239,6 @@ static inline uint16_t u32_to_bf16(uint32_t x)
     return to_bf16((float)sticky(x, x > 1U << 24));
 }
 
-LOOP1(cast_bf16_f32, float, uint16_t, from_bf16(x))
-LOOP1(cast_f32_f16, uint16_t, float, to_f16(x))
-LOOP1(cast_f32_bf16, uint16_t, float, to_bf16(x))
-LOOP1(cast_f16_bf16, uint16_t, uint16_t, to_bf16(from_f16(x)))
-LOOP1(cast_bf16_f16, uint16_t, uint16_t, to_f16(from_bf16(x)))
 LOOP1(cast_f16_i32, int32_t, uint16_t, to_i32(from_f16(x)))
 LOOP1(cast_f16_u32, uint32_t, uint16_t, to_u32(from_f16(x)))
 LOOP1(cast_f16_u8, uint8_t, uint16_t, to_u8(from_f16(x)))
