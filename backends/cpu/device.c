@@ -40,7 +40,8 @@ m3_status cpu_list(m3_backend *backend, m3_device_info *infos, uint32_t capacity
 /* Options. */
 
 const m3_option_desc cpu_options[CPU_OPTIONS] = {
-    M3_DESCRIBE_CHOICE("isa", "auto|portable|avx2|avx512", "auto", "instructions of the kernels; auto: the best"),
+    M3_DESCRIBE_CHOICE("isa", "auto|portable|avx2|avx512|avx512bf16", "auto",
+                       "instructions of the kernels; auto: the best"),
     HOST_OPTIONS,
 };
 

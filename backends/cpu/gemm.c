@@ -9,6 +9,9 @@
  *   task packs what it needs, and the grid of tasks is chosen so that little is packed twice.
  *   A is read in place when its rows are contiguous, and else packed, a group of tiles at a time.
  *
+ *   Elements of 16 bits become panels of f32, or of pairs (machine.h): a step of the sum is two of K then. C of 16 bits
+ * is rounded when a sum is whole; one of several blocks is kept in scratch till then.
+ *
  *   A sum of MIN_SLICED steps and more is cut into slices that K alone decides, whose sums are added in order. When C
  * is small (the gradient of a weight, say) slices are tasks, with partial sums in scratch: each thread reads its own
  * part of A and B once, and in place, as it comes by a few times only. While a tile computes it fetches what later
@@ -27,6 +30,11 @@ enum {
 typedef struct plan {
     const cpu_gemm *gemm;
     const cpu_gemm_kernels *kernels;
+    const cpu_pack *pack; /* of A and B */
+    void (*tile)(const cpu_tile *tile);
+    size_t in_bytes, out_bytes;
+    size_t elements;           /* of A and B in a step of the sum: 2 of pairs, else 1 */
+    size_t k;                  /* steps */
     size_t slices, slice;      /* of the sum, and the steps of one; the last may have fewer */
     size_t depth;              /* steps of the sum in a block; the last of a slice may have fewer */
     size_t columns;            /* of a block of columns */
@@ -42,6 +50,9 @@ typedef struct plan {
     uint32_t tasks;
     bool split;    /* slices are computed by tasks of their own */
     bool direct_b; /* whole panels of B are read in place */
+    bool widen;    /* A and B become f32 */
+    bool rounds;   /* C has 16 bits */
+    bool kept;     /* C has 16 bits, and its sums take several blocks */
     float *shared, *partials, *workers;
 } plan;
 
@@ -76,6 +87,36 @@ static size_t part(size_t length, size_t n, size_t i)
 {
     size_t rest = length % n;
     return length / n * i + (i < rest ? i : rest);
+}
+
+static const void *element(const void *base, size_t index, size_t bytes)
+{
+    return (const unsigned char *)base + index * bytes;
+}
+
+/* Do pairs of an operand's steps lie side by side, each at a whole multiple of 4 bytes? If not, packing makes them so.
+ */
+static bool has_pairs(const cpu_operand *x)
+{
+    return (x->row | x->batch[0] | x->batch[1]) % 2 == 0;
+}
+
+static void choose_form(plan *p)
+{
+    const cpu_gemm *g = p->gemm;
+    const bool pairs = g->in == M3_BF16 && p->kernels->tile_pairs != NULL && g->k % 2 == 0 &&
+                       (g->a.transposed || has_pairs(&g->a)) && (!g->b.transposed || has_pairs(&g->b));
+    p->in_bytes = m3_dtype_bytes(g->in);
+    p->out_bytes = m3_dtype_bytes(g->out);
+    p->elements = pairs ? 2 : 1;
+    p->k = g->k / p->elements;
+    p->widen = g->in != M3_F32 && !pairs;
+    p->rounds = g->out != M3_F32;
+    p->tile = pairs ? p->kernels->tile_pairs : p->kernels->tile;
+    p->pack = pairs              ? &p->kernels->pack_pairs
+              : g->in == M3_BF16 ? &p->kernels->pack_bf16
+              : g->in == M3_F16  ? &p->kernels->pack_f16
+                                 : &p->kernels->pack;
 }
 
 /* Rectangles of C for at most `max_tasks` tasks that minimise the time of the slowest thread. The cost is counted in
@@ -133,9 +174,10 @@ static void choose_tasks(plan *p, size_t threads, size_t l2)
     p->tasks = (uint32_t)(p->grid_m * p->grid_n > 1 && !p->split ? p->units : min(p->units, most));
 }
 
-static void choose_slices(plan *p, size_t k)
+static void choose_slices(plan *p)
 {
-    p->slices = k < MIN_SLICED ? 1 : min(max(ceil_div(k, SLICE), 2), MAX_SLICES);
+    const size_t k = p->k;
+    p->slices = k < MIN_SLICED || p->rounds ? 1 : min(max(ceil_div(k, SLICE), 2), MAX_SLICES);
     p->slice = k == 0 ? 1 : round_up(ceil_div(k, p->slices), 8);
     p->slices = max(ceil_div(k, p->slice), 1);
 }
@@ -153,12 +195,13 @@ static void choose_packing(plan *p, size_t threads, size_t l2)
     const cpu_gemm *g = p->gemm;
     const size_t mr = p->kernels->mr, nr = p->kernels->nr;
     /* Rows whose distance is a multiple of a page map to the same few sets of the first cache. */
-    const bool in_place = g->a.row % 1024 != 0 && (p->split || !g->a.transposed);
-    if (g->n > nr && !in_place && g->m > (g->a.transposed ? 0 : 2))
+    const bool pairs = p->elements == 2, laid_out = p->widen || (pairs && g->a.transposed);
+    const bool in_place = g->a.row / p->elements % 1024 != 0 && ((p->split && !pairs) || !g->a.transposed);
+    if (laid_out || (g->n > nr && !in_place && g->m > (g->a.transposed ? 0 : 2)))
         p->group = min(max(l2 / 8 / (mr * p->depth), 1), ceil_div(g->m, mr));
-    p->direct_b = !g->b.transposed && (g->m <= 2 * mr || (p->split && g->b.row % 1024 != 0));
+    p->direct_b = g->in == M3_F32 && !g->b.transposed && (g->m <= 2 * mr || (p->split && g->b.row % 1024 != 0));
     for (int axis = 0; axis < 2; axis++) p->shared_batch[axis] = g->b.batch[axis] != 0 ? g->batch[axis] : 1;
-    size_t different = p->shared_batch[0] * p->shared_batch[1], whole = different * p->panels * nr * g->k;
+    size_t different = p->shared_batch[0] * p->shared_batch[1], whole = different * p->panels * nr * p->k;
     if (!p->direct_b && different < 8 * threads && whole <= l2 / 2) p->shared_floats = whole;
 }
 
@@ -168,8 +211,10 @@ static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, si
     *p = (plan){.gemm = g, .kernels = &machine->gemm, .products = g->batch[0] * g->batch[1]};
     if (p->products == 0 || g->m == 0 || g->n == 0) return;
 
-    choose_slices(p, g->k);
+    choose_form(p);
+    choose_slices(p);
     p->depth = choose_depth(p, machine->depth);
+    p->kept = p->rounds && p->depth < p->k;
     p->panels = ceil_div(g->n, nr);
     const size_t sums = p->products * g->m * g->n;
     p->split = p->slices > 1 && sums <= MAX_PARTIALS / (p->slices - 1);
@@ -185,7 +230,8 @@ static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, si
     }
     p->a_floats = p->group * panel_pitch(mr, p->depth);
     p->worker_floats = p->a_floats + p->b_floats;
-    if (p->slices > 1 && !p->split) p->worker_floats += round_up(ceil_div(g->m, p->grid_m) * p->columns, LINE_FLOATS);
+    if (p->kept || (p->slices > 1 && !p->split))
+        p->worker_floats += round_up(ceil_div(g->m, p->grid_m) * p->columns, LINE_FLOATS);
 }
 
 static size_t plan_floats(const plan *p, size_t threads)
@@ -195,14 +241,21 @@ static size_t plan_floats(const plan *p, size_t threads)
 }
 
 /* Columns first .. end of one B and steps k0 .. k0 + depth. */
-static void pack_b(const plan *p, float *panel, const float *b, size_t first, size_t end, size_t k0, size_t depth)
+static void pack_b(const plan *p, float *panel, const void *b, size_t first, size_t end, size_t k0, size_t depth)
 {
     const size_t nr = p->kernels->nr, row = p->gemm->b.row, pitch = panel_pitch(nr, depth);
     if (first == end) return;
+    const size_t k = k0 * p->elements;
     if (p->gemm->b.transposed)
-        p->kernels->pack_transpose(panel, pitch, nr, b + first * row + k0, row, end - first, depth);
+        p->pack->transpose(panel, pitch, nr, element(b, first * row + k, p->in_bytes), row / p->elements, end - first,
+                           depth);
     else
-        p->kernels->pack_copy(panel, pitch, nr, b + k0 * row + first, row, end - first, depth);
+        p->pack->copy(panel, pitch, nr, element(b, k * row + first, p->in_bytes), row, end - first, depth);
+}
+
+static const void *operand_at(const cpu_operand *x, size_t i, size_t j, size_t bytes)
+{
+    return x->data != NULL ? element(x->data, i * x->batch[0] + j * x->batch[1], bytes) : NULL;
 }
 
 static void pack_shared_task(void *arg, uint32_t task, uint32_t worker)
@@ -210,26 +263,21 @@ static void pack_shared_task(void *arg, uint32_t task, uint32_t worker)
     const plan *p = arg;
     const cpu_gemm *g = p->gemm;
     const size_t nr = p->kernels->nr, product = task / p->panels, first = task % p->panels * nr;
-    const float *b =
-        g->b.data + product / p->shared_batch[1] * g->b.batch[0] + product % p->shared_batch[1] * g->b.batch[1];
+    const void *b = operand_at(&g->b, product / p->shared_batch[1], product % p->shared_batch[1], p->in_bytes);
     (void)worker;
-    pack_b(p, p->shared + (size_t)task * nr * g->k, b, first, min(first + nr, g->n), 0, g->k);
+    pack_b(p, p->shared + (size_t)task * nr * p->k, b, first, min(first + nr, g->n), 0, p->k);
 }
 
 /* One product of a batch. */
 typedef struct product {
     const plan *p;
     size_t index;
-    const float *a, *b, *bias, *residual, *gate;
-    float *c;
+    const void *a, *b, *residual, *gate;
+    const float *bias;
+    void *c;
     const float *shared; /* this B packed, or NULL */
     float *panel_a, *panel_b, *sums;
 } product;
-
-static const float *operand_at(const cpu_operand *x, size_t i, size_t j)
-{
-    return x->data != NULL ? x->data + i * x->batch[0] + j * x->batch[1] : NULL;
-}
 
 static product product_at(const plan *p, size_t index, size_t worker)
 {
@@ -238,15 +286,15 @@ static product product_at(const plan *p, size_t index, size_t worker)
     float *own = p->workers + worker * p->worker_floats;
     product x = {.p = p, .index = index, .panel_a = own, .panel_b = own + p->a_floats};
     x.sums = x.panel_b + p->b_floats;
-    x.a = operand_at(&g->a, i, j);
-    x.b = operand_at(&g->b, i, j);
-    x.bias = operand_at(&g->bias, i, j);
-    x.residual = operand_at(&g->residual, i, j);
-    x.gate = operand_at(&g->gate, i, j);
-    x.c = g->c + i * g->c_batch[0] + j * g->c_batch[1];
+    x.a = operand_at(&g->a, i, j, p->in_bytes);
+    x.b = operand_at(&g->b, i, j, p->in_bytes);
+    x.bias = operand_at(&g->bias, i, j, sizeof(float));
+    x.residual = operand_at(&g->residual, i, j, p->out_bytes);
+    x.gate = operand_at(&g->gate, i, j, p->out_bytes);
+    x.c = (unsigned char *)g->c + (i * g->c_batch[0] + j * g->c_batch[1]) * p->out_bytes;
     if (p->shared_floats > 0) {
         size_t which = (g->b.batch[0] != 0 ? i * p->shared_batch[1] : 0) + (g->b.batch[1] != 0 ? j : 0);
-        x.shared = p->shared + which * p->panels * p->kernels->nr * g->k;
+        x.shared = p->shared + which * p->panels * p->kernels->nr * p->k;
     }
     return x;
 }
@@ -258,6 +306,12 @@ typedef struct region {
     const float *data;
     size_t row, rows, floats; /* floats between rows; rows; floats of each */
 } region;
+
+/* Rows of elements, rounded to floats: it is only fetched. */
+static region region_at(const void *data, size_t row, size_t rows, size_t elements, size_t bytes)
+{
+    return (region){data, row * bytes / sizeof(float), rows, ceil_div(elements * bytes, sizeof(float))};
+}
 
 /* A region that tiles fetch one after another, `move` floats each. */
 typedef struct cursor {
@@ -277,7 +331,7 @@ static size_t rows_each(const region *r, size_t tiles)
 }
 
 /* depth: steps of a tile; stage: of one stage; idle: memory that is in the cache. */
-static cursor cursor_over(const region *r, size_t tiles, size_t depth, size_t stage, const float *idle)
+static cursor cursor_over(const region *r, size_t tiles, size_t depth, size_t stage, const void *idle)
 {
     if (r->rows == 0) return (cursor){{idle, 0, 0}, 0};
     if (is_dense(r)) {
@@ -303,24 +357,26 @@ typedef struct block {
     size_t slice, slice_begin, slice_end;
     size_t height, tiles, panels; /* tiles down and across */
     size_t group;                 /* tiles of A that are packed together, 1 if none are */
-    float *c;                     /* where sums go: C, or a slice's own; element (row, first) */
-    size_t c_row, stage;
-    const float *idle;
+    void *c;                      /* where sums go: C, or a slice's own; element (row, first) */
+    size_t c_row, c_bytes, stage;
+    const void *idle;
     cursor next_a, next_b; /* over what the next blocks and packings read, tile by tile */
 } block;
 
-static const float *a_at(const product *x, size_t row, size_t k)
+static const void *a_at(const product *x, size_t row, size_t step)
 {
     const cpu_operand *a = &x->p->gemm->a;
-    return a->transposed ? x->a + k * a->row + row : x->a + row * a->row + k;
+    const size_t k = step * x->p->elements;
+    return element(x->a, a->transposed ? k * a->row + row : row * a->row + k, x->p->in_bytes);
 }
 
 /* A's rows row .. row + rows and steps k .. k + depth, as they lie in memory. */
 static region a_region(const product *x, size_t row, size_t rows, size_t k, size_t depth)
 {
     const cpu_operand *a = &x->p->gemm->a;
-    const float *data = a_at(x, row, k);
-    return a->transposed ? (region){data, a->row, depth, rows} : (region){data, a->row, rows, depth};
+    const size_t length = depth * x->p->elements;
+    return region_at(a_at(x, row, k), a->row, a->transposed ? length : rows, a->transposed ? rows : length,
+                     x->p->in_bytes);
 }
 
 /* B of the next block: of the sum, or of columns. */
@@ -336,8 +392,10 @@ static region next_b(const product *x, const block *at)
         depth = at->depth;
         if (first == end) return (region){0};
     }
-    if (b->transposed) return (region){x->b + first * b->row + k, b->row, end - first, depth};
-    return (region){x->b + k * b->row + first, b->row, depth, end - first};
+    const size_t bytes = x->p->in_bytes, length = depth * x->p->elements;
+    k *= x->p->elements;
+    if (b->transposed) return region_at(element(x->b, first * b->row + k, bytes), b->row, end - first, length, bytes);
+    return region_at(element(x->b, k * b->row + first, bytes), b->row, length, end - first, bytes);
 }
 
 /* A of the next block of the sum, of `rows` rows. */
@@ -367,7 +425,7 @@ static void plan_ahead(const product *x, block *at)
 {
     const size_t all = at->tiles * at->panels, rows = at->row_end - at->row;
     const region b = next_b(x, at), a = a_by_blocks(x) ? next_block_a(x, at, rows) : next_rows_a(x, at, at->row);
-    const region c = {at->c, at->c_row, at->height, at->end - at->first};
+    const region c = region_at(at->c, at->c_row, at->height, at->end - at->first, at->c_bytes);
     size_t stages = max(rows_each(&b, all), rows_each(&c, at->panels));
     stages = max(stages, rows_each(&a, a_by_blocks(x) ? all : at->group * at->panels));
     at->stage = max(ceil_div(at->depth, stages), 1);
@@ -380,10 +438,11 @@ static void pack_group(const product *x, block *at, size_t top)
 {
     const plan *p = x->p;
     const cpu_gemm *g = p->gemm;
-    const size_t rows = min(at->group * at->height, at->row_end - top), row = g->a.row;
+    const size_t rows = min(at->group * at->height, at->row_end - top);
+    const size_t row = g->a.transposed ? g->a.row : g->a.row / p->elements;
     if (p->group > 0)
-        (g->a.transposed ? p->kernels->pack_copy : p->kernels->pack_transpose)(
-            x->panel_a, panel_pitch(at->height, at->depth), at->height, a_at(x, top, at->k0), row, rows, at->depth);
+        (g->a.transposed ? p->pack->copy : p->pack->transpose)(x->panel_a, panel_pitch(at->height, at->depth),
+                                                               at->height, a_at(x, top, at->k0), row, rows, at->depth);
     if (a_by_blocks(x)) return;
     const region next = next_rows_a(x, at, top);
     at->next_a = cursor_over(&next, at->group * at->panels, at->depth, at->stage, at->idle);
@@ -405,7 +464,7 @@ static void point_at_a(const product *x, const block *at, cpu_tile *t, size_t ti
         t->a_step = at->height;
     } else {
         t->a = a_at(x, top, at->k0);
-        t->a_row = a->transposed ? 1 : a->row;
+        t->a_row = a->transposed ? 1 : a->row / x->p->elements;
         t->a_step = a->transposed ? a->row : 1;
     }
 }
@@ -417,11 +476,11 @@ static void point_at_b(const product *x, const block *at, cpu_tile *t, size_t pa
     const size_t nr = p->kernels->nr, column = at->first + panel * nr;
     t->b_step = nr;
     if (x->shared != NULL) {
-        t->b = x->shared + column * p->gemm->k + at->k0 * nr;
+        t->b = x->shared + column * p->k + at->k0 * nr;
     } else if (!p->direct_b) {
         t->b = x->panel_b + panel * panel_pitch(nr, at->depth);
     } else if (t->n == nr) {
-        t->b = x->b + at->k0 * p->gemm->b.row + column;
+        t->b = (const float *)x->b + at->k0 * p->gemm->b.row + column;
         t->b_step = p->gemm->b.row;
     } else {
         t->b = x->panel_b;
@@ -433,40 +492,79 @@ static void point_at_b(const product *x, const block *at, cpu_tile *t, size_t pa
 static void point_at_c(const product *x, const block *at, cpu_tile *t, size_t top)
 {
     const cpu_gemm *g = x->p->gemm;
-    t->c = at->c + (top - at->row) * at->c_row;
+    const plan *p = x->p;
+    t->c = (unsigned char *)at->c + (top - at->row) * at->c_row * at->c_bytes;
     t->c_row = at->c_row;
+    t->type = p->kept ? M3_F32 : g->out;
     if (at->k0 > at->slice_begin) {
         t->start = t->c;
         t->start_row = t->c_row;
-    } else if (at->slice == 0) {
-        if (x->residual != NULL) t->start = x->residual + top * g->residual.row + at->first;
+    } else if (at->slice == 0 && !p->kept) {
+        if (x->residual != NULL) t->start = element(x->residual, top * g->residual.row + at->first, p->out_bytes);
         if (x->bias != NULL) t->bias = x->bias + at->first;
         t->start_row = g->residual.row;
     }
-    if (x->p->slices > 1 || at->k0 + at->depth < g->k) return;
+    if (p->slices > 1 || p->kept || at->k0 + at->depth < p->k) return;
     t->act = g->act;
-    if (x->gate != NULL) t->gate = x->gate + top * g->gate.row + at->first;
+    if (x->gate != NULL) t->gate = element(x->gate, top * g->gate.row + at->first, p->out_bytes);
     t->gate_row = g->gate.row;
 }
 
 static void move_columns(cpu_tile *t, size_t columns)
 {
-    t->c += columns;
-    if (t->start != NULL) t->start += columns;
+    const size_t bytes = m3_dtype_bytes(t->type);
+    t->c = (unsigned char *)t->c + columns * bytes;
+    if (t->start != NULL) t->start = element(t->start, columns, bytes);
     if (t->bias != NULL) t->bias += columns;
-    if (t->gate != NULL) t->gate += columns;
+    if (t->gate != NULL) t->gate = element(t->gate, columns, bytes);
 }
 
-static void compute_tile(const cpu_gemm_kernels *kernels, const cpu_tile *t)
+/* A tile whose kernel gives f32, rounded. */
+static void compute_rounded(const plan *p, const cpu_tile *t)
 {
-    if (t->act <= CPU_ACT_RELU) {
-        kernels->tile(t);
+    float sums[CPU_MAX_TILE];
+    const size_t row = p->kernels->nr;
+    const cpu_tile whole = {.a = t->a,
+                            .b = t->b,
+                            .c = sums,
+                            .a_row = t->a_row,
+                            .a_step = t->a_step,
+                            .b_step = t->b_step,
+                            .c_row = row,
+                            .m = t->m,
+                            .n = t->n,
+                            .k = t->k,
+                            .stage = t->stage,
+                            .next_a = t->next_a,
+                            .next_b = t->next_b,
+                            .next_c = t->next_c};
+    p->tile(&whole);
+    for (size_t i = 0; i < t->m; i++) {
+        p->kernels->finish(&(cpu_finish){
+            .x = sums + i * row,
+            .bias = t->bias,
+            .start = t->start != NULL ? element(t->start, i * t->start_row, p->out_bytes) : NULL,
+            .gate = t->gate != NULL ? element(t->gate, i * t->gate_row, p->out_bytes) : NULL,
+            .c = (unsigned char *)t->c + i * t->c_row * p->out_bytes,
+            .type = t->type,
+            .n = t->n,
+            .act = t->act,
+        });
+    }
+}
+
+static void compute_tile(const plan *p, const cpu_tile *t)
+{
+    if (t->type != M3_F32 && (p->elements == 1 || t->act > CPU_ACT_RELU)) {
+        compute_rounded(p, t);
+    } else if (t->act <= CPU_ACT_RELU) {
+        p->tile(t);
     } else {
         cpu_tile sum = *t;
         sum.act = CPU_ACT_NONE;
         sum.gate = NULL;
-        kernels->tile(&sum);
-        kernels->epilogue(t);
+        p->tile(&sum);
+        p->kernels->epilogue(t);
     }
 }
 
@@ -476,12 +574,13 @@ static void fetch_rows_below(const block *at, const cpu_tile *t, size_t top, cur
 {
     const size_t next = top + at->height, width = at->end - at->first;
     const bool more = next < at->row_end;
-    region below = {at->c + (more ? next - at->row : 0) * at->c_row, at->c_row, at->height, width};
+    const void *c_below = element(at->c, (more ? next - at->row : 0) * at->c_row, at->c_bytes);
+    region below = region_at(c_below, at->c_row, at->height, width, at->c_bytes);
     *c = cursor_over(&below, at->panels, at->depth, at->stage, at->idle);
-    const float *read = t->gate != NULL ? t->gate : t->start;
+    const void *read = t->gate != NULL ? t->gate : t->start;
     const size_t row = t->gate != NULL ? t->gate_row : t->start_row;
     if (read == NULL || read == t->c || !more) return;
-    below = (region){read + at->height * row, row, at->height, width};
+    below = region_at(element(read, at->height * row, at->c_bytes), row, at->height, width, at->c_bytes);
     *extra = cursor_over(&below, at->panels, at->depth, at->stage, at->idle);
 }
 
@@ -503,7 +602,7 @@ static void compute_rows(const product *x, block *at, size_t tile)
         t.next_b = cursor_next(&at->next_b);
         if (extra.ahead.at != NULL) t.next_b = cursor_next(&extra);
         t.next_c = cursor_next(&c);
-        compute_tile(p->kernels, &t);
+        compute_tile(p, &t);
         move_columns(&t, nr);
     }
 }
@@ -528,9 +627,11 @@ static void point_at_sums(const product *x, block *at)
 {
     const plan *p = x->p;
     const cpu_gemm *g = p->gemm;
-    at->c_row = at->slice == 0 ? g->c_row : p->split ? g->n : at->end - at->first;
-    if (at->slice == 0)
-        at->c = x->c + at->row * g->c_row + at->first;
+    const bool in_c = at->slice == 0 && !p->kept;
+    at->c_row = in_c ? g->c_row : p->split ? g->n : at->end - at->first;
+    at->c_bytes = in_c ? p->out_bytes : sizeof(float);
+    if (in_c)
+        at->c = (unsigned char *)x->c + (at->row * g->c_row + at->first) * p->out_bytes;
     else if (!p->split)
         at->c = x->sums;
     else
@@ -543,12 +644,31 @@ static void add_sums(const product *x, size_t row, size_t end, size_t first, siz
 {
     const cpu_gemm *g = x->p->gemm;
     for (size_t i = row; i < end; i++) {
-        cpu_parts parts = {.c = x->c + i * g->c_row + first, .x = from + (i - row) * from_row, .n = n};
+        cpu_parts parts = {.c = (float *)x->c + i * g->c_row + first, .x = from + (i - row) * from_row, .n = n};
         parts.count = count;
         parts.stride = distance;
         if (finish) parts.act = g->act;
-        if (finish && x->gate != NULL) parts.gate = x->gate + i * g->gate.row + first;
+        if (finish && x->gate != NULL) parts.gate = (const float *)x->gate + i * g->gate.row + first;
         x->p->kernels->add_parts(&parts);
+    }
+}
+
+/* Whole sums of a block's columns, which were kept, to C. */
+static void round_sums(const product *x, const block *at)
+{
+    const cpu_gemm *g = x->p->gemm;
+    const size_t n = at->end - at->first, bytes = x->p->out_bytes;
+    for (size_t i = at->row; i < at->row_end; i++) {
+        x->p->kernels->finish(&(cpu_finish){
+            .x = x->sums + (i - at->row) * n,
+            .bias = x->bias != NULL ? x->bias + at->first : NULL,
+            .start = x->residual != NULL ? element(x->residual, i * g->residual.row + at->first, bytes) : NULL,
+            .gate = x->gate != NULL ? element(x->gate, i * g->gate.row + at->first, bytes) : NULL,
+            .c = (unsigned char *)x->c + (i * g->c_row + at->first) * bytes,
+            .type = g->out,
+            .n = n,
+            .act = g->act,
+        });
     }
 }
 
@@ -556,7 +676,7 @@ static void compute_slice(const product *x, block *at)
 {
     const plan *p = x->p;
     at->slice_begin = at->slice * p->slice;
-    at->slice_end = min(at->slice_begin + p->slice, p->gemm->k);
+    at->slice_end = min(at->slice_begin + p->slice, p->k);
     point_at_sums(x, at);
     at->k0 = at->slice_begin;
     do { /* once when k is 0 */
@@ -564,6 +684,7 @@ static void compute_slice(const product *x, block *at)
         compute_block(x, at);
         at->k0 += at->depth;
     } while (at->k0 < at->slice_end);
+    if (p->kept) round_sums(x, at);
     if (at->slice == 0 || p->split) return;
     add_sums(x, at->row, at->row_end, at->first, at->end - at->first, at->c, at->c_row, 1, 0,
              at->slice + 1 == p->slices);
@@ -579,7 +700,7 @@ static void compute_cell(const product *x, size_t cell, size_t slice, size_t sli
     const size_t end = min(part(p->panels, p->grid_n, cell % p->grid_n + 1) * p->kernels->nr, g->n);
     block at = {.row = row, .row_end = row_end, .cell_end = end};
     at.k_begin = slice * p->slice;
-    at.k_end = min((slice + slices) * p->slice, g->k);
+    at.k_end = min((slice + slices) * p->slice, p->k);
     for (size_t column = first; column < end; column += p->columns) {
         at.first = column;
         at.end = min(column + p->columns, end);

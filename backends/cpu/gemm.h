@@ -1,15 +1,18 @@
 /* gemm: batches of matrix products with their epilogue.
  *   C[i,j] = act(sum_k A[i,k] B[k,j] + bias[j] + residual[i,j]) where gate[i,j] > 0, else 0
- *   A [M,K], B [K,N], C [M,N] in f32, row-major; a transposed operand lies in memory as [K,M] or [N,K].
+ *   A [M,K], B [K,N], C [M,N], row-major; a transposed operand lies in memory as [K,M] or [N,K].
+ * Elements are f32, or of 16 bits: then sums and what follows them are f32, and an element of C is rounded once.
+ *   bf16 with VDPBF16PS: two steps of a sum in one instruction, which takes denormals for 0 and rounds twice a pair;
+ *   f16, bf16 without it, and sums of an odd number of steps: widened to f32 when they are packed.
  * An element's sum runs in an order that K alone decides: results do not depend on threads, batch or tiles. */
 #ifndef CPU_GEMM_H
 #define CPU_GEMM_H
 
 #include "backends/cpu/machine.h"
 
-/* An input matrix. Strides and leading dimensions count floats, here and below. */
+/* An input matrix. Strides and leading dimensions count elements, here and below. */
 typedef struct cpu_operand {
-    const float *data;
+    const void *data;
     size_t row;      /* from one row in memory to the next */
     size_t batch[2]; /* from one product to the next along each batch axis; 0: all use the same */
     bool transposed;
@@ -18,8 +21,10 @@ typedef struct cpu_operand {
 typedef struct cpu_gemm {
     size_t batch[2]; /* products; {1, 1} for one. The second axis runs fastest (heads, say) */
     size_t m, n, k;  /* any may be 0; k = 0 sums nothing and still adds bias and residual */
+    m3_dtype in;     /* of A and B: f32, bf16 or f16 */
+    m3_dtype out;    /* of C, residual and gate: f32, or as `in`; bias is f32 */
     cpu_operand a, b;
-    float *c; /* written, never read. Must not overlap an input, except that residual may be c itself */
+    void *c; /* written, never read. Must not overlap an input, except that residual may be c itself */
     size_t c_row, c_batch[2];
     cpu_operand bias;     /* [n]; data NULL: none; row is not used */
     cpu_operand residual; /* [m,n]; data NULL: none; never transposed */

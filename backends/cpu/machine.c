@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const isa_names[] = {"portable", "avx2", "avx512"};
+static const char *const isa_names[] = {"portable", "avx2", "avx512", "avx512bf16"};
 
 const char *cpu_isa_name(cpu_isa isa)
 {
@@ -23,6 +23,7 @@ static bool isa_present(cpu_isa isa)
     case CPU_AVX512:
         return isa_present(CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    case CPU_AVX512BF16: return isa_present(CPU_AVX512) && __builtin_cpu_supports("avx512bf16");
 #endif
     default: return isa == CPU_PORTABLE;
     }
@@ -31,17 +32,19 @@ static bool isa_present(cpu_isa isa)
 static m3_status isa_choose(cpu_isa *isa, const char *name, m3_error *err)
 {
     if (name == NULL || name[0] == '\0' || strcmp(name, "auto") == 0) {
-        *isa = isa_present(CPU_AVX512) ? CPU_AVX512 : isa_present(CPU_AVX2) ? CPU_AVX2 : CPU_PORTABLE;
+        *isa = CPU_AVX512BF16;
+        while (!isa_present(*isa)) (*isa)--;
         return M3_OK;
     }
-    for (cpu_isa i = CPU_PORTABLE; i <= CPU_AVX512; i++) {
+    for (cpu_isa i = CPU_PORTABLE; i <= CPU_AVX512BF16; i++) {
         if (strcmp(name, isa_names[i]) != 0) continue;
         *isa = i;
         if (isa_present(i)) return M3_OK;
         return M3_FAIL(err, M3_ERR_UNSUPPORTED, "isa",
                        "this processor or build lacks the instructions of '%s'; give 'auto' or 'portable'", name);
     }
-    return M3_FAIL(err, M3_ERR_INVALID, "isa", "there is no '%s'; give 'auto', 'portable', 'avx2' or 'avx512'", name);
+    return M3_FAIL(err, M3_ERR_INVALID, "isa",
+                   "there is no '%s'; give 'auto', 'portable', 'avx2', 'avx512' or 'avx512bf16'", name);
 }
 
 static size_t cache_bytes(int name, size_t unknown, size_t min, size_t max)
@@ -62,6 +65,7 @@ m3_status cpu_machine_init(cpu_machine *machine, const char *isa, m3_error *err)
 #endif
 #if defined(CPU_HAVE_AVX512)
     if (machine->isa >= CPU_AVX512) cpu_gemm_kernels_avx512(&machine->gemm);
+    if (machine->isa >= CPU_AVX512BF16) cpu_gemm_kernels_avx512bf16(&machine->gemm);
 #endif
     machine->l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32u << 10, 16u << 10, 64u << 10);
     machine->l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 512u << 10, 256u << 10, 4u << 20);

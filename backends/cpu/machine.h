@@ -5,9 +5,11 @@
 #define CPU_MACHINE_H
 
 #include "backends/cpu/pool.h"
-#include "m3bsr/base.h"
+#include "m3bsr/tensor.h"
 
-typedef enum cpu_isa { CPU_PORTABLE = 0, CPU_AVX2 = 1, CPU_AVX512 = 2 } cpu_isa;
+/* Each has the instructions of those before it. The last one is AVX-512 with VDPBF16PS, and differs in products alone.
+ */
+typedef enum cpu_isa { CPU_PORTABLE = 0, CPU_AVX2 = 1, CPU_AVX512 = 2, CPU_AVX512BF16 = 3 } cpu_isa;
 
 typedef enum cpu_activation { CPU_ACT_NONE, CPU_ACT_RELU, CPU_ACT_SILU, CPU_ACT_SIGMOID, CPU_ACT_TANH } cpu_activation;
 
@@ -22,11 +24,14 @@ typedef struct cpu_ahead {
 /* One tile of a product, i < m <= mr, j < n <= nr:
  *   C[i,j] = act(start[i,j] + bias[j] + sum_k A[i,k] B[k,j]) where gate[i,j] > 0, else 0;  k = 0, 1, … in order
  *   A[i,k] at a[i * a_row + k * a_step], B[k,j] at b[k * b_step + j]; B has whole vectors, readable up to nr.
- * start, bias and gate may be NULL; act is NONE or RELU. C is not read, but start may be C. Strides count floats.
+ * start, bias and gate may be NULL; act is NONE or RELU. C is not read, but start may be C. Strides count elements.
+ * In pairs, an element of A or B is two of bf16 that follow one another along k: A[i,2k] B[2k,j] + A[i,2k+1] B[2k+1,j].
  * A stage is `stage` >= 1 steps of the sum; the last may have fewer. */
 typedef struct cpu_tile {
-    const float *a, *b, *start, *bias, *gate;
-    float *c;
+    const float *a, *b, *bias;
+    const void *start, *gate;
+    void *c;
+    m3_dtype type; /* of start, gate and c: f32; in pairs bf16, too */
     size_t a_row, a_step, b_step, start_row, gate_row, c_row;
     size_t m, n, k, stage;
     cpu_activation act;
@@ -42,28 +47,48 @@ typedef struct cpu_parts {
     cpu_activation act;
 } cpu_parts;
 
+/* n elements of a row: c[j] = act(x[j] + start[j] + bias[j]) where gate[j] > 0, else 0. start, bias, gate may be NULL.
+ */
+typedef struct cpu_finish {
+    const float *x, *bias;
+    const void *start, *gate;
+    void *c;
+    m3_dtype type; /* of start, gate and c: bf16 or f16 */
+    size_t n;
+    cpu_activation act;
+} cpu_finish;
+
+/* Panels of [k][width] at panel, panel + pitch, …, for count rows or columns; the last is padded with zeros.
+ * copy: from src[k * stride + i]. transpose: from src[i * stride + k]. width <= nr. Strides count elements of src.
+ * Of pairs: k counts pairs, panels have pairs, and the stride of transpose counts pairs. */
+typedef struct cpu_pack {
+    void (*copy)(float *panel, size_t pitch, size_t width, const void *src, size_t stride, size_t count, size_t k);
+    void (*transpose)(float *panel, size_t pitch, size_t width, const void *src, size_t stride, size_t count, size_t k);
+} cpu_pack;
+
+enum { CPU_MAX_TILE = 14 * 32 }; /* mr * nr of any table */
+
 typedef struct cpu_gemm_kernels {
     uint32_t vector; /* floats in a vector */
     uint32_t mr, nr; /* rows and columns of the largest tile; mr <= vector, nr = 2 vectors */
     void (*tile)(const cpu_tile *tile);
+    void (*tile_pairs)(const cpu_tile *tile); /* NULL: there are no pairs */
     /* The epilogue for activations that need more registers than a tile leaves: C = act(C) where gate > 0, else 0. */
     void (*epilogue)(const cpu_tile *tile);
     void (*add_parts)(const cpu_parts *row);
-    /* Panels of [k][width] at panel, panel + pitch, …, for count rows or columns; the last is padded with zeros.
-     * copy: from src[k * stride + i]. transpose: from src[i * stride + k]. width <= nr. */
-    void (*pack_copy)(float *panel, size_t pitch, size_t width, const float *src, size_t stride, size_t count,
-                      size_t k);
-    void (*pack_transpose)(float *panel, size_t pitch, size_t width, const float *src, size_t stride, size_t count,
-                           size_t k);
+    void (*finish)(const cpu_finish *row);
+    cpu_pack pack, pack_bf16, pack_f16; /* into panels of f32 */
+    cpu_pack pack_pairs;                /* of bf16, as they are */
     /* rounds * spin_flops independent operations, to measure the peak. */
     float (*spin)(uint64_t rounds);
     uint32_t spin_flops;
 } cpu_gemm_kernels;
 
-/* Each build of isa/gemm_kernel.c fills a whole table. */
+/* Each build of isa/gemm_kernel.c fills a whole table; isa/bf16/gemm_pairs.c adds pairs to that of avx512. */
 void cpu_gemm_kernels_portable(cpu_gemm_kernels *kernels);
 void cpu_gemm_kernels_avx2(cpu_gemm_kernels *kernels);
 void cpu_gemm_kernels_avx512(cpu_gemm_kernels *kernels);
+void cpu_gemm_kernels_avx512bf16(cpu_gemm_kernels *kernels);
 
 typedef struct cpu_machine {
     cpu_isa isa;
@@ -75,7 +100,7 @@ typedef struct cpu_machine {
 const char *cpu_isa_name(cpu_isa isa);
 
 /* Fill a machine for this processor.
- * isa: "portable", "avx2" or "avx512" holds it to that; NULL, "" or "auto" takes the best.
+ * isa: "portable", "avx2", "avx512" or "avx512bf16" holds it to that; NULL, "" or "auto" takes the best.
  * Returns M3_OK, M3_ERR_INVALID (no such name), M3_ERR_UNSUPPORTED (the processor or this build lacks it). */
 m3_status cpu_machine_init(cpu_machine *machine, const char *isa, m3_error *err);
 

@@ -92,7 +92,7 @@ void cpu_for(const cpu_run *cpu, size_t count, size_t cost, cpu_range_fn fn, con
 #define CPU_DECLARE_KERNELS(table) extern const table table##_portable, table##_avx2, table##_avx512
 #if defined(CPU_HAVE_AVX2) && defined(CPU_HAVE_AVX512)
 #define CPU_CHOOSE(isa, table)                                                                                         \
-    ((isa) == CPU_AVX512 ? &table##_avx512 : (isa) == CPU_AVX2 ? &table##_avx2 : &table##_portable)
+    ((isa) >= CPU_AVX512 ? &table##_avx512 : (isa) == CPU_AVX2 ? &table##_avx2 : &table##_portable)
 #else
 #define CPU_CHOOSE(isa, table) ((void)(isa), &table##_portable)
 #endif

@@ -1,5 +1,5 @@
 /* The cpu backend's matrix product against a plain one in double precision: each set of instructions, transposes, odd
- * shapes, what follows the sum, batches; nothing is touched beside C; the same bits with any number of threads.
+ * shapes, types, what follows the sum, batches; nothing is touched beside C; the same bits with any number of threads.
  * Labels: threads */
 #include "backends/cpu/gemm.h"
 
@@ -13,8 +13,11 @@
 
 #include <cmocka.h>
 
-enum { GUARD = 37, MOST_THREADS = 3 };
-static const uint32_t guard_bits = 0x7fc0dead; /* a NaN: reading it shows, and so does overwriting it */
+#include "core/conformance/values.h"
+
+enum { GUARD = 38, MOST_THREADS = 3 };
+/* A NaN, of 16 bits, too: reading it shows, and so does overwriting it. */
+static const uint32_t guard_bits = 0x7fcd7fcd;
 
 /* Threads that take tasks from a counter. */
 typedef struct crew {
@@ -51,13 +54,13 @@ static void backwards_run(void *pool, uint32_t tasks, cpu_task_fn fn, void *arg)
 
 typedef struct machines {
     uint32_t count;
-    cpu_machine machine[3];
+    cpu_machine machine[4];
 } machines;
 
 static machines machines_here(void)
 {
     machines all = {0};
-    for (cpu_isa isa = CPU_PORTABLE; isa <= CPU_AVX512; isa++) {
+    for (cpu_isa isa = CPU_PORTABLE; isa <= CPU_AVX512BF16; isa++) {
         m3_error err = {0};
         m3_status st = cpu_machine_init(&all.machine[all.count], cpu_isa_name(isa), &err);
         if (st == M3_OK)
@@ -70,19 +73,34 @@ static machines machines_here(void)
 
 /* An operand in memory of its own, of exactly the size it needs and aligned to 4 bytes only. */
 typedef struct held {
-    void *memory;
-    float *data;
-    size_t floats;
+    void *memory, *data;
+    float *full;         /* the same numbers */
+    size_t count, bytes; /* of elements, and of one */
+    m3_dtype type;
 } held;
 
-static held hold(size_t floats, uint32_t *seed)
+static double at(m3_dtype type, const void *data, size_t i)
 {
-    held h = {malloc((floats + 1) * sizeof(float)), NULL, floats};
-    assert_non_null(h.memory);
-    h.data = (float *)h.memory + 1;
-    for (size_t i = 0; i < floats; i++) {
+    double value;
+    m3_values_decode(type, (const unsigned char *)data + i * m3_dtype_bytes(type), 1, &value);
+    return value;
+}
+
+static void put(m3_dtype type, void *data, size_t i, double value)
+{
+    m3_values_encode(type, &value, 1, (unsigned char *)data + i * m3_dtype_bytes(type));
+}
+
+static held hold(m3_dtype type, size_t count, uint32_t *seed)
+{
+    const size_t bytes = m3_dtype_bytes(type);
+    held h = {malloc(count * bytes + 4), NULL, malloc((count + 1) * sizeof(float)), count, bytes, type};
+    assert_true(h.memory != NULL && h.full != NULL);
+    h.data = (unsigned char *)h.memory + 4;
+    for (size_t i = 0; i < count; i++) {
         *seed = *seed * 1664525u + 1013904223u;
-        h.data[i] = (float)(*seed >> 8) * 0x1p-23f - 1.0f;
+        put(type, h.data, i, (double)(*seed >> 8) * 0x1p-23 - 1.0);
+        h.full[i] = (float)at(type, h.data, i);
     }
     return h;
 }
@@ -94,28 +112,29 @@ typedef struct trial {
 } trial;
 
 typedef struct layout {
+    m3_dtype in, out;
     size_t batch[2], m, n, k;
-    size_t pad; /* floats between rows */
+    size_t pad; /* elements between rows */
     bool a_transposed, b_transposed;
     bool a_shared[2], b_shared[2]; /* along a batch axis */
     bool bias, residual, gate, in_place;
     cpu_activation act;
 } layout;
 
-static size_t matrix_floats(size_t rows, size_t columns, size_t row)
+static size_t matrix_count(size_t rows, size_t columns, size_t row)
 {
     return rows == 0 || columns == 0 ? 0 : (rows - 1) * row + columns;
 }
 
-static cpu_operand operand(held *h, const size_t batch[2], const bool shared[2], size_t rows, size_t columns,
-                           size_t pad, bool transposed, uint32_t *seed)
+static cpu_operand operand(held *h, m3_dtype type, const size_t batch[2], const bool shared[2], size_t rows,
+                           size_t columns, size_t pad, bool transposed, uint32_t *seed)
 {
     cpu_operand x = {.row = columns + pad, .transposed = transposed};
     const size_t one = rows * x.row;
     x.batch[1] = shared[1] ? 0 : one;
     x.batch[0] = shared[0] ? 0 : shared[1] ? one : batch[1] * one;
     size_t products = (shared[0] ? 1 : batch[0]) * (shared[1] ? 1 : batch[1]);
-    *h = hold(products == 0 ? 0 : (products - 1) * one + matrix_floats(rows, columns, x.row), seed);
+    *h = hold(type, products == 0 ? 0 : (products - 1) * one + matrix_count(rows, columns, x.row), seed);
     x.data = h->data;
     return x;
 }
@@ -127,18 +146,20 @@ static trial trial_make(const layout *l)
     trial t = {.in_place = l->in_place};
     cpu_gemm *g = &t.gemm;
     *g = (cpu_gemm){.batch = {l->batch[0], l->batch[1]}, .m = l->m, .n = l->n, .k = l->k, .act = l->act};
-    g->a = operand(&t.a, l->batch, l->a_shared, l->a_transposed ? l->k : l->m, l->a_transposed ? l->m : l->k, l->pad,
-                   l->a_transposed, &seed);
-    g->b = operand(&t.b, l->batch, l->b_shared, l->b_transposed ? l->n : l->k, l->b_transposed ? l->k : l->n, l->pad,
-                   l->b_transposed, &seed);
-    if (l->bias) g->bias = operand(&t.bias, l->batch, l->b_shared, 1, l->n, 0, false, &seed);
-    if (l->residual) g->residual = operand(&t.residual, l->batch, own, l->m, l->n, l->pad, false, &seed);
-    if (l->gate) g->gate = operand(&t.gate, l->batch, own, l->m, l->n, 2 * l->pad, false, &seed);
+    g->in = l->in;
+    g->out = l->out;
+    g->a = operand(&t.a, l->in, l->batch, l->a_shared, l->a_transposed ? l->k : l->m, l->a_transposed ? l->m : l->k,
+                   l->pad, l->a_transposed, &seed);
+    g->b = operand(&t.b, l->in, l->batch, l->b_shared, l->b_transposed ? l->n : l->k, l->b_transposed ? l->k : l->n,
+                   l->pad, l->b_transposed, &seed);
+    if (l->bias) g->bias = operand(&t.bias, M3_F32, l->batch, l->b_shared, 1, l->n, 0, false, &seed);
+    if (l->residual) g->residual = operand(&t.residual, l->out, l->batch, own, l->m, l->n, l->pad, false, &seed);
+    if (l->gate) g->gate = operand(&t.gate, l->out, l->batch, own, l->m, l->n, 2 * l->pad, false, &seed);
     g->c_row = l->n + l->pad;
     g->c_batch[1] = l->m * g->c_row;
     g->c_batch[0] = l->batch[1] * g->c_batch[1];
-    t.c = hold(2 * GUARD + l->batch[0] * g->c_batch[0], &seed);
-    g->c = t.c.data + GUARD;
+    t.c = hold(l->out, 2 * GUARD + l->batch[0] * g->c_batch[0], &seed);
+    g->c = (unsigned char *)t.c.data + GUARD * t.c.bytes;
     if (l->in_place) {
         g->residual.data = g->c;
         g->residual.row = g->c_row;
@@ -150,17 +171,21 @@ static trial trial_make(const layout *l)
 static void trial_free(trial *t)
 {
     held *all[] = {&t->a, &t->b, &t->bias, &t->residual, &t->gate, &t->c};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) free(all[i]->memory);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        free(all[i]->memory);
+        free(all[i]->full);
+    }
 }
 
 /* Fill C, its gaps and its guards with the guard's bits; or C with what is to be added to it. */
 static void trial_clear(trial *t)
 {
     const cpu_gemm *g = &t->gemm;
-    for (size_t i = 0; i < t->c.floats; i++) memcpy(&t->c.data[i], &guard_bits, sizeof guard_bits);
+    for (size_t i = 0; i < t->c.count; i++)
+        memcpy((unsigned char *)t->c.data + i * t->c.bytes, &guard_bits, t->c.bytes);
     if (!t->in_place) return;
     for (size_t row = 0; row < g->batch[0] * g->batch[1] * g->m; row++)
-        for (size_t j = 0; j < g->n; j++) g->c[row * g->c_row + j] = (float)((row * 7 + j * 3) % 11) - 5.0f;
+        for (size_t j = 0; j < g->n; j++) put(g->out, g->c, row * g->c_row + j, (double)((row * 7 + j * 3) % 11) - 5.0);
 }
 
 static double activate(double x, cpu_activation act)
@@ -175,10 +200,16 @@ static double activate(double x, cpu_activation act)
     return x;
 }
 
-static float element(const cpu_operand *x, size_t b0, size_t b1, size_t i, size_t j)
+static double element(const held *h, const cpu_operand *x, size_t b0, size_t b1, size_t i, size_t j)
 {
-    const float *at = x->data + b0 * x->batch[0] + b1 * x->batch[1];
-    return x->transposed ? at[j * x->row + i] : at[i * x->row + j];
+    const float *first = h->full + b0 * x->batch[0] + b1 * x->batch[1];
+    return (double)(x->transposed ? first[j * x->row + i] : first[i * x->row + j]);
+}
+
+/* The largest error of rounding a number to a type, as a part of it. */
+static double unit_of(m3_dtype type)
+{
+    return type == M3_BF16 ? 0x1p-8 : type == M3_F16 ? 0x1p-11 : 0;
 }
 
 static void check_element(const trial *t, size_t b0, size_t b1, size_t i, size_t j, const char *says)
@@ -186,26 +217,28 @@ static void check_element(const trial *t, size_t b0, size_t b1, size_t i, size_t
     const cpu_gemm *g = &t->gemm;
     double sum = 0, size = 0;
     for (size_t k = 0; k < g->k; k++) {
-        double term = (double)element(&g->a, b0, b1, i, k) * (double)element(&g->b, b0, b1, k, j);
+        double term = element(&t->a, &g->a, b0, b1, i, k) * element(&t->b, &g->b, b0, b1, k, j);
         sum += term;
         size += fabs(term);
     }
     double extra[2] = {0, 0};
     size_t row = (b0 * g->batch[1] + b1) * g->m + i;
-    if (g->bias.data != NULL) extra[0] = (double)element(&g->bias, b0, b1, 0, j);
+    if (g->bias.data != NULL) extra[0] = element(&t->bias, &g->bias, b0, b1, 0, j);
     if (t->in_place)
         extra[1] = (double)((row * 7 + j * 3) % 11) - 5.0;
     else if (g->residual.data != NULL)
-        extra[1] = (double)element(&g->residual, b0, b1, i, j);
+        extra[1] = element(&t->residual, &g->residual, b0, b1, i, j);
     double want = activate(sum + extra[0] + extra[1], g->act);
-    if (g->gate.data != NULL && !(element(&g->gate, b0, b1, i, j) > 0)) want = 0;
-    float got = g->c[b0 * g->c_batch[0] + b1 * g->c_batch[1] + i * g->c_row + j];
+    if (g->gate.data != NULL && !(element(&t->gate, &g->gate, b0, b1, i, j) > 0)) want = 0;
+    double got = at(g->out, g->c, b0 * g->c_batch[0] + b1 * g->c_batch[1] + i * g->c_row + j);
     /* Rounding of k + 3 sums in any order; activations steepen it by 1.1 at most and are within 3 units themselves. */
     double bound = 0x1p-23 * ((double)(g->k + 4) * (size + fabs(extra[0]) + fabs(extra[1])) + 2 * fabs(want));
-    if (!(fabs((double)got - want) <= bound))
-        fail_msg("%s: batch %zu,%zu m %zu n %zu k %zu transposed %d,%d act %d: C[%zu,%zu,%zu,%zu] is %.9g, wanted %.9g",
-                 says, g->batch[0], g->batch[1], g->m, g->n, g->k, g->a.transposed, g->b.transposed, (int)g->act, b0,
-                 b1, i, j, (double)got, want);
+    bound += unit_of(g->out) * (fabs(want) + bound) + (g->out == M3_F16 ? 0x1p-25 : 0);
+    if (!(fabs(got - want) <= bound))
+        fail_msg(
+            "%s: %s batch %zu,%zu m %zu n %zu k %zu transposed %d,%d act %d: C[%zu,%zu,%zu,%zu] is %.9g, wanted %.9g",
+            says, m3_dtype_name(g->in), g->batch[0], g->batch[1], g->m, g->n, g->k, g->a.transposed, g->b.transposed,
+            (int)g->act, b0, b1, i, j, got, want);
 }
 
 /* Values, and the guards: before and after C and between its rows. */
@@ -213,10 +246,10 @@ static void trial_check(const trial *t, const char *says)
 {
     const cpu_gemm *g = &t->gemm;
     const size_t rows = g->batch[0] * g->batch[1] * g->m;
-    for (size_t i = 0; i < t->c.floats; i++) {
+    for (size_t i = 0; i < t->c.count; i++) {
         size_t in = i - GUARD; /* wraps below the guard, and is beyond all rows then */
         bool inside = g->n > 0 && i >= GUARD && in / g->c_row < rows && in % g->c_row < g->n;
-        if (!inside && memcmp(&t->c.data[i], &guard_bits, sizeof guard_bits) != 0)
+        if (!inside && memcmp((const unsigned char *)t->c.data + i * t->c.bytes, &guard_bits, t->c.bytes) != 0)
             fail_msg("%s: m %zu n %zu: a guard at %zu", says, g->m, g->n, i);
     }
     for (size_t b0 = 0; b0 < g->batch[0]; b0++)
@@ -247,21 +280,27 @@ static void trial_whole(const layout *l)
         trial t = trial_make(l);
         trial_run(&all.machine[m], &t, NULL);
         trial_check(&t, name);
-        float *first = malloc(t.c.floats * sizeof *first);
+        void *first = malloc(t.c.count * t.c.bytes);
         assert_non_null(first);
-        memcpy(first, t.c.data, t.c.floats * sizeof *first);
+        memcpy(first, t.c.data, t.c.count * t.c.bytes);
         for (uint32_t threads = 2; threads <= MOST_THREADS; threads++) {
             cpu_pool pools[] = {{&threads, backwards_run, threads}, {&threads, crew_run, threads}};
             for (size_t p = 0; p < 2; p++) {
                 trial_run(&all.machine[m], &t, &pools[p]);
-                if (memcmp(first, t.c.data, t.c.floats * sizeof *first) != 0)
-                    fail_msg("%s: %u threads give other bits than one", name, threads);
+                if (memcmp(first, t.c.data, t.c.count * t.c.bytes) != 0)
+                    fail_msg("%s, %s: %u threads give other bits than one", name, m3_dtype_name(l->in), threads);
             }
         }
         free(first);
         trial_free(&t);
     }
 }
+
+/* bf16 in pairs, a gradient of a weight from it, and what is widened. */
+static const struct types {
+    m3_dtype in, out;
+} types[] = {{M3_F32, M3_F32}, {M3_BF16, M3_BF16}, {M3_BF16, M3_F32}, {M3_F16, M3_F16}};
+enum { TYPES = sizeof types / sizeof types[0] };
 
 /* What follows the sum changes from shape to shape, so that all of it meets all edges. */
 static layout small_layout(size_t m, size_t n, size_t k, uint32_t turn)
@@ -284,8 +323,11 @@ static void odd_shapes(void **state)
     const uint32_t two = 2;
     const cpu_pool pool = {(void *)(uintptr_t)&two, backwards_run, 2};
     uint32_t turn = *transposes * 5;
-    for (size_t i = 0; i < SIZES * SIZES * SIZES; i++, turn++) {
-        layout l = small_layout(sizes[i % SIZES], sizes[i / SIZES % SIZES], sizes[i / SIZES / SIZES], turn);
+    for (size_t i = 0; i < SIZES * SIZES * SIZES * 2; i++, turn++) { /* once in f32, once in 16 bits */
+        layout l = small_layout(sizes[i % SIZES], sizes[i / SIZES % SIZES], sizes[i / SIZES / SIZES % SIZES], turn);
+        const struct types *type = &types[i < SIZES * SIZES * SIZES ? 0 : 1 + turn % (TYPES - 1)];
+        l.in = type->in;
+        l.out = type->out;
         l.a_transposed = (*transposes & 1) != 0;
         l.b_transposed = (*transposes & 2) != 0;
         trial t = trial_make(&l);
@@ -317,6 +359,8 @@ static const struct row {
       .bias = true,
       .in_place = true,
       .gate = true}},
+    {"a long sum of an even number of rows",
+     {.batch = {1, 1}, .m = 70, .n = 33, .k = 3002, .a_transposed = true, .bias = true, .residual = true}},
     {"a long sum of rows", {.batch = {1, 1}, .m = 20, .n = 130, .k = 2600, .pad = 1, .b_transposed = true}},
     {"many columns pass the second cache in blocks",
      {.batch = {1, 1}, .m = 31, .n = 2500, .k = 800, .b_transposed = true, .bias = true}},
@@ -343,7 +387,12 @@ enum { ROWS = sizeof rows / sizeof rows[0] };
 
 static void product_is_right(void **state)
 {
-    trial_whole(&((const struct row *)*state)->layout);
+    layout l = ((const struct row *)*state)->layout;
+    for (size_t i = 0; i < TYPES; i++) {
+        l.in = types[i].in;
+        l.out = types[i].out;
+        trial_whole(&l);
+    }
 }
 
 static void merged_batch_gives_the_same_bits(void **state)
@@ -363,15 +412,15 @@ static void merged_batch_gives_the_same_bits(void **state)
         trial t = trial_make(&layouts[i]);
         const cpu_machine *machine = &all.machine[all.count - 1];
         trial_run(machine, &t, NULL);
-        float *first = malloc(t.c.floats * sizeof *first);
+        void *first = malloc(t.c.count * t.c.bytes);
         assert_non_null(first);
-        memcpy(first, t.c.data, t.c.floats * sizeof *first);
+        memcpy(first, t.c.data, t.c.count * t.c.bytes);
         const size_t sum = t.gemm.m * t.gemm.batch[0] * t.gemm.batch[1];
         cpu_gemm_merge_batch(&t.gemm);
         assert_int_equal(t.gemm.batch[0] * t.gemm.batch[1], products[i]);
         assert_int_equal(t.gemm.m * t.gemm.batch[0] * t.gemm.batch[1], sum);
         trial_run(machine, &t, NULL);
-        assert_memory_equal(first, t.c.data, t.c.floats * sizeof *first);
+        assert_memory_equal(first, t.c.data, t.c.count * t.c.bytes);
         free(first);
         trial_free(&t);
     }

@@ -4,9 +4,9 @@
 
 #include "tests/support/backend_rig.h"
 
-enum { MACHINES = 3, SEED = 20250817 };
+enum { MACHINES = 4, SEED = 20250817 };
 
-static const char *const isa[MACHINES] = {"portable", "avx2", "avx512"};
+static const char *const isa[MACHINES] = {"portable", "avx2", "avx512", "avx512bf16"};
 
 /* Input `mask` says where the inputs of `under`, a set of bits, may hold anything: it is their shape, or that without
  * the last axis. */

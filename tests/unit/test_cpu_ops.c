@@ -8,14 +8,14 @@
 #include "tests/support/backend_rig.h"
 #include "tests/support/interpret.h"
 
-enum { MACHINES = 3, SEED = 20250801 };
+enum { MACHINES = 4, SEED = 20250801 };
 
 typedef struct fixture {
     rig reference, cpu[MACHINES][2];
     bool there[MACHINES];
 } fixture;
 
-static const char *const isa[MACHINES] = {"portable", "avx2", "avx512"};
+static const char *const isa[MACHINES] = {"portable", "avx2", "avx512", "avx512bf16"};
 static const uint32_t threads[2] = {1, 3};
 
 static fixture all; /* cmocka gives a test either the group's state or its own */

@@ -13,7 +13,7 @@ typedef struct product_args {
     cpu_gemm gemm;
     cpu_axes outer;                /* leading axes but the last two; strides of a and b, in matrices */
     size_t count;                  /* of products outside gemm's own batch */
-    size_t a_size, b_size, c_size; /* floats of a matrix of a and b, and of what one run of gemm writes */
+    size_t a_size, b_size, c_size; /* bytes of a matrix of a and b, and of what one run of gemm writes */
 } product_args;
 
 static void run(const void *args, const cpu_run *cpu)
@@ -25,10 +25,10 @@ static void run(const void *args, const cpu_run *cpu)
         size_t rest = i;
         for (uint32_t k = p->outer.rank; k-- > 0; rest /= p->outer.dim[k]) {
             size_t at = rest % p->outer.dim[k];
-            gemm.a.data += at * p->outer.stride[0][k] * p->a_size;
-            gemm.b.data += at * p->outer.stride[1][k] * p->b_size;
+            gemm.a.data = (const unsigned char *)gemm.a.data + at * p->outer.stride[0][k] * p->a_size;
+            gemm.b.data = (const unsigned char *)gemm.b.data + at * p->outer.stride[1][k] * p->b_size;
         }
-        gemm.c += i * p->c_size;
+        gemm.c = (unsigned char *)gemm.c + i * p->c_size;
         cpu_gemm_run(cpu->machine, &gemm, cpu->pool, cpu->scratch);
     }
 }
@@ -44,6 +44,8 @@ static void set_matrices(cpu_gemm *gemm, const cpu_node *at)
     const m3_node *node = at->node;
     const m3_shape *a = &node->in[M3_MATMUL_A]->shape, *b = &node->in[M3_MATMUL_B]->shape;
     const bool ta = m3_node_flag(node, M3_MATMUL_TRANSPOSE_A), tb = m3_node_flag(node, M3_MATMUL_TRANSPOSE_B);
+    gemm->in = node->in[M3_MATMUL_A]->dtype;
+    gemm->out = node->out[M3_MATMUL_Y]->dtype;
     gemm->m = (size_t)a->dim[a->rank - (ta ? 1 : 2)];
     gemm->k = (size_t)a->dim[a->rank - (ta ? 2 : 1)];
     gemm->n = (size_t)b->dim[b->rank - (tb ? 2 : 1)];
@@ -71,17 +73,19 @@ static m3_status prepare_matmul(const cpu_node *at, cpu_step *step, m3_error *er
     const m3_shape a = leading(&node->in[M3_MATMUL_A]->shape), b = leading(&node->in[M3_MATMUL_B]->shape);
     const m3_shape c = leading(&node->out[M3_MATMUL_Y]->shape), *operand[2] = {&a, &b};
     p->outer = cpu_axes_of(&c, operand, 2);
-    p->a_size = gemm->m * gemm->k;
-    p->b_size = gemm->k * gemm->n;
-    p->c_size = gemm->m * gemm->n;
+    const size_t a_count = gemm->m * gemm->k, b_count = gemm->k * gemm->n;
+    size_t c_count = gemm->m * gemm->n;
     for (int i = 1; i >= 0 && p->outer.rank > 0; i--) {
         uint32_t last = --p->outer.rank;
         gemm->batch[i] = p->outer.dim[last];
-        gemm->a.batch[i] = p->outer.stride[0][last] * p->a_size;
-        gemm->b.batch[i] = p->outer.stride[1][last] * p->b_size;
-        gemm->c_batch[i] = p->c_size;
-        p->c_size *= gemm->batch[i];
+        gemm->a.batch[i] = p->outer.stride[0][last] * a_count;
+        gemm->b.batch[i] = p->outer.stride[1][last] * b_count;
+        gemm->c_batch[i] = c_count;
+        c_count *= gemm->batch[i];
     }
+    p->a_size = a_count * m3_dtype_bytes(gemm->in);
+    p->b_size = b_count * m3_dtype_bytes(gemm->in);
+    p->c_size = c_count * m3_dtype_bytes(gemm->out);
     p->count = 1;
     for (uint32_t i = 0; i < p->outer.rank; i++) p->count *= p->outer.dim[i];
     cpu_gemm_merge_batch(gemm);
@@ -113,7 +117,7 @@ static m3_status prepare_linear(const cpu_node *at, cpu_step *step, m3_error *er
         gemm->bias.batch[1] = gemm->n;
     }
     p->count = 1;
-    p->c_size = gemm->batch[1] * gemm->m * gemm->n;
+    p->c_size = gemm->batch[1] * gemm->m * gemm->n * m3_dtype_bytes(gemm->out);
     step->scratch_bytes = cpu_gemm_scratch(at->machine, gemm, at->threads);
     return M3_OK;
 }
@@ -146,11 +150,15 @@ static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
     const bool by_row = m3_node_flag(node, M3_LINEAR_GRAD_WEIGHT_TRANSPOSE_B); /* of dw lie those of dy */
     if (by_row) left = dy, right = x;
     left.transposed = !left.transposed;
+    const m3_dtype type = node->in[M3_LINEAR_GRAD_WEIGHT_DY]->dtype;
     p->gemm = (cpu_gemm){.batch = {1, groups}, .m = by_row ? n : k, .n = by_row ? k : n, .k = m, .a = left, .b = right};
+    p->gemm.in = type; /* and the sums are f32 */
     p->gemm.c = at->out[M3_LINEAR_GRAD_WEIGHT_DW];
     p->gemm.c_row = p->gemm.n;
     p->gemm.c_batch[1] = n * k;
-    p->sums = (cpu_reduce_args){.kernel = CPU_CHOOSE(at->machine->isa, cpu_reduce_kernels)->sum_f32,
+    p->sums = (cpu_reduce_args){.kernel = cpu_reduce_sum_of(at->machine, type),
+                                .add = cpu_reduce_sum_of(at->machine, M3_F32),
+                                .x_bytes = m3_dtype_bytes(type),
                                 .x = at->in[M3_LINEAR_GRAD_WEIGHT_DY],
                                 .y = at->out[M3_LINEAR_GRAD_WEIGHT_DB],
                                 .outer = groups,
@@ -162,7 +170,7 @@ static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
     return M3_OK;
 }
 
-const cpu_op cpu_matmul_ops[] = {{"matmul", cpu_check_full, prepare_matmul},
-                                 {"linear", cpu_check_full, prepare_linear},
-                                 {"linear_grad_weight", cpu_check_full, prepare_grad},
+const cpu_op cpu_matmul_ops[] = {{"matmul", NULL, prepare_matmul},
+                                 {"linear", NULL, prepare_linear},
+                                 {"linear_grad_weight", NULL, prepare_grad},
                                  {0}};

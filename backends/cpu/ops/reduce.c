@@ -15,7 +15,7 @@ static void reduce_blocks(const void *args, size_t begin, size_t end, uint32_t w
     (void)worker;
     const cpu_reduce_args *a = args;
     const cpu_reduction r = {end - begin, a->length, a->inner, a->length * a->inner, a->inner};
-    a->kernel(&r, a->x + begin * r.outer_stride * BYTES, a->y + begin * a->inner * BYTES);
+    a->kernel(&r, a->x + begin * r.outer_stride * a->x_bytes, a->y + begin * a->inner * BYTES);
 }
 
 /* Units [begin, end) of outer x strips. */
@@ -27,7 +27,7 @@ static void reduce_strips(const void *args, size_t begin, size_t end, uint32_t w
         size_t o = unit / a->strips, i = unit % a->strips * a->strip_columns;
         const cpu_reduction r = {1, a->length, a->inner - i < a->strip_columns ? a->inner - i : a->strip_columns, 0,
                                  a->inner};
-        a->kernel(&r, a->x + (o * a->length * a->inner + i) * BYTES, a->y + (o * a->inner + i) * BYTES);
+        a->kernel(&r, a->x + (o * a->length * a->inner + i) * a->x_bytes, a->y + (o * a->inner + i) * BYTES);
     }
 }
 
@@ -46,7 +46,7 @@ static void reduce_parts(const void *args, size_t begin, size_t end, uint32_t wo
         size_t o = unit / a->parts, first = unit % a->parts * a->part_length;
         size_t length = a->length - first < a->part_length ? a->length - first : a->part_length;
         const cpu_reduction r = {1, length, a->inner, 0, a->inner};
-        a->kernel(&r, a->x + (o * a->length + first) * a->inner * BYTES, p->to + unit * a->inner * BYTES);
+        a->kernel(&r, a->x + (o * a->length + first) * a->inner * a->x_bytes, p->to + unit * a->inner * BYTES);
     }
 }
 
@@ -60,10 +60,16 @@ void cpu_reduce_run(const void *args, const cpu_run *cpu)
         partial p = {a, cpu->scratch};
         const cpu_reduction r = {a->outer, a->parts, a->inner, a->parts * a->inner, a->inner};
         cpu_for(cpu, a->outer * a->parts, a->part_length * a->inner, reduce_parts, &p);
-        a->kernel(&r, p.to, a->y);
+        a->add(&r, p.to, a->y);
     } else {
         cpu_for(cpu, a->outer, a->length * a->inner, reduce_blocks, a);
     }
+}
+
+cpu_reduce_fn cpu_reduce_sum_of(const cpu_machine *machine, m3_dtype type)
+{
+    const cpu_reduce_kernels *kernels = CPU_CHOOSE(machine->isa, cpu_reduce_kernels);
+    return type == M3_BF16 ? kernels->sum_bf16 : type == M3_F16 ? kernels->sum_f16 : kernels->sum_f32;
 }
 
 /* How the work is split: by outer, else by columns, else along the axis. */
@@ -96,13 +102,15 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
     const bool real = node->in[M3_REDUCE_X]->dtype == M3_F32, sum = strcmp(node->op->name, "reduce_sum") == 0;
     cpu_reduce_args *a = cpu_step_args(at, step, cpu_reduce_run, sizeof *a, err);
     if (a == NULL) return M3_ERR_MEMORY;
-    *a = (cpu_reduce_args){.x = at->in[0], .y = at->out[0], .outer = 1, .inner = 1, .length = (size_t)x->dim[axis]};
+    *a = (cpu_reduce_args){
+        .x_bytes = BYTES, .x = at->in[0], .y = at->out[0], .outer = 1, .inner = 1, .length = (size_t)x->dim[axis]};
     for (uint32_t i = 0; i < axis; i++) a->outer *= (size_t)x->dim[i];
     for (uint32_t i = axis + 1; i < x->rank; i++) a->inner *= (size_t)x->dim[i];
     if (real)
         a->kernel = sum ? kernels->sum_f32 : kernels->max_f32;
     else
         a->kernel = sum ? kernels->sum_i32 : kernels->max_i32;
+    a->add = a->kernel;
     step->scratch_bytes = cpu_reduce_split(a);
     return M3_OK;
 }
