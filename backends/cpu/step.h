@@ -72,13 +72,6 @@ static inline const void *cpu_input(const cpu_node *at, uint32_t input)
     return input < at->node->in_count ? at->in[input] : NULL;
 }
 
-/* For kernels of f32 alone: operands of 16 bits in its place (m3_op.halves) are refused, and come again as casts. */
-static inline m3_status cpu_check_full(const m3_node *node, m3_error *why)
-{
-    if (!m3_node_has_halves(node)) return M3_OK;
-    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "the kernel takes f32: operands of 16 bits are cast");
-}
-
 /* Zeroed arguments of a step, whose run is set too. A trailing array may be counted into bytes.
  * NULL: out of memory, and err says so. */
 void *cpu_step_args(const cpu_node *at, cpu_step *step, cpu_run_fn run, size_t bytes, m3_error *err);

@@ -7,10 +7,12 @@
  * Queries are computed in blocks of up to QUERIES, one in each lane: q is transposed, and scores are stored as [j][i],
  * so that maxima and sums over keys need no sum across lanes. A block of one query has keys in its lanes instead. All
  * five products are computed in register tiles over rows of whole vectors. Rows of q, k, v and dy are read in place
- * when they are whole vectors and no key between them is masked; else they are packed. */
+ * when they are whole vectors and no key between them is masked; else they are packed.
+ *
+ * A head of 16 bits is widened into scratch first, and its results are rounded from there. */
 #include "backends/cpu/ops/attention.h"
 
-#include "backends/cpu/isa/row.h"
+#include "backends/cpu/isa/half.h"
 
 enum { QUERIES = 2 * CPU_VW, TILE = CPU_VW == 16 ? 8 : 4 /* rows of a register tile, which is two vectors wide */ };
 
@@ -138,11 +140,17 @@ typedef struct work {
     fetch *ahead;
 } work;
 
+/* A head of 16 bits as f32. */
+static size_t widened_floats(const cpu_head *h)
+{
+    return h->type == M3_F32 ? 0 : (3 * h->queries + 4 * h->keys) * h->width;
+}
+
 static size_t scratch(const cpu_head *h)
 {
     const size_t wide = whole_vectors(h->width);
     size_t floats = 2 * h->width * QUERIES + 2 * h->keys * QUERIES + 4 * h->keys * wide + 3 * QUERIES * wide;
-    return floats * sizeof(float) + h->keys * sizeof(uint32_t);
+    return (widened_floats(h) + floats) * sizeof(float) + h->keys * sizeof(uint32_t);
 }
 
 static work work_in(const cpu_head *h, fetch *ahead, float *at)
@@ -327,7 +335,7 @@ static void softmax_grad_row(const float *p, float *dp, size_t n, float scale)
 /* The probabilities of a block. */
 static block probabilities(const cpu_head *h, const work *w, size_t first, rows keys)
 {
-    const float *q = h->q + first * h->stride;
+    const float *q = (const float *)h->q + first * h->stride;
     const size_t left = h->queries - first;
     if (left == 1) {
         score_single(w, keys, pack_queries(h, w, q, 1, w->q).data, w->p);
@@ -392,7 +400,7 @@ static void sum_over_queries(const work *w, block b, const float *x, rows querie
     multiply(&s);
 }
 
-static void forward(const cpu_head *h, float *y, void *memory)
+static void forward_f32(const cpu_head *h, float *y, void *memory)
 {
     fetch ahead = fetch_begin(h);
     const work w = work_in(h, &ahead, memory);
@@ -409,7 +417,7 @@ static void forward(const cpu_head *h, float *y, void *memory)
     fetch_rest(&ahead);
 }
 
-static void backward(const cpu_head *h, const float *dy, float *dq, float *dk, float *dv, void *memory)
+static void backward_f32(const cpu_head *h, const float *dy, float *dq, float *dk, float *dv, void *memory)
 {
     fetch ahead = fetch_begin(h);
     const work w = work_in(h, &ahead, memory);
@@ -425,7 +433,7 @@ static void backward(const cpu_head *h, const float *dy, float *dq, float *dk, f
     for (size_t first = 0; first < h->queries;) {
         const block b = probabilities(h, &w, first, keys);
         score_gradients(h, &w, b, values, dy + first * h->stride);
-        const rows q = pack_queries(h, &w, h->q + first * h->stride, b.count, w.q);
+        const rows q = pack_queries(h, &w, (const float *)h->q + first * h->stride, b.count, w.q);
         const rows dy_rows = pack_queries(h, &w, dy + first * h->stride, b.count, w.dy);
         sum_over_keys(h, &w, b, w.ds, keys, dq);
         sum_over_queries(&w, b, w.ds, q, in_place ? dk : w.dk, row);
@@ -436,6 +444,84 @@ static void backward(const cpu_head *h, const float *dy, float *dq, float *dk, f
     if (in_place) return;
     unpack_keys(h, &w, dk, w.dk);
     unpack_keys(h, &w, dv, w.dv);
+}
+
+/* 16 bits. */
+
+INLINE void widen(const cpu_head *h, const void *from, size_t count, float *to, const m3_dtype type)
+{
+    for (size_t i = 0; i < count; i++, to += h->width) {
+        const size_t at = i * h->stride;
+        size_t c = 0;
+        for (; c + CPU_VW <= h->width; c += CPU_VW) v_store(to + c, v_load_as(from, at + c, CPU_VW, type));
+        if (c < h->width) v_store_n(to + c, h->width - c, v_load_as(from, at + c, h->width - c, type));
+    }
+}
+
+INLINE void narrow(const cpu_head *h, const float *from, size_t count, void *to, const m3_dtype type)
+{
+    for (size_t i = 0; i < count; i++, from += h->width) {
+        const size_t at = i * h->stride;
+        size_t c = 0;
+        for (; c + CPU_VW <= h->width; c += CPU_VW) v_store_as(to, at + c, CPU_VW, v_load(from + c), type);
+        if (c < h->width) v_store_as(to, at + c, h->width - c, v_load_n(from + c, h->width - c), type);
+    }
+}
+
+/* The head in f32: q at `to`, then k, then v. */
+INLINE cpu_head widen_head(const cpu_head *h, float *to, const m3_dtype type)
+{
+    cpu_head wide = *h;
+    float *k = to + h->queries * h->width, *v = k + h->keys * h->width;
+    widen(h, h->q, h->queries, to, type);
+    widen(h, h->k, h->keys, k, type);
+    widen(h, h->v, h->keys, v, type);
+    wide.stride = h->width;
+    wide.q = to;
+    wide.k = k;
+    wide.v = v;
+    return wide;
+}
+
+INLINE void forward_as(const cpu_head *h, void *y, float *memory, const m3_dtype type)
+{
+    float *result = memory + (h->queries + 2 * h->keys) * h->width;
+    const cpu_head wide = widen_head(h, memory, type);
+    forward_f32(&wide, result, memory + widened_floats(h));
+    narrow(h, result, h->queries, y, type);
+}
+
+INLINE void backward_as(const cpu_head *h, const void *dy, void *dq, void *dk, void *dv, float *memory,
+                        const m3_dtype type)
+{
+    const size_t queries = h->queries * h->width, keys = h->keys * h->width;
+    float *dy_wide = memory + queries + 2 * keys, *result = dy_wide + queries;
+    const cpu_head wide = widen_head(h, memory, type);
+    widen(h, dy, h->queries, dy_wide, type);
+    backward_f32(&wide, dy_wide, result, result + queries, result + queries + keys, memory + widened_floats(h));
+    narrow(h, result, h->queries, dq, type);
+    narrow(h, result + queries, h->keys, dk, type);
+    narrow(h, result + queries + keys, h->keys, dv, type);
+}
+
+static void forward(const cpu_head *h, void *y, void *memory)
+{
+    if (h->type == M3_BF16)
+        forward_as(h, y, memory, M3_BF16);
+    else if (h->type == M3_F16)
+        forward_as(h, y, memory, M3_F16);
+    else
+        forward_f32(h, y, memory);
+}
+
+static void backward(const cpu_head *h, const void *dy, void *dq, void *dk, void *dv, void *memory)
+{
+    if (h->type == M3_BF16)
+        backward_as(h, dy, dq, dk, dv, memory, M3_BF16);
+    else if (h->type == M3_F16)
+        backward_as(h, dy, dq, dk, dv, memory, M3_F16);
+    else
+        backward_f32(h, dy, dq, dk, dv, memory);
 }
 
 const cpu_attention_kernels CPU_FN(cpu_attention_kernels) = {scratch, forward, backward};

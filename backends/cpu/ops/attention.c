@@ -10,27 +10,33 @@ typedef struct attention_args {
     const cpu_attention_kernels *kernels;
     cpu_head head; /* row 0, head 0 */
     size_t rows, heads, scratch_bytes;
-    const float *dy; /* of the gradient, else NULL */
-    float *out[3];   /* y; or dq, dk, dv */
+    size_t bytes;          /* of an element */
+    const void *dy;        /* of the gradient, else NULL */
+    unsigned char *out[3]; /* y; or dq, dk, dv */
 } attention_args;
 
-/* The head of a unit, and the offsets of its queries and keys. */
+static const void *move(const void *x, size_t bytes)
+{
+    return (const unsigned char *)x + bytes;
+}
+
+/* The head of a unit, and the offsets of its queries and keys, in bytes. */
 static cpu_head head_of(const attention_args *a, size_t unit, size_t *query_at, size_t *key_at)
 {
     const size_t row = unit / a->heads, column = unit % a->heads * a->head.width;
     cpu_head h = a->head;
-    *query_at = row * h.queries * h.stride + column;
-    *key_at = row * h.keys * h.stride + column;
-    h.q += *query_at;
-    h.k += *key_at;
-    h.v += *key_at;
+    *query_at = (row * h.queries * h.stride + column) * a->bytes;
+    *key_at = (row * h.keys * h.stride + column) * a->bytes;
+    h.q = move(h.q, *query_at);
+    h.k = move(h.k, *key_at);
+    h.v = move(h.v, *key_at);
     h.mask += row * h.keys;
     return h;
 }
 
-static cpu_piece piece_of(const float *x, size_t at, size_t floats)
+static cpu_piece piece_of(const void *x, size_t at, size_t bytes)
 {
-    return x != NULL ? (cpu_piece){x + at, floats} : (cpu_piece){0};
+    return x != NULL ? (cpu_piece){move(x, at), bytes / sizeof(float)} : (cpu_piece){0};
 }
 
 /* While a head computes it fetches its share of the next row: all of that lies in one piece, its own part does not. */
@@ -38,8 +44,9 @@ static void fetch_next_row(const attention_args *a, size_t unit, cpu_head *h)
 {
     const size_t row = unit / a->heads + 1, share = unit % a->heads * h->width;
     if (row == a->rows) return;
-    const size_t queries = h->queries * h->width, keys = h->keys * h->width;
-    const size_t query_at = (row * h->stride + share) * h->queries, key_at = (row * h->stride + share) * h->keys;
+    const size_t before = (row * h->stride + share) * a->bytes, width = h->width * a->bytes;
+    const size_t queries = h->queries * width, keys = h->keys * width;
+    const size_t query_at = before * h->queries, key_at = before * h->keys;
     h->ahead[0] = piece_of(a->head.q, query_at, queries);
     h->ahead[1] = piece_of(a->head.k, key_at, keys);
     h->ahead[2] = piece_of(a->head.v, key_at, keys);
@@ -66,7 +73,7 @@ static void run_heads(const void *args, size_t begin, size_t end, uint32_t worke
         if (a->dy == NULL)
             a->kernels->forward(&h, a->out[M3_ATTENTION_Y] + query_at, scratch);
         else
-            a->kernels->backward(&h, a->dy + query_at, a->out[M3_ATTENTION_GRAD_DQ] + query_at,
+            a->kernels->backward(&h, move(a->dy, query_at), a->out[M3_ATTENTION_GRAD_DQ] + query_at,
                                  a->out[M3_ATTENTION_GRAD_DK] + key_at, a->out[M3_ATTENTION_GRAD_DV] + key_at, scratch);
     }
 }
@@ -93,6 +100,8 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
     h->keys = (size_t)k->shape.dim[k->shape.rank - 2];
     h->stride = cpu_row_length(q);
     h->width = h->stride / a->heads;
+    h->type = q->dtype;
+    a->bytes = m3_dtype_bytes(q->dtype);
     h->scale = (float)(1.0 / sqrt((double)h->width));
     h->q = at->in[M3_ATTENTION_Q];
     h->k = at->in[M3_ATTENTION_K];
@@ -110,7 +119,7 @@ static m3_status check_keys(const m3_node *node, m3_error *why)
 {
     const m3_tensor *k = node->in[M3_ATTENTION_K];
     const uint64_t keys = k->shape.dim[k->shape.rank - 2];
-    if (keys <= UINT32_MAX) return cpu_check_full(node, why);
+    if (keys <= UINT32_MAX) return M3_OK;
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "%llu keys; the cpu backend takes at most 2^32 - 1",
                    (unsigned long long)keys);
 }

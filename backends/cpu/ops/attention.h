@@ -16,7 +16,8 @@ enum { CPU_HEAD_PIECES = 7 };
 typedef struct cpu_head {
     size_t queries, keys, width, stride;
     float scale;
-    const float *q, *k, *v;
+    m3_dtype type; /* of all matrices: f32, bf16 or f16; all between them is f32 */
+    const void *q, *k, *v;
     const uint8_t *mask; /* [keys] */
     cpu_piece ahead[CPU_HEAD_PIECES];
 } cpu_head;
@@ -24,8 +25,8 @@ typedef struct cpu_head {
 typedef struct cpu_attention_kernels {
     /* Bytes of scratch that a head needs, forwards and backwards; extents matter, pointers do not. */
     size_t (*scratch)(const cpu_head *h);
-    void (*forward)(const cpu_head *h, float *y, void *scratch);
-    void (*backward)(const cpu_head *h, const float *dy, float *dq, float *dk, float *dv, void *scratch);
+    void (*forward)(const cpu_head *h, void *y, void *scratch);
+    void (*backward)(const cpu_head *h, const void *dy, void *dq, void *dk, void *dv, void *scratch);
 } cpu_attention_kernels;
 
 CPU_DECLARE_KERNELS(cpu_attention_kernels);

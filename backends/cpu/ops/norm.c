@@ -8,10 +8,11 @@
 typedef struct norm_args {
     const cpu_norm_kernels *kernels;
     cpu_reduce_fn sum;
-    cpu_norm norm;      /* of a group */
-    const float *third; /* beta, or dy of the gradient */
-    float *y;           /* or dx */
-    float *sums[2];     /* dgamma, dbeta */
+    cpu_norm norm;     /* of a group */
+    const void *third; /* beta, or dy of the gradient */
+    unsigned char *y;  /* or dx */
+    size_t bytes;      /* of an element of x, y, dx and dy */
+    float *sums[2];    /* dgamma, dbeta */
     size_t groups;
     size_t parts;     /* of a group */
     size_t part_rows; /* of a part; the last may have fewer */
@@ -21,7 +22,7 @@ typedef struct norm_args {
 static cpu_norm rows_of(const norm_args *a, size_t group, size_t first, size_t rows)
 {
     cpu_norm n = a->norm;
-    n.x += (group * n.rows + first) * n.width;
+    n.x = (const unsigned char *)n.x + (group * n.rows + first) * n.width * a->bytes;
     n.gamma += group * n.width;
     n.rows = rows;
     return n;
@@ -36,7 +37,7 @@ static void run_rows(const void *args, size_t begin, size_t end, uint32_t worker
         size_t group = row / each, first = row % each;
         size_t rows = each - first < end - row ? each - first : end - row;
         const cpu_norm n = rows_of(a, group, first, rows);
-        a->kernels->forward(&n, a->third + group * width, a->y + row * width);
+        a->kernels->forward(&n, (const float *)a->third + group * width, a->y + row * width * a->bytes);
         row += rows;
     }
 }
@@ -62,8 +63,8 @@ static void run_parts(const void *args, size_t begin, size_t end, uint32_t worke
         size_t group = unit / a->parts, first = unit % a->parts * a->part_rows;
         size_t rows = a->norm.rows - first < a->part_rows ? a->norm.rows - first : a->part_rows;
         const cpu_norm n = rows_of(a, group, first, rows);
-        const size_t at = (group * a->norm.rows + first) * width;
-        a->kernels->backward(&n, a->third + at, a->y + at, p->sums + unit * 2 * width);
+        const size_t at = (group * a->norm.rows + first) * width * a->bytes;
+        a->kernels->backward(&n, (const unsigned char *)a->third + at, a->y + at, p->sums + unit * 2 * width);
     }
 }
 
@@ -89,11 +90,13 @@ static norm_args *args_of(const cpu_node *at, cpu_step *step, bool gradient, m3_
     a->groups = gamma->shape.rank == 2 ? (size_t)gamma->shape.dim[0] : 1;
     a->norm = (cpu_norm){.rows = a->groups == 0 ? 0 : cpu_rows(x) / a->groups,
                          .width = cpu_row_length(x),
+                         .type = x->dtype,
                          .eps = (float)m3_node_float(at->node, M3_LAYER_NORM_EPS),
                          .x = at->in[M3_LAYER_NORM_X],
                          .gamma = at->in[M3_LAYER_NORM_GAMMA]};
     a->third = at->in[gradient ? M3_LAYER_NORM_GRAD_DY : M3_LAYER_NORM_BETA];
     a->y = at->out[0];
+    a->bytes = m3_dtype_bytes(x->dtype);
     return a;
 }
 
@@ -116,5 +119,4 @@ static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
     return M3_OK;
 }
 
-const cpu_op cpu_norm_ops[] = {
-    {"layer_norm", cpu_check_full, prepare}, {"layer_norm_grad", cpu_check_full, prepare_grad}, {0}};
+const cpu_op cpu_norm_ops[] = {{"layer_norm", NULL, prepare}, {"layer_norm_grad", NULL, prepare_grad}, {0}};

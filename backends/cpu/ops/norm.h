@@ -7,14 +7,16 @@
 typedef struct cpu_norm {
     size_t rows, width;
     float eps;
-    const float *x, *gamma; /* [rows, width], [width] */
+    m3_dtype type;      /* of x, y, dy and dx; gamma, beta and sums are f32 */
+    const void *x;      /* [rows, width] */
+    const float *gamma; /* [width] */
 } cpu_norm;
 
 typedef struct cpu_norm_kernels {
     /* y may be x, or, of a single row, gamma or beta. */
-    void (*forward)(const cpu_norm *n, const float *beta, float *y);
+    void (*forward)(const cpu_norm *n, const float *beta, void *y);
     /* sums [2, width]: dgamma and dbeta of these rows, which are overwritten. */
-    void (*backward)(const cpu_norm *n, const float *dy, float *dx, float *sums);
+    void (*backward)(const cpu_norm *n, const void *dy, void *dx, float *sums);
 } cpu_norm_kernels;
 
 CPU_DECLARE_KERNELS(cpu_norm_kernels);
