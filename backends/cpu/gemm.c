@@ -45,6 +45,7 @@ typedef struct plan {
     size_t shared_batch[2];    /* products along each axis with a B of their own */
     size_t shared_floats;      /* of B packed as a whole; 0: each task packs its own */
     size_t partial_floats;     /* of the sums of all slices but the first, when `split` */
+    size_t sum_floats;         /* of the sums of an operand, of all products and slices */
     size_t a_floats, b_floats; /* of a worker's panels of A and B */
     size_t worker_floats;      /* of all its scratch */
     uint32_t tasks;
@@ -53,7 +54,7 @@ typedef struct plan {
     bool widen;    /* A and B become f32 */
     bool rounds;   /* C has 16 bits */
     bool kept;     /* C has 16 bits, and its sums take several blocks */
-    float *shared, *partials, *workers;
+    float *shared, *partials, *sums, *workers;
 } plan;
 
 static size_t ceil_div(size_t a, size_t b)
@@ -219,6 +220,7 @@ static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, si
     const size_t sums = p->products * g->m * g->n;
     p->split = p->slices > 1 && sums <= MAX_PARTIALS / (p->slices - 1);
     if (p->split) p->partial_floats = (p->slices - 1) * sums;
+    if (g->sums != NULL) p->sum_floats = p->products * p->slices * (g->sums_of_a ? g->m : g->n);
     choose_packing(p, threads, l2);
     choose_tasks(p, threads, l2);
 
@@ -237,7 +239,7 @@ static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, si
 static size_t plan_floats(const plan *p, size_t threads)
 {
     return round_up(p->shared_floats, LINE_FLOATS) + round_up(p->partial_floats, LINE_FLOATS) +
-           p->worker_floats * threads;
+           round_up(p->sum_floats, LINE_FLOATS) + p->worker_floats * threads;
 }
 
 /* Columns first .. end of one B and steps k0 .. k0 + depth. */
@@ -455,6 +457,37 @@ static void pack_block(const product *x, const block *at)
     pack_b(x->p, x->panel_b, x->b, at->first + (x->p->direct_b ? columns / nr * nr : 0), at->end, at->k0, at->depth);
 }
 
+/* Sums of an operand over the block's steps, by the first of the tasks that read them. */
+static void sum_block(const product *x, const block *at)
+{
+    const plan *p = x->p;
+    const cpu_gemm *g = p->gemm;
+    if (g->sums == NULL || (g->sums_of_a ? at->first : at->row) != 0) return;
+    const size_t columns = g->sums_of_a ? g->m : g->n, first = g->sums_of_a ? at->row : at->first;
+    const cpu_operand *of = g->sums_of_a ? &g->a : &g->b;
+    const void *from = element(g->sums_of_a ? x->a : x->b, at->k0 * p->elements * of->row + first, p->in_bytes);
+    p->kernels->add_rows(&(cpu_row_sums){.x = from,
+                                         .type = g->in,
+                                         .rows = at->depth * p->elements,
+                                         .stride = of->row,
+                                         .n = (g->sums_of_a ? at->row_end : at->end) - first,
+                                         .sums = p->sums + (x->index * p->slices + at->slice) * columns + first,
+                                         .add = at->k0 > at->slice_begin});
+}
+
+/* Of all slices, in order. */
+static void add_sums_of_slices(const plan *p)
+{
+    const size_t columns = p->gemm->sums_of_a ? p->gemm->m : p->gemm->n;
+    for (size_t i = 0; i < p->products; i++) {
+        float *to = p->gemm->sums + i * columns;
+        const float *from = p->sums + i * p->slices * columns;
+        for (size_t j = 0; j < columns; j++) to[j] = from[j];
+        for (size_t s = 1; s < p->slices; s++)
+            for (size_t j = 0; j < columns; j++) to[j] += from[s * columns + j];
+    }
+}
+
 static void point_at_a(const product *x, const block *at, cpu_tile *t, size_t tile, size_t top)
 {
     const cpu_operand *a = &x->p->gemm->a;
@@ -618,6 +651,7 @@ static void compute_block(const product *x, block *at)
     at->group = p->group > 0 ? ceil_div(at->tiles, ceil_div(at->tiles, p->group)) : 1;
     at->idle = at->c;
     pack_block(x, at);
+    sum_block(x, at);
     plan_ahead(x, at);
     for (size_t tile = 0; tile < at->tiles; tile++) compute_rows(x, at, tile);
 }
@@ -753,12 +787,14 @@ void cpu_gemm_run(const cpu_machine *machine, const cpu_gemm *gemm, const cpu_po
     const uintptr_t line = LINE_FLOATS * sizeof(float);
     p.shared = (float *)(((uintptr_t)scratch + line - 1) / line * line);
     p.partials = p.shared + round_up(p.shared_floats, LINE_FLOATS);
-    p.workers = p.partials + round_up(p.partial_floats, LINE_FLOATS);
+    p.sums = p.partials + round_up(p.partial_floats, LINE_FLOATS);
+    p.workers = p.sums + round_up(p.sum_floats, LINE_FLOATS);
     if (p.shared_floats > 0) {
         uint32_t panels = (uint32_t)(p.shared_batch[0] * p.shared_batch[1] * p.panels);
         cpu_pool_run(p.shared_floats < MIN_PARALLEL ? NULL : pool, panels, pack_shared_task, &p);
     }
     cpu_pool_run(pool, p.tasks, gemm_task, &p);
+    if (p.sum_floats > 0) add_sums_of_slices(&p);
     if (p.split) {
         uint32_t tasks = (uint32_t)(p.products * ceil_div(gemm->m, ADDED_ROWS));
         cpu_pool_run(p.partial_floats < MIN_PARALLEL ? NULL : pool, tasks, add_slices_task, &p);

@@ -30,13 +30,18 @@ typedef struct cpu_gemm {
     cpu_operand residual; /* [m,n]; data NULL: none; never transposed */
     cpu_operand gate;     /* [m,n]; data NULL: none; never transposed */
     cpu_activation act;
+    /* Sums of an operand of 16 bits over K, in f32 [products, m or n], which cost no further pass over memory: of B,
+     * or of a transposed A. NULL: none. */
+    float *sums;
+    bool sums_of_a;
 } cpu_gemm;
 
 /* Fold batch axes into M where all products share B (and bias), and rows follow one another evenly.
  * The result is the same; products are fewer and larger. */
 void cpu_gemm_merge_batch(cpu_gemm *gemm);
 
-/* Bytes of scratch for a run with this many threads. Depends on shapes, strides and transposition, not on pointers. */
+/* Bytes of scratch for a run with this many threads. Depends on shapes, strides and transposition, and of pointers only
+ * on whether `sums` is NULL. */
 size_t cpu_gemm_scratch(const cpu_machine *machine, const cpu_gemm *gemm, uint32_t threads);
 
 /* Compute. scratch: the caller's, cpu_gemm_scratch() bytes for the pool's number of threads, of any alignment; contents

@@ -58,6 +58,15 @@ typedef struct cpu_finish {
     cpu_activation act;
 } cpu_finish;
 
+/* sums[j] = sum over rows of x[row * stride + j], j < n; or that added to sums. */
+typedef struct cpu_row_sums {
+    const void *x;
+    m3_dtype type; /* of x: bf16 or f16 */
+    size_t rows, stride, n;
+    float *sums;
+    bool add;
+} cpu_row_sums;
+
 /* Panels of [k][width] at panel, panel + pitch, …, for count rows or columns; the last is padded with zeros.
  * copy: from src[k * stride + i]. transpose: from src[i * stride + k]. width <= nr. Strides count elements of src.
  * Of pairs: k counts pairs, panels have pairs, and the stride of transpose counts pairs. */
@@ -77,6 +86,7 @@ typedef struct cpu_gemm_kernels {
     void (*epilogue)(const cpu_tile *tile);
     void (*add_parts)(const cpu_parts *row);
     void (*finish)(const cpu_finish *row);
+    void (*add_rows)(const cpu_row_sums *rows);
     cpu_pack pack, pack_bf16, pack_f16; /* into panels of f32 */
     cpu_pack pack_pairs;                /* of bf16, as they are */
     /* rounds * spin_flops independent operations, to measure the peak. */

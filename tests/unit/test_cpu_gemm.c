@@ -107,7 +107,7 @@ static held hold(m3_dtype type, size_t count, uint32_t *seed)
 
 typedef struct trial {
     cpu_gemm gemm;
-    held a, b, bias, residual, gate, c;
+    held a, b, bias, residual, gate, c, sums;
     bool in_place; /* the residual is C */
 } trial;
 
@@ -160,6 +160,11 @@ static trial trial_make(const layout *l)
     g->c_batch[0] = l->batch[1] * g->c_batch[1];
     t.c = hold(l->out, 2 * GUARD + l->batch[0] * g->c_batch[0], &seed);
     g->c = (unsigned char *)t.c.data + GUARD * t.c.bytes;
+    if (l->in != M3_F32 && (l->a_transposed || !l->b_transposed)) {
+        g->sums_of_a = l->a_transposed;
+        t.sums = hold(M3_F32, l->batch[0] * l->batch[1] * (g->sums_of_a ? l->m : l->n), &seed);
+        g->sums = t.sums.data;
+    }
     if (l->in_place) {
         g->residual.data = g->c;
         g->residual.row = g->c_row;
@@ -170,7 +175,7 @@ static trial trial_make(const layout *l)
 
 static void trial_free(trial *t)
 {
-    held *all[] = {&t->a, &t->b, &t->bias, &t->residual, &t->gate, &t->c};
+    held *all[] = {&t->a, &t->b, &t->bias, &t->residual, &t->gate, &t->c, &t->sums};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         free(all[i]->memory);
         free(all[i]->full);
@@ -241,6 +246,25 @@ static void check_element(const trial *t, size_t b0, size_t b1, size_t i, size_t
             (int)g->act, b0, b1, i, j, got, want);
 }
 
+/* Sums of an operand, over blocks and slices. */
+static void check_sums(const trial *t, size_t b0, size_t b1, const char *says)
+{
+    const cpu_gemm *g = &t->gemm;
+    const size_t columns = g->sums_of_a ? g->m : g->n;
+    for (size_t j = 0; j < columns && g->m > 0 && g->n > 0; j++) {
+        double sum = 0, size = 0;
+        for (size_t k = 0; k < g->k; k++) {
+            double x = g->sums_of_a ? element(&t->a, &g->a, b0, b1, j, k) : element(&t->b, &g->b, b0, b1, k, j);
+            sum += x;
+            size += fabs(x);
+        }
+        double got = (double)g->sums[(b0 * g->batch[1] + b1) * columns + j];
+        if (!(fabs(got - sum) <= 0x1p-23 * (double)g->k * size))
+            fail_msg("%s: %s m %zu n %zu k %zu: sum %zu of %s is %.9g, wanted %.9g", says, m3_dtype_name(g->in), g->m,
+                     g->n, g->k, j, g->sums_of_a ? "A" : "B", got, sum);
+    }
+}
+
 /* Values, and the guards: before and after C and between its rows. */
 static void trial_check(const trial *t, const char *says)
 {
@@ -256,6 +280,8 @@ static void trial_check(const trial *t, const char *says)
         for (size_t b1 = 0; b1 < g->batch[1]; b1++)
             for (size_t i = 0; i < g->m; i++)
                 for (size_t j = 0; j < g->n; j++) check_element(t, b0, b1, i, j, says);
+    for (size_t i = 0; g->sums != NULL && i < g->batch[0] * g->batch[1]; i++)
+        check_sums(t, i / g->batch[1], i % g->batch[1], says);
 }
 
 /* Scratch comes with a guard too, full of NaN, and at an odd place. */
@@ -283,15 +309,21 @@ static void trial_whole(const layout *l)
         void *first = malloc(t.c.count * t.c.bytes);
         assert_non_null(first);
         memcpy(first, t.c.data, t.c.count * t.c.bytes);
+        const size_t sums = t.sums.count * t.sums.bytes;
+        void *first_sums = malloc(sums + 1);
+        assert_non_null(first_sums);
+        if (sums > 0) memcpy(first_sums, t.sums.data, sums);
         for (uint32_t threads = 2; threads <= MOST_THREADS; threads++) {
             cpu_pool pools[] = {{&threads, backwards_run, threads}, {&threads, crew_run, threads}};
             for (size_t p = 0; p < 2; p++) {
                 trial_run(&all.machine[m], &t, &pools[p]);
-                if (memcmp(first, t.c.data, t.c.count * t.c.bytes) != 0)
+                if (memcmp(first, t.c.data, t.c.count * t.c.bytes) != 0 ||
+                    (sums > 0 && memcmp(first_sums, t.sums.data, sums) != 0))
                     fail_msg("%s, %s: %u threads give other bits than one", name, m3_dtype_name(l->in), threads);
             }
         }
         free(first);
+        free(first_sums);
         trial_free(&t);
     }
 }

@@ -2,6 +2,7 @@
  *   tile       C[m,n] = act(start + bias + sum_k a_k b_k^T), gated: an outer product a step (gemm_tile.h)
  *   epilogue   activations that need more registers, and the gate, on a tile that is still in the first cache
  *   add_parts  sums that were computed in parts
+ *   add_rows   sums of an operand itself, over rows that are in a cache
  *   pack       rows or columns into panels that a tile reads sequentially
  *   finish     the whole epilogue of a row whose results have 16 bits
  * 16-bit elements are widened while they are packed, or laid side by side in pairs of a sum's steps. */
@@ -81,6 +82,39 @@ static void finish(const cpu_finish *f)
     case CPU_ACT_SIGMOID: finish_of(f, CPU_ACT_SIGMOID); break;
     case CPU_ACT_TANH: finish_of(f, CPU_ACT_TANH); break;
     }
+}
+
+/* Up to 4 vectors of columns, of which the last has n elements. */
+INLINE void add_columns(const cpu_row_sums *r, size_t j, const int vectors, size_t n, const m3_dtype type)
+{
+    vf sum[4];
+    CPU_UNROLL
+    for (int v = 0; v < vectors; v++) sum[v] = v_zero();
+    for (size_t row = 0; row < r->rows; row++) {
+        CPU_UNROLL
+        for (int v = 0; v < vectors; v++) sum[v] += v_load_as(r->x, row * r->stride + j + (size_t)v * CPU_VW, n, type);
+    }
+    CPU_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        float *to = r->sums + j + (size_t)v * CPU_VW;
+        store_row(to, r->add ? load_row(to, n) + sum[v] : sum[v], n);
+    }
+}
+
+INLINE void add_rows_as(const cpu_row_sums *r, const m3_dtype type)
+{
+    size_t j = 0;
+    for (; j + 4 * CPU_VW <= r->n; j += 4 * CPU_VW) add_columns(r, j, 4, CPU_VW, type);
+    for (; j + CPU_VW <= r->n; j += CPU_VW) add_columns(r, j, 1, CPU_VW, type);
+    if (j < r->n) add_columns(r, j, 1, r->n - j, type);
+}
+
+static void add_rows(const cpu_row_sums *r)
+{
+    if (r->type == M3_BF16)
+        add_rows_as(r, M3_BF16);
+    else
+        add_rows_as(r, M3_F16);
 }
 
 /* One row of a panel: count <= width elements, then zeros. */
@@ -191,6 +225,7 @@ void CPU_FN(cpu_gemm_kernels)(cpu_gemm_kernels *kernels)
                                   .epilogue = epilogue,
                                   .add_parts = add_parts,
                                   .finish = finish,
+                                  .add_rows = add_rows,
                                   .pack = {pack_copy, pack_transpose},
                                   .pack_bf16 = {pack_copy_M3_BF16, pack_transpose_M3_BF16},
                                   .pack_f16 = {pack_copy_M3_F16, pack_transpose_M3_F16},

@@ -131,7 +131,7 @@ static void run_grad(const void *args, const cpu_run *cpu)
 {
     const grad_args *p = args;
     cpu_gemm_run(cpu->machine, &p->gemm, cpu->pool, cpu->scratch);
-    cpu_reduce_run(&p->sums, cpu);
+    if (p->gemm.sums == NULL) cpu_reduce_run(&p->sums, cpu);
 }
 
 static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
@@ -156,6 +156,8 @@ static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
     p->gemm.c = at->out[M3_LINEAR_GRAD_WEIGHT_DW];
     p->gemm.c_row = p->gemm.n;
     p->gemm.c_batch[1] = n * k;
+    p->gemm.sums_of_a = by_row;
+    if (type != M3_F32 && n > 0 && k > 0) p->gemm.sums = at->out[M3_LINEAR_GRAD_WEIGHT_DB];
     p->sums = (cpu_reduce_args){.kernel = cpu_reduce_sum_of(at->machine, type),
                                 .add = cpu_reduce_sum_of(at->machine, M3_F32),
                                 .x_bytes = m3_dtype_bytes(type),

@@ -31,6 +31,16 @@ INLINE void store_part(float *out, size_t width, const uint16_t *even, const uin
     }
 }
 
+/* Tiles of up to a vector of rows. */
+static void pack_narrow(float *panel, size_t pitch, size_t width, const uint16_t *even, const uint16_t *odd,
+                        size_t full)
+{
+    const __mmask16 lanes = v_first(width);
+    for (size_t j = 0; j < full; j++, even += width, odd += width, panel += pitch)
+        _mm512_mask_storeu_ps(panel, lanes,
+                              pairs_of(_mm256_maskz_loadu_epi16(lanes, even), _mm256_maskz_loadu_epi16(lanes, odd)));
+}
+
 /* Rows 2 k and 2 k + 1 of memory as one row of pairs; all panels advance together. */
 static void pack_pairs(float *panel, size_t pitch, size_t width, const void *from, size_t stride, size_t count,
                        size_t k)
@@ -40,12 +50,13 @@ static void pack_pairs(float *panel, size_t pitch, size_t width, const void *fro
     for (; k > 0; k--, row += 2 * stride, panel += width) {
         const uint16_t *even = row, *odd = row + stride;
         float *out = panel;
-        for (size_t j = 0; j < full; j++, even += width, odd += width, out += pitch) {
-            if (width == NR)
-                store_wide(out, even, odd);
-            else
-                store_part(out, width, even, odd, width);
-        }
+        if (width == NR)
+            for (size_t j = 0; j < full; j++) store_wide(out + j * pitch, even + j * NR, odd + j * NR);
+        else
+            pack_narrow(out, pitch, width, even, odd, full); /* a tile of A: mr <= CPU_VW */
+        even += full * width;
+        odd += full * width;
+        out += full * pitch;
         if (rest > 0) store_part(out, width, even, odd, rest);
     }
 }
