@@ -33,6 +33,7 @@ struct m3_dataset {
     struct lists touched;
     m3_features *features; /* [K] */
     uint64_t event_count;
+    uint32_t time_digits;
 };
 
 static m3_status damaged(const m3_dataset *set, m3_error *err, const char *what)
@@ -244,6 +245,9 @@ static m3_status check_contents(m3_dataset *set, m3_error *err)
     if ((st = get_touched(set, err)) != M3_OK) return st;
     for (uint32_t k = 0; k < meta->modalities; k++)
         if ((st = get_features(set, k, err)) != M3_OK) return st;
+    const uint32_t *digits = section(set, M3_SET_TIME_DIGITS, 0, sizeof *digits, &found, NULL);
+    set->time_digits = digits != NULL ? *digits : 0;
+    if (set->time_digits > M3_TIME_DIGITS) return damaged(set, err, "its times have impossible units");
     return M3_OK;
 }
 
@@ -303,6 +307,11 @@ uint32_t m3_dataset_max_length(const m3_dataset *set)
     return set->meta->max_length;
 }
 
+uint32_t m3_dataset_time_digits(const m3_dataset *set)
+{
+    return set->time_digits;
+}
+
 uint64_t m3_dataset_event_count(const m3_dataset *set)
 {
     return set->event_count;
@@ -311,6 +320,36 @@ uint64_t m3_dataset_event_count(const m3_dataset *set)
 uint64_t m3_dataset_checksum(const m3_dataset *set)
 {
     return set->header->checksum;
+}
+
+/* Of the sections of the kinds, a bit each, in the order of their kinds and indices, with their places left out. */
+static uint64_t sum_of_sections(const m3_dataset *set, uint32_t kinds)
+{
+    const m3_set_section *table = (const m3_set_section *)(const void *)(set->file.bytes + sizeof(m3_set_header));
+    const uint32_t count = set->header->section_count;
+    XXH64_state_t state;
+    (void)XXH64_reset(&state, 0);
+    for (uint32_t kind = M3_SET_META; kind <= M3_SET_TIME_DIGITS; kind++) {
+        for (uint32_t index = 0; (kinds >> kind & 1u) != 0 && index < M3_SET_MOST_SECTIONS; index++) {
+            uint32_t i = 0;
+            while (i < count && (table[i].kind != kind || table[i].index != index)) i++;
+            if (i == count) break;
+            const uint64_t head[] = {kind, index, table[i].width, table[i].bytes};
+            (void)XXH64_update(&state, head, sizeof head);
+            (void)XXH64_update(&state, set->file.bytes + table[i].offset, table[i].bytes);
+        }
+    }
+    return XXH64_digest(&state);
+}
+
+uint64_t m3_dataset_content_checksum(const m3_dataset *set)
+{
+    return sum_of_sections(set, ~(1u << M3_SET_META | 1u << M3_SET_TITLES | 1u << M3_SET_CATEGORIES));
+}
+
+uint64_t m3_dataset_item_checksum(const m3_dataset *set)
+{
+    return sum_of_sections(set, 1u << M3_SET_ITEM_IDS);
 }
 
 const m3_import_report *m3_dataset_import_report(const m3_dataset *set)

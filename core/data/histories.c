@@ -5,6 +5,7 @@
 #include "core/base/alloc.h"
 #include "core/data/history.h"
 #include "core/data/rows.h"
+#include "core/data/text.h"
 
 struct m3_histories {
     m3_names users; /* numbered by rising id */
@@ -54,6 +55,16 @@ done:
     m3_free(items);
     m3_free(behaviors);
     return st;
+}
+
+/* Times of the set and of the histories are compared. In larger units lines still break ties. */
+static void change_units(m3_rows *rows, uint32_t digits)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        int64_t *time = &rows->events[i].time;
+        if (digits >= rows->time_digits) (void)m3_time_scale(time, digits - rows->time_digits);
+        for (uint32_t d = digits; d < rows->time_digits; d++) *time = *time / 10 - (*time % 10 < 0);
+    }
 }
 
 static m3_status order_users(m3_histories *h, const m3_names *names, uint32_t *rank, m3_error *err)
@@ -112,6 +123,7 @@ m3_status m3_histories_read(const m3_dataset *set, const char *path, const m3_re
     h->behaviors = m3_dataset_behavior_count(set);
     const char *sole = h->behaviors == 1 ? m3_dataset_behavior_name(set, 0) : NULL;
     if ((st = m3_rows_read(&rows, path, &how, sole, &drops, err)) != M3_OK) goto done;
+    change_units(&rows, m3_dataset_time_digits(set));
     if ((rank = m3_calloc(rows.users.count, sizeof *rank)) == NULL) {
         st = M3_FAIL_MEMORY(err, path, rows.users.count * sizeof *rank);
         goto done;

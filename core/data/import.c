@@ -204,6 +204,7 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     meta->target = im->behaviors.target;
     meta->max_length = im->options.max_length;
     meta->report = im->report;
+    im->content.time_digits = rows->time_digits;
     if ((st = fill_events(im, err)) != M3_OK) return st;
     if ((st = fill_touched(im, err)) != M3_OK) return st;
     if ((st = fill_names(im, err)) != M3_OK) return st;

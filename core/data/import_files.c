@@ -33,6 +33,7 @@ static m3_status list_directory(struct listing *list, const char *path, m3_error
     DIR *directory = opendir(path);
     if (directory == NULL) return M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
     for (const struct dirent *entry; st == M3_OK && (entry = readdir(directory)) != NULL;) {
+        if (entry->d_name[0] == '.') continue; /* hidden: macOS writes ._NAME beside NAME */
         if (list->count == list->capacity) {
             size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;
             char **names = m3_realloc(list->names, capacity, sizeof *names);
@@ -108,9 +109,11 @@ static m3_status find_ids(m3_feature_file *file, m3_error *err)
     char *shared = m3_strfmt("%.*sids.txt", directory, file->path);
     if (shared == NULL) return M3_FAIL_MEMORY(err, file->path, strlen(file->path));
     if (access(shared, F_OK) != 0) {
-        m3_status st = M3_FAIL(err, M3_ERR_INVALID, file->path,
-                               "has no id list: neither %s nor %s is there; line r of it names the item of row r",
-                               file->ids, shared);
+        m3_status st =
+            M3_FAIL(err, M3_ERR_INVALID, file->path,
+                    "has no id list: neither %s nor %s is there; line r of it names the item of row r. If it is no "
+                    "features of items, say which are with --modalities A,B, or give --no-features",
+                    file->ids, shared);
         m3_free(shared);
         return st;
     }

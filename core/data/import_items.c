@@ -107,8 +107,9 @@ static m3_status read_table(struct reader *r, const char *path, const m3_reading
     if ((st = m3_table_open(path, &r->table, err)) != M3_OK) return st;
     if ((st = m3_table_need(r->table, reading->item_column, "--item-column", &r->item, err)) != M3_OK) return st;
     r->title = r->category = NO_COLUMN;
-    bool titled = m3_table_find(r->table, reading->title_column, &r->title);
-    bool sorted = m3_table_find(r->table, reading->category_column, &r->category);
+    bool titled = false, sorted = false;
+    if ((st = m3_table_seek(r->table, reading->title_column, &r->title, &titled, err)) != M3_OK) return st;
+    if ((st = m3_table_seek(r->table, reading->category_column, &r->category, &sorted, err)) != M3_OK) return st;
     char list[512];
     m3_table_list(r->table, (uint32_t[]){r->item, r->title, r->category}, 3, list, sizeof list);
     if (list[0] != '\0') m3_drops_say(r->drops, M3_LOG_INFO, "%s: columns not used: %s", path, list);

@@ -27,7 +27,8 @@ struct reader {
     uint32_t user, item, behavior, time; /* columns */
     struct rule *rules;
     uint32_t rule_count;
-    uint32_t sole; /* behavior of every row, or NO_COLUMN */
+    uint32_t sole;    /* behavior of every row, or NO_COLUMN */
+    uint64_t literal; /* rows */
 };
 
 m3_reading m3_reading_resolve(const m3_reading *reading)
@@ -129,7 +130,8 @@ static m3_status bind_columns(struct reader *r, const m3_reading *reading, const
         (st = m3_table_need(r->table, reading->time_column, "--time-column", &r->time, err)) != M3_OK)
         return st;
     bool named = reading->behavior_column[0] != '\0' && strcmp(reading->behavior_column, "behavior") != 0;
-    bool found = m3_table_find(r->table, reading->behavior_column, &r->behavior);
+    bool found = false;
+    if ((st = m3_table_seek(r->table, reading->behavior_column, &r->behavior, &found, err)) != M3_OK) return st;
     if (!found && (named || (reading->derive_count == 0 && sole_behavior == NULL)))
         return m3_table_need(r->table, reading->behavior_column, "--behavior-column or derive it with --derive",
                              &r->behavior, err);
@@ -161,6 +163,31 @@ static size_t event_slot(const m3_rows *rows, const m3_event *event)
     return at;
 }
 
+static void fill_slots(m3_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) rows->slots[event_slot(rows, &rows->events[i])] = (uint32_t)i + 1;
+}
+
+/* Smaller units, as far as what is there fits in them. */
+static void refine_times(m3_rows *rows, uint32_t wanted)
+{
+    uint32_t digits = wanted < M3_TIME_DIGITS ? wanted : M3_TIME_DIGITS;
+    for (; digits > rows->time_digits; digits--) {
+        int64_t latest = rows->latest;
+        if (m3_time_scale(&latest, digits - rows->time_digits)) break;
+    }
+    const uint32_t more = digits > rows->time_digits ? digits - rows->time_digits : 0;
+    if (more == 0) return;
+    for (size_t i = 0; i < rows->count; i++) (void)m3_time_scale(&rows->events[i].time, more);
+    for (uint32_t u = 0; u < rows->last_time_capacity; u++)
+        if (rows->last_time[u] != NEVER) (void)m3_time_scale(&rows->last_time[u], more);
+    (void)m3_time_scale(&rows->latest, more);
+    rows->time_digits = digits;
+    if (rows->slot_count == 0) return;
+    memset(rows->slots, 0, rows->slot_count * sizeof *rows->slots);
+    fill_slots(rows);
+}
+
 static m3_status make_room(m3_rows *rows, m3_error *err)
 {
     if (rows->count >= UINT32_MAX / 4)
@@ -179,7 +206,7 @@ static m3_status make_room(m3_rows *rows, m3_error *err)
         m3_free(rows->slots);
         rows->slots = slots;
         rows->slot_count = slot_count;
-        for (size_t i = 0; i < rows->count; i++) rows->slots[event_slot(rows, &rows->events[i])] = (uint32_t)i + 1;
+        fill_slots(rows);
     }
     return M3_OK;
 }
@@ -242,24 +269,29 @@ static m3_status check_id(struct reader *r, m3_field field, uint32_t column, uin
     return M3_OK;
 }
 
-/* The behaviors of a row as numbers; *good is false when a derived column is no number and the row was dropped. */
+/* The behaviors of a row as numbers; *good is false when there is none, and the row was dropped. A column that has no
+ * number fails the rules that ask for it, and no others. */
 static m3_status row_behaviors(struct reader *r, const m3_row *row, uint32_t *behaviors, uint32_t *count, bool *good,
                                m3_error *err)
 {
     m3_status st;
+    const struct rule *failed = NULL;
     *count = 0;
     *good = true;
     for (uint32_t i = 0; i < r->rule_count; i++) {
         const struct rule *rule = &r->rules[i];
         double value = 0;
-        if (rule->column != NO_COLUMN && !m3_field_number(row->fields[rule->column], &value)) {
-            *good = false;
-            return m3_drops_add(r->drops, M3_DROP_NUMBER, m3_table_path(r->table), row->line, err,
-                                "%s is '%.*s', not a number", m3_table_column(r->table, rule->column),
-                                M3_FIELD_ARGS(row->fields[rule->column]));
-        }
-        if (holds(rule, value)) behaviors[(*count)++] = rule->behavior;
+        if (rule->column != NO_COLUMN && !m3_field_value(row->fields[rule->column], &value))
+            failed = failed == NULL ? rule : failed;
+        else if (holds(rule, value))
+            behaviors[(*count)++] = rule->behavior;
     }
+    if (failed != NULL &&
+        (st = m3_drops_add(r->drops, M3_DROP_NUMBER, m3_table_path(r->table), row->line, err,
+                           "%s is '%.*s', not a number, so it gives no '%s'", m3_table_column(r->table, failed->column),
+                           M3_FIELD_ARGS(row->fields[failed->column]),
+                           m3_names_at(&r->rows->behaviors, failed->behavior))) != M3_OK)
+        return st;
     if (r->sole != NO_COLUMN) behaviors[(*count)++] = r->sole;
     if (r->behavior != NO_COLUMN) {
         if ((st = check_id(r, row->fields[r->behavior], r->behavior, row->line, good, err)) != M3_OK || !*good)
@@ -270,8 +302,46 @@ static m3_status row_behaviors(struct reader *r, const m3_row *row, uint32_t *be
     }
     if (*count == 0) {
         *good = false;
-        m3_drops_count(r->drops, M3_DROP_BEHAVIOR);
+        if (failed == NULL) m3_drops_count(r->drops, M3_DROP_BEHAVIOR);
     }
+    return M3_OK;
+}
+
+/* *good is false when the field is no time, and the row was dropped. Digits after the point count: they order events,
+ * and tell two of one second from a repeat. */
+static m3_status take_time(struct reader *r, const m3_row *row, int64_t *time, bool *good, m3_error *err)
+{
+    m3_rows *rows = r->rows;
+    const m3_field field = row->fields[r->time];
+    const char *path = m3_table_path(r->table), *name = m3_table_column(r->table, r->time);
+    uint32_t needed = 0;
+    bool fits = true;
+    *good = false;
+    if (!m3_field_time(field, rows->time_digits, time, &needed, &fits))
+        return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err, "%s is '%.*s', not a number", name,
+                            M3_FIELD_ARGS(field));
+    int64_t whole = 0;
+    (void)m3_field_time(field, 0, &whole, &needed, &fits);
+    if (!fits)
+        return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err,
+                            "%s is '%.*s', beyond the largest that can be kept, %lld", name, M3_FIELD_ARGS(field),
+                            (long long)INT64_MAX - 1);
+    if (needed > rows->time_digits) {
+        const int64_t size = whole < 0 ? -(whole + 1) + 1 : whole + 1; /* up: its fraction counts as well */
+        int64_t latest = size;
+        if (m3_time_scale(&latest, rows->time_digits) && latest > rows->latest) rows->latest = latest;
+        refine_times(rows, needed);
+    }
+    (void)m3_field_time(field, rows->time_digits, time, &needed, &fits);
+    if (!fits)
+        return M3_FAIL(err, M3_ERR_INVALID, path,
+                       "line %llu: %s is '%.*s', which does not fit beside times with %u digits after the point; "
+                       "round those",
+                       (unsigned long long)row->line, name, M3_FIELD_ARGS(field), rows->time_digits);
+    if (needed > rows->time_digits) r->drops->report->fractional_times++;
+    const int64_t size = *time < 0 ? -*time : *time;
+    if (size > rows->latest) rows->latest = size;
+    *good = true;
     return M3_OK;
 }
 
@@ -287,17 +357,18 @@ static m3_status take_row(struct reader *r, const m3_row *row, uint32_t *behavio
     if (row->kind == M3_ROW_FIELDS)
         return m3_drops_add(r->drops, M3_DROP_FIELDS, path, row->line, err, "has %u fields where the header has %u",
                             row->count, m3_table_column_count(r->table));
-    bool good, cut = false;
-    m3_field user = row->fields[r->user], item = row->fields[r->item], time = row->fields[r->time];
+    if (row->literal && r->drops->strict)
+        return m3_drops_add(r->drops, M3_DROP_FIELDS, path, row->line, err,
+                            "the quotes do not pair up, or text follows a closing quote");
+    r->literal += row->literal;
+    bool good;
+    m3_field user = row->fields[r->user], item = row->fields[r->item];
     if ((st = check_id(r, user, r->user, row->line, &good, err)) != M3_OK || !good) return st;
     if ((st = check_id(r, item, r->item, row->line, &good, err)) != M3_OK || !good) return st;
     m3_event event = {.line = row->line > UINT32_MAX ? UINT32_MAX : (uint32_t)row->line};
-    if (!m3_field_time(time, &event.time, &cut))
-        return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err, "%s is '%.*s', not a whole number",
-                            m3_table_column(r->table, r->time), M3_FIELD_ARGS(time));
+    if ((st = take_time(r, row, &event.time, &good, err)) != M3_OK || !good) return st;
     uint32_t count;
     if ((st = row_behaviors(r, row, behaviors, &count, &good, err)) != M3_OK || !good) return st;
-    if (cut) r->drops->report->fractional_times++;
     if ((st = m3_names_add(&rows->users, user.text, user.size, &event.user, NULL, err)) != M3_OK) return st;
     if ((st = m3_names_add(&rows->items, item.text, item.size, &event.item, NULL, err)) != M3_OK) return st;
     if ((st = note_order(r, &event, err)) != M3_OK) return st;
@@ -325,9 +396,16 @@ m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *readin
         if ((st = m3_table_next(r.table, &row, err)) != M3_OK || row.kind == M3_ROW_END) break;
         if ((st = take_row(&r, &row, behaviors, err)) != M3_OK) break;
     }
+    if (st == M3_OK && r.literal > 0)
+        m3_drops_say(drops, M3_LOG_INFO, "%s: the quotes of %llu rows do not pair up; they stand for themselves", path,
+                     (unsigned long long)r.literal);
+    if (st == M3_OK && rows->time_digits > 0)
+        m3_drops_say(drops, M3_LOG_INFO, "%s: timestamps are kept with %u digits after the point", path,
+                     rows->time_digits);
     if (st == M3_OK && drops->report->fractional_times > 0)
-        m3_drops_say(drops, M3_LOG_WARN, "%s: the fractions of %llu timestamps were cut off", path,
-                     (unsigned long long)drops->report->fractional_times);
+        m3_drops_say(drops, M3_LOG_WARN,
+                     "%s: %llu timestamps have more digits after the point than fit beside the largest; %u are kept",
+                     path, (unsigned long long)drops->report->fractional_times, rows->time_digits);
 done:
     m3_table_close(r.table);
     m3_free(r.rules);

@@ -22,6 +22,8 @@ typedef struct m3_rows {
     size_t slot_count;
     int64_t *last_time; /**< [last_time_capacity] by user */
     uint32_t last_time_capacity;
+    uint32_t time_digits; /**< times are in units of 10^-time_digits of the file's */
+    int64_t latest;       /**< the largest size of a time */
 } m3_rows;
 
 /** The reading with every NULL name replaced by its default. */

@@ -28,7 +28,8 @@ enum m3_set_kind {
     M3_SET_TOUCHED_STARTS = 11, /**< u64 [U + 1] */
     M3_SET_TOUCHED_ITEMS = 12,  /**< u32, rising within a user, 1..N */
     M3_SET_FEATURES = 13,       /**< index k, width D: f32 [N + 1, D], finite, row 0 zero */
-    M3_SET_PRESENT = 14         /**< index k: u8 [N + 1], 0 or 1, [0] is 0 */
+    M3_SET_PRESENT = 14,        /**< index k: u8 [N + 1], 0 or 1, [0] is 0 */
+    M3_SET_TIME_DIGITS = 15     /**< u32: times are in units of 10^-it of the source's; not there: 0 */
 };
 
 typedef struct m3_set_header {

@@ -70,7 +70,7 @@ static m3_status plan(struct writer *w, m3_error *err)
 {
     const m3_set_content *c = w->content;
     const m3_set_meta *meta = &c->meta;
-    size_t max_parts = 10 + 3 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
+    size_t max_parts = 11 + 3 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
     w->parts = m3_calloc(max_parts, sizeof *w->parts);
     w->modality_names = m3_calloc(meta->modalities, sizeof *w->modality_names);
     if (w->parts == NULL || w->modality_names == NULL) return M3_FAIL_MEMORY(err, "set", max_parts * sizeof *w->parts);
@@ -95,6 +95,7 @@ static m3_status plan(struct writer *w, m3_error *err)
         m3_status st = add_features(w, k, err);
         if (st != M3_OK) return st;
     }
+    if (c->time_digits > 0) add_bytes(w, M3_SET_TIME_DIGITS, 0, &c->time_digits, 1, sizeof c->time_digits);
     return M3_OK;
 }
 

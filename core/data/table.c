@@ -155,15 +155,28 @@ static void *csv_memory(void *block, size_t size)
     return m3_realloc(block, size, 1);
 }
 
-static void restart_parser(m3_table *table)
+static void restart_parser(m3_table *table, unsigned char options)
 {
     if (table->parser_open) csv_free(&table->parser);
-    (void)csv_init(&table->parser, CSV_STRICT); /* fails only for NULL */
+    (void)csv_init(&table->parser, options); /* fails only for NULL */
     table->parser_open = true;
     csv_set_realloc_func(&table->parser, csv_memory);
     csv_set_free_func(&table->parser, m3_free);
     csv_set_space_func(&table->parser, csv_is_space);
     csv_set_term_func(&table->parser, csv_is_term);
+}
+
+/* A line whose quotes do not pair up, once more: quotes within a field stand for themselves, an inch mark or what
+ * follows a backslash. It must be a row then, so that no quote swallows the lines behind it. */
+static bool read_literal(m3_table *table, const char *bytes, size_t size)
+{
+    table->used = table->field_count = 0;
+    table->row_done = false;
+    restart_parser(table, 0);
+    bool whole = csv_parse(&table->parser, bytes, size, csv_field, csv_row, table) == size;
+    if (whole && bytes[size - 1] != '\n') whole = csv_parse(&table->parser, "\n", 1, csv_field, csv_row, table) == 1;
+    restart_parser(table, CSV_STRICT);
+    return whole && table->row_done;
 }
 
 static m3_status next_quoted(m3_table *table, m3_row *row, m3_error *err)
@@ -196,17 +209,25 @@ static m3_status next_quoted(m3_table *table, m3_row *row, m3_error *err)
                  table->at - from > LONGEST_QUOTED_ROW;
         if (broken && csv_error(&table->parser) == CSV_ENOMEM) table->out_of_memory = true;
     }
-    if (table->out_of_memory) return M3_FAIL_MEMORY(err, table->path, table->held);
-    row->kind = broken ? M3_ROW_QUOTES : M3_ROW_GOOD;
     if (broken) {
-        restart_parser(table);
         table->at = behind_first_line;
         table->line = row->line + 1;
-        return M3_OK;
+        row->literal = read_literal(table, table->file.bytes + from, behind_first_line - from);
     }
+    if (table->out_of_memory) return M3_FAIL_MEMORY(err, table->path, table->held);
+    row->kind = broken && !row->literal ? M3_ROW_QUOTES : M3_ROW_GOOD;
+    if (row->kind == M3_ROW_QUOTES) return M3_OK;
     const char *text = table->bytes != NULL ? table->bytes : "";
     for (uint32_t i = 0; i < table->field_count; text += table->fields[i++].size) table->fields[i].text = text;
     return M3_OK;
+}
+
+/* Spreadsheets write more separators than there are columns. */
+static void cut_empty(m3_table *table)
+{
+    while (table->field_count > table->column_count && table->field_count <= MAX_COLUMNS &&
+           table->fields[table->field_count - 1].size == 0)
+        table->field_count--;
 }
 
 m3_status m3_table_next(m3_table *table, m3_row *row, m3_error *err)
@@ -215,10 +236,11 @@ m3_status m3_table_next(m3_table *table, m3_row *row, m3_error *err)
     table->field_count = 0;
     m3_status st = table->csv ? next_quoted(table, row, err) : next_tabbed(table, row, err);
     if (st != M3_OK) return st;
+    if (row->kind == M3_ROW_GOOD && table->columns != NULL) cut_empty(table);
     row->fields = table->fields;
     row->count = table->field_count;
     if (row->kind == M3_ROW_GOOD && table->columns != NULL && row->count != table->column_count)
-        row->kind = M3_ROW_FIELDS;
+        row->kind = row->literal ? M3_ROW_QUOTES : M3_ROW_FIELDS;
     return M3_OK;
 }
 
@@ -257,9 +279,6 @@ static m3_status read_header(m3_table *table, m3_error *err)
                            (unsigned long long)row.line, i + 1);
         table->columns[i] = m3_strfmt("%.*s", (int)without_type(name), name.text);
         if (table->columns[i] == NULL) return M3_FAIL_MEMORY(err, table->path, name.size);
-        for (uint32_t j = 0; j < i; j++)
-            if (strcmp(table->columns[j], table->columns[i]) == 0)
-                return M3_FAIL(err, M3_ERR_INVALID, table->path, "two columns are named '%s'", table->columns[i]);
     }
     return M3_OK;
 }
@@ -286,7 +305,7 @@ m3_status m3_table_open(const char *path, m3_table **out, m3_error *err)
     }
     if ((st = m3_file_map(path, &table->file, err)) != M3_OK) goto done;
     table->csv = ends_with(path, strlen(path), ".csv");
-    if (table->csv) restart_parser(table);
+    if (table->csv) restart_parser(table, CSV_STRICT);
     if ((st = skip_mark(table, err)) != M3_OK) goto done;
     if ((st = read_header(table, err)) != M3_OK) goto done;
     *out = table;
@@ -339,16 +358,27 @@ void m3_table_list(const m3_table *table, const uint32_t *used, uint32_t count, 
     size_t at = 0;
     text[0] = '\0';
     for (uint32_t c = 0; c < table->column_count && at < size; c++) {
-        bool listed = true;
+        bool listed = table->columns[c][0] != '\0';
         for (uint32_t i = 0; i < count; i++) listed = listed && used[i] != c;
         if (listed) at += (size_t)snprintf(text + at, size - at, "%s'%s'", at == 0 ? "" : ", ", table->columns[c]);
     }
 }
 
+m3_status m3_table_seek(const m3_table *table, const char *name, uint32_t *column, bool *found, m3_error *err)
+{
+    *found = m3_table_find(table, name, column);
+    for (uint32_t i = *column + 1; *found && i < table->column_count; i++)
+        if (strcmp(table->columns[i], name) == 0)
+            return M3_FAIL(err, M3_ERR_INVALID, table->path, "two columns are named '%s'; give one another name", name);
+    return M3_OK;
+}
+
 m3_status m3_table_need(const m3_table *table, const char *name, const char *option, uint32_t *column, m3_error *err)
 {
-    if (m3_table_find(table, name, column)) return M3_OK;
+    bool found = false;
     char list[512];
+    const m3_status st = m3_table_seek(table, name, column, &found, err);
+    if (st != M3_OK || found) return st;
     m3_table_list(table, NULL, 0, list, sizeof list);
     return M3_FAIL(err, M3_ERR_INVALID, table->path,
                    "has no column '%s'; its columns are %s. Name the right one with %s", name, list, option);

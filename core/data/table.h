@@ -17,6 +17,7 @@ typedef enum m3_row_kind {
 /** Borrowed until the next m3_table_next(). */
 typedef struct m3_row {
     m3_row_kind kind;
+    bool literal;  /**< good only when quotes that do not pair up stand for themselves */
     uint64_t line; /**< where the row starts, from 1 */
     uint32_t count;
     const m3_field *fields;
@@ -31,10 +32,15 @@ uint32_t m3_table_column_count(const m3_table *table);
 const char *m3_table_column(const m3_table *table, uint32_t column);
 /** "'a', 'b'": the columns that are not among used [count], cut to size; "" when there is none. */
 void m3_table_list(const m3_table *table, const uint32_t *used, uint32_t count, char *text, size_t size);
-/** M3_ERR_INVALID with the header's columns when there is no such column; option: the option that names another. */
+/** M3_ERR_INVALID with the header's columns when there is no such column, and when two have the name; option: the
+ * option that names another. */
 m3_status m3_table_need(const m3_table *table, const char *name, const char *option, uint32_t *column, m3_error *err);
+/** The first column of the name. */
 bool m3_table_find(const m3_table *table, const char *name, uint32_t *column);
-/** The next row; blank lines are none. Only memory and unreadable files fail. */
+/** A column that may be missing: then *found is false. M3_ERR_INVALID when two have the name. */
+m3_status m3_table_seek(const m3_table *table, const char *name, uint32_t *column, bool *found, m3_error *err);
+/** The next row; blank lines are none, and empty fields beyond the header's are left out. Only memory and unreadable
+ * files fail. */
 m3_status m3_table_next(m3_table *table, m3_row *row, m3_error *err);
 
 /** A whole file as bytes. */

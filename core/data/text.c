@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 #include <utf8proc.h>
 
@@ -107,12 +108,78 @@ bool m3_field_number(m3_field field, double *number)
     return true;
 }
 
-bool m3_field_time(m3_field field, int64_t *time, bool *cut)
+bool m3_field_value(m3_field field, double *number)
 {
+    static const struct {
+        const char *word;
+        double value;
+    } words[] = {{"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (field.size == strlen(words[i].word) && strncasecmp(field.text, words[i].word, field.size) == 0) {
+            *number = words[i].value;
+            return true;
+        }
+    return m3_field_number(field, number);
+}
+
+bool m3_time_scale(int64_t *time, uint32_t digits)
+{
+    for (; digits > 0; digits--) {
+        if (*time > (INT64_MAX - 1) / 10 || *time < -((INT64_MAX - 1) / 10)) {
+            *time = *time < 0 ? INT64_MIN + 1 : INT64_MAX - 1;
+            return false;
+        }
+        *time *= 10;
+    }
+    return true;
+}
+
+/* The number as mantissa * 10^*power, without zeros at the mantissa's end. Digits behind the nineteenth or twentieth
+ * only shift the point: they are too small for any unit in which those before them fit. */
+static uint64_t take_apart(m3_field field, int *power, uint32_t *lost)
+{
+    uint32_t behind = 0;
+    uint64_t mantissa = 0;
+    size_t at = 0;
+    int exponent = 0;
+    bool after_point = false;
+    *power = 0;
+    for (; at < field.size && field.text[at] != 'e' && field.text[at] != 'E'; at++) {
+        const char c = field.text[at];
+        after_point = after_point || c == '.';
+        if (c < '0' || c > '9') continue;
+        if (mantissa <= (UINT64_MAX - 9) / 10) {
+            mantissa = mantissa * 10 + (uint64_t)(c - '0');
+            *power -= after_point;
+        } else {
+            *power += !after_point;
+            behind++;
+            if (c != '0') *lost = behind;
+        }
+    }
+    const bool down = at + 1 < field.size && field.text[at + 1] == '-';
+    for (at++; at < field.size; at++)
+        if (field.text[at] >= '0' && field.text[at] <= '9' && exponent < 100000)
+            exponent = exponent * 10 + (field.text[at] - '0');
+    *power += down ? -exponent : exponent;
+    for (; *lost == 0 && mantissa != 0 && mantissa % 10 == 0; mantissa /= 10) ++*power;
+    return mantissa;
+}
+
+bool m3_field_time(m3_field field, uint32_t digits, int64_t *time, uint32_t *needed, bool *fits)
+{
+    int power = 0;
     if (field.size > 400 || !is_number(field)) return false;
-    long double value = value_of(field), whole = floorl(value);
-    if (whole < -9.2e18L || whole > 9.2e18L) return false;
-    if (whole != value) *cut = true;
-    *time = (int64_t)whole;
+    uint32_t lost = 0;
+    uint64_t mantissa = take_apart(field, &power, &lost);
+    bool rest = false;
+    const bool negative = field.text[0] == '-';
+    int shift = power + (int)digits;
+    *needed = mantissa != 0 && power < (int)lost ? (uint32_t)((int)lost - power) : 0;
+    for (; shift < 0 && mantissa != 0; shift++, mantissa /= 10) rest = rest || mantissa % 10 != 0;
+    *fits = mantissa <= INT64_MAX - 1;
+    *time = *fits ? (int64_t)mantissa : INT64_MAX - 1;
+    if (*fits && mantissa != 0 && shift > 0) *fits = m3_time_scale(time, (uint32_t)shift);
+    if (negative) *time = -*time - (rest && *fits);
     return true;
 }

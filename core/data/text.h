@@ -16,8 +16,16 @@ bool m3_field_is_utf8(m3_field field);
 bool m3_field_has_control(m3_field field);
 /** A decimal number such as "-4.5e3"; false for anything else, also for "", "nan" and "inf". */
 bool m3_field_number(m3_field field, double *number);
-/** A whole number. "978300760.0" and "1e3" are whole; *cut is set when a fraction other than 0 was cut off (down). */
-bool m3_field_time(m3_field field, int64_t *time, bool *cut);
+/** The same, or true, false, yes or no in any case as 1 and 0. */
+bool m3_field_value(m3_field field, double *number);
+/** A point in time in units of 10^-digits, M3_TIME_DIGITS at most.
+ * @param needed  How many digits after the point it has; those beyond `digits` are cut off (down).
+ * @return  Whether it is a number; *fits says whether it lies strictly between INT64_MIN and INT64_MAX, else *time is
+ *          the end that is nearer. */
+bool m3_field_time(m3_field field, uint32_t digits, int64_t *time, uint32_t *needed, bool *fits);
+/** time * 10^digits; false, and the nearer end, when it does not fit. */
+bool m3_time_scale(int64_t *time, uint32_t digits);
+enum { M3_TIME_DIGITS = 18 };
 
 /** For %.*s: a field as printf takes it, at most 80 bytes. */
 #define M3_FIELD_ARGS(field) (int)((field).size < 80 ? (field).size : 80), (field).text

@@ -30,7 +30,7 @@ static bool is_saved(const m3_store_entry *entry)
 
 /* The state as notes: texts in the metadata of the file. */
 
-enum { NOTE_TEXT = 40, NOTES = 12 + M3_LOSSES };
+enum { NOTE_TEXT = 40, NOTES = 14 + M3_LOSSES };
 
 typedef enum note_kind { U32, U64, REAL, TEXT } note_kind;
 
@@ -38,10 +38,11 @@ typedef struct note {
     const char *key;
     note_kind kind;
     size_t offset; /* in m3_trainer_state */
+    bool newer;    /* missing in files of older versions: 0 */
 } note;
 
 /* clang-format off */
-#define NOTE(kind, member) {#member, kind, offsetof(m3_trainer_state, member)}
+#define NOTE(kind, member) {#member, kind, offsetof(m3_trainer_state, member), false}
 /* clang-format on */
 static const note notes[NOTES] = {
     NOTE(U32, epoch),
@@ -56,11 +57,13 @@ static const note notes[NOTES] = {
     NOTE(U64, seed),
     NOTE(U64, data),
     NOTE(TEXT, settings),
-    {"sum_loss", REAL, offsetof(m3_trainer_state, sums[0])},
-    {"sum_loss_recommend", REAL, offsetof(m3_trainer_state, sums[1])},
-    {"sum_loss_modality", REAL, offsetof(m3_trainer_state, sums[2])},
-    {"sum_loss_behavior", REAL, offsetof(m3_trainer_state, sums[3])},
-    {"sum_loss_contrast", REAL, offsetof(m3_trainer_state, sums[4])},
+    {"content", U64, offsetof(m3_trainer_state, content), true},
+    {"items", U64, offsetof(m3_trainer_state, items), true},
+    {"sum_loss", REAL, offsetof(m3_trainer_state, sums[0]), false},
+    {"sum_loss_recommend", REAL, offsetof(m3_trainer_state, sums[1]), false},
+    {"sum_loss_modality", REAL, offsetof(m3_trainer_state, sums[2]), false},
+    {"sum_loss_behavior", REAL, offsetof(m3_trainer_state, sums[3]), false},
+    {"sum_loss_contrast", REAL, offsetof(m3_trainer_state, sums[4]), false},
 };
 
 static void write_note(const note *n, const m3_trainer_state *state, char text[NOTE_TEXT])
@@ -101,7 +104,9 @@ static m3_status read_state(const m3_safetensors *file, const char *path, m3_tra
                        format != NULL ? format : "of another tool", format_name);
     for (int i = 0; i < NOTES; i++) {
         const char *text = m3_safetensors_meta(file, notes[i].key);
-        if (text == NULL || !read_note(&notes[i], text, state))
+        if (text == NULL && notes[i].newer)
+            *(uint64_t *)(void *)((char *)state + notes[i].offset) = 0;
+        else if (text == NULL || !read_note(&notes[i], text, state))
             return M3_FAIL(err, M3_ERR_INVALID, path, "its note '%s' is %s%s%s; the file is damaged", notes[i].key,
                            text != NULL ? "'" : "missing", text != NULL ? text : "", text != NULL ? "'" : "");
     }

@@ -19,6 +19,8 @@ typedef struct m3_trainer_state {
     uint64_t rows;          /**< of the epoch under way */
     uint64_t log_bytes;     /**< length of log.jsonl */
     uint64_t seed, data;    /**< data: the set's checksum */
+    uint64_t content;       /**< the set's content checksum; 0 in files of older versions */
+    uint64_t items;         /**< the checksum of its items; 0 in files of older versions */
     char settings[17];      /**< m3_settings_hash */
 } m3_trainer_state;
 

@@ -96,6 +96,8 @@ static void evaluate_one(void *user, uint64_t index, const float *scores)
 
     uint32_t drawn[DRAWN];
     const uint32_t count = draw_others(e->set, sample, drawn);
+    e->to->uni99_short += count < DRAWN;
+    if (count < e->to->uni99_least) e->to->uni99_least = count;
     at = (places){1, 1, 1, 1};
     for (uint32_t i = 0; i < count; i++) {
         if (scores != NULL) at.model += !(scores[drawn[i] - 1] < scores[own - 1]);
@@ -133,7 +135,7 @@ static void finish(m3_evaluation *all, const evaluating *e)
 
 m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *evaluation, m3_error *err)
 {
-    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life), .part = part};
+    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99_least), .part = part, .uni99_least = DRAWN};
     evaluating e = {.set = served->set,
                     .split = served->split,
                     .items = m3_dataset_item_count(served->set),
@@ -159,7 +161,7 @@ done:
 m3_status m3_evaluate_baselines(const m3_dataset *set, uint32_t target, m3_split_part part, m3_evaluation *evaluation,
                                 m3_error *err)
 {
-    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life), .part = part};
+    m3_evaluation all = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99_least), .part = part, .uni99_least = DRAWN};
     evaluating e = {.set = set, .items = m3_dataset_item_count(set), .to = &all};
     uint64_t count = 0;
     m3_split *split = NULL;

@@ -30,13 +30,42 @@ static m3_status choose_checkpoint(const char *run, const char *wanted, char **p
                    "has neither best.safetensors nor last.safetensors; train first, or name a checkpoint");
 }
 
+/* The first item that the run's own set, where it still is, has another id for. */
+static m3_status name_difference(const m3_served *served, uint64_t items, m3_error *err)
+{
+    m3_dataset *own = NULL;
+    const char *path = m3_settings_get(served->settings, "data");
+    const uint32_t count = m3_dataset_item_count(served->set);
+    m3_status st = M3_OK;
+    uint32_t i = 1;
+    if (m3_dataset_open(path, &own, NULL) != M3_OK || m3_dataset_item_checksum(own) != items) {
+        st = M3_FAIL(err, M3_ERR_INVALID, served->data,
+                     "has other items than the set that the run was trained on, so its scores would be of other items; "
+                     "give that set, or train on this one");
+        goto done;
+    }
+    while (i <= count && strcmp(m3_dataset_item_id(served->set, i), m3_dataset_item_id(own, i)) == 0) i++;
+    st = M3_FAIL(err, M3_ERR_INVALID, served->data,
+                 "has %u items, the set that the run was trained on %u: item %u is '%s' here and '%s' there, so scores "
+                 "would be of other items; give that set, or train on this one",
+                 count, m3_dataset_item_count(own), i, m3_dataset_item_id(served->set, i), m3_dataset_item_id(own, i));
+done:
+    m3_dataset_close(own);
+    return st;
+}
+
 /* Item numbers belong to a set: parameters of another one may fit and still mean other items. */
-static m3_status warn_of_other_data(const m3_served *served, m3_engine *engine, const char *path, m3_error *err)
+static m3_status check_items(const m3_served *served, m3_engine *engine, const char *path, m3_error *err)
 {
     m3_safetensors *file = NULL;
     m3_status st = m3_safetensors_open(path, &file, err);
-    const char *data = st == M3_OK ? m3_safetensors_meta(file, "data") : NULL;
-    if (data != NULL && strtoull(data, NULL, 10) != m3_dataset_checksum(served->set))
+    if (st != M3_OK) return st;
+    const char *data = m3_safetensors_meta(file, "data"), *items = m3_safetensors_meta(file, "items");
+    const bool other = data != NULL && strtoull(data, NULL, 10) != m3_dataset_checksum(served->set);
+    const uint64_t sum = items != NULL ? strtoull(items, NULL, 10) : 0;
+    if (other && sum != 0 && sum != m3_dataset_item_checksum(served->set))
+        st = name_difference(served, sum, err);
+    else if (other && sum == 0)
         m3_engine_log(engine, M3_LOG_WARN,
                       "%s was trained on another data set than the one given (checksum %016" PRIx64
                       "); results are right only if the items are the same",
@@ -103,7 +132,7 @@ static m3_status make(m3_served *served, const m3_programs_plan *plan, const cha
     loading l = {served, plan, path};
     m3_programs programs = {0};
     m3_programs_plan with = *plan;
-    if ((st = warn_of_other_data(served, m3_device_engine(plan->device), path, err)) != M3_OK) return st;
+    if ((st = check_items(served, m3_device_engine(plan->device), path, err)) != M3_OK) return st;
     if ((st = m3_store_create(plan->device, 0, &served->store, err)) != M3_OK) return st;
     if ((st = fill(&l, served->store, err)) == M3_OK) st = m3_programs_make(plan, served->store, &programs, err);
     served->infer = programs.infer;

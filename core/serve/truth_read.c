@@ -216,13 +216,14 @@ static uint8_t *find_event(const reading *r, uint32_t user, uint32_t behavior, u
 
 static m3_status take_event(const reading *r, const event_file *f, const m3_row *row, m3_error *err)
 {
-    bool cut = false;
+    bool fits = true;
+    uint32_t needed = 0;
     int64_t time;
     double burst = 0.0;
     uint32_t user, item, behavior;
     char id[M3_ID_BYTES + 1];
     const m3_field accidental = row->fields[f->accidental];
-    if (!m3_field_time(row->fields[f->time], &time, &cut))
+    if (!m3_field_time(row->fields[f->time], m3_dataset_time_digits(r->set), &time, &needed, &fits))
         return bad_number(f->table, row, row->fields[f->time], "a time", err);
     if (!m3_field_is(accidental, "0") && !m3_field_is(accidental, "1"))
         return bad_number(f->table, row, accidental, "0 or 1", err);

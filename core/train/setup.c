@@ -144,7 +144,9 @@ static m3_status find_state(m3_trainer *tr, m3_error *err)
     char hash[17];
     uint64_t data = m3_dataset_checksum(tr->set);
     m3_settings_hash(tr->settings, &tr->config, hash);
-    tr->state = (m3_trainer_state){.best = -1.0, .seed = tr->keys.seed, .data = data};
+    const uint64_t content = m3_dataset_content_checksum(tr->set), items = m3_dataset_item_checksum(tr->set);
+    tr->state =
+        (m3_trainer_state){.best = -1.0, .seed = tr->keys.seed, .data = data, .content = content, .items = items};
     (void)snprintf(tr->state.settings, sizeof tr->state.settings, "%s", hash);
     tr->last = m3_run_path(tr->run.folder, "last.safetensors");
     tr->best = m3_run_path(tr->run.folder, "best.safetensors");
@@ -154,10 +156,15 @@ static m3_status find_state(m3_trainer *tr, m3_error *err)
     if (!tr->options.resume || access(tr->resume_from, F_OK) != 0)
         return M3_OK; /* stopped before the first checkpoint */
     if ((st = m3_checkpoint_load(tr->resume_from, NULL, &tr->state, err)) != M3_OK) return st;
-    if (tr->state.data != data)
+    if (tr->state.data != data && tr->state.content != content)
         return M3_FAIL(err, M3_ERR_INVALID, tr->keys.data,
-                       "has the checksum %016llx; the run was trained on a set with %016llx. Give that set",
-                       (unsigned long long)data, (unsigned long long)tr->state.data);
+                       "has %s than the set that the run was trained on (checksum %016llx, now %016llx). Give that set",
+                       tr->state.items != 0 && tr->state.items != items ? "other items"
+                                                                        : "other users, items, events or features",
+                       (unsigned long long)tr->state.data, (unsigned long long)data);
+    tr->state.data = data;
+    tr->state.content = content;
+    tr->state.items = items;
     if ((st = check_settings(tr, hash, err)) != M3_OK) return st;
     if (tr->state.batch > m3_data_loader_batches(tr->loader) || tr->state.rows > m3_data_loader_samples(tr->loader))
         return M3_FAIL(err, M3_ERR_INVALID, tr->resume_from, "stands at batch %llu of %llu; the file is damaged",

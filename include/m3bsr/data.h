@@ -45,7 +45,7 @@ typedef struct m3_reading {
     const char *user_column;     /**< default "user_id" */
     const char *item_column;     /**< default "item_id" */
     const char *behavior_column; /**< default "behavior", which may be missing; "" never looks for one */
-    const char *time_column;     /**< default "timestamp": whole numbers of any unit; fractions are cut off */
+    const char *time_column;     /**< default "timestamp": numbers of any unit; digits after the point are kept */
     const char *title_column;    /**< default "title", may be missing */
     const char *category_column; /**< default "category", may be missing */
     /** Behaviors from numeric columns, each "NAME=COLUMN>=NUMBER" (>=, >, <=, <, ==, !=), or "NAME=*" for every row.
@@ -97,7 +97,7 @@ typedef struct m3_import_report {
     uint64_t rows;                     /**< rows of the interactions file, without header and blank lines */
     uint64_t events;                   /**< kept */
     uint64_t out_of_order;             /**< rows earlier than their user's row before; sorted, not dropped */
-    uint64_t fractional_times;         /**< timestamps whose fraction was cut off */
+    uint64_t fractional_times;         /**< timestamps with more digits after the point than could be kept */
     uint64_t items_without_text;       /**< items with events but without a row in the items file, if there is one */
     uint64_t dropped[M3_DROP_REASONS]; /**< by m3_drop */
 } m3_import_report;
@@ -152,8 +152,14 @@ M3_API uint32_t m3_dataset_behavior_count(const m3_dataset *set);
 M3_API uint32_t m3_dataset_modality_count(const m3_dataset *set); /**< K, without the item id */
 M3_API uint32_t m3_dataset_target(const m3_dataset *set);         /**< behavior that the import chose to predict */
 M3_API uint32_t m3_dataset_max_length(const m3_dataset *set);     /**< history length that the import proposed */
+M3_API uint32_t m3_dataset_time_digits(const m3_dataset *set);    /**< times are in units of 10^-it of the source's */
 M3_API uint64_t m3_dataset_event_count(const m3_dataset *set);    /**< over all behaviors */
-M3_API uint64_t m3_dataset_checksum(const m3_dataset *set);       /**< names the contents: equal sets, equal sums */
+M3_API uint64_t m3_dataset_checksum(const m3_dataset *set);       /**< names the file: equal files, equal sums */
+/** Names what training depends on: users, items, events, behaviors and features, whatever titles, categories and the
+ * import's report say, and in whatever order the source's rows stood. Reads the whole set. */
+M3_API uint64_t m3_dataset_content_checksum(const m3_dataset *set);
+/** Names the items in their order: with equal sums, the rows of an item table mean the same items. */
+M3_API uint64_t m3_dataset_item_checksum(const m3_dataset *set);
 M3_API const m3_import_report *m3_dataset_import_report(const m3_dataset *set);
 
 /** Names are UTF-8 and never NULL: "" for an item without a title, for item 0 and for a number out of range. */

@@ -59,6 +59,8 @@ typedef struct m3_evaluation {
     double itemknn_damping; /**< the exponent beta of MODEL.md 12 that validation chose */
     m3_metrics full_trend[M3_METRIC_GROUPS], uni99_trend[M3_METRIC_GROUPS]; /**< recent popularity alone */
     double trend_half_life;                                                 /**< in events, which validation chose */
+    uint64_t uni99_short; /**< samples whose user left fewer than 99 items untouched: their ranks are among fewer */
+    uint32_t uni99_least; /**< the fewest other items that a sample of uni99 was ranked among; 99 without samples */
 } m3_evaluation;
 
 /** Rank every sample of a part, by the model and by the baselines.

@@ -92,6 +92,7 @@ static void print_json(const char *of, const char *split, const m3_evaluation *e
     cli_json_number(e->itemknn_damping);
     (void)printf(", \"trend_half_life\": ");
     cli_json_number(e->trend_half_life);
+    (void)printf(", \"uni99_short\": %llu, \"uni99_least\": %u", (unsigned long long)e->uni99_short, e->uni99_least);
     print_groups_json("full", e->full, e->full_itemknn, e->full_trend, e->group_count, has_model);
     print_groups_json("uni99", e->uni99, e->uni99_itemknn, e->uni99_trend, e->group_count, has_model);
     if (truth->report != NULL) {
@@ -111,8 +112,17 @@ static void print(const cli *c, const char *split, const m3_evaluation *e, const
     (void)printf("%s, %s: %llu samples\n", of, split, (unsigned long long)e->full[0].popularity.samples);
     print_table("Full ranking: among all items that the user has not had in the target behavior before", e->full,
                 e->full_itemknn, e->full_trend, e->group_count);
-    print_table("uni99: among 99 items that the user never touched, drawn uniformly with a fixed seed", e->uni99,
-                e->uni99_itemknn, e->uni99_trend, e->group_count);
+    char title[160];
+    (void)snprintf(title, sizeof title,
+                   "uni99: among %s%u%s items that the user never touched, drawn uniformly with a fixed seed",
+                   e->uni99_short > 0 ? "only " : "", e->uni99_least, e->uni99_short > 0 ? " to 99" : "");
+    print_table(title, e->uni99, e->uni99_itemknn, e->uni99_trend, e->group_count);
+    if (e->uni99_short > 0 && !c->quiet)
+        (void)fprintf(
+            stderr,
+            "warning: %llu of %llu samples of uni99 are ranked among fewer than 99 other items, which flatters; "
+            "the set is too small for it\n",
+            (unsigned long long)e->uni99_short, (unsigned long long)e->uni99[0].popularity.samples);
     if (truth->report != NULL) truth_print_text(truth->report, truth->path);
     if (e->full[0].popularity.samples == 0 && !c->quiet)
         (void)fprintf(stderr, "no sample: a user needs three different items in the target behavior\n");
@@ -127,7 +137,7 @@ static m3_status evaluate(cli *c, m3_serve_options *options, const char *split, 
                           m3_error *err)
 {
     m3_status st = M3_OK;
-    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life)};
+    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99_least)};
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     options->no_pass = cli_no_pass(c);
     options->strict = c->strict;
@@ -142,7 +152,7 @@ static m3_status evaluate(cli *c, m3_serve_options *options, const char *split, 
 static m3_status evaluate_baselines(const cli *c, const char *target, const char *split, m3_error *err)
 {
     m3_dataset *set = NULL;
-    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, trend_half_life)};
+    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99_least)};
     m3_status st = m3_dataset_open(c->words[0], &set, err);
     if (st != M3_OK) return st;
     uint32_t behavior = m3_dataset_target(set);

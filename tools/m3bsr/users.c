@@ -25,16 +25,46 @@ static m3_status add(cli_users *users, uint32_t number, m3_error *err)
     return M3_OK;
 }
 
-static m3_status find(cli_users *users, const m3_dataset *set, const char *id, m3_error *err)
+static bool is_known(const cli_users *users, const m3_dataset *set, const char *id, uint32_t *number)
 {
+    return users->histories != NULL ? m3_histories_find_user(users->histories, id, number)
+                                    : m3_dataset_find_user(set, id, number);
+}
+
+/* As it is written, else without the blanks around it. */
+static m3_status find(cli_users *users, const m3_dataset *set, char *id, m3_error *err)
+{
+    enum { NAMED = 10 };
     uint32_t number = 0;
-    const bool found = users->histories != NULL ? m3_histories_find_user(users->histories, id, &number)
-                                                : m3_dataset_find_user(set, id, &number);
-    if (found) return add(users, number, err);
-    if (users->histories != NULL) return M3_FAIL(err, M3_ERR_INVALID, id, "is no user of %s", users->history);
-    return M3_FAIL(err, M3_ERR_INVALID, id,
-                   "is no user of the set, which has %u; give the history of a new user with --history",
-                   m3_dataset_user_count(set));
+    if (is_known(users, set, id, &number)) return add(users, number, err);
+    id += strspn(id, " \t");
+    for (size_t end = strlen(id); end > 0 && (id[end - 1] == ' ' || id[end - 1] == '\t'); end--) id[end - 1] = '\0';
+    if (id[0] == '\0') return M3_OK;
+    if (is_known(users, set, id, &number)) return add(users, number, err);
+    if (users->unknown++ < NAMED) {
+        const size_t at = strlen(users->names);
+        (void)snprintf(users->names + at, sizeof users->names - at, "%s'%.60s'", at > 0 ? ", " : "", id);
+    }
+    return M3_OK;
+}
+
+/* Of ids that are not there. */
+static m3_status tell_unknown(const cli_users *users, const m3_dataset *set, const cli *c, m3_error *err)
+{
+    char where[200];
+    if (users->unknown == 0) return M3_OK;
+    if (users->histories != NULL)
+        (void)snprintf(where, sizeof where, "%.150s", users->history);
+    else
+        (void)snprintf(where, sizeof where, "the set, which has %u; give the history of a new user with --history",
+                       m3_dataset_user_count(set));
+    if (c->strict || users->count == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, users->names, "%s of %s",
+                       users->unknown == 1 ? "is no user" : "are no users", where);
+    if (!c->quiet)
+        (void)fprintf(stderr, "warning: %u of %u left out: %s%s: no users of %s\n", users->unknown,
+                      users->unknown + users->count, users->names, users->unknown > 10 ? ", ..." : "", where);
+    return M3_OK;
 }
 
 /* "A,B". */
@@ -44,7 +74,7 @@ static m3_status read_list(cli_users *users, const m3_dataset *set, m3_error *er
     char *copy = strdup(users->list), *left = copy;
     if (copy == NULL) return M3_FAIL_MEMORY(err, "users", strlen(users->list) + 1);
     while (st == M3_OK && left != NULL) {
-        const char *id = strsep(&left, ",");
+        char *id = strsep(&left, ",");
         if (*id != '\0') st = find(users, set, id, err);
     }
     free(copy);
@@ -61,7 +91,7 @@ static m3_status read_file(cli_users *users, const m3_dataset *set, const char *
     FILE *file = fopen(path, "rbe");
     if (file == NULL) return M3_FAIL(err, M3_ERR_INVALID, path, "cannot be opened: %s", strerror(errno));
     for (size_t mark = strlen(byte_order_mark); st == M3_OK && getline(&line, &capacity, file) > 0; mark = 0) {
-        const char *id = strncmp(line, byte_order_mark, mark) == 0 ? line + mark : line;
+        char *id = strncmp(line, byte_order_mark, mark) == 0 ? line + mark : line;
         line[strcspn(line, "\r\n")] = '\0';
         if (id[0] != '\0') st = find(users, set, id, err);
     }
@@ -81,7 +111,12 @@ static void print_log(void *user, m3_log_level level, const char *line)
 static m3_status read_history(cli_users *users, const m3_dataset *set, const cli *c, m3_error *err)
 {
     cli copy = *c; /* the log's user is not const */
-    const m3_reading reading = {.say_all = c->verbose, .log = print_log, .log_user = &copy};
+    m3_reading reading = users->reading;
+    reading.derive = cli_list_texts(&users->derive);
+    reading.derive_count = users->derive.count;
+    reading.say_all = c->verbose;
+    reading.log = print_log;
+    reading.log_user = &copy;
     m3_import_report report = {0};
     m3_status st = m3_histories_read(set, users->history, &reading, &users->histories, &report, err);
     for (uint32_t i = 0; st == M3_OK && m3_drop_name(i) != NULL; i++)
@@ -101,6 +136,7 @@ m3_status cli_users_read(cli_users *users, const m3_dataset *set, const cli *c, 
         const uint32_t count = m3_histories_user_count(users->histories);
         for (uint32_t i = 0; st == M3_OK && i < count; i++) st = add(users, i, err);
     }
+    if (st == M3_OK) st = tell_unknown(users, set, c, err);
     if (st == M3_OK && users->count == 0) st = M3_FAIL(err, M3_ERR_INVALID, "--users", "names nobody");
     return st;
 }
