@@ -117,6 +117,13 @@ static void make_types(m3_case_maker *m, const char *attrs)
         if (!m3_make_admits(m, dtype)) continue;
         m3_make(m, attrs, operands(m, dtype, "[33]", "[33]"));
         m3_make(m, attrs, operands(m, dtype, "[3,5]", m->op->min_inputs == 1 ? "" : "[5]"));
+        if (m->op->min_inputs == 1) continue;
+        const char *type = m3_dtype_name(dtype);
+        m3_make(m, attrs, operands(m, dtype, "[33]", "[]"));
+        m3_make(m, attrs, operands(m, dtype, "[]", "[33]"));
+        if (m->op->min_inputs == 2) continue;
+        m3_make(m, attrs, m3_make_text(m, "bool[33]; %s[]; %s[33]", type, type));
+        m3_make(m, attrs, m3_make_text(m, "bool[33]; %s[]; %s[]", type, type));
     }
 }
 

@@ -395,6 +395,8 @@ static void make_adam_rows(m3_case_maker *m, const m3_op_rules *of)
     make_row_step(m, adam_attrs, 1048577, 33, "", " distinct 1048577", "");
     make_row_step(m, adam_attrs, 3, 2, ",1048577", " distinct 3", "");
     m3_make_rule(m, M3_RULE_INTEGERS);
+    make_row_step(m, adam_attrs, 9, 1, ",3", " value 8", "");
+    make_row_step(m, adam_attrs, 9, 5, ",3", " value 9", "");
     make_row_step(m, adam_attrs, 9, 5, ",3", " value 2147483647", "");
     make_row_step(m, adam_attrs, 9, 5, ",3", " value -2147483648", "");
     make_row_step(m, adam_attrs, 9, 5, ",3", " value 16777216", "");

@@ -73,6 +73,8 @@ static void make_reduce(m3_case_maker *m, const m3_op_rules *of)
             m3_make(m, "0; 0", m3_make_text(m, "%s[%u,3]", type, large[i]));
             m3_make(m, "0; 0", m3_make_text(m, "%s[2,%u]", type, large[i]));
             m3_make(m, "1; 0", m3_make_text(m, "%s[%u,2]", type, large[i]));
+            m3_make(m, "1; 0", m3_make_text(m, "%s[5,3,%u]", type, large[i]));
+            m3_make(m, "1; 0", m3_make_text(m, "%s[3,%u,2]", type, large[i]));
             m3_make(m, "0; 0", m3_make_text(m, "%s[%u] small", type, large[i]));
             m3_make(m, "0; 0", m3_make_text(m, "%s[%u,3] small", type, large[i]));
             m3_make(m, "1; 0", m3_make_text(m, "%s[2,%u] small", type, large[i]));
