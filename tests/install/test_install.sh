@@ -28,6 +28,14 @@ tool=$prefix/bin/m3bsr
 soname=$(readelf -d "$libdir/libm3bsr.so" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
 [ -n "$soname" ] && [ -e "$libdir/$soname" ] || fail "no file has the SONAME '$soname'"
 
+# An empty entry of a search path, a relative one too, is the folder at hand: whoever can write there would be loaded.
+while read -r file; do
+    path=$(readelf -d "$file" 2>/dev/null | sed -n 's/.*(R[A-Z]*PATH).*\[\(.*\)\]/\1/p')
+    while read -r -d : entry; do
+        [[ $entry == /* || $entry == '$ORIGIN'* ]] || fail "$file looks for libraries in '$entry', of '$path'"
+    done <<<"${path:-/}:"
+done < <(find "$prefix" "$BUILD_DIR/bin" "$BUILD_DIR/lib" "$BUILD_DIR/tests" -type f \( -perm -100 -o -name '*.so*' \))
+
 "$CMAKE" -S "$here" -B "$work/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$CC" >"$work/log" 2>&1 &&
     "$CMAKE" --build "$work/build" >>"$work/log" 2>&1 || fail "the example through CMake" "$work/log"
 # shellcheck disable=SC2046 # pkg-config answers with words

@@ -11,7 +11,10 @@ install(FILES include/ABI-CHANGELOG.md core/model/MODEL.md CHANGELOG.md LICENSE 
 set(M3BSR_INSTALL_VECTOR_DIR ${CMAKE_INSTALL_DATADIR}/m3bsr/vectors)
 install(DIRECTORY tests/vectors/ DESTINATION ${M3BSR_INSTALL_VECTOR_DIR} FILES_MATCHING PATTERN "*.safetensors")
 if(TARGET m3bsr_tool)
-  set_target_properties(m3bsr_tool PROPERTIES INSTALL_RPATH "$ORIGIN/${libdir_from_bindir}")
+  # The same in the build, whose libraries lie in ../lib: a path that CMake changes on installing ends in an empty entry.
+  set(rpath "$ORIGIN/../lib" "$ORIGIN/${libdir_from_bindir}")
+  list(REMOVE_DUPLICATES rpath)
+  set_target_properties(m3bsr_tool PROPERTIES INSTALL_RPATH "${rpath}" BUILD_WITH_INSTALL_RPATH ON)
   install(TARGETS m3bsr_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   # The reference of the ops, which the command prints.
   add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/ops.md
