@@ -43,5 +43,13 @@ opencl OCL_ICD_VENDORS,OCL_ICD_FILENAMES libOpenCL.so.1 clGetPlatformIDs opencl 
 vulkan VK_ICD_FILENAMES,VK_DRIVER_FILES libvulkan.so.1 vkGetInstanceProcAddr vulkan lists no device: there is a Vulkan loader
 END
 
+# Who asks for one backend opens no driver of another, with its memory, its time and its faults.
+said=$("$M3BSR" graph -v --backend cpu 2>&1) || { printf 'FAILED: a graph on cpu: %s\n' "$said" && failures=$((failures + 1)); }
+grep -q 'backend cpu is opened' <<<"$said" || { echo 'FAILED: -v does not say which backend is opened' && failures=$((failures + 1)); }
+if grep -E 'backend (opencl|vulkan) is opened' <<<"$said"; then
+    echo 'FAILED: --backend cpu opens another backend'
+    failures=$((failures + 1))
+fi
+
 [ $tested -gt 0 ] || { echo 'skipped: the build has no backend that needs a driver' && exit 77; }
 [ $failures -eq 0 ]

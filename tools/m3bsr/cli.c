@@ -9,7 +9,7 @@
 
 #include "tools/m3bsr/child.h"
 
-enum { OPTION_FIRST = 256, MAX_OPTIONS = 48, MAX_DEVICES = 64 };
+enum { OPTION_FIRST = 256, MAX_OPTIONS = 48 };
 
 int cli_report(const m3_error *err)
 {
@@ -276,25 +276,31 @@ m3_status cli_device_options(const cli *c, char **text, m3_option options[CLI_MA
     return M3_OK;
 }
 
-/* What the device refuses goes to a fast processor if there is another, and last to the reference, which runs all. */
-static m3_status open_fallbacks(cli *c, m3_error *err)
+static bool has_backend(const m3_engine *engine, const char *name)
 {
-    static const m3_device_class classes[2] = {M3_DEVICE_CPU, M3_DEVICE_REFERENCE};
-    m3_device_entry entries[MAX_DEVICES];
-    uint32_t count = 0, opened = 0;
-    for (uint32_t i = 0; i < MAX_DEVICES; i++)
-        entries[i].info = (m3_device_info){.size = M3_STRUCT_SIZE(m3_device_info, features)};
-    m3_status st = m3_engine_devices(c->engine, entries, MAX_DEVICES, &count, err);
-    for (size_t k = 0; st == M3_OK && k < 2; k++) {
-        for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) {
-            if (entries[i].info.device_class != classes[k]) continue;
-            if (strcmp(entries[i].name, m3_device_name(c->device)) == 0) continue;
-            if (m3_device_open(c->engine, entries[i].name, (m3_span){0}, &c->others[opened], NULL) == M3_OK) opened++;
-            break;
-        }
+    for (uint32_t i = 0; i < m3_engine_plugin_count(engine); i++) {
+        m3_plugin_report report = {.size = M3_STRUCT_SIZE(m3_plugin_report, reason)};
+        m3_engine_plugin(engine, i, &report);
+        if (report.loaded && strcmp(report.kind, "backend") == 0 && strcmp(report.name, name) == 0) return true;
+    }
+    return false;
+}
+
+/* What the device refuses goes to the processor, and last to the reference, which runs all. Both by name: to list
+ * devices would open every backend's driver. */
+static void open_fallbacks(cli *c)
+{
+    static const char *const names[] = {"cpu", "reference"};
+    uint32_t opened = 0;
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        const size_t length = strlen(names[k]);
+        const char *own = m3_device_name(c->device);
+        if (strncmp(own, names[k], length) == 0 && own[length] == ':') continue;
+        if (has_backend(c->engine, names[k]) &&
+            m3_device_open(c->engine, names[k], (m3_span){0}, &c->others[opened], NULL) == M3_OK)
+            opened++;
     }
     c->fallbacks = (m3_span){.count = opened, .stride = sizeof c->others[0], .data = c->others};
-    return st;
 }
 
 m3_status cli_open_device(cli *c, m3_error *err)
@@ -308,7 +314,7 @@ m3_status cli_open_device(cli *c, m3_error *err)
     const m3_span span = {.count = c->device_option.count, .stride = sizeof options[0], .data = options};
     if ((st = m3_device_open(c->engine, c->backend != NULL ? c->backend : "auto", span, &c->device, err)) != M3_OK)
         goto done;
-    if (!c->strict) st = open_fallbacks(c, err);
+    if (!c->strict) open_fallbacks(c);
 done:
     cli_watch_devices(c);
     free(text);
