@@ -137,6 +137,18 @@ check 'derived' 0 'new' "${recommend[@]}" --history new.csv "${columns[@]}" --de
 printf 'who,what,when,did\nnew,%s,5,%s\n' "$item" "$behavior" >did.csv
 check 'named' 0 'new' "${recommend[@]}" --history did.csv "${columns[@]}" --behavior-column did
 
+# What a file or a name holds does not reach the terminal as it is: cursors, colours, the direction of writing.
+esc=$'\e[31m' turn=$'\u202e'
+printf 'user_id,item_id,timestamp\n1,a,x%s%s\n1,b,2\n' "$esc" "$turn" >"evil$esc.csv"
+printf 'data: set\nwi%sdth: 8\n' "$turn" >evil.yaml
+for command in "data import evil$esc.csv --out x.set" "train evil.yaml --out evil" "recommend run --backend cpu --users ghost$esc,$first" \
+    "data describe none$esc$'\xff'"; do
+    # shellcheck disable=SC2086 # words
+    "$m" $command >/dev/null 2>said
+    LC_ALL=C grep -q $'\e\|\u202e\|\xff' said && fail "$command: says $(cat -v said)"
+    LC_ALL=C grep -qE '\\x1b|u\{202e\}' said || fail "$command: does not show it: $(cat -v said)"
+done
+
 # What a run depends on is users, items, events and features, not titles, the order of rows, or how many were dropped.
 { head -1 made/interactions.tsv; tail -n +2 made/interactions.tsv | tac; } >reversed.tsv
 { cat made/interactions.tsv; printf 'u\ti\tbroken\n'; } >broken.tsv

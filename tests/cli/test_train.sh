@@ -91,7 +91,7 @@ printf '\xef\xbb\xbfu3\r\n\nu4\n' >users
 check 'a byte order mark before the users' 0 'u3	1	' "$m" recommend whole --users @users --top 1
 check 'users from a file' 0 'u4	1	' "$m" recommend whole --users @users --top 1
 check 'a folder of users' 2 'Is a directory' "$m" recommend whole --users @.
-check 'an unknown user' 2 'nobody: is no user' "$m" recommend whole --users nobody
+check 'an unknown user' 2 "'nobody': is no user" "$m" recommend whole --users nobody
 check 'more than there is' 0 '	140	' "$m" recommend whole --users u1 --top 100000 --exclude none
 printf '%s\n' 'user_id	item_id	behavior	timestamp' 'new	i1	view	5' 'new	i2	buy	6' 'new	nothing	view	7' \
     'cold	nothing	view	7' >history.tsv
@@ -112,7 +112,7 @@ done
 check 'a trace of scores' 0 'u1.safetensors: 2 users' "$m" trace whole --users @users --out u1.safetensors --tensors user,scores
 grep -aqE '"infer.scores":\{"dtype":"F32","shape":\[2,[0-9]+\]' u1.safetensors || fail 'a trace of scores has none'
 check 'a trace of an unseen user' 0 'new.safetensors: 2 users' "$m" trace whole --history history.tsv --out new.safetensors
-check 'a trace of an unknown user' 2 'nobody: is no user' "$m" trace whole --users nobody --out none.safetensors
+check 'a trace of an unknown user' 2 "'nobody': is no user" "$m" trace whole --users nobody --out none.safetensors
 check 'a trace to where there is no folder' 2 'nowhere/values' "$m" trace whole --users u1 --out nowhere/values
 
 # Damage.

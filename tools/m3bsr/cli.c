@@ -15,9 +15,15 @@ int cli_report(const m3_error *err)
 {
     (void)fflush(stdout); /* a result that is there comes before what went wrong after it */
     const bool failed = err->code != M3_ERR_INTERRUPTED; /* being stopped is no error */
-    (void)fprintf(stderr, "%s%s%s%s", failed ? "error: " : "", err->subject, err->subject[0] != '\0' ? ": " : "",
-                  err->message);
-    if (failed && err->file[0] != '\0') (void)fprintf(stderr, "  [%s:%d]", err->file, (int)err->line);
+    (void)fputs(failed ? "error: " : "", stderr);
+    cli_print_safe(stderr, err->subject);
+    (void)fputs(err->subject[0] != '\0' ? ": " : "", stderr);
+    cli_print_safe(stderr, err->message);
+    if (failed && err->file[0] != '\0') {
+        (void)fputs("  [", stderr);
+        cli_print_safe(stderr, err->file);
+        (void)fprintf(stderr, ":%d]", (int)err->line);
+    }
     (void)fputc('\n', stderr);
     switch (err->code) {
     case M3_OK: return CLI_DONE;
@@ -208,7 +214,9 @@ int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
         if (id < OPTION_FIRST) continue;
         const cli_option *option = &options[id - OPTION_FIRST];
         if (option->kind == CLI_SWITCH ? take_switch(option, optarg, argc, argv) : take(option, optarg)) continue;
-        (void)fprintf(stderr, "error: --%s cannot be '%s'\n", option->name, optarg);
+        (void)fprintf(stderr, "error: --%s cannot be '", option->name);
+        cli_print_safe(stderr, optarg);
+        (void)fputs("'\n", stderr);
         return CLI_BAD_INPUT;
     }
     c->words = argv + optind;
@@ -232,7 +240,9 @@ const char *const *cli_no_pass(const cli *c)
 static void print_log(void *user, m3_log_level level, const char *line)
 {
     (void)user;
-    (void)fprintf(stderr, "%s%s\n", level == M3_LOG_ERROR ? "error: " : level == M3_LOG_WARN ? "warning: " : "", line);
+    (void)fputs(level == M3_LOG_ERROR ? "error: " : level == M3_LOG_WARN ? "warning: " : "", stderr);
+    cli_print_safe(stderr, line);
+    (void)fputc('\n', stderr);
 }
 
 static void tell_visit(void *user, const char *path, const char *what)

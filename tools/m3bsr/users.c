@@ -48,6 +48,15 @@ static m3_status find(cli_users *users, const m3_dataset *set, char *id, m3_erro
     return M3_OK;
 }
 
+static void tell(const cli_users *users, const char *where)
+{
+    (void)fprintf(stderr, "warning: %u of %u left out: ", users->unknown, users->unknown + users->count);
+    cli_print_safe(stderr, users->names);
+    (void)fprintf(stderr, "%s: no users of ", users->unknown > 10 ? ", ..." : "");
+    cli_print_safe(stderr, where);
+    (void)fputc('\n', stderr);
+}
+
 /* Of ids that are not there. */
 static m3_status tell_unknown(const cli_users *users, const m3_dataset *set, const cli *c, m3_error *err)
 {
@@ -61,9 +70,7 @@ static m3_status tell_unknown(const cli_users *users, const m3_dataset *set, con
     if (c->strict || users->count == 0)
         return M3_FAIL(err, M3_ERR_INVALID, users->names, "%s of %s",
                        users->unknown == 1 ? "is no user" : "are no users", where);
-    if (!c->quiet)
-        (void)fprintf(stderr, "warning: %u of %u left out: %s%s: no users of %s\n", users->unknown,
-                      users->unknown + users->count, users->names, users->unknown > 10 ? ", ..." : "", where);
+    if (!c->quiet) tell(users, where);
     return M3_OK;
 }
 
@@ -105,7 +112,9 @@ static m3_status read_file(cli_users *users, const m3_dataset *set, const char *
 static void print_log(void *user, m3_log_level level, const char *line)
 {
     const cli *c = user;
-    if (level <= M3_LOG_WARN ? !c->quiet : c->verbose) (void)fprintf(stderr, "%s\n", line);
+    if (level <= M3_LOG_WARN ? c->quiet : !c->verbose) return;
+    cli_print_safe(stderr, line);
+    (void)fputc('\n', stderr);
 }
 
 static m3_status read_history(cli_users *users, const m3_dataset *set, const cli *c, m3_error *err)
