@@ -23,8 +23,8 @@ static const tile tiles[] = {{"tile128x128r16", 128, 128, 8, 16, 16},
                              {"tile32x64", 32, 64, 16, 4, 4},
                              {"tile32x32", 32, 32, 16, 4, 4},
                              {"tile8x128", 8, 128, 16, 2, 4},
-                             {"tile8x32", 8, 32, 32, 1, 4},
-                             {"tile64x8", 64, 8, 32, 1, 4}};
+                             {"tile8x32", 8, 32, 16, 1, 4},
+                             {"tile64x8", 64, 8, 16, 1, 4}};
 
 enum {
     TILES = sizeof tiles / sizeof tiles[0],
