@@ -25,7 +25,7 @@ kept_vulkan() {
     sed -n 1p "$1.txt" | grep -qxE '[1-9][0-9]*' || fail "$1.txt: the number of buffers is '$(sed -n 1p "$1.txt")'"
     sed -n 2p "$1.txt" | grep -qxE '[1-9][0-9]*( -?[0-9]+){2,}' || fail "$1.txt: the constants are '$(sed -n 2p "$1.txt")'"
     sed -n 3p "$1.txt" | grep -qx main || fail "$1.txt: the entry is '$(sed -n 3p "$1.txt")'"
-    sed -n 4p "$1.txt" | grep -qE '^[a-z_]+\.comp [a-z_]+( [A-Z_]+=-?[0-9]+)*$' ||
+    sed -n 4p "$1.txt" | grep -qE '^[a-z_]+\.comp [a-z_]+( [A-Z_]+=-?[0-9]+)*( [a-z0-9_]+)*$' ||
         fail "$1.txt: the name is '$(sed -n 4p "$1.txt")'"
 }
 
