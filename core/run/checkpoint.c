@@ -92,6 +92,7 @@ static bool read_note(const note *n, const char *text, m3_trainer_state *state)
         *(uint64_t *)at = whole;
     else
         *(uint32_t *)at = (uint32_t)whole;
+    if (n->kind == REAL && !isfinite(*(const double *)at)) return false; /* nothing compares with it */
     return end != text && *end == 0 && (n->kind != U32 || whole <= UINT32_MAX);
 }
 

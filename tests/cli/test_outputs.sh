@@ -100,6 +100,22 @@ for run in moved half; do
 done
 check 'the whole run' 0 '' "${train[@]}" --out nothing --resume --set epochs=4
 same nothing/last.safetensors moved/last.safetensors || fail 'a run without its log ends elsewhere'
+# A best that is no number would never be reached again, or by anything.
+for best in nan inf -infinity; do
+    rm -rf bent && cp -r moved bent
+    python3 - "$best" <<'PYTHON'
+import json, struct, sys
+data = open("bent/last.safetensors", "rb").read()
+length = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8:8 + length])
+header["__metadata__"]["best"] = sys.argv[1]
+text = json.dumps(header).encode()
+open("bent/last.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + data[8 + length:])
+PYTHON
+    check "a best of $best" 2 "its note 'best' is '$best'; the file is damaged" "$m" train bent/settings.yaml --backend cpu --out bent \
+        --resume --set epochs=5 -q
+done
+
 rm half/log.jsonl && mkfifo half/log.jsonl
 check 'a FIFO as log' 2 'log.jsonl: is no file' "$m" train half/settings.yaml --backend cpu --out half --resume --set epochs=5 -q
 exit $((failures > 0))
