@@ -137,16 +137,32 @@ static m3_status check_settings(const m3_trainer *tr, const char *hash, m3_error
     return st;
 }
 
+/* Does the set at hand (now) mean what the run was trained on? A file of an older version knows its checksum alone. */
+static m3_status check_data(m3_trainer *tr, const m3_trainer_state *now, m3_error *err)
+{
+    m3_trainer_state *was = &tr->state;
+    if (was->data != now->data && was->content != now->content)
+        return M3_FAIL(err, M3_ERR_INVALID, tr->keys.data,
+                       "has %s than the set that the run was trained on (checksum %016llx, now %016llx). Give that set",
+                       was->items != 0 && was->items != now->items ? "other items"
+                                                                   : "other users, items, events or features",
+                       (unsigned long long)was->data, (unsigned long long)now->data);
+    was->data = now->data;
+    was->content = now->content;
+    was->items = now->items;
+    return M3_OK;
+}
+
 /* Where to go on. The tensors come later, when the store has them. */
 static m3_status find_state(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
     char hash[17];
-    uint64_t data = m3_dataset_checksum(tr->set);
     m3_settings_hash(tr->settings, &tr->config, hash);
-    const uint64_t content = m3_dataset_content_checksum(tr->set), items = m3_dataset_item_checksum(tr->set);
-    tr->state =
-        (m3_trainer_state){.best = -1.0, .seed = tr->keys.seed, .data = data, .content = content, .items = items};
+    tr->state = (m3_trainer_state){.best = -1.0, .seed = tr->keys.seed};
+    tr->state.data = m3_dataset_checksum(tr->set);
+    tr->state.content = m3_dataset_content_checksum(tr->set);
+    tr->state.items = m3_dataset_item_checksum(tr->set);
     (void)snprintf(tr->state.settings, sizeof tr->state.settings, "%s", hash);
     tr->last = m3_run_path(tr->run.folder, "last.safetensors");
     tr->best = m3_run_path(tr->run.folder, "best.safetensors");
@@ -155,16 +171,9 @@ static m3_status find_state(m3_trainer *tr, m3_error *err)
     tr->resume_from = access(tr->last, F_OK) == 0 || access(tr->best, F_OK) != 0 ? tr->last : tr->best;
     if (!tr->options.resume || access(tr->resume_from, F_OK) != 0)
         return M3_OK; /* stopped before the first checkpoint */
+    const m3_trainer_state now = tr->state;
     if ((st = m3_checkpoint_load(tr->resume_from, NULL, &tr->state, err)) != M3_OK) return st;
-    if (tr->state.data != data && tr->state.content != content)
-        return M3_FAIL(err, M3_ERR_INVALID, tr->keys.data,
-                       "has %s than the set that the run was trained on (checksum %016llx, now %016llx). Give that set",
-                       tr->state.items != 0 && tr->state.items != items ? "other items"
-                                                                        : "other users, items, events or features",
-                       (unsigned long long)tr->state.data, (unsigned long long)data);
-    tr->state.data = data;
-    tr->state.content = content;
-    tr->state.items = items;
+    if ((st = check_data(tr, &now, err)) != M3_OK) return st;
     if ((st = check_settings(tr, hash, err)) != M3_OK) return st;
     if (tr->state.batch > m3_data_loader_batches(tr->loader) || tr->state.rows > m3_data_loader_samples(tr->loader))
         return M3_FAIL(err, M3_ERR_INVALID, tr->resume_from, "stands at batch %llu of %llu; the file is damaged",
@@ -272,7 +281,8 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
     if ((st = m3_run_open(&tr->run, folder, tr->options.resume, err)) != M3_OK) return st;
     if ((st = find_state(tr, err)) != M3_OK) return st;
     if ((st = make_store(tr, err)) != M3_OK) return st;
-    if (tr->saved && (st = m3_checkpoint_load(tr->resume_from, tr->store, &tr->state, err)) != M3_OK) return st;
+    m3_trainer_state read; /* again, beside the tensors: what it says of the data has been brought up to date */
+    if (tr->saved && (st = m3_checkpoint_load(tr->resume_from, tr->store, &read, err)) != M3_OK) return st;
     char *path = m3_run_path(folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
     char hash[17];
