@@ -16,234 +16,10 @@
  * is small (the gradient of a weight, say) slices are tasks, with partial sums in scratch: each thread reads its own
  * part of A and B once, and in place, as it comes by a few times only. While a tile computes it fetches what later
  * tiles and the next packing read and write, in the order of memory: memory is the bottleneck of all long products. */
-#include "backends/cpu/gemm.h"
-
-enum {
-    LINE_FLOATS = 16, /* floats of a cache line: scratch is aligned to lines, against false sharing */
-    MIN_SLICED = 1024,
-    SLICE = 1280, /* steps of a slice, about */
-    MAX_SLICES = 16,
-    SLICE_DEPTH = 128,       /* of a block: A's and B's part, the next one's and C's share the second cache */
-    MAX_PARTIALS = 4u << 20, /* floats: with more, slices follow one another */
-};
-
-typedef struct plan {
-    const cpu_gemm *gemm;
-    const cpu_gemm_kernels *kernels;
-    const cpu_pack *pack; /* of A and B */
-    void (*tile)(const cpu_tile *tile);
-    size_t in_bytes, out_bytes;
-    size_t elements;           /* of A and B in a step of the sum: 2 of pairs, else 1 */
-    size_t k;                  /* steps */
-    size_t slices, slice;      /* of the sum, and the steps of one; the last may have fewer */
-    size_t depth;              /* steps of the sum in a block; the last of a slice may have fewer */
-    size_t columns;            /* of a block of columns */
-    size_t panels;             /* of nr columns in B */
-    size_t group;              /* tiles of A that are packed together; 0: A is read in place */
-    size_t grid_m, grid_n;     /* rectangles of one C */
-    size_t products, units;    /* a unit: a rectangle of a product, or a slice of it when `split` */
-    size_t shared_batch[2];    /* products along each axis with a B of their own */
-    size_t shared_floats;      /* of B packed as a whole; 0: each task packs its own */
-    size_t partial_floats;     /* of the sums of all slices but the first, when `split` */
-    size_t sum_floats;         /* of the sums of an operand, of all products and slices */
-    size_t a_floats, b_floats; /* of a worker's panels of A and B */
-    size_t worker_floats;      /* of all its scratch */
-    uint32_t tasks;
-    bool split;    /* slices are computed by tasks of their own */
-    bool direct_b; /* whole panels of B are read in place */
-    bool widen;    /* A and B become f32 */
-    bool rounds;   /* C has 16 bits */
-    bool kept;     /* C has 16 bits, and its sums take several blocks */
-    float *shared, *partials, *sums, *workers;
-} plan;
-
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static size_t round_up(size_t a, size_t unit)
-{
-    return ceil_div(a, unit) * unit;
-}
-
-/* The distance of panels. A whole number of pages would map them all to the same sets of the first cache. */
-static size_t panel_pitch(size_t width, size_t depth)
-{
-    return round_up(width * depth, LINE_FLOATS) + LINE_FLOATS;
-}
-
-static size_t min(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t max(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Where part i starts when a length is split into n nearly equal parts: a small rest would be slow. */
-static size_t part(size_t length, size_t n, size_t i)
-{
-    size_t rest = length % n;
-    return length / n * i + (i < rest ? i : rest);
-}
-
-static const void *element(const void *base, size_t index, size_t bytes)
-{
-    return (const unsigned char *)base + index * bytes;
-}
-
-/* Do pairs of an operand's steps lie side by side, each at a whole multiple of 4 bytes? If not, packing makes them so.
- */
-static bool has_pairs(const cpu_operand *x)
-{
-    return (x->row | x->batch[0] | x->batch[1]) % 2 == 0;
-}
-
-static void choose_form(plan *p)
-{
-    const cpu_gemm *g = p->gemm;
-    const bool pairs = g->in == M3_BF16 && p->kernels->tile_pairs != NULL && g->k % 2 == 0 &&
-                       (g->a.transposed || has_pairs(&g->a)) && (!g->b.transposed || has_pairs(&g->b));
-    p->in_bytes = m3_dtype_bytes(g->in);
-    p->out_bytes = m3_dtype_bytes(g->out);
-    p->elements = pairs ? 2 : 1;
-    p->k = g->k / p->elements;
-    p->widen = g->in != M3_F32 && !pairs;
-    p->rounds = g->out != M3_F32;
-    p->tile = pairs ? p->kernels->tile_pairs : p->kernels->tile;
-    p->pack = pairs              ? &p->kernels->pack_pairs
-              : g->in == M3_BF16 ? &p->kernels->pack_bf16
-              : g->in == M3_F16  ? &p->kernels->pack_f16
-                                 : &p->kernels->pack;
-}
-
-/* Rectangles of C for at most `max_tasks` tasks that minimise the time of the slowest thread. The cost is counted in
- * multiply-adds per step of the sum, of which packing an element of B or A takes as many as pack_b or pack_a. */
-static void choose_grid(plan *p, size_t threads, size_t max_tasks)
-{
-    const size_t m = p->gemm->m, mr = p->kernels->mr, nr = p->kernels->nr;
-    const size_t pack_b = p->shared_floats > 0 ? 0 : p->gemm->b.transposed ? 16 : 8, pack_a = p->group > 0 ? 8 : 1;
-    size_t best = SIZE_MAX;
-    for (size_t gn = 1; gn <= min(p->panels, max_tasks); gn++) {
-        for (size_t gm = 1; gm <= min(ceil_div(m, mr), max_tasks / gn); gm++) {
-            size_t rows = ceil_div(m, gm), columns = ceil_div(p->panels, gn) * nr;
-            size_t task = rows * columns + columns * pack_b + rows * pack_a;
-            size_t cost = ceil_div(p->units * gm * gn, threads) * task;
-            if (cost > best || (cost == best && gm * gn < p->grid_m * p->grid_n)) continue;
-            best = cost;
-            p->grid_m = gm;
-            p->grid_n = gn;
-        }
-    }
-}
-
-/* Slices are many, but for few threads; and a rectangle of C is to stay in the second cache from block to block. */
-static void choose_split_grid(plan *p, size_t threads, size_t l2)
-{
-    const size_t m = p->gemm->m, n = p->gemm->n, tiles = ceil_div(m, p->kernels->mr);
-    const size_t cells = max(ceil_div(m * n, l2 / 4), ceil_div(threads, p->units));
-    if (m > n) {
-        p->grid_m = min(cells, tiles);
-        p->grid_n = min(ceil_div(cells, p->grid_m), p->panels);
-    } else {
-        p->grid_n = min(cells, p->panels);
-        p->grid_m = min(ceil_div(cells, p->grid_n), tiles);
-    }
-}
-
-/* Enough tasks to balance the load when a thread is delayed, each large enough to be worth its overhead. */
-static void choose_tasks(plan *p, size_t threads, size_t l2)
-{
-    const size_t tiles = ceil_div(p->gemm->m, p->kernels->mr);
-    p->grid_m = p->grid_n = 1;
-    p->units = p->products * (p->split ? p->slices : 1);
-    size_t most = 8 * threads;
-    if (p->split) {
-        choose_split_grid(p, threads, l2);
-        most = 4 * threads;
-    } else if (threads > 1 && p->units < 8 * threads) {
-        size_t wanted = ceil_div(8 * threads, p->units);
-        if (p->shared_floats > 0 && tiles >= 4 * wanted)
-            p->grid_m = wanted;
-        else
-            choose_grid(p, threads, ceil_div(2 * threads, p->units));
-    }
-    p->units *= p->grid_m * p->grid_n;
-    p->tasks = (uint32_t)(p->grid_m * p->grid_n > 1 && !p->split ? p->units : min(p->units, most));
-}
-
-static void choose_slices(plan *p)
-{
-    const size_t k = p->k;
-    p->slices = k < MIN_SLICED || p->rounds ? 1 : min(max(ceil_div(k, SLICE), 2), MAX_SLICES);
-    p->slice = k == 0 ? 1 : round_up(ceil_div(k, p->slices), 8);
-    p->slices = max(ceil_div(k, p->slice), 1);
-}
-
-/* Blocks of equal depth. Sums that are not much longer than a block stay whole: then C is not read again. */
-static size_t choose_depth(const plan *p, size_t depth)
-{
-    if (p->slices > 1) depth = min(depth, SLICE_DEPTH);
-    size_t blocks = p->slices == 1 && p->slice <= 3 * depth ? 1 : ceil_div(p->slice, depth);
-    return round_up(ceil_div(p->slice, blocks), 8);
-}
-
-static void choose_packing(plan *p, size_t threads, size_t l2)
-{
-    const cpu_gemm *g = p->gemm;
-    const size_t mr = p->kernels->mr, nr = p->kernels->nr;
-    /* Rows whose distance is a multiple of a page map to the same few sets of the first cache. */
-    const bool pairs = p->elements == 2, laid_out = p->widen || (pairs && g->a.transposed);
-    const bool in_place = g->a.row / p->elements % 1024 != 0 && ((p->split && !pairs) || !g->a.transposed);
-    if (laid_out || (g->n > nr && !in_place && g->m > (g->a.transposed ? 0 : 2)))
-        p->group = min(max(l2 / 8 / (mr * p->depth), 1), ceil_div(g->m, mr));
-    p->direct_b = g->in == M3_F32 && !g->b.transposed && (g->m <= 2 * mr || (p->split && g->b.row % 1024 != 0));
-    for (int axis = 0; axis < 2; axis++) p->shared_batch[axis] = g->b.batch[axis] != 0 ? g->batch[axis] : 1;
-    size_t different = p->shared_batch[0] * p->shared_batch[1], whole = different * p->panels * nr * p->k;
-    if (!p->direct_b && different < 8 * threads && whole <= l2 / 2) p->shared_floats = whole;
-}
-
-static void plan_init(plan *p, const cpu_machine *machine, const cpu_gemm *g, size_t threads)
-{
-    const size_t mr = machine->gemm.mr, nr = machine->gemm.nr, l2 = machine->l2_bytes / sizeof(float);
-    *p = (plan){.gemm = g, .kernels = &machine->gemm, .products = g->batch[0] * g->batch[1]};
-    if (p->products == 0 || g->m == 0 || g->n == 0) return;
-
-    choose_form(p);
-    choose_slices(p);
-    p->depth = choose_depth(p, machine->depth);
-    p->kept = p->rounds && p->depth < p->k;
-    p->panels = ceil_div(g->n, nr);
-    const size_t sums = p->products * g->m * g->n;
-    p->split = p->slices > 1 && sums <= MAX_PARTIALS / (p->slices - 1);
-    if (p->split) p->partial_floats = (p->slices - 1) * sums;
-    if (g->sums != NULL) p->sum_floats = p->products * p->slices * (g->sums_of_a ? g->m : g->n);
-    choose_packing(p, threads, l2);
-    choose_tasks(p, threads, l2);
-
-    p->columns = ceil_div(p->panels, p->grid_n) * nr;
-    if (p->shared_floats == 0) {
-        size_t fitting = l2 / 4 / p->depth / nr * nr;
-        if (!p->direct_b) p->columns = min(p->columns, max(fitting, nr));
-        p->b_floats = (p->direct_b ? 1 : p->columns / nr) * panel_pitch(nr, p->depth);
-    }
-    p->a_floats = p->group * panel_pitch(mr, p->depth);
-    p->worker_floats = p->a_floats + p->b_floats;
-    if (p->kept || (p->slices > 1 && !p->split))
-        p->worker_floats += round_up(ceil_div(g->m, p->grid_m) * p->columns, LINE_FLOATS);
-}
-
-static size_t plan_floats(const plan *p, size_t threads)
-{
-    return round_up(p->shared_floats, LINE_FLOATS) + round_up(p->partial_floats, LINE_FLOATS) +
-           round_up(p->sum_floats, LINE_FLOATS) + p->worker_floats * threads;
-}
+#include "backends/cpu/gemm_plan.h"
 
 /* Columns first .. end of one B and steps k0 .. k0 + depth. */
-static void pack_b(const plan *p, float *panel, const void *b, size_t first, size_t end, size_t k0, size_t depth)
+static void pack_b(const gemm_plan *p, float *panel, const void *b, size_t first, size_t end, size_t k0, size_t depth)
 {
     const size_t nr = p->kernels->nr, row = p->gemm->b.row, pitch = panel_pitch(nr, depth);
     if (first == end) return;
@@ -262,7 +38,7 @@ static const void *operand_at(const cpu_operand *x, size_t i, size_t j, size_t b
 
 static void pack_shared_task(void *arg, uint32_t task, uint32_t worker)
 {
-    const plan *p = arg;
+    const gemm_plan *p = arg;
     const cpu_gemm *g = p->gemm;
     const size_t nr = p->kernels->nr, product = task / p->panels, first = task % p->panels * nr;
     const void *b = operand_at(&g->b, product / p->shared_batch[1], product % p->shared_batch[1], p->in_bytes);
@@ -272,7 +48,7 @@ static void pack_shared_task(void *arg, uint32_t task, uint32_t worker)
 
 /* One product of a batch. */
 typedef struct product {
-    const plan *p;
+    const gemm_plan *p;
     size_t index;
     const void *a, *b, *residual, *gate;
     const float *bias;
@@ -281,7 +57,7 @@ typedef struct product {
     float *panel_a, *panel_b, *sums;
 } product;
 
-static product product_at(const plan *p, size_t index, size_t worker)
+static product product_at(const gemm_plan *p, size_t index, size_t worker)
 {
     const cpu_gemm *g = p->gemm;
     const size_t i = index / g->batch[1], j = index % g->batch[1];
@@ -438,7 +214,7 @@ static void plan_ahead(const product *x, block *at)
 /* Pack A for the tiles from row `top` on. */
 static void pack_group(const product *x, block *at, size_t top)
 {
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     const cpu_gemm *g = p->gemm;
     const size_t rows = min(at->group * at->height, at->row_end - top);
     const size_t row = g->a.transposed ? g->a.row : g->a.row / p->elements;
@@ -460,7 +236,7 @@ static void pack_block(const product *x, const block *at)
 /* Sums of an operand over the block's steps, by the first of the tasks that read them. */
 static void sum_block(const product *x, const block *at)
 {
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     const cpu_gemm *g = p->gemm;
     if (g->sums == NULL || (g->sums_of_a ? at->first : at->row) != 0) return;
     const size_t columns = g->sums_of_a ? g->m : g->n, first = g->sums_of_a ? at->row : at->first;
@@ -476,7 +252,7 @@ static void sum_block(const product *x, const block *at)
 }
 
 /* Of all slices, in order. */
-static void add_sums_of_slices(const plan *p)
+static void add_sums_of_slices(const gemm_plan *p)
 {
     const size_t columns = p->gemm->sums_of_a ? p->gemm->m : p->gemm->n;
     for (size_t i = 0; i < p->products; i++) {
@@ -505,7 +281,7 @@ static void point_at_a(const product *x, const block *at, cpu_tile *t, size_t ti
 /* B for a panel: packed for all, packed by this task, or in place. */
 static void point_at_b(const product *x, const block *at, cpu_tile *t, size_t panel)
 {
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     const size_t nr = p->kernels->nr, column = at->first + panel * nr;
     t->b_step = nr;
     if (x->shared != NULL) {
@@ -525,7 +301,7 @@ static void point_at_b(const product *x, const block *at, cpu_tile *t, size_t pa
 static void point_at_c(const product *x, const block *at, cpu_tile *t, size_t top)
 {
     const cpu_gemm *g = x->p->gemm;
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     t->c = (unsigned char *)at->c + (top - at->row) * at->c_row * at->c_bytes;
     t->c_row = at->c_row;
     t->type = p->kept ? M3_F32 : g->out;
@@ -553,7 +329,7 @@ static void move_columns(cpu_tile *t, size_t columns)
 }
 
 /* A tile whose kernel gives f32, rounded. */
-static void compute_rounded(const plan *p, const cpu_tile *t)
+static void compute_rounded(const gemm_plan *p, const cpu_tile *t)
 {
     float sums[CPU_MAX_TILE];
     const size_t row = p->kernels->nr;
@@ -586,7 +362,7 @@ static void compute_rounded(const plan *p, const cpu_tile *t)
     }
 }
 
-static void compute_tile(const plan *p, const cpu_tile *t)
+static void compute_tile(const gemm_plan *p, const cpu_tile *t)
 {
     if (t->type != M3_F32 && (p->elements == 1 || t->act > CPU_ACT_RELU)) {
         compute_rounded(p, t);
@@ -620,7 +396,7 @@ static void fetch_rows_below(const block *at, const cpu_tile *t, size_t top, cur
 /* One tile of rows, with all its panels. */
 static void compute_rows(const product *x, block *at, size_t tile)
 {
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     const size_t nr = p->kernels->nr, top = at->row + tile * at->height;
     cpu_tile t = {.m = min(at->height, at->row_end - top), .k = at->depth, .stage = at->stage};
     cursor c, extra = {0};
@@ -642,7 +418,7 @@ static void compute_rows(const product *x, block *at, size_t tile)
 
 static void compute_block(const product *x, block *at)
 {
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     const size_t rows = at->row_end - at->row;
     at->tiles = ceil_div(rows, p->kernels->mr);
     at->height = ceil_div(rows, at->tiles); /* equal tiles: a low one at the end would be slow */
@@ -659,7 +435,7 @@ static void compute_block(const product *x, block *at)
 /* Where the sums of a slice go. */
 static void point_at_sums(const product *x, block *at)
 {
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     const cpu_gemm *g = p->gemm;
     const bool in_c = at->slice == 0 && !p->kept;
     at->c_row = in_c ? g->c_row : p->split ? g->n : at->end - at->first;
@@ -708,7 +484,7 @@ static void round_sums(const product *x, const block *at)
 
 static void compute_slice(const product *x, block *at)
 {
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     at->slice_begin = at->slice * p->slice;
     at->slice_end = min(at->slice_begin + p->slice, p->k);
     point_at_sums(x, at);
@@ -727,7 +503,7 @@ static void compute_slice(const product *x, block *at)
 /* `slices` slices of a rectangle. */
 static void compute_cell(const product *x, size_t cell, size_t slice, size_t slices)
 {
-    const plan *p = x->p;
+    const gemm_plan *p = x->p;
     const cpu_gemm *g = p->gemm;
     const size_t row = part(g->m, p->grid_m, cell / p->grid_n), row_end = part(g->m, p->grid_m, cell / p->grid_n + 1);
     const size_t first = part(p->panels, p->grid_n, cell % p->grid_n) * p->kernels->nr;
@@ -747,7 +523,7 @@ static void compute_cell(const product *x, size_t cell, size_t slice, size_t sli
 
 static void gemm_task(void *arg, uint32_t task, uint32_t worker)
 {
-    const plan *p = arg;
+    const gemm_plan *p = arg;
     const size_t cells = p->grid_m * p->grid_n, slices = p->split ? p->slices : 1;
     const size_t end = part(p->units, p->tasks, task + 1);
     for (size_t unit = part(p->units, p->tasks, task); unit < end;) {
@@ -762,7 +538,7 @@ enum { ADDED_ROWS = 16 };
 
 static void add_slices_task(void *arg, uint32_t task, uint32_t worker)
 {
-    const plan *p = arg;
+    const gemm_plan *p = arg;
     const cpu_gemm *g = p->gemm;
     const size_t tasks = ceil_div(g->m, ADDED_ROWS), row = task % tasks * ADDED_ROWS;
     const product x = product_at(p, task / tasks, worker);
@@ -772,17 +548,17 @@ static void add_slices_task(void *arg, uint32_t task, uint32_t worker)
 
 size_t cpu_gemm_scratch(const cpu_machine *machine, const cpu_gemm *gemm, uint32_t threads)
 {
-    plan p;
+    gemm_plan p;
     threads = threads > 0 ? threads : 1;
-    plan_init(&p, machine, gemm, threads);
-    return p.tasks == 0 ? 0 : (plan_floats(&p, threads) + LINE_FLOATS) * sizeof(float);
+    gemm_plan_init(&p, machine, gemm, threads);
+    return p.tasks == 0 ? 0 : (gemm_plan_floats(&p, threads) + LINE_FLOATS) * sizeof(float);
 }
 
 void cpu_gemm_run(const cpu_machine *machine, const cpu_gemm *gemm, const cpu_pool *pool, void *scratch)
 {
     enum { MIN_PARALLEL = 1 << 15 }; /* floats: packing or adding fewer takes less time than waking a thread */
-    plan p;
-    plan_init(&p, machine, gemm, cpu_pool_threads(pool));
+    gemm_plan p;
+    gemm_plan_init(&p, machine, gemm, cpu_pool_threads(pool));
     if (p.tasks == 0) return;
     const uintptr_t line = LINE_FLOATS * sizeof(float);
     p.shared = (float *)(((uintptr_t)scratch + line - 1) / line * line);
