@@ -220,13 +220,6 @@ static m3_status tabulate(const bench *b, const uint64_t *time_ns, m3_bench_resu
 
 /* Nodes beside the device's rates. */
 
-static bool has_halves(const m3_node *node)
-{
-    for (uint32_t i = 0; i < node->in_count; i++)
-        if (node->in[i] != NULL && m3_dtype_is_half(node->in[i]->dtype)) return true;
-    return false;
-}
-
 static int by_time_ns(const void *a, const void *b)
 {
     const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -250,7 +243,7 @@ static void tell_nodes(const bench *b, const uint64_t *times, m3_bench_result *r
         told.flops = m3_node_flops(at.node);
         told.bytes = m3_node_traffic(at.node, NULL);
         told.seconds = 1e-9 * (double)median;
-        told.arithmetic_s = (double)told.flops / (has_halves(at.node) ? half : f32);
+        told.arithmetic_s = (double)told.flops / (m3_node_has_halves(at.node) ? half : f32);
         told.memory_s = (double)told.bytes / rates->copy;
         told.floor_s = fmax(told.arithmetic_s, told.memory_s);
         result->nodes_s += told.seconds;

@@ -320,19 +320,18 @@ static m3_status take_time(struct reader *r, const m3_row *row, int64_t *time, b
     if (!m3_field_time(field, rows->time_digits, time, &needed, &fits))
         return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err, "%s is '%.*s', not a number", name,
                             M3_FIELD_ARGS(field));
-    int64_t whole = 0;
-    (void)m3_field_time(field, 0, &whole, &needed, &fits);
-    if (!fits)
-        return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err,
-                            "%s is '%.*s', beyond the largest that can be kept, %lld", name, M3_FIELD_ARGS(field),
-                            (long long)INT64_MAX - 1);
-    if (needed > rows->time_digits) {
-        const int64_t size = whole < 0 ? -(whole + 1) + 1 : whole + 1; /* up: its fraction counts as well */
-        int64_t latest = size;
+    if (!fits || needed > rows->time_digits) {
+        int64_t whole = 0;
+        (void)m3_field_time(field, 0, &whole, &needed, &fits);
+        if (!fits)
+            return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err,
+                                "%s is '%.*s', beyond the largest that can be kept, %lld", name, M3_FIELD_ARGS(field),
+                                (long long)INT64_MAX - 1);
+        int64_t latest = whole < 0 ? -(whole + 1) + 1 : whole + 1; /* up: its fraction counts as well */
         if (m3_time_scale(&latest, rows->time_digits) && latest > rows->latest) rows->latest = latest;
-        refine_times(rows, needed);
+        if (needed > rows->time_digits) refine_times(rows, needed);
+        (void)m3_field_time(field, rows->time_digits, time, &needed, &fits);
     }
-    (void)m3_field_time(field, rows->time_digits, time, &needed, &fits);
     if (!fits)
         return M3_FAIL(err, M3_ERR_INVALID, path,
                        "line %llu: %s is '%.*s', which does not fit beside times with %u digits after the point; "

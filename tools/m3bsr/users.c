@@ -31,10 +31,11 @@ static bool is_known(const cli_users *users, const m3_dataset *set, const char *
                                     : m3_dataset_find_user(set, id, number);
 }
 
+enum { NAMED = 10 }; /* of the ids that are not there */
+
 /* As it is written, else without the blanks around it. */
 static m3_status find(cli_users *users, const m3_dataset *set, char *id, m3_error *err)
 {
-    enum { NAMED = 10 };
     uint32_t number = 0;
     if (is_known(users, set, id, &number)) return add(users, number, err);
     id += strspn(id, " \t");
@@ -52,7 +53,7 @@ static void tell(const cli_users *users, const char *where)
 {
     (void)fprintf(stderr, "warning: %u of %u left out: ", users->unknown, users->unknown + users->count);
     cli_print_safe(stderr, users->names);
-    (void)fprintf(stderr, "%s: no users of ", users->unknown > 10 ? ", ..." : "");
+    (void)fprintf(stderr, "%s: no users of ", users->unknown > NAMED ? ", ..." : "");
     cli_print_safe(stderr, where);
     (void)fputc('\n', stderr);
 }
