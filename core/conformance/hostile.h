@@ -12,8 +12,10 @@
 
 #include "m3bsr/runtime.h"
 
-/** What memory is filled with: a quiet NaN as f32, and neither 0 nor 1 in any byte. */
-#define M3_HOSTILE_WORD 0x7fc0deadu
+/** What memory is filled with: a NaN as f32, and neither 0 nor 1 in any byte. A signalling one, which arithmetic makes
+ * quiet: a sum of a quiet NaN and a number has its bits again, so that what is read, changed and written would look
+ * untouched. */
+#define M3_HOSTILE_WORD 0x7fa5deadu
 
 /** @param device   Borrowed; must outlive the hostile one, and idle while that is in use.
  * @param hostile  Ends with m3_hostile_close(), never with m3_device_close(). */
