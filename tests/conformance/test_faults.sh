@@ -70,6 +70,7 @@ norm_scale        | global_norm*        | 1 | FAIL  global_norm( & elements are 
 adamw_output      | adamw(*             | 1 | FAIL  adamw( & out1[0] is nan
 dropout_scale     | dropout*            | 1 | FAIL  dropout( & elements are wrong
 write_behind   | relu(*              | 1 | 4 bytes changed that should not, the first 0 bytes behind the end of a result of relu
+update_behind  | adamw_rows(*        | 1 | bytes behind the end of a result of adamw_rows
 write_far_behind | relu(*            | 1 | the first 1024 bytes behind the end of a result of relu
 write_before   | silu*               | 1 | the first 4 bytes before a result of silu
 write_far_before | silu*             | 1 | the first 2052 bytes before a result of silu

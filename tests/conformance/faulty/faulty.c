@@ -34,6 +34,7 @@ typedef enum kind {
     INPUT_ONE,     /* … for ones (true) */
     WRITE_BEHIND,  /* 4 bytes behind the output, at this distance */
     WRITE_BEFORE,  /* 4 bytes before it */
+    UPDATE_BEHIND, /* the element behind it, read and written: 1 more than it was */
     WRITE_INPUT,   /* the first element of its first input */
     READ_BEHIND,   /* the element behind its first input gets into the result */
     READ_BEFORE,   /* the one before it */
@@ -422,6 +423,11 @@ static void spoil_memory(m3_device_impl *d, const m3_exec_impl *e, const fault *
     if (x == NULL || m3_tensor_count(x) == 0) return;
     if (f->kind == WRITE_INPUT) put(d, e, x, 0, &stray, 1);
     if (x->dtype != M3_F32 || y->dtype != M3_F32 || bytes == 0) return;
+    if (f->kind == UPDATE_BEHIND) {
+        get(d, e, y, bytes, &other, sizeof other);
+        other += 1.0f;
+        put(d, e, y, bytes, &other, sizeof other);
+    }
     if (f->kind == READ_BEHIND) get(d, e, x, (int64_t)m3_tensor_bytes(x), &other, sizeof other);
     if (f->kind == READ_BEFORE) get(d, e, x, -4, &other, sizeof other);
     if (f->kind != READ_BEHIND && f->kind != READ_BEFORE) return;
