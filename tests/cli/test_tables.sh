@@ -162,7 +162,8 @@ for file in reversed.tsv broken.tsv titled; do
     "${recommend[@]}" --data $file.set --users "$first" 2>&1 | grep -q 'trained on another' && fail "a warning without need: $file"
 done
 # A checkpoint names the set that it was made with last; one of an older version learns what it lacks.
-cat >notes.py <<'PYTHON'
+notes() { # FILE LACKS...: what it says of the set, or takes notes out of it
+    python3 - "$@" <<'PYTHON'
 import json, struct, sys
 path, lacks = sys.argv[1], sys.argv[2:]
 data = open(path, "rb").read()
@@ -176,14 +177,15 @@ if lacks:
 else:
     print("%016x" % int(notes["data"]), notes.get("content", 0) != "0" and "content" in notes and "items" in notes)
 PYTHON
+}
 checksum=$("$m" data describe titled.set --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["checksum"])')
 "${train[@]}" --resume --set data=titled.set --set epochs=3 >/dev/null 2>&1 || fail 'resume with other titles'
-[ "$(python3 notes.py run/last.safetensors)" = "$checksum True" ] ||
-    fail "the checkpoint says $(python3 notes.py run/last.safetensors), the set $checksum"
-python3 notes.py run/last.safetensors content items
+[ "$(notes run/last.safetensors)" = "$checksum True" ] ||
+    fail "the checkpoint says $(notes run/last.safetensors), the set $checksum"
+notes run/last.safetensors content items
 check 'an older checkpoint, another file' 2 'has other users, items, events or features' "${train[@]}" --resume --set data=set --set epochs=4
 check 'an older checkpoint, its set' 0 '' "${train[@]}" --resume --set data=titled.set --set epochs=4
-[ "$(python3 notes.py run/last.safetensors)" = "$checksum True" ] || fail 'an older checkpoint does not learn its items'
+[ "$(notes run/last.safetensors)" = "$checksum True" ] || fail 'an older checkpoint does not learn its items'
 
 for file in renamed.tsv fewer.tsv; do "$m" data import $file --out $file.set -q >/dev/null 2>&1 || fail "importing $file"; done
 check 'resume with fewer events' 2 'has other' "${train[@]}" --resume --set data=fewer.tsv.set --set epochs=5
