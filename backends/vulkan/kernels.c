@@ -11,11 +11,16 @@
 enum { MAX_EXECUTABLES = 8, MAX_STATISTICS = 48, MAX_FIGURES = 128, NAME_BYTES = 640, VALUE_BYTES = 32 };
 enum { FIGURE_BYTES = 2 * VK_MAX_DESCRIPTION_SIZE };
 
-typedef struct figures {
-    m3_kernel_figure all[MAX_FIGURES];
-    char names[MAX_FIGURES][FIGURE_BYTES], values[MAX_FIGURES][VALUE_BYTES];
+/* As the driver gives them. */
+typedef struct answers {
     VkPipelineExecutablePropertiesKHR executables[MAX_EXECUTABLES];
     VkPipelineExecutableStatisticKHR statistics[MAX_STATISTICS];
+} answers;
+
+typedef struct figures {
+    answers *driver;
+    m3_kernel_figure all[MAX_FIGURES];
+    char names[MAX_FIGURES][FIGURE_BYTES], values[MAX_FIGURES][VALUE_BYTES];
     uint32_t count;
     char name[NAME_BYTES]; /* of the kernel */
 } figures;
@@ -43,15 +48,16 @@ static VkResult add_statistics(const m3_device_impl *device, VkPipeline pipeline
         .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, .pipeline = pipeline, .executableIndex = index};
     uint32_t count = MAX_STATISTICS;
     for (uint32_t i = 0; i < MAX_STATISTICS; i++)
-        f->statistics[i] =
+        f->driver->statistics[i] =
             (VkPipelineExecutableStatisticKHR){.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR};
-    VkResult result = device->vk.GetPipelineExecutableStatisticsKHR(device->device, &info, &count, f->statistics);
+    VkResult result =
+        device->vk.GetPipelineExecutableStatisticsKHR(device->device, &info, &count, f->driver->statistics);
     if (result == VK_INCOMPLETE) result = VK_SUCCESS;
     for (uint32_t i = 0; result == VK_SUCCESS && i < count && f->count < MAX_FIGURES; i++, f->count++) {
         char *name = f->names[f->count], *value = f->values[f->count];
-        (void)snprintf(name, FIGURE_BYTES, "%s%s%s", only ? "" : f->executables[index].name, only ? "" : ": ",
-                       f->statistics[i].name);
-        write_value(&f->statistics[i], value);
+        (void)snprintf(name, FIGURE_BYTES, "%s%s%s", only ? "" : f->driver->executables[index].name, only ? "" : ": ",
+                       f->driver->statistics[i].name);
+        write_value(&f->driver->statistics[i], value);
         f->all[f->count] = (m3_kernel_figure){name, value};
     }
     return result;
@@ -63,9 +69,10 @@ static m3_status query(const m3_device_impl *device, VkPipeline pipeline, figure
     uint32_t count = MAX_EXECUTABLES;
     f->count = 0;
     for (uint32_t i = 0; i < MAX_EXECUTABLES; i++)
-        f->executables[i] =
+        f->driver->executables[i] =
             (VkPipelineExecutablePropertiesKHR){.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR};
-    VkResult result = device->vk.GetPipelineExecutablePropertiesKHR(device->device, &info, &count, f->executables);
+    VkResult result =
+        device->vk.GetPipelineExecutablePropertiesKHR(device->device, &info, &count, f->driver->executables);
     if (result == VK_INCOMPLETE) result = VK_SUCCESS;
     for (uint32_t i = 0; result == VK_SUCCESS && i < count; i++)
         result = add_statistics(device, pipeline, i, count == 1, f);
@@ -99,12 +106,14 @@ m3_status vulkan_kernels_tell(m3_device_impl *device, m3_exec_impl *exec,
 {
     const m3_host *host = device->host;
     figures *f = host->allocate(host->user, 1, sizeof *f);
+    answers *driver = host->allocate(host->user, 1, sizeof *driver);
     uint32_t *nodes = host->allocate(host->user, (size_t)exec->step_count + 1, sizeof *nodes);
     m3_status st = M3_OK;
-    if (f == NULL || nodes == NULL) {
-        st = M3_FAIL_MEMORY(err, "kernels", sizeof *f);
+    if (f == NULL || driver == NULL || nodes == NULL) {
+        st = M3_FAIL_MEMORY(err, "kernels", sizeof *f + sizeof *driver);
         goto done;
     }
+    f->driver = driver;
     for (uint32_t i = 0; st == M3_OK && i < exec->step_count; i++) {
         const vulkan_pipeline *pipeline = exec->steps[i].pipeline;
         uint32_t first = 0;
@@ -117,6 +126,7 @@ m3_status vulkan_kernels_tell(m3_device_impl *device, m3_exec_impl *exec,
     }
 done:
     host->release(host->user, f);
+    host->release(host->user, driver);
     host->release(host->user, nodes);
     return st;
 }

@@ -240,9 +240,7 @@ const char *const *cli_no_pass(const cli *c)
 static void print_log(void *user, m3_log_level level, const char *line)
 {
     (void)user;
-    (void)fputs(level == M3_LOG_ERROR ? "error: " : level == M3_LOG_WARN ? "warning: " : "", stderr);
-    cli_print_safe(stderr, line);
-    (void)fputc('\n', stderr);
+    cli_say(level == M3_LOG_ERROR ? "error: " : level == M3_LOG_WARN ? "warning: " : "", line);
 }
 
 static void tell_visit(void *user, const char *path, const char *what)

@@ -9,10 +9,7 @@
 static void print_log(void *user, m3_log_level level, const char *line)
 {
     const cli *c = user;
-    if (c->quiet) return;
-    (void)fputs(level <= M3_LOG_WARN ? "warning: " : "", stderr);
-    cli_print_safe(stderr, line);
-    (void)fputc('\n', stderr);
+    if (!c->quiet) cli_say(level <= M3_LOG_WARN ? "warning: " : "", line);
 }
 
 static int missing(const char *question, const char *usage)

@@ -38,3 +38,12 @@ void cli_print_safe(FILE *to, const char *text)
         at += bytes != 0 ? bytes : 1;
     }
 }
+
+void cli_say(const char *before, const char *line)
+{
+    flockfile(stderr);
+    (void)fputs(before, stderr);
+    cli_print_safe(stderr, line);
+    (void)fputc('\n', stderr);
+    funlockfile(stderr);
+}

@@ -113,9 +113,7 @@ static m3_status read_file(cli_users *users, const m3_dataset *set, const char *
 static void print_log(void *user, m3_log_level level, const char *line)
 {
     const cli *c = user;
-    if (level <= M3_LOG_WARN ? c->quiet : !c->verbose) return;
-    cli_print_safe(stderr, line);
-    (void)fputc('\n', stderr);
+    if (level <= M3_LOG_WARN ? !c->quiet : c->verbose) cli_say("", line);
 }
 
 static m3_status read_history(cli_users *users, const m3_dataset *set, const cli *c, m3_error *err)
