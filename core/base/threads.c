@@ -102,12 +102,17 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Workers must not take the signals that the program waits for, such as an interrupt from the keyboard. */
+/* Workers must not take the signals that the program waits for, such as an interrupt from the keyboard. Those that a
+ * worker's own instructions raise are the program's to handle: a mapped file may have been cut short. */
 static m3_status start_workers(m3_pool *pool, m3_error *err)
 {
     sigset_t all, before;
     int failed = 0;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGFPE);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (failed == 0 && pool->started + 1 < pool->threads) {
         worker *next = &pool->workers[pool->started];

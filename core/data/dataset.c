@@ -1,7 +1,11 @@
 /* dataset: a data set file, mapped, checked once and handed out as borrowed pointers (core/data/set_format.h).
- * The checksum finds damage; the range checks behind it make sure that no file, however made, leads out of bounds. */
+ * The checksum finds damage; the range checks behind it make sure that no file, however made, leads out of bounds. A
+ * file that changes later is noticed by its size and time; until then lists are held within their bounds. */
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
@@ -21,13 +25,16 @@ struct lists {
     const uint64_t *starts;
     const uint32_t *items;
     const int64_t *times;
+    uint64_t count; /* of items */
 };
 
 struct m3_dataset {
     m3_mapping_file file;
-    const char *path; /* borrowed while opening, for messages */
-    const m3_set_header *header;
-    const m3_set_meta *meta;
+    int held; /* the mapped file, -1: none */
+    struct stat opened;
+    char *path;
+    m3_set_header header; /* copies: what counts and bounds are taken from does not change with the file */
+    m3_set_meta meta;
     struct strings user_ids, item_ids, titles, categories, behaviors, modalities;
     struct lists *events; /* [B] */
     struct lists touched;
@@ -59,7 +66,8 @@ static m3_status check_header(m3_dataset *set, m3_error *err)
     if (file->size < sizeof(m3_set_header) || memcmp(file->bytes, M3_SET_MAGIC, 8) != 0)
         return M3_FAIL(err, M3_ERR_INVALID, set->path,
                        "is no data set; make one with: m3bsr data import SRC --out SET");
-    const m3_set_header *header = set->header = (const m3_set_header *)(const void *)file->bytes;
+    memcpy(&set->header, file->bytes, sizeof set->header);
+    const m3_set_header *header = &set->header;
     if (header->version != M3_SET_VERSION)
         return M3_FAIL(err, M3_ERR_INVALID, set->path, "has version %u, this program reads %d; import it again",
                        header->version, M3_SET_VERSION);
@@ -82,7 +90,7 @@ static const void *section(const m3_dataset *set, enum m3_set_kind kind, uint32_
                            m3_set_section *found, m3_error *err)
 {
     const m3_set_section *table = (const m3_set_section *)(const void *)(set->file.bytes + sizeof(m3_set_header));
-    for (uint32_t i = 0; i < set->header->section_count; i++) {
+    for (uint32_t i = 0; i < set->header.section_count; i++) {
         if (table[i].kind != (uint32_t)kind || table[i].index != index) continue;
         *found = table[i];
         if (found->offset % M3_SET_ALIGN != 0 || found->offset > set->file.size ||
@@ -136,7 +144,7 @@ static m3_status get_starts(const m3_dataset *set, enum m3_set_kind kind, uint32
                             m3_error *err)
 {
     m3_set_section found;
-    uint64_t users = set->meta->users;
+    uint64_t users = set->meta.users;
     const void *bytes = section(set, kind, index, (users + 1) * sizeof(uint64_t), &found, err);
     if (bytes == NULL) return M3_ERR_INVALID;
     *starts = bytes;
@@ -156,7 +164,7 @@ static m3_status get_item_numbers(const m3_dataset *set, enum m3_set_kind kind, 
     if (count > found.bytes / sizeof(uint32_t) || count * sizeof(uint32_t) != found.bytes)
         return damaged(set, err, "a list of items has the wrong size");
     for (uint64_t i = 0; i < count; i++)
-        if ((*items)[i] == 0 || (*items)[i] > set->meta->items)
+        if ((*items)[i] == 0 || (*items)[i] > set->meta.items)
             return damaged(set, err, "an item number is out of range");
     return M3_OK;
 }
@@ -167,13 +175,13 @@ static m3_status get_events(m3_dataset *set, uint32_t b, m3_error *err)
     m3_set_section found;
     struct lists *lists = &set->events[b];
     if ((st = get_starts(set, M3_SET_EVENT_STARTS, b, &lists->starts, err)) != M3_OK) return st;
-    uint64_t count = lists->starts[set->meta->users];
+    const uint64_t count = lists->count = lists->starts[set->meta.users];
     if ((st = get_item_numbers(set, M3_SET_EVENT_ITEMS, b, count, &lists->items, err)) != M3_OK) return st;
     lists->times = section(set, M3_SET_EVENT_TIMES, b, 0, &found, err);
     if (lists->times == NULL) return M3_ERR_INVALID;
     if (count > found.bytes / sizeof(int64_t) || count * sizeof(int64_t) != found.bytes)
         return damaged(set, err, "a list of times has the wrong size");
-    for (uint32_t u = 0; u < set->meta->users; u++)
+    for (uint32_t u = 0; u < set->meta.users; u++)
         for (uint64_t i = lists->starts[u]; i + 1 < lists->starts[u + 1]; i++)
             if (lists->times[i] > lists->times[i + 1]) return damaged(set, err, "a user's events are out of order");
     set->event_count += count;
@@ -185,9 +193,9 @@ static m3_status get_touched(m3_dataset *set, m3_error *err)
     m3_status st;
     struct lists *lists = &set->touched;
     if ((st = get_starts(set, M3_SET_TOUCHED_STARTS, 0, &lists->starts, err)) != M3_OK) return st;
-    uint64_t count = lists->starts[set->meta->users];
+    const uint64_t count = lists->count = lists->starts[set->meta.users];
     if ((st = get_item_numbers(set, M3_SET_TOUCHED_ITEMS, 0, count, &lists->items, err)) != M3_OK) return st;
-    for (uint32_t u = 0; u < set->meta->users; u++)
+    for (uint32_t u = 0; u < set->meta.users; u++)
         for (uint64_t i = lists->starts[u]; i + 1 < lists->starts[u + 1]; i++)
             if (lists->items[i] >= lists->items[i + 1]) return damaged(set, err, "a user's items are out of order");
     return M3_OK;
@@ -197,7 +205,7 @@ static m3_status get_features(m3_dataset *set, uint32_t k, m3_error *err)
 {
     m3_set_section found;
     m3_features *features = &set->features[k];
-    uint64_t rows = (uint64_t)set->meta->items + 1;
+    uint64_t rows = (uint64_t)set->meta.items + 1;
     features->name = string_at(&set->modalities, k);
     features->rows = section(set, M3_SET_FEATURES, k, 0, &found, err);
     if (features->rows == NULL) return M3_ERR_INVALID;
@@ -220,8 +228,10 @@ static m3_status check_contents(m3_dataset *set, m3_error *err)
 {
     m3_status st;
     m3_set_section found;
-    const m3_set_meta *meta = set->meta = section(set, M3_SET_META, 0, sizeof *meta, &found, err);
-    if (meta == NULL) return M3_ERR_INVALID;
+    const void *bytes = section(set, M3_SET_META, 0, sizeof set->meta, &found, err);
+    if (bytes == NULL) return M3_ERR_INVALID;
+    memcpy(&set->meta, bytes, sizeof set->meta);
+    const m3_set_meta *meta = &set->meta;
     /* Each user and item has a string of at least one byte and each behavior sections, so the file bounds them. */
     if (meta->users > set->file.size || meta->items >= set->file.size || meta->items >= INT32_MAX ||
         meta->behaviors > M3_SET_MOST_SECTIONS || meta->modalities > M3_SET_MOST_SECTIONS ||
@@ -256,11 +266,18 @@ m3_status m3_dataset_open(const char *path, m3_dataset **out, m3_error *err)
     m3_status st;
     m3_dataset *set = *out = NULL;
     if ((set = m3_calloc(1, sizeof *set)) == NULL) return M3_FAIL_MEMORY(err, path, sizeof *set);
-    set->path = path;
-    if ((st = m3_file_map(path, &set->file, err)) != M3_OK) goto done;
+    set->held = -1;
+    if ((set->path = m3_strdup(path)) == NULL) {
+        st = M3_FAIL_MEMORY(err, path, strlen(path) + 1);
+        goto done;
+    }
+    if ((st = m3_file_map_held(path, &set->file, &set->held, err)) != M3_OK) goto done;
+    if (fstat(set->held, &set->opened) != 0) { /* before anything is read: what changes from now on is noticed */
+        st = M3_FAIL(err, M3_ERR_IO, path, "cannot be looked at: %s", strerror(errno));
+        goto done;
+    }
     if ((st = check_header(set, err)) != M3_OK) goto done;
     if ((st = check_contents(set, err)) != M3_OK) goto done;
-    set->path = NULL;
     *out = set;
     set = NULL; /* the caller owns it now */
 done:
@@ -274,37 +291,59 @@ void m3_dataset_close(m3_dataset *set)
     m3_free(set->events);
     m3_free(set->features);
     m3_file_unmap(&set->file);
+    if (set->held >= 0) (void)close(set->held);
+    m3_free(set->path);
     m3_free(set);
+}
+
+m3_status m3_dataset_check(const m3_dataset *set, m3_error *err)
+{
+    struct stat now;
+    const struct stat *was = &set->opened;
+    if (fstat(set->held, &now) != 0)
+        return M3_FAIL(err, M3_ERR_IO, set->path, "cannot be looked at: %s", strerror(errno));
+    if (now.st_size != was->st_size)
+        return M3_FAIL(
+            err, M3_ERR_IO, set->path,
+            "has %lld bytes and had %lld when it was opened: something writes to it while it is read. Put it "
+            "back, and write new data to another name, which may take the name of the old by mv",
+            (long long)now.st_size, (long long)was->st_size);
+    if (now.st_mtim.tv_sec != was->st_mtim.tv_sec || now.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
+        return M3_FAIL(
+            err, M3_ERR_IO, set->path,
+            "was written to after it was opened, while it is read. Put it back, and write new data to another "
+            "name, which may take the name of the old by mv");
+    return M3_OK;
 }
 
 uint32_t m3_dataset_user_count(const m3_dataset *set)
 {
-    return set->meta->users;
+    return set->meta.users;
 }
 
 uint32_t m3_dataset_item_count(const m3_dataset *set)
 {
-    return set->meta->items;
+    return set->meta.items;
 }
 
 uint32_t m3_dataset_behavior_count(const m3_dataset *set)
 {
-    return set->meta->behaviors;
+    return set->meta.behaviors;
 }
 
 uint32_t m3_dataset_modality_count(const m3_dataset *set)
 {
-    return set->meta->modalities;
+    return set->meta.modalities;
 }
 
 uint32_t m3_dataset_target(const m3_dataset *set)
 {
-    return set->meta->target;
+    return set->meta.target;
 }
 
 uint32_t m3_dataset_max_length(const m3_dataset *set)
 {
-    return set->meta->max_length;
+    return set->meta.max_length;
 }
 
 uint32_t m3_dataset_time_digits(const m3_dataset *set)
@@ -319,14 +358,14 @@ uint64_t m3_dataset_event_count(const m3_dataset *set)
 
 uint64_t m3_dataset_checksum(const m3_dataset *set)
 {
-    return set->header->checksum;
+    return set->header.checksum;
 }
 
 /* Of the sections of the kinds, a bit each, in the order of their kinds and indices, with their places left out. */
 static uint64_t sum_of_sections(const m3_dataset *set, uint32_t kinds)
 {
     const m3_set_section *table = (const m3_set_section *)(const void *)(set->file.bytes + sizeof(m3_set_header));
-    const uint32_t count = set->header->section_count;
+    const uint32_t count = set->header.section_count;
     XXH64_state_t state;
     (void)XXH64_reset(&state, 0);
     for (uint32_t kind = M3_SET_META; kind <= M3_SET_TIME_DIGITS; kind++) {
@@ -354,7 +393,7 @@ uint64_t m3_dataset_item_checksum(const m3_dataset *set)
 
 const m3_import_report *m3_dataset_import_report(const m3_dataset *set)
 {
-    return &set->meta->report;
+    return &set->meta.report;
 }
 
 const char *m3_dataset_user_id(const m3_dataset *set, uint32_t user)
@@ -412,7 +451,7 @@ bool m3_dataset_find_item(const m3_dataset *set, const char *id, uint32_t *found
 
 bool m3_dataset_find_behavior(const m3_dataset *set, const char *name, uint32_t *found)
 {
-    for (uint32_t b = 0; b < set->meta->behaviors; b++)
+    for (uint32_t b = 0; b < set->meta.behaviors; b++)
         if (strcmp(string_at(&set->behaviors, b), name) == 0) {
             *found = b;
             return true;
@@ -420,22 +459,29 @@ bool m3_dataset_find_behavior(const m3_dataset *set, const char *name, uint32_t 
     return false;
 }
 
+/* Within the list, whatever has become of the file since it was checked: m3_dataset_check() tells, but only later. */
+static m3_items list_of(const struct lists *lists, uint32_t user)
+{
+    const uint64_t from = lists->starts[user], to = lists->starts[user + 1];
+    if (from > to || to > lists->count) return (m3_items){0, lists->items};
+    return (m3_items){(uint32_t)(to - from), lists->items + from};
+}
+
 m3_events m3_dataset_events(const m3_dataset *set, uint32_t user, uint32_t behavior)
 {
-    if (user >= set->meta->users || behavior >= set->meta->behaviors) return (m3_events){0};
+    if (user >= set->meta.users || behavior >= set->meta.behaviors) return (m3_events){0};
     const struct lists *lists = &set->events[behavior];
-    uint64_t from = lists->starts[user];
-    return (m3_events){(uint32_t)(lists->starts[user + 1] - from), lists->items + from, lists->times + from};
+    const m3_items items = list_of(lists, user);
+    return (m3_events){items.count, items.items, lists->times + (items.items - lists->items)};
 }
 
 m3_items m3_dataset_touched(const m3_dataset *set, uint32_t user)
 {
-    if (user >= set->meta->users) return (m3_items){0};
-    uint64_t from = set->touched.starts[user];
-    return (m3_items){(uint32_t)(set->touched.starts[user + 1] - from), set->touched.items + from};
+    if (user >= set->meta.users) return (m3_items){0};
+    return list_of(&set->touched, user);
 }
 
 m3_features m3_dataset_features(const m3_dataset *set, uint32_t modality)
 {
-    return modality < set->meta->modalities ? set->features[modality] : (m3_features){0};
+    return modality < set->meta.modalities ? set->features[modality] : (m3_features){0};
 }

@@ -36,7 +36,7 @@ struct m3_table {
     bool row_done, out_of_memory;
 };
 
-m3_status m3_file_map(const char *path, m3_mapping_file *file, m3_error *err)
+m3_status m3_file_map_held(const char *path, m3_mapping_file *file, int *held, m3_error *err)
 {
     *file = (m3_mapping_file){.bytes = ""};
     m3_status st = M3_OK;
@@ -58,6 +58,15 @@ m3_status m3_file_map(const char *path, m3_mapping_file *file, m3_error *err)
     }
     *file = (m3_mapping_file){bytes, (size_t)info.st_size};
 done:
+    if (fd >= 0 && st != M3_OK) (void)close(fd);
+    *held = st == M3_OK ? fd : -1;
+    return st;
+}
+
+m3_status m3_file_map(const char *path, m3_mapping_file *file, m3_error *err)
+{
+    int fd;
+    m3_status st = m3_file_map_held(path, file, &fd, err);
     if (fd >= 0) (void)close(fd);
     return st;
 }

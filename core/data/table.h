@@ -51,6 +51,8 @@ typedef struct m3_mapping_file {
 
 /** Map a regular file read-only; an empty one has bytes "" and size 0. */
 m3_status m3_file_map(const char *path, m3_mapping_file *file, m3_error *err);
+/** The same, and *held is a descriptor of the mapped file, which another may have taken the name of since: close(). */
+m3_status m3_file_map_held(const char *path, m3_mapping_file *file, int *held, m3_error *err);
 void m3_file_unmap(m3_mapping_file *file);
 
 #endif

@@ -162,17 +162,18 @@ struct m3_itemknn {
 /* The different items of a user before a time, in any behavior, in found; returns how many. */
 static uint32_t items_before(m3_itemknn *knn, uint32_t user, int64_t time)
 {
+    const uint32_t items = m3_dataset_item_count(knn->set);
     uint32_t count = 0;
     if (++knn->mark == 0) { /* marks of 2^32 calls ago would look new */
-        memset(knn->seen, 0, ((size_t)m3_dataset_item_count(knn->set) + 1) * sizeof *knn->seen);
+        memset(knn->seen, 0, ((size_t)items + 1) * sizeof *knn->seen);
         knn->mark = 1;
     }
     for (uint32_t b = 0; b < m3_dataset_behavior_count(knn->set); b++) {
         const m3_events events = m3_dataset_events(knn->set, user, b);
         const uint32_t before = m3_events_before(events, time);
         for (uint32_t i = 0; i < before; i++) {
-            const uint32_t item = events.items[i];
-            if (knn->seen[item] == knn->mark) continue;
+            const uint32_t item = events.items[i]; /* in range, unless something writes to the set's file */
+            if (item == 0 || item > items || knn->seen[item] == knn->mark) continue;
             knn->seen[item] = knn->mark;
             knn->found[count++] = item;
         }

@@ -148,6 +148,7 @@ m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluation *eval
     if ((st = m3_itemknn_create(e.set, e.split, e.popularity, &e.knn, err)) != M3_OK) goto done;
     if ((st = m3_trending_create(e.set, e.split, e.popularity, &e.trending, err)) != M3_OK) goto done;
     st = m3_score_samples(served->infer, m3_served_source(served), e.samples, count, evaluate_one, &e, err);
+    if (st == M3_OK) st = m3_dataset_check(e.set, err);
     if (st == M3_OK) {
         finish(&all, &e);
         m3_copy_out(evaluation, &all, evaluation->size, all.size);
@@ -176,6 +177,7 @@ m3_status m3_evaluate_baselines(const m3_dataset *set, uint32_t target, m3_split
     e.popularity = popularity;
     e.samples = m3_split_samples(split, part, &count);
     for (uint64_t i = 0; i < count; i++) evaluate_one(&e, i, NULL);
+    if ((st = m3_dataset_check(set, err)) != M3_OK) goto done;
     finish(&all, &e);
     m3_copy_out(evaluation, &all, evaluation->size, all.size);
 done:

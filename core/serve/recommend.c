@@ -97,7 +97,8 @@ static void mark(const request *a, uint32_t user, uint8_t value)
         if (a->exclude == M3_EXCLUDE_TARGET && b != target) continue;
         const m3_events events = a->histories != NULL ? m3_histories_events(a->histories, user, b)
                                                       : m3_dataset_events(a->served->set, user, b);
-        for (uint32_t i = 0; i < events.count; i++) a->marked[events.items[i]] = value;
+        for (uint32_t i = 0; i < events.count; i++) /* in range, unless something writes to the set's file */
+            if (events.items[i] <= a->served->shape.items) a->marked[events.items[i]] = value;
     }
 }
 
@@ -132,6 +133,7 @@ m3_status m3_recommend(m3_served *served, const m3_histories *histories, const u
         st = M3_FAIL(err, M3_ERR_RANGE, "top", "is 0; give 1 or more");
     else
         st = m3_infer_users(&served->shape, m3_served_source(served), histories, users, count, choose, &a, err);
+    if (st == M3_OK) st = m3_dataset_check(served->set, err); /* what was left out came from it */
     m3_free(a.marked);
     return st;
 }

@@ -46,6 +46,7 @@ static m3_status run_batch(m3_trainer *tr, double *loss, m3_error *err)
 {
     m3_status st;
     uint32_t rows = m3_data_loader_fill(tr->loader, tr->state.batch, (uint32_t)tr->state.draws, &tr->batch);
+    if ((st = m3_dataset_check(tr->set, err)) != M3_OK) return st; /* what was read is what was checked */
     if ((st = m3_executable_run(tr->programs.step, err)) != M3_OK) return st;
     for (int i = M3_LOSSES; i-- > 0;) { /* the total last: a term says more */
         double value = output(tr->programs.step, m3_loss_names[i]);

@@ -140,9 +140,13 @@ typedef struct m3_features {
 
 /** Map a data set file and check all of it: version, checksum, every offset and every number in range.
  * @param out  Yours, m3_dataset_close(); NULL on failure.
- * The file must not be cut short while it is open; replacing it by rename (as import does) is safe.
- * Returns M3_OK, M3_ERR_INVALID (no such file, no data set, damaged, other version), M3_ERR_IO, M3_ERR_MEMORY. */
+ * The file must not be cut short while it is open, which ends in SIGBUS; replacing it by rename (as import does) is
+ * safe. Returns M3_OK, M3_ERR_INVALID (no such file, no data set, damaged, other version), M3_ERR_IO, M3_ERR_MEMORY. */
 M3_API m3_status m3_dataset_open(const char *path, m3_dataset **out, m3_error *err);
+/** Is the file still what was opened? By its size and the time of its last change: a system call, no reading. Training,
+ * evaluation and recommendation ask after each batch that they read, before they use it.
+ * Returns M3_OK, M3_ERR_IO (written to or cut short since; replaced by rename is M3_OK). */
+M3_API m3_status m3_dataset_check(const m3_dataset *set, m3_error *err);
 /** Takes NULL. Everything borrowed from the set ends here, splits and histories over it too. */
 M3_API void m3_dataset_close(m3_dataset *set);
 

@@ -704,10 +704,46 @@ static void a_bench_tells_of_every_node(void **state)
     assert_true(r.copy_gigabytes_per_s > 0 && r.product_gflops > 0 && (r.half_gflops > 0) == half);
 }
 
+/* Writes `size` bytes to a file of the source: a new one, or over what is there. */
+static void put(const char *name, const char *bytes, size_t size, const char *mode)
+{
+    FILE *file = fopen(data_source_path(&source, name), mode);
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_set_that_changes_serves_nothing(void **state)
+{
+    (void)state;
+    static char bytes[1 << 20];
+    m3_error err = {0};
+    m3_served *moving = NULL;
+    m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99_least)};
+    m3_recommendation items[TOP];
+    const uint32_t user = 3;
+    FILE *file = fopen(data_source_path(&source, "set"), "rb");
+    assert_non_null(file);
+    const size_t size = fread(bytes, 1, sizeof bytes, file);
+    (void)fclose(file);
+    assert_true(size > 0 && size < sizeof bytes);
+    put("moving", bytes, size, "wb");
+    check(serve(NULL, data_source_path(&source, "moving"), &moving, &err), &err);
+    check(m3_recommend(moving, NULL, &user, 1, TOP, M3_EXCLUDE_TARGET, items, &err), &err);
+    memset(bytes, 0xff, size); /* numbers of items, places in lists: all out of range */
+    put("moving", bytes, size, "r+b");
+    assert_int_equal(m3_recommend(moving, NULL, &user, 1, TOP, M3_EXCLUDE_TARGET, items, &err), M3_ERR_IO);
+    assert_non_null(strstr(err.message, "was written to after it was opened"));
+    err = (m3_error){0};
+    assert_int_equal(m3_evaluate(moving, M3_SPLIT_TEST, &e, &err), M3_ERR_IO);
+    assert_non_null(strstr(err.message, "was written to after it was opened"));
+    m3_served_free(moving);
+}
+
 int main(void)
 {
     enum { MISFITS = sizeof misfits / sizeof misfits[0] };
-    struct CMUnitTest tests[MISFITS + 14] = {
+    struct CMUnitTest tests[MISFITS + 15] = {
         cmocka_unit_test(evaluation_is_the_definition),
         cmocka_unit_test(among_drawn_items_places_are_better),
         cmocka_unit_test(an_older_caller_gets_what_it_knows),
@@ -718,12 +754,13 @@ int main(void)
         cmocka_unit_test(a_checkpoint_of_another_tool_serves),
         cmocka_unit_test(another_set_is_warned_of),
         cmocka_unit_test(without_memory_nothing_is_left_over),
+        cmocka_unit_test(a_set_that_changes_serves_nothing),
         {"a bench of a training step counts what runs", a_bench_counts_what_runs, NULL, NULL, NULL},
         {"a bench of inference counts what runs", a_bench_counts_what_runs, NULL, NULL, &source},
         {"a bench tells of every node", a_bench_tells_of_every_node, NULL, NULL, NULL},
         {"a bench in 16 bits tells of every node", a_bench_tells_of_every_node, NULL, NULL, &source},
     };
-    size_t count = 14;
+    size_t count = 15;
     for (size_t i = 0; i < MISFITS; i++, count++)
         tests[count] =
             (struct CMUnitTest){misfits[i].name, misfit_is_refused, NULL, NULL, (void *)(uintptr_t)&misfits[i]};

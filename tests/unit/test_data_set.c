@@ -302,6 +302,66 @@ static void other_files_are_no_sets(void **state)
     data_source_remove(&source);
 }
 
+static void put(const data_source *source, const char *name, const char *bytes, size_t size, const char *mode)
+{
+    FILE *file = fopen(data_source_path(source, name), mode);
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_set_that_changes_is_noticed(void **state)
+{
+    (void)state;
+    data_source source;
+    m3_error err = {0};
+    size_t size;
+    make_set(&source);
+    char *bytes = read_set(&source, &size);
+    m3_dataset *set = open_set(&source);
+    assert_int_equal(m3_dataset_check(set, &err), M3_OK);
+    put(&source, "new", bytes, size, "wb"); /* another file of the name is no change of the one that is open */
+    assert_int_equal(rename(data_source_path(&source, "new"), data_source_path(&source, "set")), 0);
+    assert_int_equal(m3_dataset_check(set, &err), M3_OK);
+    m3_dataset_close(set);
+
+    set = open_set(&source);
+    put(&source, "set", bytes, size, "r+b"); /* the same bytes: nobody looks at them */
+    assert_int_equal(m3_dataset_check(set, &err), M3_ERR_IO);
+    assert_non_null(strstr(err.message, "was written to after it was opened"));
+    m3_dataset_close(set);
+
+    err = (m3_error){0};
+    set = open_set(&source);
+    put(&source, "set", "x", 1, "ab");
+    assert_int_equal(m3_dataset_check(set, &err), M3_ERR_IO);
+    assert_non_null(strstr(err.message, "bytes and had"));
+    m3_dataset_close(set);
+    free(bytes);
+    data_source_remove(&source);
+}
+
+/* Lists whose places are overwritten while the set is open stay within it. */
+static void a_set_that_changes_leads_nowhere(void **state)
+{
+    (void)state;
+    data_source source;
+    size_t size;
+    make_set(&source);
+    char *bytes = read_set(&source, &size);
+    m3_dataset *set = open_set(&source);
+    memset(bytes, 0x7f, size);
+    put(&source, "set", bytes, size, "r+b");
+    assert_int_equal(m3_dataset_user_count(set), 3);
+    for (uint32_t u = 0; u < 3; u++) {
+        assert_int_equal(m3_dataset_events(set, u, 0).count, 0);
+        assert_int_equal(m3_dataset_touched(set, u).count, 0);
+    }
+    m3_dataset_close(set);
+    free(bytes);
+    data_source_remove(&source);
+}
+
 static void the_same_source_gives_the_same_bytes(void **state)
 {
     (void)state;
@@ -331,6 +391,8 @@ int main(void)
         cmocka_unit_test(no_set_with_a_right_checksum_leads_out_of_bounds),
         cmocka_unit_test(other_files_are_no_sets),
         cmocka_unit_test(the_same_source_gives_the_same_bytes),
+        cmocka_unit_test(a_set_that_changes_is_noticed),
+        cmocka_unit_test(a_set_that_changes_leads_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,7 +85,8 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    (void)signal(SIGXFSZ, SIG_IGN);              /* a file that may not grow is an error with its name */
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error with its name */
+    cli_catch_lost_files();
     (void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a line is written at once: those of several processes do not mix */
     int status = run(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == CLI_DONE) {
