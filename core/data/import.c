@@ -11,6 +11,9 @@ enum { DEFAULT_MAX_LENGTH = 20, LENGTH_LIMIT = 1 << 16 };
 
 struct import {
     m3_import_options options;
+    m3_import_onto onto;
+    bool adds;   /* to onto */
+    size_t gone; /* events of items that left */
     m3_import_report report;
     m3_drops drops;
     m3_import_files files;
@@ -145,9 +148,13 @@ static m3_status read_features(struct import *im, m3_error *err)
     uint32_t count = im->files.feature_count;
     if ((im->features = m3_calloc(count, sizeof *im->features)) == NULL)
         return M3_FAIL_MEMORY(err, "features", count * sizeof *im->features);
+    const m3_import_onto *onto = im->adds ? &im->onto : NULL;
     for (uint32_t k = 0; k < count; k++) {
-        m3_status st = m3_feature_rows_read(&im->features[k], &im->files.features[k], &im->rows, &im->items,
-                                            im->options.reading.item_column, &im->drops, err);
+        const m3_feature_file *file = &im->files.features[k];
+        m3_status st = file->path == NULL
+                           ? m3_feature_rows_keep(&im->features[k], onto, k, &im->items, &im->drops, err)
+                           : m3_feature_rows_read(&im->features[k], file, &im->rows, &im->items,
+                                                  im->options.reading.item_column, onto, k, &im->drops, err);
         if (st != M3_OK) return st;
     }
     im->content.features = im->features;
@@ -166,17 +173,18 @@ static m3_status check_options(struct import *im, const m3_import_options *optio
                            .say_all = im->options.reading.say_all,
                            .log = im->options.reading.log,
                            .log_user = im->options.reading.log_user};
-    if (im->options.max_length == 0) im->options.max_length = DEFAULT_MAX_LENGTH;
+    if (im->options.max_length == 0 && !im->adds) im->options.max_length = DEFAULT_MAX_LENGTH;
     if (im->options.max_length > LENGTH_LIMIT)
         return M3_FAIL(err, M3_ERR_INVALID, "max_length", "is %u; at most %d", im->options.max_length, LENGTH_LIMIT);
     return M3_OK;
 }
 
 /* Before anything is read, which may take long. */
-static m3_status check_out(const m3_import_files *files, const char *out_path, m3_error *err)
+static m3_status check_out(const struct import *im, const char *out_path, m3_error *err)
 {
-    const char *const tables[] = {files->interactions, files->items};
-    m3_status st = m3_outfile_check(out_path, tables, 2, err);
+    const m3_import_files *files = &im->files;
+    const char *const tables[] = {files->interactions, files->items, im->onto.path};
+    m3_status st = m3_outfile_check(out_path, tables, 3, err);
     for (uint32_t k = 0; st == M3_OK && k < files->feature_count; k++) {
         const char *const matrix[] = {files->features[k].path, files->features[k].ids};
         st = m3_outfile_check(out_path, matrix, 2, err);
@@ -184,17 +192,54 @@ static m3_status check_out(const m3_import_files *files, const char *out_path, m
     return st;
 }
 
+/* Of all imports that made the set. */
+static m3_import_report whole_report(const struct import *im)
+{
+    m3_import_report r = im->report;
+    if (!im->adds) return r;
+    const m3_import_report *old = m3_dataset_import_report(im->onto.set);
+    r.rows += old->rows;
+    r.out_of_order += old->out_of_order;
+    r.fractional_times += old->fractional_times;
+    r.items_without_text += old->items_without_text;
+    for (uint32_t i = 0; i < M3_DROP_REASONS; i++) r.dropped[i] += old->dropped[i];
+    return r;
+}
+
+static m3_status start_from_set(struct import *im, m3_error *err)
+{
+    if (im->onto.drop_gone && im->files.items == NULL)
+        return M3_FAIL(err, M3_ERR_INVALID, "items", "there is no items file, which says what items are gone");
+    m3_status st = m3_import_onto_rows(&im->onto, &im->rows, err);
+    return st == M3_OK ? m3_import_onto_features(&im->onto, &im->files, &im->drops, err) : st;
+}
+
+static void drop_events_of_gone(struct import *im)
+{
+    m3_rows *rows = &im->rows;
+    size_t kept = 0;
+    for (size_t i = 0; i < rows->count; i++)
+        if (im->items.number[rows->events[i].item] != 0) rows->events[kept++] = rows->events[i];
+    im->gone = rows->count - kept;
+    rows->count = kept;
+}
+
 static m3_status run(struct import *im, const char *out_path, m3_error *err)
 {
     m3_status st;
     m3_rows *rows = &im->rows;
     const m3_reading *reading = &im->options.reading;
+    if (im->adds && (st = m3_import_onto_open(&im->onto, &im->options, err)) != M3_OK) return st;
     if ((st = m3_import_files_find(&im->files, &im->options, &im->drops, err)) != M3_OK) return st;
-    if ((st = check_out(&im->files, out_path, err)) != M3_OK) return st;
-    if ((st = m3_rows_read(rows, im->files.interactions, reading, "interaction", &im->drops, err)) != M3_OK) return st;
+    if (im->adds && (st = start_from_set(im, err)) != M3_OK) return st;
+    if ((st = check_out(im, out_path, err)) != M3_OK) return st;
+    const char *sole = im->adds && im->options.behavior_count == 1 ? im->options.behaviors[0] : "interaction";
+    if ((st = m3_rows_read(rows, im->files.interactions, reading, sole, &im->drops, err)) != M3_OK) return st;
     if (im->report.rows == 0) return M3_FAIL(err, M3_ERR_INVALID, im->files.interactions, "has a header but no rows");
     if ((st = m3_import_select(rows, &im->options, &im->behaviors, &im->drops, err)) != M3_OK) return st;
-    st = m3_import_items_read(&im->items, rows, im->files.items, reading, im->options.keep_items, &im->drops, err);
+    st = m3_import_items_read(&im->items, rows, im->files.items, reading, im->options.keep_items,
+                              im->adds ? &im->onto : NULL, &im->drops, err);
+    if (st == M3_OK) drop_events_of_gone(im);
     if (st != M3_OK || (st = read_features(im, err)) != M3_OK || (st = number_users(im, err)) != M3_OK) return st;
     qsort(rows->events, rows->count, sizeof *rows->events, m3_event_by_time);
     im->report.events = rows->count;
@@ -203,7 +248,7 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     meta->behaviors = im->behaviors.count;
     meta->target = im->behaviors.target;
     meta->max_length = im->options.max_length;
-    meta->report = im->report;
+    meta->report = whole_report(im);
     im->content.time_digits = rows->time_digits;
     if ((st = fill_events(im, err)) != M3_OK) return st;
     if ((st = fill_touched(im, err)) != M3_OK) return st;
@@ -211,11 +256,30 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     return m3_set_write(&im->content, out_path, err);
 }
 
+/* Events, users and items beside those of the set. */
+static void say_added(const struct import *im)
+{
+    const m3_dataset *set = im->onto.set;
+    const uint32_t users = m3_dataset_user_count(set), items = m3_dataset_item_count(set);
+    uint64_t stayed = 0, old_users = 0, old_items = 0;
+    for (size_t i = 0; i < im->rows.count; i++) stayed += im->rows.events[i].line <= im->rows.of_set;
+    for (uint32_t u = 0; u < im->content.meta.users; u++) old_users += im->users[u] < users;
+    for (uint32_t n = 0; n < im->content.meta.items; n++) old_items += im->items.order[n] < items;
+    m3_drops_say(&im->drops, M3_LOG_INFO, "added to %s: %llu events, %llu users, %llu items", im->onto.path,
+                 (unsigned long long)(im->rows.count - stayed),
+                 (unsigned long long)(im->content.meta.users - old_users),
+                 (unsigned long long)(im->content.meta.items - old_items));
+    if (old_items < items)
+        m3_drops_say(&im->drops, M3_LOG_INFO, "%llu items of the set are gone, with their %zu events and %llu users",
+                     (unsigned long long)(items - old_items), im->gone, (unsigned long long)(users - old_users));
+}
+
 static void say_summary(const struct import *im)
 {
     char dropped[768];
     const m3_import_report *report = &im->report;
     m3_drops_summary(report, dropped, sizeof dropped);
+    if (im->adds) say_added(im);
     m3_drops_say(&im->drops, M3_LOG_INFO, "%llu events of %u users and %u items kept from %llu rows; %s",
                  (unsigned long long)report->events, im->content.meta.users, im->content.meta.items,
                  (unsigned long long)report->rows, dropped);
@@ -247,19 +311,34 @@ static void free_import(struct import *im)
     m3_import_items_fini(&im->items);
     m3_rows_fini(&im->rows);
     m3_import_files_fini(&im->files);
+    m3_import_onto_fini(&im->onto);
     m3_free(im);
 }
 
-m3_status m3_data_import(const m3_import_options *options, const char *out_path, m3_import_report *report,
-                         m3_error *err)
+static m3_status import(const char *onto, bool drop_gone, const m3_import_options *options, const char *out_path,
+                        m3_import_report *report, m3_error *err)
 {
     if (report != NULL) *report = (m3_import_report){0};
     struct import *im = m3_calloc(1, sizeof *im);
     if (im == NULL) return M3_FAIL_MEMORY(err, out_path, sizeof *im);
+    im->onto = (m3_import_onto){.path = onto, .drop_gone = drop_gone};
+    im->adds = onto != NULL;
     m3_status st = check_options(im, options, err);
     if (st == M3_OK) st = run(im, out_path, err);
     if (st == M3_OK) say_summary(im);
     if (report != NULL) *report = im->report;
     free_import(im);
     return st;
+}
+
+m3_status m3_data_import(const m3_import_options *options, const char *out_path, m3_import_report *report,
+                         m3_error *err)
+{
+    return import(NULL, false, options, out_path, report, err);
+}
+
+m3_status m3_data_append(const char *set_path, bool drop_gone, const m3_import_options *options, const char *out_path,
+                         m3_import_report *report, m3_error *err)
+{
+    return import(set_path, drop_gone, options, out_path, report, err);
 }

@@ -23,7 +23,27 @@ typedef struct m3_import_files {
 
 m3_status m3_import_files_find(m3_import_files *files, const m3_import_options *options, m3_drops *drops,
                                m3_error *err);
+void m3_feature_file_fini(m3_feature_file *file);
 void m3_import_files_fini(m3_import_files *files);
+
+/* import_onto: the set that an import adds to. */
+
+/** Starts as {0}; m3_import_onto_fini() ends it. */
+typedef struct m3_import_onto {
+    const char *path;
+    m3_dataset *set;
+    bool drop_gone; /**< items without a new event or a row of the new items file leave, and their events */
+    const char *behaviors[M3_MAX_SET_BEHAVIORS]; /**< the set's */
+} m3_import_onto;
+
+/** Open the set and take over what it decides: behaviors, target, and the history length if none is given. */
+m3_status m3_import_onto_open(m3_import_onto *onto, m3_import_options *options, m3_error *err);
+/** Its users, items, behaviors and events as the first rows, with its numbers. */
+m3_status m3_import_onto_rows(const m3_import_onto *onto, m3_rows *rows, m3_error *err);
+/** Put the new matrices into the order of the set's modalities; one that has none has a NULL path. Others are said, and
+ * left out. */
+m3_status m3_import_onto_features(const m3_import_onto *onto, m3_import_files *files, m3_drops *drops, m3_error *err);
+void m3_import_onto_fini(m3_import_onto *onto);
 
 /* import_select: which events stay. */
 
@@ -54,16 +74,22 @@ typedef struct m3_import_items {
     uint32_t *number; /**< [rows->items.count] 1..N, 0: left out */
 } m3_import_items;
 
-/** Read the items file, if any, decide which items stay and number them. Adds items to rows when they are kept. */
+/** Read the items file, if any, decide which items stay and number them. Adds items to rows when they are kept.
+ * @param onto  The set that the import adds to, whose items come first in rows; NULL: none. */
 m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const char *path, const m3_reading *reading,
-                               bool keep_all, m3_drops *drops, m3_error *err);
+                               bool keep_all, const m3_import_onto *onto, m3_drops *drops, m3_error *err);
 void m3_import_items_fini(m3_import_items *items);
 
 /* import_features. */
 
-/** Open a matrix and find each item's row. @param features  Starts as {0}; m3_feature_rows_fini() ends it. */
+/** Open a matrix and find each item's row. @param features  Starts as {0}; m3_feature_rows_fini() ends it.
+ * @param onto  The set that the import adds to, whose `modality` it is; NULL: none. */
 m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,
-                               const m3_import_items *items, const char *item_column, m3_drops *drops, m3_error *err);
+                               const m3_import_items *items, const char *item_column, const m3_import_onto *onto,
+                               uint32_t modality, m3_drops *drops, m3_error *err);
+/** The rows of the set alone, when there is no new matrix of that modality. */
+m3_status m3_feature_rows_keep(m3_feature_rows *features, const m3_import_onto *onto, uint32_t modality,
+                               const m3_import_items *items, m3_drops *drops, m3_error *err);
 /** Warn of an entry that lies far beyond the others of its column. */
 m3_status m3_feature_rows_say_far(const m3_feature_rows *features, uint32_t items, m3_drops *drops, m3_error *err);
 void m3_feature_rows_fini(m3_feature_rows *features);

@@ -25,11 +25,10 @@ static int rising(const void *a, const void *b)
 /* sample [width, SAMPLED], of it `count` each. */
 static uint32_t take_sample(const m3_feature_rows *features, uint32_t items, float *row, float *sample)
 {
-    const uint32_t step = items / SAMPLED + 1, width = features->matrix.width;
+    const uint32_t step = items / SAMPLED + 1, width = features->width;
     uint32_t count = 0;
     for (uint32_t i = 1; i <= items && count < SAMPLED; i += step) {
-        if (features->row_of[i] == 0) continue;
-        (void)m3_matrix_row(&features->matrix, features->row_of[i] - 1, row); /* it was read before */
+        if (!m3_feature_row(features, i, row)) continue;
         for (uint32_t d = 0; d < width; d++) sample[(size_t)d * SAMPLED + count] = row[d];
         count++;
     }
@@ -40,9 +39,8 @@ static far_entry find(const m3_feature_rows *features, uint32_t items, float *ro
 {
     far_entry found = {0};
     for (uint32_t i = 1; i <= items; i++) {
-        if (features->row_of[i] == 0) continue;
-        (void)m3_matrix_row(&features->matrix, features->row_of[i] - 1, row);
-        for (uint32_t d = 0; d < features->matrix.width; d++) {
+        if (!m3_feature_row(features, i, row)) continue;
+        for (uint32_t d = 0; d < features->width; d++) {
             const float *sorted = sample + (size_t)d * SAMPLED;
             const float low = sorted[count / 4], high = sorted[count - 1 - count / 4];
             const double range = (double)high - (double)low;
@@ -55,7 +53,7 @@ static far_entry find(const m3_feature_rows *features, uint32_t items, float *ro
 
 m3_status m3_feature_rows_say_far(const m3_feature_rows *features, uint32_t items, m3_drops *drops, m3_error *err)
 {
-    const uint32_t width = features->matrix.width;
+    const uint32_t width = features->width;
     float *row = m3_calloc(width, sizeof *row), *sample = m3_calloc((size_t)width * SAMPLED, sizeof *sample);
     m3_status st = M3_OK;
     if (row != NULL && sample != NULL) {

@@ -43,9 +43,16 @@ static m3_status check_count(struct ids *ids, const m3_feature_file *file, uint6
                    (unsigned long long)count, file->path, (unsigned long long)rows);
 }
 
+static void say_covered(const m3_feature_rows *features, const m3_import_items *items, m3_drops *drops)
+{
+    if (features->covered < items->count)
+        m3_drops_say(drops, M3_LOG_WARN, "modality '%s': %u of %u items have no features and get zeros", features->name,
+                     items->count - features->covered, items->count);
+}
+
 static m3_status take_row(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,
                           const m3_import_items *items, m3_field id, uint64_t line, uint64_t row, float *scratch,
-                          m3_drops *drops, m3_error *err)
+                          bool *used, m3_drops *drops, m3_error *err)
 {
     if (id.size == 0 || m3_field_has_control(id))
         return m3_drops_add(drops, M3_DROP_ID, file->ids, line, err,
@@ -67,22 +74,62 @@ static m3_status take_row(m3_feature_rows *features, const m3_feature_file *file
                             "row %llu of %s, item '%.*s', has NaN, infinity or a number beyond float32",
                             (unsigned long long)row + 1, file->path, M3_FIELD_ARGS(id));
     features->row_of[number] = row + 1;
-    features->covered++;
+    features->covered += features->old_of == NULL || features->old_of[number] == 0;
+    *used = true;
     return M3_OK;
 }
 
+/* The rows that items had in the set which the import adds to. */
+static m3_status take_old(m3_feature_rows *features, const m3_import_onto *onto, uint32_t modality,
+                          const m3_import_items *items, m3_error *err)
+{
+    const m3_features old = m3_dataset_features(onto->set, modality);
+    features->old = old.rows;
+    features->width = old.width;
+    if ((features->old_of = m3_calloc((size_t)items->count + 1, sizeof *features->old_of)) == NULL)
+        return M3_FAIL_MEMORY(err, features->name, items->count * sizeof *features->old_of);
+    for (uint32_t n = 1; n <= items->count; n++) {
+        const uint32_t was = items->order[n - 1]; /* items of the set come first in the rows, in its order */
+        if (was >= m3_dataset_item_count(onto->set) || old.present[was + 1] == 0) continue;
+        features->old_of[n] = was + 1;
+        features->covered++;
+    }
+    return M3_OK;
+}
+
+m3_status m3_feature_rows_keep(m3_feature_rows *features, const m3_import_onto *onto, uint32_t modality,
+                               const m3_import_items *items, m3_drops *drops, m3_error *err)
+{
+    const char *name = m3_dataset_features(onto->set, modality).name;
+    if ((features->name = m3_strdup(name)) == NULL) return M3_FAIL_MEMORY(err, name, strlen(name));
+    if ((features->row_of = m3_calloc((size_t)items->count + 1, sizeof *features->row_of)) == NULL)
+        return M3_FAIL_MEMORY(err, name, items->count * sizeof *features->row_of);
+    const m3_status st = take_old(features, onto, modality, items, err);
+    if (st == M3_OK) say_covered(features, items, drops);
+    return st;
+}
+
 m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,
-                               const m3_import_items *items, const char *item_column, m3_drops *drops, m3_error *err)
+                               const m3_import_items *items, const char *item_column, const m3_import_onto *onto,
+                               uint32_t modality, m3_drops *drops, m3_error *err)
 {
     m3_status st;
     struct ids ids = {0};
     float *scratch = NULL;
     uint64_t first_line;
+    bool used = false;
     if ((features->name = m3_strdup(file->name)) == NULL) {
         st = M3_FAIL_MEMORY(err, file->name, strlen(file->name));
         goto done;
     }
     if ((st = m3_matrix_open(&features->matrix, file->path, file->name, err)) != M3_OK) goto done;
+    features->width = features->matrix.width;
+    if (onto != NULL && (st = take_old(features, onto, modality, items, err)) != M3_OK) goto done;
+    if (features->width != features->matrix.width) {
+        st = M3_FAIL(err, M3_ERR_INVALID, file->path, "has %u columns, and the modality '%s' of %s has %u",
+                     features->matrix.width, file->name, onto->path, features->width);
+        goto done;
+    }
     if ((st = m3_file_map(file->ids, &ids.file, err)) != M3_OK) goto done;
     if ((st = check_count(&ids, file, features->matrix.rows, item_column, &first_line, err)) != M3_OK) goto done;
     features->row_of = m3_calloc((size_t)items->count + 1, sizeof *features->row_of);
@@ -93,16 +140,15 @@ m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file 
     }
     m3_field id;
     for (uint64_t row = 0; next_id(&ids, &id); row++) {
-        st = take_row(features, file, rows, items, id, first_line + row, row, scratch, drops, err);
+        st = take_row(features, file, rows, items, id, first_line + row, row, scratch, &used, drops, err);
         if (st != M3_OK) goto done;
     }
-    if (features->covered == 0)
+    if (!used)
         st = M3_FAIL(err, M3_ERR_INVALID, file->path,
                      "none of its %llu rows can be used; are the ids in %s those of the interactions?",
                      (unsigned long long)features->matrix.rows, file->ids);
-    else if (features->covered < items->count)
-        m3_drops_say(drops, M3_LOG_WARN, "modality '%s': %u of %u items have no features and get zeros", file->name,
-                     items->count - features->covered, items->count);
+    else
+        say_covered(features, items, drops);
     if (st == M3_OK) st = m3_feature_rows_say_far(features, items->count, drops, err);
 done:
     m3_file_unmap(&ids.file);
@@ -115,5 +161,6 @@ void m3_feature_rows_fini(m3_feature_rows *features)
     m3_matrix_close(&features->matrix);
     m3_free(features->name);
     m3_free(features->row_of);
+    m3_free(features->old_of);
     *features = (m3_feature_rows){0};
 }

@@ -251,13 +251,17 @@ m3_status m3_import_files_find(m3_import_files *files, const m3_import_options *
     return M3_OK;
 }
 
+void m3_feature_file_fini(m3_feature_file *file)
+{
+    m3_free(file->name);
+    m3_free(file->path);
+    m3_free(file->ids);
+    *file = (m3_feature_file){0};
+}
+
 void m3_import_files_fini(m3_import_files *files)
 {
-    for (uint32_t i = 0; i < files->feature_count; i++) {
-        m3_free(files->features[i].name);
-        m3_free(files->features[i].path);
-        m3_free(files->features[i].ids);
-    }
+    for (uint32_t i = 0; i < files->feature_count; i++) m3_feature_file_fini(&files->features[i]);
     m3_free(files->features);
     m3_free(files->interactions);
     m3_free(files->items);

@@ -16,6 +16,8 @@ struct reader {
     bool keep_all;
     bool *has_events; /* [known] */
     uint32_t known;
+    uint32_t of_set;    /* items up to it stay anyway, */
+    bool drop_gone;     /* or only when the items file has them or they have a new event */
     m3_names strangers; /* ids of the file that are left out, to find duplicates among them */
 };
 
@@ -57,7 +59,7 @@ static m3_status place_item(struct reader *r, m3_field id, const m3_row *row, m3
     bool fresh = false;
     *place = NULL;
     bool known = m3_names_find(&r->rows->items, id.text, id.size, &number) &&
-                 (r->keep_all || (number < r->known && r->has_events[number]));
+                 (r->keep_all || number < r->of_set || (number < r->known && r->has_events[number]));
     if (!known && !r->keep_all) {
         if ((st = m3_names_add(&r->strangers, id.text, id.size, &number, &fresh, err)) != M3_OK) return st;
         if (fresh) {
@@ -123,6 +125,18 @@ static m3_status read_table(struct reader *r, const char *path, const m3_reading
     }
 }
 
+/* The texts of the set's items, until the items file has others. */
+static m3_status take_old_texts(struct reader *r, const m3_dataset *set, m3_error *err)
+{
+    m3_status st = make_room(r->items, r->of_set, err);
+    for (uint32_t i = 0; st == M3_OK && i < r->of_set; i++) {
+        const char *title = m3_dataset_item_title(set, i + 1), *category = m3_dataset_item_category(set, i + 1);
+        st = take_text(r, (m3_field){title, strlen(title)}, &r->items->of[i].title, err);
+        if (st == M3_OK) st = take_text(r, (m3_field){category, strlen(category)}, &r->items->of[i].category, err);
+    }
+    return st;
+}
+
 static m3_status number_items(struct reader *r, bool have_file, m3_error *err)
 {
     m3_import_items *items = r->items;
@@ -134,9 +148,9 @@ static m3_status number_items(struct reader *r, bool have_file, m3_error *err)
     if (items->keep == NULL || items->number == NULL)
         return M3_FAIL_MEMORY(err, "items", count * sizeof *items->number);
     for (uint32_t i = 0; i < count; i++) {
-        bool has_events = i < r->known && r->has_events[i];
-        items->keep[i] = has_events || (r->keep_all && items->of[i].listed);
-        r->drops->report->items_without_text += have_file && has_events && !items->of[i].listed;
+        bool has_events = i < r->known && r->has_events[i], old = i < r->of_set;
+        items->keep[i] = has_events || (items->of[i].listed && (r->keep_all || old)) || (old && !r->drop_gone);
+        r->drops->report->items_without_text += have_file && has_events && !old && !items->of[i].listed;
     }
     st = m3_names_sort(&r->rows->items, items->keep, &items->order, &items->count, err);
     if (st != M3_OK) return st;
@@ -145,15 +159,21 @@ static m3_status number_items(struct reader *r, bool have_file, m3_error *err)
 }
 
 m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const char *path, const m3_reading *reading,
-                               bool keep_all, m3_drops *drops, m3_error *err)
+                               bool keep_all, const m3_import_onto *onto, m3_drops *drops, m3_error *err)
 {
     m3_status st = M3_OK;
     struct reader r = {.items = items, .rows = rows, .drops = drops, .keep_all = keep_all, .known = rows->items.count};
+    if (onto != NULL) {
+        r.of_set = m3_dataset_item_count(onto->set);
+        r.drop_gone = onto->drop_gone;
+        if ((st = take_old_texts(&r, onto->set, err)) != M3_OK) goto done;
+    }
     if ((r.has_events = m3_calloc(r.known, sizeof *r.has_events)) == NULL) {
         st = M3_FAIL_MEMORY(err, "items", r.known * sizeof *r.has_events);
         goto done;
     }
-    for (size_t i = 0; i < rows->count; i++) r.has_events[rows->events[i].item] = true;
+    for (size_t i = 0; i < rows->count; i++)
+        if (rows->events[i].line > rows->of_set) r.has_events[rows->events[i].item] = true;
     if (path != NULL && (st = read_table(&r, path, reading, err)) != M3_OK) goto done;
     if ((st = number_items(&r, path != NULL, err)) != M3_OK) goto done;
     if (drops->report->items_without_text > 0)

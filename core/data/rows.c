@@ -211,22 +211,31 @@ static m3_status make_room(m3_rows *rows, m3_error *err)
     return M3_OK;
 }
 
-static m3_status add_event(struct reader *r, const m3_event *event, m3_error *err)
+m3_status m3_rows_add(m3_rows *rows, const m3_event *event, uint32_t *earlier, m3_error *err)
 {
-    m3_rows *rows = r->rows;
     m3_status st = make_room(rows, err);
     if (st != M3_OK) return st;
     size_t slot = event_slot(rows, event);
-    uint32_t earlier = rows->slots[slot] == 0 ? 0 : rows->events[rows->slots[slot] - 1].line;
-    if (earlier == event->line) return M3_OK; /* a derived behavior that the behavior column names too */
-    if (earlier != 0)
-        return m3_drops_add(r->drops, M3_DROP_DUPLICATE_EVENT, m3_table_path(r->table), event->line, err,
-                            "the '%s' of user '%s' on item '%s' at %lld is already at line %u",
-                            m3_names_at(&rows->behaviors, event->behavior), m3_names_at(&rows->users, event->user),
-                            m3_names_at(&rows->items, event->item), (long long)event->time, earlier);
+    *earlier = rows->slots[slot] == 0 ? 0 : rows->events[rows->slots[slot] - 1].line;
+    if (*earlier != 0) return M3_OK;
     rows->events[rows->count] = *event;
     rows->slots[slot] = (uint32_t)++rows->count;
     return M3_OK;
+}
+
+static m3_status add_event(struct reader *r, const m3_event *event, m3_error *err)
+{
+    const m3_rows *rows = r->rows;
+    uint32_t earlier;
+    m3_status st = m3_rows_add(r->rows, event, &earlier, err);
+    if (st != M3_OK || earlier == 0) return st;
+    if (earlier == event->line) return M3_OK; /* a derived behavior that the behavior column names too */
+    char where[32] = "in the data set";
+    if (earlier > rows->of_set) (void)snprintf(where, sizeof where, "at line %u", earlier - rows->of_set);
+    return m3_drops_add(r->drops, M3_DROP_DUPLICATE_EVENT, m3_table_path(r->table), event->line - rows->of_set, err,
+                        "the '%s' of user '%s' on item '%s' at %lld is already %s",
+                        m3_names_at(&rows->behaviors, event->behavior), m3_names_at(&rows->users, event->user),
+                        m3_names_at(&rows->items, event->item), (long long)event->time, where);
 }
 
 /* Rows may come in any order over users, so each user has an own clock. */
@@ -246,7 +255,7 @@ static m3_status note_order(struct reader *r, const m3_event *event, m3_error *e
             m3_drops_say(r->drops, M3_LOG_INFO,
                          "%s:%u: earlier than the row before of user '%s'; events are sorted by time, file order "
                          "breaks ties",
-                         m3_table_path(r->table), event->line, m3_names_at(&rows->users, event->user));
+                         m3_table_path(r->table), event->line - rows->of_set, m3_names_at(&rows->users, event->user));
     }
     rows->last_time[event->user] = event->time;
     return M3_OK;
@@ -364,7 +373,8 @@ static m3_status take_row(struct reader *r, const m3_row *row, uint32_t *behavio
     m3_field user = row->fields[r->user], item = row->fields[r->item];
     if ((st = check_id(r, user, r->user, row->line, &good, err)) != M3_OK || !good) return st;
     if ((st = check_id(r, item, r->item, row->line, &good, err)) != M3_OK || !good) return st;
-    m3_event event = {.line = row->line > UINT32_MAX ? UINT32_MAX : (uint32_t)row->line};
+    const uint64_t line = row->line + rows->of_set;
+    m3_event event = {.line = line > UINT32_MAX ? UINT32_MAX : (uint32_t)line};
     if ((st = take_time(r, row, &event.time, &good, err)) != M3_OK || !good) return st;
     uint32_t count;
     if ((st = row_behaviors(r, row, behaviors, &count, &good, err)) != M3_OK || !good) return st;

@@ -24,6 +24,7 @@ typedef struct m3_rows {
     uint32_t last_time_capacity;
     uint32_t time_digits; /**< times are in units of 10^-time_digits of the file's */
     int64_t latest;       /**< the largest size of a time */
+    uint32_t of_set; /**< events with a line up to it come from a data set, in its order; the file's lines follow */
 } m3_rows;
 
 /** The reading with every NULL name replaced by its default. */
@@ -33,6 +34,9 @@ m3_reading m3_reading_resolve(const m3_reading *reading);
  * and nothing is derived; NULL: then the column is needed. */
 m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *reading, const char *sole_behavior,
                        m3_drops *drops, m3_error *err);
+/** Add an event unless there is one with its user, item, behavior and time.
+ * @param earlier  Set to the line of the one that is there; 0: it was added. */
+m3_status m3_rows_add(m3_rows *rows, const m3_event *event, uint32_t *earlier, m3_error *err);
 void m3_rows_fini(m3_rows *rows);
 
 /** By user, time, line: the order of a user's history. For qsort. */

@@ -56,13 +56,14 @@ static m3_status add_features(struct writer *w, uint32_t k, m3_error *err)
 {
     const m3_feature_rows *features = &w->content->features[k];
     uint64_t rows = (uint64_t)w->content->meta.items + 1;
-    struct part *part = add_part(w, M3_SET_FEATURES, k, rows * features->matrix.width * sizeof(float));
-    part->head.width = features->matrix.width;
+    struct part *part = add_part(w, M3_SET_FEATURES, k, rows * features->width * sizeof(float));
+    part->head.width = features->width;
     part->features = features;
     struct part *present = add_part(w, M3_SET_PRESENT, k, rows);
     present->bytes = present->owned = m3_calloc(rows, 1);
     if (present->owned == NULL) return M3_FAIL_MEMORY(err, features->name, rows);
-    for (uint64_t i = 0; i < rows; i++) present->owned[i] = features->row_of[i] != 0;
+    for (uint64_t i = 0; i < rows; i++)
+        present->owned[i] = features->row_of[i] != 0 || (features->old_of != NULL && features->old_of[i] != 0);
     return M3_OK;
 }
 
@@ -124,16 +125,21 @@ static void emit_strings(struct writer *w, const struct part *part)
     for (uint32_t i = 0; i < part->string_count; i++) emit(w, part->strings[i], strlen(part->strings[i]) + 1);
 }
 
+bool m3_feature_row(const m3_feature_rows *features, uint64_t item, float *out)
+{
+    if (features->row_of[item] != 0) return m3_matrix_row(&features->matrix, features->row_of[item] - 1, out);
+    if (features->old_of == NULL || features->old_of[item] == 0) return false;
+    memcpy(out, features->old + (size_t)features->old_of[item] * features->width, features->width * sizeof *out);
+    return true;
+}
+
 static m3_status emit_features(struct writer *w, const m3_feature_rows *features, m3_error *err)
 {
-    uint32_t width = features->matrix.width;
+    uint32_t width = features->width;
     float *row = m3_calloc(width, sizeof *row);
     if (row == NULL) return M3_FAIL_MEMORY(err, features->name, width * sizeof *row);
     for (uint64_t i = 0; i <= w->content->meta.items; i++) {
-        if (features->row_of[i] == 0)
-            memset(row, 0, width * sizeof *row);
-        else
-            (void)m3_matrix_row(&features->matrix, features->row_of[i] - 1, row); /* finite: import has looked */
+        if (!m3_feature_row(features, i, row)) memset(row, 0, width * sizeof *row);
         emit(w, row, width * sizeof *row);
     }
     m3_free(row);

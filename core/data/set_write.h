@@ -13,10 +13,17 @@ typedef struct m3_event_lists {
 
 typedef struct m3_feature_rows {
     char *name;
-    m3_matrix matrix;
-    uint64_t *row_of; /**< [N + 1] row of the matrix + 1, 0: the item has none */
+    uint32_t width;
+    m3_matrix matrix; /**< zeros without a file */
+    uint64_t *row_of; /**< [N + 1] row of the matrix + 1, 0: the item has none there */
+    const float *old; /**< rows of an earlier set, borrowed; NULL: none */
+    uint32_t *old_of; /**< [N + 1] row of old, 0: the item has none there; NULL without old */
     uint32_t covered;
 } m3_feature_rows;
+
+/** An item's row, which must be finite, to out [width]: that of the matrix before that of the earlier set. false, and
+ * out untouched, when the item has none. */
+bool m3_feature_row(const m3_feature_rows *features, uint64_t item, float *out);
 
 /** Everything is borrowed; counts are those of meta. */
 typedef struct m3_set_content {

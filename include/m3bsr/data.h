@@ -111,6 +111,20 @@ typedef struct m3_import_report {
 M3_API m3_status m3_data_import(const m3_import_options *options, const char *out_path, m3_import_report *report,
                                 m3_error *err);
 
+/** Add events, users, items and features to a data set: as m3_data_import() of both sources in one, with the set's
+ * behaviors, target, modalities and time digits, and with its history length unless options give one. Ids keep their
+ * meaning; numbers of users and items may move, since they follow the order of ids. Events that the set has already
+ * are dropped as repeats; rows of the items file and of feature matrices replace those of the set.
+ * @param set_path   The set to add to, which stays as it is.
+ * @param drop_gone  Items of the set that have neither a row in the new items file, which must be there, nor a new
+ * event leave, with their events; users without events leave with them. false: all of the set stays.
+ * @param options    Source and reading; `behaviors`, `target`, `modalities` and the k-core are not looked at.
+ * @param out_path   Another file than set_path.
+ * @param report     Of the new files; events: of the whole new set.
+ * Returns what m3_data_import() does. */
+M3_API m3_status m3_data_append(const char *set_path, bool drop_gone, const m3_import_options *options,
+                                const char *out_path, m3_import_report *report, m3_error *err);
+
 /* An opened set. */
 
 typedef struct m3_dataset m3_dataset;

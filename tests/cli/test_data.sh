@@ -32,6 +32,18 @@ printf 'userId,movieId,rating,timestamp\n1,10,4.5,5\n1,11,2,6\n2,10,5,7\n' >"$fo
 check 'ratings become behaviors' 0 'like' $data import "$folder/ratings.csv" --out "$folder/set5" --user-column userId \
     --item-column movieId --derive 'rate=*' --derive 'like=rating>=4' --behaviors rate,like
 
+next=$folder/next.tsv
+printf 'user_id\titem_id\tbehavior\ttimestamp\nu1\ti1\tbuy\t9000000000\nnew\tlate\tview\t9000000001\n' >"$next"
+check 'append adds a day' 0 'added to '"$folder/set: 2 events, 1 users, 1 items" \
+    $data append "$folder/set" "$next" --out "$folder/set6"
+check 'append prints statistics' 0 'users       51' $data describe "$folder/set6"
+check 'append to nothing' 2 'which set?' $data append
+check 'append to no set' 2 'cannot be opened' $data append "$folder/nowhere" "$next" --out "$folder/set7"
+check 'append without output' 2 'where to?' $data append "$folder/set" "$next"
+check 'append over the set' 2 'which is read here' $data append "$folder/set" "$next" --out "$folder/set"
+check 'append decides no behaviors' 2 'unrecognized option' \
+    $data append "$folder/set" "$next" --out "$folder/set7" --behaviors view
+
 if [ -n "$(command -v python3)" ]; then
     $data describe "$folder/set" --json 2>/dev/null | python3 -c '
 import json, sys

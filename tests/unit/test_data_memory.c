@@ -32,6 +32,15 @@ static m3_status import_it(data_source *source, m3_error *err)
     return data_source_import(source, options, NULL, err);
 }
 
+static m3_status append_it(data_source *source, m3_error *err)
+{
+    m3_import_options options = {.size = sizeof options, .source = source->directory, .reading.derive = derive};
+    options.reading.derive_count = 1;
+    char set[128];
+    (void)snprintf(set, sizeof set, "%s", data_source_path(source, "set"));
+    return m3_data_append(set, true, &options, data_source_path(source, "set2"), NULL, err);
+}
+
 static m3_status open_it(data_source *source, m3_error *err)
 {
     m3_dataset *set;
@@ -87,6 +96,8 @@ static const struct row {
 } rows[] = {
     {"import, one allocation fails", import_it, false, true},
     {"import, all fail from one on", import_it, true, true},
+    {"append, one allocation fails", append_it, false, true},
+    {"append, all fail from one on", append_it, true, true},
     {"open, one allocation fails", open_it, false, false},
     {"open, all fail from one on", open_it, true, false},
     {"split, one allocation fails", split_it, false, false},

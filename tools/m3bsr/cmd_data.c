@@ -1,5 +1,5 @@
 /* data: make data sets and look at them.
- *   m3bsr data import SRC --out SET | describe SET | synth --out SRC */
+ *   m3bsr data import SRC --out SET | append SET SRC --out SET2 | describe SET | synth --out SRC */
 #include <string.h>
 
 #include "m3bsr/data.h"
@@ -40,11 +40,12 @@ static int describe(int argc, char **argv)
     return c.count > 0 ? print_set(&c, c.words[0]) : missing("which set?", "data describe SET");
 }
 
-/* Import. */
+/* Import, append. */
 
 typedef struct importing {
     cli c;
     const char *out;
+    bool append, drop_gone;
     m3_import_options options;
     cli_list features, modalities, derive, behaviors;
     m3_feature_source sources[CLI_MAX_LIST];
@@ -71,9 +72,12 @@ static int import_set(importing *m)
 {
     m3_error err = {0};
     m3_import_options *o = &m->options;
-    if (m->out == NULL) return missing("where to?", "data import SRC --out SET");
+    const int sources = m->append ? 1 : 0; /* the word that is one */
+    if (m->append && m->c.count == 0) return missing("which set?", "data append SET SRC --out SET2");
+    if (m->out == NULL)
+        return missing("where to?", m->append ? "data append SET SRC --out SET2" : "data import SRC --out SET");
     if (!read_features(m)) return CLI_BAD_INPUT;
-    o->source = m->c.count > 0 ? m->c.words[0] : NULL;
+    o->source = m->c.count > sources ? m->c.words[sources] : NULL;
     o->features = m->sources;
     o->feature_count = m->features.count;
     o->modalities = cli_list_texts(&m->modalities);
@@ -85,24 +89,25 @@ static int import_set(importing *m)
     o->reading.say_all = m->c.verbose;
     o->reading.log = print_log;
     o->reading.log_user = &m->c;
-    if (m3_data_import(o, m->out, NULL, &err) != M3_OK) return cli_report(&err);
-    return print_set(&m->c, m->out);
+    const m3_status st = m->append ? m3_data_append(m->c.words[0], m->drop_gone, o, m->out, NULL, &err)
+                                   : m3_data_import(o, m->out, NULL, &err);
+    return st == M3_OK ? print_set(&m->c, m->out) : cli_report(&err);
 }
 
-static int import(int argc, char **argv)
+static int import_or_append(int argc, char **argv, bool append)
 {
-    importing m = {.options = M3_IMPORT_OPTIONS_INIT};
+    importing m = {.append = append, .options = M3_IMPORT_OPTIONS_INIT};
     m3_import_options *o = &m.options;
     m3_reading *r = &o->reading;
     /* clang-format off */
+    enum { APPEND_ALONE = 1, IMPORT_ALONE = 6 }; /* at the start and at the end */
     const cli_option options[] = {
+        {"drop-gone", CLI_FLAG, &m.drop_gone, NULL, "items without a row in the items file and without a new event leave"},
         {"out", CLI_TEXT, &m.out, "SET", "the data set file to write"},
         /* What to read. */
         {"interactions", CLI_TEXT, &o->interactions, "FILE", "default: interactions.* or the only *.inter of SRC"},
         {"items", CLI_TEXT, &o->items, "FILE", "default: items.* or the only *.item of SRC, if any"},
         {"features", CLI_LIST, &m.features, "NAME=FILE[,IDS]", ".npy or .safetensors and its ids; may be repeated"},
-        {"modalities", CLI_NAMES, &m.modalities, "A,B", "take these modalities, in this order; default: all, by name"},
-        {"no-features", CLI_FLAG, &o->no_features, NULL, "take no modality"},
         {"user-column", CLI_TEXT, &r->user_column, "NAME", "default: user_id"},
         {"item-column", CLI_TEXT, &r->item_column, "NAME", "default: item_id"},
         {"behavior-column", CLI_TEXT, &r->behavior_column, "NAME", "default: behavior"},
@@ -111,23 +116,42 @@ static int import(int argc, char **argv)
         {"category-column", CLI_TEXT, &r->category_column, "NAME", "default: category"},
         {"derive", CLI_LIST, &m.derive, "NAME=COLUMN>=NUMBER", "by a condition (also >, <=, <, ==, !=), or NAME=*"},
         /* What to keep. */
-        {"behaviors", CLI_NAMES, &m.behaviors, "A,B,C", "from shallow to deep; default: all, most frequent first"},
-        {"target", CLI_TEXT, &o->target, "NAME", "the behavior to predict; default: the deepest"},
-        {"max-length", CLI_COUNT, &o->max_length, "N", "history length that the set proposes to training; default 20"},
-        {"min-user", CLI_NUMBER, &o->min_user_events, "N", "k-core: at least so many events a user"},
-        {"min-item", CLI_NUMBER, &o->min_item_events, "N", "k-core: at least so many events an item"},
+        {"max-length", CLI_COUNT, &o->max_length, "N", append ? "history length that is proposed; default: the set's" : "history length that the set proposes to training; default 20"},
         {"keep-items", CLI_FLAG, &o->keep_items, NULL, "items of the items file without events are candidates too"},
         {"strict", CLI_FLAG, &r->strict, NULL, "a defective row is an error instead of being dropped"},
+        {"modalities", CLI_NAMES, &m.modalities, "A,B", "take these modalities, in this order; default: all, by name"},
+        {"behaviors", CLI_NAMES, &m.behaviors, "A,B,C", "from shallow to deep; default: all, most frequent first"},
+        {"target", CLI_TEXT, &o->target, "NAME", "the behavior to predict; default: the deepest"},
+        {"min-user", CLI_NUMBER, &o->min_user_events, "N", "k-core: at least so many events a user"},
+        {"min-item", CLI_NUMBER, &o->min_item_events, "N", "k-core: at least so many events an item"},
+        {"no-features", CLI_FLAG, &o->no_features, NULL, "take no modality"},
     };
     /* clang-format on */
-    const cli_command command = {
+    enum { OPTIONS = sizeof options / sizeof options[0] };
+    const cli_command importing_command = {
         .usage = "data import SRC --out SET [options]",
         .about = "Make a data set from a directory or an interactions file. -v prints every dropped row.",
-        .options = options,
-        .option_count = sizeof options / sizeof options[0],
+        .options = options + APPEND_ALONE,
+        .option_count = OPTIONS - APPEND_ALONE,
         .max_words = 1};
-    int status = cli_parse(&m.c, &command, argc, argv);
+    const cli_command appending_command = {
+        .usage = "data append SET SRC --out SET2 [options]",
+        .about = "Add the events, users, items and features of a directory or an interactions file to a data set.",
+        .options = options,
+        .option_count = OPTIONS - IMPORT_ALONE,
+        .max_words = 2};
+    int status = cli_parse(&m.c, append ? &appending_command : &importing_command, argc, argv);
     return status != CLI_GO_ON ? status : import_set(&m);
+}
+
+static int import(int argc, char **argv)
+{
+    return import_or_append(argc, argv, false);
+}
+
+static int append(int argc, char **argv)
+{
+    return import_or_append(argc, argv, true);
 }
 
 /* Synthesise. */
@@ -190,13 +214,14 @@ int cmd_data(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"import", import}, {"describe", describe}, {"synth", synth}};
+    } commands[] = {{"import", import}, {"append", append}, {"describe", describe}, {"synth", synth}};
     enum { COMMANDS = sizeof commands / sizeof commands[0] };
     const char *name = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
     if (strcmp(name, "--help") != 0 && strcmp(name, "-h") != 0) {
         (void)fputs("usage: m3bsr data import SRC --out SET [options]\n"
+                    "       m3bsr data append SET SRC --out SET2 [options]\n"
                     "       m3bsr data describe SET [--json]\n"
                     "       m3bsr data synth --out SRC [options]\n",
                     stderr);
