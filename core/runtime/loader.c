@@ -6,22 +6,25 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
+#include <limits.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/alloc.h"
 #include "core/base/option.h"
 #include "core/ops/common/op.h"
+#include "core/runtime/trust.h"
 
 enum { MOST_NAME = 47 /* of a plugin: what a configuration keeps, and a device's name with its index */ };
 
 typedef struct search {
     m3_registry *registry;
     const m3_logger *log;
-    bool allow_writable;
+    m3_trust trust;
     const m3_visitor *visitor;
 } search;
 
@@ -36,14 +39,6 @@ static m3_status check_absolute(const char *path, m3_error *why)
 {
     if (path[0] == '/') return M3_OK;
     return M3_FAIL(why, M3_ERR_INVALID, path, "'%s' is not an absolute path; write it in full", path);
-}
-
-static m3_status check_writable(const search *s, const char *path, const struct stat *info, m3_error *why)
-{
-    if (s->allow_writable || (info->st_mode & (S_IWGRP | S_IWOTH)) == 0) return M3_OK;
-    return M3_FAIL(why, M3_ERR_INVALID, path,
-                   "'%s' can be written by others (mode %03o); remove that right (chmod go-w) or allow such folders",
-                   path, (unsigned)(info->st_mode & 0777));
 }
 
 static m3_status check_avoided(const search *s, const char *path, m3_error *why)
@@ -69,10 +64,13 @@ static uint64_t end_of_segments(FILE *file)
 }
 
 /* The loader maps segments without a look at the file's length: touching what is missing would be a bus error. */
-static m3_status check_whole(const char *path, const struct stat *info, m3_error *why)
+static m3_status check_whole(const char *path, int fd, const struct stat *info, m3_error *why)
 {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) return M3_FAIL(why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
+    FILE *file = fdopen(fd, "rb");
+    if (file == NULL) {
+        (void)close(fd);
+        return M3_FAIL(why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
+    }
     const uint64_t end = end_of_segments(file), size = (uint64_t)info->st_size;
     (void)fclose(file);
     if (end <= size) return M3_OK;
@@ -81,18 +79,21 @@ static m3_status check_whole(const char *path, const struct stat *info, m3_error
                    (unsigned long long)size, (unsigned long long)end);
 }
 
+/* What is loaded is the path without links: between the checks and dlopen, nobody else can exchange a part of it. */
 static m3_status open_file(const search *s, const char *path, const m3_plugin **plugin, m3_error *why)
 {
+    char real[PATH_MAX];
+    int fd = -1;
     struct stat info;
     m3_plugin_query_fn query = NULL;
-    if (stat(path, &info) != 0) return M3_FAIL(why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
-    m3_status st = check_writable(s, path, &info, why);
+    m3_status st = m3_trust_follow(&s->trust, path, real, why);
     if (st == M3_OK) st = check_avoided(s, path, why);
-    if (st == M3_OK) st = check_whole(path, &info, why);
+    if (st == M3_OK) st = m3_trust_open(&s->trust, real, &fd, &info, why);
+    if (st == M3_OK) st = check_whole(path, fd, &info, why);
     if (st != M3_OK) return st;
     m3_logger_write(s->log, M3_LOG_DEBUG, "plugin %s is opened", path);
     m3_visitor_tell(s->visitor, path, "loaded");
-    void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays loaded: drivers rarely survive an unload */
+    void *object = dlopen(real, RTLD_NOW | RTLD_LOCAL); /* stays loaded: drivers rarely survive an unload */
     if (object == NULL) return M3_FAIL(why, M3_ERR_IO, path, "it cannot be loaded: %s", dlerror());
     void *symbol = dlsym(object, M3_PLUGIN_SYMBOL);
     if (symbol == NULL)
@@ -339,27 +340,24 @@ static m3_status visit_files(const search *s, const char *folder, m3_error *err)
     return st;
 }
 
-/* Remember a folder; *first is false when it was searched before. */
-static m3_status first_time(m3_registry *registry, const char *path, bool *first, m3_error *err)
+/* Remember a folder, by its real path; *first is false when it was searched before. */
+static m3_status first_time(m3_registry *registry, const char *real, bool *first, m3_error *err)
 {
-    char *real = realpath(path, NULL);
-    *first = real != NULL;
-    for (uint32_t i = 0; i < registry->folder_count && *first; i++)
+    *first = true;
+    for (uint32_t i = 0; i < registry->folder_count; i++)
         if (strcmp(registry->folders[i], real) == 0) *first = false;
-    m3_status st = M3_OK;
-    if (*first && registry->folder_count == registry->folder_capacity) {
-        uint32_t capacity = registry->folder_capacity + 8;
+    if (!*first) return M3_OK;
+    if (registry->folder_count == registry->folder_capacity) {
+        const uint32_t capacity = registry->folder_capacity + 8;
         void *grown = m3_realloc(registry->folders, capacity, sizeof(char *));
-        if (grown == NULL) st = M3_FAIL_MEMORY(err, path, capacity * sizeof(char *));
-        if (grown != NULL) registry->folders = grown, registry->folder_capacity = capacity;
+        if (grown == NULL) return M3_FAIL_MEMORY(err, real, capacity * sizeof(char *));
+        registry->folders = grown;
+        registry->folder_capacity = capacity;
     }
-    if (*first && st == M3_OK) {
-        char *copy = m3_strdup(real);
-        if (copy == NULL) st = M3_FAIL_MEMORY(err, path, strlen(real));
-        if (copy != NULL) registry->folders[registry->folder_count++] = copy;
-    }
-    free(real); /* realpath's own memory */
-    return st;
+    char *copy = m3_strdup(real);
+    if (copy == NULL) return M3_FAIL_MEMORY(err, real, strlen(real));
+    registry->folders[registry->folder_count++] = copy;
+    return M3_OK;
 }
 
 /* A folder or a file. An explicit one that is missing is worth a warning, a default one is not. */
@@ -367,6 +365,7 @@ static m3_status visit(const search *s, const char *path, bool explicit, m3_erro
 {
     m3_error why = {0};
     struct stat info;
+    char real[PATH_MAX];
     m3_log_level level = M3_LOG_WARN;
     bool first = false;
     m3_status st = check_absolute(path, &why);
@@ -375,13 +374,14 @@ static m3_status visit(const search *s, const char *path, bool explicit, m3_erro
         if (!explicit) level = M3_LOG_DEBUG;
     }
     if (st == M3_OK && !S_ISDIR(info.st_mode)) return visit_file(s, path, err);
-    if (st == M3_OK) st = check_writable(s, path, &info, &why);
+    if (st == M3_OK) st = m3_trust_follow(&s->trust, path, real, &why);
+    if (st == M3_OK) st = m3_trust_search(&s->trust, real, &why);
     if (st != M3_OK) {
         m3_plugin_entry *entry = m3_registry_add(s->registry, path);
         if (entry == NULL) return M3_FAIL_MEMORY(err, path, sizeof *entry);
         return skip(s, entry, level, &why, err);
     }
-    if ((st = first_time(s->registry, path, &first, err)) != M3_OK || !first) return st;
+    if ((st = first_time(s->registry, real, &first, err)) != M3_OK || !first) return st;
     return visit_files(s, path, err);
 }
 
@@ -403,15 +403,8 @@ static m3_status visit_list(const search *s, const char *list, m3_error *err)
 /* The plugins beside the library, wherever it was put. */
 static m3_status visit_neighbours(const search *s, m3_error *err)
 {
-    Dl_info info;
-    static const char anchor = 0; /* any address inside the library */
-    if (dladdr(&anchor, &info) == 0 || info.dli_fname == NULL) return M3_OK;
-    char *real = realpath(info.dli_fname, NULL);
-    if (real == NULL) return M3_OK;
-    char *slash = strrchr(real, '/');
-    if (slash != NULL) *slash = 0;
-    char *path = m3_strfmt("%s/m3bsr/plugins", real);
-    free(real); /* realpath's own memory */
+    if (s->trust.library[0] == '\0') return M3_OK;
+    char *path = m3_strfmt("%s/m3bsr/plugins", s->trust.library);
     m3_status st = path != NULL ? visit(s, path, false, err) : M3_FAIL_MEMORY(err, "plugin path", 0);
     m3_free(path);
     return st;
@@ -420,7 +413,8 @@ static m3_status visit_neighbours(const search *s, m3_error *err)
 m3_status m3_registry_load(m3_registry *registry, const char *plugin_path, bool allow_writable,
                            const m3_visitor *visitor, const m3_logger *log, m3_error *err)
 {
-    const search s = {registry, log, allow_writable, visitor};
+    search s = {.registry = registry, .log = log, .visitor = visitor};
+    m3_trust_init(&s.trust, allow_writable);
     const char *list = plugin_path != NULL ? plugin_path : getenv("M3BSR_PLUGIN_PATH");
     m3_status st = M3_OK;
     if (list != NULL && getauxval(AT_SECURE) != 0) {

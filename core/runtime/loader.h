@@ -18,7 +18,7 @@ void m3_visitor_tell(const m3_visitor *visitor, const char *path, const char *wh
 /** Search the folders and fill the registry. Only running out of memory is an error: what is skipped has its reason in
  * the registry and in the log.
  * @param plugin_path     Folders and files separated by ':'; NULL: those of M3BSR_PLUGIN_PATH.
- * @param allow_writable  Folders that others can write are allowed too. */
+ * @param allow_writable  What others can write or own is loaded too. */
 m3_status m3_registry_load(m3_registry *registry, const char *plugin_path, bool allow_writable,
                            const m3_visitor *visitor, const m3_logger *log, m3_error *err);
 

@@ -22,7 +22,7 @@ typedef struct m3_engine_config {
     void *log_user;
     m3_log_level log_level;
     const char *cache_path;     /**< folder for compiled kernels; NULL: $XDG_CACHE_HOME/m3bsr or ~/.cache/m3bsr */
-    bool allow_writable_folder; /**< load from a folder that others can write */
+    bool allow_writable_folder; /**< load also what others can write or own */
     /** Hears of everything that a plugin is about to be asked for while it is found, opened and listed: `what` is
      * "loaded", "opened", "listed" or "opening a device". A crash behind this call is that plugin's. NULL: nobody. */
     void (*visit)(void *user, const char *path, const char *what);
