@@ -71,6 +71,13 @@ void m3_drops_say(const m3_drops *drops, m3_log_level level, const char *format,
     drops->log(drops->log_user, level, line);
 }
 
+void m3_drops_say_separator(const m3_drops *drops, const m3_table *table)
+{
+    char name[32];
+    if (m3_table_unusual(table, name, sizeof name))
+        m3_drops_say(drops, M3_LOG_INFO, "%s: its fields are separated by %s", m3_table_path(table), name);
+}
+
 void m3_drops_summary(const m3_import_report *report, char *text, size_t size)
 {
     size_t used = 0;

@@ -2,6 +2,7 @@
 #ifndef M3_CORE_DATA_DROPS_H
 #define M3_CORE_DATA_DROPS_H
 
+#include "core/data/table.h"
 #include "m3bsr/data.h"
 
 typedef struct m3_drops {
@@ -20,6 +21,8 @@ m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64
 /** Count something that the options leave out. */
 void m3_drops_count(m3_drops *drops, m3_drop reason);
 M3_PRINTF(3, 4) void m3_drops_say(const m3_drops *drops, m3_log_level level, const char *format, ...);
+/** Where it is another one than the file's name suggests. */
+void m3_drops_say_separator(const m3_drops *drops, const m3_table *table);
 /** "12 rows have ..., 3 rows repeat ...", cut to size; "nothing was dropped" when all counts are 0. */
 void m3_drops_summary(const m3_import_report *report, char *text, size_t size);
 

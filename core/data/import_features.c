@@ -3,42 +3,60 @@
 
 #include "core/base/alloc.h"
 #include "core/data/import.h"
+#include "core/data/source.h"
 
 struct ids {
-    m3_mapping_file file;
-    size_t at;
+    m3_source source;
+    uint64_t at;
 };
 
-static bool next_id(struct ids *ids, m3_field *id)
+/* *found is false at the end of the file. */
+static m3_status next_id(struct ids *ids, m3_field *id, bool *found, m3_error *err)
 {
-    size_t left = ids->file.size - ids->at;
-    if (left == 0) return false;
-    const char *from = ids->file.bytes + ids->at, *end = memchr(from, '\n', left);
+    const m3_source *source = &ids->source;
+    const char *from, *end = NULL;
+    size_t left;
+    for (;;) {
+        from = source->bytes + (ids->at - source->from);
+        left = (size_t)(source->to - ids->at);
+        if (left > 0) end = memchr(from, '\n', left);
+        if (end != NULL || source->ended) break;
+        m3_status st = m3_source_more(&ids->source, ids->at, err);
+        if (st != M3_OK) return st;
+    }
+    *found = left > 0;
     size_t size = end == NULL ? left : (size_t)(end - from);
     ids->at += size + (end != NULL);
     if (size > 0 && from[size - 1] == '\r') size--;
     *id = (m3_field){from, size};
-    return true;
+    return M3_OK;
 }
 
-/* As many lines as rows; one more is a header if it has the item column's name. */
-static m3_status check_count(struct ids *ids, const m3_feature_file *file, uint64_t rows, const char *item_column,
-                             uint64_t *line, m3_error *err)
+static m3_status open_ids(struct ids *ids, const char *path, m3_error *err)
 {
-    if (ids->file.size >= 3 && memcmp(ids->file.bytes, "\xEF\xBB\xBF", 3) == 0) ids->at = 3;
-    struct ids start = *ids;
-    m3_field id, first = {"", 0};
+    const m3_status st = m3_source_open(&ids->source, path, err);
+    ids->at = st == M3_OK && ids->source.to >= 3 && memcmp(ids->source.bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    return st;
+}
+
+/* As many lines as rows; one more is a header if it has the item column's name, and then *line is 2. */
+static m3_status check_count(const m3_feature_file *file, uint64_t rows, const char *item_column, uint64_t *line,
+                             m3_error *err)
+{
+    struct ids ids = {0};
     uint64_t count = 0;
-    while (next_id(ids, &id))
-        if (count++ == 0) first = id;
-    *ids = start;
-    *line = 1;
-    if (count == rows) return M3_OK;
-    if (count == rows + 1 && m3_field_is(first, item_column)) {
-        (void)next_id(ids, &id);
-        *line = 2;
-        return M3_OK;
+    bool found = true, header = false;
+    m3_status st = open_ids(&ids, file->ids, err);
+    while (st == M3_OK && found) {
+        m3_field id;
+        st = next_id(&ids, &id, &found, err);
+        if (st != M3_OK || !found) break;
+        header = count == 0 ? m3_field_is(id, item_column) : header;
+        count++;
     }
+    m3_source_close(&ids.source);
+    *line = count == rows + 1 && header ? 2 : 1;
+    if (st != M3_OK || count == rows || *line == 2) return st;
     return M3_FAIL(err, M3_ERR_INVALID, file->ids, "has %llu lines but %s has %llu rows; they must be as many",
                    (unsigned long long)count, file->path, (unsigned long long)rows);
 }
@@ -130,8 +148,8 @@ m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file 
                      features->matrix.width, file->name, onto->path, features->width);
         goto done;
     }
-    if ((st = m3_file_map(file->ids, &ids.file, err)) != M3_OK) goto done;
-    if ((st = check_count(&ids, file, features->matrix.rows, item_column, &first_line, err)) != M3_OK) goto done;
+    if ((st = check_count(file, features->matrix.rows, item_column, &first_line, err)) != M3_OK) goto done;
+    if ((st = open_ids(&ids, file->ids, err)) != M3_OK) goto done;
     features->row_of = m3_calloc((size_t)items->count + 1, sizeof *features->row_of);
     scratch = m3_calloc(features->matrix.width, sizeof *scratch);
     if (features->row_of == NULL || scratch == NULL) {
@@ -139,7 +157,11 @@ m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file 
         goto done;
     }
     m3_field id;
-    for (uint64_t row = 0; next_id(&ids, &id); row++) {
+    bool found;
+    if (first_line == 2 && (st = next_id(&ids, &id, &found, err)) != M3_OK) goto done;
+    for (uint64_t row = 0;; row++) {
+        if ((st = next_id(&ids, &id, &found, err)) != M3_OK) goto done;
+        if (!found) break;
         st = take_row(features, file, rows, items, id, first_line + row, row, scratch, &used, drops, err);
         if (st != M3_OK) goto done;
     }
@@ -151,7 +173,7 @@ m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file 
         say_covered(features, items, drops);
     if (st == M3_OK) st = m3_feature_rows_say_far(features, items->count, drops, err);
 done:
-    m3_file_unmap(&ids.file);
+    m3_source_close(&ids.source);
     m3_free(scratch);
     return st;
 }

@@ -67,27 +67,45 @@ static char *joined(const char *directory, const char *name)
     return m3_strfmt("%s%s%s", directory, size > 0 && directory[size - 1] == '/' ? "" : "/", name);
 }
 
-/* STEM.tsv, STEM.csv or STEM + atomic ending, else the only file of that ending. *found stays NULL when there is none.
- */
+/* How long a name is without the ending of what compressed it. */
+static size_t plain_size(const char *name)
+{
+    const size_t size = strlen(name);
+    if (has_ending(name, ".gz")) return size - 3;
+    return has_ending(name, ".zst") ? size - 4 : size;
+}
+
+/* Whether the name is STEM and an ending of tables, plain or compressed. Parquet is one: reading it says what to do. */
+static bool is_table(const char *name, const char *stem, const char *atomic)
+{
+    const char *const endings[] = {".tsv", ".csv", ".txt", ".parquet", atomic};
+    const size_t stem_size = strlen(stem), size = plain_size(name);
+    if (size < stem_size || strncmp(name, stem, stem_size) != 0) return false;
+    const m3_field ending = {name + stem_size, size - stem_size};
+    for (size_t e = 0; e < sizeof endings / sizeof endings[0]; e++)
+        if (m3_field_is(ending, endings[e])) return true;
+    return false;
+}
+
+/* The table of the stem, else the only file of the atomic ending. *found stays NULL when there is none. */
 static m3_status find_table(const struct listing *list, const char *directory, const char *stem, const char *atomic,
                             char **found, m3_error *err)
 {
-    const char *const endings[] = {".tsv", ".csv", atomic};
     const char *by_stem = NULL, *by_ending = NULL;
-    size_t stem_size = strlen(stem), others = 0;
+    const size_t ending_size = strlen(atomic);
+    size_t others = 0;
     for (size_t i = 0; i < list->count; i++) {
         const char *name = list->names[i];
-        if (has_ending(name, atomic)) {
+        const size_t size = plain_size(name);
+        if (size > ending_size && strncasecmp(name + size - ending_size, atomic, ending_size) == 0) {
             by_ending = name;
             others++;
         }
-        for (size_t e = 0; e < 3 && strncmp(name, stem, stem_size) == 0; e++) {
-            if (strcmp(name + stem_size, endings[e]) != 0) continue;
-            if (by_stem != NULL)
-                return M3_FAIL(err, M3_ERR_INVALID, directory, "has both %s and %s; say which with --%s", by_stem, name,
-                               stem);
-            by_stem = name;
-        }
+        if (!is_table(name, stem, atomic)) continue;
+        if (by_stem != NULL)
+            return M3_FAIL(err, M3_ERR_INVALID, directory, "has both %s and %s; say which with --%s", by_stem, name,
+                           stem);
+        by_stem = name;
     }
     if (by_stem == NULL && others > 1)
         return M3_FAIL(err, M3_ERR_INVALID, directory, "has %zu files *%s; say which with --%s", others, atomic, stem);
@@ -97,29 +115,35 @@ static m3_status find_table(const struct listing *list, const char *directory, c
     return *found != NULL ? M3_OK : M3_FAIL_MEMORY(err, directory, strlen(name));
 }
 
+/* The path up to stem, with name behind, or that compressed, whichever is there. *found stays NULL when none is. */
+static m3_status find_list(const char *path, int stem, const char *name, char **found, m3_error *err)
+{
+    static const char *const endings[] = {"", ".gz", ".zst"};
+    for (size_t e = 0; e < 3; e++) {
+        char *list = m3_strfmt("%.*s%s%s", stem, path, name, endings[e]);
+        if (list == NULL) return M3_FAIL_MEMORY(err, path, strlen(path));
+        if (access(list, F_OK) == 0) {
+            *found = list;
+            return M3_OK;
+        }
+        m3_free(list);
+    }
+    return M3_OK;
+}
+
 /* PATH without its ending + .ids.txt, or ids.txt beside it. */
 static m3_status find_ids(m3_feature_file *file, m3_error *err)
 {
     const char *slash = strrchr(file->path, '/'), *dot = strrchr(file->path, '.');
     int directory = slash == NULL ? 0 : (int)(slash - file->path) + 1;
     int stem = dot == NULL || (slash != NULL && dot < slash) ? (int)strlen(file->path) : (int)(dot - file->path);
-    file->ids = m3_strfmt("%.*s.ids.txt", stem, file->path);
-    if (file->ids == NULL) return M3_FAIL_MEMORY(err, file->path, strlen(file->path));
-    if (access(file->ids, F_OK) == 0) return M3_OK;
-    char *shared = m3_strfmt("%.*sids.txt", directory, file->path);
-    if (shared == NULL) return M3_FAIL_MEMORY(err, file->path, strlen(file->path));
-    if (access(shared, F_OK) != 0) {
-        m3_status st =
-            M3_FAIL(err, M3_ERR_INVALID, file->path,
-                    "has no id list: neither %s nor %s is there; line r of it names the item of row r. If it is no "
-                    "features of items, say which are with --modalities A,B, or give --no-features",
-                    file->ids, shared);
-        m3_free(shared);
-        return st;
-    }
-    m3_free(file->ids);
-    file->ids = shared;
-    return M3_OK;
+    m3_status st = find_list(file->path, stem, ".ids.txt", &file->ids, err);
+    if (st == M3_OK && file->ids == NULL) st = find_list(file->path, directory, "ids.txt", &file->ids, err);
+    if (st != M3_OK || file->ids != NULL) return st;
+    return M3_FAIL(err, M3_ERR_INVALID, file->path,
+                   "has no id list: neither %.*s.ids.txt nor %.*sids.txt is there; line r of it names the item of row "
+                   "r. If it is no features of items, say which are with --modalities A,B, or give --no-features",
+                   stem, file->path, directory, file->path);
 }
 
 static m3_status add_feature(m3_import_files *files, char *name, char *path, const char *ids, m3_error *err)

@@ -106,7 +106,10 @@ static m3_status take_row(struct reader *r, const m3_row *row, m3_error *err)
 static m3_status read_table(struct reader *r, const char *path, const m3_reading *reading, m3_error *err)
 {
     m3_status st;
-    if ((st = m3_table_open(path, &r->table, err)) != M3_OK) return st;
+    const m3_table_how how = {reading->separator, reading->items_columns, reading->items_column_count,
+                              "--items-columns"};
+    if ((st = m3_table_open(path, &how, &r->table, err)) != M3_OK) return st;
+    m3_drops_say_separator(r->drops, r->table);
     if ((st = m3_table_need(r->table, reading->item_column, "--item-column", &r->item, err)) != M3_OK) return st;
     r->title = r->category = NO_COLUMN;
     bool titled = false, sorted = false;

@@ -398,7 +398,9 @@ m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *readin
         st = M3_FAIL_MEMORY(err, path, (reading->derive_count + 2) * sizeof *behaviors);
         goto done;
     }
-    if ((st = m3_table_open(path, &r.table, err)) != M3_OK) goto done;
+    const m3_table_how how = {reading->separator, reading->columns, reading->column_count, "--columns"};
+    if ((st = m3_table_open(path, &how, &r.table, err)) != M3_OK) goto done;
+    m3_drops_say_separator(drops, r.table);
     if ((st = bind_columns(&r, reading, sole_behavior, err)) != M3_OK) goto done;
     for (;;) {
         m3_row row;

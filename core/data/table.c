@@ -1,81 +1,38 @@
-/* table: a row at a time from a mapped file. Tab-separated fields are slices of the mapping; libcsv reads .csv line
- * by line, so that a row knows its line, and starts anew behind a row whose quotes are broken. */
+/* table: a row at a time. Where quotes are plain characters, fields are slices of the source's window; else libcsv
+ * reads line by line, so that a row knows its line, and starts anew behind a row whose quotes are broken. */
 #include "core/data/table.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <csv.h>
 
 #include "core/base/alloc.h"
-#include "core/base/outfile.h"
+#include "core/data/dialect.h"
+#include "core/data/foreign.h"
 
 /* A quote that never closes would otherwise swallow the rest of the file, again for each row behind it. */
-enum { LONGEST_QUOTED_ROW = 1 << 20, MAX_COLUMNS = 4096 };
+enum { LONGEST_QUOTED_ROW = 1 << 20, MAX_COLUMNS = 4096, SAMPLE = 1 << 16 };
 
 struct m3_table {
     char *path;
-    m3_mapping_file file;
-    size_t at;     /* in file */
+    m3_source source;
+    uint64_t at;   /* place in the source */
+    uint64_t row;  /* place where the row at hand begins: from there on, the window stays */
     uint64_t line; /* of at, from 1 */
+    m3_dialect dialect;
+    const char *columns_option;
     char **columns;
     uint32_t column_count;
     m3_field *fields; /* of the row at hand */
     uint32_t field_count, field_capacity;
 
-    bool csv;
     struct csv_parser parser;
     bool parser_open;
     char *bytes; /* unquoted fields of the row at hand; their text is set when the row is whole */
     size_t used, held;
     bool row_done, out_of_memory;
 };
-
-m3_status m3_file_map_held(const char *path, m3_mapping_file *file, int *held, m3_error *err)
-{
-    *file = (m3_mapping_file){.bytes = ""};
-    m3_status st = M3_OK;
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0) {
-        st = M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
-        goto done;
-    }
-    if (!S_ISREG(info.st_mode)) {
-        st = M3_FAIL(err, M3_ERR_INVALID, path, "is no regular file");
-        goto done;
-    }
-    if (info.st_size == 0) goto done;
-    void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED) {
-        st = M3_FAIL(err, M3_ERR_IO, path, "cannot be mapped: %s", strerror(errno));
-        goto done;
-    }
-    *file = (m3_mapping_file){bytes, (size_t)info.st_size};
-done:
-    if (fd >= 0 && st != M3_OK) (void)close(fd);
-    *held = st == M3_OK ? fd : -1;
-    return st;
-}
-
-m3_status m3_file_map(const char *path, m3_mapping_file *file, m3_error *err)
-{
-    int fd;
-    m3_status st = m3_file_map_held(path, file, &fd, err);
-    if (fd >= 0) (void)close(fd);
-    return st;
-}
-
-void m3_file_unmap(m3_mapping_file *file)
-{
-    if (file->size > 0) (void)munmap((void *)(uintptr_t)file->bytes, file->size);
-    *file = (m3_mapping_file){0};
-}
 
 static bool add_field(m3_table *table, m3_field field)
 {
@@ -90,35 +47,51 @@ static bool add_field(m3_table *table, m3_field field)
     return true;
 }
 
-/* One line without its end; false at the end of the file. */
-static bool next_line(m3_table *table, m3_field *line)
+static const char *bytes_at(const m3_table *table, uint64_t place)
 {
-    size_t left = table->file.size - table->at;
-    if (left == 0) return false;
-    const char *from = table->file.bytes + table->at;
-    const char *end = memchr(from, '\n', left);
-    size_t size = end == NULL ? left : (size_t)(end - from);
-    table->at += size + (end != NULL);
-    table->line++;
-    if (size > 0 && from[size - 1] == '\r') size--;
-    *line = (m3_field){from, size};
-    return true;
+    return table->source.bytes + (place - table->source.from);
 }
 
-static m3_status next_tabbed(m3_table *table, m3_row *row, m3_error *err)
+/* One line without its end; *found is false at the end of the file. */
+static m3_status next_line(m3_table *table, m3_field *line, bool *found, m3_error *err)
 {
-    m3_field line;
-    do {
+    const m3_source *source = &table->source;
+    const char *from, *end = NULL;
+    size_t left, looked = 0;
+    for (;;) {
+        from = bytes_at(table, table->at);
+        left = (size_t)(source->to - table->at);
+        if (left > looked) end = memchr(from + looked, table->dialect.line_end, left - looked);
+        if (end != NULL || source->ended) break;
+        looked = left;
+        m3_status st = m3_source_more(&table->source, table->row, err);
+        if (st != M3_OK) return st;
+    }
+    *found = left > 0;
+    size_t size = end == NULL ? left : (size_t)(end - from);
+    table->at += size + (end != NULL);
+    table->line += *found;
+    if (size > 0 && from[size - 1] == '\r') size--;
+    *line = (m3_field){from, size};
+    return M3_OK;
+}
+
+/* The next line with something in it; without quotes, blanks alone are nothing where blanks separate. */
+static m3_status next_plain(m3_table *table, m3_row *row, m3_error *err)
+{
+    const bool by_blanks = table->dialect.width == 0;
+    m3_field line = {"", 0};
+    for (bool found = true; line.size == 0;) {
+        table->row = table->at;
         row->line = table->line;
-        if (!next_line(table, &line)) return M3_OK;
-    } while (line.size == 0);
+        m3_status st = next_line(table, &line, &found, err);
+        if (st != M3_OK || !found) return st;
+        while (by_blanks && line.size > 0 && (*line.text == ' ' || *line.text == '\t')) line.text++, line.size--;
+    }
     row->kind = M3_ROW_GOOD;
-    for (size_t from = 0; from <= line.size;) {
-        const char *tab = memchr(line.text + from, '\t', line.size - from);
-        size_t to = tab == NULL ? line.size : (size_t)(tab - line.text);
-        if (!add_field(table, (m3_field){line.text + from, to - from}))
+    for (size_t at = 0; at <= line.size;) {
+        if (!add_field(table, m3_dialect_next(&table->dialect, line, &at)))
             return M3_FAIL_MEMORY(err, table->path, line.size);
-        from = to + 1;
         if (table->field_count > MAX_COLUMNS) break; /* more than any header has: the count is wrong already */
     }
     return M3_OK;
@@ -159,6 +132,16 @@ static int csv_is_term(unsigned char c)
     return c == '\n';
 }
 
+static int csv_is_blank(unsigned char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static int csv_is_old_mac_term(unsigned char c)
+{
+    return c == '\r';
+}
+
 static void *csv_memory(void *block, size_t size)
 {
     return m3_realloc(block, size, 1);
@@ -171,8 +154,17 @@ static void restart_parser(m3_table *table, unsigned char options)
     table->parser_open = true;
     csv_set_realloc_func(&table->parser, csv_memory);
     csv_set_free_func(&table->parser, m3_free);
-    csv_set_space_func(&table->parser, csv_is_space);
-    csv_set_term_func(&table->parser, csv_is_term);
+    csv_set_delim(&table->parser, (unsigned char)table->dialect.separator[0]);
+    csv_set_space_func(&table->parser, table->dialect.line_end == '\n' ? csv_is_space : csv_is_blank);
+    csv_set_term_func(&table->parser, table->dialect.line_end == '\n' ? csv_is_term : csv_is_old_mac_term);
+}
+
+/* A line with its end, which the last of a file may lack; false when its quotes are broken. */
+static bool parse_line(m3_table *table, const char *bytes, size_t size)
+{
+    const char *end = &table->dialect.line_end;
+    return csv_parse(&table->parser, bytes, size, csv_field, csv_row, table) == size &&
+           (bytes[size - 1] == *end || csv_parse(&table->parser, end, 1, csv_field, csv_row, table) == 1);
 }
 
 /* A line whose quotes do not pair up, once more: quotes within a field stand for themselves, an inch mark or what
@@ -182,46 +174,38 @@ static bool read_literal(m3_table *table, const char *bytes, size_t size)
     table->used = table->field_count = 0;
     table->row_done = false;
     restart_parser(table, 0);
-    bool whole = csv_parse(&table->parser, bytes, size, csv_field, csv_row, table) == size;
-    if (whole && bytes[size - 1] != '\n') whole = csv_parse(&table->parser, "\n", 1, csv_field, csv_row, table) == 1;
+    bool whole = parse_line(table, bytes, size);
     restart_parser(table, CSV_STRICT);
     return whole && table->row_done;
 }
 
 static m3_status next_quoted(m3_table *table, m3_row *row, m3_error *err)
 {
-    size_t from = table->at, behind_first_line = 0;
+    uint64_t behind_first_line = 0;
     bool broken = false;
     table->used = 0;
     table->row_done = false;
-    row->line = table->line;
     while (!table->row_done && !broken && !table->out_of_memory) {
-        const char *bytes = table->file.bytes + table->at;
+        const uint64_t from = table->at;
         m3_field line;
-        if (!next_line(table, &line)) {
-            if (behind_first_line == 0) return M3_OK;
-            broken = true;
-            break;
-        }
+        bool found;
         if (behind_first_line == 0) {
-            if (line.size == 0) {
-                row->line = table->line;
-                continue;
-            }
-            from = (size_t)(bytes - table->file.bytes);
-            behind_first_line = table->at;
+            table->row = from;
+            row->line = table->line;
         }
-        size_t size = (size_t)(table->file.bytes + table->at - bytes);
-        bool ended = bytes[size - 1] == '\n';
-        broken = csv_parse(&table->parser, bytes, size, csv_field, csv_row, table) != size ||
-                 (!ended && csv_parse(&table->parser, "\n", 1, csv_field, csv_row, table) != 1) ||
-                 table->at - from > LONGEST_QUOTED_ROW;
+        m3_status st = next_line(table, &line, &found, err);
+        if (st != M3_OK) return st;
+        if (!found && behind_first_line == 0) return M3_OK;
+        if (found && behind_first_line == 0 && line.size == 0) continue;
+        if (behind_first_line == 0) behind_first_line = table->at;
+        broken = !found || !parse_line(table, bytes_at(table, from), (size_t)(table->at - from)) ||
+                 table->at - table->row > LONGEST_QUOTED_ROW;
         if (broken && csv_error(&table->parser) == CSV_ENOMEM) table->out_of_memory = true;
     }
     if (broken) {
         table->at = behind_first_line;
         table->line = row->line + 1;
-        row->literal = read_literal(table, table->file.bytes + from, behind_first_line - from);
+        row->literal = read_literal(table, bytes_at(table, table->row), (size_t)(behind_first_line - table->row));
     }
     if (table->out_of_memory) return M3_FAIL_MEMORY(err, table->path, table->held);
     row->kind = broken && !row->literal ? M3_ROW_QUOTES : M3_ROW_GOOD;
@@ -243,7 +227,7 @@ m3_status m3_table_next(m3_table *table, m3_row *row, m3_error *err)
 {
     *row = (m3_row){.kind = M3_ROW_END};
     table->field_count = 0;
-    m3_status st = table->csv ? next_quoted(table, row, err) : next_tabbed(table, row, err);
+    m3_status st = table->dialect.quoted ? next_quoted(table, row, err) : next_plain(table, row, err);
     if (st != M3_OK) return st;
     if (row->kind == M3_ROW_GOOD && table->columns != NULL) cut_empty(table);
     row->fields = table->fields;
@@ -292,18 +276,64 @@ static m3_status read_header(m3_table *table, m3_error *err)
     return M3_OK;
 }
 
-static m3_status skip_mark(m3_table *table, m3_error *err)
+static m3_status take_names(m3_table *table, const m3_table_how *how, m3_error *err)
 {
-    const m3_mapping_file *file = &table->file;
-    if (file->size >= 3 && memcmp(file->bytes, "\xEF\xBB\xBF", 3) == 0) table->at = 3;
-    if (file->size >= 2 && (memcmp(file->bytes, "\xFF\xFE", 2) == 0 || memcmp(file->bytes, "\xFE\xFF", 2) == 0))
-        return M3_FAIL(err, M3_ERR_INVALID, table->path, "is UTF-16; save it as UTF-8");
+    table->columns = m3_calloc(how->column_count, sizeof *table->columns);
+    if (table->columns == NULL) return M3_FAIL_MEMORY(err, table->path, how->column_count * sizeof *table->columns);
+    table->column_count = how->column_count;
+    for (uint32_t i = 0; i < how->column_count; i++)
+        if ((table->columns[i] = m3_strdup(how->columns[i])) == NULL) return M3_FAIL_MEMORY(err, table->path, 1);
     return M3_OK;
 }
 
-m3_status m3_table_open(const char *path, m3_table **out, m3_error *err)
+/* The file has no header: its first line must have as many fields as there are names, and is a row, unless it has
+ * those very names. */
+static m3_status check_first(m3_table *table, const m3_table_how *how, m3_error *err)
 {
-    m3_status st = M3_OK;
+    m3_row row;
+    m3_status st;
+    if ((st = m3_table_next(table, &row, err)) != M3_OK) return st;
+    if (row.kind == M3_ROW_END) return M3_FAIL(err, M3_ERR_INVALID, table->path, "is empty");
+    bool names = row.count == how->column_count;
+    for (uint32_t i = 0; i < how->column_count && names; i++) names = m3_field_is(row.fields[i], how->columns[i]);
+    if (row.kind == M3_ROW_GOOD && row.count != how->column_count)
+        return M3_FAIL(err, M3_ERR_INVALID, table->path, "line %llu has %u fields where %s names %u",
+                       (unsigned long long)row.line, row.count, how->columns_option, how->column_count);
+    if (names) return M3_OK;
+    table->at = table->row;
+    table->line = row.line;
+    return M3_OK;
+}
+
+static m3_status skip_mark(m3_table *table, m3_error *err)
+{
+    const m3_source *source = &table->source;
+    if (source->to >= 3 && memcmp(source->bytes, "\xEF\xBB\xBF", 3) == 0) table->at = 3;
+    if (source->to >= 2 && (memcmp(source->bytes, "\xFF\xFE", 2) == 0 || memcmp(source->bytes, "\xFE\xFF", 2) == 0))
+        return M3_FAIL(err, M3_ERR_INVALID, table->path, "is UTF-16; save it as UTF-8");
+    return m3_foreign_refuse(table->path, source->bytes, (size_t)source->to, err);
+}
+
+static m3_status begin(m3_table *table, const m3_table_how *how, m3_error *err)
+{
+    m3_status st;
+    if ((st = m3_source_open(&table->source, table->path, err)) != M3_OK) return st;
+    if ((st = skip_mark(table, err)) != M3_OK) return st;
+    const size_t left = (size_t)(table->source.to - table->at);
+    const m3_field sample = {bytes_at(table, table->at), left < SAMPLE ? left : SAMPLE};
+    st = m3_dialect_find(&table->dialect, table->path, how->separator, sample, how->column_count, err);
+    if (st != M3_OK) return st;
+    table->columns_option = how->columns_option;
+    if (table->dialect.quoted) restart_parser(table, CSV_STRICT);
+    if (how->column_count == 0) return read_header(table, err);
+    if ((st = check_first(table, how, err)) != M3_OK) return st;
+    return take_names(table, how, err);
+}
+
+m3_status m3_table_open(const char *path, const m3_table_how *how, m3_table **out, m3_error *err)
+{
+    static const m3_table_how found = {0};
+    m3_status st;
     *out = NULL;
     m3_table *table = m3_calloc(1, sizeof *table);
     if (table == NULL) return M3_FAIL_MEMORY(err, path, sizeof *table);
@@ -312,11 +342,7 @@ m3_status m3_table_open(const char *path, m3_table **out, m3_error *err)
         st = M3_FAIL_MEMORY(err, path, strlen(path));
         goto done;
     }
-    if ((st = m3_file_map(path, &table->file, err)) != M3_OK) goto done;
-    table->csv = ends_with(path, strlen(path), ".csv");
-    if (table->csv) restart_parser(table, CSV_STRICT);
-    if ((st = skip_mark(table, err)) != M3_OK) goto done;
-    if ((st = read_header(table, err)) != M3_OK) goto done;
+    if ((st = begin(table, how != NULL ? how : &found, err)) != M3_OK) goto done;
     *out = table;
     table = NULL; /* the caller owns it now */
 done:
@@ -332,7 +358,7 @@ void m3_table_close(m3_table *table)
     m3_free(table->fields);
     m3_free(table->bytes);
     if (table->parser_open) csv_free(&table->parser);
-    m3_file_unmap(&table->file);
+    m3_source_close(&table->source);
     m3_free(table->path);
     m3_free(table);
 }
@@ -340,6 +366,13 @@ void m3_table_close(m3_table *table)
 const char *m3_table_path(const m3_table *table)
 {
     return table->path;
+}
+
+bool m3_table_unusual(const m3_table *table, char *text, size_t size)
+{
+    if (!table->dialect.unusual) return false;
+    m3_dialect_name(&table->dialect, text, size);
+    return true;
 }
 
 uint32_t m3_table_column_count(const m3_table *table)
@@ -382,6 +415,15 @@ m3_status m3_table_seek(const m3_table *table, const char *name, uint32_t *colum
     return M3_OK;
 }
 
+/* A name of a column is hardly ever a number. */
+static bool has_number(const m3_table *table)
+{
+    double number;
+    for (uint32_t i = 0; i < table->column_count; i++)
+        if (m3_field_number((m3_field){table->columns[i], strlen(table->columns[i])}, &number)) return true;
+    return false;
+}
+
 m3_status m3_table_need(const m3_table *table, const char *name, const char *option, uint32_t *column, m3_error *err)
 {
     bool found = false;
@@ -389,6 +431,11 @@ m3_status m3_table_need(const m3_table *table, const char *name, const char *opt
     const m3_status st = m3_table_seek(table, name, column, &found, err);
     if (st != M3_OK || found) return st;
     m3_table_list(table, NULL, 0, list, sizeof list);
+    if (table->columns_option != NULL && has_number(table))
+        return M3_FAIL(err, M3_ERR_INVALID, table->path,
+                       "has no column '%s'; its first line looks like data and not like a header: %s. Name the "
+                       "columns with %s A,B,...",
+                       name, list, table->columns_option);
     return M3_FAIL(err, M3_ERR_INVALID, table->path,
                    "has no column '%s'; its columns are %s. Name the right one with %s", name, list, option);
 }

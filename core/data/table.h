@@ -1,7 +1,8 @@
-/* table: rows of a text file with a header line. .csv has commas and quotes, every other name tabs and no quotes. */
+/* table: rows of a text file, plain or compressed, whose first line names the columns unless the caller does. */
 #ifndef M3_CORE_DATA_TABLE_H
 #define M3_CORE_DATA_TABLE_H
 
+#include "core/data/source.h"
 #include "core/data/text.h"
 #include "m3bsr/base.h"
 
@@ -23,11 +24,22 @@ typedef struct m3_row {
     const m3_field *fields;
 } m3_row;
 
-/** Map the file and read its header. A byte order mark is skipped; RecBole's ":token" and the like are cut off.
+/** How a table is read; {0} finds out all of it. Texts are borrowed for the call, but for the option. */
+typedef struct m3_table_how {
+    const char *separator;      /**< as m3_dialect_find() takes it */
+    const char *const *columns; /**< [column_count] of a file without header */
+    uint32_t column_count;
+    const char *columns_option; /**< the option that gives them, for messages; NULL: there is none */
+} m3_table_how;
+
+/** Open the file and read its header. A byte order mark is skipped; RecBole's ":token" and the like are cut off.
+ * @param how    May be NULL.
  * @param table  Yours, m3_table_close(). */
-m3_status m3_table_open(const char *path, m3_table **table, m3_error *err);
+m3_status m3_table_open(const char *path, const m3_table_how *how, m3_table **table, m3_error *err);
 void m3_table_close(m3_table *table);
 const char *m3_table_path(const m3_table *table);
+/** Whether fields are separated by something else than the file's name suggests: then text says by what. */
+bool m3_table_unusual(const m3_table *table, char *text, size_t size);
 uint32_t m3_table_column_count(const m3_table *table);
 const char *m3_table_column(const m3_table *table, uint32_t column);
 /** "'a', 'b'": the columns that are not among used [count], cut to size; "" when there is none. */
@@ -42,17 +54,5 @@ m3_status m3_table_seek(const m3_table *table, const char *name, uint32_t *colum
 /** The next row; blank lines are none, and empty fields beyond the header's are left out. Only memory and unreadable
  * files fail. */
 m3_status m3_table_next(m3_table *table, m3_row *row, m3_error *err);
-
-/** A whole file as bytes. */
-typedef struct m3_mapping_file {
-    const char *bytes;
-    size_t size;
-} m3_mapping_file;
-
-/** Map a regular file read-only; an empty one has bytes "" and size 0. */
-m3_status m3_file_map(const char *path, m3_mapping_file *file, m3_error *err);
-/** The same, and *held is a descriptor of the mapped file, which another may have taken the name of since: close(). */
-m3_status m3_file_map_held(const char *path, m3_mapping_file *file, int *held, m3_error *err);
-void m3_file_unmap(m3_mapping_file *file);
 
 #endif

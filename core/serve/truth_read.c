@@ -25,7 +25,7 @@ static m3_status open_table(const reading *r, const char *name, m3_table **table
 {
     char *path = m3_strfmt("%s/%s", r->directory, name);
     if (path == NULL) return M3_FAIL_MEMORY(err, r->directory, strlen(r->directory) + strlen(name) + 2);
-    m3_status st = m3_table_open(path, table, err);
+    m3_status st = m3_table_open(path, NULL, table, err);
     m3_free(path);
     return st;
 }

@@ -57,6 +57,11 @@ typedef struct m3_reading {
     bool say_all;  /**< log every row that is dropped for a defect, not only the first few of each reason */
     m3_log_fn log; /**< called with each choice, and with drops and their file and line; may be NULL */
     void *log_user;
+    const char *separator;      /**< of fields: 1 to 8 bytes, "tab", or "blank" for runs of blanks; NULL: found */
+    const char *const *columns; /**< [column_count] names of the columns of an interactions file without header */
+    uint32_t column_count;
+    uint32_t items_column_count;
+    const char *const *items_columns; /**< [items_column_count] the same of an items file */
 } m3_reading;
 
 /** A feature matrix: .npy (float16, float32, float64) or .safetensors (F16, BF16, F32, F64), [rows, D]. */
@@ -71,8 +76,8 @@ typedef struct m3_import_options {
     uint32_t size;       /**< M3_IMPORT_OPTIONS_INIT sets it */
     uint32_t max_length; /**< history length that the set proposes to training; 0: 20. Drops no event */
     const char *source;  /**< a directory to look in, or the interactions file; NULL when `interactions` is given */
-    const char *interactions;          /**< .tsv, .csv or .inter; NULL: interactions.* or the only *.inter in source */
-    const char *items;                 /**< .tsv, .csv or .item; NULL: items.* or the only *.item in source, if any */
+    const char *interactions;          /**< NULL: interactions.* or the only *.inter in source */
+    const char *items;                 /**< NULL: items.* or the only *.item in source, if any */
     const m3_feature_source *features; /**< instead of the *.npy and *.safetensors in source */
     uint32_t feature_count;
     uint32_t modality_count; /**< with modalities: take these and in this order; 0: all, by name */

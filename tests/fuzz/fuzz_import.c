@@ -15,8 +15,8 @@ typedef struct list {
 
 typedef struct setting {
     m3_import_options options;
-    list derive, behaviors, modalities;
-    char target[TEXT], user[TEXT], behavior[TEXT];
+    list derive, behaviors, modalities, columns;
+    char target[TEXT], user[TEXT], behavior[TEXT], separator[TEXT];
 } setting;
 
 static void add(list *to, const char *value)
@@ -42,6 +42,8 @@ static void set(setting *s, const char *key, const char *value)
     if (strcmp(key, "modalities") == 0) add(&s->modalities, value);
     if (strcmp(key, "target") == 0) o->target = keep(s->target, value);
     if (strcmp(key, "user") == 0) o->reading.user_column = keep(s->user, value);
+    if (strcmp(key, "columns") == 0) add(&s->columns, value);
+    if (strcmp(key, "separator") == 0) o->reading.separator = keep(s->separator, value);
     if (strcmp(key, "behavior") == 0) o->reading.behavior_column = keep(s->behavior, value);
     if (strcmp(key, "min_user") == 0) o->min_user_events = number;
     if (strcmp(key, "min_item") == 0) o->min_item_events = number;
@@ -111,6 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s.options.source = fuzz_folder();
     s.options.reading.derive = s.derive.at;
     s.options.reading.derive_count = s.derive.count;
+    s.options.reading.columns = s.columns.at;
+    s.options.reading.column_count = s.columns.count;
     s.options.behaviors = s.behaviors.count > 0 ? s.behaviors.at : NULL;
     s.options.behavior_count = s.behaviors.count;
     s.options.modalities = s.modalities.at;

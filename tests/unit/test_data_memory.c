@@ -12,6 +12,10 @@
 #include "core/base/alloc.h"
 
 static const char *const derive[] = {"keep=n>=0"};
+static const char packed[] = /* user_id,item_id,timestamp, three rows */
+    "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\x2b\x2d\x4e\x2d\x8a\xcf\x4c\xd1\xc9\x2c\x49\xcd\x05\xd1"
+    "\x25\x99\xb9\xa9\xc5\x25\x89\xb9\x05\x5c\xa5\x3a\x89\x3a\x86\x40\x32\x49\xc7\x88\xab\x0c\xc8\x36"
+    "\xe6\x02\x00\x21\xa4\x3d\x28\x2c\x00\x00\x00";
 static const double numbers[] = {1, 2, 3, 4};
 
 static void make_source(data_source *source)
@@ -20,6 +24,7 @@ static void make_source(data_source *source)
     data_source_write(source, "interactions.csv",
                       "user_id,item_id,behavior,timestamp,n\nu,a,view,1,1\nu,\"b\",view,2,2\nv,a,buy,3,3\nu,a,x\n", 0);
     data_source_write(source, "items.tsv", "item_id\ttitle\na\tA\tx\nb\tB\nz\tZ\n", 0);
+    data_source_write(source, "packed", packed, sizeof packed - 1);
     data_source_write(source, "ids.txt", "a\nb\n", 0);
     data_source_write_npy(source, "image.npy", "<f4", false, 2, 2, numbers);
 }
@@ -40,6 +45,14 @@ static m3_status append_it(data_source *source, m3_error *err)
     (void)snprintf(set, sizeof set, "%s", data_source_path(source, "set"));
     return m3_data_append(set, true, &options, data_source_path(source, "set2"), NULL, err);
 }
+
+#ifdef M3BSR_ZLIB
+static m3_status import_packed(data_source *source, m3_error *err)
+{
+    m3_import_options options = {.interactions = data_source_path(source, "packed"), .no_features = true};
+    return data_source_import(source, options, NULL, err);
+}
+#endif
 
 static m3_status open_it(data_source *source, m3_error *err)
 {
@@ -98,6 +111,10 @@ static const struct row {
     {"import, all fail from one on", import_it, true, true},
     {"append, one allocation fails", append_it, false, true},
     {"append, all fail from one on", append_it, true, true},
+#ifdef M3BSR_ZLIB
+    {"compressed, one allocation fails", import_packed, false, true},
+    {"compressed, all fail from one on", import_packed, true, true},
+#endif
     {"open, one allocation fails", open_it, false, false},
     {"open, all fail from one on", open_it, true, false},
     {"split, one allocation fails", split_it, false, false},
@@ -137,6 +154,7 @@ static void survives(void **state)
     m3_error first = {0};
     make_source(&source);
     assert_int_equal(import_it(&source, &first), M3_OK);
+    assert_int_equal(row->run(&source, &first), M3_OK);
     uint64_t n = 0, checksum = checksum_of(&source);
     m3_status st = M3_ERR_MEMORY;
     for (; st == M3_ERR_MEMORY; n++) {

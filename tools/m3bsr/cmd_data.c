@@ -47,7 +47,7 @@ typedef struct importing {
     const char *out;
     bool append, drop_gone;
     m3_import_options options;
-    cli_list features, modalities, derive, behaviors;
+    cli_list features, modalities, derive, behaviors, columns, items_columns;
     m3_feature_source sources[CLI_MAX_LIST];
 } importing;
 
@@ -86,6 +86,10 @@ static int import_set(importing *m)
     o->behavior_count = m->behaviors.count;
     o->reading.derive = cli_list_texts(&m->derive);
     o->reading.derive_count = m->derive.count;
+    o->reading.columns = cli_list_texts(&m->columns);
+    o->reading.column_count = m->columns.count;
+    o->reading.items_columns = cli_list_texts(&m->items_columns);
+    o->reading.items_column_count = m->items_columns.count;
     o->reading.say_all = m->c.verbose;
     o->reading.log = print_log;
     o->reading.log_user = &m->c;
@@ -114,6 +118,9 @@ static int import_or_append(int argc, char **argv, bool append)
         {"time-column", CLI_TEXT, &r->time_column, "NAME", "default: timestamp"},
         {"title-column", CLI_TEXT, &r->title_column, "NAME", "default: title"},
         {"category-column", CLI_TEXT, &r->category_column, "NAME", "default: category"},
+        {"separator", CLI_TEXT, &r->separator, "TEXT", "of fields, such as ';', tab or blank; default: found"},
+        {"columns", CLI_NAMES, &m.columns, "A,B,C", "names of all columns of an interactions file without header"},
+        {"items-columns", CLI_NAMES, &m.items_columns, "A,B", "the same of an items file"},
         {"derive", CLI_LIST, &m.derive, "NAME=COLUMN>=NUMBER", "by a condition (also >, <=, <, ==, !=), or NAME=*"},
         /* What to keep. */
         {"max-length", CLI_COUNT, &o->max_length, "N", append ? "history length that is proposed; default: the set's" : "history length that the set proposes to training; default 20"},

@@ -122,6 +122,8 @@ static m3_status read_history(cli_users *users, const m3_dataset *set, const cli
     m3_reading reading = users->reading;
     reading.derive = cli_list_texts(&users->derive);
     reading.derive_count = users->derive.count;
+    reading.columns = cli_list_texts(&users->columns);
+    reading.column_count = users->columns.count;
     reading.say_all = c->verbose;
     reading.log = print_log;
     reading.log_user = &copy;

@@ -10,7 +10,7 @@ typedef struct cli_users {
     const char *list;    /**< --users: "A,B" or "@FILE"; NULL: everyone in the file of histories */
     const char *history; /**< --history; NULL: users of the set */
     m3_reading reading;  /**< how the file of histories is read */
-    cli_list derive;
+    cli_list derive, columns;
     m3_histories *histories;
     uint32_t *numbers; /**< [count] in the set or in the histories */
     uint32_t count, capacity;
@@ -29,6 +29,8 @@ typedef struct cli_users {
     {"item-column", CLI_TEXT, &(users).reading.item_column, "NAME", "default: item_id"},                               \
     {"behavior-column", CLI_TEXT, &(users).reading.behavior_column, "NAME", "default: behavior"},                      \
     {"time-column", CLI_TEXT, &(users).reading.time_column, "NAME", "default: timestamp"},                             \
+    {"separator", CLI_TEXT, &(users).reading.separator, "TEXT", "of fields, as data import takes it"},                 \
+    {"columns", CLI_NAMES, &(users).columns, "A,B,C", "of histories without header"},                                  \
     {"derive", CLI_LIST, &(users).derive, "NAME=COLUMN>=NUMBER", "behaviors of the histories, as data import takes it"}
 /* clang-format on */
 

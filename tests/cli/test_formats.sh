@@ -1,0 +1,133 @@
+#!/bin/bash
+# Formats of tables as people have them: separators, line ends, files without header, compressed ones, and those that
+# are no text. The same events come out of each.
+source "$(dirname "$0")/../support/script.sh"
+m=$M3BSR
+cd "$folder" || exit 1
+events() { # NAME WANTED: users, items and events of x.set
+    local got
+    got=$("$m" data describe x.set --json | python3 -c 'import json,sys; d=json.load(sys.stdin); print(d["users"], d["items"], d["import"]["events"])')
+    [ "$got" = "$2" ] || fail "$1: '$got', wanted '$2'"
+}
+import() { # FILE PATTERN OPTIONS...
+    local file=$1 pattern=$2
+    shift 2
+    rm -f x.set
+    check "$file $*" 0 "$pattern" "$m" data import "$file" --out x.set -v "$@"
+    [ ! -e x.set ] || events "$file $*" '2 3 4'
+}
+refused() { # FILE PATTERN OPTIONS...
+    local file=$1 pattern=$2
+    shift 2
+    check "$file $*" 2 "$pattern" "$m" data import "$file" --out y.set "$@"
+    [ ! -e y.set ] || fail "$file $*: wrote a set"
+}
+
+# Separators: what the lines show wins over what the name suggests, and is said then.
+printf '%s\n' user_id,item_id,timestamp u1,a,1 u1,b,2 u2,a,3 u2,c,4 >plain.csv
+tr , '\t' <plain.csv >tabs.csv
+tr , ';' <plain.csv >semicolons.csv
+tr , '|' <plain.csv >bars.txt
+sed 's/,/::/g' plain.csv >colons.dat
+sed 's/,/   /; s/,/ /; s/^/  /; s/$/ /' plain.csv >blanks.txt
+tr '\n' '\r' <plain.csv >mac.csv
+sed 's/$/\r/' semicolons.csv >windows.csv
+{ echo 'user_id,item_id,timestamp,title'; tail -n +2 plain.csv | sed 's/$/,"a; b; c; d; e"/'; } >titles.csv
+{ echo 'user_id;item_id;timestamp;price'; tail -n +2 plain.csv | tr , ';' | sed 's/$/;"1,5;x"/'; } >prices.csv
+import plain.csv 'target'
+import tabs.csv 'tabs.csv: its fields are separated by a tab'
+import semicolons.csv "semicolons.csv: its fields are separated by ';'"
+import bars.txt "bars.txt: its fields are separated by '|'"
+import colons.dat "colons.dat: its fields are separated by '::'"
+import blanks.txt 'blanks.txt: its fields are separated by a run of blanks'
+import mac.csv 'target'
+import windows.csv "separated by ';'"
+import titles.csv 'columns not used'
+import prices.csv "separated by ';'"
+"$m" data import plain.csv --out x.set -v 2>&1 | grep -q separated && fail 'the usual separator is said'
+sed 's/,/^/g' plain.csv >given.csv
+import given.csv "separated by '^'" --separator '^'
+import tabs.csv 'separated by a tab' --separator tab
+import blanks.txt 'separated by a run of blanks' --separator blank
+import colons.dat "separated by '::'" --separator ::
+refused plain.csv "has no column 'user_id'; its columns are 'user_id,item_id,timestamp'" --separator ';'
+refused plain.csv "separator: cannot be '\"'" --separator '"'
+refused plain.csv "separator: cannot be ''" --separator ''
+
+# Without header. The names are those of all columns; a header that is there after all is none of the rows.
+for file in plain.csv tabs.csv colons.dat blanks.txt mac.csv; do
+    end=$'\n'; [ $file = mac.csv ] && end=$'\r'
+    { IFS= read -r -d "$end" _; cat; } <$file >bare-$file
+    import bare-$file 'target' --columns user_id,item_id,timestamp
+done
+import bare-plain.csv 'target' --columns who,what,when --user-column who --item-column what --time-column when
+import plain.csv 'target' --columns user_id,item_id,timestamp
+refused bare-plain.csv "its first line looks like data and not like a header: 'u1', 'a', '1'. Name the columns with --columns A,B,..."
+refused bare-plain.csv 'line 1 has 3 fields where --columns names 2' --columns user_id,item_id
+refused bare-plain.csv "has no column 'timestamp'; its columns are 'user_id', 'item_id', 'rating'" --columns user_id,item_id,rating
+printf '%s\n' 'a;One' 'b;Two' 'c;3' >items.csv
+import plain.csv "items.csv: its fields are separated by ';'" --items items.csv --items-columns item_id,title
+printf '%s\n' '1,One' '2,Two' >numbers.csv
+refused plain.csv 'Name the columns with --items-columns A,B,...' --items numbers.csv
+
+# Compressed, by content and not by name; several streams are one text; what is cut off or broken is said.
+mkdir source
+gzip -c plain.csv >source/interactions.csv.gz
+gzip -c plain.csv >named.csv
+{ head -c 30 plain.csv | gzip; tail -c +31 plain.csv | gzip; head -c 100 /dev/zero; } >several.csv.gz
+base64 -d >zstd.csv.zst <<<'KLUv/QRYsQEAdXNlcl9pZCxpdGVtX2lkLHRpbWVzdGFtcAp1MSxhLDEKdTEsYiwyCnUyLGEsMwp1MixjLDQKIm0uxg=='
+printf '%s\n' a b c | gzip >source/image.ids.txt.gz
+printf '%s\n' $'item_id\ttitle' $'a\tA' $'b\tB' $'c\tC' | gzip >source/items.tsv.gz
+python3 - <<'PYTHON'
+import struct
+head = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n"
+open("source/image.npy", "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack("<6f", *range(6)))
+PYTHON
+import source 'image.ids.txt.gz'
+import named.csv 'target'
+import several.csv.gz 'target'
+import zstd.csv.zst 'target'
+head -c 60 zstd.csv.zst >cut.zst
+head -c 40 source/interactions.csv.gz >cut.gz
+{ head -c 30 named.csv; printf 'xxxxxx'; tail -c +37 named.csv; } >broken.gz
+{ cat named.csv; echo more; } >followed.gz
+refused cut.gz 'cut.gz: is cut off: its compressed bytes end before its text does'
+refused cut.zst 'cut.zst: is cut off: its compressed bytes end before its text does'
+refused broken.gz 'broken.gz: is damaged: its compressed bytes end or are broken at'
+refused followed.gz 'followed.gz: is damaged'
+# Rows over many windows, a line longer than a window, and quotes that swallow lines behind a window's end.
+python3 - <<'PYTHON'
+import gzip
+rows = ["user_id,item_id,timestamp,text"] + ["u%d,i%d,%d,%s" % (i % 99, i % 77, i, "x" * (i % 50)) for i in range(60000)]
+rows[50] += "y" * 700000
+rows[30000] = 'u1,i1,30000,"two\nlines"'
+rows[40000] = 'u1,i1,40000,"open'
+text = "\n".join(rows) + "\n"
+open("long.csv", "w").write(text)
+gzip.open("long.csv.gz", "w", 1).write(text.encode())
+PYTHON
+"$m" data import long.csv --out long.set -q >long.said 2>&1 || fail 'long'
+"$m" data import long.csv.gz --out packed.set -q >packed.said 2>&1 || fail 'packed'
+cmp long.set packed.set || fail 'compressed rows are other rows'
+
+# No text: said by name, with the command that converts it.
+printf 'PAR1....PAR1' >clicks.parquet
+refused clicks.parquet "is Parquet, which is not read; convert it: python3 -c \"import pandas; pandas.read_parquet('clicks.parquet').to_csv('clicks.csv', index=False)\""
+mkdir folder && cp clicks.parquet folder/interactions.parquet
+refused folder "read_parquet('folder/interactions.parquet').to_csv('folder/interactions.csv', index=False)"
+printf 'PK\3\4xxxx' >sheet.xlsx
+refused sheet.xlsx "is a spreadsheet or a zip archive, which is not read; convert it: python3 -c \"import pandas; pandas.read_excel('sheet.xlsx').to_csv('sheet.csv', index=False)\""
+printf 'BZhxxxxxx' >packed.bz2
+refused packed.bz2 "is compressed with bzip2, which is not read; convert it: bzip2 -d 'packed.bz2'"
+
+# Histories are read the same way.
+"$m" data synth --out made --users 20 --items 15 --clusters 3 --modalities 0 -q >/dev/null || fail 'data'
+"$m" data import made --out set -q >/dev/null || fail 'import'
+printf 'data: set\nwidth: 8\nlength: 5\nbatch: 16\nepochs: 1\ndiffusion_steps: 4\ninfer_start: 1\n' >config.yaml
+check 'a training' 0 '' "$m" train config.yaml --backend cpu --threads 1 -q --out run
+item=$(sed -n 2p made/interactions.tsv | cut -f2)
+behavior=$("$m" data describe set --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["behaviors"][0]["name"])')
+printf 'new;%s;5;%s\n' "$item" "$behavior" | gzip >new.gz
+check 'histories' 0 'new' "$m" recommend run --backend cpu --top 1 --history new.gz --separator ';' --columns user_id,item_id,timestamp,behavior
+check 'histories without header' 2 'Name the columns with --columns' "$m" recommend run --backend cpu --top 1 --history new.gz
+exit $((failures > 0))
