@@ -59,14 +59,15 @@ m3_status m3_popularity_places(const m3_dataset *set, const m3_split *split, uin
 static double judge(const double *(*score)(void *by, const m3_sample *sample), void *by, uint32_t items,
                     const m3_split *split, const uint32_t *places)
 {
-    enum { ENOUGH = 4096, AT_10 = 1 };
+    enum { ENOUGH = 4096 };
+    const m3_metric ndcg = {M3_MEASURE_NDCG, 10};
     uint64_t count;
-    m3_metrics sum = {0};
+    double sum = 0;
     const m3_sample *valid = m3_split_samples(split, M3_SPLIT_VALID, &count);
     for (uint64_t i = 0; i < count; i += count / ENOUGH + 1)
-        m3_metrics_add(&sum, m3_baseline_rank(score(by, &valid[i]), places, items, valid[i].item,
-                                              m3_split_had_before(split, &valid[i])));
-    return sum.ndcg[AT_10];
+        sum += m3_metric_of_place(ndcg, m3_baseline_rank(score(by, &valid[i]), places, items, valid[i].item,
+                                                         m3_split_had_before(split, &valid[i])));
+    return sum;
 }
 
 /* Trend. */

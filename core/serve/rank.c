@@ -2,8 +2,9 @@
 #include "core/serve/rank.h"
 
 #include <math.h>
+#include <string.h>
 
-static const uint32_t cuts[M3_METRIC_CUTS] = {5, 10, 20};
+#include "core/base/alloc.h"
 
 m3_status m3_check_scores(const m3_infer_shape *shape, uint32_t rows, m3_error *err)
 {
@@ -72,23 +73,35 @@ m3_status m3_rank_samples(m3_executable *infer, m3_infer_source source, const m3
     return m3_score_samples(infer, source, samples, count, rank_one, &r, err);
 }
 
-void m3_metrics_add(m3_metrics *metrics, uint32_t rank)
+m3_status m3_places_init(m3_places *places, uint32_t most, m3_error *err)
 {
-    metrics->samples++;
-    for (int k = 0; k < M3_METRIC_CUTS; k++) {
-        if (rank > cuts[k]) continue;
-        metrics->hr[k] += 1.0;
-        metrics->ndcg[k] += 1.0 / log2(rank + 1.0);
-        metrics->mrr[k] += 1.0 / rank;
-    }
+    *places = (m3_places){.most = most, .at = m3_calloc((size_t)most + 1, sizeof *places->at)};
+    return places->at != NULL ? M3_OK : M3_FAIL_MEMORY(err, "places", ((size_t)most + 1) * sizeof *places->at);
 }
 
-void m3_metrics_finish(m3_metrics *metrics)
+void m3_places_fini(m3_places *places)
 {
-    if (metrics->samples == 0) return;
-    for (int k = 0; k < M3_METRIC_CUTS; k++) {
-        metrics->hr[k] /= (double)metrics->samples;
-        metrics->ndcg[k] /= (double)metrics->samples;
-        metrics->mrr[k] /= (double)metrics->samples;
-    }
+    m3_free(places->at);
+    *places = (m3_places){0};
+}
+
+void m3_places_clear(m3_places *places)
+{
+    places->samples = 0;
+    memset(places->at, 0, ((size_t)places->most + 1) * sizeof *places->at);
+}
+
+void m3_places_add(m3_places *places, uint32_t place)
+{
+    places->samples++;
+    if (place <= places->most) places->at[place]++;
+}
+
+double m3_places_mean(const m3_places *places, m3_metric metric)
+{
+    const uint32_t end = metric.k < places->most ? metric.k : places->most;
+    double sum = 0.0;
+    for (uint32_t place = 1; place <= end; place++)
+        if (places->at[place] != 0) sum += (double)places->at[place] * m3_metric_of_place(metric, place);
+    return places->samples != 0 ? sum / (double)places->samples : 0.0;
 }

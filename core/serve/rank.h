@@ -3,6 +3,7 @@
 #define M3_CORE_SERVE_RANK_H
 
 #include "core/serve/infer.h"
+#include "core/settings/settings.h"
 
 /** M3_ERR_INVALID when one of the first `rows` rows of scores has NaN or infinity, M3_ERR_INTERNAL when there
  * are no scores. */
@@ -24,10 +25,18 @@ uint32_t m3_rank_full(const float *scores, uint32_t item_count, uint32_t item, m
 m3_status m3_rank_samples(m3_executable *infer, m3_infer_source source, const m3_split *split, const m3_sample *samples,
                           uint64_t count, uint32_t *ranks, m3_error *err);
 
-/** Add a place to sums. With one right item, HR@k = [rank <= k], NDCG@k = HR@k / log2(rank + 1), MRR@k = HR@k / rank.
- */
-void m3_metrics_add(m3_metrics *metrics, uint32_t rank);
-/** Sums to means; zeros stay zeros. */
-void m3_metrics_finish(m3_metrics *metrics);
+/** How many samples have their item at each place: all that metrics of single samples need. Starts as {0}. */
+typedef struct m3_places {
+    uint64_t samples;
+    uint32_t most; /**< places up to here are counted; a metric's cut-off is at most this */
+    uint64_t *at;  /**< [most + 1], by place from 1 */
+} m3_places;
+
+m3_status m3_places_init(m3_places *places, uint32_t most, m3_error *err);
+void m3_places_fini(m3_places *places);
+void m3_places_clear(m3_places *places);
+void m3_places_add(m3_places *places, uint32_t place);
+/** The mean of m3_metric_of_place() over the samples; 0 without samples. */
+double m3_places_mean(const m3_places *places, m3_metric metric);
 
 #endif

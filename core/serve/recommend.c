@@ -1,79 +1,37 @@
 /* recommend: the best items for users after their whole history, those of the set or of a file. */
 #include <math.h>
-#include <string.h>
 
 #include "core/base/alloc.h"
 #include "core/serve/serve.h"
+#include "core/serve/top.h"
 
-/* The best of many.
- * A heap of the best so far with the worst of them on top. Item a comes before b when its score is higher, or equal and
- * it is more popular; so users whose scores are all zero, having no history, get what is popular. */
+/* Item a comes before b when its score is higher, or equal and it is more popular; so users whose scores are all zero,
+ * having no history, get what is popular. */
 
-typedef struct heap {
+typedef struct order {
+    const float *scores;
     const uint32_t *popularity;
-    m3_recommendation *at;
-    uint32_t count;
-} heap;
+} order;
 
-static bool before(const heap *h, m3_recommendation a, m3_recommendation b)
+static float score_of(const order *o, uint32_t item)
 {
-    if (a.score != b.score) return a.score > b.score;
-    return h->popularity[a.item] < h->popularity[b.item];
+    const float score = o->scores[item - 1];
+    return isnan(score) ? -INFINITY : score;
 }
 
-static void sink(heap *h, uint32_t i)
+static bool before(const void *by, uint32_t a, uint32_t b)
 {
-    for (;;) {
-        uint32_t worst = i;
-        for (uint32_t child = 2 * i + 1; child <= 2 * i + 2 && child < h->count; child++)
-            if (before(h, h->at[worst], h->at[child])) worst = child;
-        if (worst == i) return;
-        const m3_recommendation other = h->at[i];
-        h->at[i] = h->at[worst];
-        h->at[worst] = other;
-        i = worst;
-    }
-}
-
-static void rise(heap *h, uint32_t i)
-{
-    while (i > 0 && before(h, h->at[(i - 1) / 2], h->at[i])) {
-        const uint32_t parent = (i - 1) / 2;
-        const m3_recommendation other = h->at[i];
-        h->at[i] = h->at[parent];
-        h->at[parent] = other;
-        i = parent;
-    }
-}
-
-static void offer(heap *h, uint32_t top, m3_recommendation one)
-{
-    if (h->count < top) {
-        h->at[h->count++] = one;
-        rise(h, h->count - 1);
-    } else if (before(h, one, h->at[0])) {
-        h->at[0] = one;
-        sink(h, 0);
-    }
+    const order *o = by;
+    const float x = score_of(o, a), y = score_of(o, b);
+    return x != y ? x > y : o->popularity[a] < o->popularity[b];
 }
 
 void m3_choose_top(const float *scores, uint32_t item_count, const uint8_t *marked, const uint32_t *popularity,
                    uint32_t top, m3_recommendation *best)
 {
-    heap h = {.popularity = popularity, .at = best};
-    memset(best, 0, top * sizeof *best);
-    for (uint32_t item = 1; item <= item_count; item++) {
-        if (marked != NULL && marked[item] != 0) continue;
-        const float score = scores[item - 1];
-        offer(&h, top, (m3_recommendation){item, isnan(score) ? -INFINITY : score});
-    }
-    for (uint32_t left = h.count; left > 1; left--) { /* the worst go to the end */
-        const m3_recommendation worst = best[0];
-        best[0] = best[left - 1];
-        best[left - 1] = worst;
-        h.count = left - 1;
-        sink(&h, 0);
-    }
+    const order by = {scores, popularity};
+    const uint32_t found = m3_top_items(&by, before, item_count, marked, top, best);
+    for (uint32_t i = 0; i < found; i++) best[i].score = score_of(&by, best[i].item);
 }
 
 /* Users. */

@@ -16,12 +16,17 @@
 
 typedef struct training_key {
     m3_option_desc desc;
-    size_t offset; /* of its value in m3_training */
+    size_t offset;                                    /* of its value in m3_training */
+    m3_status (*check)(const char *text, m3_error *); /* what the description does not say; NULL: nothing */
 } training_key;
 
 #define KEY(member, ...)                                                                                               \
     {                                                                                                                  \
-        __VA_ARGS__, offsetof(m3_training, member)                                                                     \
+        __VA_ARGS__, offsetof(m3_training, member), NULL                                                               \
+    }
+#define CHECKED(member, check, ...)                                                                                    \
+    {                                                                                                                  \
+        __VA_ARGS__, offsetof(m3_training, member), check                                                              \
     }
 #define INT(member, min, max, fallback, line)   KEY(member, M3_DESCRIBE_INT(#member, min, max, fallback, line))
 #define FLOAT(member, min, max, fallback, line) KEY(member, M3_DESCRIBE_FLOAT(#member, min, max, fallback, line))
@@ -30,8 +35,9 @@ typedef struct training_key {
 #define TEXTS(member, words, fallback, line)                                                                           \
     KEY(member, M3_DESCRIBE(#member, M3_OPTION_TEXTS, fallback, 0, 0, words, line))
 
-#define METRICS "hr@5|hr@10|hr@20|ndcg@5|ndcg@10|ndcg@20|mrr@5|mrr@10|mrr@20"
-#define EXACT   9007199254740992.0 /* 2^53: whole numbers up to here are exact in double */
+#define EXACT 9007199254740992.0 /* 2^53: whole numbers up to here are exact in double */
+
+static m3_status check_ks(const char *text, m3_error *err);
 
 static const training_key keys[] = {
     TEXT(data, "", "data set file; a relative path is taken from the settings file's folder"),
@@ -39,7 +45,13 @@ static const training_key keys[] = {
     TEXT(target, "", "behavior to predict; empty: the one that the set proposes"),
     INT(epochs, 1, 1000000, "100", "passes over the training samples, at most"),
     INT(patience, 0, 1000000, "10", "end after so many epochs without a better metric; 0: never"),
-    CHOICE(metric, METRICS, "ndcg@10", "validation metric that chooses the best epoch"),
+    CHECKED(metric, m3_metric_key_check,
+            M3_DESCRIBE_TEXT("metric", "ndcg@10",
+                             "validation metric that chooses the best epoch: hr, recall, precision, ndcg, mrr or map, "
+                             "at any cut-off, such as recall@50")),
+    CHECKED(ks, check_ks,
+            M3_DESCRIBE("ks", M3_OPTION_INTS, "[5, 10, 20]", 1, M3_MOST_CUT, NULL,
+                        "cut-offs k of the metrics that validation logs and evaluate prints, rising")),
     CHOICE(schedule, "constant|linear|cosine", "constant", "learning rate after the warm-up"),
     INT(warmup_steps, 0, EXACT, "0", "steps over which the learning rate rises to lr"),
     FLOAT(lr_end, 0, 1e3, "0", "learning rate of the last step, for linear and cosine"),
@@ -59,11 +71,33 @@ m3_span m3_settings_keys(void)
     return (m3_span){.count = KEYS, .stride = sizeof keys[0], .data = keys};
 }
 
-static const m3_option_desc *find_key(const char *name)
+static const training_key *find_training_key(const char *name)
 {
     for (size_t i = 0; i < KEYS; i++)
-        if (strcmp(keys[i].desc.key, name) == 0) return &keys[i].desc;
+        if (strcmp(keys[i].desc.key, name) == 0) return &keys[i];
     return NULL;
+}
+
+static const m3_option_desc *find_key(const char *name)
+{
+    const training_key *key = find_training_key(name);
+    return key != NULL ? &key->desc : NULL;
+}
+
+static m3_cuts cuts_of(const m3_option_value *value)
+{
+    m3_cuts cuts = {.count = (uint32_t)value->whole};
+    for (uint32_t i = 0; i < cuts.count; i++) cuts.at[i] = (uint32_t)value->entries[i];
+    return cuts;
+}
+
+static m3_status check_ks(const char *text, m3_error *err)
+{
+    m3_option_value value;
+    m3_status st = m3_option_parse(find_key("ks"), text, &value, err);
+    if (st != M3_OK) return st;
+    const m3_cuts cuts = cuts_of(&value);
+    return m3_cuts_check(cuts.at, cuts.count, "ks", err);
 }
 
 void m3_settings_training(const m3_settings *settings, m3_training *training)
@@ -81,7 +115,7 @@ void m3_settings_training(const m3_settings *settings, m3_training *training)
         case M3_OPTION_BOOL: *(bool *)member = value.whole != 0; break;
         case M3_OPTION_TEXT:
         case M3_OPTION_TEXTS: *(const char **)member = text; break;
-        case M3_OPTION_INTS: break; /* training has no such key */
+        case M3_OPTION_INTS: *(m3_cuts *)member = cuts_of(&value); break;
         }
     }
 }
@@ -181,13 +215,19 @@ static m3_status set_value(m3_settings *settings, const char *name, const char *
     if (!m3_field_is_utf8((m3_field){name, strlen(name)}) || !m3_field_is_utf8((m3_field){value, strlen(value)}))
         return M3_FAIL(err, M3_ERR_INVALID, name,
                        "is set to '%s', which is not UTF-8; a settings file could not hold it", value);
-    if (desc != NULL)
+    if (desc != NULL) {
+        const training_key *key = find_training_key(name);
         st = m3_option_canonical(desc, value, &text, err);
-    else if (m3_model_find_key(name) != NULL)
+        if (st == M3_OK && key->check != NULL) st = key->check(text, err);
+    } else if (m3_model_find_key(name) != NULL) {
         st = model_text(&settings->config, name, value, &text, err);
-    else
+    } else {
         st = set_option(settings, name, value, err);
-    if (st != M3_OK) return st;
+    }
+    if (st != M3_OK) {
+        m3_free(text);
+        return st;
+    }
     m3_setting *at = m3_setting_find(settings, name);
     if (text != NULL) {
         m3_free(at->text);

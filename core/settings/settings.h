@@ -35,11 +35,11 @@ m3_status m3_settings_write(const m3_settings *settings, const m3_model_config *
 /** Values of keys that choose, in the order of the choices. */
 typedef enum m3_decay { M3_DECAY_NONE = 0, M3_DECAY_LINEAR = 1, M3_DECAY_COSINE = 2 } m3_decay;
 typedef enum m3_empty_histories { M3_EMPTY_SKIP = 0, M3_EMPTY_KEEP = 1 } m3_empty_histories;
-typedef enum m3_metric {
-    M3_METRIC_HR = 0, /* these at 5, 10 and 20: the place among the choices is M3_METRIC_CUTS * metric + cut */
-    M3_METRIC_NDCG = 1,
-    M3_METRIC_MRR = 2
-} m3_metric;
+
+/** Cut-offs of metrics, rising. */
+typedef struct m3_cuts {
+    uint32_t count, at[M3_OPTION_ENTRIES + 3]; /**< key "ks" has up to M3_OPTION_ENTRIES */
+} m3_cuts;
 
 /** Training's own keys as values: a member a key, texts and whole numbers and reals. Texts are borrowed from the
  * settings until the next set. */
@@ -49,7 +49,8 @@ typedef struct m3_training {
     const char *target;   /**< behavior, "": the set's; m3_settings_target() */
     uint64_t epochs;      /**< at least 1 */
     uint64_t patience;    /**< epochs without a better metric before training ends; 0: never */
-    int32_t metric;       /**< M3_METRIC_CUTS * m3_metric + cut */
+    const char *metric;   /**< "ndcg@10": m3_settings_metric() */
+    m3_cuts ks;
     m3_decay schedule;
     uint64_t warmup_steps;
     double lr_end;
@@ -66,6 +67,19 @@ typedef struct m3_training {
 m3_status m3_settings_load_saved(const char *path, m3_settings **settings, m3_error *err);
 
 void m3_settings_training(const m3_settings *settings, m3_training *training);
+
+/** Can the text be key "metric"? */
+m3_status m3_metric_key_check(const char *text, m3_error *err);
+/** At least one cut-off, rising. @param who  Where they come from, for messages. */
+m3_status m3_cuts_check(const uint32_t *ks, uint32_t count, const char *who, m3_error *err);
+/** Is a cut-off within the candidates? Small ones are taken for any set, however few items it has, as the defaults are
+ * among them. */
+bool m3_cut_fits(uint32_t k, uint32_t items);
+enum { M3_SMALL_CUT = 20 };
+/** Key "metric" as a value. */
+m3_metric m3_settings_metric(const m3_settings *settings);
+/** Do keys "metric" and "ks" fit the items of a set? M3_ERR_INVALID names the key with its place. */
+m3_status m3_settings_check_cuts(const m3_settings *settings, const m3_dataset *set, m3_error *err);
 
 /** The behavior of key "target" in a set. */
 m3_status m3_settings_target(const m3_settings *settings, const m3_dataset *set, uint32_t *target, m3_error *err);
@@ -92,8 +106,8 @@ m3_status m3_settings_store_features(const m3_settings *settings, const m3_datas
                                      m3_store *store, m3_error *err);
 
 /** Sixteen hexadecimal digits over all values that change what a step computes: everything but data (its checksum
- * counts), patience, metric, eval_batch, checkpoint_steps, instruments, and epochs unless the schedule depends on it.
- */
+ * counts), patience, metric, ks, eval_batch, checkpoint_steps, instruments, and epochs unless the schedule depends on
+ * it. */
 void m3_settings_hash(const m3_settings *settings, const m3_model_config *config, char text[17]);
 /** The hash that a version before this one wrote for these settings, whose texts are as that version wrote them: only
  * the options that were given counted, in the text that was typed. */

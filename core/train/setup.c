@@ -55,6 +55,25 @@ m3_infer_source m3_trainer_source(const m3_trainer *trainer)
     return (m3_infer_source){trainer->set, trainer->denoised.filter, m3_data_loader_trend(trainer->loader)};
 }
 
+/* The log has 5, 10 and 20 whatever key "ks" says: the page of a run draws them. */
+static m3_status make_metrics(m3_trainer *tr, m3_error *err)
+{
+    static const uint32_t always[] = {5, 10, 20};
+    const m3_cuts *ks = &tr->keys.ks;
+    m3_status st = m3_settings_check_cuts(tr->settings, tr->set, err);
+    if (st != M3_OK) return st;
+    tr->metric = m3_settings_metric(tr->settings);
+    tr->cuts.count = 0;
+    for (uint32_t i = 0, a = 0; i < ks->count || a < 3;) {
+        const uint32_t k = a == 3 || (i < ks->count && ks->at[i] <= always[a]) ? ks->at[i] : always[a];
+        if (i < ks->count && ks->at[i] == k) i++;
+        if (a < 3 && always[a] == k) a++;
+        tr->cuts.at[tr->cuts.count++] = k;
+    }
+    const uint32_t last = tr->cuts.at[tr->cuts.count - 1];
+    return m3_places_init(&tr->places, tr->metric.k > last ? tr->metric.k : last, err);
+}
+
 static m3_status open_data(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
@@ -71,6 +90,7 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
     if ((st = m3_data_loader_create(tr->set, tr->split, tr->denoised.filter, &tr->config, tr->keys.seed,
                                     tr->keys.empty_histories == M3_EMPTY_KEEP, &tr->loader, err)) != M3_OK)
         return st;
+    if ((st = make_metrics(tr, err)) != M3_OK) return st;
     tr->valid = m3_split_samples(tr->split, M3_SPLIT_VALID, &tr->valid_count);
     if ((tr->ranks = m3_calloc(tr->valid_count, sizeof *tr->ranks)) == NULL)
         return M3_FAIL_MEMORY(err, "ranks", tr->valid_count * sizeof *tr->ranks);
@@ -305,6 +325,7 @@ void m3_trainer_fini(m3_trainer *tr)
     m3_denoised_fini(&tr->denoised);
     m3_split_free(tr->split);
     m3_dataset_close(tr->set);
+    m3_places_fini(&tr->places);
     m3_free(tr->ranks);
     m3_free(tr->last);
     m3_free(tr->best);

@@ -66,24 +66,17 @@ static m3_status run_steps(m3_trainer *tr, m3_error *err)
 
 /* An epoch. */
 
-static double metric_value(const m3_metrics *m, int32_t place)
-{
-    const double *const of[] = {[M3_METRIC_HR] = m->hr, [M3_METRIC_NDCG] = m->ndcg, [M3_METRIC_MRR] = m->mrr};
-    return of[place / M3_METRIC_CUTS][place % M3_METRIC_CUTS];
-}
-
 static m3_status validate(m3_trainer *tr, bool *better, m3_error *err)
 {
     m3_status st;
-    tr->metrics = (m3_metrics){0};
+    m3_places_clear(&tr->places);
     *better = false;
     if (tr->valid_count == 0) return M3_OK;
     st = m3_rank_samples(tr->programs.infer, m3_trainer_source(tr), tr->split, tr->valid, tr->valid_count, tr->ranks,
                          err);
     if (st != M3_OK) return st;
-    for (uint64_t i = 0; i < tr->valid_count; i++) m3_metrics_add(&tr->metrics, tr->ranks[i]);
-    m3_metrics_finish(&tr->metrics);
-    double value = metric_value(&tr->metrics, tr->keys.metric);
+    for (uint64_t i = 0; i < tr->valid_count; i++) m3_places_add(&tr->places, tr->ranks[i]);
+    double value = m3_places_mean(&tr->places, tr->metric);
     *better = value > tr->state.best;
     if (*better) {
         tr->state.best = value;
@@ -93,13 +86,28 @@ static m3_status validate(m3_trainer *tr, bool *better, m3_error *err)
     return M3_OK;
 }
 
-static json_t *metrics_json(const m3_metrics *m)
+static bool add_metric(json_t *to, const m3_places *places, const char *name, m3_metric metric)
 {
-    return m->samples == 0
-               ? json_null()
-               : json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "hr@5", m->hr[0], "hr@10", m->hr[1],
-                           "hr@20", m->hr[2], "ndcg@5", m->ndcg[0], "ndcg@10", m->ndcg[1], "ndcg@20", m->ndcg[2],
-                           "mrr@5", m->mrr[0], "mrr@10", m->mrr[1], "mrr@20", m->mrr[2]);
+    return json_object_set_new(to, name, json_real(m3_places_mean(places, metric))) == 0;
+}
+
+/* HR, NDCG and MRR at each cut-off, and the metric that chooses; NULL without memory. */
+static json_t *metrics_json(const m3_trainer *tr)
+{
+    static const m3_measure measures[] = {M3_MEASURE_HR, M3_MEASURE_NDCG, M3_MEASURE_MRR};
+    if (tr->places.samples == 0) return json_null();
+    json_t *all = json_object();
+    bool whole = all != NULL;
+    for (size_t m = 0; m < sizeof measures / sizeof measures[0]; m++)
+        for (uint32_t i = 0; i < tr->cuts.count && whole; i++) {
+            char name[32];
+            const m3_metric metric = {measures[m], tr->cuts.at[i]};
+            (void)snprintf(name, sizeof name, "%s@%u", m3_measure_name(metric.measure), metric.k);
+            whole = add_metric(all, &tr->places, name, metric);
+        }
+    if (whole && add_metric(all, &tr->places, tr->keys.metric, tr->metric)) return all;
+    json_decref(all);
+    return NULL;
 }
 
 static m3_status log_epoch(m3_trainer *tr, bool better, json_t *instruments, m3_error *err)
@@ -110,7 +118,7 @@ static m3_status log_epoch(m3_trainer *tr, bool better, json_t *instruments, m3_
                       "epoch", "epoch", (int)at->epoch + 1, "steps", (json_int_t)at->steps, m3_loss_names[0],
                       at->sums[0] / rows, m3_loss_names[1], at->sums[1] / rows, m3_loss_names[2], at->sums[2] / rows,
                       m3_loss_names[3], at->sums[3] / rows, m3_loss_names[4], at->sums[4] / rows, "lr",
-                      m3_lr_schedule_at(&tr->schedule, at->steps), "valid", metrics_json(&tr->metrics), "best", better,
+                      m3_lr_schedule_at(&tr->schedule, at->steps), "valid", metrics_json(tr), "best", better,
                       "instruments", instruments, "seconds", seconds, "samples_per_s",
                       tr->steps_s > 0.0 ? (double)tr->epoch_rows / tr->steps_s : 0.0);
 }
@@ -122,8 +130,7 @@ static void report_epoch(const m3_trainer *tr, double loss, bool better)
         (void)snprintf(note, sizeof note, "epoch %u: loss %.5f", tr->state.epoch + 1, loss);
     else
         (void)snprintf(note, sizeof note, "epoch %u: loss %.5f, valid %s %.5f%s", tr->state.epoch + 1, loss,
-                       m3_settings_get(tr->settings, "metric"), metric_value(&tr->metrics, tr->keys.metric),
-                       better ? ", the best so far" : "");
+                       tr->keys.metric, m3_places_mean(&tr->places, tr->metric), better ? ", the best so far" : "");
     report_progress(tr, note);
 }
 

@@ -8,7 +8,7 @@
 #include "core/run/checkpoint.h"
 #include "core/run/run.h"
 #include "core/run/trace.h"
-#include "core/serve/infer.h"
+#include "core/serve/rank.h"
 #include "core/settings/settings.h"
 #include "core/train/data_loader.h"
 #include "core/train/lr_schedule.h"
@@ -33,7 +33,9 @@ typedef struct m3_trainer {
     m3_data_loader *loader;
     const m3_sample *valid;
     uint64_t valid_count;
-    uint32_t *ranks; /* [valid_count] */
+    uint32_t *ranks;  /* [valid_count] */
+    m3_metric metric; /* that chooses the best epoch */
+    m3_cuts cuts;     /* of the metrics in the log */
 
     /* What computes. */
     m3_store *store;
@@ -51,7 +53,7 @@ typedef struct m3_trainer {
 
     /* How far it is. */
     m3_trainer_state state; /* all that a checkpoint keeps beside the tensors */
-    m3_metrics metrics;     /* of the epoch's validation */
+    m3_places places;       /* of the epoch's validation */
     uint64_t done;          /* steps of this call */
     double began, epoch_began;
     double steps_s;                 /* seconds of the epoch's steps, 0 until they are done */

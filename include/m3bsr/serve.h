@@ -5,6 +5,7 @@
 
 #include "m3bsr/data.h"
 #include "m3bsr/runtime.h"
+#include "m3bsr/settings.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -76,6 +77,57 @@ M3_API m3_status m3_evaluate(m3_served *served, m3_split_part part, m3_evaluatio
  * Returns M3_OK, M3_ERR_RANGE (no such behavior or part), M3_ERR_MEMORY. */
 M3_API m3_status m3_evaluate_baselines(const m3_dataset *set, uint32_t target, m3_split_part part,
                                        m3_evaluation *evaluation, m3_error *err);
+
+/* Metrics by name, at any cut-off. */
+
+/** What orders the items. */
+typedef enum m3_ranker {
+    M3_RANKER_MODEL = 0,
+    M3_RANKER_POPULARITY = 1,
+    M3_RANKER_TREND = 2,
+    M3_RANKER_ITEMKNN = 3
+} m3_ranker;
+/** Which items are ranked: all that the user may still be shown, or the target among 99 that the user never touched. */
+typedef enum m3_candidates { M3_CANDIDATES_FULL = 0, M3_CANDIDATES_UNI99 = 1 } m3_candidates;
+enum { M3_RANKERS = 4, M3_CANDIDATES = 2 };
+
+/** What was counted over the samples of a part. It never changes: any number of threads may read it. */
+typedef struct m3_rankings m3_rankings;
+
+typedef struct m3_ranking_options {
+    uint32_t size;
+    uint32_t k_count;   /**< of ks */
+    const uint32_t *ks; /**< cut-offs, rising, from 1; above 20 at most the set's items. NULL: those of the run's key
+                             "ks"; without a run 5, 10 and 20 */
+    const char *lists;  /**< with a model: a file for the list of each sample, NULL: none. The ending says the form:
+                             .csv or .tsv, with the header user, rank, item, score, target, sample; .jsonl, an object
+                             of the same members a line. target: is it the item that the sample is about (1 or 0,
+                             true or false); sample: numbers them from 1, as a user may have several */
+    uint32_t top;       /**< items in a list of the file, fewer where there are fewer candidates; 0: the last of ks */
+} m3_ranking_options;
+
+/** Rank every sample of a part as m3_evaluate() does, by the model and by the baselines.
+ * @param options   NULL: the defaults.
+ * @param rankings  Yours, m3_rankings_free(); NULL on failure.
+ * Returns what m3_evaluate() returns; M3_ERR_INVALID for options, M3_ERR_IO for the file. */
+M3_API m3_status m3_rank_part(m3_served *served, m3_split_part part, const m3_ranking_options *options,
+                              m3_rankings **rankings, m3_error *err);
+/** The same without a model, as m3_evaluate_baselines(). */
+M3_API m3_status m3_rank_part_baselines(const m3_dataset *set, uint32_t target, m3_split_part part,
+                                        const m3_ranking_options *options, m3_rankings **rankings, m3_error *err);
+M3_API void m3_rankings_free(m3_rankings *rankings); /**< takes NULL */
+/** The cut-offs that were counted, borrowed. */
+M3_API const uint32_t *m3_rankings_ks(const m3_rankings *rankings, uint32_t *count);
+/** A metric over a group of samples (m3_evaluation.full[group].name).
+ * NAN for what was not counted: the model where there is none; coverage and gini of uni99, of another group than the
+ * first, and of a cut-off that is none of ks; any metric beyond the last of ks. 0 without samples. */
+M3_API double m3_rankings_metric(const m3_rankings *rankings, m3_candidates candidates, m3_ranker ranker,
+                                 uint32_t group, m3_metric metric);
+/** How many samples have fewer than k candidates in full ranking; k is one of ks, else 0. */
+M3_API uint64_t m3_rankings_short(const m3_rankings *rankings, uint32_t k);
+/** @param evaluation  The caller's, with `size` set; filled as far as its size reaches. Metrics at 5, 10 and 20 are 0
+ *                     where they are beyond the last of ks. */
+M3_API void m3_rankings_evaluation(const m3_rankings *rankings, m3_evaluation *evaluation);
 
 /* Against planted truth. */
 

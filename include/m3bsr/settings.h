@@ -13,8 +13,46 @@ extern "C" {
 
 typedef struct m3_settings m3_settings;
 
-/** Training's own keys, as m3_option_desc in a fixed order: data, features, target, epochs, patience, metric, schedule,
- * warmup_steps, lr_end, accumulate, eval_batch, checkpoint_steps, seed, empty_histories, instruments. Static memory. */
+/* Metrics by name (MODEL.md 12). Every sample has one right item, at place r of its list:
+ *   hr@k, recall@k   [r <= k]: the right items among the first k, over the one there is; with one they are equal
+ *   precision@k      [r <= k] / k
+ *   ndcg@k           [r <= k] / log2(r + 1)              Järvelin and Kekäläinen, TOIS 20(4), 2002
+ *   mrr@k, map@k     [r <= k] / r: with one right item, the average precision is the reciprocal of its place
+ * and of the lists of the first k items of all samples together, n items in all:
+ *   coverage@k       items that are in a list, over n    Ge, Delgado-Battenfeld and Jannach, RecSys 2010
+ *   gini@k           sum over j = 1..n of (2j - n - 1) p_j / (n - 1), where p_1 <= p_2 <= … are the items' shares of
+ * all places in lists: 0, all items are shown alike; 1, one has all places Shani and Gunawardana, Recommender Systems
+ * Handbook, 2011 */
+
+typedef enum m3_measure {
+    M3_MEASURE_HR = 0,
+    M3_MEASURE_RECALL = 1,
+    M3_MEASURE_PRECISION = 2,
+    M3_MEASURE_NDCG = 3,
+    M3_MEASURE_MRR = 4,
+    M3_MEASURE_MAP = 5,
+    M3_MEASURE_COVERAGE = 6,
+    M3_MEASURE_GINI = 7
+} m3_measure;
+enum { M3_MEASURES = 8, M3_MOST_CUT = 1000000 };
+
+typedef struct m3_metric {
+    m3_measure measure;
+    uint32_t k; /**< the cut-off, 1 to M3_MOST_CUT */
+} m3_metric;
+
+/** "ndcg" and so on; NULL for what is no measure. Static memory. */
+M3_API const char *m3_measure_name(m3_measure measure);
+/** The measure of a name. Returns M3_ERR_INVALID, whose message lists the names. */
+M3_API m3_status m3_measure_find(const char *name, m3_measure *measure, m3_error *err);
+/** "recall@50". Returns M3_ERR_INVALID: no such measure, or no cut-off from 1 to M3_MOST_CUT. */
+M3_API m3_status m3_metric_parse(const char *text, m3_metric *metric, m3_error *err);
+/** What a sample adds whose right item is at a place from 1; 0 for coverage and gini. */
+M3_API double m3_metric_of_place(m3_metric metric, uint32_t place);
+
+/** Training's own keys, as m3_option_desc in a fixed order: data, features, target, epochs, patience, metric, ks,
+ * schedule, warmup_steps, lr_end, accumulate, eval_batch, checkpoint_steps, seed, empty_histories, instruments. Static
+ * memory. */
 M3_API m3_span m3_settings_keys(void);
 
 /** All defaults. @param settings  Yours, m3_settings_free(). */

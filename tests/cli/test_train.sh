@@ -71,6 +71,51 @@ for split in valid test; do
 done
 check 'baselines of another behavior' 0 'test: ' "$m" evaluate set --baselines --target view
 check 'baselines of no behavior' 2 "no behavior 'look'" "$m" evaluate set --baselines --target look
+check 'cut-offs and metrics by name' 0 'RECALL@50 PRECISION@10  NDCG@1 NDCG@10 NDCG@50' \
+    "$m" evaluate whole --ks 1 --metrics recall@50,precision@10,ndcg
+check 'how much lists show' 0 'COVERAGE@5 COVERAGE@10 COVERAGE@20  GINI@5 GINI@10 GINI@20' "$m" evaluate set --baselines
+check 'a metric that there is none of' 2 "error: --metrics: 'auc' is no metric; give hr, recall, " "$m" evaluate whole --metrics auc
+check 'a metric at 0' 2 "error: --metrics: 'hr@0' has no cut-off from 1 to 1000000; write hr@10" "$m" evaluate whole --metrics hr@0
+check 'a cut-off of 0' 2 "error: --ks cannot be '0'; give numbers from 1 to 1000000, such as 1,10,100" "$m" evaluate whole --ks 0,5
+check 'a cut-off beyond the items' 2 'cut-offs: go up to 151, but the set has 150 items to rank; give at most 150' \
+    "$m" evaluate whole --ks 5,151
+check 'a cut-off beyond the candidates' 0 'samples have fewer than 150 candidates in full ranking, so that figures at 150 flatter' \
+    "$m" evaluate set --baselines --ks 5,150
+check 'a metric of training beyond the items' 2 "error: metric: has the cut-off 200, but the set has 150 items to rank; give one of at most 150" \
+    "$m" train config.yaml --out beyond --set metric=recall@200
+check 'a metric that chooses no epoch' 2 "error: metric: 'gini@10' says nothing of how well targets are ranked" \
+    "$m" train config.yaml --out beyond --set metric=gini@10
+check 'cut-offs that fall' 2 'error: ks: has 1 after 10; give rising cut-offs, such as 5, 10, 20' \
+    "$m" train config.yaml --out beyond --set 'ks=[10, 1]'
+check 'a metric by name chooses the epoch' 0 'valid recall@50 ' "$m" train config.yaml --out named --set metric=recall@50 \
+    --set 'ks=[1, 100]' --set epochs=1
+for name in hr@1 ndcg@10 mrr@100 recall@50; do
+    grep -q "\"valid\":{.*\"$name\":" named/log.jsonl || fail "the log has no $name"
+done
+check 'evaluation at the cut-offs of the run' 0 ' HR@1  HR@100  NDCG@1 NDCG@100 ' "$m" evaluate named
+
+lists() { "$m" evaluate whole --ks 10 --lists "$1" "${@:2}"; }
+check 'lists as CSV' 0 'NDCG@10' lists lists.csv
+[ "$(head -1 lists.csv)" = user,rank,item,score,target,sample ] || fail "lists.csv begins with $(head -1 lists.csv)"
+check 'lists as TSV' 0 'NDCG@10' lists lists.tsv --top 3
+check 'lists as lines of JSON' 0 'NDCG@10' lists lists.jsonl
+[ "$(tail -n +2 lists.tsv | sort -u -k6,6 | wc -l)" = "$(tail -n +2 lists.csv | sort -u -t, -k6,6 | wc -l)" ] ||
+    fail 'lists have other samples as TSV'
+[ "$(tail -n +2 lists.tsv | cut -f2 | sort -u | tr '\n' ' ')" = '1 2 3 ' ] || fail '--top 3 does not give three items'
+# What stands in the lists makes up the metric: targets within the first 10, over the samples.
+"$m" evaluate whole --ks 10 --json -q 2>/dev/null >figures
+awk -F, 'NR > 1 { hits += $5; samples = $6 } END { printf "%.6f", hits / samples }' lists.csv >hits
+sed -E 's/.*"full": \[\{[^{]*"model": \{"hr@10": ([0-9.e-]+).*/\1/' figures | awk '{ printf "%.6f", $1 }' | cmp - hits ||
+    fail "lists hit $(cat hits), evaluate says otherwise"
+[ "$(wc -l <lists.jsonl)" = "$(($(wc -l <lists.csv) - 1))" ] || fail 'lists have other lines as JSON'
+head -1 lists.jsonl | grep -qE '^\{"user":"[^"]+","rank":1,"item":"[^"]+","score":[-0-9.e]+,"target":(true|false),"sample":1\}$' ||
+    fail "a line of JSON is $(head -1 lists.jsonl)"
+check 'lists of another form' 2 'error: lists.xml: has no ending that says how lists are written; give .csv, .tsv or .jsonl' lists lists.xml
+cp set set.csv
+check 'lists over the data' 2 'which is read here; give another name for what is written' lists set.csv --data set.csv
+check 'lists without a run' 2 'error: --lists goes with a run; leave out --baselines' "$m" evaluate set --baselines --lists lists.csv
+check 'items of no list' 2 'error: --top goes with --lists FILE; --ks has the cut-offs of metrics' "$m" evaluate whole --top 3
+
 check 'evaluation of the validation split' 0 'valid: ' "$m" evaluate whole --split valid
 check 'evaluation of the last checkpoint' 0 'uni99' "$m" evaluate whole --checkpoint whole/last.safetensors
 check 'evaluation on another device' 0 'uni99' "$m" evaluate whole --backend reference

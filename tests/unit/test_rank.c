@@ -1,5 +1,6 @@
 /* rank: places among scores, metrics over places, and the best of many, on hand-worked examples. */
 #include "core/data/draw.h"
+#include "core/serve/rankings.h"
 #include "core/serve/serve.h"
 
 #include <math.h>
@@ -48,31 +49,112 @@ static void assert_near(double a, double b)
     if (!(fabs(a - b) < 1e-12)) fail_msg("%.17g is not %.17g", a, b);
 }
 
+static double mean(const m3_places *counted, const char *name)
+{
+    m3_metric metric;
+    m3_error err = {0};
+    assert_int_equal(m3_metric_parse(name, &metric, &err), M3_OK);
+    return m3_places_mean(counted, metric);
+}
+
 static void metrics_are_those_of_one_right_item(void **state)
 {
     (void)state;
     static const uint32_t given[] = {1, 3, 6, 20, 21};
-    m3_metrics m = {0};
-    for (size_t i = 0; i < sizeof given / sizeof given[0]; i++) m3_metrics_add(&m, given[i]);
-    m3_metrics_finish(&m);
+    m3_places m;
+    m3_error err = {0};
+    assert_int_equal(m3_places_init(&m, 20, &err), M3_OK);
+    for (size_t i = 0; i < sizeof given / sizeof given[0]; i++) m3_places_add(&m, given[i]);
     assert_int_equal(m.samples, 5);
-    assert_near(m.hr[0], 2.0 / 5);
-    assert_near(m.hr[1], 3.0 / 5);
-    assert_near(m.hr[2], 4.0 / 5); /* 20 is within 20, 21 is not */
-    assert_near(m.ndcg[0], (1.0 + 0.5) / 5);
-    assert_near(m.ndcg[1], (1.0 + 0.5 + 1.0 / log2(7)) / 5);
-    assert_near(m.ndcg[2], (1.0 + 0.5 + 1.0 / log2(7) + 1.0 / log2(21)) / 5);
-    assert_near(m.mrr[0], (1.0 + 1.0 / 3) / 5);
-    assert_near(m.mrr[2], (1.0 + 1.0 / 3 + 1.0 / 6 + 1.0 / 20) / 5);
+    assert_near(mean(&m, "hr@1"), 1.0 / 5);
+    assert_near(mean(&m, "hr@5"), 2.0 / 5);
+    assert_near(mean(&m, "hr@10"), 3.0 / 5);
+    assert_near(mean(&m, "recall@20"), 4.0 / 5); /* 20 is within 20, 21 is not */
+    assert_near(mean(&m, "precision@5"), 2.0 / 5 / 5);
+    assert_near(mean(&m, "precision@20"), 4.0 / 20 / 5);
+    assert_near(mean(&m, "ndcg@5"), (1.0 + 0.5) / 5);
+    assert_near(mean(&m, "ndcg@10"), (1.0 + 0.5 + 1.0 / log2(7)) / 5);
+    assert_near(mean(&m, "ndcg@20"), (1.0 + 0.5 + 1.0 / log2(7) + 1.0 / log2(21)) / 5);
+    assert_near(mean(&m, "mrr@5"), (1.0 + 1.0 / 3) / 5);
+    assert_near(mean(&m, "map@20"), (1.0 + 1.0 / 3 + 1.0 / 6 + 1.0 / 20) / 5);
+    m3_places_clear(&m);
+    assert_true(m.samples == 0 && mean(&m, "hr@20") == 0);
+    m3_places_fini(&m);
 }
 
-static void no_sample_gives_zeros(void **state)
+static const struct named {
+    const char *text, *says;
+} named[] = {
+    {"Recall@5", "'Recall' is no metric; give hr, recall, precision, ndcg, mrr, map, coverage or gini"},
+    {"auc@5", "'auc' is no metric"},
+    {"precisionprecision@5", "is no metric"},
+    {"", "'' is no metric"},
+    {"ndcg", "'ndcg' has no cut-off from 1 to 1000000; write ndcg@10"},
+    {"ndcg@", "'ndcg@' has no cut-off"},
+    {"ndcg@0", "'ndcg@0' has no cut-off"},
+    {"ndcg@-5", "'ndcg@-5' has no cut-off"},
+    {"ndcg@5.5", "'ndcg@5.5' has no cut-off"},
+    {"ndcg@1000001", "'ndcg@1000001' has no cut-off"},
+    {"ndcg@99999999999", "has no cut-off"},
+};
+
+static void a_name_that_is_none_is_refused(void **state)
+{
+    const struct named *row = *state;
+    m3_metric metric;
+    m3_error err = {0};
+    assert_int_equal(m3_metric_parse(row->text, &metric, &err), M3_ERR_INVALID);
+    if (strstr(err.message, row->says) == NULL) fail_msg("%s", err.message);
+}
+
+/* Lists of three samples over four items, at cut-offs 1 and 3. */
+static void lists_are_counted_together(void **state)
 {
     (void)state;
-    m3_metrics m = {0};
-    m3_metrics_finish(&m);
-    assert_int_equal(m.samples, 0);
-    for (int k = 0; k < M3_METRIC_CUTS; k++) assert_true(m.hr[k] == 0 && m.ndcg[k] == 0 && m.mrr[k] == 0);
+    m3_rankings *r = NULL;
+    m3_error err = {0};
+    const uint32_t ks[] = {1, 3};
+    const m3_ranking_options options = {.size = M3_STRUCT_SIZE(m3_ranking_options, top), .ks = ks, .k_count = 2};
+    static const m3_recommendation lists[][3] = {{{1, 0}, {2, 0}, {4, 0}}, {{1, 0}, {4, 0}, {0, 0}}, {{2, 0}}};
+    assert_int_equal(m3_rankings_create(&options, 4, true, &r, &err), M3_OK);
+    for (int i = 0; i < 3; i++) m3_rankings_show(r, M3_RANKER_MODEL, lists[i]);
+    const m3_metric coverage1 = {M3_MEASURE_COVERAGE, 1}, coverage3 = {M3_MEASURE_COVERAGE, 3},
+                    gini1 = {M3_MEASURE_GINI, 1}, gini3 = {M3_MEASURE_GINI, 3};
+    assert_near(m3_rankings_metric(r, M3_CANDIDATES_FULL, M3_RANKER_MODEL, 0, coverage1), 2.0 / 4);
+    assert_near(m3_rankings_metric(r, M3_CANDIDATES_FULL, M3_RANKER_MODEL, 0, coverage3), 3.0 / 4);
+    /* Shares 0, 0, 1/3, 2/3: (1 * 1/3 + 3 * 2/3) / 3. */
+    assert_near(m3_rankings_metric(r, M3_CANDIDATES_FULL, M3_RANKER_MODEL, 0, gini1), 7.0 / 9);
+    /* Shares 0, 1/3, 1/3, 1/3: (-1/3 + 1/3 + 3/3) / 3. */
+    assert_near(m3_rankings_metric(r, M3_CANDIDATES_FULL, M3_RANKER_MODEL, 0, gini3), 1.0 / 3);
+    assert_near(m3_rankings_metric(r, M3_CANDIDATES_FULL, M3_RANKER_TREND, 0, gini3), 0.0);
+    assert_true(isnan(m3_rankings_metric(r, M3_CANDIDATES_UNI99, M3_RANKER_MODEL, 0, gini3)));
+    assert_true(isnan(m3_rankings_metric(r, M3_CANDIDATES_FULL, M3_RANKER_MODEL, 1, gini3)));
+    assert_true(isnan(m3_rankings_metric(r, M3_CANDIDATES_FULL, M3_RANKER_MODEL, 0, (m3_metric){M3_MEASURE_GINI, 2})));
+    assert_true(isnan(m3_rankings_metric(r, M3_CANDIDATES_FULL, M3_RANKER_MODEL, 0, (m3_metric){M3_MEASURE_HR, 4})));
+    m3_rankings_free(r);
+}
+
+static const struct wrong_cuts {
+    const char *name;
+    uint32_t ks[3], count;
+    const char *says;
+} wrong_cuts[] = {
+    {"none", {0}, 0, "has no cut-off"},
+    {"a 0", {0, 5}, 2, "have a 0"},
+    {"one twice", {5, 5}, 2, "has 5 after 5; give rising cut-offs"},
+    {"falling ones", {10, 5}, 2, "has 5 after 10"},
+    {"more than there are items", {5, 31}, 2, "go up to 31, but the set has 30 items to rank; give at most 30"},
+};
+
+static void wrong_cuts_are_refused(void **state)
+{
+    const struct wrong_cuts *row = *state;
+    m3_rankings *r = NULL;
+    m3_error err = {0};
+    const m3_ranking_options options = {.ks = row->ks, .k_count = row->count};
+    assert_int_equal(m3_rankings_create(&options, 30, false, &r, &err), M3_ERR_INVALID);
+    assert_null(r);
+    if (strstr(err.message, row->says) == NULL) fail_msg("%s", err.message);
 }
 
 /* The best of many. */
@@ -126,10 +208,15 @@ static void the_best_of_many_are_those_of_a_sort(void **state)
 
 int main(void)
 {
-    enum { PLACES = sizeof places / sizeof places[0], CHOICES = sizeof choices / sizeof choices[0] };
-    struct CMUnitTest tests[PLACES + CHOICES + 3] = {
+    enum {
+        PLACES = sizeof places / sizeof places[0],
+        CHOICES = sizeof choices / sizeof choices[0],
+        NAMED = sizeof named / sizeof named[0],
+        WRONG = sizeof wrong_cuts / sizeof wrong_cuts[0]
+    };
+    struct CMUnitTest tests[PLACES + CHOICES + NAMED + WRONG + 3] = {
         cmocka_unit_test(metrics_are_those_of_one_right_item),
-        cmocka_unit_test(no_sample_gives_zeros),
+        cmocka_unit_test(lists_are_counted_together),
         cmocka_unit_test(the_best_of_many_are_those_of_a_sort),
     };
     size_t count = 3;
@@ -137,5 +224,11 @@ int main(void)
         tests[count] = (struct CMUnitTest){places[i].name, ranks, NULL, NULL, (void *)(uintptr_t)&places[i]};
     for (size_t i = 0; i < CHOICES; i++, count++)
         tests[count] = (struct CMUnitTest){choices[i].name, chooses, NULL, NULL, (void *)(uintptr_t)&choices[i]};
+    for (size_t i = 0; i < NAMED; i++, count++)
+        tests[count] = (struct CMUnitTest){named[i].says, a_name_that_is_none_is_refused, NULL, NULL,
+                                           (void *)(uintptr_t)&named[i]};
+    for (size_t i = 0; i < WRONG; i++, count++)
+        tests[count] = (struct CMUnitTest){wrong_cuts[i].name, wrong_cuts_are_refused, NULL, NULL,
+                                           (void *)(uintptr_t)&wrong_cuts[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
