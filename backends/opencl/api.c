@@ -2,6 +2,7 @@
 #include "backends/opencl/api.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 
 static const char *const names[] = {"libOpenCL.so.1", "libOpenCL.so", "libOpenCL.dylib",
@@ -16,11 +17,23 @@ static m3_status look_up(void *library, const char *name, void *function, m3_err
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, "OpenCL", "the loader has no %s; it must be of OpenCL 1.2 or later", name);
 }
 
+/* Of a dlopen that failed, with errno 0 before it: the dynamic loader leaves errno alone, malloc does not. */
+static bool is_memory(int code, const char *reason)
+{
+    return code == ENOMEM || reason == NULL || strstr(reason, strerror(ENOMEM)) != NULL;
+}
+
 m3_status opencl_api_open(opencl_api *cl, m3_error *why)
 {
     m3_status st = M3_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && cl->library == NULL; i++)
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        errno = 0;
         cl->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        if (cl->library != NULL) break;
+        const int code = errno;
+        if (is_memory(code, dlerror()))
+            return M3_FAIL(why, M3_ERR_MEMORY, "OpenCL", "there is no memory to load its ICD loader");
+    }
     if (cl->library == NULL)
         return M3_FAIL(why, M3_ERR_UNSUPPORTED, "OpenCL",
                        "there is no ICD loader (%s); on Debian install ocl-icd-libopencl1 and a driver", names[0]);

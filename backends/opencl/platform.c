@@ -84,19 +84,21 @@ m3_status opencl_platforms_find(m3_backend *backend, m3_error *err)
     cl_uint count = 0;
     m3_error why = {0};
     char line[M3_ERROR_MESSAGE + 32];
-    if (opencl_api_open(&backend->cl, &why) != M3_OK) {
+    m3_status st = opencl_api_open(&backend->cl, &why);
+    if (st == M3_ERR_MEMORY) return M3_FAIL(err, st, why.subject, "%s", why.message);
+    if (st != M3_OK) {
         (void)snprintf(line, sizeof line, "opencl lists no device: %s", why.message);
         log_line(backend, M3_LOG_INFO, line);
         return M3_OK;
     }
     cl_int code = cl->GetPlatformIDs(CAPACITY, platforms, &count);
+    if (code == CL_OUT_OF_HOST_MEMORY) return M3_FAIL_MEMORY(err, "opencl", 0);
     if (code != CL_SUCCESS || count == 0) {
         (void)snprintf(line, sizeof line, "opencl lists no device: the loader has no platform (%s); install a driver",
                        code == CL_SUCCESS ? "none registered" : OPENCL_ERROR(code));
         log_line(backend, M3_LOG_INFO, line);
         return M3_OK;
     }
-    m3_status st = M3_OK;
     for (cl_uint i = 0; i < count && i < CAPACITY && st == M3_OK; i++) st = find_in(backend, platforms[i], err);
     if (st == M3_OK && backend->device_count == 0)
         log_line(backend, M3_LOG_INFO, "opencl lists no device: the platforms have none that can be used");

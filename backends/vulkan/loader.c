@@ -2,16 +2,33 @@
 #include "backends/vulkan/loader.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
 
 static const char *const names[] = {"libvulkan.so.1", "libvulkan.so"};
+
+/* Of a dlopen that failed, with errno 0 before it: the dynamic loader leaves errno alone, malloc does not. */
+static bool is_memory(int code, const char *reason)
+{
+    return code == ENOMEM || reason == NULL || strstr(reason, strerror(ENOMEM)) != NULL;
+}
 
 m3_status vulkan_loader_open(vulkan_loader *loader, m3_error *err)
 {
     void *library = NULL;
+    m3_error why = {0};
     *loader = (vulkan_loader){0};
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && library == NULL; i++)
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        errno = 0;
         library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    if (library == NULL) return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "there is no Vulkan loader: %s", dlerror());
+        if (library != NULL) break;
+        const int code = errno;
+        const char *reason = dlerror();
+        if (is_memory(code, reason))
+            return M3_FAIL(err, M3_ERR_MEMORY, "vulkan", "there is no memory to load its loader");
+        (void)M3_FAIL(&why, M3_ERR_UNSUPPORTED, "vulkan", "there is no Vulkan loader: %s", reason);
+    }
+    if (library == NULL) return M3_FAIL(err, M3_ERR_UNSUPPORTED, "vulkan", "%s", why.message);
     *(void **)&loader->get = dlsym(library, "vkGetInstanceProcAddr");
     (void)dlclose(library); /* it stays: drivers rarely survive an unload */
     if (loader->get == NULL)

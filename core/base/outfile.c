@@ -21,6 +21,7 @@ m3_status m3_path_status(int reason)
     case EACCES:
     case ENAMETOOLONG:
     case ELOOP: return M3_ERR_INVALID;
+    case ENOMEM: return M3_ERR_MEMORY;
     default: return M3_ERR_IO;
     }
 }

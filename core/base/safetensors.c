@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/base/json.h"
 #include "core/base/outfile.h"
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
@@ -78,7 +78,7 @@ static m3_status load_header(m3_safetensors *file, m3_error *err)
     if ((st = read_at(file, LENGTH_BYTES, text, length, err)) != M3_OK) goto done;
     file->data_offset = LENGTH_BYTES + length;
     file->data_bytes = size - file->data_offset;
-    file->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &wrong);
+    if ((st = m3_json_parse(text, (size_t)length, file->path, &file->header, &wrong, err)) != M3_OK) goto done;
     if (!json_is_object(file->header))
         st = M3_FAIL(err, M3_ERR_INVALID, file->path, "its header is no JSON object: %s",
                      file->header == NULL ? wrong.text : "another value");

@@ -3,12 +3,12 @@
  * An answer that is missing, or one that nobody computes, is an error: the check never passes by doing less. */
 #include "core/conformance/vectors.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/json.h"
 #include "m3bsr/conformance.h"
 
 static const double absolute_bound = 2e-5, relative_bound = 2e-4;
@@ -57,10 +57,12 @@ m3_status m3_vectors_config(const m3_safetensors *file, const char *path, m3_mod
         return M3_FAIL(err, M3_ERR_INVALID, path, "is %s, version %s; a vector file is m3bsr-vectors, version 1",
                        format != NULL ? format : "without a format", version != NULL ? version : "missing");
     json_error_t wrong = {0};
-    json_t *keys = text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, &wrong) : NULL;
+    json_t *keys = NULL;
+    if (text != NULL) st = m3_json_parse(text, strlen(text), path, &keys, &wrong, err);
     m3_model_defaults(config);
     m3_model_before(config); /* an older file lacks the keys that came later */
     *train_steps = 0;
+    if (st != M3_OK) goto done;
     if (!json_is_object(keys)) {
         st = M3_FAIL(err, M3_ERR_INVALID, path, "its config is no JSON object: %s",
                      text != NULL ? wrong.text : "missing");

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include <jansson.h>
+#include "core/base/json.h"
 
 static const size_t sizes[] = {[M3_NUMBER_F16] = 2, [M3_NUMBER_BF16] = 2, [M3_NUMBER_F32] = 4, [M3_NUMBER_F64] = 8};
 
@@ -154,14 +154,16 @@ static m3_status open_safetensors(m3_matrix *matrix, const char *path, const cha
         return M3_FAIL(err, M3_ERR_INVALID, path, "is no safetensors file: a header of %llu bytes in a file of %zu",
                        (unsigned long long)length, size);
     json_error_t reason;
-    json_t *header = json_loadb(matrix->file.bytes + 8, (size_t)length, JSON_REJECT_DUPLICATES, &reason);
+    json_t *header = NULL;
+    m3_status st = m3_json_parse(matrix->file.bytes + 8, (size_t)length, path, &header, &reason, err);
+    if (st != M3_OK) return st;
     if (!json_is_object(header)) {
         json_decref(header);
         return M3_FAIL(err, M3_ERR_INVALID, path, "has a damaged header: %s",
                        header == NULL ? reason.text : "no object");
     }
     const json_t *tensor = choose_tensor(header, name, path, err);
-    m3_status st = tensor == NULL ? M3_ERR_INVALID : take_tensor(matrix, tensor, path, 8 + (size_t)length, err);
+    st = tensor == NULL ? M3_ERR_INVALID : take_tensor(matrix, tensor, path, 8 + (size_t)length, err);
     json_decref(header);
     return st;
 }

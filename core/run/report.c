@@ -4,11 +4,11 @@
 #include "core/run/report.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/json.h"
 #include "core/base/number.h"
 #include "core/base/outfile.h"
 #include "core/run/report_page.h"
@@ -17,7 +17,9 @@
 static m3_status read_line(m3_report *r, const char *path, const char *line, m3_error *err)
 {
     json_error_t wrong;
-    json_t *value = json_loads(line, 0, &wrong);
+    json_t *value = NULL;
+    m3_status st = m3_json_parse(line, strlen(line), path, &value, &wrong, err);
+    if (st != M3_OK) return st;
     const char *event = json_string_value(json_object_get(value, "event"));
     if (event == NULL) {
         json_decref(value);
@@ -47,6 +49,8 @@ static m3_status read_log(m3_report *r, const char *folder, m3_error *err)
         goto done;
     }
     while (st == M3_OK && getline(&line, &capacity, file) > 0) st = read_line(r, path, line, err);
+    if (st == M3_OK && !feof(file))
+        st = M3_FAIL(err, m3_path_status(errno), path, "cannot be read: %s", strerror(errno));
 done:
     if (file != NULL) (void)fclose(file);
     free(line); /* getline's */

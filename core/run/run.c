@@ -151,6 +151,9 @@ m3_status m3_run_log(m3_run *run, m3_error *err, const char *format, ...)
     va_start(args, format);
     json_t *line = json_vpack_ex(&wrong, 0, format, args);
     va_end(args);
+    const enum json_error_code code = line == NULL ? json_error_code(&wrong) : json_error_unknown;
+    if (code == json_error_out_of_memory || code == json_error_null_value) /* what its caller made is NULL */
+        return M3_FAIL_MEMORY(err, "log.jsonl", strlen(format));
     if (line == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, "log.jsonl", "a line could not be made: %s", wrong.text);
     bool written = json_dumpf(line, run->log, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 &&
                    fputc('\n', run->log) != EOF && fflush(run->log) == 0;

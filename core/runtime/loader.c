@@ -16,6 +16,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/option.h"
+#include "core/base/outfile.h"
 #include "core/ops/common/op.h"
 #include "core/runtime/trust.h"
 
@@ -69,7 +70,7 @@ static m3_status check_whole(const char *path, int fd, const struct stat *info, 
     FILE *file = fdopen(fd, "rb");
     if (file == NULL) {
         (void)close(fd);
-        return M3_FAIL(why, M3_ERR_IO, path, "'%s': %s", path, strerror(errno));
+        return M3_FAIL(why, m3_path_status(errno), path, "'%s': %s", path, strerror(errno));
     }
     const uint64_t end = end_of_segments(file), size = (uint64_t)info->st_size;
     (void)fclose(file);
@@ -77,6 +78,15 @@ static m3_status check_whole(const char *path, int fd, const struct stat *info, 
     return M3_FAIL(why, M3_ERR_IO, path,
                    "it is cut short: %llu of at least %llu bytes are there; copy or build it again",
                    (unsigned long long)size, (unsigned long long)end);
+}
+
+/* code: errno since before dlopen, which the dynamic loader itself leaves alone: its text does not always tell lack of
+ * memory from a file that cannot be loaded. */
+static m3_status fail_load(const char *path, int code, const char *reason, m3_error *why)
+{
+    if (code == ENOMEM || reason == NULL || strstr(reason, strerror(ENOMEM)) != NULL)
+        return M3_FAIL(why, M3_ERR_MEMORY, path, "there is no memory to load it");
+    return M3_FAIL(why, M3_ERR_IO, path, "it cannot be loaded: %s", reason);
 }
 
 /* What is loaded is the path without links: between the checks and dlopen, nobody else can exchange a part of it. */
@@ -93,8 +103,10 @@ static m3_status open_file(const search *s, const char *path, const m3_plugin **
     if (st != M3_OK) return st;
     m3_logger_write(s->log, M3_LOG_DEBUG, "plugin %s is opened", path);
     m3_visitor_tell(s->visitor, path, "loaded");
+    errno = 0;
     void *object = dlopen(real, RTLD_NOW | RTLD_LOCAL); /* stays loaded: drivers rarely survive an unload */
-    if (object == NULL) return M3_FAIL(why, M3_ERR_IO, path, "it cannot be loaded: %s", dlerror());
+    const int code = errno;
+    if (object == NULL) return fail_load(path, code, dlerror(), why);
     void *symbol = dlsym(object, M3_PLUGIN_SYMBOL);
     if (symbol == NULL)
         return M3_FAIL(why, M3_ERR_ABI, path, "it has no symbol %s; export it with M3_API", M3_PLUGIN_SYMBOL);
@@ -328,6 +340,7 @@ static m3_status visit_files(const search *s, const char *folder, m3_error *err)
     struct dirent **names = NULL;
     m3_status st = M3_OK;
     int count = scandir(folder, &names, is_object, by_name);
+    if (count < 0 && m3_path_status(errno) == M3_ERR_MEMORY) return M3_FAIL_MEMORY(err, folder, sizeof(struct dirent));
     for (int i = 0; i < count; i++) {
         if (st == M3_OK) {
             char *path = m3_strfmt("%s/%s", folder, names[i]->d_name);

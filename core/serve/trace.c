@@ -175,7 +175,8 @@ static void mark_items(const trace *t, uint8_t *marked, uint32_t items)
         for (uint32_t b = 0; b < m3_dataset_behavior_count(t->served->set); b++) {
             const m3_events events = t->histories != NULL ? m3_histories_events(t->histories, t->users[i], b)
                                                           : m3_dataset_events(t->served->set, t->users[i], b);
-            for (uint32_t k = 0; k < events.count; k++) marked[events.items[k]] = 1;
+            for (uint32_t k = 0; k < events.count; k++) /* in range, unless something writes to the set's file */
+                if (events.items[k] <= items) marked[events.items[k]] = 1;
         }
 }
 

@@ -359,13 +359,16 @@ m3_status m3_settings_load_saved(const char *path, m3_settings **settings, m3_er
 
 m3_status m3_settings_take_from_run(m3_settings *settings, const char *run, m3_error *err)
 {
-    m3_error ignored = {0};
+    m3_error why = {0};
     m3_status st = M3_OK;
     m3_settings *saved = NULL;
     char *path = m3_strfmt("%s/settings.yaml", run);
     if (path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 16);
-    /* Its own errors come when it is needed. */
-    if (m3_settings_load_saved(path, &saved, &ignored) != M3_OK || saved == NULL) goto done;
+    if ((st = m3_settings_load_saved(path, &saved, &why)) == M3_ERR_MEMORY && err != NULL) *err = why;
+    if (st != M3_OK) {
+        if (st != M3_ERR_MEMORY) st = M3_OK; /* its own errors come when it is needed */
+        goto done;
+    }
     for (uint32_t i = 0; i < m3_model_keys().count && st == M3_OK; i++) { /* they are the first ones */
         m3_setting *s = &settings->all[i];
         if (s->given || strcmp(s->text, saved->all[i].text) == 0) continue;

@@ -12,6 +12,7 @@
 #include <yaml.h>
 
 #include "core/base/alloc.h"
+#include "core/base/outfile.h"
 
 typedef struct seen {
     char *key;
@@ -196,8 +197,7 @@ m3_status m3_yaml_read(const char *path, m3_yaml_pair pair, void *user, m3_error
     m3_status st;
     reader r = {.path = path, .err = err};
     FILE *file = fopen(path, "rbe");
-    if (file == NULL)
-        return M3_FAIL(err, errno == EIO ? M3_ERR_IO : M3_ERR_INVALID, path, "cannot be opened: %s", strerror(errno));
+    if (file == NULL) return M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
     if (!yaml_parser_initialize(&r.parser)) {
         st = M3_FAIL_MEMORY(err, path, sizeof r.parser);
         goto done;

@@ -127,19 +127,24 @@ static m3_status check_settings(const m3_trainer *tr, const char *hash, m3_error
 {
     m3_settings *old = NULL;
     m3_model_config was = {0};
-    m3_error ignored = {0};
+    m3_error why = {0};
     m3_status st = M3_OK;
     char now_text[M3_OPTION_BYTES], old_text[M3_OPTION_BYTES], older[17] = "";
     if (strcmp(tr->state.settings, hash) == 0) return M3_OK;
     char *path = m3_run_path(tr->run.folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, tr->run.folder, strlen(tr->run.folder) + 16);
     const char *key = NULL;
-    if (m3_settings_load_saved(path, &old, &ignored) == M3_OK) {
-        if (m3_settings_config(tr->engine, old, &was, &ignored) != M3_OK)
+    if ((st = m3_settings_load_saved(path, &old, &why)) == M3_OK) {
+        if ((st = m3_settings_config(tr->engine, old, &was, &why)) != M3_OK && st != M3_ERR_MEMORY)
             (void)m3_settings_config(NULL, old, &was, NULL); /* of plugins that are not here */
         key = m3_settings_difference(tr->settings, &tr->config, old, &was);
         m3_settings_hash_as_written(old, older);
     }
+    if (st == M3_ERR_MEMORY) {
+        (void)M3_FAIL(err, st, why.subject, "%s", why.message);
+        goto done;
+    }
+    st = M3_OK;
     if (key != NULL) {
         const char *now = m3_settings_value(tr->settings, &tr->config, key, now_text);
         const char *before = m3_settings_value(old, &was, key, old_text);
@@ -152,6 +157,7 @@ static m3_status check_settings(const m3_trainer *tr, const char *hash, m3_error
         st = M3_FAIL(err, M3_ERR_INVALID, tr->run.folder,
                      "was trained with other settings; go on with the settings of its settings.yaml");
     }
+done:
     m3_settings_free(old);
     m3_free(path);
     return st;

@@ -229,6 +229,7 @@ static void take_output(child *c)
     for (int taken = 0; taken < TAKEN && c->output >= 0 && (got = read(c->output, some, sizeof some)) > 0; taken++) {
         if (c->text_length + (size_t)got > MOST_OUTPUT) continue; /* nobody wants to read it */
         char *grown = realloc(c->text, c->text_length + (size_t)got + 1);
+        c->cut = c->cut || grown == NULL;
         if (grown == NULL) return;
         memcpy(grown + c->text_length, some, (size_t)got);
         c->text = grown;

@@ -38,6 +38,7 @@ typedef struct child {
     size_t words_length;
     char *text; /* its standard output so far */
     size_t text_length;
+    bool cut;       /* there was no memory for all of it */
     int status;     /* as waitpid gives it, when it has ended */
     bool late;      /* it was ended because time was over */
     unsigned limit; /* the seconds that were over */

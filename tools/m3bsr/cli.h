@@ -14,6 +14,14 @@ int cli_report(const m3_error *err);
 void cli_print_safe(FILE *to, const char *text);
 /** From now on a mapped file that somebody cuts short ends the process with a message that names it, and status 3. */
 void cli_catch_lost_files(void);
+/** From now on it is noticed when there is no memory for JSON. */
+void cli_watch_memory(void);
+/** malloc(), watched likewise; free(). */
+void *cli_allocate(size_t bytes);
+/** Was there a request that failed? Then what was made of it may lack a part. */
+bool cli_lacks_memory(void);
+/** Say that memory ran out. Returns CLI_SYSTEM. */
+int cli_no_memory(void);
 /** Print `before` and a line to stderr, the line safely. Any thread may: lines do not mix. */
 void cli_say(const char *before, const char *line);
 

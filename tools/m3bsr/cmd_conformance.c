@@ -506,7 +506,7 @@ int cmd_conformance(int argc, char **argv)
         .option_count = sizeof options / sizeof options[0],
         .max_words = INT_MAX};
     k.argv = child_copy_words(argc, argv);
-    int status = k.argv != NULL ? cli_parse(&k.c, &command, argc, argv) : CLI_SYSTEM;
+    int status = k.argv != NULL ? cli_parse(&k.c, &command, argc, argv) : cli_no_memory();
     if (status == CLI_GO_ON) status = k.list ? list(&k) : check_usage(&k);
     k.configurations = k.random == 0 && file_count(&k) == 0 ? RANDOM : k.random;
     if (status == CLI_GO_ON && role == NULL && !check_may_report(&k)) status = CLI_BAD_INPUT;

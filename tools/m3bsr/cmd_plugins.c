@@ -79,7 +79,7 @@ int cmd_plugins(int argc, char **argv)
         .groups = CLI_PLUGINS,
         .options = options,
         .option_count = sizeof options / sizeof options[0]};
-    int status = words != NULL ? cli_parse(&c, &command, argc, argv) : CLI_SYSTEM;
+    int status = words != NULL ? cli_parse(&c, &command, argc, argv) : cli_no_memory();
     if (status == CLI_GO_ON && role == NULL) {
         status = probe_run(words, timeout);
     } else if (status == CLI_GO_ON) {

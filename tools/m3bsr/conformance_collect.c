@@ -43,7 +43,7 @@ static size_t character(const char *text)
 json_t *report_text(const char *text)
 {
     static const char unknown[] = "\xef\xbf\xbd";
-    char *clean = malloc(3 * strlen(text) + 1), *to = clean;
+    char *clean = cli_allocate(3 * strlen(text) + 1), *to = clean;
     if (clean == NULL) return NULL;
     while (*text != '\0') {
         const size_t length = character(text);

@@ -101,6 +101,7 @@ static bool parse(verification *v)
     if (!find_statement(v, &text, &size)) return false;
     if (is_deep(text, size)) return refuse(v, "its brackets are deeper than those of a statement");
     v->statement = json_loadb(text, size, JSON_REJECT_DUPLICATES, &wrong);
+    if (cli_lacks_memory()) return refuse(v, "there is no memory for it");
     if (v->statement == NULL) {
         (void)snprintf(why, sizeof why, "line %d, column %d: it is no JSON, or was cut", wrong.line, wrong.column);
         return refuse(v, why);
@@ -356,8 +357,9 @@ int check_verify(int argc, char **argv)
     int status = cli_parse(&v.c, &command, argc, argv);
     if (status == CLI_GO_ON) {
         v.path = v.c.words[0];
-        status = CLI_BAD_INPUT;
-        if (read_file(&v) && parse(&v)) {
+        if (!read_file(&v) || !parse(&v)) {
+            status = cli_lacks_memory() || v.bytes == NULL ? CLI_SYSTEM : CLI_BAD_INPUT;
+        } else {
             check_digest(&v);
             check_sums(&v);
             check_list_of(&v);
@@ -365,7 +367,7 @@ int check_verify(int argc, char **argv)
             const uint32_t again = rerun > 0 ? statement_rerun(v.statement, &v.c, rerun, v.findings) : 0;
             if (again > 0 && !v.c.quiet && !v.c.json)
                 (void)printf("%u random cases were run again and pass here\n", again);
-            status = conclude(&v);
+            status = cli_lacks_memory() ? cli_no_memory() : conclude(&v);
         }
     }
     json_decref(v.statement);

@@ -87,8 +87,10 @@ int main(int argc, char **argv)
 {
     (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error with its name */
     cli_catch_lost_files();
+    cli_watch_memory();
     (void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a line is written at once: those of several processes do not mix */
     int status = run(argc, argv);
+    if (cli_lacks_memory() && status != CLI_SYSTEM && status != CLI_INTERRUPTED) status = cli_no_memory();
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == CLI_DONE) {
         (void)fprintf(stderr, "error: standard output could not be written\n");
         status = CLI_SYSTEM;

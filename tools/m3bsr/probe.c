@@ -97,7 +97,9 @@ int probe_run(char *const *argv, unsigned seconds)
         child_finish(&c);
         if (event == CHILD_INTERRUPTED) status = CLI_INTERRUPTED;
         if (at.status >= 0 && output != NULL) (void)fputs(output, stdout);
+        if (c.cut) status = cli_no_memory();
         free(output);
+        if (c.cut) break;
         if (at.status >= 0) status = at.status;
         if (event == CHILD_INTERRUPTED || at.status >= 0) break;
         if (at.path[0] == '\0' || strcmp(at.path, last) == 0) {
@@ -107,6 +109,7 @@ int probe_run(char *const *argv, unsigned seconds)
         (void)snprintf(last, sizeof last, "%s", at.path);
         role = with_entry(role, &at, fate);
     }
+    if (role == NULL) status = cli_no_memory();
     free(role);
     free(said.lines);
     return status;
