@@ -5,12 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { KEY_BYTES = 384, VARIANT_BYTES = 32, LINE_BYTES = 512, PATH_BYTES = 4096 };
+enum { KEY_BYTES = 384, VARIANT_BYTES = 32, LINE_BYTES = 512, NAME_BYTES = 64 };
 
 static const char version[] = "m3bsr tuning 1";
 
@@ -22,7 +21,8 @@ typedef struct entry {
 struct lower_tuning {
     const m3_host *host;
     char key[KEY_BYTES];
-    char path[sizeof((m3_tuning *)0)->path]; /* "": no file keeps it */
+    const lower_cache *files;
+    char name[NAME_BYTES]; /* of the file; "": none keeps it */
     entry *entries;
     uint32_t count, capacity, measured;
     bool changed;
@@ -120,12 +120,12 @@ m3_status lower_tuning_put(lower_tuning *t, const char *class_text, const char *
 /* The file. */
 
 /* line 0: the file as a whole. */
-static void warn(const lower_tuning *t, const char *path, unsigned line, const char *what)
+static void warn(const lower_tuning *t, const char *name, unsigned line, const char *what)
 {
     char text[LINE_BYTES], at[16] = {0};
     if (t->host->log == NULL) return;
     if (line > 0) (void)snprintf(at, sizeof at, ":%u", line);
-    (void)snprintf(text, sizeof text, "tuning: %.300s%s: %.150s", path, at, what);
+    (void)snprintf(text, sizeof text, "tuning: %.300s%s: %.150s", name, at, what);
     t->host->log(t->host->user, M3_LOG_WARN, text);
 }
 
@@ -147,36 +147,42 @@ static bool read_microseconds(const char *text, double *microseconds)
 }
 
 /* One line of a file: three words and nothing else. */
-static m3_status read_entry(lower_tuning *t, const char *text, const char *path, unsigned line, m3_error *err)
+static m3_status read_entry(lower_tuning *t, const char *text, const char *name, unsigned line, m3_error *err)
 {
     char class_text[LOWER_CLASS_BYTES], variant[VARIANT_BYTES], time[32], rest;
     double microseconds;
     _Static_assert(LOWER_CLASS_BYTES == 96 && VARIANT_BYTES == 32, "the widths below");
     if (strchr(text, '\n') == NULL || sscanf(text, "%95s %31s %31s %c", class_text, variant, time, &rest) != 3 ||
         !read_microseconds(time, &microseconds)) {
-        warn(t, path, line, "is not 'class variant microseconds'; left out");
+        warn(t, name, line, "is not 'class variant microseconds'; left out");
         return M3_OK;
     }
     return enter(t, class_text, variant, microseconds, err);
 }
 
-m3_status lower_tuning_load(lower_tuning *t, const char *path, m3_error *err)
+static m3_status read_lines(lower_tuning *t, FILE *file, const char *name, m3_error *err)
 {
     m3_status st = M3_OK;
     char text[LINE_BYTES], wanted[LINE_BYTES];
-    FILE *file = fopen(path, "re");
-    if (file == NULL && errno == ENOENT) return M3_OK;
-    if (file == NULL) return M3_FAIL(err, M3_ERR_IO, path, "cannot be read: %s", strerror(errno));
     first_line(t, wanted);
     if (fgets(text, sizeof text, file) == NULL || strcmp(text, wanted) != 0) {
-        warn(t, path, 1, "was measured on another device, driver or version; not used");
-        goto done;
+        warn(t, name, 1, "was measured on another device, driver or version; not used");
+        return M3_OK;
     }
     for (unsigned line = 2; st == M3_OK && fgets(text, sizeof text, file) != NULL; line++)
-        st = read_entry(t, text, path, line, err);
-    if (st == M3_OK && ferror(file)) st = M3_FAIL(err, M3_ERR_IO, path, "cannot be read: %s", strerror(errno));
-done:
-    (void)fclose(file);
+        st = read_entry(t, text, name, line, err);
+    return st;
+}
+
+m3_status lower_tuning_load(lower_tuning *t, const lower_cache *files, const char *name, m3_error *err)
+{
+    size_t bytes = 0;
+    void *text = lower_cache_read(files, name, &bytes);
+    if (text == NULL) return M3_OK;
+    FILE *file = fmemopen(text, bytes, "r");
+    m3_status st = file != NULL ? read_lines(t, file, name, err) : M3_FAIL_MEMORY(err, name, bytes);
+    if (file != NULL) (void)fclose(file);
+    t->host->release(t->host->user, text);
     return st;
 }
 
@@ -191,54 +197,42 @@ static bool write_all(const lower_tuning *t, FILE *file)
         ok =
             fprintf(file, "%s %s %llu.%03llu\n", e->class_text, e->variant, thousandths / 1000, thousandths % 1000) > 0;
     }
-    return ok && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    return ok;
 }
 
-m3_status lower_tuning_save(lower_tuning *t, const char *path, m3_error *err)
+m3_status lower_tuning_save(lower_tuning *t, const lower_cache *files, const char *name, m3_error *err)
 {
-    char temporary[PATH_BYTES];
-    const int length = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-    if (length < 0 || (size_t)length >= sizeof temporary)
-        return M3_FAIL(err, M3_ERR_RANGE, path, "is longer than %d letters", PATH_BYTES);
-    FILE *file = fopen(temporary, "we");
-    if (file == NULL) return M3_FAIL(err, M3_ERR_IO, temporary, "cannot be written: %s", strerror(errno));
-    bool ok = write_all(t, file);
-    ok = fclose(file) == 0 && ok;
-    if (!ok || rename(temporary, path) != 0) {
-        const int reason = errno;
-        (void)unlink(temporary);
-        return M3_FAIL(err, M3_ERR_IO, path, "cannot be written: %s", strerror(reason));
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *file = open_memstream(&text, &bytes);
+    if (file == NULL) return M3_FAIL_MEMORY(err, name, LINE_BYTES);
+    const bool whole = write_all(t, file);
+    if (fclose(file) != 0 || !whole) {
+        free(text); /* the C library's own memory */
+        return M3_FAIL_MEMORY(err, name, bytes);
     }
+    const bool written = lower_cache_write(files, name, text, bytes);
+    const int reason = errno;
+    free(text);
+    if (!written) return M3_FAIL(err, M3_ERR_IO, name, "cannot be written: %s", strerror(reason));
     t->changed = false;
     return M3_OK;
 }
 
-/* Where the file lies; "" when there is no cache. */
-static void find_path(lower_tuning *t, const char *interface)
+m3_status lower_tuning_open(const m3_host *host, const lower_cache *files, const char *interface, const char *key,
+                            lower_tuning **out, m3_error *err)
 {
-    if (t->host->cache_path == NULL) return;
-    const int length = snprintf(t->path, sizeof t->path, "%s/tuning-%s-%016llx.txt", t->host->cache_path, interface,
-                                (unsigned long long)XXH3_64bits(t->key, strlen(t->key)));
-    if (length < 0 || (size_t)length >= sizeof t->path) t->path[0] = '\0';
-}
-
-m3_status lower_tuning_open(const m3_host *host, const char *interface, const char *key, lower_tuning **out,
-                            m3_error *err)
-{
-    m3_error why = {0};
     lower_tuning *t = NULL;
     m3_status st = lower_tuning_create(host, key, &t, err);
     *out = t;
-    if (t == NULL) return st;
-    find_path(t, interface);
-    if (t->path[0] == '\0' || (st = lower_tuning_load(t, t->path, &why)) == M3_OK) return M3_OK;
-    if (st == M3_ERR_MEMORY) {
-        lower_tuning_free(t);
-        *out = NULL;
-        return M3_FAIL(err, st, why.subject, "%s", why.message);
-    }
-    warn(t, t->path, 0, why.message);
-    return M3_OK;
+    if (t == NULL || files == NULL) return st;
+    t->files = files;
+    (void)snprintf(t->name, sizeof t->name, "tuning-%.16s-%016llx.txt", interface,
+                   (unsigned long long)XXH3_64bits(t->key, strlen(t->key)));
+    if ((st = lower_tuning_load(t, files, t->name, err)) == M3_OK) return M3_OK;
+    lower_tuning_free(t);
+    *out = NULL;
+    return st;
 }
 
 m3_status lower_tuning_describe(const lower_tuning *t, m3_tuning *tuning, m3_error *err)
@@ -248,15 +242,18 @@ m3_status lower_tuning_describe(const lower_tuning *t, m3_tuning *tuning, m3_err
                        M3_STRUCT_SIZE(m3_tuning, path));
     tuning->classes = t->count;
     tuning->measured = t->measured;
-    (void)snprintf(tuning->path, sizeof tuning->path, "%s", t->path);
+    tuning->path[0] = '\0';
+    if (t->name[0] == '\0') return M3_OK;
+    const int length = snprintf(tuning->path, sizeof tuning->path, "%s/%s", t->host->cache_path, t->name);
+    if (length < 0 || (size_t)length >= sizeof tuning->path) tuning->path[0] = '\0'; /* no part of a path is one */
     return M3_OK;
 }
 
 void lower_tuning_keep(lower_tuning *t)
 {
     m3_error why = {0};
-    if (t->path[0] == '\0' || !t->changed) return;
-    if (lower_tuning_save(t, t->path, &why) != M3_OK) warn(t, t->path, 0, why.message);
+    if (t->name[0] == '\0' || !t->changed) return;
+    if (lower_tuning_save(t, t->files, t->name, &why) != M3_OK) warn(t, t->name, 0, why.message);
 }
 
 const m3_host *lower_tuning_host(const lower_tuning *t)

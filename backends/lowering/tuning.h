@@ -4,20 +4,20 @@
  * A backend opens the table before the first program and sets traits.tuning. Variants may differ in the order of their
  * sums, so another table may give other bits; with one table, results are the same every time.
  *
- * File: lines of text, the first `m3bsr tuning 1 KEY`, where KEY is the device's: name, driver and what else decides.
- *   class variant microseconds
- * Threads: a table is used by one thread. */
+ * File: an entry of the cache (cache.h), lines of text, the first `m3bsr tuning 1 KEY`, where KEY is the device's:
+ * name, driver and what else decides. class variant microseconds Threads: a table is used by one thread. */
 #ifndef LOWER_TUNING_H
 #define LOWER_TUNING_H
 
+#include "backends/lowering/cache.h"
 #include "backends/lowering/lower.h"
 #include "backends/lowering/variants.h"
 
-/* The table of a device with what its file in the host's cache has. A file that cannot be read is a warning in the log:
- * the defaults hold then. interface: of the file's name; key: one line, all that decides how fast a variant is; copied.
- */
-m3_status lower_tuning_open(const m3_host *host, const char *interface, const char *key, lower_tuning **out,
-                            m3_error *err);
+/* The table of a device with what its file has; where no file counts, the defaults hold. files: borrowed as long as the
+ * table; NULL: no file keeps it. interface: of the file's name; key: one line, all that decides how fast a variant is;
+ * copied. Fails for lack of memory alone. */
+m3_status lower_tuning_open(const m3_host *host, const lower_cache *files, const char *interface, const char *key,
+                            lower_tuning **out, m3_error *err);
 /* What m3_backend_api.tuning gives. */
 m3_status lower_tuning_describe(const lower_tuning *t, m3_tuning *tuning, m3_error *err);
 
@@ -37,10 +37,10 @@ uint32_t lower_tuning_measured(const lower_tuning *t);
 bool lower_tuning_changed(const lower_tuning *t);
 
 /* Add a file's lines. A missing file is an empty one; a file of another device or version is left alone and damaged
- * lines are skipped, each with a warning in the log. Fails for lack of memory, or when the file cannot be read. */
-m3_status lower_tuning_load(lower_tuning *t, const char *path, m3_error *err);
-/* Write under another name, sync, rename: readers see the old file or the new one. */
-m3_status lower_tuning_save(lower_tuning *t, const char *path, m3_error *err);
+ * lines are skipped, each with a warning in the log. Fails for lack of memory. */
+m3_status lower_tuning_load(lower_tuning *t, const lower_cache *files, const char *name, m3_error *err);
+/* Write all lines; M3_ERR_IO where the file cannot be written. */
+m3_status lower_tuning_save(lower_tuning *t, const lower_cache *files, const char *name, m3_error *err);
 
 /* Write the file, if there is one and the table has changed. What was measured is known until the device is closed:
  * that no file takes it is a warning in the log. */

@@ -89,7 +89,7 @@ static void to_cache(m3_device_impl *device, opencl_key key, cl_program program)
 {
     const m3_host *host = device->host;
     size_t bytes = 0;
-    if (!device->cache) return;
+    if (!device->cache || device->files == NULL) return;
     if (device->cl->GetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS ||
         bytes == 0)
         return;

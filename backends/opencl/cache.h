@@ -1,4 +1,4 @@
-/* cache: compiled programs on disk. A damaged or foreign entry reads as none. */
+/* cache: compiled programs on disk. A damaged or foreign entry reads as none, and may be read in several threads. */
 #ifndef OPENCL_CACHE_H
 #define OPENCL_CACHE_H
 

@@ -113,6 +113,7 @@ m3_status opencl_device_open(m3_backend *backend, uint32_t index, m3_span option
     d->traits.kind = d->traits.lanes == 1 ? LOWER_PROCESSOR : LOWER_GPU; /* one whose groups have one item, too */
     if (st == M3_OK) st = open_context(d, err);
     if (st == M3_OK) open_clblast(d);
+    if (st == M3_OK) st = lower_cache_open(host, &d->files, err);
     if (st == M3_OK) st = opencl_tuning_open(d, err);
     if (st == M3_OK)
         *device = d;
@@ -132,6 +133,7 @@ void opencl_device_close(m3_device_impl *device)
     opencl_clblast_close(host, device->clblast);
     opencl_programs_free(device);
     lower_tuning_free(device->tuning);
+    lower_cache_close(device->files);
     if (device->queue.timed != NULL) (void)cl->ReleaseCommandQueue(device->queue.timed);
     if (device->queue.commands != NULL) (void)cl->ReleaseCommandQueue(device->queue.commands);
     if (device->context != NULL) (void)cl->ReleaseContext(device->context);

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "backends/lowering/cache.h"
 #include "backends/lowering/lower.h"
 #include "backends/opencl/build.h"
 #include "backends/opencl/clblast.h"
@@ -27,9 +28,10 @@ struct m3_device_impl {
     uint64_t submits;
     opencl_clblast *clblast; /* or NULL */
     lower_tuning *tuning;
-    bool tune;       /* option tune: measure the variants of classes that the table lacks */
-    bool no_clblast; /* option clblast=no */
-    bool cache;      /* option cache: keep compiled kernels on disk */
+    lower_cache *files; /* NULL: nothing is kept on disk */
+    bool tune;          /* option tune: measure the variants of classes that the table lacks */
+    bool no_clblast;    /* option clblast=no */
+    bool cache;         /* option cache: keep compiled kernels on disk */
     pthread_mutex_t programs_lock;
     opencl_program *programs;
     opencl_queue queue;

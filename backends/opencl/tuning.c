@@ -27,7 +27,7 @@ m3_status opencl_tuning_open(m3_device_impl *device, m3_error *err)
 {
     char key[KEY_BYTES];
     name_device(device, key);
-    m3_status st = lower_tuning_open(device->host, "opencl", key, &device->tuning, err);
+    m3_status st = lower_tuning_open(device->host, device->files, "opencl", key, &device->tuning, err);
     device->traits.tuning = device->tuning;
     return st;
 }

@@ -128,6 +128,7 @@ static m3_status open_parts(m3_device_impl *d, uint32_t index, m3_error *err)
     if ((st = create_device(d, err)) != M3_OK) return st;
     if ((st = vulkan_queue_open(d, err)) != M3_OK) return st;
     if ((st = vulkan_memory_open(d, err)) != M3_OK) return st;
+    if ((st = lower_cache_open(d->host, &d->files, err)) != M3_OK) return st;
     if ((st = vulkan_cache_open(d, err)) != M3_OK) return st;
     if ((st = vulkan_tuning_open(d, err)) != M3_OK) return st;
     if ((st = vulkan_buffer_make(d, d->alignment, 0, d->memory.device_type, &d->dummy, err)) != M3_OK) return st;
@@ -178,6 +179,7 @@ void vulkan_device_close(m3_device_impl *device)
     }
     if (device->instance != device->backend->instance) vulkan_instance_close(device->instance);
     lower_tuning_free(device->tuning);
+    lower_cache_close(device->files);
     pthread_mutex_destroy(&device->queue.lock);
     host->release(host->user, device->refused);
     host->release(host->user, device->keep);

@@ -2,6 +2,7 @@
 #ifndef VULKAN_DEVICE_H
 #define VULKAN_DEVICE_H
 
+#include "backends/lowering/cache.h"
 #include "backends/lowering/lower.h"
 #include "backends/vulkan/instance.h"
 #include "backends/vulkan/memory.h"
@@ -19,6 +20,7 @@ struct m3_device_impl {
     vulkan_functions vk;
     lower_traits traits;
     lower_tuning *tuning;
+    lower_cache *files; /* NULL: nothing is kept on disk */
     uint32_t alignment; /* of tensors, in bytes */
     bool unified;       /* device memory is host memory, and mapped */
     char name[32];      /* for messages */

@@ -61,12 +61,29 @@ if [ -z "$SANITIZE" ]; then
     damage 'a file cut at its end' truncate -s $((bytes - 1)) "$first"
     damage 'a file with bytes behind its end' truncate -s $((bytes + 1)) "$first"
     damage 'a file with a wrong first byte' flip 0
-    damage 'a file with a wrong key' flip 20
-    damage 'a file with a wrong size' flip 32
-    damage 'a file with a wrong sum' flip 40
+    damage 'a file with a wrong hash' flip 20
     damage 'a file of another kernel' cp "$second" "$first"
     damage 'a file of another program' cp "$M3BSR" "$first"
 fi
+
+# What is no file of our own is made anew, and waited for by nobody; so is all of it where the folder's key is another.
+fifo() { rm "$first" && mkfifo "$first"; }
+link() { mv "$first" "$folder/moved" && ln -s "$folder/moved" "$first"; }
+damage 'a FIFO in the place of a file' fifo
+if [ -z "$SANITIZE" ]; then
+    damage 'a link to what was a good file' link
+    chmod 644 "$folder/kept/m3bsr/key"
+    runs 'what lies beside a key that others can read is built anew' "$folder/kept" "$programs"
+    runs 'and kept with a new key' "$folder/kept" 0
+fi
+
+# A folder that others could put code into is left alone, with a word.
+chmod 777 "$folder/kept/m3bsr"
+runs 'a folder that others can write' "$folder/kept" "$programs"
+grep -q "nothing is kept in '$folder/kept/m3bsr': it belongs to user $(id -u) (mode 777), and others could put code there" \
+    "$folder/said" || fail 'a folder that others can write is left alone without a word'
+chmod 700 "$folder/kept/m3bsr"
+runs 'a folder that is closed again' "$folder/kept" 0
 
 # Two at once on nothing.
 (XDG_CACHE_HOME=$folder/both "$M3BSR" conformance "${kept[@]}" >"$folder/other" 2>&1) &
@@ -74,7 +91,7 @@ other=$!
 run "$folder/both"
 wait "$other" || { fail 'the other of two processes does not pass:' && cat "$folder/other"; }
 runs 'after two at once nothing is built' "$folder/both" 0
-[ -z "$(find "$folder/both" -type f ! -name '*.bin')" ] || fail "a temporary file was left"
+[ -z "$(find "$folder/both" -type f ! -name '*.bin' ! -name key)" ] || fail "a temporary file was left"
 
 # Nowhere to write: a file where the folder should be, and a folder of somebody else.
 : >"$folder/file"

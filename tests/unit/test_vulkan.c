@@ -370,7 +370,7 @@ static void find_cache(const char *folder, char path[512])
     DIR *dir = opendir(folder);
     assert_non_null(dir);
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (entry->d_name[0] == '.') continue;
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "key") == 0) continue;
         (void)snprintf(path, 512, "%s/%s", folder, entry->d_name);
         files++;
     }
@@ -401,7 +401,7 @@ static void count_files(void *user, m3_log_level level, const char *line)
 {
     count_errors(user, level, line);
     taken += strstr(line, " bytes of compiled pipelines taken from ") != NULL;
-    damaged += strstr(line, " is damaged or of another device; made anew") != NULL;
+    damaged += strstr(line, " is damaged, or of another user, name or folder; made anew") != NULL;
 }
 
 /* A second device of the rig's backend, whose host has the folder, compiles and writes; a third one only looks. How
@@ -454,7 +454,7 @@ static void a_damaged_cache_is_made_anew(void **state)
         write_all(path, bad, bytes);
         work_with_cache(&r, folder, 1, 1);
         assert_int_equal(read_all(path, bad, ROOM), bytes);
-        assert_memory_equal(bad, good, 16); /* magic and key */
+        assert_memory_equal(bad, good, 16); /* magic */
     }
     for (size_t cut = 0; cut < bytes; cut += 1 + cut) {
         write_all(path, good, cut);
@@ -462,6 +462,8 @@ static void a_damaged_cache_is_made_anew(void **state)
         assert_int_equal(read_all(path, bad, ROOM), bytes);
     }
     close_clean(&r);
+    assert_int_equal(unlink(path), 0);
+    (void)snprintf(path, sizeof path, "%s/key", folder);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
     free(good);

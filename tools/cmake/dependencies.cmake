@@ -4,6 +4,7 @@ find_package(Threads REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(SODIUM IMPORTED_TARGET libsodium) # backends/lowering: a keyed hash of what is kept on disk
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 find_path(CSV_INCLUDE_DIR csv.h REQUIRED) # libcsv brings no pkg-config file
 find_library(CSV_LIBRARY csv REQUIRED)
