@@ -240,33 +240,70 @@ done:
     return st;
 }
 
-static m3_status load_parameter(const m3_safetensors *file, const char *path, m3_store *store, const m3_tensor *p,
-                                m3_error *err)
+static m3_status read_finite(const m3_safetensors *file, uint32_t index, const char *name, float *data, uint64_t count,
+                             m3_error *err)
+{
+    const m3_status st = m3_safetensors_read_f32(file, index, data, count, err);
+    if (st != M3_OK) return st;
+    return check_finite(name, data, count, "so the checkpoint can rank nothing; give one from before it diverged", err);
+}
+
+/* As m3_checkpoint_table says. */
+static m3_status load_table(const m3_safetensors *file, const char *path, m3_store *store, const m3_shape *shape,
+                            const m3_checkpoint_table *table, m3_error *err)
+{
+    m3_status st = M3_OK;
+    uint32_t index = 0;
+    m3_store_entry entry;
+    if (!m3_safetensors_find(file, table->name, &index)) return find(file, path, table->name, shape, &index, err);
+    const m3_shape had = m3_safetensors_at(file, index)->shape;
+    if (had.rank != 2 || had.dim[1] != shape->dim[1]) return check_shape(path, table->name, &had, shape, err);
+    const uint64_t old_count = m3_shape_count(&had), count = m3_shape_count(shape);
+    float *was = m3_calloc(old_count, sizeof *was), *rows = m3_calloc(count, sizeof *rows);
+    if (was == NULL || rows == NULL)
+        st = M3_FAIL_MEMORY(err, table->name, (old_count + count) * sizeof *rows);
+    else if (m3_store_find(store, table->name, &entry))
+        st = m3_store_read(store, table->name, rows, count * sizeof *rows, err);
+    if (st == M3_OK) st = read_finite(file, index, table->name, was, old_count, err);
+    if (st == M3_OK) st = table->fill(table->user, was, &had, rows, shape, err);
+    if (st == M3_OK) st = m3_store_write(store, table->name, M3_F32, shape, rows, err);
+    m3_free(was);
+    m3_free(rows);
+    return st;
+}
+
+static m3_status load_parameter(const m3_safetensors *file, const char *path, m3_store *store, const char *name,
+                                const m3_shape *shape, const m3_checkpoint_table *table, m3_error *err)
 {
     m3_status st;
     uint32_t index = 0;
-    if ((st = find(file, path, p->name, &p->shape, &index, err)) != M3_OK) return st;
-    float *data = m3_calloc(m3_tensor_count(p), sizeof *data);
-    if (data == NULL) return M3_FAIL_MEMORY(err, p->name, m3_tensor_count(p) * sizeof *data);
-    st = m3_safetensors_read_f32(file, index, data, m3_tensor_count(p), err);
-    if (st == M3_OK)
-        st = check_finite(p->name, data, m3_tensor_count(p),
-                          "so the checkpoint can rank nothing; give one from before it diverged", err);
-    if (st == M3_OK) st = m3_store_write(store, p->name, M3_F32, &p->shape, data, err);
+    if (table != NULL && strcmp(name, table->name) == 0) return load_table(file, path, store, shape, table, err);
+    if ((st = find(file, path, name, shape, &index, err)) != M3_OK) return st;
+    const uint64_t count = m3_shape_count(shape);
+    float *data = m3_calloc(count, sizeof *data);
+    if (data == NULL) return M3_FAIL_MEMORY(err, name, count * sizeof *data);
+    st = read_finite(file, index, name, data, count, err);
+    if (st == M3_OK) st = m3_store_write(store, name, M3_F32, shape, data, err);
     m3_free(data);
     return st;
 }
 
-m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const m3_graph *graph, m3_error *err)
+m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const m3_graph *graph,
+                                        const m3_checkpoint_table *table, m3_error *err)
 {
-    m3_status st;
     m3_safetensors *file = NULL;
-    if ((st = m3_safetensors_open(path, &file, err)) != M3_OK) goto done;
-    for (uint32_t i = 0; i < m3_graph_tensor_count(graph); i++) {
-        const m3_tensor *p = m3_graph_tensor(graph, i);
-        if (p->kind == M3_PARAMETER && (st = load_parameter(file, path, store, p, err)) != M3_OK) goto done;
+    m3_status st = m3_safetensors_open(path, &file, err);
+    const uint32_t count = graph != NULL ? m3_graph_tensor_count(graph) : m3_store_count(store);
+    for (uint32_t i = 0; st == M3_OK && i < count; i++) {
+        m3_store_entry entry = {0};
+        if (graph != NULL) {
+            const m3_tensor *p = m3_graph_tensor(graph, i);
+            entry = (m3_store_entry){p->name, p->kind, p->dtype, p->shape};
+        } else {
+            m3_store_at(store, i, &entry);
+        }
+        if (entry.kind == M3_PARAMETER) st = load_parameter(file, path, store, entry.name, &entry.shape, table, err);
     }
-done:
     m3_safetensors_close(file);
     return st;
 }

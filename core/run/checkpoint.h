@@ -28,8 +28,21 @@ m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_trainer
 /** All that m3_checkpoint_save() wrote, back into a store whose executables have been made. store NULL: the state
  * alone. */
 m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_trainer_state *state, m3_error *err);
-/** Parameters alone, those of `graph`, from a file that we or another tool wrote: any floating type, same names and
- * shapes; what the graph has no use for is left. */
-m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const m3_graph *graph, m3_error *err);
+/** A table whose rows mean something else in the file than in the model. */
+typedef struct m3_checkpoint_table {
+    const char *name; /**< of the parameter, [rows, width] in both */
+    /** @param was   The file's, of shape `had`. @param rows  In: what the store has, zeros if it has nothing; out: what
+     * it gets. `shape`: has the width of `had`. */
+    m3_status (*fill)(void *user, const float *was, const m3_shape *had, float *rows, const m3_shape *shape,
+                      m3_error *err);
+    void *user;
+} m3_checkpoint_table;
+
+/** Parameters alone, from a file that we or another tool wrote: any floating type, same names and shapes; what is not
+ * wanted is left.
+ * @param graph  Whose parameters are wanted; NULL: the store's.
+ * @param table  NULL: all are taken as they are. */
+m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const m3_graph *graph,
+                                        const m3_checkpoint_table *table, m3_error *err);
 
 #endif

@@ -22,6 +22,18 @@ char *m3_run_path(const char *folder, const char *name)
 static const char *const names[] = {"settings.yaml", "log.jsonl", "last.safetensors", "best.safetensors"};
 enum { NAMES = sizeof names / sizeof names[0] };
 
+m3_status m3_run_checkpoint(const char *run, const char *wanted, char **path, m3_error *err)
+{
+    *path = wanted != NULL ? m3_strdup(wanted) : m3_run_path(run, "best.safetensors");
+    if (*path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
+    if (wanted != NULL || access(*path, F_OK) == 0) return M3_OK;
+    m3_free(*path);
+    if ((*path = m3_run_path(run, "last.safetensors")) == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
+    if (access(*path, F_OK) == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, run,
+                   "has neither best.safetensors nor last.safetensors; train first, or name a checkpoint");
+}
+
 m3_status m3_run_check_output(const char *folder, const char *path, m3_error *err)
 {
     m3_status st = M3_OK;

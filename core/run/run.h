@@ -13,6 +13,8 @@ typedef struct m3_run {
 
 /** "FOLDER/NAME" in fresh memory, NULL without memory. */
 char *m3_run_path(const char *folder, const char *name);
+/** The wanted checkpoint, else the run's best, else its last. @param path  Fresh memory; NULL on failure. */
+m3_status m3_run_checkpoint(const char *run, const char *wanted, char **path, m3_error *err);
 /** May a file be written there? Not over one of the run's own (m3_outfile_check()). */
 m3_status m3_run_check_output(const char *folder, const char *path, m3_error *err);
 /** Make the folder or open it, for this process alone, and then look at what it holds: a run that is there is refused

@@ -15,62 +15,33 @@
 #include "core/serve/baselines.h"
 #include "core/settings/settings.h"
 
-/* Checkpoint. */
+/* Which items. */
 
-/* The wanted file, else the best, else the last. Fresh memory. */
-static m3_status choose_checkpoint(const char *run, const char *wanted, char **path, m3_error *err)
-{
-    *path = wanted != NULL ? m3_strdup(wanted) : m3_run_path(run, "best.safetensors");
-    if (*path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
-    if (wanted != NULL || access(*path, F_OK) == 0) return M3_OK;
-    m3_free(*path);
-    if ((*path = m3_run_path(run, "last.safetensors")) == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 32);
-    if (access(*path, F_OK) == 0) return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, run,
-                   "has neither best.safetensors nor last.safetensors; train first, or name a checkpoint");
-}
-
-/* The first item that the run's own set, where it still is, has another id for. */
-static m3_status name_difference(const m3_served *served, uint64_t items, m3_error *err)
-{
-    m3_dataset *own = NULL;
-    const char *path = m3_settings_get(served->settings, "data");
-    const uint32_t count = m3_dataset_item_count(served->set);
-    m3_status st = M3_OK;
-    uint32_t i = 1;
-    if (m3_dataset_open(path, &own, NULL) != M3_OK || m3_dataset_item_checksum(own) != items) {
-        st = M3_FAIL(err, M3_ERR_INVALID, served->data,
-                     "has other items than the set that the run was trained on, so its scores would be of other items; "
-                     "give that set, or train on this one");
-        goto done;
-    }
-    while (i <= count && strcmp(m3_dataset_item_id(served->set, i), m3_dataset_item_id(own, i)) == 0) i++;
-    st = M3_FAIL(err, M3_ERR_INVALID, served->data,
-                 "has %u items, the set that the run was trained on %u: item %u is '%s' here and '%s' there, so scores "
-                 "would be of other items; give that set, or train on this one",
-                 count, m3_dataset_item_count(own), i, m3_dataset_item_id(served->set, i), m3_dataset_item_id(own, i));
-done:
-    m3_dataset_close(own);
-    return st;
-}
-
-/* Item numbers belong to a set: parameters of another one may fit and still mean other items. */
-static m3_status check_items(const m3_served *served, m3_engine *engine, const char *path, m3_error *err)
+/* Item numbers belong to a set: parameters of another one may fit and still mean other items. served->start is there
+ * where rows have to be found by ids. */
+static m3_status check_items(m3_served *served, m3_engine *engine, m3_error *err)
 {
     m3_safetensors *file = NULL;
+    const char *path = served->checkpoint;
     m3_status st = m3_safetensors_open(path, &file, err);
     if (st != M3_OK) return st;
     const char *data = m3_safetensors_meta(file, "data"), *items = m3_safetensors_meta(file, "items");
     const bool other = data != NULL && strtoull(data, NULL, 10) != m3_dataset_checksum(served->set);
     const uint64_t sum = items != NULL ? strtoull(items, NULL, 10) : 0;
-    if (other && sum != 0 && sum != m3_dataset_item_checksum(served->set))
-        st = name_difference(served, sum, err);
-    else if (other && sum == 0)
+    m3_safetensors_close(file);
+    if (other && sum == 0)
         m3_engine_log(engine, M3_LOG_WARN,
                       "%s was trained on another data set than the one given (checksum %016" PRIx64
                       "); results are right only if the items are the same",
                       path, m3_dataset_checksum(served->set));
-    m3_safetensors_close(file);
+    if (!other || sum == 0 || sum == m3_dataset_item_checksum(served->set)) return M3_OK;
+    st = m3_warm_start_open(&served->start, served->run, path, served->settings, served->set, served->split, err);
+    if (st == M3_OK)
+        m3_engine_log(engine, M3_LOG_WARN,
+                      "%s has %" PRIu32 " of %" PRIu32
+                      " items that the run was not trained on; they are ranked by their "
+                      "features, or by what stands beside them",
+                      served->data, served->start.unknown, m3_dataset_item_count(served->set));
     return st;
 }
 
@@ -85,7 +56,10 @@ static m3_status open_data(m3_served *served, m3_engine *engine, const char *run
     st = m3_settings_load_saved(path, &served->settings, err);
     m3_free(path);
     if (st != M3_OK) return st;
-    if (data == NULL) data = m3_settings_get(served->settings, "data");
+    if (data == NULL)
+        data = m3_settings_get(served->settings, "data");
+    else
+        m3_setting_find(served->settings, "items")->given = false; /* check_items() compares ids */
     if (data[0] == 0) return M3_FAIL(err, M3_ERR_INVALID, "data", "is not set; give the data set file");
     if ((served->data = m3_strdup(data)) == NULL) return M3_FAIL_MEMORY(err, data, strlen(data) + 1);
     if ((st = m3_dataset_open(data, &served->set, err)) != M3_OK) return st;
@@ -121,7 +95,11 @@ static m3_status fill(void *user, m3_store *store, m3_error *err)
     st = m3_settings_store_features(l->served->settings, l->served->set, &l->served->denoised, store, err);
     if (st != M3_OK) return st;
     st = m3_model_build_infer(m3_device_engine(l->plan->device), l->plan->config, &build, &graph, err);
-    if (st == M3_OK) st = m3_checkpoint_load_parameters(l->path, store, graph, err);
+    if (st == M3_OK && l->served->start.row_of != NULL)
+        st = m3_warm_start_load(&l->served->start, m3_device_engine(l->plan->device), M3_NEW_FEATURES, store, graph,
+                                err);
+    else if (st == M3_OK)
+        st = m3_checkpoint_load_parameters(l->path, store, graph, NULL, err);
     m3_graph_free(graph);
     return st;
 }
@@ -132,7 +110,7 @@ static m3_status make(m3_served *served, const m3_programs_plan *plan, const cha
     loading l = {served, plan, path};
     m3_programs programs = {0};
     m3_programs_plan with = *plan;
-    if ((st = check_items(served, m3_device_engine(plan->device), path, err)) != M3_OK) return st;
+    if ((st = check_items(served, m3_device_engine(plan->device), err)) != M3_OK) return st;
     if ((st = m3_store_create(plan->device, 0, &served->store, err)) != M3_OK) return st;
     if ((st = fill(&l, served->store, err)) == M3_OK) st = m3_programs_make(plan, served->store, &programs, err);
     served->infer = programs.infer;
@@ -190,7 +168,7 @@ m3_status m3_serve(m3_device *device, const char *run, const m3_serve_options *o
     if ((st = keep_options(served, &o, err)) != M3_OK) goto done;
     if ((st = open_data(served, m3_device_engine(device), run, o.data, err)) != M3_OK) goto done;
     if (o.precision != NULL && (st = m3_model_set(&served->config, "precision", o.precision, err)) != M3_OK) goto done;
-    if ((st = choose_checkpoint(run, o.checkpoint, &served->checkpoint, err)) != M3_OK) goto done;
+    if ((st = m3_run_checkpoint(run, o.checkpoint, &served->checkpoint, err)) != M3_OK) goto done;
     m3_settings_training(served->settings, &training);
     m3_programs_plan plan = plan_of(served);
     plan.eval_batch = (uint32_t)training.eval_batch;
@@ -222,6 +200,7 @@ m3_status m3_served_publish(m3_served *served, uint32_t publish, uint32_t batch,
 void m3_served_free(m3_served *served)
 {
     if (served == NULL) return;
+    m3_warm_start_fini(&served->start);
     m3_executable_free(served->infer);
     m3_store_free(served->store);
     m3_trend_free(served->trend);

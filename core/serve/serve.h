@@ -3,6 +3,7 @@
 #define M3_CORE_SERVE_SERVE_H
 
 #include "core/serve/rank.h"
+#include "core/serve/warm_start.h"
 #include "m3bsr/model.h"
 #include "m3bsr/settings.h"
 
@@ -11,6 +12,7 @@ struct m3_served {
     m3_device *device;
     m3_model_config config;
     m3_settings *settings;
+    m3_warm_start start; /**< zeros unless the set has other items than the run's */
     m3_dataset *set;
     m3_split *split;
     m3_denoised denoised; /**< of the set and its split */

@@ -41,6 +41,10 @@ static m3_status check_ks(const char *text, m3_error *err);
 
 static const training_key keys[] = {
     TEXT(data, "", "data set file; a relative path is taken from the settings file's folder"),
+    TEXT(from, "", "folder of a run to start from: its parameters, rows of items by their ids"),
+    CHOICE(train_on, "all|new", "all", "training samples; new: those that the run in from was not trained on"),
+    CHOICE(new_items, "features|neighbors|random", "features",
+           "rows of items that the run in from does not know; what cannot be had falls to the next"),
     TEXTS(features, "all", "all", "modalities to use, such as [image, text]; all, or [] for none"),
     TEXT(target, "", "behavior to predict; empty: the one that the set proposes"),
     INT(epochs, 1, 1000000, "100", "passes over the training samples, at most"),
@@ -259,6 +263,11 @@ static m3_status set_path(m3_settings *settings, const char *name, const char *f
     return st;
 }
 
+static bool is_path(const char *name)
+{
+    return strcmp(name, "data") == 0 || strcmp(name, "from") == 0;
+}
+
 m3_status m3_settings_set(m3_settings *settings, const char *assignment, m3_error *err)
 {
     m3_status st;
@@ -267,8 +276,7 @@ m3_status m3_settings_set(m3_settings *settings, const char *assignment, m3_erro
         return M3_FAIL(err, M3_ERR_INVALID, assignment, "is no assignment; give key=value, such as lr=0.01");
     char *name = m3_strfmt("%.*s", (int)(equals - assignment), assignment);
     if (name == NULL) return M3_FAIL_MEMORY(err, assignment, strlen(assignment));
-    st = strcmp(name, "data") == 0 ? set_path(settings, name, NULL, equals + 1, err)
-                                   : set_value(settings, name, equals + 1, err);
+    st = is_path(name) ? set_path(settings, name, NULL, equals + 1, err) : set_value(settings, name, equals + 1, err);
     m3_free(name);
     return st;
 }
@@ -313,8 +321,7 @@ static m3_status load_pair(void *user, const char *name, const char *value, bool
     if (list && !takes_list(describe(name)))
         return m3_error_set(err, M3_ERR_INVALID, l->path, (int)line, name, "is the list %s; give a single value",
                             value);
-    st = strcmp(name, "data") == 0 ? set_path(l->settings, name, l->folder, value, err)
-                                   : set_value(l->settings, name, value, err);
+    st = is_path(name) ? set_path(l->settings, name, l->folder, value, err) : set_value(l->settings, name, value, err);
     if (st == M3_OK) {
         m3_setting *at = m3_setting_find(l->settings, name);
         at->line = line;
@@ -355,6 +362,33 @@ m3_status m3_settings_load(const char *path, m3_settings **settings, m3_error *e
 m3_status m3_settings_load_saved(const char *path, m3_settings **settings, m3_error *err)
 {
     return load(path, true, settings, err);
+}
+
+static m3_status take_back(m3_settings *settings, const char *key, m3_error *err)
+{
+    const m3_status st = set_value(settings, key, describe(key)->fallback, err);
+    if (st == M3_OK) m3_setting_find(settings, key)->given = false;
+    return st;
+}
+
+m3_status m3_settings_from_run(const char *run, m3_settings **settings, m3_error *err)
+{
+    static const char *const left_open[] = {"behaviors", "modalities", "items", "train_on", "new_items"};
+    char *path = m3_strfmt("%s/settings.yaml", run);
+    m3_settings *of_run = NULL;
+    *settings = NULL;
+    if (path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 16);
+    m3_status st = m3_settings_load_saved(path, &of_run, err);
+    for (size_t i = 0; st == M3_OK && i < sizeof left_open / sizeof left_open[0]; i++)
+        st = take_back(of_run, left_open[i], err);
+    if (st == M3_OK) st = set_path(of_run, "from", NULL, run, err);
+    if (st == M3_OK) {
+        *settings = of_run;
+        of_run = NULL; /* the caller owns it now */
+    }
+    m3_settings_free(of_run);
+    m3_free(path);
+    return st;
 }
 
 m3_status m3_settings_take_from_run(m3_settings *settings, const char *run, m3_error *err)

@@ -35,6 +35,8 @@ m3_status m3_settings_write(const m3_settings *settings, const m3_model_config *
 /** Values of keys that choose, in the order of the choices. */
 typedef enum m3_decay { M3_DECAY_NONE = 0, M3_DECAY_LINEAR = 1, M3_DECAY_COSINE = 2 } m3_decay;
 typedef enum m3_empty_histories { M3_EMPTY_SKIP = 0, M3_EMPTY_KEEP = 1 } m3_empty_histories;
+typedef enum m3_train_on { M3_TRAIN_ON_ALL = 0, M3_TRAIN_ON_NEW = 1 } m3_train_on;
+typedef enum m3_new_items { M3_NEW_FEATURES = 0, M3_NEW_NEIGHBORS = 1, M3_NEW_RANDOM = 2 } m3_new_items;
 
 /** Cut-offs of metrics, rising. */
 typedef struct m3_cuts {
@@ -44,7 +46,10 @@ typedef struct m3_cuts {
 /** Training's own keys as values: a member a key, texts and whole numbers and reals. Texts are borrowed from the
  * settings until the next set. */
 typedef struct m3_training {
-    const char *data;     /**< absolute path of the set, "" when it is not said */
+    const char *data; /**< absolute path of the set, "" when it is not said */
+    const char *from; /**< absolute path of a run, "" for none */
+    m3_train_on train_on;
+    m3_new_items new_items;
     const char *features; /**< "all" or "[a, b]": m3_settings_store_features() */
     const char *target;   /**< behavior, "": the set's; m3_settings_target() */
     uint64_t epochs;      /**< at least 1 */
@@ -106,8 +111,8 @@ m3_status m3_settings_store_features(const m3_settings *settings, const m3_datas
                                      m3_store *store, m3_error *err);
 
 /** Sixteen hexadecimal digits over all values that change what a step computes: everything but data (its checksum
- * counts), patience, metric, ks, eval_batch, checkpoint_steps, instruments, and epochs unless the schedule depends on
- * it. */
+ * counts), from and new_items (a checkpoint has what came of them), patience, metric, ks, eval_batch,
+ * checkpoint_steps, instruments, and epochs unless the schedule depends on it. */
 void m3_settings_hash(const m3_settings *settings, const m3_model_config *config, char text[17]);
 /** The hash that a version before this one wrote for these settings, whose texts are as that version wrote them: only
  * the options that were given counted, in the text that was typed. */

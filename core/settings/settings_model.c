@@ -243,11 +243,17 @@ m3_status m3_settings_store_features(const m3_settings *settings, const m3_datas
 
 static bool is_computed(const m3_settings *settings, const char *key)
 {
-    static const char *const others[] = {"data",       "patience",         "metric",     "ks",
-                                         "eval_batch", "checkpoint_steps", "instruments"};
+    static const char *const others[] = {"data", "from",       "new_items",        "patience",   "metric",
+                                         "ks",   "eval_batch", "checkpoint_steps", "instruments"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(key, others[i]) == 0) return false;
     return strcmp(key, "epochs") != 0 || strcmp(m3_settings_get(settings, "schedule"), "constant") != 0;
+}
+
+/* A key that came later does not count at the value that older runs stand for, so that they can go on. */
+static bool stands_for_older(const char *key, const char *value)
+{
+    return m3_model_key_is_before(key, value) || (strcmp(key, "train_on") == 0 && strcmp(value, "all") == 0);
 }
 
 static XXH64_hash_t hash_pair(const char *name, const char *value, XXH64_hash_t before)
@@ -261,8 +267,7 @@ static XXH64_hash_t hash_keys(const m3_settings *settings, const m3_model_config
     char text[M3_OPTION_BYTES];
     for (uint32_t i = 0; i < settings->known; i++) {
         const char *name = settings->all[i].name, *value = m3_setting_text(&settings->all[i], config, text);
-        /* A key that came later does not count at the value that older runs stand for, so that they can go on. */
-        if (is_computed(settings, name) && !m3_model_key_is_before(name, value)) hash = hash_pair(name, value, hash);
+        if (is_computed(settings, name) && !stands_for_older(name, value)) hash = hash_pair(name, value, hash);
     }
     return hash;
 }

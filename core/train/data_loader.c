@@ -28,8 +28,9 @@ static bool has_history(const m3_data_loader *loader, const m3_sample *sample)
     return false;
 }
 
-static m3_status keep_samples(m3_data_loader *loader, uint64_t all, bool keep_empty, m3_error *err)
+static m3_status keep_samples(m3_data_loader *loader, uint64_t all, bool keep_empty, const bool *wanted, m3_error *err)
 {
+    uint64_t asked = 0;
     if (all == 0)
         return M3_FAIL(err, M3_ERR_INVALID, "data",
                        "the set has no training sample: no user has the target behavior; choose another target");
@@ -37,21 +38,28 @@ static m3_status keep_samples(m3_data_loader *loader, uint64_t all, bool keep_em
     loader->order = m3_calloc(all, sizeof *loader->order);
     if (loader->kept == NULL || loader->order == NULL)
         return M3_FAIL_MEMORY(err, "samples", 2 * all * sizeof *loader->kept);
-    for (uint64_t i = 0; i < all; i++)
+    for (uint64_t i = 0; i < all; i++) {
+        if (wanted != NULL && !wanted[i]) continue;
+        asked++;
         if (keep_empty || has_history(loader, &loader->samples[i])) loader->kept[loader->count++] = i;
-    loader->skipped = all - loader->count;
+    }
+    loader->skipped = asked - loader->count;
+    if (asked == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, "train_on",
+                       "is new, but the run to start from was trained on all %llu training samples; set it to all",
+                       (unsigned long long)all);
     if (loader->count == 0)
         return M3_FAIL(err, M3_ERR_INVALID, "data",
                        "none of the %llu training samples has an event before it, so there is nothing to learn from; "
                        "give more events a user, or set empty_histories to keep",
-                       (unsigned long long)all);
+                       (unsigned long long)asked);
     memcpy(loader->order, loader->kept, loader->count * sizeof *loader->order);
     return M3_OK;
 }
 
 m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, const m3_event_filter *filter,
-                                const m3_model_config *config, uint64_t seed, bool keep_empty, m3_data_loader **out,
-                                m3_error *err)
+                                const m3_model_config *config, uint64_t seed, bool keep_empty, const bool *wanted,
+                                m3_data_loader **out, m3_error *err)
 {
     m3_status st = M3_OK;
     uint64_t all;
@@ -72,7 +80,7 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
                      "is sampled, but the set has %u item, so there is no negative; set loss to full", loader->items);
         goto done;
     }
-    if ((st = keep_samples(loader, all, keep_empty, err)) != M3_OK) goto done;
+    if ((st = keep_samples(loader, all, keep_empty, wanted, err)) != M3_OK) goto done;
     if (config->trend > 0 && (st = m3_trend_create(set, split, config->trend, &loader->trend, err)) != M3_OK) goto done;
     *out = loader;
     loader = NULL; /* the caller owns it now */

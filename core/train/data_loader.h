@@ -24,10 +24,11 @@ typedef struct m3_batch {
 m3_batch m3_batch_of(m3_executable *executable);
 
 /** @param set, split, filter  Must outlive the loader. @param filter  Of events of histories; NULL: all stay.
+ * @param wanted  One for each training sample of the split, borrowed for the call; NULL: all.
  * M3_ERR_INVALID: no training sample, or the sampled loss with a single item. */
 m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, const m3_event_filter *filter,
-                                const m3_model_config *config, uint64_t seed, bool keep_empty, m3_data_loader **loader,
-                                m3_error *err);
+                                const m3_model_config *config, uint64_t seed, bool keep_empty, const bool *wanted,
+                                m3_data_loader **loader, m3_error *err);
 void m3_data_loader_free(m3_data_loader *loader);
 uint64_t m3_data_loader_samples(const m3_data_loader *loader); /**< an epoch */
 uint64_t m3_data_loader_skipped(const m3_data_loader *loader); /**< left out for their empty histories */

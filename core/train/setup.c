@@ -50,6 +50,13 @@ static m3_programs_plan plan_of(m3_trainer *tr)
                               .user = tr};
 }
 
+/* The run to start from, once. */
+static m3_status open_from(m3_trainer *tr, m3_error *err)
+{
+    if (tr->from.row_of != NULL) return M3_OK;
+    return m3_warm_start_open(&tr->from, tr->keys.from, NULL, tr->settings, tr->set, tr->split, err);
+}
+
 m3_infer_source m3_trainer_source(const m3_trainer *trainer)
 {
     return (m3_infer_source){trainer->set, trainer->denoised.filter, m3_data_loader_trend(trainer->loader)};
@@ -74,6 +81,23 @@ static m3_status make_metrics(m3_trainer *tr, m3_error *err)
     return m3_places_init(&tr->places, tr->metric.k > last ? tr->metric.k : last, err);
 }
 
+static m3_status make_loader(m3_trainer *tr, m3_error *err)
+{
+    m3_status st = M3_OK;
+    bool *is_new = NULL;
+    if (tr->keys.train_on == M3_TRAIN_ON_NEW) {
+        if (tr->keys.from[0] == 0)
+            return M3_FAIL(err, M3_ERR_INVALID, "train_on",
+                           "is new, which needs the run that knows the old: set `from`");
+        if ((st = open_from(tr, err)) == M3_OK) st = m3_warm_start_new_samples(&tr->from, &is_new, err);
+    }
+    if (st == M3_OK)
+        st = m3_data_loader_create(tr->set, tr->split, tr->denoised.filter, &tr->config, tr->keys.seed,
+                                   tr->keys.empty_histories == M3_EMPTY_KEEP, is_new, &tr->loader, err);
+    m3_free(is_new);
+    return st;
+}
+
 static m3_status open_data(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
@@ -87,9 +111,7 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
     if ((st = m3_settings_denoise(tr->engine, tr->settings, &tr->config, tr->set, tr->split, &tr->denoised, err)) !=
         M3_OK)
         return st;
-    if ((st = m3_data_loader_create(tr->set, tr->split, tr->denoised.filter, &tr->config, tr->keys.seed,
-                                    tr->keys.empty_histories == M3_EMPTY_KEEP, &tr->loader, err)) != M3_OK)
-        return st;
+    if ((st = make_loader(tr, err)) != M3_OK) return st;
     if ((st = make_metrics(tr, err)) != M3_OK) return st;
     tr->valid = m3_split_samples(tr->split, M3_SPLIT_VALID, &tr->valid_count);
     if ((tr->ranks = m3_calloc(tr->valid_count, sizeof *tr->ranks)) == NULL)
@@ -309,6 +331,11 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
     if ((st = make_store(tr, err)) != M3_OK) return st;
     m3_trainer_state read; /* again, beside the tensors: what it says of the data has been brought up to date */
     if (tr->saved && (st = m3_checkpoint_load(tr->resume_from, tr->store, &read, err)) != M3_OK) return st;
+    if (!tr->saved && tr->keys.from[0] != 0) {
+        if ((st = open_from(tr, err)) != M3_OK) return st;
+        st = m3_warm_start_load(&tr->from, tr->engine, tr->keys.new_items, tr->store, NULL, err);
+        if (st != M3_OK) return st;
+    }
     char *path = m3_run_path(folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
     char hash[17];
@@ -323,6 +350,7 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
 
 void m3_trainer_fini(m3_trainer *tr)
 {
+    m3_warm_start_fini(&tr->from);
     m3_trace_free(tr->trace);
     m3_run_close(&tr->run);
     m3_programs_free(&tr->programs);

@@ -8,7 +8,9 @@
 #include "core/run/checkpoint.h"
 #include "core/run/run.h"
 #include "core/run/trace.h"
+#include "core/serve/infer.h"
 #include "core/serve/rank.h"
+#include "core/serve/warm_start.h"
 #include "core/settings/settings.h"
 #include "core/train/data_loader.h"
 #include "core/train/lr_schedule.h"
@@ -30,6 +32,7 @@ typedef struct m3_trainer {
     m3_dataset *set;
     m3_split *split;
     m3_denoised denoised; /* of the set and its split */
+    m3_warm_start from;   /* zeros unless it is wanted */
     m3_data_loader *loader;
     const m3_sample *valid;
     uint64_t valid_count;

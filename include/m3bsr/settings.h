@@ -62,6 +62,10 @@ M3_API m3_status m3_settings_create(m3_settings **settings, m3_error *err);
  * that build a model refuse it, with file, line and the nearest known key, when no plugin declares it. A relative
  * `data` path is taken from the file's folder. Returns M3_ERR_INVALID, M3_ERR_IO, M3_ERR_MEMORY. */
 M3_API m3_status m3_settings_load(const char *path, m3_settings **settings, m3_error *err);
+/** For a training that starts from a run, on another set: the run's own settings without what its set said (behaviors,
+ * modalities, items) and without the keys that say what to start from; key `from` is the run.
+ * @param run  The run's folder. Returns as m3_settings_load() does. */
+M3_API m3_status m3_settings_from_run(const char *run, m3_settings **settings, m3_error *err);
 /** For a run that goes on: the model's keys that were not given take the values of the run's own settings.yaml, so that
  * a default that has changed since then changes nothing. Nothing happens where that file is not there or cannot be
  * read.

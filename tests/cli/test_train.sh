@@ -160,6 +160,24 @@ check 'a trace of an unseen user' 0 'new.safetensors: 2 users' "$m" trace whole 
 check 'a trace of an unknown user' 2 "'nobody': is no user" "$m" trace whole --users nobody --out none.safetensors
 check 'a trace to where there is no folder' 2 'nowhere/values' "$m" trace whole --users u1 --out nowhere/values
 
+# A later day: a new item that looks like the last, and users who had it.
+mkdir next
+cp source/*.npy next
+for ids in source/*.ids.txt; do sed '$s/.*/late/' "$ids" >"next/${ids#source/}"; done
+printf '%s\n' 'user_id	item_id	behavior	timestamp' 'u1	late	view	1900000000' 'u2	late	buy	1900000001' 'u3	i1	buy	1900000002' \
+    'u3	i2	buy	1900000003' 'u3	i3	buy	1900000004' >next/interactions.tsv
+check 'a day is added' 0 '1 items' "$m" data append set next --out set3
+check 'an item after the training is ranked' 0 'has 1 of 151 items that the run was not trained on' \
+    "$m" recommend whole --data set3 --users u4 --top 1000 --exclude none
+"$m" recommend whole --data set3 --users u4 --top 1000 --exclude none 2>/dev/null | grep -q '	late	' || fail 'the new item is not ranked'
+check 'a training goes on from a run' 0 'best is epoch' "$m" train --from whole --set data=set3 --set epochs=1 --out later
+check 'on what is new alone' 0 'best is epoch' "$m" train --from whole --set data=set3 --set train_on=new --set epochs=1 --out newer
+steps() { tail -n 1 "$1/log.jsonl" | sed 's/.*"steps":\([0-9]*\).*/\1/'; }
+[ "$(steps newer)" -lt "$(steps later)" ] || fail "new samples take $(steps newer) steps, all $(steps later)"
+check 'with a configuration' 0 'best is epoch' "$m" train config.yaml --from whole --set data=set3 --set epochs=1 --out third
+check 'from no run' 2 'nowhere/settings.yaml' "$m" train --from nowhere --out fourth
+[ ! -e fourth ] || fail 'a refused training left its folder'
+
 # Damage.
 head -c 2000 whole/best.safetensors >cut.safetensors
 check 'a checkpoint that was cut short' 2 'cut.safetensors' "$m" evaluate whole --checkpoint cut.safetensors
@@ -175,8 +193,9 @@ cp set flipped.set
 printf '\x55' | dd of=flipped.set bs=1 seek=4096 conv=notrunc status=none
 check 'a set with another byte in it' 2 'flipped.set' "$m" evaluate whole --data flipped.set
 "$m" data synth --out source2 --users 50 --items 40 --clusters 3 --width 8 >/dev/null 2>&1
+for file in interactions.tsv ./*.ids.txt; do (cd source2 && sed -i 's/\bi\([0-9]\)/other\1/' $file); done
 "$m" data import source2 --out set2 >/dev/null 2>&1
-check 'a set of other items' 2 'items' "$m" evaluate whole --data set2
+check 'a set of other items' 2 'it knows the ids of 0 of 40' "$m" evaluate whole --data set2
 # The best is saved before the last: a run that was killed between them goes on from the best.
 "$m" train config.yaml --out between --set epochs=1 >/dev/null 2>&1
 rm between/last.safetensors

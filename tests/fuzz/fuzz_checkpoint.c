@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (st == M3_OK) FUZZ_CHECK(m3_checkpoint_load(path, NULL, &alone, NULL) == M3_OK);
     FUZZ_CHECK(m3_store_count(store) == 4);
     err = (m3_error){0};
-    fuzz_check_error(m3_checkpoint_load_parameters(path, store, graph, &err), &err);
+    fuzz_check_error(m3_checkpoint_load_parameters(path, store, graph, NULL, &err), &err);
     m3_graph_free(graph);
     m3_store_free(store);
     return 0;

@@ -35,7 +35,7 @@ static m3_data_loader *loader_of(const char *loss, uint64_t seed, bool keep_empt
     m3_data_loader *loader = NULL;
     m3_error err = {0};
     const m3_model_config c = config_of(loss);
-    if (m3_data_loader_create(set, split, NULL, &c, seed, keep_empty, &loader, &err) != M3_OK)
+    if (m3_data_loader_create(set, split, NULL, &c, seed, keep_empty, NULL, &loader, &err) != M3_OK)
         fail_msg("%s", err.message);
     return loader;
 }

@@ -142,7 +142,7 @@ static void batches_hold_it(void **state)
     config.negatives = NEGATIVES;
     config.trend = 2;
     config.loss = sampled ? M3_LOSS_SAMPLED : M3_LOSS_FULL;
-    check(m3_data_loader_create(c.set, c.split, NULL, &config, 3, true, &loader, &err), &err);
+    check(m3_data_loader_create(c.set, c.split, NULL, &config, 3, true, NULL, &loader, &err), &err);
     const m3_trend *trend = m3_data_loader_trend(loader);
     assert_non_null(trend);
     float *is = calloc((size_t)N * width, sizeof *is);

@@ -337,14 +337,20 @@ void cli_close(cli *c)
     m3_engine_free(c->engine);
 }
 
-m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m3_error *err)
+m3_status cli_apply_settings(const cli *c, m3_settings *settings, m3_error *err)
 {
     char seed[64];
-    m3_status st = path != NULL ? m3_settings_load(path, settings, err) : m3_settings_create(settings, err);
-    for (uint32_t i = 0; st == M3_OK && i < c->set.count; i++) st = m3_settings_set(*settings, c->set.at[i], err);
+    m3_status st = M3_OK;
+    for (uint32_t i = 0; st == M3_OK && i < c->set.count; i++) st = m3_settings_set(settings, c->set.at[i], err);
     if (st != M3_OK || c->seed == NULL) return st;
     (void)snprintf(seed, sizeof seed, "seed=%s", c->seed);
-    return m3_settings_set(*settings, seed, err);
+    return m3_settings_set(settings, seed, err);
+}
+
+m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m3_error *err)
+{
+    const m3_status st = path != NULL ? m3_settings_load(path, settings, err) : m3_settings_create(settings, err);
+    return st == M3_OK ? cli_apply_settings(c, *settings, err) : st;
 }
 
 m3_status cli_model_open(const cli *c, const char *data, cli_model *model, m3_error *err)

@@ -135,6 +135,8 @@ const char *const *cli_no_pass(const cli *c);
 /** The settings of a file, or all defaults for NULL, with --set and --seed over them.
  * @param settings  Yours, m3_settings_free(). */
 m3_status cli_settings(const cli *c, const char *path, m3_settings **settings, m3_error *err);
+/** --set and --seed over settings that are there. */
+m3_status cli_apply_settings(const cli *c, m3_settings *settings, m3_error *err);
 
 /** The model that a command's first word configures, all defaults without one. Starts as {0}, ends with
  * cli_model_close(). */

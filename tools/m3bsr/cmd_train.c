@@ -125,7 +125,24 @@ static void print_result(const cli *c, const char *run, const char *metric, cons
     (void)printf("%s\n", r->early ? "; patience ran out" : "");
 }
 
-static m3_status train(cli *c, m3_train_options *options, const char *run, m3_settings **settings, m3_error *err)
+/* Without a file, the settings are those of the run to start from. */
+static m3_status read_settings(const cli *c, const char *from, m3_settings **settings, m3_error *err)
+{
+    if (c->count == 0) {
+        const m3_status st = m3_settings_from_run(from, settings, err);
+        return st == M3_OK ? cli_apply_settings(c, *settings, err) : st;
+    }
+    m3_status st = cli_settings(c, c->words[0], settings, err);
+    if (st != M3_OK || from == NULL) return st;
+    char *key = NULL;
+    if (asprintf(&key, "from=%s", from) < 0) return M3_FAIL_MEMORY(err, from, strlen(from) + 8);
+    st = m3_settings_set(*settings, key, err);
+    free(key);
+    return st;
+}
+
+static m3_status train(cli *c, m3_train_options *options, const char *from, const char *run, m3_settings **settings,
+                       m3_error *err)
 {
     m3_status st;
     m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
@@ -133,7 +150,7 @@ static m3_status train(cli *c, m3_train_options *options, const char *run, m3_se
     if (options->profile != NULL &&
         (st = m3_output_check(options->profile, (const char *const *)c->words, 1, err)) != M3_OK)
         return st;
-    if ((st = cli_settings(c, c->words[0], settings, err)) != M3_OK) return st;
+    if ((st = read_settings(c, from, settings, err)) != M3_OK) return st;
     if (options->resume && (st = m3_settings_take_from_run(*settings, run, err)) != M3_OK) return st;
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     options->no_pass = cli_no_pass(c);
@@ -153,32 +170,37 @@ int cmd_train(int argc, char **argv)
 {
     cli c = {0};
     m3_error err = {0};
-    const char *run = NULL;
+    const char *run = NULL, *from = NULL;
     cli_switch resume = CLI_OFF;
     m3_settings *settings = NULL;
     m3_train_options train_options = {.size = M3_STRUCT_SIZE(m3_train_options, stop_after)};
     const cli_option options[] = {
         {"out", CLI_TEXT, &run, "RUN", "the folder of the run; made when missing"},
         {"resume", CLI_SWITCH, &resume, "[auto]", "go on from the run's last checkpoint, bit for bit; auto: or start"},
+        {"from", CLI_TEXT, &from, "RUN", "start from its parameters; without CONFIG, with its settings too"},
         {"profile", CLI_TEXT, &train_options.profile, "FILE", "write a Chrome trace of some steps"},
     };
     const cli_command command = {
-        .usage = "train CONFIG --out RUN [options]",
+        .usage = "train CONFIG --out RUN [options]\n"
+                 "train [CONFIG] --from RUN [--set data=SET2] --out RUN2 [options]",
         .about = "Train, and validate after each epoch by full ranking. Ctrl-C saves; --resume goes on. The keys of\n"
                  "CONFIG are in m3bsr-config(5).",
         .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
-        .min_words = 1,
         .max_words = 1};
     int status = cli_parse(&c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
+    if (c.count == 0 && from == NULL) {
+        (void)fprintf(stderr, "error: what to train?\nusage: m3bsr train CONFIG --out RUN [options]\n");
+        return CLI_BAD_INPUT;
+    }
     if (run == NULL) {
         (void)fprintf(stderr, "error: where to? m3bsr train CONFIG --out RUN\n");
         return CLI_BAD_INPUT;
     }
     train_options.resume = resume == CLI_ON || (resume == CLI_AUTO && holds_run(run));
-    m3_status st = train(&c, &train_options, run, &settings, &err);
+    m3_status st = train(&c, &train_options, from, run, &settings, &err);
     m3_settings_free(settings);
     cli_close(&c);
     return st == M3_OK ? CLI_DONE : cli_report(&err);
