@@ -40,7 +40,7 @@ struct m3_dataset {
     struct lists touched;
     m3_features *features; /* [K] */
     uint64_t event_count;
-    uint32_t time_digits;
+    uint32_t time_digits, time_unit;
 };
 
 static m3_status damaged(const m3_dataset *set, m3_error *err, const char *what)
@@ -257,7 +257,10 @@ static m3_status check_contents(m3_dataset *set, m3_error *err)
         if ((st = get_features(set, k, err)) != M3_OK) return st;
     const uint32_t *digits = section(set, M3_SET_TIME_DIGITS, 0, sizeof *digits, &found, NULL);
     set->time_digits = digits != NULL ? *digits : 0;
-    if (set->time_digits > M3_TIME_DIGITS) return damaged(set, err, "its times have impossible units");
+    const uint32_t *unit = section(set, M3_SET_TIME_UNIT, 0, sizeof *unit, &found, NULL);
+    set->time_unit = unit != NULL ? *unit : M3_TIME_UNKNOWN;
+    if (set->time_digits > M3_TIME_DIGITS || set->time_unit > M3_TIME_NS)
+        return damaged(set, err, "its times have impossible units");
     return M3_OK;
 }
 
@@ -349,6 +352,11 @@ uint32_t m3_dataset_max_length(const m3_dataset *set)
 uint32_t m3_dataset_time_digits(const m3_dataset *set)
 {
     return set->time_digits;
+}
+
+m3_time_unit m3_dataset_time_unit(const m3_dataset *set)
+{
+    return (m3_time_unit)set->time_unit;
 }
 
 uint64_t m3_dataset_event_count(const m3_dataset *set)

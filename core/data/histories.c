@@ -114,7 +114,7 @@ m3_status m3_histories_read(const m3_dataset *set, const char *path, const m3_re
     m3_reading how = m3_reading_resolve(reading);
     m3_drops drops = {
         .report = &own, .strict = how.strict, .say_all = how.say_all, .log = how.log, .log_user = how.log_user};
-    m3_rows rows = {0};
+    m3_rows rows = {.time_unit = m3_dataset_time_unit(set)};
     uint32_t *rank = NULL;
     if ((h = m3_calloc(1, sizeof *h)) == NULL) {
         st = M3_FAIL_MEMORY(err, path, sizeof *h);

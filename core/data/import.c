@@ -250,6 +250,7 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     meta->max_length = im->options.max_length;
     meta->report = whole_report(im);
     im->content.time_digits = rows->time_digits;
+    im->content.time_unit = (uint32_t)rows->time_unit;
     if ((st = fill_events(im, err)) != M3_OK) return st;
     if ((st = fill_touched(im, err)) != M3_OK) return st;
     if ((st = fill_names(im, err)) != M3_OK) return st;

@@ -61,6 +61,7 @@ m3_status m3_import_onto_rows(const m3_import_onto *onto, m3_rows *rows, m3_erro
     }
     rows->of_set = event.line;
     rows->time_digits = m3_dataset_time_digits(set);
+    rows->time_unit = m3_dataset_time_unit(set);
     return st;
 }
 

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "core/base/alloc.h"
+#include "core/data/clock.h"
 #include "core/data/table.h"
 
 static const uint32_t NO_COLUMN = UINT32_MAX;
@@ -24,7 +25,9 @@ struct reader {
     m3_rows *rows;
     m3_drops *drops;
     m3_table *table;
-    uint32_t user, item, behavior, time; /* columns */
+    uint32_t user, item, behavior, time; /* columns; time: NO_COLUMN where the order of the rows is the time */
+    m3_clock clock;
+    int64_t begin; /* the time before the first row, where their order is the time */
     struct rule *rules;
     uint32_t rule_count;
     uint32_t sole;    /* behavior of every row, or NO_COLUMN */
@@ -115,6 +118,9 @@ static m3_status say_columns(const struct reader *r, const m3_reading *reading, 
     m3_table_list(r->table, used, r->rule_count + 4, list, sizeof list);
     m3_free(used);
     if (list[0] != '\0') m3_drops_say(r->drops, M3_LOG_INFO, "%s: columns not used: %s", m3_table_path(r->table), list);
+    if (r->time == NO_COLUMN)
+        m3_drops_say(r->drops, M3_LOG_INFO, "%s: the order of its rows is the time, so none repeats another",
+                     m3_table_path(r->table));
     if (r->sole != NO_COLUMN && reading->behavior_column[0] != '\0')
         m3_drops_say(r->drops, M3_LOG_INFO, "%s: no column '%s', so every row is one event of the behavior '%s'",
                      m3_table_path(r->table), reading->behavior_column, m3_names_at(&r->rows->behaviors, r->sole));
@@ -124,10 +130,11 @@ static m3_status say_columns(const struct reader *r, const m3_reading *reading, 
 static m3_status bind_columns(struct reader *r, const m3_reading *reading, const char *sole_behavior, m3_error *err)
 {
     m3_status st;
-    r->behavior = r->sole = NO_COLUMN;
+    r->behavior = r->sole = r->time = NO_COLUMN;
     if ((st = m3_table_need(r->table, reading->user_column, "--user-column", &r->user, err)) != M3_OK ||
         (st = m3_table_need(r->table, reading->item_column, "--item-column", &r->item, err)) != M3_OK ||
-        (st = m3_table_need(r->table, reading->time_column, "--time-column", &r->time, err)) != M3_OK)
+        (reading->time_column[0] != '\0' &&
+         (st = m3_table_need(r->table, reading->time_column, "--time-column", &r->time, err)) != M3_OK))
         return st;
     bool named = reading->behavior_column[0] != '\0' && strcmp(reading->behavior_column, "behavior") != 0;
     bool found = false;
@@ -321,17 +328,23 @@ static m3_status row_behaviors(struct reader *r, const m3_row *row, uint32_t *be
 static m3_status take_time(struct reader *r, const m3_row *row, int64_t *time, bool *good, m3_error *err)
 {
     m3_rows *rows = r->rows;
+    if (r->time == NO_COLUMN) {
+        *time = r->begin + (int64_t)r->drops->report->rows;
+        *good = true;
+        return M3_OK;
+    }
     const m3_field field = row->fields[r->time];
     const char *path = m3_table_path(r->table), *name = m3_table_column(r->table, r->time);
     uint32_t needed = 0;
     bool fits = true;
     *good = false;
-    if (!m3_field_time(field, rows->time_digits, time, &needed, &fits))
-        return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err, "%s is '%.*s', not a number", name,
+    if (!m3_clock_time(&r->clock, field, rows->time_digits, time, &needed, &fits))
+        return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err,
+                            "%s is '%.*s', not a number and no date such as 2020-01-31T12:30:00Z", name,
                             M3_FIELD_ARGS(field));
     if (!fits || needed > rows->time_digits) {
         int64_t whole = 0;
-        (void)m3_field_time(field, 0, &whole, &needed, &fits);
+        (void)m3_clock_time(&r->clock, field, 0, &whole, &needed, &fits);
         if (!fits)
             return m3_drops_add(r->drops, M3_DROP_NUMBER, path, row->line, err,
                                 "%s is '%.*s', beyond the largest that can be kept, %lld", name, M3_FIELD_ARGS(field),
@@ -339,7 +352,7 @@ static m3_status take_time(struct reader *r, const m3_row *row, int64_t *time, b
         int64_t latest = whole < 0 ? -(whole + 1) + 1 : whole + 1; /* up: its fraction counts as well */
         if (m3_time_scale(&latest, rows->time_digits) && latest > rows->latest) rows->latest = latest;
         if (needed > rows->time_digits) refine_times(rows, needed);
-        (void)m3_field_time(field, rows->time_digits, time, &needed, &fits);
+        (void)m3_clock_time(&r->clock, field, rows->time_digits, time, &needed, &fits);
     }
     if (!fits)
         return M3_FAIL(err, M3_ERR_INVALID, path,
@@ -349,6 +362,7 @@ static m3_status take_time(struct reader *r, const m3_row *row, int64_t *time, b
     if (needed > rows->time_digits) r->drops->report->fractional_times++;
     const int64_t size = *time < 0 ? -*time : *time;
     if (size > rows->latest) rows->latest = size;
+    m3_clock_note(&r->clock, *time, rows->time_digits, row->line);
     *good = true;
     return M3_OK;
 }
@@ -388,11 +402,35 @@ static m3_status take_row(struct reader *r, const m3_row *row, uint32_t *behavio
     return M3_OK;
 }
 
+/* What was chosen for the whole file, and done to its rows. */
+static void say_read(const struct reader *r)
+{
+    const m3_rows *rows = r->rows;
+    const char *path = m3_table_path(r->table);
+    int64_t first = INT64_MAX, last = INT64_MIN;
+    for (size_t i = 0; i < rows->count; i++) {
+        if (rows->events[i].line <= rows->of_set) continue;
+        if (rows->events[i].time < first) first = rows->events[i].time;
+        if (rows->events[i].time > last) last = rows->events[i].time;
+    }
+    if (r->literal > 0)
+        m3_drops_say(r->drops, M3_LOG_INFO, "%s: the quotes of %llu rows do not pair up; they stand for themselves",
+                     path, (unsigned long long)r->literal);
+    if (r->time != NO_COLUMN) m3_clock_say(&r->clock, r->drops, path, first, last, rows->time_digits);
+    if (rows->time_digits > 0)
+        m3_drops_say(r->drops, M3_LOG_INFO, "%s: timestamps are kept with %u digits after the point", path,
+                     rows->time_digits);
+    if (r->drops->report->fractional_times > 0)
+        m3_drops_say(r->drops, M3_LOG_WARN,
+                     "%s: %llu timestamps have more digits after the point than fit beside the largest; %u are kept",
+                     path, (unsigned long long)r->drops->report->fractional_times, rows->time_digits);
+}
+
 m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *reading, const char *sole_behavior,
                        m3_drops *drops, m3_error *err)
 {
     m3_status st;
-    struct reader r = {.rows = rows, .drops = drops};
+    struct reader r = {.rows = rows, .drops = drops, .begin = rows->latest};
     uint32_t *behaviors = m3_calloc((size_t)reading->derive_count + 2, sizeof *behaviors);
     if (behaviors == NULL) {
         st = M3_FAIL_MEMORY(err, path, (reading->derive_count + 2) * sizeof *behaviors);
@@ -402,21 +440,17 @@ m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *readin
     if ((st = m3_table_open(path, &how, &r.table, err)) != M3_OK) goto done;
     m3_drops_say_separator(drops, r.table);
     if ((st = bind_columns(&r, reading, sole_behavior, err)) != M3_OK) goto done;
+    if (r.time != NO_COLUMN) {
+        st = m3_clock_find(&r.clock, path, &how, r.time, reading->time_unit, rows->time_unit, err);
+        if (st != M3_OK) goto done;
+        rows->time_unit = r.clock.kept;
+    }
     for (;;) {
         m3_row row;
         if ((st = m3_table_next(r.table, &row, err)) != M3_OK || row.kind == M3_ROW_END) break;
         if ((st = take_row(&r, &row, behaviors, err)) != M3_OK) break;
     }
-    if (st == M3_OK && r.literal > 0)
-        m3_drops_say(drops, M3_LOG_INFO, "%s: the quotes of %llu rows do not pair up; they stand for themselves", path,
-                     (unsigned long long)r.literal);
-    if (st == M3_OK && rows->time_digits > 0)
-        m3_drops_say(drops, M3_LOG_INFO, "%s: timestamps are kept with %u digits after the point", path,
-                     rows->time_digits);
-    if (st == M3_OK && drops->report->fractional_times > 0)
-        m3_drops_say(drops, M3_LOG_WARN,
-                     "%s: %llu timestamps have more digits after the point than fit beside the largest; %u are kept",
-                     path, (unsigned long long)drops->report->fractional_times, rows->time_digits);
+    if (st == M3_OK) say_read(&r);
 done:
     m3_table_close(r.table);
     m3_free(r.rules);

@@ -22,8 +22,9 @@ typedef struct m3_rows {
     size_t slot_count;
     int64_t *last_time; /**< [last_time_capacity] by user */
     uint32_t last_time_capacity;
-    uint32_t time_digits; /**< times are in units of 10^-time_digits of the file's */
-    int64_t latest;       /**< the largest size of a time */
+    uint32_t time_digits;   /**< times are in units of 10^-time_digits of time_unit, */
+    m3_time_unit time_unit; /**< which is the file's unless the caller sets another before it is read */
+    int64_t latest;         /**< the largest size of a time */
     uint32_t of_set; /**< events with a line up to it come from a data set, in its order; the file's lines follow */
 } m3_rows;
 

@@ -29,7 +29,8 @@ enum m3_set_kind {
     M3_SET_TOUCHED_ITEMS = 12,  /**< u32, rising within a user, 1..N */
     M3_SET_FEATURES = 13,       /**< index k, width D: f32 [N + 1, D], finite, row 0 zero */
     M3_SET_PRESENT = 14,        /**< index k: u8 [N + 1], 0 or 1, [0] is 0 */
-    M3_SET_TIME_DIGITS = 15     /**< u32: times are in units of 10^-it of the source's; not there: 0 */
+    M3_SET_TIME_DIGITS = 15,    /**< u32: times are in units of 10^-it of the source's; not there: 0 */
+    M3_SET_TIME_UNIT = 16       /**< u32, m3_time_unit: the source's; not there: not known. Identity leaves it out */
 };
 
 typedef struct m3_set_header {

@@ -10,6 +10,7 @@
 #include "core/base/alloc.h"
 #include "core/data/dialect.h"
 #include "core/data/foreign.h"
+#include "core/data/moment.h"
 
 /* A quote that never closes would otherwise swallow the rest of the file, again for each row behind it. */
 enum { LONGEST_QUOTED_ROW = 1 << 20, MAX_COLUMNS = 4096, SAMPLE = 1 << 16 };
@@ -415,12 +416,16 @@ m3_status m3_table_seek(const m3_table *table, const char *name, uint32_t *colum
     return M3_OK;
 }
 
-/* A name of a column is hardly ever a number. */
-static bool has_number(const m3_table *table)
+/* A name of a column is hardly ever a number or a date. */
+static bool has_data(const m3_table *table)
 {
     double number;
-    for (uint32_t i = 0; i < table->column_count; i++)
-        if (m3_field_number((m3_field){table->columns[i], strlen(table->columns[i])}, &number)) return true;
+    char text[M3_MOMENT_TEXT];
+    bool zoned;
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        const m3_field name = {table->columns[i], strlen(table->columns[i])};
+        if (m3_field_number(name, &number) || m3_moment_number(name, text, &zoned)) return true;
+    }
     return false;
 }
 
@@ -431,7 +436,7 @@ m3_status m3_table_need(const m3_table *table, const char *name, const char *opt
     const m3_status st = m3_table_seek(table, name, column, &found, err);
     if (st != M3_OK || found) return st;
     m3_table_list(table, NULL, 0, list, sizeof list);
-    if (table->columns_option != NULL && has_number(table))
+    if (table->columns_option != NULL && has_data(table))
         return M3_FAIL(err, M3_ERR_INVALID, table->path,
                        "has no column '%s'; its first line looks like data and not like a header: %s. Name the "
                        "columns with %s A,B,...",

@@ -166,12 +166,13 @@ static uint64_t take_apart(m3_field field, int *power, uint32_t *lost)
     return mantissa;
 }
 
-bool m3_field_time(m3_field field, uint32_t digits, int64_t *time, uint32_t *needed, bool *fits)
+bool m3_field_time(m3_field field, uint32_t digits, int move, int64_t *time, uint32_t *needed, bool *fits)
 {
     int power = 0;
     if (field.size > 400 || !is_number(field)) return false;
     uint32_t lost = 0;
     uint64_t mantissa = take_apart(field, &power, &lost);
+    power += move;
     bool rest = false;
     const bool negative = field.text[0] == '-';
     int shift = power + (int)digits;

@@ -18,11 +18,11 @@ bool m3_field_has_control(m3_field field);
 bool m3_field_number(m3_field field, double *number);
 /** The same, or true, false, yes or no in any case as 1 and 0. */
 bool m3_field_value(m3_field field, double *number);
-/** A point in time in units of 10^-digits, M3_TIME_DIGITS at most.
+/** A point in time, the number times 10^move, in units of 10^-digits, M3_TIME_DIGITS at most.
  * @param needed  How many digits after the point it has; those beyond `digits` are cut off (down).
  * @return  Whether it is a number; *fits says whether it lies strictly between INT64_MIN and INT64_MAX, else *time is
  *          the end that is nearer. */
-bool m3_field_time(m3_field field, uint32_t digits, int64_t *time, uint32_t *needed, bool *fits);
+bool m3_field_time(m3_field field, uint32_t digits, int move, int64_t *time, uint32_t *needed, bool *fits);
 /** time * 10^digits; false, and the nearer end, when it does not fit. */
 bool m3_time_scale(int64_t *time, uint32_t digits);
 enum { M3_TIME_DIGITS = 18 };

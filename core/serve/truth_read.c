@@ -223,7 +223,7 @@ static m3_status take_event(const reading *r, const event_file *f, const m3_row 
     uint32_t user, item, behavior;
     char id[M3_ID_BYTES + 1];
     const m3_field accidental = row->fields[f->accidental];
-    if (!m3_field_time(row->fields[f->time], m3_dataset_time_digits(r->set), &time, &needed, &fits))
+    if (!m3_field_time(row->fields[f->time], m3_dataset_time_digits(r->set), 0, &time, &needed, &fits))
         return bad_number(f->table, row, row->fields[f->time], "a time", err);
     if (!m3_field_is(accidental, "0") && !m3_field_is(accidental, "1"))
         return bad_number(f->table, row, accidental, "0 or 1", err);

@@ -40,12 +40,23 @@ M3_API const char *m3_drop_name(uint32_t reason);
 /** The reason as a sentence's end, such as "repeat an earlier event"; NULL for a value that is no reason. */
 M3_API const char *m3_drop_meaning(uint32_t reason);
 
+/** What times since 1970 are counted in. */
+typedef enum m3_time_unit {
+    M3_TIME_UNKNOWN = 0, /**< of a set: not known. In a reading: found by the range of the numbers */
+    M3_TIME_S = 1,
+    M3_TIME_MS = 2,
+    M3_TIME_US = 3,
+    M3_TIME_NS = 4
+} m3_time_unit;
+
 /** How rows are read. All strings are borrowed for the call; a NULL name stands for its default. */
 typedef struct m3_reading {
     const char *user_column;     /**< default "user_id" */
     const char *item_column;     /**< default "item_id" */
     const char *behavior_column; /**< default "behavior", which may be missing; "" never looks for one */
-    const char *time_column;     /**< default "timestamp": numbers of any unit; digits after the point are kept */
+    /** Default "timestamp": numbers of any unit, whose digits after the point are kept, or dates of ISO 8601; "": the
+     * order of the rows is the time. */
+    const char *time_column;
     const char *title_column;    /**< default "title", may be missing */
     const char *category_column; /**< default "category", may be missing */
     /** Behaviors from numeric columns, each "NAME=COLUMN>=NUMBER" (>=, >, <=, <, ==, !=), or "NAME=*" for every row.
@@ -62,6 +73,7 @@ typedef struct m3_reading {
     uint32_t column_count;
     uint32_t items_column_count;
     const char *const *items_columns; /**< [items_column_count] the same of an items file */
+    m3_time_unit time_unit;           /**< of the numbers in the time column */
 } m3_reading;
 
 /** A feature matrix: .npy (float16, float32, float64) or .safetensors (F16, BF16, F32, F64), [rows, D]. */
@@ -176,6 +188,7 @@ M3_API uint32_t m3_dataset_modality_count(const m3_dataset *set); /**< K, withou
 M3_API uint32_t m3_dataset_target(const m3_dataset *set);         /**< behavior that the import chose to predict */
 M3_API uint32_t m3_dataset_max_length(const m3_dataset *set);     /**< history length that the import proposed */
 M3_API uint32_t m3_dataset_time_digits(const m3_dataset *set);    /**< times are in units of 10^-it of the source's */
+M3_API m3_time_unit m3_dataset_time_unit(const m3_dataset *set);  /**< the source's; dates count as seconds */
 M3_API uint64_t m3_dataset_event_count(const m3_dataset *set);    /**< over all behaviors */
 M3_API uint64_t m3_dataset_checksum(const m3_dataset *set);       /**< names the file: equal files, equal sums */
 /** Names what training depends on: users, items, events, behaviors and features, whatever titles, categories and the

@@ -120,6 +120,49 @@ refused sheet.xlsx "is a spreadsheet or a zip archive, which is not read; conver
 printf 'BZhxxxxxx' >packed.bz2
 refused packed.bz2 "is compressed with bzip2, which is not read; convert it: bzip2 -d 'packed.bz2'"
 
+# Times: dates of ISO 8601, numbers of a unit that their range shows or that is given, and none at all.
+times() { # NAME WANTED: unit, digits, first and last of x.set
+    local got
+    got=$("$m" data describe x.set --json | python3 -c 'import json,sys; d=json.load(sys.stdin); b=d["behaviors"][0]; print(d["time_unit"], d["time_digits"], b["first_time"], b["last_time"])')
+    [ "$got" = "$2" ] || fail "$1: times '$got', wanted '$2'"
+}
+timed() { # PATTERN TIMES FIRST SECOND OPTIONS...: of two events
+    printf 'user_id,item_id,timestamp\nu,a,%s\nu,b,%s\n' "$3" "$4" >times.csv
+    rm -f x.set
+    check "times $3 $4 ${*:5}" 0 "$1" "$m" data import times.csv --out x.set -v "${@:5}"
+    times "$3 $4" "$2"
+}
+timed 'timestamps are dates, from 2020-01-31 00:00:00 to 2020-01-31 10:30:15' 's 2 158042880000 158046661525' 2020-01-31 2020-01-31T12:30:15.25+02:00
+timed '1 timestamps have no zone and are taken as UTC' 's 0 1577836800 1577836801' '2020-01-01 00:00:00' '2020-01-01T00:00:01Z'
+timed '2 timestamps have no zone' 's 0 951782400 951827400' 2000-02-29 2000-02-29T12:30
+timed 'are dates' 's 0 1577838600 1577854800' '2020-01-01 00:00 -0030' '2020-01-01T00:00:00-05'
+timed 'are dates' 's 4 -2500 -2499' 1969-12-31T23:59:59.75Z 1969-12-31T23:59:59.7501Z
+timed 'are dates' 's 0 1483228800 1483228801' 2016-12-31T23:59:60Z 2017-01-01T00:00:01UTC
+timed 'are seconds since 1970, from 2020-01-01 00:00:00 to 2020-01-02 00:00:00; if not, give --time-unit' 's 0 1577836800 1577923200' 1577836800 1577923200
+timed 'are milliseconds since 1970, from 2020-01-01' 'ms 0 1577836800123 1577836800124' 1577836800123 1577836800124
+timed 'are microseconds since 1970, from 2020-01-01' 'us 0 1577836800123456 1577836800123457' 1577836800123456 1577836800123457
+timed 'are nanoseconds since 1970, from 2020-01-01' 'ns 0 1577836800123456788 1577836800123456789' 1577836800123456788 1577836800123456789
+timed 'are milliseconds since 1970, from 1970-01-01 00:00:05' 'ms 0 5000 6000' 5000 6000 --time-unit ms
+timed 'target' 'None 0 5000 6000' 5000 6000
+timed 'the order of its rows is the time' 'None 0 1 2' 9 8 --time-column none
+timed 'are dates' 'ms 0 1577836800000 1577836801000' 2020-01-01 2020-01-01T00:00:01 --time-unit ms
+times3() { printf '%s\n' user_id,item_id,timestamp "u,a,$1" "u,b,$2" "u,c,$3" >times.csv; }
+times3 1577836800123 1577836800124 1577836800
+check 'two units' 0 'warning: times.csv:4: not in the range of milliseconds since 1970, and 1 such timestamps in all' "$m" data import times.csv --out x.set
+for bad in 2019-02-29 2020-13-01 2020-01-01T24:00 2020-01-01T10 2020-1-1 2020-01-01T10:00+0 2020-01-01T10:00:00.; do
+    times3 $bad 2020-01-01 2020-01-02
+    check "no date $bad" 0 "timestamp is '$bad', not a number and no date such as" "$m" data import times.csv --out x.set -v
+done
+refused times.csv "--time-unit: cannot be 'h'; give s, ms, us, ns or auto" --time-unit h
+printf '%s\n' 2020-01-01,a,x 2020-01-02,b,y >dates.csv
+refused dates.csv 'its first line looks like data'
+# Another unit than the set's is turned into it.
+timed 'seconds' 's 0 1577836800 1577836801' 1577836800 1577836801
+mv x.set seconds.set
+printf '%s\n' user_id,item_id,timestamp u,a,1577836800000 u,c,1577836802000 >later.csv
+check 'append' 0 '1 repeat an earlier event' "$m" data append seconds.set later.csv --out x.set -v
+times 'append of milliseconds' 's 0 1577836800 1577836802'
+
 # Histories are read the same way.
 "$m" data synth --out made --users 20 --items 15 --clusters 3 --modalities 0 -q >/dev/null || fail 'data'
 "$m" data import made --out set -q >/dev/null || fail 'import'

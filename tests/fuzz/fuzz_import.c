@@ -16,7 +16,7 @@ typedef struct list {
 typedef struct setting {
     m3_import_options options;
     list derive, behaviors, modalities, columns;
-    char target[TEXT], user[TEXT], behavior[TEXT], separator[TEXT];
+    char target[TEXT], user[TEXT], behavior[TEXT], separator[TEXT], time[TEXT];
 } setting;
 
 static void add(list *to, const char *value)
@@ -43,6 +43,8 @@ static void set(setting *s, const char *key, const char *value)
     if (strcmp(key, "target") == 0) o->target = keep(s->target, value);
     if (strcmp(key, "user") == 0) o->reading.user_column = keep(s->user, value);
     if (strcmp(key, "columns") == 0) add(&s->columns, value);
+    if (strcmp(key, "time") == 0) o->reading.time_column = keep(s->time, value);
+    if (strcmp(key, "time_unit") == 0) o->reading.time_unit = (m3_time_unit)(number % 5);
     if (strcmp(key, "separator") == 0) o->reading.separator = keep(s->separator, value);
     if (strcmp(key, "behavior") == 0) o->reading.behavior_column = keep(s->behavior, value);
     if (strcmp(key, "min_user") == 0) o->min_user_events = number;

@@ -5,6 +5,7 @@
 #include "m3bsr/data.h"
 #include "tools/m3bsr/cli.h"
 #include "tools/m3bsr/data_print.h"
+#include "tools/m3bsr/users.h"
 
 static void print_log(void *user, m3_log_level level, const char *line)
 {
@@ -47,6 +48,7 @@ typedef struct importing {
     const char *out;
     bool append, drop_gone;
     m3_import_options options;
+    const char *time_unit;
     cli_list features, modalities, derive, behaviors, columns, items_columns;
     m3_feature_source sources[CLI_MAX_LIST];
 } importing;
@@ -93,6 +95,7 @@ static int import_set(importing *m)
     o->reading.say_all = m->c.verbose;
     o->reading.log = print_log;
     o->reading.log_user = &m->c;
+    if (cli_take_times(&o->reading, m->time_unit, &err) != M3_OK) return cli_report(&err);
     const m3_status st = m->append ? m3_data_append(m->c.words[0], m->drop_gone, o, m->out, NULL, &err)
                                    : m3_data_import(o, m->out, NULL, &err);
     return st == M3_OK ? print_set(&m->c, m->out) : cli_report(&err);
@@ -115,7 +118,8 @@ static int import_or_append(int argc, char **argv, bool append)
         {"user-column", CLI_TEXT, &r->user_column, "NAME", "default: user_id"},
         {"item-column", CLI_TEXT, &r->item_column, "NAME", "default: item_id"},
         {"behavior-column", CLI_TEXT, &r->behavior_column, "NAME", "default: behavior"},
-        {"time-column", CLI_TEXT, &r->time_column, "NAME", "default: timestamp"},
+        {"time-column", CLI_TEXT, &r->time_column, "NAME", "default: timestamp; none: the order of the rows is the time"},
+        {"time-unit", CLI_TEXT, &m.time_unit, "NAME", "of whole timestamps: s, ms, us or ns; default: auto, found by their range"},
         {"title-column", CLI_TEXT, &r->title_column, "NAME", "default: title"},
         {"category-column", CLI_TEXT, &r->category_column, "NAME", "default: category"},
         {"separator", CLI_TEXT, &r->separator, "TEXT", "of fields, such as ';', tab or blank; default: found"},

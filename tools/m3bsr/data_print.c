@@ -1,6 +1,8 @@
 /* data_print: what is in a data set, and what became of the rows that it was imported from. */
 #include "tools/m3bsr/data_print.h"
 
+#include <time.h>
+
 #include "tools/m3bsr/cli.h"
 
 static double sparsity(const m3_dataset *set)
@@ -8,6 +10,39 @@ static double sparsity(const m3_dataset *set)
     double cells = (double)m3_dataset_user_count(set) * m3_dataset_item_count(set), pairs = 0;
     for (uint32_t u = 0; u < m3_dataset_user_count(set); u++) pairs += m3_dataset_touched(set, u).count;
     return 1.0 - pairs / cells;
+}
+
+static const char *const units[] = {NULL, "s", "ms", "us", "ns"};
+
+/* A time of the set, whose unit is known, as a date. */
+static const char *date_of(const m3_dataset *set, int64_t time, char text[32])
+{
+    struct tm when;
+    const uint32_t unit = (uint32_t)m3_dataset_time_unit(set) - M3_TIME_S;
+    for (uint32_t i = 0; i < m3_dataset_time_digits(set) + 3 * unit; i++) time = time / 10 - (time % 10 < 0);
+    const time_t seconds = (time_t)time;
+    if (gmtime_r(&seconds, &when) == NULL || strftime(text, 32, "%Y-%m-%d %H:%M:%S", &when) == 0)
+        (void)snprintf(text, 32, "beyond the calendar");
+    return text;
+}
+
+static m3_status print_times(const m3_dataset *set, m3_error *err)
+{
+    char from[32], to[32];
+    int64_t first = INT64_MAX, last = INT64_MIN;
+    for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++) {
+        m3_behavior_stats s;
+        const m3_status st = m3_dataset_stats(set, b, &s, err);
+        if (st != M3_OK) return st;
+        if (s.events > 0 && s.first_time < first) first = s.first_time;
+        if (s.events > 0 && s.last_time > last) last = s.last_time;
+    }
+    if (m3_dataset_time_unit(set) == M3_TIME_UNKNOWN)
+        (void)printf("times       numbers without a known unit\n");
+    else
+        (void)printf("times       %s to %s UTC, in %s\n", date_of(set, first, from), date_of(set, last, to),
+                     units[m3_dataset_time_unit(set)]);
+    return M3_OK;
 }
 
 static void print_import_json(const m3_import_report *report)
@@ -32,7 +67,9 @@ m3_status data_print_json(const m3_dataset *set, const char *path, m3_error *err
                  (unsigned long long)m3_dataset_checksum(set), m3_dataset_user_count(set), m3_dataset_item_count(set),
                  (unsigned long long)m3_dataset_event_count(set), sparsity(set), m3_dataset_max_length(set));
     cli_json_text(m3_dataset_behavior_name(set, m3_dataset_target(set)));
-    (void)printf(", \"behaviors\": [");
+    const char *unit = units[m3_dataset_time_unit(set)];
+    (void)printf(", \"time_unit\": %s%s%s, \"time_digits\": %u, \"behaviors\": [", unit != NULL ? "\"" : "",
+                 unit != NULL ? unit : "null", unit != NULL ? "\"" : "", m3_dataset_time_digits(set));
     for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++) {
         m3_behavior_stats s;
         if ((st = m3_dataset_stats(set, b, &s, err)) != M3_OK) return st;
@@ -84,8 +121,8 @@ m3_status data_print_text(const m3_dataset *set, const char *path, m3_error *err
                  path, (unsigned long long)m3_dataset_checksum(set), m3_dataset_user_count(set), items,
                  (unsigned long long)m3_dataset_event_count(set), 100.0 * sparsity(set),
                  m3_dataset_behavior_name(set, m3_dataset_target(set)), m3_dataset_max_length(set));
-    m3_status st = print_behaviors(set, err);
-    if (st != M3_OK) return st;
+    m3_status st = print_times(set, err);
+    if (st != M3_OK || (st = print_behaviors(set, err)) != M3_OK) return st;
     if (m3_dataset_modality_count(set) > 0)
         (void)printf("\n%-16s %10s %10s %8s\n", "modality", "width", "items", "share");
     for (uint32_t k = 0; k < m3_dataset_modality_count(set); k++) {

@@ -110,6 +110,18 @@ static m3_status read_file(cli_users *users, const m3_dataset *set, const char *
     return st;
 }
 
+m3_status cli_take_times(m3_reading *reading, const char *time_unit, m3_error *err)
+{
+    static const char *const names[] = {"auto", "s", "ms", "us", "ns"};
+    uint32_t unit = 0;
+    if (reading->time_column != NULL && strcmp(reading->time_column, "none") == 0) reading->time_column = "";
+    while (time_unit != NULL && unit <= M3_TIME_NS && strcmp(time_unit, names[unit]) != 0) unit++;
+    if (unit > M3_TIME_NS)
+        return M3_FAIL(err, M3_ERR_INVALID, "--time-unit", "cannot be '%s'; give s, ms, us, ns or auto", time_unit);
+    reading->time_unit = (m3_time_unit)unit;
+    return M3_OK;
+}
+
 static void print_log(void *user, m3_log_level level, const char *line)
 {
     const cli *c = user;
@@ -128,7 +140,8 @@ static m3_status read_history(cli_users *users, const m3_dataset *set, const cli
     reading.log = print_log;
     reading.log_user = &copy;
     m3_import_report report = {0};
-    m3_status st = m3_histories_read(set, users->history, &reading, &users->histories, &report, err);
+    m3_status st = cli_take_times(&reading, users->time_unit, err);
+    if (st == M3_OK) st = m3_histories_read(set, users->history, &reading, &users->histories, &report, err);
     for (uint32_t i = 0; st == M3_OK && m3_drop_name(i) != NULL; i++)
         if (report.dropped[i] > 0 && !c->quiet)
             (void)fprintf(stderr, "%s: left out %llu rows: %s\n", users->history, (unsigned long long)report.dropped[i],

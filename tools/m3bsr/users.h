@@ -11,6 +11,7 @@ typedef struct cli_users {
     const char *history; /**< --history; NULL: users of the set */
     m3_reading reading;  /**< how the file of histories is read */
     cli_list derive, columns;
+    const char *time_unit;
     m3_histories *histories;
     uint32_t *numbers; /**< [count] in the set or in the histories */
     uint32_t count, capacity;
@@ -29,11 +30,14 @@ typedef struct cli_users {
     {"item-column", CLI_TEXT, &(users).reading.item_column, "NAME", "default: item_id"},                               \
     {"behavior-column", CLI_TEXT, &(users).reading.behavior_column, "NAME", "default: behavior"},                      \
     {"time-column", CLI_TEXT, &(users).reading.time_column, "NAME", "default: timestamp"},                             \
+    {"time-unit", CLI_TEXT, &(users).time_unit, "NAME", "s, ms, us or ns; default: found"},                            \
     {"separator", CLI_TEXT, &(users).reading.separator, "TEXT", "of fields, as data import takes it"},                 \
     {"columns", CLI_NAMES, &(users).columns, "A,B,C", "of histories without header"},                                  \
     {"derive", CLI_LIST, &(users).derive, "NAME=COLUMN>=NUMBER", "behaviors of the histories, as data import takes it"}
 /* clang-format on */
 
+/** Put `--time-unit UNIT` (NULL: not given) and `--time-column none` into a reading. */
+m3_status cli_take_times(m3_reading *reading, const char *time_unit, m3_error *err);
 /** Whether an option says for whom; else print how to say it. @param command  Such as "recommend RUN". */
 bool cli_users_given(const cli_users *users, const char *command);
 /** Read the histories and find the users. Those that are not there are named on stderr and left out; with --strict, and

@@ -1,0 +1,107 @@
+/* clock: seconds, milliseconds, microseconds and nanoseconds since 1970 have ranges that do not meet for times from
+ * 1973 to 5138, so the first rows show the unit. Smaller numbers have none, and are kept as they are. */
+#include "core/data/clock.h"
+
+#include <string.h>
+
+enum { SAMPLE_ROWS = 1000, UNITS = M3_TIME_NS + 1 };
+
+static const char *unit_name(m3_time_unit unit)
+{
+    static const char *const names[UNITS] = {"numbers", "seconds", "milliseconds", "microseconds", "nanoseconds"};
+    return names[unit];
+}
+
+static m3_status count_sample(const char *path, const m3_table_how *how, uint32_t column, uint32_t counts[UNITS],
+                              uint32_t *dates, m3_error *err)
+{
+    char text[M3_MOMENT_TEXT];
+    m3_row row = {0};
+    m3_table *table;
+    m3_status st = m3_table_open(path, how, &table, err);
+    for (uint32_t i = 0; st == M3_OK && i < SAMPLE_ROWS; i++) {
+        double number;
+        bool zoned;
+        if ((st = m3_table_next(table, &row, err)) != M3_OK || row.kind == M3_ROW_END) break;
+        if (row.kind != M3_ROW_GOOD) continue;
+        if (m3_field_number(row.fields[column], &number))
+            counts[m3_moment_unit(number)]++;
+        else
+            *dates += m3_moment_number(row.fields[column], text, &zoned);
+    }
+    m3_table_close(table);
+    return st;
+}
+
+m3_status m3_clock_find(m3_clock *clock, const char *path, const m3_table_how *how, uint32_t column, m3_time_unit given,
+                        m3_time_unit kept, m3_error *err)
+{
+    uint32_t counts[UNITS] = {0}, dates = 0, known = 0;
+    m3_time_unit best = M3_TIME_UNKNOWN;
+    m3_status st = count_sample(path, how, column, counts, &dates, err);
+    if (st != M3_OK) return st;
+    for (m3_time_unit unit = M3_TIME_S; unit <= M3_TIME_NS; unit++) {
+        known += counts[unit];
+        if (best == M3_TIME_UNKNOWN || counts[unit] > counts[best]) best = unit;
+    }
+    *clock = (m3_clock){.unit = given, .kept = kept, .found = given == M3_TIME_UNKNOWN};
+    clock->dates = dates > known + counts[M3_TIME_UNKNOWN];
+    if (clock->found && clock->dates) clock->unit = M3_TIME_S;
+    if (clock->found && !clock->dates && known > 0 && known >= counts[M3_TIME_UNKNOWN]) clock->unit = best;
+    if (clock->kept == M3_TIME_UNKNOWN) clock->kept = clock->unit;
+    return M3_OK;
+}
+
+/* The power of ten from the column's unit to the one that is kept. */
+static int move_of(const m3_clock *clock)
+{
+    if (clock->unit == M3_TIME_UNKNOWN) return 0;
+    return (int)m3_moment_digits(clock->kept) - (int)m3_moment_digits(clock->unit);
+}
+
+bool m3_clock_time(m3_clock *clock, m3_field field, uint32_t digits, int64_t *time, uint32_t *needed, bool *fits)
+{
+    char text[M3_MOMENT_TEXT];
+    clock->was_date = false;
+    if (m3_field_time(field, digits, move_of(clock), time, needed, fits)) return true;
+    if (!m3_moment_number(field, text, &clock->was_zoned)) return false;
+    clock->was_date = true;
+    const m3_field seconds = {text, strlen(text)};
+    return m3_field_time(seconds, digits, (int)m3_moment_digits(clock->kept), time, needed, fits);
+}
+
+void m3_clock_note(m3_clock *clock, int64_t time, uint32_t digits, uint64_t line)
+{
+    clock->unzoned += clock->was_date && !clock->was_zoned;
+    if (clock->was_date || !clock->found || clock->unit == M3_TIME_UNKNOWN) return;
+    double number = (double)time;
+    for (int power = (int)digits + move_of(clock); power != 0; power -= power > 0 ? 1 : -1)
+        number = power > 0 ? number / 10 : number * 10;
+    const m3_time_unit unit = m3_moment_unit(number);
+    if (unit == M3_TIME_UNKNOWN || unit == clock->unit) return;
+    if (clock->strange++ == 0) clock->strange_line = line;
+}
+
+void m3_clock_say(const m3_clock *clock, const m3_drops *drops, const char *path, int64_t first, int64_t last,
+                  uint32_t digits)
+{
+    char from[M3_MOMENT_TEXT], to[M3_MOMENT_TEXT];
+    if (clock->kept != M3_TIME_UNKNOWN && first <= last) {
+        m3_moment_write(first, digits + m3_moment_digits(clock->kept), from);
+        m3_moment_write(last, digits + m3_moment_digits(clock->kept), to);
+        if (clock->dates)
+            m3_drops_say(drops, M3_LOG_INFO, "%s: timestamps are dates, from %s to %s", path, from, to);
+        else
+            m3_drops_say(drops, M3_LOG_INFO, "%s: timestamps are %s since 1970, from %s to %s%s", path,
+                         unit_name(clock->unit), from, to, clock->found ? "; if not, give --time-unit" : "");
+    }
+    if (clock->unzoned > 0)
+        m3_drops_say(drops, M3_LOG_INFO, "%s: %llu timestamps have no zone and are taken as UTC", path,
+                     (unsigned long long)clock->unzoned);
+    if (clock->strange > 0)
+        m3_drops_say(drops, M3_LOG_WARN,
+                     "%s:%llu: not in the range of %s since 1970, and %llu such timestamps in all; are there two units "
+                     "in the column?",
+                     path, (unsigned long long)clock->strange_line, unit_name(clock->unit),
+                     (unsigned long long)clock->strange);
+}

@@ -1,0 +1,120 @@
+/* moment: a scanner of the fixed places that ISO 8601 gives to digits; the C library knows the calendar. */
+#include "core/data/moment.h"
+
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+/* `count` digits. */
+static bool take_digits(m3_field field, size_t *at, size_t count, int *value)
+{
+    if (field.size - *at < count) return false;
+    *value = 0;
+    for (size_t to = *at + count; *at < to; ++*at) {
+        const char c = field.text[*at];
+        if (c < '0' || c > '9') return false;
+        *value = *value * 10 + (c - '0');
+    }
+    return true;
+}
+
+static bool take_one_of(m3_field field, size_t *at, const char *characters)
+{
+    if (*at == field.size || field.text[*at] == '\0' || strchr(characters, field.text[*at]) == NULL) return false;
+    ++*at;
+    return true;
+}
+
+/* Those behind the 18th are too small to be kept anywhere. */
+static bool take_fraction(m3_field field, size_t *at, uint64_t *fraction, int *digits)
+{
+    const size_t from = *at;
+    for (; *at < field.size && field.text[*at] >= '0' && field.text[*at] <= '9'; ++*at) {
+        if (*digits == M3_TIME_DIGITS) continue;
+        *fraction = *fraction * 10 + (uint64_t)(field.text[*at] - '0');
+        ++*digits;
+    }
+    return *at > from;
+}
+
+/* What is left: a zone, and its seconds east of Greenwich. */
+static bool take_zone(m3_field field, size_t *at, int *east)
+{
+    (void)take_one_of(field, at, " ");
+    const size_t left = field.size - *at;
+    const char *text = field.text + *at;
+    if ((left == 1 && strncasecmp(text, "Z", 1) == 0) ||
+        (left == 3 && (strncasecmp(text, "UTC", 3) == 0 || strncasecmp(text, "GMT", 3) == 0)))
+        return true;
+    int hours, minutes = 0;
+    const bool west = left > 0 && text[0] == '-';
+    if (!take_one_of(field, at, "+-") || !take_digits(field, at, 2, &hours)) return false;
+    if (*at < field.size) {
+        (void)take_one_of(field, at, ":");
+        if (!take_digits(field, at, 2, &minutes)) return false;
+    }
+    *east = (west ? -60 : 60) * (hours * 60 + minutes);
+    return *at == field.size && hours < 24 && minutes < 60;
+}
+
+bool m3_moment_number(m3_field field, char number[M3_MOMENT_TEXT], bool *zoned)
+{
+    struct tm when = {0};
+    size_t at = 0;
+    uint64_t fraction = 0, one = 1;
+    int digits = 0, east = 0, year, month, day;
+    if (!take_digits(field, &at, 4, &year) || !take_one_of(field, &at, "-") || !take_digits(field, &at, 2, &month) ||
+        !take_one_of(field, &at, "-") || !take_digits(field, &at, 2, &day))
+        return false;
+    if (at + 1 < field.size && take_one_of(field, &at, "Tt ")) {
+        if (!take_digits(field, &at, 2, &when.tm_hour) || !take_one_of(field, &at, ":") ||
+            !take_digits(field, &at, 2, &when.tm_min))
+            return false;
+        if (take_one_of(field, &at, ":") && !take_digits(field, &at, 2, &when.tm_sec)) return false;
+        if (take_one_of(field, &at, ".,") && !take_fraction(field, &at, &fraction, &digits)) return false;
+    }
+    *zoned = at < field.size;
+    if (*zoned && !take_zone(field, &at, &east)) return false;
+    when.tm_year = year - 1900;
+    when.tm_mon = month - 1;
+    when.tm_mday = day;
+    if (month < 1 || month > 12 || day < 1 || when.tm_hour > 23 || when.tm_min > 59 || when.tm_sec > 60) return false;
+    const bool leap = when.tm_sec == 60; /* the first of the next minute has the same number */
+    when.tm_sec -= leap;
+    long long seconds = (long long)timegm(&when) + leap - east;
+    if (when.tm_mday != day) return false; /* such as the 30th of February */
+    for (int i = 0; i < digits; i++) one *= 10;
+    const bool negative = seconds < 0;
+    if (negative && fraction > 0) {
+        seconds++;
+        fraction = one - fraction;
+    }
+    int used = snprintf(number, M3_MOMENT_TEXT, "%s%lld", negative ? "-" : "", negative ? -seconds : seconds);
+    if (digits > 0)
+        (void)snprintf(number + used, M3_MOMENT_TEXT - (size_t)used, ".%0*llu", digits, (unsigned long long)fraction);
+    return true;
+}
+
+m3_time_unit m3_moment_unit(double number)
+{
+    double least = 1e8;
+    m3_time_unit unit = M3_TIME_UNKNOWN;
+    for (; unit < M3_TIME_NS && fabs(number) >= least; least *= 1e3) unit++;
+    return unit;
+}
+
+uint32_t m3_moment_digits(m3_time_unit unit)
+{
+    return unit == M3_TIME_UNKNOWN ? 0 : 3 * ((uint32_t)unit - M3_TIME_S);
+}
+
+void m3_moment_write(int64_t time, uint32_t digits, char text[M3_MOMENT_TEXT])
+{
+    struct tm when;
+    int64_t seconds = time;
+    for (uint32_t i = 0; i < digits; i++) seconds = seconds / 10 - (seconds % 10 < 0);
+    const time_t clock = (time_t)seconds;
+    if (gmtime_r(&clock, &when) == NULL || strftime(text, M3_MOMENT_TEXT, "%Y-%m-%d %H:%M:%S", &when) == 0)
+        (void)snprintf(text, M3_MOMENT_TEXT, "%lld", (long long)time);
+}
