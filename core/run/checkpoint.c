@@ -260,13 +260,16 @@ static m3_status load_table(const m3_safetensors *file, const char *path, m3_sto
     if (had.rank != 2 || had.dim[1] != shape->dim[1]) return check_shape(path, table->name, &had, shape, err);
     const uint64_t old_count = m3_shape_count(&had), count = m3_shape_count(shape);
     float *was = m3_calloc(old_count, sizeof *was), *rows = m3_calloc(count, sizeof *rows);
-    if (was == NULL || rows == NULL)
+    if (was == NULL || rows == NULL) {
         st = M3_FAIL_MEMORY(err, table->name, (old_count + count) * sizeof *rows);
-    else if (m3_store_find(store, table->name, &entry))
+        goto done;
+    }
+    if (m3_store_find(store, table->name, &entry))
         st = m3_store_read(store, table->name, rows, count * sizeof *rows, err);
     if (st == M3_OK) st = read_finite(file, index, table->name, was, old_count, err);
     if (st == M3_OK) st = table->fill(table->user, was, &had, rows, shape, err);
     if (st == M3_OK) st = m3_store_write(store, table->name, M3_F32, shape, rows, err);
+done:
     m3_free(was);
     m3_free(rows);
     return st;

@@ -199,7 +199,7 @@ m3_status m3_warm_start_new_samples(const m3_warm_start *start, bool **is_new, m
     if ((st = m3_settings_target(start->settings, start->from, &target, err)) != M3_OK) goto done;
     if ((st = m3_dataset_split(start->from, target, &was, err)) != M3_OK) goto done;
     if ((st = order_samples(start, samples, count, &order, err)) != M3_OK) goto done;
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; order != NULL && i < count; i++) {
         const uint32_t user = (uint32_t)(order[i] >> 32), place = (uint32_t)order[i];
         if (user != UINT32_MAX) mark_trained(was, &next, user, mark);
         const uint32_t row = start->row_of[samples[place].item];

@@ -379,9 +379,9 @@ m3_status m3_settings_from_run(const char *run, m3_settings **settings, m3_error
     *settings = NULL;
     if (path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 16);
     m3_status st = m3_settings_load_saved(path, &of_run, err);
-    for (size_t i = 0; st == M3_OK && i < sizeof left_open / sizeof left_open[0]; i++)
+    for (size_t i = 0; of_run != NULL && st == M3_OK && i < sizeof left_open / sizeof left_open[0]; i++)
         st = take_back(of_run, left_open[i], err);
-    if (st == M3_OK) st = set_path(of_run, "from", NULL, run, err);
+    if (of_run != NULL && st == M3_OK) st = set_path(of_run, "from", NULL, run, err);
     if (st == M3_OK) {
         *settings = of_run;
         of_run = NULL; /* the caller owns it now */
@@ -399,7 +399,7 @@ m3_status m3_settings_take_from_run(m3_settings *settings, const char *run, m3_e
     char *path = m3_strfmt("%s/settings.yaml", run);
     if (path == NULL) return M3_FAIL_MEMORY(err, run, strlen(run) + 16);
     if ((st = m3_settings_load_saved(path, &saved, &why)) == M3_ERR_MEMORY && err != NULL) *err = why;
-    if (st != M3_OK) {
+    if (st != M3_OK || saved == NULL) {
         if (st != M3_ERR_MEMORY) st = M3_OK; /* its own errors come when it is needed */
         goto done;
     }
