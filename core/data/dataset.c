@@ -41,6 +41,7 @@ struct m3_dataset {
     m3_features *features; /* [K] */
     uint64_t event_count;
     uint32_t time_digits, time_unit;
+    m3_split_rule split;
 };
 
 static m3_status damaged(const m3_dataset *set, m3_error *err, const char *what)
@@ -224,6 +225,23 @@ static m3_status get_features(m3_dataset *set, uint32_t k, m3_error *err)
     return M3_OK;
 }
 
+static m3_status get_split(m3_dataset *set, m3_error *err)
+{
+    m3_set_section found;
+    const m3_set_split *split = section(set, M3_SET_SPLIT, 0, sizeof *split, &found, NULL);
+    set->split = (m3_split_rule){.kind = M3_SPLIT_LAST, .last = 1};
+    if (split == NULL) return M3_OK;
+    if (split->kind > M3_SPLIT_AT || split->repeats > 1 || split->test_from < split->valid_from ||
+        (split->kind == M3_SPLIT_LAST && split->last == 0))
+        return damaged(set, err, "its split is impossible");
+    set->split = (m3_split_rule){.kind = (m3_split_kind)split->kind,
+                                 .last = split->last,
+                                 .valid_from = split->valid_from,
+                                 .test_from = split->test_from,
+                                 .repeats = split->repeats != 0};
+    return M3_OK;
+}
+
 static m3_status check_contents(m3_dataset *set, m3_error *err)
 {
     m3_status st;
@@ -261,7 +279,7 @@ static m3_status check_contents(m3_dataset *set, m3_error *err)
     set->time_unit = unit != NULL ? *unit : M3_TIME_UNKNOWN;
     if (set->time_digits > M3_TIME_DIGITS || set->time_unit > M3_TIME_NS)
         return damaged(set, err, "its times have impossible units");
-    return M3_OK;
+    return get_split(set, err);
 }
 
 m3_status m3_dataset_open(const char *path, m3_dataset **out, m3_error *err)
@@ -376,7 +394,7 @@ static uint64_t sum_of_sections(const m3_dataset *set, uint32_t kinds)
     const uint32_t count = set->header.section_count;
     XXH64_state_t state;
     (void)XXH64_reset(&state, 0);
-    for (uint32_t kind = M3_SET_META; kind <= M3_SET_TIME_DIGITS; kind++) {
+    for (uint32_t kind = M3_SET_META; kind < M3_SET_KINDS; kind++) {
         for (uint32_t index = 0; (kinds >> kind & 1u) != 0 && index < M3_SET_MOST_SECTIONS; index++) {
             uint32_t i = 0;
             while (i < count && (table[i].kind != kind || table[i].index != index)) i++;
@@ -391,7 +409,8 @@ static uint64_t sum_of_sections(const m3_dataset *set, uint32_t kinds)
 
 uint64_t m3_dataset_content_checksum(const m3_dataset *set)
 {
-    return sum_of_sections(set, ~(1u << M3_SET_META | 1u << M3_SET_TITLES | 1u << M3_SET_CATEGORIES));
+    return sum_of_sections(
+        set, ~(1u << M3_SET_META | 1u << M3_SET_TITLES | 1u << M3_SET_CATEGORIES | 1u << M3_SET_TIME_UNIT));
 }
 
 uint64_t m3_dataset_item_checksum(const m3_dataset *set)
@@ -402,6 +421,11 @@ uint64_t m3_dataset_item_checksum(const m3_dataset *set)
 const m3_import_report *m3_dataset_import_report(const m3_dataset *set)
 {
     return &set->meta.report;
+}
+
+m3_split_rule m3_dataset_split_rule(const m3_dataset *set)
+{
+    return set->split;
 }
 
 const char *m3_dataset_user_id(const m3_dataset *set, uint32_t user)

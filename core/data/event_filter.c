@@ -1,8 +1,8 @@
 /* event_filter: events of the shallowest behavior that nothing else of the user supports (MODEL.md 5.5).
  *   S(p) = sum_q w_q e^(-|y_p - y_q|^2 / h') / sum_q w_q over the user's merged events q of other items within WINDOW
  *   places of p and before the history's end, w_q = a_q / sqrt|p - q|
- * What training may look at ends at the user's validation sample, so a verdict for all its histories is kept, an event
- * each; in other histories events are judged when they are made.
+ * What training may look at ends at the same time for all of a user's samples, so a verdict for all its histories is
+ * kept, an event each; in other histories events are judged when they are made.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -166,7 +166,7 @@ static m3_status check_options(struct import *im, const m3_import_options *optio
 {
     if (!M3_HAS(options, m3_import_options, reading))
         return M3_FAIL(err, M3_ERR_INVALID, "options", "start with M3_IMPORT_OPTIONS_INIT: size is %u", options->size);
-    im->options = *options;
+    memcpy(&im->options, options, options->size < sizeof im->options ? options->size : sizeof im->options);
     im->options.reading = m3_reading_resolve(&options->reading);
     im->drops = (m3_drops){.report = &im->report,
                            .strict = im->options.reading.strict,
@@ -251,6 +251,9 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     meta->report = whole_report(im);
     im->content.time_digits = rows->time_digits;
     im->content.time_unit = (uint32_t)rows->time_unit;
+    st = m3_import_split_choose(&im->options, rows, &im->behaviors, im->adds ? &im->onto : NULL, &im->content.split,
+                                &im->drops, err);
+    if (st != M3_OK) return st;
     if ((st = fill_events(im, err)) != M3_OK) return st;
     if ((st = fill_touched(im, err)) != M3_OK) return st;
     if ((st = fill_names(im, err)) != M3_OK) return st;

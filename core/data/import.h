@@ -1,5 +1,5 @@
 /* import: the steps of m3_data_import(), one file each.
- *   find files -> rows -> select (behaviors, k-core) -> item texts -> feature rows -> assemble -> write */
+ *   find files -> rows -> select (behaviors, k-core) -> item texts -> feature rows -> split -> assemble -> write */
 #ifndef M3_CORE_DATA_IMPORT_H
 #define M3_CORE_DATA_IMPORT_H
 
@@ -55,6 +55,17 @@ typedef struct m3_behavior_choice {
 /** Order the behaviors, renumber the events by it, drop those of other behaviors, and apply the k-core filter. */
 m3_status m3_import_select(m3_rows *rows, const m3_import_options *options, m3_behavior_choice *choice, m3_drops *drops,
                            m3_error *err);
+
+/* import_split: the rule by which samples are held out. */
+
+/** From the options; what they leave open is that of the set that the import adds to, if any. Says how many samples
+ * each part has.
+ * @param rows   Ordered by m3_event_by_time().
+ * @param onto   NULL: none.
+ * Returns M3_ERR_INVALID where the options are no rule, or leave no sample to train on or to test with. */
+m3_status m3_import_split_choose(const m3_import_options *options, const m3_rows *rows,
+                                 const m3_behavior_choice *behaviors, const m3_import_onto *onto, m3_set_split *split,
+                                 m3_drops *drops, m3_error *err);
 
 /* import_items: texts, and the numbers that items get. */
 

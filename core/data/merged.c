@@ -56,8 +56,6 @@ m3_status m3_merged_create(const m3_dataset *set, const m3_split *split, m3_merg
 {
     const uint32_t behaviors = m3_dataset_behavior_count(set), users = m3_dataset_user_count(set);
     const uint64_t events = m3_dataset_event_count(set);
-    uint64_t held = 0, s = 0;
-    const m3_sample *valid = m3_split_samples(split, M3_SPLIT_VALID, &held);
     m3_events *lists = m3_calloc(behaviors, sizeof *lists);
     merged->users = users;
     merged->starts = m3_calloc((size_t)users + 1, sizeof *merged->starts);
@@ -68,8 +66,7 @@ m3_status m3_merged_create(const m3_dataset *set, const m3_split *split, m3_merg
         return M3_FAIL_MEMORY(err, "merged events", events * sizeof *merged->events);
     }
     for (uint32_t u = 0; u < users; u++) {
-        while (s < held && valid[s].user < u) s++;
-        merged->until[u] = s < held && valid[s].user == u ? valid[s].time : M3_TIME_END;
+        merged->until[u] = m3_split_until(split, u);
         for (uint32_t b = 0; b < behaviors; b++) lists[b] = m3_dataset_events(set, u, b);
         merged->starts[u + 1] =
             merged->starts[u] + m3_merge_events(lists, behaviors, merged->events + merged->starts[u]);

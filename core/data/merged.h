@@ -18,7 +18,7 @@ typedef struct m3_merged {
     uint32_t users;
     uint64_t *starts; /**< [users + 1] places in events */
     m3_merged_event *events;
-    int64_t *until; /**< [users] time of the validation sample, before which training may look; M3_TIME_END: none */
+    int64_t *until; /**< [users] m3_split_until(), before which training may look */
 } m3_merged;
 
 m3_status m3_merged_create(const m3_dataset *set, const m3_split *split, m3_merged *merged, m3_error *err);

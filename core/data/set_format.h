@@ -30,7 +30,9 @@ enum m3_set_kind {
     M3_SET_FEATURES = 13,       /**< index k, width D: f32 [N + 1, D], finite, row 0 zero */
     M3_SET_PRESENT = 14,        /**< index k: u8 [N + 1], 0 or 1, [0] is 0 */
     M3_SET_TIME_DIGITS = 15,    /**< u32: times are in units of 10^-it of the source's; not there: 0 */
-    M3_SET_TIME_UNIT = 16       /**< u32, m3_time_unit: the source's; not there: not known. Identity leaves it out */
+    M3_SET_TIME_UNIT = 16,      /**< u32, m3_time_unit: the source's; not there: not known. Identity leaves it out */
+    M3_SET_SPLIT = 17,          /**< m3_set_split; not there: the last sample of a user, without repeats */
+    M3_SET_KINDS = 18           /**< one more than the last */
 };
 
 typedef struct m3_set_header {
@@ -53,6 +55,14 @@ typedef struct m3_set_meta {
     m3_import_report report;
 } m3_set_meta;
 
+/** m3_split_rule. */
+typedef struct m3_set_split {
+    uint32_t kind, last;
+    uint32_t repeats, reserved;
+    int64_t valid_from, test_from;
+} m3_set_split;
+
+_Static_assert(sizeof(m3_set_split) == 32, "a split has no padding");
 _Static_assert(sizeof(m3_set_header) == 32, "the header has no padding");
 _Static_assert(sizeof(m3_set_section) == 32, "a section entry has no padding");
 _Static_assert(offsetof(m3_set_meta, report) == 24, "meta has no padding");

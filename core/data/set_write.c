@@ -71,7 +71,7 @@ static m3_status plan(struct writer *w, m3_error *err)
 {
     const m3_set_content *c = w->content;
     const m3_set_meta *meta = &c->meta;
-    size_t max_parts = 12 + 3 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
+    size_t max_parts = 13 + 3 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
     w->parts = m3_calloc(max_parts, sizeof *w->parts);
     w->modality_names = m3_calloc(meta->modalities, sizeof *w->modality_names);
     if (w->parts == NULL || w->modality_names == NULL) return M3_FAIL_MEMORY(err, "set", max_parts * sizeof *w->parts);
@@ -98,6 +98,8 @@ static m3_status plan(struct writer *w, m3_error *err)
     }
     if (c->time_digits > 0) add_bytes(w, M3_SET_TIME_DIGITS, 0, &c->time_digits, 1, sizeof c->time_digits);
     if (c->time_unit > 0) add_bytes(w, M3_SET_TIME_UNIT, 0, &c->time_unit, 1, sizeof c->time_unit);
+    if (c->split.kind != M3_SPLIT_LAST || c->split.last != 1 || c->split.repeats != 0)
+        add_bytes(w, M3_SET_SPLIT, 0, &c->split, 1, sizeof c->split);
     return M3_OK;
 }
 

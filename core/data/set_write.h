@@ -36,6 +36,7 @@ typedef struct m3_set_content {
     uint32_t *touched_items;
     m3_feature_rows *features;
     uint32_t time_digits, time_unit;
+    m3_set_split split;
 } m3_set_content;
 
 m3_status m3_set_write(const m3_set_content *content, const char *path, m3_error *err);

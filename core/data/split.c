@@ -1,19 +1,30 @@
-/* split: leave-one-out by time (MODEL.md 2). first(u) = a user's target events, oldest first, without repeated items;
- *   |first(u)| >= 3: the last is test, the one before it validation, the rest train; else all train.
- * Since first(u) is kept as a list, "what the user had before sample p" is its first p entries. */
+/* split: which target events are training, validation and test (MODEL.md 2), by the rule that the set keeps.
+ *   first(u) = a user's target events, oldest first, without repeated items, unless the rule keeps those.
+ *   last   |first(u)| > 2n: the last n are test, the n before them validation, the rest train; else all train
+ *   at     those from the second point in time on are test, others from the first one on validation, the rest train
+ * Since first(u) is kept as a list, "what the user had before sample p" is its first p entries. What training sees of a
+ * user ends before the first of the user's samples that is held out, or before the point in time for all. */
 #include "core/base/alloc.h"
-#include "m3bsr/data.h"
-
-enum { FEWEST_TO_HOLD_OUT = 3 };
+#include "core/data/history.h"
 
 struct m3_split {
+    m3_split_rule rule;
     uint32_t users, target;
     uint64_t *starts;   /* [U + 1] places in first */
     uint32_t *first;    /* items */
     m3_sample *samples; /* train, then valid, then test */
     uint64_t from[M3_SPLIT_COUNT + 1];
     uint32_t *counts; /* [N + 1] */
+    int64_t *until;   /* [U] */
 };
+
+/* What is known of the entries of first while they are listed. */
+typedef struct listing {
+    uint32_t *seen;   /* [N + 1] the last user that had each item, + 1 */
+    int64_t *times;   /* of the entries */
+    uint32_t *places; /* among the user's target events */
+    uint8_t *parts;   /* m3_split_part */
+} listing;
 
 static uint64_t max_events(const m3_dataset *set, uint32_t target)
 {
@@ -22,58 +33,78 @@ static uint64_t max_events(const m3_dataset *set, uint32_t target)
     return count;
 }
 
-/* seen [N + 1], zeros: the last user that had each item, + 1. times: those of the entries of first. */
-static void list_first(m3_split *split, const m3_dataset *set, uint32_t *seen, int64_t *times)
+static m3_split_part part_by_time(const m3_split_rule *rule, int64_t time)
+{
+    if (time < rule->valid_from) return M3_SPLIT_TRAIN;
+    return time < rule->test_from ? M3_SPLIT_VALID : M3_SPLIT_TEST;
+}
+
+static m3_split_part part_by_place(const m3_split_rule *rule, uint64_t position, uint64_t count)
+{
+    const uint64_t n = rule->last;
+    if (count <= 2 * n || position + 2 * n < count) return M3_SPLIT_TRAIN;
+    return position + n < count ? M3_SPLIT_VALID : M3_SPLIT_TEST;
+}
+
+static void list_first(m3_split *split, const m3_dataset *set, listing *l)
 {
     uint64_t at = 0;
+    const m3_split_rule *rule = &split->rule;
     for (uint32_t u = 0; u < split->users; u++) {
-        m3_events events = m3_dataset_events(set, u, split->target);
-        split->starts[u] = at;
+        const m3_events events = m3_dataset_events(set, u, split->target);
+        const uint64_t start = split->starts[u] = at;
         for (uint32_t i = 0; i < events.count; i++) {
-            if (seen[events.items[i]] == u + 1) continue;
-            seen[events.items[i]] = u + 1;
-            split->first[at] = events.items[i];
-            times[at++] = events.times[i];
+            const uint32_t item = events.items[i];
+            if (!rule->repeats && l->seen[item] == u + 1) continue;
+            l->seen[item] = u + 1;
+            split->first[at] = item;
+            l->times[at] = events.times[i];
+            l->places[at++] = i;
         }
+        for (uint64_t e = start; e < at; e++)
+            l->parts[e] = (uint8_t)(rule->kind == M3_SPLIT_AT ? part_by_time(rule, l->times[e])
+                                                              : part_by_place(rule, e - start, at - start));
     }
     split->starts[split->users] = at;
 }
 
-static m3_split_part part_of(uint32_t position, uint32_t count)
-{
-    if (count < FEWEST_TO_HOLD_OUT || position + 2 < count) return M3_SPLIT_TRAIN;
-    return position + 1 == count ? M3_SPLIT_TEST : M3_SPLIT_VALID;
-}
-
-static void list_samples(m3_split *split, const int64_t *times)
+static void list_samples(m3_split *split, const listing *l)
 {
     uint64_t sizes[M3_SPLIT_COUNT] = {0}, at[M3_SPLIT_COUNT];
-    for (uint32_t u = 0; u < split->users; u++) {
-        uint32_t count = m3_split_had(split, u).count;
-        for (uint32_t p = 0; p < count; p++) sizes[part_of(p, count)]++;
-    }
+    const uint64_t entries = split->starts[split->users];
+    for (uint64_t e = 0; e < entries; e++) sizes[l->parts[e]]++;
     for (int part = 0; part < M3_SPLIT_COUNT; part++) {
         at[part] = split->from[part];
         split->from[part + 1] = split->from[part] + sizes[part];
     }
-    for (uint32_t u = 0; u < split->users; u++) {
-        m3_items had = m3_split_had(split, u);
-        for (uint32_t p = 0; p < had.count; p++) {
-            m3_split_part part = part_of(p, had.count);
-            split->samples[at[part]++] = (m3_sample){times[split->starts[u] + p], u, had.items[p], p, part};
+    for (uint32_t u = 0; u < split->users; u++)
+        for (uint64_t e = split->starts[u]; e < split->starts[u + 1]; e++) {
+            const m3_split_part part = (m3_split_part)l->parts[e];
+            split->samples[at[part]++] =
+                (m3_sample){l->times[e], u, split->first[e], (uint32_t)(e - split->starts[u]), part};
         }
-    }
 }
 
-static void count_training(m3_split *split, const m3_dataset *set)
+/* Where a user's training ends: in time, and among the target events, of which those before the place train. */
+static uint32_t end_training(m3_split *split, const listing *l, m3_events events, uint32_t user)
+{
+    uint64_t e = split->starts[user];
+    if (split->rule.kind == M3_SPLIT_AT) {
+        split->until[user] = split->rule.valid_from;
+        return m3_events_before(events, split->until[user]);
+    }
+    while (e < split->starts[user + 1] && l->parts[e] == M3_SPLIT_TRAIN) e++;
+    const bool held = e < split->starts[user + 1];
+    split->until[user] = held ? l->times[e] : M3_TIME_END;
+    return held ? l->places[e] : events.count;
+}
+
+static void count_training(m3_split *split, const m3_dataset *set, const listing *l)
 {
     for (uint32_t u = 0; u < split->users; u++) {
-        m3_events events = m3_dataset_events(set, u, split->target);
-        m3_items had = m3_split_had(split, u);
-        bool held = had.count >= FEWEST_TO_HOLD_OUT;
-        for (uint32_t i = 0; i < events.count; i++)
-            if (!held || (events.items[i] != had.items[had.count - 1] && events.items[i] != had.items[had.count - 2]))
-                split->counts[events.items[i]]++;
+        const m3_events events = m3_dataset_events(set, u, split->target);
+        const uint32_t end = end_training(split, l, events, u);
+        for (uint32_t i = 0; i < end; i++) split->counts[events.items[i]]++;
     }
 }
 
@@ -81,8 +112,7 @@ m3_status m3_dataset_split(const m3_dataset *set, uint32_t target, m3_split **ou
 {
     m3_status st = M3_OK;
     m3_split *split = *out = NULL;
-    uint32_t *seen = NULL;
-    int64_t *times = NULL;
+    listing l = {0};
     if (target >= m3_dataset_behavior_count(set))
         return M3_FAIL(err, M3_ERR_RANGE, "target", "behavior %u of a set that has %u", target,
                        m3_dataset_behavior_count(set));
@@ -93,20 +123,26 @@ m3_status m3_dataset_split(const m3_dataset *set, uint32_t target, m3_split **ou
         (split->first = m3_calloc(events, sizeof *split->first)) == NULL ||
         (split->samples = m3_calloc(events, sizeof *split->samples)) == NULL ||
         (split->counts = m3_calloc(items, sizeof *split->counts)) == NULL ||
-        (seen = m3_calloc(items, sizeof *seen)) == NULL || (times = m3_calloc(events, sizeof *times)) == NULL) {
+        (split->until = m3_calloc(users, sizeof *split->until)) == NULL ||
+        (l.seen = m3_calloc(items, sizeof *l.seen)) == NULL || (l.times = m3_calloc(events, sizeof *l.times)) == NULL ||
+        (l.places = m3_calloc(events, sizeof *l.places)) == NULL ||
+        (l.parts = m3_calloc(events, sizeof *l.parts)) == NULL) {
         st = M3_FAIL_MEMORY(err, "split", events * sizeof *split->samples);
         goto done;
     }
+    split->rule = m3_dataset_split_rule(set);
     split->users = (uint32_t)users;
     split->target = target;
-    list_first(split, set, seen, times);
-    list_samples(split, times);
-    count_training(split, set);
+    list_first(split, set, &l);
+    list_samples(split, &l);
+    count_training(split, set, &l);
     *out = split;
     split = NULL; /* the caller owns it now */
 done:
-    m3_free(times);
-    m3_free(seen);
+    m3_free(l.parts);
+    m3_free(l.places);
+    m3_free(l.times);
+    m3_free(l.seen);
     m3_split_free(split);
     return st;
 }
@@ -118,6 +154,7 @@ void m3_split_free(m3_split *split)
     m3_free(split->first);
     m3_free(split->samples);
     m3_free(split->counts);
+    m3_free(split->until);
     m3_free(split);
 }
 
@@ -141,6 +178,11 @@ const uint32_t *m3_split_item_counts(const m3_split *split)
     return split->counts;
 }
 
+int64_t m3_split_until(const m3_split *split, uint32_t user)
+{
+    return user < split->users ? split->until[user] : M3_TIME_END;
+}
+
 m3_items m3_split_had(const m3_split *split, uint32_t user)
 {
     if (user >= split->users) return (m3_items){0};
@@ -151,6 +193,9 @@ m3_items m3_split_had(const m3_split *split, uint32_t user)
 m3_items m3_split_had_before(const m3_split *split, const m3_sample *sample)
 {
     m3_items had = m3_split_had(split, sample->user);
-    if (sample->position < had.count) had.count = sample->position;
+    if (split->rule.repeats)
+        had.count = 0; /* any item may be next, whoever had it */
+    else if (sample->position < had.count)
+        had.count = sample->position;
     return had;
 }

@@ -38,17 +38,14 @@ static int by_time(const void *a, const void *b)
 /* The training events by user, behavior and place, into `to` unless it is NULL; returns how many. */
 static uint64_t list(const m3_dataset *set, const m3_split *split, event *to)
 {
-    uint64_t held, next = 0, count = 0;
-    const m3_sample *valid = m3_split_samples(split, M3_SPLIT_VALID, &held); /* by rising user, at most one each */
+    uint64_t count = 0;
     for (uint32_t u = 0; u < m3_dataset_user_count(set); u++) {
-        const bool has = next < held && valid[next].user == u;
         for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++) {
             const m3_events events = m3_dataset_events(set, u, b);
-            const uint32_t before = has ? m3_events_before(events, valid[next].time) : events.count;
+            const uint32_t before = m3_events_before(events, m3_split_until(split, u));
             for (uint32_t i = 0; i < before; i++, count++)
                 if (to != NULL) to[count] = (event){events.times[i], count, events.items[i]};
         }
-        next += has;
     }
     return count;
 }

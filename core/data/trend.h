@@ -4,8 +4,8 @@
 
 #include "m3bsr/data.h"
 
-/** Recent popularity over training events: those before the user's validation sample, or all of a user without one. So
- * it is the same for both held-out parts and sees neither. Not changed by reading. */
+/** Recent popularity over training events: those before m3_split_until() of their user. So it is the same for both
+ * held-out parts and sees neither. Not changed by reading. */
 typedef struct m3_trend m3_trend;
 
 /** @param set, split  For the call.

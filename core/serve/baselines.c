@@ -3,8 +3,8 @@
  *   trend        recent popularity at the time of the sample, with the half-life that does best on the validation part
  *   item-kNN     score(j) = sum over items i of the history, i != j, of s(i, j)
  *                s(i, j) = |users other than the sample's in both U_i and U_j| / (|U_i|^1/2 |U_j|^beta)
- * U_i are the users with a training event of item i in any behavior: one strictly before the user's validation sample,
- * or any event of a user who has none held out. So similarities are the same for both held-out parts and see neither.
+ * U_i are the users with a training event of item i in any behavior: one before m3_split_until() of the user. So
+ * similarities are the same for both held-out parts and see neither.
  * The user's own events say nothing of what goes together, and without i != j an item that was only viewed would come
  * back first. beta 1/2 is the cosine, which favours rare items; beta is chosen by NDCG@10 on the validation part, as a
  * model's settings are: the cosine alone gives .009 on KuaiRand, where beta 0 gives .034 and popularity .025.
@@ -199,18 +199,14 @@ static void turn(m3_itemknn *knn, uint32_t users, uint32_t items)
     starts[0] = 0;
 }
 
-/* A user's training events end where its first held-out sample is: validation comes before test. */
 static void list_training(m3_itemknn *knn, const m3_split *split, uint32_t users)
 {
-    uint64_t held, at = 0, next = 0;
-    const m3_sample *valid = m3_split_samples(split, M3_SPLIT_VALID, &held); /* by rising user, at most one each */
+    uint64_t at = 0;
     for (uint32_t u = 0; u < users; u++) {
-        const bool has = next < held && valid[next].user == u;
-        const uint32_t count = items_before(knn, u, has ? valid[next].time : M3_TIME_END);
+        const uint32_t count = items_before(knn, u, m3_split_until(split, u));
         knn->items_of.starts[u] = at;
         memcpy(knn->items_of.at + at, knn->found, count * sizeof *knn->found);
         at += count;
-        next += has;
     }
     knn->items_of.starts[users] = at;
 }

@@ -1,13 +1,16 @@
 /* data_loader: which training samples, in which order, with which negatives. Everything is a pure function of the set
  * and (seed, epoch, batch), so a resumed training sees what an uninterrupted one would have seen.
  *   order      Fisher-Yates with draws keyed by (seed, epoch)
- *   negatives  uniform over the items that the user never touched, keyed by (seed, batch, row, draw) */
+ *   negatives  uniform over the items that the user does not touch in training, keyed by (seed, batch, row, draw):
+ * which item is held out must not show. Where repeats are samples, over all items but the target */
 #include "core/train/data_loader.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
 #include "core/data/draw.h"
+#include "core/data/history.h"
 
 struct m3_data_loader {
     const m3_dataset *set;
@@ -16,6 +19,8 @@ struct m3_data_loader {
     uint64_t *order;               /* [count] into samples, of the epoch at hand */
     uint64_t *kept;                /* [count] into samples, rising */
     m3_trend *trend;               /* NULL: not wanted */
+    uint64_t *touched_starts;      /* [U + 1] places in touched; NULL: any item but the target is a negative */
+    uint32_t *touched;             /* different items that each user has in training, by rising number */
     uint64_t count, skipped, seed;
     uint32_t behaviors, length, batch, negatives, items;
 };
@@ -57,6 +62,52 @@ static m3_status keep_samples(m3_data_loader *loader, uint64_t all, bool keep_em
     return M3_OK;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Add an item to the list of user u, which ends at `at`, unless it is there. */
+static uint64_t add_touched(m3_data_loader *loader, uint32_t *seen, uint32_t u, uint32_t item, uint64_t at)
+{
+    /* In range, unless something writes to the set's file. */
+    if (item == 0 || item > loader->items || seen[item] == u + 1) return at;
+    seen[item] = u + 1;
+    loader->touched[at] = item;
+    return at + 1;
+}
+
+/* What m3_dataset_touched() has, up to the end of training, and all of the user's training samples: one may share its
+ * time with the first that is held out. */
+static m3_status list_touched(m3_data_loader *loader, const m3_split *split, uint64_t samples, m3_error *err)
+{
+    const uint32_t users = m3_dataset_user_count(loader->set);
+    uint64_t all = 0, at = 0, next = 0;
+    for (uint32_t u = 0; u < users; u++) all += m3_dataset_touched(loader->set, u).count;
+    uint32_t *seen = m3_calloc((size_t)loader->items + 1, sizeof *seen); /* the last user with the item, + 1 */
+    loader->touched_starts = m3_calloc((size_t)users + 1, sizeof *loader->touched_starts);
+    loader->touched = m3_calloc(all, sizeof *loader->touched);
+    if (seen == NULL || loader->touched_starts == NULL || loader->touched == NULL) {
+        m3_free(seen);
+        return M3_FAIL_MEMORY(err, "negatives", all * sizeof *loader->touched);
+    }
+    for (uint32_t u = 0; u < users; u++) {
+        const uint64_t start = loader->touched_starts[u] = at;
+        for (uint32_t b = 0; b < m3_dataset_behavior_count(loader->set); b++) {
+            const m3_events events = m3_dataset_events(loader->set, u, b);
+            const uint32_t end = m3_events_before(events, m3_split_until(split, u));
+            for (uint32_t i = 0; i < end && at < all; i++) at = add_touched(loader, seen, u, events.items[i], at);
+        }
+        for (; next < samples && loader->samples[next].user == u; next++)
+            if (at < all) at = add_touched(loader, seen, u, loader->samples[next].item, at);
+        if (at > start) qsort(loader->touched + start, at - start, sizeof *loader->touched, by_number);
+    }
+    loader->touched_starts[users] = at;
+    m3_free(seen);
+    return M3_OK;
+}
+
 m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, const m3_event_filter *filter,
                                 const m3_model_config *config, uint64_t seed, bool keep_empty, const bool *wanted,
                                 m3_data_loader **out, m3_error *err)
@@ -81,6 +132,9 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
         goto done;
     }
     if ((st = keep_samples(loader, all, keep_empty, wanted, err)) != M3_OK) goto done;
+    if (loader->negatives != 0 && !m3_dataset_split_rule(set).repeats &&
+        (st = list_touched(loader, split, all, err)) != M3_OK)
+        goto done;
     if (config->trend > 0 && (st = m3_trend_create(set, split, config->trend, &loader->trend, err)) != M3_OK) goto done;
     *out = loader;
     loader = NULL; /* the caller owns it now */
@@ -93,6 +147,8 @@ void m3_data_loader_free(m3_data_loader *loader)
 {
     if (loader == NULL) return;
     m3_trend_free(loader->trend);
+    m3_free(loader->touched_starts);
+    m3_free(loader->touched);
     m3_free(loader->kept);
     m3_free(loader->order);
     m3_free(loader);
@@ -137,7 +193,11 @@ const m3_sample *m3_data_loader_at(const m3_data_loader *loader, uint64_t i)
 static void draw_negatives(const m3_data_loader *loader, const m3_sample *sample, uint32_t draw, uint32_t row,
                            int32_t *to)
 {
-    m3_items touched = m3_dataset_touched(loader->set, sample->user);
+    m3_items touched = {.count = loader->items};
+    if (loader->touched_starts != NULL) {
+        const uint64_t from = loader->touched_starts[sample->user];
+        touched = (m3_items){(uint32_t)(loader->touched_starts[sample->user + 1] - from), loader->touched + from};
+    }
     if (touched.count >= loader->items) touched = (m3_items){.count = 1, .items = &sample->item};
     for (uint32_t k = 0; k < loader->negatives; k++) {
         uint64_t bits = m3_draw(loader->seed, draw, M3_SITE_NEGATIVES, (uint64_t)row * loader->negatives + k);

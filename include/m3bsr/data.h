@@ -102,11 +102,15 @@ typedef struct m3_import_options {
     const char *const *behaviors; /**<      NULL: all, by falling number of events, as deeper ones are rarer */
     const char *target;           /**< the behavior to predict; NULL: the deepest */
     m3_reading reading;
+    uint32_t last;        /**< hold out this many samples a user for test, and as many for validation; 0: 1 */
+    const char *split_at; /**< "VALID,TEST", or "TEST" for a split without validation: two points in time, or one, as
+                               the source's timestamps are written; NULL: none. Not with last */
+    bool keep_repeats;    /**< m3_split_rule.repeats */
 } m3_import_options;
 
 #define M3_IMPORT_OPTIONS_INIT                                                                                         \
     {                                                                                                                  \
-        .size = M3_STRUCT_SIZE(m3_import_options, reading)                                                             \
+        .size = M3_STRUCT_SIZE(m3_import_options, keep_repeats)                                                        \
     }
 
 /** What an import did. Rows and events differ when behaviors are derived. */
@@ -145,6 +149,21 @@ M3_API m3_status m3_data_append(const char *set_path, bool drop_gone, const m3_i
 /* An opened set. */
 
 typedef struct m3_dataset m3_dataset;
+
+/** What holds samples out. */
+typedef enum m3_split_kind {
+    M3_SPLIT_LAST = 0, /**< a user's last ones: with more than 2n, the last n are test, the n before them validation */
+    M3_SPLIT_AT = 1    /**< points in time that are the same for all users */
+} m3_split_kind;
+
+/** How a set is split, for whatever target. It lies in the file. */
+typedef struct m3_split_rule {
+    m3_split_kind kind;
+    uint32_t last;                 /**< n of M3_SPLIT_LAST, 1 by default */
+    int64_t valid_from, test_from; /**< of M3_SPLIT_AT, in the set's time: the first moments of validation and of test;
+                                        equal where there is no validation */
+    bool repeats; /**< having an item again is a sample too, and all items are candidates, also those that were had */
+} m3_split_rule;
 
 /** A user's events of one behavior, oldest first; events of one time keep the source's order. */
 typedef struct m3_events {
@@ -197,6 +216,7 @@ M3_API uint64_t m3_dataset_content_checksum(const m3_dataset *set);
 /** Names the items in their order: with equal sums, the rows of an item table mean the same items. */
 M3_API uint64_t m3_dataset_item_checksum(const m3_dataset *set);
 M3_API const m3_import_report *m3_dataset_import_report(const m3_dataset *set);
+M3_API m3_split_rule m3_dataset_split_rule(const m3_dataset *set);
 
 /** Names are UTF-8 and never NULL: "" for an item without a title, for item 0 and for a number out of range. */
 M3_API const char *m3_dataset_user_id(const m3_dataset *set, uint32_t user);
@@ -241,8 +261,8 @@ M3_API m3_status m3_dataset_stats(const m3_dataset *set, uint32_t behavior, m3_b
 
 /* Split. */
 
-/** A user's target events, oldest first, keep the first one of every item. With at least three left, the last is
- * test and the one before it validation; all others train. Later repeats of an item are history, never samples. */
+/** A user's target events, oldest first, keep the first one of every item, unless the set's rule keeps repeats. Those
+ * that stay are samples: of training, validation or test, as the rule says. Later repeats of an item are history. */
 typedef enum m3_split_part {
     M3_SPLIT_TRAIN = 0,
     M3_SPLIT_VALID = 1,
@@ -254,7 +274,7 @@ typedef struct m3_sample {
     int64_t time;
     uint32_t user;
     uint32_t item;
-    uint32_t position; /**< among the user's first target events */
+    uint32_t position; /**< among the user's target events that stay */
     m3_split_part part;
 } m3_sample;
 
@@ -270,13 +290,17 @@ M3_API void m3_split_free(m3_split *split); /**< takes NULL */
 M3_API uint32_t m3_split_target(const m3_split *split);
 /** The samples of a part, borrowed; *count may be 0. */
 M3_API const m3_sample *m3_split_samples(const m3_split *split, m3_split_part part, uint64_t *count);
-/** [N+1] training events of the target behavior an item: every event, repeats too, of a user-item pair that is
- * not held out. The popularity baseline ranks by this, ties by the lower item number. */
+/** [N+1] training events of the target behavior an item, repeats too: those before the user's first held-out sample, or
+ * before the point in time for all. The popularity baseline ranks by this, ties by the lower item number. */
 M3_API const uint32_t *m3_split_item_counts(const m3_split *split);
+/** The end of what training may see of a user: events of any behavior strictly before it. M3_TIME_END for a user of
+ * whom nothing is held out, and for one who is not there. */
+M3_API int64_t m3_split_until(const m3_split *split, uint32_t user);
 /** Items that the sample's user had in the target behavior before this sample, in that order (repeats left out).
- * Full ranking leaves them out; the sample's own item is never among them. */
+ * Full ranking leaves them out; the sample's own item is never among them. None where the rule keeps repeats. */
 M3_API m3_items m3_split_had_before(const m3_split *split, const m3_sample *sample);
-/** All different items of a user in the target behavior, in the order of their first events. */
+/** All different items of a user in the target behavior, in the order of their first events; where the rule keeps
+ * repeats, all events. */
 M3_API m3_items m3_split_had(const m3_split *split, uint32_t user);
 
 /* New histories. */

@@ -113,6 +113,23 @@ static void is_what_both_sources_make_at_once(void **state)
     m3_dataset_close(whole);
 }
 
+/* The new times are finer, so the points are told in other units. */
+static void the_split_stays(void **state)
+{
+    trial *t = *state;
+    assert_int_equal(
+        data_source_import(
+            &t->old,
+            (m3_import_options){.behaviors = behaviors, .behavior_count = 2, .split_at = "3.5", .keep_repeats = true},
+            NULL, &t->err),
+        M3_OK);
+    data_source_write(&t->new, "interactions.tsv", HEAD "u10\tc\tbuy\t5.125\n", 0);
+    assert_int_equal(append(t, false, (m3_import_options){0}, NULL), M3_OK);
+    const m3_split_rule rule = m3_dataset_split_rule(t->set);
+    assert_int_equal(m3_dataset_time_digits(t->set), 3);
+    assert_true(rule.kind == M3_SPLIT_AT && rule.repeats && rule.valid_from == 3500 && rule.test_from == 3500);
+}
+
 static void repeats_are_dropped_and_the_rest_stays(void **state)
 {
     trial *t = *state;
@@ -209,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(is_what_both_sources_make_at_once, start, end),
         cmocka_unit_test_setup_teardown(repeats_are_dropped_and_the_rest_stays, start, end),
+        cmocka_unit_test_setup_teardown(the_split_stays, start, end),
         cmocka_unit_test_setup_teardown(items_without_events_stay_or_are_kept_on_demand, start, end),
         cmocka_unit_test_setup_teardown(what_is_gone_leaves_on_demand, start, end),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_told, start, end),

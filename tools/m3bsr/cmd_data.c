@@ -47,6 +47,7 @@ typedef struct importing {
     cli c;
     const char *out;
     bool append, drop_gone;
+    const char *repeats;
     m3_import_options options;
     const char *time_unit;
     cli_list features, modalities, derive, behaviors, columns, items_columns;
@@ -70,6 +71,14 @@ static bool read_features(importing *m)
     return true;
 }
 
+static bool read_repeats(importing *m)
+{
+    m->options.keep_repeats = m->repeats != NULL && strcmp(m->repeats, "keep") == 0;
+    if (m->repeats == NULL || m->options.keep_repeats || strcmp(m->repeats, "drop") == 0) return true;
+    (void)fprintf(stderr, "error: --repeats cannot be '%s'; give drop or keep\n", m->repeats);
+    return false;
+}
+
 static int import_set(importing *m)
 {
     m3_error err = {0};
@@ -78,7 +87,7 @@ static int import_set(importing *m)
     if (m->append && m->c.count == 0) return missing("which set?", "data append SET SRC --out SET2");
     if (m->out == NULL)
         return missing("where to?", m->append ? "data append SET SRC --out SET2" : "data import SRC --out SET");
-    if (!read_features(m)) return CLI_BAD_INPUT;
+    if (!read_features(m) || !read_repeats(m)) return CLI_BAD_INPUT;
     o->source = m->c.count > sources ? m->c.words[sources] : NULL;
     o->features = m->sources;
     o->feature_count = m->features.count;
@@ -107,7 +116,7 @@ static int import_or_append(int argc, char **argv, bool append)
     m3_import_options *o = &m.options;
     m3_reading *r = &o->reading;
     /* clang-format off */
-    enum { APPEND_ALONE = 1, IMPORT_ALONE = 6 }; /* at the start and at the end */
+    enum { APPEND_ALONE = 1, IMPORT_ALONE = 9 }; /* at the start and at the end */
     const cli_option options[] = {
         {"drop-gone", CLI_FLAG, &m.drop_gone, NULL, "items without a row in the items file and without a new event leave"},
         {"out", CLI_TEXT, &m.out, "SET", "the data set file to write"},
@@ -136,6 +145,10 @@ static int import_or_append(int argc, char **argv, bool append)
         {"min-user", CLI_NUMBER, &o->min_user_events, "N", "k-core: at least so many events a user"},
         {"min-item", CLI_NUMBER, &o->min_item_events, "N", "k-core: at least so many events an item"},
         {"no-features", CLI_FLAG, &o->no_features, NULL, "take no modality"},
+        /* What to hold out. */
+        {"last", CLI_COUNT, &o->last, "N", "a user's last N targets are test, the N before them validation; default 1"},
+        {"split-at", CLI_TEXT, &o->split_at, "VALID,TEST", "instead: two points in time for all users, or TEST alone"},
+        {"repeats", CLI_TEXT, &m.repeats, "NAME", "drop (default), or keep: having an item again is a target too"},
     };
     /* clang-format on */
     enum { OPTIONS = sizeof options / sizeof options[0] };

@@ -161,7 +161,7 @@ static void print_json(const char *of, const char *split, const m3_rankings *r, 
     (void)printf("}\n");
 }
 
-static void warn(const m3_rankings *r, const m3_evaluation *e)
+static void warn(const m3_rankings *r, const m3_evaluation *e, m3_split_rule rule)
 {
     uint32_t count;
     const uint32_t *ks = m3_rankings_ks(r, &count);
@@ -184,7 +184,11 @@ static void warn(const m3_rankings *r, const m3_evaluation *e)
                       few, samples, ks[i], ks[i]);
         break; /* those that follow have no fewer */
     }
-    if (samples == 0) (void)fprintf(stderr, "no sample: a user needs three different items in the target behavior\n");
+    if (samples == 0)
+        (void)fprintf(stderr, "no sample: %s\n",
+                      rule.kind == M3_SPLIT_AT ? "no target event is in that part of the set's split"
+                      : rule.last > 1          ? "a user needs more target items than are held out"
+                                               : "a user needs three different items in the target behavior");
 }
 
 /* Without a choice, HR, NDCG and MRR at all cut-offs. */
@@ -202,7 +206,7 @@ static columns fill_columns(const m3_rankings *r, const columns *chosen)
 }
 
 static void print(const cli *c, const char *split, const m3_rankings *r, const columns *chosen, const against *truth,
-                  bool has_model)
+                  m3_split_rule rule, bool has_model)
 {
     const char *of = c->words[0];
     m3_evaluation e = {.size = M3_STRUCT_SIZE(m3_evaluation, uni99_least)};
@@ -213,15 +217,16 @@ static void print(const cli *c, const char *split, const m3_rankings *r, const c
     }
     const columns shown = fill_columns(r, chosen);
     (void)printf("%s, %s: %llu samples\n", of, split, (unsigned long long)e.full[0].popularity.samples);
-    print_table("Full ranking: among all items that the user has not had in the target behavior before", r,
-                M3_CANDIDATES_FULL, e.full, e.group_count, &shown);
+    print_table(rule.repeats ? "Full ranking: among all items"
+                             : "Full ranking: among all items that the user has not had in the target behavior before",
+                r, M3_CANDIDATES_FULL, e.full, e.group_count, &shown);
     print_lists(r, has_model);
     char title[160];
     (void)snprintf(title, sizeof title,
                    "uni99: among %s%u%s items that the user never touched, drawn uniformly with a fixed seed",
                    e.uni99_short > 0 ? "only " : "", e.uni99_least, e.uni99_short > 0 ? " to 99" : "");
     print_table(title, r, M3_CANDIDATES_UNI99, e.uni99, e.group_count, &shown);
-    if (!c->quiet) warn(r, &e);
+    if (!c->quiet) warn(r, &e, rule);
     if (truth->report != NULL) truth_print_text(truth->report, truth->path);
 }
 
@@ -258,7 +263,7 @@ static m3_status evaluate(request *q, m3_error *err)
     if ((st = m3_serve(c->device, c->words[0], &q->serve, &q->served, err)) != M3_OK) return st;
     if (q->truth.path != NULL) st = m3_evaluate_truth(q->served, part, q->truth.path, &q->truth.report, err);
     if (st != M3_OK || (st = m3_rank_part(q->served, part, &q->ranking, &q->rankings, err)) != M3_OK) return st;
-    print(c, q->split, q->rankings, &q->chosen, &q->truth, true);
+    print(c, q->split, q->rankings, &q->chosen, &q->truth, m3_dataset_split_rule(m3_served_dataset(q->served)), true);
     return M3_OK;
 }
 
@@ -273,7 +278,7 @@ static m3_status evaluate_baselines(request *q, m3_error *err)
         st = M3_FAIL(err, M3_ERR_INVALID, "--target", "%s has no behavior '%s'; `m3bsr data describe` lists them", path,
                      q->target);
     if (st == M3_OK) st = m3_rank_part_baselines(set, behavior, part_of(q->split), &q->ranking, &q->rankings, err);
-    if (st == M3_OK) print(&q->c, q->split, q->rankings, &q->chosen, &q->truth, false);
+    if (st == M3_OK) print(&q->c, q->split, q->rankings, &q->chosen, &q->truth, m3_dataset_split_rule(set), false);
     m3_dataset_close(set);
     return st;
 }

@@ -93,7 +93,9 @@ static m3_status recommend(request *r, m3_error *err)
     r->serve.fallbacks = r->c.fallbacks;
     if ((st = m3_serve(r->c.device, r->c.words[0], &r->serve, &r->served, err)) != M3_OK) return st;
     if ((st = cli_users_read(&r->users, m3_served_dataset(r->served), &r->c, err)) != M3_OK) return st;
-    const uint32_t items = m3_dataset_item_count(m3_served_dataset(r->served));
+    const m3_dataset *set = m3_served_dataset(r->served);
+    const uint32_t items = m3_dataset_item_count(set);
+    if (r->exclude == NULL && m3_dataset_split_rule(set).repeats) r->leave_out = M3_EXCLUDE_NONE;
     if (r->top > items) r->top = items;
     return print_all(r, err);
 }
@@ -106,8 +108,8 @@ static int check_usage(request *r)
         (void)fprintf(stderr, "error: --top cannot be '0'; give 1 or more\n");
         return CLI_BAD_INPUT;
     }
-    int found = -1;
-    for (int i = 0; i < 3; i++)
+    int found = r->exclude == NULL ? M3_EXCLUDE_TARGET : -1;
+    for (int i = 0; r->exclude != NULL && i < 3; i++)
         if (strcmp(r->exclude, choices[i]) == 0) found = i;
     if (found < 0) {
         (void)fprintf(stderr, "error: --exclude cannot be '%s'; give target, touched or none\n", r->exclude);
@@ -126,14 +128,14 @@ static int check_usage(request *r)
 int cmd_recommend(int argc, char **argv)
 {
     m3_error err = {0};
-    request r = {.exclude = "target", .top = 10};
+    request r = {.top = 10};
     r.serve.size = M3_STRUCT_SIZE(m3_serve_options, precision);
     const cli_option options[] = {
         CLI_USERS_OPTIONS(r.users),
         {"top", CLI_COUNT, &r.top, "N", "items a user; default 10"},
         {"exclude", CLI_TEXT, &r.exclude, "WHAT",
          "target (default): items had in the target behavior; touched: in\n"
-         "                             any behavior; none"},
+         "                             any behavior; none (default for a set with --repeats keep)"},
         {"format", CLI_TEXT, &r.format, "NAME", "tsv (default) or json"},
         {"checkpoint", CLI_TEXT, &r.serve.checkpoint, "FILE", "default: the run's best.safetensors, else the last"},
         {"data", CLI_TEXT, &r.serve.data, "SET", "another data set file than the run's"},

@@ -57,6 +57,47 @@ static void print_import_json(const m3_import_report *report)
     (void)printf("}}");
 }
 
+static void print_split_json(const m3_dataset *set)
+{
+    const m3_split_rule rule = m3_dataset_split_rule(set);
+    (void)printf("\"split\": {\"by\": \"%s\", ", rule.kind == M3_SPLIT_AT ? "time" : "last");
+    if (rule.kind == M3_SPLIT_AT)
+        (void)printf("\"valid_from\": %lld, \"test_from\": %lld, ", (long long)rule.valid_from,
+                     (long long)rule.test_from);
+    else
+        (void)printf("\"last\": %u, ", rule.last);
+    (void)printf("\"repeats\": %s}, ", rule.repeats ? "true" : "false");
+}
+
+/* "1700000000 (2023-11-14 22:13:20)", or the number alone. */
+static void print_time(const m3_dataset *set, int64_t time)
+{
+    char date[32];
+    (void)printf("%lld", (long long)time);
+    if (m3_dataset_time_unit(set) != M3_TIME_UNKNOWN) (void)printf(" (%s)", date_of(set, time, date));
+}
+
+static void print_split(const m3_dataset *set)
+{
+    const m3_split_rule rule = m3_dataset_split_rule(set);
+    (void)printf("split       ");
+    if (rule.kind == M3_SPLIT_AT) {
+        if (rule.test_from > rule.valid_from) {
+            (void)printf("validation from ");
+            print_time(set, rule.valid_from);
+            (void)printf(" on, ");
+        }
+        (void)printf("test from ");
+        print_time(set, rule.test_from);
+        (void)printf(" on%s", rule.test_from > rule.valid_from ? "" : ", no validation");
+    } else if (rule.last == 1) {
+        (void)printf("a user's last target is test, the one before it validation");
+    } else {
+        (void)printf("a user's last %u targets are test, the %u before them validation", rule.last, rule.last);
+    }
+    (void)printf("%s\n", rule.repeats ? "; repeats are targets too" : "");
+}
+
 m3_status data_print_json(const m3_dataset *set, const char *path, m3_error *err)
 {
     m3_status st = M3_OK;
@@ -91,6 +132,7 @@ m3_status data_print_json(const m3_dataset *set, const char *path, m3_error *err
                      (double)f.covered / m3_dataset_item_count(set));
     }
     (void)printf("], ");
+    print_split_json(set);
     print_import_json(m3_dataset_import_report(set));
     (void)printf("}\n");
     return M3_OK;
@@ -121,6 +163,7 @@ m3_status data_print_text(const m3_dataset *set, const char *path, m3_error *err
                  path, (unsigned long long)m3_dataset_checksum(set), m3_dataset_user_count(set), items,
                  (unsigned long long)m3_dataset_event_count(set), 100.0 * sparsity(set),
                  m3_dataset_behavior_name(set, m3_dataset_target(set)), m3_dataset_max_length(set));
+    print_split(set);
     m3_status st = print_times(set, err);
     if (st != M3_OK || (st = print_behaviors(set, err)) != M3_OK) return st;
     if (m3_dataset_modality_count(set) > 0)

@@ -1,0 +1,69 @@
+#!/bin/bash
+# Splits from the outside: what import is told is kept in the set, and training, evaluation and recommendation follow it.
+source "$(dirname "$0")/../support/script.sh"
+export XDG_CACHE_HOME=$folder/cache
+
+cd "$folder" || exit 1
+m=$M3BSR
+"$m" data synth --out source --users 60 --items 40 --clusters 4 --width 4 -q >/dev/null || fail 'no source'
+printf '%s\n' 'width: 8' 'heads: 2' 'expert_layers: 1' 'length: 6' 'batch: 64' 'epochs: 1' 'infer_start: 3' \
+    'diffusion_steps: 8' >config.yaml
+train() { "$m" train config.yaml --set data="$1" --out "$2" -q; }
+samples() { "$m" evaluate "$1" --json -q --split "$2" 2>/dev/null | sed -E 's/.*"samples": ([0-9]+), "itemknn.*/\1/'; }
+
+# One point in time for all: the middle and the last sixth of the buys.
+points=$(awk -F'\t' '$3 == "buy" { print $4 }' source/interactions.tsv | sort -n | awk '{ t[NR] = $1 } END { print t[int(NR * 2 / 3)] "," t[int(NR * 5 / 6)] }')
+day() { date -u -d "@$1" "+%Y-%m-%d${2- }%H:%M:%S"; }
+valid=${points%,*} test=${points#*,}
+check 'points in time' 0 "split       validation from $valid ($(day "$valid")) on, test from $test ($(day "$test")) on" \
+    "$m" data import source --out at --split-at "$points"
+check 'points in time as dates' 0 "before $(day "$valid") train, " \
+    "$m" data import source --out dates --split-at "$(day "$valid" T)Z,$(day "$test" T)+00:00"
+cmp at dates || fail 'dates make another split'
+train at by-time >/dev/null 2>said || fail "training on points in time: $(cat said)"
+wanted() { awk -F'\t' -v from="$1" -v to="$2" '$3 == "buy" && $4 >= from && $4 < to' source/interactions.tsv |
+    awk -F'\t' '!seen[$1, $2]++' | wc -l; }
+had=$(samples by-time test)
+[ "$had" -gt 0 ] && [ "$had" -le "$(wanted "$test" 99999999999)" ] || fail "test has $had samples of points in time"
+had=$(samples by-time valid)
+[ "$had" -gt 0 ] && [ "$had" -le "$(wanted "$valid" "$test")" ] || fail "validation has $had samples of points in time"
+check 'one point in time' 0 "split       test from $test ($(day "$test")) on, no validation" \
+    "$m" data import source --out one --split-at "$test"
+check 'nothing to validate' 0 "warning: the set's split has no validation, so nothing is validated" \
+    "$m" train config.yaml --set data=one --out one-run
+check 'no sample there' 0 "no sample: no target event is in that part of the set's split" "$m" evaluate one --baselines --split valid
+check 'a point that no event is behind' 2 "error: split_at: no 'buy' is at 5138-11-16 09:46:39 or later, so there is nothing to test with; timestamps go from 20" \
+    "$m" data import source --out none --split-at "$valid,99999999999"
+check 'no point' 2 "error: split_at: 'soon' is no time; give one or two as the timestamps are written" \
+    "$m" data import source --out none --split-at soon
+check 'two ways at once' 2 'error: last: and split_at are two ways to split; give one of them' \
+    "$m" data import source --out none --split-at 5 --last 2
+
+# The last two: twice as many samples, where users have enough.
+"$m" data import source --out plain -q >/dev/null
+check 'the last two' 0 "split       a user's last 2 targets are test, the 2 before them validation" \
+    "$m" data import source --out two --last 2
+train plain plain-run && train two two-run || fail 'training on the last ones'
+one=$(samples plain-run test) two=$(samples two-run test)
+[ "$two" -gt "$one" ] && [ "$two" -le $((2 * one)) ] || fail "the last two are $two samples, the last one $one"
+[ "$(tail -n +2 <("$m" evaluate two-run --ks 5 --lists two.tsv -q >/dev/null && cut -f1,6 two.tsv) | sort -u | cut -f1 | sort | uniq -c | awk '{ print $1 }' | sort -u)" = 2 ] ||
+    fail 'lists do not have two samples a user'
+
+# Repeats: 'a' again and again, which is what can be predicted, and what is recommended.
+for u in $(seq 12); do
+    for t in $(seq 8); do printf 'u%d\t%s\t%d\n' "$u" "$([ $((t % 2)) = 0 ] && echo a || echo "i$(((u + t) % 9))")" "$t"; done
+done | { printf 'user_id\titem_id\ttimestamp\n'; cat; } >again.tsv
+check 'repeats are kept' 0 '; repeats are targets too' "$m" data import again.tsv --out again --repeats keep
+train again again-run || fail 'training on repeats'
+"$m" evaluate again-run --ks 3 --lists again.csv -q --top 40 >/dev/null
+grep -q '^u1,[0-9]*,a,[^,]*,1,' again.csv || fail "a repeat is no target: $(head -5 again.csv)"
+[ "$(grep -c '^u1,' again.csv)" = 10 ] || fail 'repeats are not ranked among all items'
+[ "$("$m" evaluate again-run -q | grep -cx 'Full ranking: among all items')" = 1 ] || fail 'evaluation does not say that all items are candidates'
+[ "$("$m" recommend again-run --users u1 --top 40 -q | tail -n +2 | wc -l)" = 10 ] || fail 'recommend leaves out what can be had again'
+[ "$("$m" recommend again-run --users u1 --top 40 -q --exclude target | tail -n +2 | cut -f3 | grep -cx a)" = 0 ] ||
+    fail 'recommend leaves nothing out'
+check 'repeats of another kind' 2 "error: --repeats cannot be 'yes'; give drop or keep" "$m" data import again.tsv --out none --repeats yes
+"$m" data describe two --json | grep -qF '"split": {"by": "last", "last": 2, "repeats": false}' || fail 'describe --json of the last two'
+"$m" data describe at --json | grep -qF "\"split\": {\"by\": \"time\", \"valid_from\": $valid, \"test_from\": $test, \"repeats\": false}" ||
+    fail 'describe --json of points in time'
+[ "$failures" -eq 0 ]
