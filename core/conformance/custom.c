@@ -189,16 +189,27 @@ static void open_others(m3_custom_devices *others, m3_device *device)
     m3_engine *engine = m3_device_engine(device);
     m3_device_entry entries[MOST];
     uint32_t count = 0;
+    m3_error why = {0};
     if (others->opened) return;
     others->opened = true;
     for (uint32_t i = 0; i < MOST; i++)
         entries[i].info = (m3_device_info){.size = M3_STRUCT_SIZE(m3_device_info, features)};
-    if (m3_engine_devices(engine, entries, MOST, &count, NULL) != M3_OK) return;
+    if (m3_engine_devices(engine, entries, MOST, &count, &why) != M3_OK) {
+        m3_engine_log(engine, M3_LOG_WARN, "custom ops are compared on %s alone, as the others cannot be listed: %s",
+                      m3_device_name(device), why.message);
+        return;
+    }
+    if (count > MOST)
+        m3_engine_log(engine, M3_LOG_WARN, "custom ops are compared on the first %d of %u devices", MOST, count);
     for (uint32_t i = 0; i < count && i < MOST; i++) {
         bool known = strcmp(entries[i].name, m3_device_name(device)) == 0;
         if (known || entries[i].info.device_class == M3_DEVICE_REFERENCE) continue;
-        if (m3_device_open(engine, entries[i].name, (m3_span){0}, &others->device[others->count], NULL) == M3_OK)
+        why = (m3_error){0};
+        if (m3_device_open(engine, entries[i].name, (m3_span){0}, &others->device[others->count], &why) == M3_OK)
             others->count++;
+        else
+            m3_engine_log(engine, M3_LOG_WARN, "custom ops are not compared on %s, which cannot be opened: %s",
+                          entries[i].name, why.message);
     }
 }
 

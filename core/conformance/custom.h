@@ -5,7 +5,8 @@
 
 #include "core/conformance/cases.h"
 
-/** The other devices of an engine, opened when a custom op's kernel is first looked for. Starts as {0}. */
+/** The other devices of an engine, opened when a custom op's kernel is first looked for; one that cannot be is told
+ * with a warning. Starts as {0}. */
 typedef struct m3_custom_devices {
     m3_device *device[16];
     uint32_t count;
