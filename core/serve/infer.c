@@ -57,6 +57,7 @@ static m3_status run(const histories_source *from, const m3_infer_shape *s, m3_i
     if (s->recent != NULL && from->from.trend == NULL)
         return M3_FAIL(err, M3_ERR_INTERNAL, "inference", "wants recent popularity, and none is given");
     for (uint64_t first = 0; st == M3_OK && first < from->count; first += s->batch) {
+        if (from->from.stop != NULL && *from->from.stop != 0) return M3_ERR_INTERRUPTED;
         const uint32_t rows = from->count - first < s->batch ? (uint32_t)(from->count - first) : s->batch;
         memset(s->ids, 0, s->behaviors * stride * sizeof *s->ids);
         for (uint32_t i = 0; st == M3_OK && i < rows; i++)

@@ -27,6 +27,7 @@ typedef struct m3_infer_source {
     const m3_dataset *set;
     const m3_event_filter *filter; /**< NULL: all events stay */
     const m3_trend *trend;         /**< NULL where scores do not depend on recent popularity */
+    volatile const int *stop;      /**< when it becomes non-zero: M3_ERR_INTERRUPTED, without a message; NULL: never */
 } m3_infer_source;
 
 /** Run inference over samples, each on the history before it. */

@@ -182,7 +182,7 @@ done:
 
 m3_infer_source m3_served_source(const m3_served *served)
 {
-    return (m3_infer_source){served->set, served->denoised.filter, served->trend};
+    return (m3_infer_source){.set = served->set, .filter = served->denoised.filter, .trend = served->trend};
 }
 
 m3_status m3_served_publish(m3_served *served, uint32_t publish, uint32_t batch, m3_executable **executable,

@@ -59,7 +59,8 @@ static m3_status open_from(m3_trainer *tr, m3_error *err)
 
 m3_infer_source m3_trainer_source(const m3_trainer *trainer)
 {
-    return (m3_infer_source){trainer->set, trainer->denoised.filter, m3_data_loader_trend(trainer->loader)};
+    return (m3_infer_source){trainer->set, trainer->denoised.filter, m3_data_loader_trend(trainer->loader),
+                             trainer->options.stop};
 }
 
 /* The log has 5, 10 and 20 whatever key "ks" says: the page of a run draws them. */

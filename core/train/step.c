@@ -93,7 +93,12 @@ static m3_status run_step(m3_trainer *tr, m3_error *err)
     uint64_t left = m3_data_loader_batches(tr->loader) - tr->state.batch;
     uint32_t batches = (uint32_t)(left < tr->keys.accumulate ? left : tr->keys.accumulate);
     if (tr->programs.apply == NULL) fill_step(tr, tr->programs.step);
+    const m3_trainer_state before = tr->state;
     for (uint32_t k = 0; k < batches; k++) {
+        if (k > 0 && tr->options.stop != NULL && *tr->options.stop != 0) { /* sums of gradients are not saved */
+            tr->state = before;
+            return M3_ERR_INTERRUPTED;
+        }
         if ((st = run_batch(tr, &loss, err)) != M3_OK) return st;
         sum += loss;
     }

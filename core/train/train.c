@@ -56,7 +56,8 @@ static m3_status run_steps(m3_trainer *tr, m3_error *err)
     m3_data_loader_shuffle(tr->loader, tr->state.epoch);
     while (tr->state.batch < m3_data_loader_batches(tr->loader)) {
         if (stopped(tr)) return save_and_stop(tr, err);
-        if ((st = m3_trainer_step(tr, err)) != M3_OK) return st;
+        if ((st = m3_trainer_step(tr, err)) == M3_ERR_INTERRUPTED) return save_and_stop(tr, err);
+        if (st != M3_OK) return st;
         report_progress(tr, NULL);
         if (every != 0 && tr->state.steps % every == 0 && (st = m3_trainer_save(tr, err)) != M3_OK) return st;
     }
@@ -139,8 +140,11 @@ static m3_status end_epoch(m3_trainer *tr, m3_error *err)
     m3_status st;
     bool better = false;
     json_t *instruments = NULL;
-    if ((st = validate(tr, &better, err)) != M3_OK) return st;
-    if ((st = m3_instruments_measure(tr, &instruments, err)) != M3_OK) return st;
+    const m3_trainer_state before = tr->state;
+    st = validate(tr, &better, err);
+    if (st == M3_OK) st = m3_instruments_measure(tr, &instruments, err);
+    if (st == M3_ERR_INTERRUPTED) tr->state = before; /* a resumed training judges the epoch anew */
+    if (st != M3_OK) return st;
     if ((st = log_epoch(tr, better, instruments, err)) == M3_OK) {
         report_epoch(tr, tr->state.sums[0] / (double)tr->state.rows, better);
         m3_instruments_warn(tr, instruments);
@@ -169,7 +173,8 @@ static m3_status run_epochs(m3_trainer *tr, m3_error *err)
         tr->steps_s = 0.0;
         tr->epoch_rows = 0;
         if ((st = run_steps(tr, err)) != M3_OK) return st;
-        if ((st = end_epoch(tr, err)) != M3_OK) return st;
+        if ((st = end_epoch(tr, err)) == M3_ERR_INTERRUPTED) return save_and_stop(tr, err);
+        if (st != M3_OK) return st;
     }
     return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:i, s:f, s:b}", "event", "end", "epochs", (int)tr->state.epoch,
                       "steps", (json_int_t)tr->state.steps, "best_epoch", (int)tr->state.best_epoch, "best_metric",

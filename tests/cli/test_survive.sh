@@ -59,7 +59,15 @@ waits() {
     grep -q "warning: .*device faulty" said || fail "$name names no device: $(cat said)"
 }
 set -m # so that a command in the background hears of Ctrl-C
-waits 'training' 2 "$m" train config.yaml --out waiting
+waits 'training' 1 "$m" train config.yaml --out waiting
+grep -q 'stopped before the first step' said || fail "a training that has done nothing yet says: $(cat said)"
 waits 'recommendation' 1 "$m" recommend run --users u1
 fault=open_hang waits 'opening' 1 "$m" recommend run --users u1
+
+# A limit for what unattended commands wait for.
+check 'a device that hangs is left' 3 'error: nothing has come back from device faulty:0 for 2 seconds' \
+    env M3BSR_FAULT=hang_any "$m" train config.yaml --out left --stall 1 -q --plugin-path "$plugins" --backend faulty
+check 'a device that does not open is left' 3 'error: device faulty has not opened for 1 seconds' \
+    env M3BSR_FAULT=open_hang "$m" train config.yaml --out left --stall 1 -q --plugin-path "$plugins" --backend faulty
+check 'what works is not' 0 '1 epochs' "$m" train config.yaml --out worked --stall 1 --plugin-path "$plugins" --backend faulty
 exit $((failures > 0))

@@ -185,6 +185,63 @@ static void stop_flag(void **state)
     m3_settings_free(settings);
 }
 
+/* Stops a training at a request for memory, where no step is under way. */
+typedef struct stopper {
+    uint64_t at, seen, before_steps;
+    volatile int stop;
+} stopper;
+
+static void note_step(void *user, const m3_progress *progress)
+{
+    stopper *s = user;
+    (void)progress;
+    if (s->before_steps == 0) s->before_steps = s->seen;
+}
+
+static bool stop_at(void *user, size_t bytes)
+{
+    stopper *s = user;
+    (void)bytes;
+    if (s->seen++ == s->at) s->stop = 1;
+    return true;
+}
+
+/* What an epoch's end begins to judge is judged anew: metrics, patience and the log are as if nothing had been. */
+static void stops_in_an_epochs_end(void **state)
+{
+    (void)state;
+    enum { STOPS = 24 };
+    stopper s = {.at = UINT64_MAX};
+    m3_error err = {0};
+    uint32_t stopped = 0;
+    m3_settings *settings =
+        training_settings(data_source_path(&source, "set"), "eval_batch=7", "patience=2", "accumulate=2", NULL);
+    m3_alloc_set_gate(stop_at, &s);
+    train_with(settings, "judged", (m3_train_options){.progress = note_step, .user = &s}, M3_OK, &err);
+    const uint64_t first = s.before_steps, requests = s.seen - first;
+    m3_train_options options = {.stop = &s.stop};
+    for (uint64_t i = 0; i < STOPS; i++) {
+        s = (stopper){.at = first + requests * i / STOPS};
+        char run[32];
+        (void)snprintf(run, sizeof run, "judged%d", (int)i);
+        m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
+        options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
+        err = (m3_error){0};
+        if (m3_train(device, settings, data_source_path(&source, run), &options, &result, &err) == M3_OK) continue;
+        assert_int_equal(err.code, M3_ERR_INTERRUPTED);
+        stopped++;
+        s = (stopper){.at = UINT64_MAX};
+        err = (m3_error){0};
+        train_with(settings, run, (m3_train_options){.resume = true}, M3_OK, &err);
+        training_same_tensors(&source, "judged", run, "last.safetensors", 0.0);
+        training_same_tensors(&source, "judged", run, "best.safetensors", 0.0);
+        assert_same_log("judged", run);
+    }
+    m3_alloc_set_gate(NULL, NULL);
+    assert_true(stopped > 2); /* others begin no batch afterwards */
+    m3_settings_free(settings);
+}
+
 /* Without draws and with a number of samples that 32 divides into whole pairs, or a rest. */
 static void accumulates(void **state)
 {
@@ -453,6 +510,7 @@ int main(void)
         {"an interrupted run goes on bit for bit, denoised before", resumes, NULL, NULL, (void *)neighbors},
         {"steps that overflow in f16 are skipped and logged", skips_what_overflows, NULL, NULL, NULL},
         {"the stop flag saves before the first step too", stop_flag, NULL, NULL, NULL},
+        {"stopped while an epoch is judged, it is judged anew", stops_in_an_epochs_end, NULL, NULL, NULL},
         {"two accumulated batches are one of twice the size", accumulates, NULL, NULL, NULL},
         {"a diverged training keeps its last good checkpoint", diverges, NULL, NULL, NULL},
         {"patience ends a training", ends_early, NULL, NULL, NULL},

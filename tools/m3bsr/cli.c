@@ -251,6 +251,7 @@ static void tell_visit(void *user, const char *path, const char *what)
 
 m3_status cli_open_engine(cli *c, m3_error *err)
 {
+    c->progress.quiet = c->quiet;
     const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, progress_user),
                                      .plugin_path = c->plugin_path,
                                      .threads = c->threads,
@@ -260,7 +261,7 @@ m3_status cli_open_engine(cli *c, m3_error *err)
                                                                : M3_LOG_WARN,
                                      .visit = c->told ? tell_visit : NULL,
                                      .avoid = c->avoid,
-                                     .progress = c->quiet || c->told ? NULL : cli_show_progress,
+                                     .progress = c->told || (c->quiet && c->stall == 0) ? NULL : cli_show_progress,
                                      .progress_user = &c->progress};
     return m3_engine_create(&config, &c->engine, err);
 }

@@ -72,8 +72,9 @@ typedef struct cli_watch cli_watch;
 
 /** What was shown of something that takes seconds (progress.c). */
 typedef struct cli_progress {
-    bool bar, shown;      /**< on a terminal; at all */
-    int64_t began, drawn; /**< milliseconds */
+    bool quiet, bar, shown; /**< show nothing; on a terminal; at all */
+    int64_t began, drawn;   /**< milliseconds */
+    _Atomic uint64_t heard; /**< when it was told last, in nanoseconds; 0: never */
 } cli_progress;
 
 /** One invocation: its options, and what they open. Starts as {0}, ends with cli_close(). */
@@ -91,6 +92,8 @@ typedef struct cli {
     m3_span avoid;     /**< m3_plugin_avoid: files that are not touched */
     cli_watch *watch;
     cli_progress progress;
+    uint32_t stall;     /**< seconds in which nothing comes back from a device that end the command; 0: none do */
+    volatile int *stop; /**< with stall: set when they are over; the command has as long again to save and end */
 } cli;
 
 typedef struct cli_command {
@@ -123,10 +126,13 @@ void cli_close(cli *c);
 /** --device-option KEY=VALUE, cut apart into `text`, which the options borrow; free(). Fills as many as c has. */
 m3_status cli_device_options(const cli *c, char **text, m3_option options[CLI_MAX_LIST], m3_error *err);
 /** Say on stderr, without -q, when a device does not open, or gives nothing back, for as many seconds as the variable
- * M3BSR_PATIENCE says, else 30. cli_open_device() and cli_close() call these. */
+ * M3BSR_PATIENCE says, else 30. cli_open_device() and cli_close() call these. Ends the process, with status 3, when a
+ * device does not open within c->stall seconds, or gives nothing back for twice as long. */
 void cli_watch_opening(cli *c, const char *device);
 void cli_watch_devices(cli *c);
 void cli_watch_end(cli *c);
+/** Did c->stall end the command? */
+bool cli_stalled(const cli *c);
 /** Show on stderr how far a device is; user: cli_progress. cli_open_engine() hands it over, without -q. */
 void cli_show_progress(void *user, const char *what, uint32_t done, uint32_t total);
 /** The names given with --no-pass, ended by NULL. */

@@ -1,7 +1,8 @@
 /* train: from a configuration to a run directory.
  *   m3bsr train CONFIG --out RUN [--resume [auto]]
  * Ctrl-C once: save and end with status 130. Twice: end at once; what was saved last stays. SIGTERM, and SIGHUP unless
- * it was ignored (nohup), are the same. */
+ * it was ignored (nohup), are the same. Before the first step there is nothing to save, and compiling kernels may take
+ * minutes in which a driver does not listen: once is enough then. */
 #include <math.h>
 #include <signal.h>
 #include <time.h>
@@ -11,15 +12,18 @@
 #include "m3bsr/train.h"
 #include "tools/m3bsr/cli.h"
 
-/* The one variable that a signal can reach. */
-static volatile sig_atomic_t signals;
+/* What a signal can reach. */
+static volatile sig_atomic_t signals, begun; /* begun: there may be something to save */
 static volatile int stop;
 
 static void on_signal(int number)
 {
+    static const char nothing[] = "\nstopped before the first step of this call; there was nothing to save. Start it "
+                                  "again, with --resume auto\n";
     (void)number;
     stop = 1;
-    if (++signals > 1) _exit(CLI_INTERRUPTED);
+    if (begun == 0 && signals == 0) (void)!write(STDERR_FILENO, nothing, sizeof nothing - 1);
+    if (++signals > 1 || begun == 0) _exit(CLI_INTERRUPTED);
 }
 
 static void catch_signals(void)
@@ -90,6 +94,7 @@ static bool is_due(screen *s)
 static void on_progress(void *user, const m3_progress *p)
 {
     screen *s = user;
+    begun = 1;
     if (s->quiet) return;
     if (p->note != NULL) {
         clear_bar(s);
@@ -147,6 +152,7 @@ static m3_status train(cli *c, m3_train_options *options, const char *from, cons
     m3_status st;
     m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
     screen s = {.bar = isatty(STDERR_FILENO) == 1, .quiet = c->quiet};
+    catch_signals();
     if (options->profile != NULL &&
         (st = m3_output_check(options->profile, (const char *const *)c->words, 1, err)) != M3_OK)
         return st;
@@ -159,7 +165,6 @@ static m3_status train(cli *c, m3_train_options *options, const char *from, cons
     options->stop = &stop;
     options->progress = on_progress;
     options->user = &s;
-    catch_signals();
     st = m3_train(c->device, *settings, run, options, &result, err);
     clear_bar(&s);
     if (st == M3_OK) print_result(c, run, m3_settings_get(*settings, "metric"), &result);
@@ -168,7 +173,7 @@ static m3_status train(cli *c, m3_train_options *options, const char *from, cons
 
 int cmd_train(int argc, char **argv)
 {
-    cli c = {0};
+    cli c = {.stop = &stop};
     m3_error err = {0};
     const char *run = NULL, *from = NULL;
     cli_switch resume = CLI_OFF;
@@ -178,6 +183,7 @@ int cmd_train(int argc, char **argv)
         {"out", CLI_TEXT, &run, "RUN", "the folder of the run; made when missing"},
         {"resume", CLI_SWITCH, &resume, "[auto]", "go on from the run's last checkpoint, bit for bit; auto: or start"},
         {"from", CLI_TEXT, &from, "RUN", "start from its parameters; without CONFIG, with its settings too"},
+        {"stall", CLI_COUNT, &c.stall, "SECONDS", "end when a device gives nothing back for so long"},
         {"profile", CLI_TEXT, &train_options.profile, "FILE", "write a Chrome trace of some steps"},
     };
     const cli_command command = {
@@ -201,7 +207,10 @@ int cmd_train(int argc, char **argv)
     }
     train_options.resume = resume == CLI_ON || (resume == CLI_AUTO && holds_run(run));
     m3_status st = train(&c, &train_options, from, run, &settings, &err);
+    const bool stalled = cli_stalled(&c);
     m3_settings_free(settings);
     cli_close(&c);
-    return st == M3_OK ? CLI_DONE : cli_report(&err);
+    if (st == M3_OK) return CLI_DONE;
+    const int reported = cli_report(&err);
+    return stalled ? CLI_SYSTEM : reported;
 }

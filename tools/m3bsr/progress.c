@@ -1,12 +1,13 @@
 /* progress: how far a device is with what takes seconds, such as compiling kernels: a line on a terminal that is drawn
  * over and over, and elsewhere one line when it has taken long already. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tools/m3bsr/cli.h"
 
-enum { EVERY_MS = 100, LONG_MS = 5000 };
+enum { EVERY_MS = 100, LONG_MS = 5000, WIDTH = 24 };
 
 static int64_t now_ms(void)
 {
@@ -24,16 +25,32 @@ static int64_t long_ms(void)
     return 1000 * (int64_t)seconds;
 }
 
+/* "compiling kernels [#####...................] 12/60" */
+static void draw(const char *what, uint32_t done, uint32_t total)
+{
+    char bar[WIDTH + 1];
+    const uint64_t filled = (uint64_t)done * WIDTH / total;
+    for (uint64_t i = 0; i < WIDTH; i++) bar[i] = i < filled ? '#' : '.';
+    bar[WIDTH] = '\0';
+    (void)fprintf(stderr, "\r\033[K%s [%s] %u/%u", what, bar, done, total);
+    (void)fflush(stderr);
+}
+
 void cli_show_progress(void *user, const char *what, uint32_t done, uint32_t total)
 {
     cli_progress *p = user;
     const int64_t now = now_ms();
-    if (done == 0) *p = (cli_progress){.bar = isatty(STDERR_FILENO) == 1, .began = now, .drawn = now};
+    if (done == 0) {
+        p->bar = isatty(STDERR_FILENO) == 1;
+        p->shown = false;
+        p->began = p->drawn = now;
+    }
+    atomic_store(&p->heard, (uint64_t)now * 1000000u);
+    if (p->quiet) return;
     if (done >= total) {
         if (p->shown && p->bar) (void)fputs("\r\033[K", stderr);
     } else if (p->bar && now - p->drawn >= EVERY_MS) {
-        (void)fprintf(stderr, "\r\033[K%s %u/%u", what, done, total);
-        (void)fflush(stderr);
+        draw(what, done, total);
         p->drawn = now;
         p->shown = true;
     } else if (!p->bar && !p->shown && now - p->began >= long_ms()) {
