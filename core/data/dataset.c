@@ -25,7 +25,8 @@ struct lists {
     const uint64_t *starts;
     const uint32_t *items;
     const int64_t *times;
-    uint64_t count; /* of items */
+    const uint8_t *parts; /* NULL unless the split is given */
+    uint64_t count;       /* of items */
 };
 
 struct m3_dataset {
@@ -170,6 +171,20 @@ static m3_status get_item_numbers(const m3_dataset *set, enum m3_set_kind kind, 
     return M3_OK;
 }
 
+static m3_status get_parts(m3_dataset *set, uint32_t b, m3_error *err)
+{
+    m3_set_section found;
+    struct lists *lists = &set->events[b];
+    lists->parts = section(set, M3_SET_EVENT_PARTS, b, 0, &found, err);
+    if (lists->parts == NULL) return M3_ERR_INVALID;
+    if (found.bytes != lists->count) return damaged(set, err, "a list of parts has the wrong size");
+    for (uint32_t u = 0; u < set->meta.users; u++)
+        for (uint64_t i = lists->starts[u]; i < lists->starts[u + 1]; i++)
+            if (lists->parts[i] >= M3_SPLIT_COUNT || (i > lists->starts[u] && lists->parts[i] < lists->parts[i - 1]))
+                return damaged(set, err, "the parts of a user's events are impossible");
+    return M3_OK;
+}
+
 static m3_status get_events(m3_dataset *set, uint32_t b, m3_error *err)
 {
     m3_status st;
@@ -186,7 +201,7 @@ static m3_status get_events(m3_dataset *set, uint32_t b, m3_error *err)
         for (uint64_t i = lists->starts[u]; i + 1 < lists->starts[u + 1]; i++)
             if (lists->times[i] > lists->times[i + 1]) return damaged(set, err, "a user's events are out of order");
     set->event_count += count;
-    return M3_OK;
+    return set->split.kind == M3_SPLIT_GIVEN ? get_parts(set, b, err) : M3_OK;
 }
 
 static m3_status get_touched(m3_dataset *set, m3_error *err)
@@ -231,7 +246,7 @@ static m3_status get_split(m3_dataset *set, m3_error *err)
     const m3_set_split *split = section(set, M3_SET_SPLIT, 0, sizeof *split, &found, NULL);
     set->split = (m3_split_rule){.kind = M3_SPLIT_LAST, .last = 1};
     if (split == NULL) return M3_OK;
-    if (split->kind > M3_SPLIT_AT || split->repeats > 1 || split->test_from < split->valid_from ||
+    if (split->kind > M3_SPLIT_GIVEN || split->repeats > 1 || split->test_from < split->valid_from ||
         (split->kind == M3_SPLIT_LAST && split->last == 0))
         return damaged(set, err, "its split is impossible");
     set->split = (m3_split_rule){.kind = (m3_split_kind)split->kind,
@@ -268,6 +283,7 @@ static m3_status check_contents(m3_dataset *set, m3_error *err)
         (st = check_rising(set, &set->user_ids, 0, err)) != M3_OK ||
         (st = check_rising(set, &set->item_ids, 1, err)) != M3_OK)
         return st;
+    if ((st = get_split(set, err)) != M3_OK) return st; /* says what events have */
     for (uint32_t b = 0; b < meta->behaviors; b++)
         if ((st = get_events(set, b, err)) != M3_OK) return st;
     if ((st = get_touched(set, err)) != M3_OK) return st;
@@ -279,7 +295,7 @@ static m3_status check_contents(m3_dataset *set, m3_error *err)
     set->time_unit = unit != NULL ? *unit : M3_TIME_UNKNOWN;
     if (set->time_digits > M3_TIME_DIGITS || set->time_unit > M3_TIME_NS)
         return damaged(set, err, "its times have impossible units");
-    return get_split(set, err);
+    return M3_OK;
 }
 
 m3_status m3_dataset_open(const char *path, m3_dataset **out, m3_error *err)
@@ -505,6 +521,13 @@ m3_events m3_dataset_events(const m3_dataset *set, uint32_t user, uint32_t behav
     const struct lists *lists = &set->events[behavior];
     const m3_items items = list_of(lists, user);
     return (m3_events){items.count, items.items, lists->times + (items.items - lists->items)};
+}
+
+const uint8_t *m3_dataset_event_parts(const m3_dataset *set, uint32_t user, uint32_t behavior)
+{
+    if (user >= set->meta.users || behavior >= set->meta.behaviors) return NULL;
+    const struct lists *lists = &set->events[behavior];
+    return lists->parts != NULL ? lists->parts + (list_of(lists, user).items - lists->items) : NULL;
 }
 
 m3_items m3_dataset_touched(const m3_dataset *set, uint32_t user)

@@ -46,7 +46,7 @@ static m3_status translate(m3_rows *rows, const m3_dataset *set, const uint32_t 
         } else {
             event.user = rank[event.user];
             event.item = items[event.item];
-            event.behavior = behaviors[event.behavior];
+            event.behavior = (uint16_t)behaviors[event.behavior];
             rows->events[kept++] = event;
         }
     }

@@ -64,7 +64,9 @@ static m3_status fill_events(struct import *im, m3_error *err)
         lists->starts = m3_calloc(users + 1, sizeof *lists->starts);
         lists->items = m3_calloc(at[b], sizeof *lists->items);
         lists->times = m3_calloc(at[b], sizeof *lists->times);
-        if (lists->starts == NULL || lists->items == NULL || lists->times == NULL)
+        if (c->split.kind == M3_SPLIT_GIVEN) lists->parts = m3_calloc(at[b], sizeof *lists->parts);
+        if (lists->starts == NULL || lists->items == NULL || lists->times == NULL ||
+            (c->split.kind == M3_SPLIT_GIVEN && lists->parts == NULL))
             return M3_FAIL_MEMORY(err, "events", at[b] * sizeof *lists->times);
         at[b] = 0;
     }
@@ -74,6 +76,7 @@ static m3_status fill_events(struct import *im, m3_error *err)
             const m3_event *event = &rows->events[next];
             m3_event_lists *lists = &c->events[event->behavior];
             lists->items[at[event->behavior]] = event->item;
+            if (lists->parts != NULL) lists->parts[at[event->behavior]] = (uint8_t)event->part;
             lists->times[at[event->behavior]++] = event->time;
         }
         for (uint32_t b = 0; b < c->meta.behaviors; b++) c->events[b].starts[u + 1] = at[b];
@@ -183,8 +186,8 @@ static m3_status check_options(struct import *im, const m3_import_options *optio
 static m3_status check_out(const struct import *im, const char *out_path, m3_error *err)
 {
     const m3_import_files *files = &im->files;
-    const char *const tables[] = {files->interactions, files->items, im->onto.path};
-    m3_status st = m3_outfile_check(out_path, tables, 3, err);
+    const char *const tables[] = {files->interactions, files->valid, files->test, files->items, im->onto.path};
+    m3_status st = m3_outfile_check(out_path, tables, 5, err);
     for (uint32_t k = 0; st == M3_OK && k < files->feature_count; k++) {
         const char *const matrix[] = {files->features[k].path, files->features[k].ids};
         st = m3_outfile_check(out_path, matrix, 2, err);
@@ -224,6 +227,18 @@ static void drop_events_of_gone(struct import *im)
     rows->count = kept;
 }
 
+/* The interactions, and those that are held out, if they are in files of their own. */
+static m3_status read_tables(struct import *im, const char *sole, m3_error *err)
+{
+    const char *const paths[M3_SPLIT_COUNT] = {im->files.interactions, im->files.valid, im->files.test};
+    m3_status st = M3_OK;
+    for (int part = 0; st == M3_OK && part < M3_SPLIT_COUNT; part++) {
+        im->rows.part = (m3_split_part)part;
+        if (paths[part] != NULL) st = m3_rows_read(&im->rows, paths[part], &im->options.reading, sole, &im->drops, err);
+    }
+    return st;
+}
+
 static m3_status run(struct import *im, const char *out_path, m3_error *err)
 {
     m3_status st;
@@ -234,7 +249,7 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     if (im->adds && (st = start_from_set(im, err)) != M3_OK) return st;
     if ((st = check_out(im, out_path, err)) != M3_OK) return st;
     const char *sole = im->adds && im->options.behavior_count == 1 ? im->options.behaviors[0] : "interaction";
-    if ((st = m3_rows_read(rows, im->files.interactions, reading, sole, &im->drops, err)) != M3_OK) return st;
+    if ((st = read_tables(im, sole, err)) != M3_OK) return st;
     if (im->report.rows == 0) return M3_FAIL(err, M3_ERR_INVALID, im->files.interactions, "has a header but no rows");
     if ((st = m3_import_select(rows, &im->options, &im->behaviors, &im->drops, err)) != M3_OK) return st;
     st = m3_import_items_read(&im->items, rows, im->files.items, reading, im->options.keep_items,
@@ -251,8 +266,9 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     meta->report = whole_report(im);
     im->content.time_digits = rows->time_digits;
     im->content.time_unit = (uint32_t)rows->time_unit;
-    st = m3_import_split_choose(&im->options, rows, &im->behaviors, im->adds ? &im->onto : NULL, &im->content.split,
-                                &im->drops, err);
+    const bool given = im->files.valid != NULL || im->files.test != NULL || reading->split_column != NULL;
+    st = m3_import_split_choose(&im->options, given, rows, &im->behaviors, im->adds ? &im->onto : NULL,
+                                &im->content.split, &im->drops, err);
     if (st != M3_OK) return st;
     if ((st = fill_events(im, err)) != M3_OK) return st;
     if ((st = fill_touched(im, err)) != M3_OK) return st;
@@ -300,6 +316,7 @@ static void free_import(struct import *im)
         m3_free(c->events[b].starts);
         m3_free(c->events[b].items);
         m3_free(c->events[b].times);
+        m3_free(c->events[b].parts);
     }
     m3_free(c->events);
     m3_free(c->touched_starts);

@@ -15,8 +15,9 @@ typedef struct m3_feature_file {
 
 /** Starts as {0}. */
 typedef struct m3_import_files {
-    char *interactions;
-    char *items; /**< may be NULL */
+    char *interactions; /**< those of training, where the source is split into files */
+    char *valid, *test; /**< interactions that are held out; may be NULL */
+    char *items;        /**< may be NULL */
     m3_feature_file *features;
     uint32_t feature_count;
 } m3_import_files;
@@ -60,10 +61,11 @@ m3_status m3_import_select(m3_rows *rows, const m3_import_options *options, m3_b
 
 /** From the options; what they leave open is that of the set that the import adds to, if any. Says how many samples
  * each part has.
+ * @param given  The source says what is held out: the events' parts.
  * @param rows   Ordered by m3_event_by_time().
  * @param onto   NULL: none.
  * Returns M3_ERR_INVALID where the options are no rule, or leave no sample to train on or to test with. */
-m3_status m3_import_split_choose(const m3_import_options *options, const m3_rows *rows,
+m3_status m3_import_split_choose(const m3_import_options *options, bool given, const m3_rows *rows,
                                  const m3_behavior_choice *behaviors, const m3_import_onto *onto, m3_set_split *split,
                                  m3_drops *drops, m3_error *err);
 

@@ -227,6 +227,63 @@ static m3_status order_features(m3_import_files *files, const m3_import_options 
     return M3_OK;
 }
 
+/* The table of a part: WORD.csv and so on, or NAME.WORD.inter as RecBole has it. *found stays NULL when there is none.
+ */
+static m3_status find_part(const struct listing *list, const char *directory, const char *const words[3], char **found,
+                           m3_error *err)
+{
+    const char *part = NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *name = list->names[i];
+        bool is_part = false;
+        for (int w = 0; w < 3 && words[w] != NULL; w++) {
+            char ending[32];
+            const size_t size = plain_size(name);
+            const int length = snprintf(ending, sizeof ending, ".%s.inter", words[w]);
+            is_part = is_part || is_table(name, words[w], ".inter") ||
+                      (size > (size_t)length && strncasecmp(name + size - length, ending, (size_t)length) == 0);
+        }
+        if (!is_part) continue;
+        if (part != NULL)
+            return M3_FAIL(err, M3_ERR_INVALID, directory,
+                           "has both %s and %s; name the files with --interactions, --valid and --test", part, name);
+        part = name;
+    }
+    if (part == NULL) return M3_OK;
+    *found = joined(directory, part);
+    return *found != NULL ? M3_OK : M3_FAIL_MEMORY(err, directory, strlen(part));
+}
+
+static bool has_table(const struct listing *list, const char *stem, const char *atomic)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (is_table(list->names[i], stem, atomic)) return true;
+    return false;
+}
+
+/* Files train and test, and maybe valid, where there is no interactions.*; nothing is found unless both are there. */
+static m3_status find_parts(m3_import_files *files, const char *source, const struct listing *list, m3_error *err)
+{
+    static const char *const train[3] = {"train"}, *const valid[3] = {"valid", "validation", "val"},
+                             *const test[3] = {"test"};
+    m3_status st;
+    if (has_table(list, "interactions", ".inter")) return M3_OK;
+    if ((st = find_part(list, source, train, &files->interactions, err)) != M3_OK ||
+        (st = find_part(list, source, test, &files->test, err)) != M3_OK)
+        return st;
+    if (files->interactions != NULL && files->test != NULL) return find_part(list, source, valid, &files->valid, err);
+    m3_free(files->interactions);
+    m3_free(files->test);
+    files->interactions = files->test = NULL;
+    return M3_OK;
+}
+
+static m3_status take_given(const char *path, char **file, m3_error *err)
+{
+    if (path != NULL && (*file = m3_strdup(path)) == NULL) return M3_FAIL_MEMORY(err, path, strlen(path) + 1);
+    return M3_OK;
+}
+
 static m3_status find_all(m3_import_files *files, const m3_import_options *options, struct listing *list, m3_error *err)
 {
     m3_status st = M3_OK;
@@ -242,9 +299,13 @@ static m3_status find_all(m3_import_files *files, const m3_import_options *optio
         if (!directory && interactions == NULL) interactions = source;
     }
     if (directory && (st = list_directory(list, source, err)) != M3_OK) return st;
-    if (interactions != NULL) {
-        if ((files->interactions = m3_strdup(interactions)) == NULL) return M3_FAIL_MEMORY(err, interactions, 0);
-    } else {
+    const bool split = options->valid != NULL || options->test != NULL;
+    if ((st = take_given(interactions, &files->interactions, err)) != M3_OK ||
+        (st = take_given(options->valid, &files->valid, err)) != M3_OK ||
+        (st = take_given(options->test, &files->test, err)) != M3_OK ||
+        (interactions == NULL && !split && (st = find_parts(files, source, list, err)) != M3_OK))
+        return st;
+    if (files->interactions == NULL) {
         st = find_table(list, source, "interactions", ".inter", &files->interactions, err);
         if (st == M3_OK && files->interactions == NULL)
             st = M3_FAIL(err, M3_ERR_INVALID, source,
@@ -268,6 +329,8 @@ m3_status m3_import_files_find(m3_import_files *files, const m3_import_options *
     free_listing(&list);
     if (st != M3_OK) return st;
     m3_drops_say(drops, M3_LOG_INFO, "interactions: %s", files->interactions);
+    if (files->valid != NULL) m3_drops_say(drops, M3_LOG_INFO, "held out for validation: %s", files->valid);
+    if (files->test != NULL) m3_drops_say(drops, M3_LOG_INFO, "held out for test: %s", files->test);
     m3_drops_say(drops, M3_LOG_INFO, "items: %s", files->items != NULL ? files->items : "none");
     for (uint32_t i = 0; i < files->feature_count; i++)
         m3_drops_say(drops, M3_LOG_INFO, "modality %u, '%s': %s with ids %s", i + 1, files->features[i].name,
@@ -288,6 +351,8 @@ void m3_import_files_fini(m3_import_files *files)
     for (uint32_t i = 0; i < files->feature_count; i++) m3_feature_file_fini(&files->features[i]);
     m3_free(files->features);
     m3_free(files->interactions);
+    m3_free(files->valid);
+    m3_free(files->test);
     m3_free(files->items);
     *files = (m3_import_files){0};
 }

@@ -52,14 +52,18 @@ m3_status m3_import_onto_rows(const m3_import_onto *onto, m3_rows *rows, m3_erro
             const m3_events events = m3_dataset_events(set, u, b);
             for (uint32_t i = 0; st == M3_OK && i < events.count; i++) {
                 uint32_t earlier;
-                event = (m3_event){events.times[i], u, events.items[i] - 1, b, event.line + 1};
+                event = (m3_event){.time = events.times[i],
+                                   .user = u,
+                                   .item = events.items[i] - 1,
+                                   .behavior = (uint16_t)b,
+                                   .line = event.line + 1};
                 const int64_t size = event.time < 0 ? -event.time : event.time;
                 if (size > rows->latest) rows->latest = size;
                 st = m3_rows_add(rows, &event, &earlier, err);
             }
         }
     }
-    rows->of_set = event.line;
+    rows->of_set = rows->before = event.line;
     rows->time_digits = m3_dataset_time_digits(set);
     rows->time_unit = m3_dataset_time_unit(set);
     return st;

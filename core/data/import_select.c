@@ -87,8 +87,9 @@ static m3_status order_behaviors(m3_rows *rows, const m3_import_options *options
     size_t kept = 0;
     for (size_t i = 0; i < rows->count; i++) {
         m3_event event = rows->events[i];
-        event.behavior = map[event.behavior];
-        if (event.behavior == DROPPED)
+        const uint32_t behavior = map[event.behavior];
+        event.behavior = (uint16_t)behavior;
+        if (behavior == DROPPED)
             m3_drops_count(drops, M3_DROP_BEHAVIOR);
         else
             rows->events[kept++] = event;

@@ -120,6 +120,43 @@ static m3_status check_points(const m3_rows *rows, const m3_behavior_choice *beh
     return M3_OK;
 }
 
+/* An event that comes before one of an earlier part: training would look behind what is held out. */
+static m3_status check_order(const m3_rows *rows, m3_error *err)
+{
+    static const char *const names[M3_SPLIT_COUNT] = {"train", "valid", "test"};
+    const m3_event *e = rows->events;
+    uint64_t found = 0;
+    char held[M3_MOMENT_TEXT], late[M3_MOMENT_TEXT];
+    size_t first = 0;
+    for (size_t i = 1; i < rows->count; i++)
+        if (e[i].user == e[i - 1].user && e[i].part < e[i - 1].part && found++ == 0) first = i;
+    if (found == 0) return M3_OK;
+    return M3_FAIL(
+        err, M3_ERR_INVALID, "split",
+        "%s has an event at %s, of a user who has one of %s at %s already, and so %llu times in all: what comes "
+        "first would be predicted from what comes later. Split by time, or give --time-column none if the order "
+        "of the files' rows is what counts",
+        names[e[first].part], time_text(rows, e[first].time, late), names[e[first - 1].part],
+        time_text(rows, e[first - 1].time, held), (unsigned long long)found);
+}
+
+static m3_status check_given(const m3_rows *rows, const m3_behavior_choice *behaviors, m3_drops *drops, m3_error *err)
+{
+    uint64_t of[M3_SPLIT_COUNT] = {0};
+    const char *target = behaviors->names[behaviors->target];
+    m3_status st = check_order(rows, err);
+    if (st != M3_OK) return st;
+    for (size_t i = 0; i < rows->count; i++)
+        if (rows->events[i].behavior == behaviors->target) of[rows->events[i].part]++;
+    if (of[M3_SPLIT_TRAIN] == 0 || of[M3_SPLIT_TEST] == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, "split", "has no '%s' to %s", target,
+                       of[M3_SPLIT_TRAIN] == 0 ? "train on" : "test with");
+    m3_drops_say(drops, M3_LOG_INFO, "split: of the events of '%s', %llu train, %llu validate, %llu test", target,
+                 (unsigned long long)of[M3_SPLIT_TRAIN], (unsigned long long)of[M3_SPLIT_VALID],
+                 (unsigned long long)of[M3_SPLIT_TEST]);
+    return M3_OK;
+}
+
 /* The rule of the set that is added to, in the units of the rows. */
 static void take_old(const m3_dataset *set, const m3_rows *rows, m3_set_split *split)
 {
@@ -134,13 +171,22 @@ static void take_old(const m3_dataset *set, const m3_rows *rows, m3_set_split *s
     (void)m3_time_scale(&split->test_from, finer);
 }
 
-m3_status m3_import_split_choose(const m3_import_options *options, const m3_rows *rows,
+m3_status m3_import_split_choose(const m3_import_options *options, bool given, const m3_rows *rows,
                                  const m3_behavior_choice *behaviors, const m3_import_onto *onto, m3_set_split *split,
                                  m3_drops *drops, m3_error *err)
 {
     m3_status st = M3_OK;
     *split = (m3_set_split){.kind = M3_SPLIT_LAST, .last = 1};
     if (onto != NULL) take_old(onto->set, rows, split);
+    if (onto != NULL && (given || split->kind == M3_SPLIT_GIVEN))
+        return M3_FAIL(
+            err, M3_ERR_INVALID, onto->path,
+            "cannot be added to where the split is given: what of the new is held out would be a guess; import "
+            "all of it at once, or split with --last or --split-at");
+    if (given && (options->last != 0 || options->split_at != NULL))
+        return M3_FAIL(
+            err, M3_ERR_INVALID, options->last != 0 ? "last" : "split_at",
+            "is one way to split, and the source is split already; leave it out, or give --interactions alone");
     if (options->last != 0 && options->split_at != NULL)
         return M3_FAIL(err, M3_ERR_INVALID, "last", "and split_at are two ways to split; give one of them");
     if (options->last > MOST_LAST)
@@ -149,5 +195,10 @@ m3_status m3_import_split_choose(const m3_import_options *options, const m3_rows
         *split = (m3_set_split){.kind = M3_SPLIT_LAST, .last = options->last, .repeats = split->repeats};
     if (options->split_at != NULL) st = read_points(options->split_at, rows, split, err);
     if (options->keep_repeats) split->repeats = 1;
+    if (given) {
+        split->kind = M3_SPLIT_GIVEN;
+        split->last = 0;
+        return check_given(rows, behaviors, drops, err);
+    }
     return st == M3_OK && split->kind == M3_SPLIT_AT ? check_points(rows, behaviors, split, drops, err) : st;
 }

@@ -26,6 +26,8 @@ struct reader {
     m3_drops *drops;
     m3_table *table;
     uint32_t user, item, behavior, time; /* columns; time: NO_COLUMN where the order of the rows is the time */
+    uint32_t split;                      /* or NO_COLUMN */
+    uint32_t last;                       /* the highest line of an event */
     m3_clock clock;
     int64_t begin; /* the time before the first row, where their order is the time */
     struct rule *rules;
@@ -108,14 +110,15 @@ bad:
 static m3_status say_columns(const struct reader *r, const m3_reading *reading, m3_error *err)
 {
     char list[512];
-    uint32_t *used = m3_calloc((size_t)r->rule_count + 4, sizeof *used);
-    if (used == NULL) return M3_FAIL_MEMORY(err, "derive", (r->rule_count + 4) * sizeof *used);
+    uint32_t *used = m3_calloc((size_t)r->rule_count + 5, sizeof *used);
+    if (used == NULL) return M3_FAIL_MEMORY(err, "derive", (r->rule_count + 5) * sizeof *used);
     used[0] = r->user;
     used[1] = r->item;
     used[2] = r->behavior;
     used[3] = r->time;
-    for (uint32_t i = 0; i < r->rule_count; i++) used[i + 4] = r->rules[i].column;
-    m3_table_list(r->table, used, r->rule_count + 4, list, sizeof list);
+    used[4] = r->split;
+    for (uint32_t i = 0; i < r->rule_count; i++) used[i + 5] = r->rules[i].column;
+    m3_table_list(r->table, used, r->rule_count + 5, list, sizeof list);
     m3_free(used);
     if (list[0] != '\0') m3_drops_say(r->drops, M3_LOG_INFO, "%s: columns not used: %s", m3_table_path(r->table), list);
     if (r->time == NO_COLUMN)
@@ -130,11 +133,13 @@ static m3_status say_columns(const struct reader *r, const m3_reading *reading, 
 static m3_status bind_columns(struct reader *r, const m3_reading *reading, const char *sole_behavior, m3_error *err)
 {
     m3_status st;
-    r->behavior = r->sole = r->time = NO_COLUMN;
+    r->behavior = r->sole = r->time = r->split = NO_COLUMN;
     if ((st = m3_table_need(r->table, reading->user_column, "--user-column", &r->user, err)) != M3_OK ||
         (st = m3_table_need(r->table, reading->item_column, "--item-column", &r->item, err)) != M3_OK ||
         (reading->time_column[0] != '\0' &&
-         (st = m3_table_need(r->table, reading->time_column, "--time-column", &r->time, err)) != M3_OK))
+         (st = m3_table_need(r->table, reading->time_column, "--time-column", &r->time, err)) != M3_OK) ||
+        (reading->split_column != NULL &&
+         (st = m3_table_need(r->table, reading->split_column, "--split-column", &r->split, err)) != M3_OK))
         return st;
     bool named = reading->behavior_column[0] != '\0' && strcmp(reading->behavior_column, "behavior") != 0;
     bool found = false;
@@ -238,8 +243,9 @@ static m3_status add_event(struct reader *r, const m3_event *event, m3_error *er
     if (st != M3_OK || earlier == 0) return st;
     if (earlier == event->line) return M3_OK; /* a derived behavior that the behavior column names too */
     char where[32] = "in the data set";
-    if (earlier > rows->of_set) (void)snprintf(where, sizeof where, "at line %u", earlier - rows->of_set);
-    return m3_drops_add(r->drops, M3_DROP_DUPLICATE_EVENT, m3_table_path(r->table), event->line - rows->of_set, err,
+    if (earlier > rows->of_set) (void)snprintf(where, sizeof where, "in a file before it");
+    if (earlier > rows->before) (void)snprintf(where, sizeof where, "at line %u", earlier - rows->before);
+    return m3_drops_add(r->drops, M3_DROP_DUPLICATE_EVENT, m3_table_path(r->table), event->line - rows->before, err,
                         "the '%s' of user '%s' on item '%s' at %lld is already %s",
                         m3_names_at(&rows->behaviors, event->behavior), m3_names_at(&rows->users, event->user),
                         m3_names_at(&rows->items, event->item), (long long)event->time, where);
@@ -262,7 +268,7 @@ static m3_status note_order(struct reader *r, const m3_event *event, m3_error *e
             m3_drops_say(r->drops, M3_LOG_INFO,
                          "%s:%u: earlier than the row before of user '%s'; events are sorted by time, file order "
                          "breaks ties",
-                         m3_table_path(r->table), event->line - rows->of_set, m3_names_at(&rows->users, event->user));
+                         m3_table_path(r->table), event->line - rows->before, m3_names_at(&rows->users, event->user));
     }
     rows->last_time[event->user] = event->time;
     return M3_OK;
@@ -367,6 +373,27 @@ static m3_status take_time(struct reader *r, const m3_row *row, int64_t *time, b
     return M3_OK;
 }
 
+/* A word that is none of them is an error: what it means for training cannot be guessed. */
+static m3_status take_part(const struct reader *r, const m3_row *row, uint16_t *part, m3_error *err)
+{
+    static const struct {
+        const char *word;
+        m3_split_part part;
+    } words[] = {{"train", M3_SPLIT_TRAIN},      {"training", M3_SPLIT_TRAIN}, {"valid", M3_SPLIT_VALID},
+                 {"validation", M3_SPLIT_VALID}, {"val", M3_SPLIT_VALID},      {"test", M3_SPLIT_TEST}};
+    *part = (uint16_t)r->rows->part;
+    if (r->split == NO_COLUMN) return M3_OK;
+    const m3_field field = row->fields[r->split];
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (m3_field_is(field, words[i].word)) {
+            *part = (uint16_t)words[i].part;
+            return M3_OK;
+        }
+    return M3_FAIL(err, M3_ERR_INVALID, m3_table_path(r->table),
+                   "line %llu: %s is '%.*s'; it must be train, valid or test", (unsigned long long)row->line,
+                   m3_table_column(r->table, r->split), M3_FIELD_ARGS(field));
+}
+
 static m3_status take_row(struct reader *r, const m3_row *row, uint32_t *behaviors, m3_error *err)
 {
     m3_status st;
@@ -387,8 +414,10 @@ static m3_status take_row(struct reader *r, const m3_row *row, uint32_t *behavio
     m3_field user = row->fields[r->user], item = row->fields[r->item];
     if ((st = check_id(r, user, r->user, row->line, &good, err)) != M3_OK || !good) return st;
     if ((st = check_id(r, item, r->item, row->line, &good, err)) != M3_OK || !good) return st;
-    const uint64_t line = row->line + rows->of_set;
+    const uint64_t line = row->line + rows->before;
     m3_event event = {.line = line > UINT32_MAX ? UINT32_MAX : (uint32_t)line};
+    if (event.line > r->last) r->last = event.line;
+    if ((st = take_part(r, row, &event.part, err)) != M3_OK) return st;
     if ((st = take_time(r, row, &event.time, &good, err)) != M3_OK || !good) return st;
     uint32_t count;
     if ((st = row_behaviors(r, row, behaviors, &count, &good, err)) != M3_OK || !good) return st;
@@ -396,7 +425,7 @@ static m3_status take_row(struct reader *r, const m3_row *row, uint32_t *behavio
     if ((st = m3_names_add(&rows->items, item.text, item.size, &event.item, NULL, err)) != M3_OK) return st;
     if ((st = note_order(r, &event, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < count; i++) {
-        event.behavior = behaviors[i];
+        event.behavior = (uint16_t)behaviors[i];
         if ((st = add_event(r, &event, err)) != M3_OK) return st;
     }
     return M3_OK;
@@ -409,7 +438,7 @@ static void say_read(const struct reader *r)
     const char *path = m3_table_path(r->table);
     int64_t first = INT64_MAX, last = INT64_MIN;
     for (size_t i = 0; i < rows->count; i++) {
-        if (rows->events[i].line <= rows->of_set) continue;
+        if (rows->events[i].line <= rows->before) continue;
         if (rows->events[i].time < first) first = rows->events[i].time;
         if (rows->events[i].time > last) last = rows->events[i].time;
     }
@@ -450,7 +479,10 @@ m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *readin
         if ((st = m3_table_next(r.table, &row, err)) != M3_OK || row.kind == M3_ROW_END) break;
         if ((st = take_row(&r, &row, behaviors, err)) != M3_OK) break;
     }
-    if (st == M3_OK) say_read(&r);
+    if (st == M3_OK) {
+        say_read(&r);
+        if (r.last > rows->before) rows->before = r.last;
+    }
 done:
     m3_table_close(r.table);
     m3_free(r.rules);
@@ -474,5 +506,6 @@ int m3_event_by_time(const void *a, const void *b)
     const m3_event *x = a, *y = b;
     if (x->user != y->user) return x->user < y->user ? -1 : 1;
     if (x->time != y->time) return x->time < y->time ? -1 : 1;
+    if (x->part != y->part) return x->part < y->part ? -1 : 1;
     return x->line == y->line ? 0 : x->line < y->line ? -1 : 1;
 }

@@ -9,8 +9,9 @@ enum { M3_MAX_SET_BEHAVIORS = 64 };
 
 typedef struct m3_event {
     int64_t time;
-    uint32_t user, item, behavior; /**< numbers in the names of the table */
-    uint32_t line;                 /**< of the file; breaks ties of time */
+    uint32_t user, item;     /**< numbers in the names of the table */
+    uint16_t behavior, part; /**< likewise; m3_split_part, as the source says it */
+    uint32_t line;           /**< of the file; breaks ties of time */
 } m3_event;
 
 /** Starts as {0}; m3_rows_fini() ends it. */
@@ -26,6 +27,8 @@ typedef struct m3_rows {
     m3_time_unit time_unit; /**< which is the file's unless the caller sets another before it is read */
     int64_t latest;         /**< the largest size of a time */
     uint32_t of_set; /**< events with a line up to it come from a data set, in its order; the file's lines follow */
+    uint32_t before; /**< an event's line is that of its file and this: all that was read before the file comes first */
+    m3_split_part part; /**< of the next file's events, unless it has a column for that */
 } m3_rows;
 
 /** The reading with every NULL name replaced by its default. */
@@ -40,7 +43,7 @@ m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *readin
 m3_status m3_rows_add(m3_rows *rows, const m3_event *event, uint32_t *earlier, m3_error *err);
 void m3_rows_fini(m3_rows *rows);
 
-/** By user, time, line: the order of a user's history. For qsort. */
+/** By user, time, part, line: the order of a user's history. For qsort. */
 int m3_event_by_time(const void *a, const void *b);
 
 #endif

@@ -32,7 +32,8 @@ enum m3_set_kind {
     M3_SET_TIME_DIGITS = 15,    /**< u32: times are in units of 10^-it of the source's; not there: 0 */
     M3_SET_TIME_UNIT = 16,      /**< u32, m3_time_unit: the source's; not there: not known. Identity leaves it out */
     M3_SET_SPLIT = 17,          /**< m3_set_split; not there: the last sample of a user, without repeats */
-    M3_SET_KINDS = 18           /**< one more than the last */
+    M3_SET_EVENT_PARTS = 18, /**< index b: u8 [events], m3_split_part, never falling within a user; of a given split */
+    M3_SET_KINDS = 19        /**< one more than the last */
 };
 
 typedef struct m3_set_header {

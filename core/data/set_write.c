@@ -71,7 +71,7 @@ static m3_status plan(struct writer *w, m3_error *err)
 {
     const m3_set_content *c = w->content;
     const m3_set_meta *meta = &c->meta;
-    size_t max_parts = 13 + 3 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
+    size_t max_parts = 13 + 4 * (size_t)meta->behaviors + 2 * (size_t)meta->modalities;
     w->parts = m3_calloc(max_parts, sizeof *w->parts);
     w->modality_names = m3_calloc(meta->modalities, sizeof *w->modality_names);
     if (w->parts == NULL || w->modality_names == NULL) return M3_FAIL_MEMORY(err, "set", max_parts * sizeof *w->parts);
@@ -89,6 +89,8 @@ static m3_status plan(struct writer *w, m3_error *err)
         add_bytes(w, M3_SET_EVENT_STARTS, b, events->starts, users + 1, sizeof *events->starts);
         add_bytes(w, M3_SET_EVENT_ITEMS, b, events->items, events->starts[users], sizeof *events->items);
         add_bytes(w, M3_SET_EVENT_TIMES, b, events->times, events->starts[users], sizeof *events->times);
+        if (events->parts != NULL)
+            add_bytes(w, M3_SET_EVENT_PARTS, b, events->parts, events->starts[users], sizeof *events->parts);
     }
     add_bytes(w, M3_SET_TOUCHED_STARTS, 0, c->touched_starts, users + 1, sizeof *c->touched_starts);
     add_bytes(w, M3_SET_TOUCHED_ITEMS, 0, c->touched_items, c->touched_starts[users], sizeof *c->touched_items);

@@ -9,6 +9,7 @@ typedef struct m3_event_lists {
     uint64_t *starts; /**< [U + 1] */
     uint32_t *items;
     int64_t *times;
+    uint8_t *parts; /**< m3_split_part; NULL unless the split is given */
 } m3_event_lists;
 
 typedef struct m3_feature_rows {

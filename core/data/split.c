@@ -2,6 +2,7 @@
  *   first(u) = a user's target events, oldest first, without repeated items, unless the rule keeps those.
  *   last   |first(u)| > 2n: the last n are test, the n before them validation, the rest train; else all train
  *   at     those from the second point in time on are test, others from the first one on validation, the rest train
+ *   given  as the source said of each event; import has seen that a user's parts follow each other in time
  * Since first(u) is kept as a list, "what the user had before sample p" is its first p entries. What training sees of a
  * user ends before the first of the user's samples that is held out, or before the point in time for all. */
 #include "core/base/alloc.h"
@@ -46,6 +47,12 @@ static m3_split_part part_by_place(const m3_split_rule *rule, uint64_t position,
     return position + n < count ? M3_SPLIT_VALID : M3_SPLIT_TEST;
 }
 
+/* In range, unless something writes to the set's file. */
+static m3_split_part part_as_given(uint8_t part)
+{
+    return part < M3_SPLIT_COUNT ? (m3_split_part)part : M3_SPLIT_TEST;
+}
+
 static void list_first(m3_split *split, const m3_dataset *set, listing *l)
 {
     uint64_t at = 0;
@@ -61,8 +68,10 @@ static void list_first(m3_split *split, const m3_dataset *set, listing *l)
             l->times[at] = events.times[i];
             l->places[at++] = i;
         }
+        const uint8_t *given = m3_dataset_event_parts(set, u, split->target);
         for (uint64_t e = start; e < at; e++)
             l->parts[e] = (uint8_t)(rule->kind == M3_SPLIT_AT ? part_by_time(rule, l->times[e])
+                                    : given != NULL           ? part_as_given(given[l->places[e]])
                                                               : part_by_place(rule, e - start, at - start));
     }
     split->starts[split->users] = at;
@@ -85,10 +94,33 @@ static void list_samples(m3_split *split, const listing *l)
         }
 }
 
+static uint32_t events_of_training(const uint8_t *parts, uint32_t count)
+{
+    uint32_t end = 0;
+    while (end < count && (parts == NULL || parts[end] == M3_SPLIT_TRAIN)) end++;
+    return end;
+}
+
+/* The time of a user's first event that is held out, in whatever behavior. */
+static int64_t first_held(const m3_dataset *set, uint32_t user)
+{
+    int64_t first = M3_TIME_END;
+    for (uint32_t b = 0; b < m3_dataset_behavior_count(set); b++) {
+        const m3_events events = m3_dataset_events(set, user, b);
+        const uint32_t end = events_of_training(m3_dataset_event_parts(set, user, b), events.count);
+        if (end < events.count && events.times[end] < first) first = events.times[end];
+    }
+    return first;
+}
+
 /* Where a user's training ends: in time, and among the target events, of which those before the place train. */
-static uint32_t end_training(m3_split *split, const listing *l, m3_events events, uint32_t user)
+static uint32_t end_training(m3_split *split, const m3_dataset *set, const listing *l, m3_events events, uint32_t user)
 {
     uint64_t e = split->starts[user];
+    if (split->rule.kind == M3_SPLIT_GIVEN) {
+        split->until[user] = first_held(set, user);
+        return events_of_training(m3_dataset_event_parts(set, user, split->target), events.count);
+    }
     if (split->rule.kind == M3_SPLIT_AT) {
         split->until[user] = split->rule.valid_from;
         return m3_events_before(events, split->until[user]);
@@ -103,7 +135,7 @@ static void count_training(m3_split *split, const m3_dataset *set, const listing
 {
     for (uint32_t u = 0; u < split->users; u++) {
         const m3_events events = m3_dataset_events(set, u, split->target);
-        const uint32_t end = end_training(split, l, events, u);
+        const uint32_t end = end_training(split, set, l, events, u);
         for (uint32_t i = 0; i < end; i++) split->counts[events.items[i]]++;
     }
 }

@@ -296,9 +296,9 @@ static m3_status write_start(m3_trainer *tr, m3_error *err)
     if (tr->valid_count == 0)
         m3_engine_log(tr->engine, M3_LOG_WARN,
                       "%s, so nothing is validated: all %llu epochs are trained and last.safetensors is the result",
-                      rule.kind == M3_SPLIT_AT ? "the set's split has no validation"
-                      : rule.last > 1          ? "no user has enough target items to hold some out"
-                                               : "no user has three target items",
+                      rule.kind != M3_SPLIT_LAST ? "the set's split has no validation"
+                      : rule.last > 1            ? "no user has enough target items to hold some out"
+                                                 : "no user has three target items",
                       (unsigned long long)tr->keys.epochs);
     if (tr->state.log_bytes != 0) return M3_OK;
     return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:o*}", "event", "start", "samples",

@@ -74,6 +74,7 @@ typedef struct m3_reading {
     uint32_t items_column_count;
     const char *const *items_columns; /**< [items_column_count] the same of an items file */
     m3_time_unit time_unit;           /**< of the numbers in the time column */
+    const char *split_column;         /**< of imports: its fields say train, valid or test; NULL: none */
 } m3_reading;
 
 /** A feature matrix: .npy (float16, float32, float64) or .safetensors (F16, BF16, F32, F64), [rows, D]. */
@@ -106,11 +107,13 @@ typedef struct m3_import_options {
     const char *split_at; /**< "VALID,TEST", or "TEST" for a split without validation: two points in time, or one, as
                                the source's timestamps are written; NULL: none. Not with last */
     bool keep_repeats;    /**< m3_split_rule.repeats */
+    const char *valid;    /**< interactions that are held out, beside those of training; NULL: train.*, valid.* and */
+    const char *test;     /**<      test.* of source, where it has them and no interactions.*, else none */
 } m3_import_options;
 
 #define M3_IMPORT_OPTIONS_INIT                                                                                         \
     {                                                                                                                  \
-        .size = M3_STRUCT_SIZE(m3_import_options, keep_repeats)                                                        \
+        .size = M3_STRUCT_SIZE(m3_import_options, test)                                                                \
     }
 
 /** What an import did. Rows and events differ when behaviors are derived. */
@@ -153,7 +156,8 @@ typedef struct m3_dataset m3_dataset;
 /** What holds samples out. */
 typedef enum m3_split_kind {
     M3_SPLIT_LAST = 0, /**< a user's last ones: with more than 2n, the last n are test, the n before them validation */
-    M3_SPLIT_AT = 1    /**< points in time that are the same for all users */
+    M3_SPLIT_AT = 1,   /**< points in time that are the same for all users */
+    M3_SPLIT_GIVEN = 2 /**< the source said it of each event */
 } m3_split_kind;
 
 /** How a set is split, for whatever target. It lies in the file. */
@@ -232,6 +236,8 @@ M3_API bool m3_dataset_find_behavior(const m3_dataset *set, const char *name, ui
 
 /** Empty when user or behavior is out of range. */
 M3_API m3_events m3_dataset_events(const m3_dataset *set, uint32_t user, uint32_t behavior);
+/** The m3_split_part of each of m3_dataset_events(), never falling; NULL unless the split is given. */
+M3_API const uint8_t *m3_dataset_event_parts(const m3_dataset *set, uint32_t user, uint32_t behavior);
 /** The different items that the user has in any behavior at any time, by rising number. */
 M3_API m3_items m3_dataset_touched(const m3_dataset *set, uint32_t user);
 /** All zero when modality is out of range. */

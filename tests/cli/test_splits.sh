@@ -49,6 +49,37 @@ one=$(samples plain-run test) two=$(samples two-run test)
 [ "$(tail -n +2 <("$m" evaluate two-run --ks 5 --lists two.tsv -q >/dev/null && cut -f1,6 two.tsv) | sort -u | cut -f1 | sort | uniq -c | awk '{ print $1 }' | sort -u)" = 2 ] ||
     fail 'lists do not have two samples a user'
 
+# Files that are split already, as people and as RecBole name them, in the order of their rows and by time.
+mkdir given recbole leak
+awk -F'\t' -v valid="$valid" -v test="$test" 'NR == 1 { head = $0; next }
+    { part = $4 < valid ? "train" : $4 < test ? "valid" : "test" }
+    !(part in seen) { seen[part] = 1; print head > ("given/" part ".tsv") }
+    { print > ("given/" part ".tsv") }' source/interactions.tsv
+check 'files train, valid and test' 0 'split       given by the source' "$m" data import given --out files
+train files files-run || fail 'training on given files'
+[ "$(samples files-run test) $(samples files-run valid)" = "$(samples by-time test) $(samples by-time valid)" ] ||
+    fail 'given files have other samples than the points in time that they were made by'
+for part in train valid test; do cp given/$part.tsv "recbole/ml.$part.inter"; done
+check 'files as RecBole has them' 0 'held out for test: recbole/ml.test.inter' "$m" data import recbole --out recbole-set
+cmp files recbole-set || fail 'files of other names make another set'
+check 'files by options' 0 'split       given by the source' "$m" data import given/train.tsv --valid given/valid.tsv \
+    --test given/test.tsv --out options
+cmp files options || fail 'files by options make another set'
+for part in train valid test; do tail -n +2 given/$part.tsv | sed "s/\$/\t$part/"; done |
+    { printf 'user_id\titem_id\tbehavior\ttimestamp\tpart\n'; cat; } >column.tsv
+check 'a column' 0 'split       given by the source' "$m" data import column.tsv --split-column part --out column
+cmp files column || fail 'a column makes another set'
+cp given/*.tsv leak
+sed 1d given/valid.tsv | sort -n -k4 | head -1 >>leak/train.tsv
+check 'what is in two files stays in the first' 0 'is already in a file before it' "$m" data import leak --out twice --no-features
+sed -i "1!s/\t1[0-9]*\$/\t1999999999/" leak/train.tsv
+check 'training behind what is held out' 2 "train has an event at 2033-05-18 03:33:19, of a user who has one of " \
+    "$m" data import leak --out none --no-features
+check 'two splits at once' 2 'error: last: is one way to split, and the source is split already; leave it out' \
+    "$m" data import given --out none --last 2
+check 'a given split is not added to' 2 'cannot be added to where the split is given' \
+    "$m" data append files source --out none
+
 # Repeats: 'a' again and again, which is what can be predicted, and what is recommended.
 for u in $(seq 12); do
     for t in $(seq 8); do printf 'u%d\t%s\t%d\n' "$u" "$([ $((t % 2)) = 0 ] && echo a || echo "i$(((u + t) % 9))")" "$t"; done

@@ -104,7 +104,7 @@ m3_status data_source_import(data_source *source, m3_import_options options, m3_
 {
     char path[80];
     (void)snprintf(path, sizeof path, "%s/set", source->directory);
-    if (options.size == 0) options.size = M3_STRUCT_SIZE(m3_import_options, keep_repeats);
+    if (options.size == 0) options.size = M3_STRUCT_SIZE(m3_import_options, test);
     if (options.source == NULL && options.interactions == NULL) options.source = source->directory;
     options.reading.log = data_source_log;
     options.reading.log_user = source;

@@ -63,6 +63,18 @@ static const struct planted {
      "1c10 1d20 2a10 3a20 4a21 4b22 4C23 4e24",
      "1e10 1c20 2d15 3b25 4b11 4e30 4A10",
      "4B9"},
+    {"parts that the source gives",
+     {.reading.split_column = "split"},
+     "1a1 1b2 2b1 2C2 3c3 3d4 4A9",
+     "1c10 1d20 2a10 3a20 4a21 4b22 4C23 4e24 4f12",
+     "1e10 1c20 2d15 3b25 4b11 4e30 4A10 4B10",
+     "3B4"},
+    {"given parts, and a view that is held out at the time of the last training",
+     {.reading.split_column = "split"},
+     "1a1 1b9 2b1 2C2 3c3 3d4",
+     "1C9 1d20 2a10 3a20",
+     "1E9 1F9 1d20 2a10 3a20",
+     "3B4"},
     {"two points in time, repeats as targets",
      {.split_at = "10,20", .keep_repeats = true},
      "1a1 1b2 1a3 2b1 2C2 3c3 3d4 4A9",
@@ -84,22 +96,25 @@ static void check(m3_status st, const m3_error *err)
     if (st != M3_OK) fail_msg("%s: %s", err->subject, err->message);
 }
 
-/* A user 0 who had every item makes them the same in all sources. */
+/* A user 0 who had every item makes them the same in all sources. The last of events is what is held out. */
 static void open_source(opened *o, const struct planted *row, const char *const events[], size_t count)
 {
     static char text[1 << 14];
     m3_error err = {0};
     const char *const behaviors[] = {"view", "buy"};
     m3_import_options options = row->options;
-    size_t used = (size_t)snprintf(text, sizeof text, "user_id\titem_id\tbehavior\ttimestamp\n");
+    size_t used = (size_t)snprintf(text, sizeof text, "user_id\titem_id\tbehavior\ttimestamp\tsplit\n");
     for (char item = 'a'; item <= 'g'; item++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "0\t%c\tview\t0\n", item);
+        used += (size_t)snprintf(text + used, sizeof text - used, "0\t%c\tview\t0\ttrain\n", item);
     for (size_t e = 0; e < count; e++)
         for (const char *at = events[e]; *at != '\0'; at += strspn(at, " ")) {
             char *end;
             const long time = strtol(at + 2, &end, 10);
-            used += (size_t)snprintf(text + used, sizeof text - used, "%c\t%c\t%s\t%ld\n", at[0], tolower(at[1]),
-                                     islower(at[1]) ? "buy" : "view", time);
+            used += (size_t)snprintf(text + used, sizeof text - used, "%c\t%c\t%s\t%ld\t%s\n", at[0], tolower(at[1]),
+                                     islower(at[1]) ? "buy" : "view", time,
+                                     e + 1 < count ? "train"
+                                     : time < 20   ? "valid"
+                                                   : "test");
             at = end;
         }
     options.behaviors = behaviors;

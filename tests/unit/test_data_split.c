@@ -210,6 +210,39 @@ static const struct refused_row {
 };
 enum { REFUSED_ROWS = sizeof refused_rows / sizeof refused_rows[0] };
 
+/* Users u and v, and their parts. */
+static const struct given_row {
+    const char *name, *rows, *says;
+} given_rows[] = {
+    {"a later event of training",
+     "u\ta\tview\t1\ttrain\nu\tb\tview\t2\ttest\nu\tc\tview\t3\ttrain\nv\ta\tview\t9\ttest\nv\tb\tview\t10\tvalid\n",
+     "train has an event at 3, of a user who has one of test at 2 already, and so 2 times in all"},
+    {"another word", "u\ta\tview\t1\ttrain\nu\tb\tview\t2\tTest\n",
+     "line 3: split is 'Test'; it must be train, valid or test"},
+    {"no word", "u\ta\tview\t1\t\n", "line 2: split is ''; it must be"},
+    {"nothing to test with", "u\ta\tview\t1\ttrain\nu\tb\tview\t2\tvalid\n", "has no 'view' to test with"},
+    {"nothing to train on", "u\ta\tview\t1\ttest\n", "has no 'view' to train on"},
+    {"parts of one time are in order", "u\ta\tview\t1\ttest\nu\tb\tview\t1\tvalidation\nu\tc\tview\t1\ttraining\n",
+     NULL},
+};
+enum { GIVEN_ROWS = sizeof given_rows / sizeof given_rows[0] };
+
+static void takes_parts(void **state)
+{
+    const struct given_row *row = *state;
+    char text[512];
+    data_source source;
+    m3_error err = {0};
+    const m3_import_options options = {.reading.split_column = "split"};
+    data_source_make(&source);
+    (void)snprintf(text, sizeof text, "user_id\titem_id\tbehavior\ttimestamp\tsplit\n%s", row->rows);
+    data_source_write(&source, "interactions.tsv", text, 0);
+    const m3_status st = data_source_import(&source, options, NULL, &err);
+    assert_int_equal(st, row->says != NULL ? M3_ERR_INVALID : M3_OK);
+    if (row->says != NULL && strstr(err.message, row->says) == NULL) fail_msg("%s", err.message);
+    data_source_remove(&source);
+}
+
 static void refuses(void **state)
 {
     const struct refused_row *row = *state;
@@ -225,12 +258,14 @@ static void refuses(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[SPLIT_ROWS + HISTORY_ROWS + REFUSED_ROWS + 2];
+    struct CMUnitTest tests[SPLIT_ROWS + HISTORY_ROWS + REFUSED_ROWS + GIVEN_ROWS + 2];
     size_t count = 0;
     for (size_t i = 0; i < SPLIT_ROWS; i++)
         tests[count++] = (struct CMUnitTest){split_rows[i].name, splits, NULL, NULL, (void *)&split_rows[i]};
     for (size_t i = 0; i < HISTORY_ROWS; i++)
         tests[count++] = (struct CMUnitTest){history_rows[i].name, fills, NULL, NULL, (void *)&history_rows[i]};
+    for (size_t i = 0; i < GIVEN_ROWS; i++)
+        tests[count++] = (struct CMUnitTest){given_rows[i].name, takes_parts, NULL, NULL, (void *)&given_rows[i]};
     for (size_t i = 0; i < REFUSED_ROWS; i++)
         tests[count++] = (struct CMUnitTest){refused_rows[i].name, refuses, NULL, NULL, (void *)&refused_rows[i]};
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(the_shallow_twin_of_a_target_is_no_history);

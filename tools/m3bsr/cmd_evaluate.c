@@ -186,9 +186,9 @@ static void warn(const m3_rankings *r, const m3_evaluation *e, m3_split_rule rul
     }
     if (samples == 0)
         (void)fprintf(stderr, "no sample: %s\n",
-                      rule.kind == M3_SPLIT_AT ? "no target event is in that part of the set's split"
-                      : rule.last > 1          ? "a user needs more target items than are held out"
-                                               : "a user needs three different items in the target behavior");
+                      rule.kind != M3_SPLIT_LAST ? "no target event is in that part of the set's split"
+                      : rule.last > 1            ? "a user needs more target items than are held out"
+                                                 : "a user needs three different items in the target behavior");
 }
 
 /* Without a choice, HR, NDCG and MRR at all cut-offs. */

@@ -59,13 +59,13 @@ static void print_import_json(const m3_import_report *report)
 
 static void print_split_json(const m3_dataset *set)
 {
+    static const char *const names[] = {[M3_SPLIT_LAST] = "last", [M3_SPLIT_AT] = "time", [M3_SPLIT_GIVEN] = "given"};
     const m3_split_rule rule = m3_dataset_split_rule(set);
-    (void)printf("\"split\": {\"by\": \"%s\", ", rule.kind == M3_SPLIT_AT ? "time" : "last");
+    (void)printf("\"split\": {\"by\": \"%s\", ", names[rule.kind]);
     if (rule.kind == M3_SPLIT_AT)
         (void)printf("\"valid_from\": %lld, \"test_from\": %lld, ", (long long)rule.valid_from,
                      (long long)rule.test_from);
-    else
-        (void)printf("\"last\": %u, ", rule.last);
+    if (rule.kind == M3_SPLIT_LAST) (void)printf("\"last\": %u, ", rule.last);
     (void)printf("\"repeats\": %s}, ", rule.repeats ? "true" : "false");
 }
 
@@ -90,6 +90,8 @@ static void print_split(const m3_dataset *set)
         (void)printf("test from ");
         print_time(set, rule.test_from);
         (void)printf(" on%s", rule.test_from > rule.valid_from ? "" : ", no validation");
+    } else if (rule.kind == M3_SPLIT_GIVEN) {
+        (void)printf("given by the source");
     } else if (rule.last == 1) {
         (void)printf("a user's last target is test, the one before it validation");
     } else {
