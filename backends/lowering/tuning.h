@@ -5,7 +5,9 @@
  * sums, so another table may give other bits; with one table, results are the same every time.
  *
  * File: an entry of the cache (cache.h), lines of text, the first `m3bsr tuning 1 KEY`, where KEY is the device's:
- * name, driver and what else decides. class variant microseconds Threads: a table is used by one thread. */
+ * name, driver and what else decides. The others are, each with a blank between:
+ *   class variant microseconds
+ * Threads: a table is used by one thread. */
 #ifndef LOWER_TUNING_H
 #define LOWER_TUNING_H
 

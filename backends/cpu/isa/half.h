@@ -148,28 +148,28 @@ static inline void v_store_packed(uint16_t *p, size_t n, v_packed x)
 
 static inline vf v_from_bf16(v_packed x)
 {
-    vf y;
+    vf y = {0}; /* gcc at -O1 does not see that all lanes are set */
     for (int i = 0; i < CPU_VW; i++) y[i] = from_bf16(x.lane[i]);
     return y;
 }
 
 static inline v_packed v_to_bf16(vf x)
 {
-    v_packed y;
+    v_packed y = {0};
     for (int i = 0; i < CPU_VW; i++) y.lane[i] = to_bf16(x[i]);
     return y;
 }
 
 static inline vf v_from_f16(v_packed x)
 {
-    vf y;
+    vf y = {0}; /* gcc at -O1 does not see that all lanes are set */
     for (int i = 0; i < CPU_VW; i++) y[i] = from_f16(x.lane[i]);
     return y;
 }
 
 static inline v_packed v_to_f16(vf x)
 {
-    v_packed y;
+    v_packed y = {0};
     for (int i = 0; i < CPU_VW; i++) y.lane[i] = to_f16(x[i]);
     return y;
 }
