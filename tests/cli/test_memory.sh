@@ -2,6 +2,7 @@
 # Memory that runs out, at one request or from one on, anywhere in a command: status 3 and a message that says so, or
 # the same result as ever where the request was for nothing that is needed. Never a wrong input, a missing device, a
 # wrong result or a temporary file.
+# Labels: release
 source "$(dirname "$0")/../support/script.sh"
 scarce=${INTERPOSE_DIR:-}/scarce.so
 [ -e "$scarce" ] || { echo 'skipped: nothing stands between the tool and its memory here'; exit 77; }
