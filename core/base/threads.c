@@ -123,8 +123,9 @@ static m3_status start_workers(m3_pool *pool, m3_error *err)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed == 0) return M3_OK;
-    return M3_FAIL(err, M3_ERR_MEMORY, "threads", "thread %u of %u could not be started: %s; ask for fewer threads",
-                   pool->started + 2, pool->threads, strerror(failed));
+    return M3_FAIL(err, M3_ERR_MEMORY, "threads",
+                   "thread %u of %u could not be started: %s; free memory, or ask for fewer threads", pool->started + 2,
+                   pool->threads, strerror(failed));
 }
 
 m3_status m3_pool_create(uint32_t threads, m3_pool **pool, m3_error *err)

@@ -68,8 +68,9 @@ static void print_all_options(const cli *c)
     }
 }
 
-/* Opened as well: a device that is listed may still not work. */
-static void show(cli *c, const m3_device_entry *e, bool first)
+/* Opened as well: a device that is listed may still not work. For lack of memory that says nothing of the device, and
+ * is the command's status. */
+static int show(cli *c, const m3_device_entry *e, bool first)
 {
     m3_device_limits limits = {.size = M3_STRUCT_SIZE(m3_device_limits, coherent)};
     m3_error why = {0};
@@ -79,6 +80,7 @@ static void show(cli *c, const m3_device_entry *e, bool first)
     m3_device_close(device);
     if (c->json) (void)printf("%s", first ? "" : ", ");
     (c->json ? print_json : print_text)(e, &limits, &why);
+    return why.code == M3_ERR_MEMORY ? cli_report(&why) : CLI_DONE;
 }
 
 static int list(cli *c)
@@ -92,11 +94,15 @@ static int list(cli *c)
     if (st == M3_OK) st = m3_engine_devices(c->engine, entries, MAX_DEVICES, &count, &err);
     if (st != M3_OK) return cli_report(&err);
     if (c->json) (void)printf("{\"devices\": [");
-    for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) show(c, &entries[i], i == 0);
+    int status = CLI_DONE;
+    for (uint32_t i = 0; i < count && i < MAX_DEVICES; i++) {
+        const int shown = show(c, &entries[i], i == 0);
+        if (shown > status) status = shown;
+    }
     if (c->json) (void)printf("]}\n");
     if (c->verbose && !c->json) print_all_options(c);
     if (count == 0 && !c->quiet) (void)fprintf(stderr, "no device; see m3bsr plugins\n");
-    return CLI_DONE;
+    return status;
 }
 
 int cmd_devices(int argc, char **argv)
