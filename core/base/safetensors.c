@@ -13,7 +13,6 @@
 #include "core/base/outfile.h"
 
 enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
-static const uint64_t largest_header = UINT64_C(100) << 20; /* as the format's own reader */
 
 typedef struct place {
     m3_safetensors_entry entry;
@@ -26,6 +25,7 @@ struct m3_safetensors {
     uint64_t data_offset, data_bytes;
     json_t *header; /* holds the names and notes */
     place *places;
+    uint32_t *by_name; /* places in the order of their names */
     uint32_t count;
 };
 
@@ -70,7 +70,10 @@ static m3_status load_header(m3_safetensors *file, m3_error *err)
                        (unsigned long long)size, LENGTH_BYTES);
     if ((st = read_at(file, 0, length_bytes, LENGTH_BYTES, err)) != M3_OK) return st;
     for (int i = LENGTH_BYTES; i-- > 0;) length = length << 8 | length_bytes[i];
-    if (length > size - LENGTH_BYTES || length > largest_header)
+    if (length <= size - LENGTH_BYTES && length > M3_SAFETENSORS_HEADER)
+        return M3_FAIL(err, M3_ERR_INVALID, file->path, "has a header of %llu bytes, and at most %llu are read",
+                       (unsigned long long)length, (unsigned long long)M3_SAFETENSORS_HEADER);
+    if (length > size - LENGTH_BYTES)
         return M3_FAIL(err, M3_ERR_INVALID, file->path,
                        "says that its header has %llu bytes, and has %llu; it is damaged or no safetensors file",
                        (unsigned long long)length, (unsigned long long)(size - LENGTH_BYTES));
@@ -144,6 +147,13 @@ static int by_begin(const void *a, const void *b)
     return (x->end > y->end) - (x->end < y->end); /* empty tensors first */
 }
 
+static int by_name(const void *a, const void *b, void *places)
+{
+    const uint32_t *x = a, *y = b;
+    const place *all = places;
+    return strcmp(all[*x].entry.name, all[*y].entry.name);
+}
+
 /* The format allows neither holes nor overlaps. */
 static m3_status check_places(const m3_safetensors *file, m3_error *err)
 {
@@ -169,6 +179,9 @@ static m3_status parse_header(m3_safetensors *file, m3_error *err)
     file->places = m3_calloc(json_object_size(file->header), sizeof *file->places);
     if (file->places == NULL)
         return M3_FAIL_MEMORY(err, file->path, json_object_size(file->header) * sizeof *file->places);
+    file->by_name = m3_calloc(json_object_size(file->header), sizeof *file->by_name);
+    if (file->by_name == NULL)
+        return M3_FAIL_MEMORY(err, file->path, json_object_size(file->header) * sizeof *file->by_name);
     json_object_foreach(file->header, name, value)
     {
         if (strcmp(name, "__metadata__") == 0) continue;
@@ -177,6 +190,8 @@ static m3_status parse_header(m3_safetensors *file, m3_error *err)
         file->count++;
     }
     qsort(file->places, file->count, sizeof *file->places, by_begin);
+    for (uint32_t i = 0; i < file->count; i++) file->by_name[i] = i;
+    qsort_r(file->by_name, file->count, sizeof *file->by_name, by_name, file->places);
     return check_places(file, err);
 }
 
@@ -191,7 +206,7 @@ m3_status m3_safetensors_open(const char *path, m3_safetensors **out, m3_error *
         st = M3_FAIL_MEMORY(err, path, strlen(path) + 1);
         goto done;
     }
-    if ((file->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
+    if ((file->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) < 0) {
         /* Another path mends what is wrong with this one; the rest is the system's. */
         const bool mendable =
             errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG;
@@ -213,6 +228,7 @@ void m3_safetensors_close(m3_safetensors *file)
     if (file->fd >= 0) (void)close(file->fd);
     json_decref(file->header);
     m3_free(file->places);
+    m3_free(file->by_name);
     m3_free(file->path);
     m3_free(file);
 }
@@ -229,10 +245,18 @@ const m3_safetensors_entry *m3_safetensors_at(const m3_safetensors *file, uint32
 
 bool m3_safetensors_find(const m3_safetensors *file, const char *name, uint32_t *index)
 {
-    for (uint32_t i = 0; i < file->count; i++) {
-        if (strcmp(file->places[i].entry.name, name) != 0) continue;
-        *index = i;
-        return true;
+    uint32_t low = 0, high = file->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        const int order = strcmp(name, file->places[file->by_name[middle]].entry.name);
+        if (order == 0) {
+            *index = file->by_name[middle];
+            return true;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return false;
 }

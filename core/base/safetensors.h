@@ -6,6 +6,10 @@
 
 #include "m3bsr/tensor.h"
 
+/** Bytes of the longest header that is read, of some 250,000 tensors: parsed, it takes up to twenty times as much. The
+ * format allows 100 MB, which nobody's tensors need. */
+#define M3_SAFETENSORS_HEADER (UINT64_C(16) << 20)
+
 typedef struct m3_safetensors m3_safetensors;
 
 /** A tensor to write, or one that is in a file. */

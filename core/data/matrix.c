@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "core/base/json.h"
+#include "core/base/safetensors.h"
 
 static const size_t sizes[] = {[M3_NUMBER_F16] = 2, [M3_NUMBER_BF16] = 2, [M3_NUMBER_F32] = 4, [M3_NUMBER_F64] = 8};
 
@@ -153,6 +154,9 @@ static m3_status open_safetensors(m3_matrix *matrix, const char *path, const cha
     if (size < 8 || length > size - 8)
         return M3_FAIL(err, M3_ERR_INVALID, path, "is no safetensors file: a header of %llu bytes in a file of %zu",
                        (unsigned long long)length, size);
+    if (length > M3_SAFETENSORS_HEADER)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "has a header of %llu bytes, and at most %llu are read",
+                       (unsigned long long)length, (unsigned long long)M3_SAFETENSORS_HEADER);
     json_error_t reason;
     json_t *header = NULL;
     m3_status st = m3_json_parse(matrix->file.bytes + 8, (size_t)length, path, &header, &reason, err);

@@ -14,6 +14,9 @@
 #include "core/base/alloc.h"
 #include "core/base/outfile.h"
 
+/* A file of settings has some thousand bytes. What is longer, or has no end, is none, and is read no further. */
+enum { MOST_BYTES = 1 << 20 };
+
 typedef struct seen {
     char *key;
     uint32_t line;
@@ -23,6 +26,8 @@ typedef struct reader {
     yaml_parser_t parser;
     yaml_event_t event; /* the one at hand; deleted by the next */
     const char *path;
+    FILE *file;
+    size_t bytes; /* read so far */
     seen *keys;
     uint32_t count;
     m3_error *err;
@@ -37,11 +42,21 @@ static uint32_t line_of(const reader *r)
     return (uint32_t)r->event.start_mark.line + 1;
 }
 
+static int read_bytes(void *user, unsigned char *to, size_t size, size_t *got)
+{
+    reader *r = user;
+    *got = fread(to, 1, size, r->file);
+    r->bytes += *got;
+    return r->bytes <= MOST_BYTES && !ferror(r->file);
+}
+
 static m3_status next(reader *r)
 {
     yaml_event_delete(&r->event);
     if (yaml_parser_parse(&r->parser, &r->event)) return M3_OK;
     if (r->parser.error == YAML_MEMORY_ERROR) return M3_FAIL_MEMORY(r->err, r->path, 0);
+    if (r->bytes > MOST_BYTES)
+        return FAIL(r, r->parser.mark.line + 1, "", "is longer than %d bytes; give a file of settings", MOST_BYTES);
     size_t line = r->parser.error == YAML_READER_ERROR ? r->parser.mark.line : r->parser.problem_mark.line;
     return FAIL(r, line + 1, "", "is no YAML: %s%s%s; write lines of key: value",
                 r->parser.problem != NULL ? r->parser.problem : "it cannot be read",
@@ -99,13 +114,35 @@ static m3_status take_text(reader *r, const char *subject, char **text)
     return M3_ERR_MEMORY;
 }
 
+/* A text that grows at its end, in time by its length. */
+typedef struct growing {
+    char *text;
+    size_t length, capacity;
+} growing;
+
+static m3_status append(reader *r, growing *list, const char *subject, const char *text)
+{
+    const size_t more = strlen(text);
+    if (list->length + more >= list->capacity) {
+        const size_t capacity = 2 * (list->length + more) + 64;
+        char *longer = m3_realloc(list->text, capacity, 1);
+        if (longer == NULL) return M3_FAIL_MEMORY(r->err, subject, capacity);
+        list->text = longer;
+        list->capacity = capacity;
+    }
+    memcpy(list->text + list->length, text, more + 1);
+    list->length += more;
+    return M3_OK;
+}
+
 /* A flat list as "[a, b]". */
 static m3_status take_list(reader *r, const char *subject, char **text)
 {
     m3_status st = refuse_indirect(r, subject);
+    growing list = {0};
     char *entry = NULL;
     if (st != M3_OK) return st;
-    if ((*text = m3_strdup("[")) == NULL) return M3_FAIL_MEMORY(r->err, subject, 2);
+    if ((st = append(r, &list, subject, "[")) != M3_OK) goto done;
     for (;;) {
         if ((st = next(r)) != M3_OK) goto done;
         if (r->event.type == YAML_SEQUENCE_END_EVENT) break;
@@ -114,22 +151,17 @@ static m3_status take_list(reader *r, const char *subject, char **text)
             st = FAIL(r, line_of(r), subject, "has the entry '%s'; an entry has no comma and no bracket", entry);
             goto done;
         }
-        char *longer = m3_strfmt("%s%s%s", *text, (*text)[1] != 0 ? ", " : "", entry);
+        if (list.length > 1 && (st = append(r, &list, subject, ", ")) != M3_OK) goto done;
+        if ((st = append(r, &list, subject, entry)) != M3_OK) goto done;
         m3_free(entry);
         entry = NULL;
-        if (longer == NULL) {
-            st = M3_FAIL_MEMORY(r->err, subject, strlen(*text));
-            goto done;
-        }
-        m3_free(*text);
-        *text = longer;
     }
-    char *closed = m3_strfmt("%s]", *text);
-    m3_free(*text);
-    *text = closed;
-    if (closed == NULL) st = M3_FAIL_MEMORY(r->err, subject, 2);
+    if ((st = append(r, &list, subject, "]")) != M3_OK) goto done;
+    *text = list.text;
+    list.text = NULL; /* the caller owns it now */
 done:
     m3_free(entry);
+    m3_free(list.text);
     return st;
 }
 
@@ -196,20 +228,20 @@ m3_status m3_yaml_read(const char *path, m3_yaml_pair pair, void *user, m3_error
 {
     m3_status st;
     reader r = {.path = path, .err = err};
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL) return M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
+    r.file = fopen(path, "rbe");
+    if (r.file == NULL) return M3_FAIL(err, m3_path_status(errno), path, "cannot be opened: %s", strerror(errno));
     if (!yaml_parser_initialize(&r.parser)) {
         st = M3_FAIL_MEMORY(err, path, sizeof r.parser);
         goto done;
     }
-    yaml_parser_set_input_file(&r.parser, file);
+    yaml_parser_set_input(&r.parser, read_bytes, &r);
     st = read_mapping(&r, pair, user);
     yaml_event_delete(&r.event);
     yaml_parser_delete(&r.parser);
 done:
     for (uint32_t i = 0; i < r.count; i++) m3_free(r.keys[i].key);
     m3_free(r.keys);
-    (void)fclose(file);
+    (void)fclose(r.file);
     return st;
 }
 

@@ -123,7 +123,6 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
                                .seed = seed,
                                .behaviors = (uint32_t)config->behaviors,
                                .length = (uint32_t)config->length,
-                               .batch = (uint32_t)config->batch,
                                .negatives = config->loss == M3_LOSS_SAMPLED ? (uint32_t)config->negatives : 0,
                                .items = m3_dataset_item_count(set)};
     if (loader->negatives != 0 && loader->items < 2) {
@@ -132,6 +131,9 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
         goto done;
     }
     if ((st = keep_samples(loader, all, keep_empty, wanted, err)) != M3_OK) goto done;
+    /* Rows beyond the samples would be computed and count for nothing. */
+    const uint64_t batch = (uint64_t)config->batch;
+    loader->batch = (uint32_t)(batch < loader->count ? batch : loader->count);
     if (loader->negatives != 0 && !m3_dataset_split_rule(set).repeats &&
         (st = list_touched(loader, split, all, err)) != M3_OK)
         goto done;
@@ -162,6 +164,11 @@ uint64_t m3_data_loader_samples(const m3_data_loader *loader)
 uint64_t m3_data_loader_skipped(const m3_data_loader *loader)
 {
     return loader->skipped;
+}
+
+uint32_t m3_data_loader_batch(const m3_data_loader *loader)
+{
+    return loader->batch;
 }
 
 uint64_t m3_data_loader_batches(const m3_data_loader *loader)

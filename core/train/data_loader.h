@@ -32,6 +32,8 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
 void m3_data_loader_free(m3_data_loader *loader);
 uint64_t m3_data_loader_samples(const m3_data_loader *loader); /**< an epoch */
 uint64_t m3_data_loader_skipped(const m3_data_loader *loader); /**< left out for their empty histories */
+uint32_t
+m3_data_loader_batch(const m3_data_loader *loader); /**< rows: the key's, or all samples where they are fewer */
 uint64_t m3_data_loader_batches(const m3_data_loader *loader); /**< an epoch, the last may be smaller */
 /** Recent popularity by the configuration's trend; NULL for 0. */
 const m3_trend *m3_data_loader_trend(const m3_data_loader *loader);

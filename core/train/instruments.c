@@ -419,7 +419,8 @@ static json_t *contrast_json(instruments *in)
 {
     const double loss = in->tr->state.sums[4] / (double)in->tr->state.rows;
     const m3_model_config *c = &in->tr->config;
-    const double choices = c->contrast == M3_CONTRAST_INTERESTS ? (double)in->experts : (double)c->batch;
+    const double choices =
+        c->contrast == M3_CONTRAST_INTERESTS ? (double)in->experts : (double)m3_data_loader_batch(in->tr->loader);
     if (!has_contrast(in)) return json_null();
     if (loss < least_contrast)
         bury(in, "contrast", "it is saturated: its mean loss is %.2g, below %.2g", loss, least_contrast);

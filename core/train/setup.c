@@ -35,7 +35,7 @@ static m3_programs_plan plan_of(m3_trainer *tr)
     if (m3_model_denoises_behaviors(&tr->config)) publish |= M3_PUBLISH_AFTER_BEHAVIOR;
     return (m3_programs_plan){.device = tr->device,
                               .config = &tr->config,
-                              .batch = (uint32_t)tr->config.batch,
+                              .batch = m3_data_loader_batch(tr->loader),
                               .accumulate = tr->keys.accumulate,
                               .eval_batch = (uint32_t)eval_batch,
                               .published_batch = (uint32_t)watched,

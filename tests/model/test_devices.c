@@ -209,13 +209,13 @@ static void a_training_that_is_too_large(void **state)
     m3_error err = {0};
     uint64_t bytes = 0;
     char text[32];
-    m3_settings *alone = training_settings("none", "items=50", "behaviors=2", "modalities=[4]", "batch=256", NULL);
-    m3_settings *settings = training_settings(set(), "batch=256", NULL);
+    m3_settings *alone = training_settings("none", "items=50", "behaviors=2", "modalities=[4]", "batch=128", NULL);
+    m3_settings *settings = training_settings(set(), "batch=128", NULL);
     training_check(bench(with.device, alone, false, 0, &bytes, &err), &err);
     m3_device *small = open_with("memory", bytes * 3 / 4);
     train(small, settings, "large", (m3_train_options){0}, M3_ERR_MEMORY, &err);
     const uint32_t batch = proposed(&err, "batch"), accumulate = proposed(&err, "accumulate");
-    if (batch < 16 || batch * accumulate < 256 || batch * accumulate > 272) fail_msg("%s", err.message);
+    if (batch < 16 || batch * accumulate < 128 || batch * accumulate > 136) fail_msg("%s", err.message);
     (void)snprintf(text, sizeof text, "batch=%u", batch);
     training_check(m3_settings_set(settings, text, &err), &err);
     (void)snprintf(text, sizeof text, "accumulate=%u", accumulate);

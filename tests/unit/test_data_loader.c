@@ -17,14 +17,14 @@ static data_source source;
 static m3_dataset *set;
 static m3_split *split;
 
-static m3_model_config config_of(const char *loss)
+static m3_model_config config_of(const char *loss, int32_t batch)
 {
     m3_model_config c;
     m3_model_defaults(&c);
     c.behaviors = 2;
     c.length = L;
     c.items = ITEMS;
-    c.batch = N;
+    c.batch = batch;
     c.negatives = NEGATIVES;
     assert_int_equal(m3_model_set(&c, "loss", loss, NULL), M3_OK);
     return c;
@@ -34,7 +34,7 @@ static m3_data_loader *loader_of(const char *loss, uint64_t seed, bool keep_empt
 {
     m3_data_loader *loader = NULL;
     m3_error err = {0};
-    const m3_model_config c = config_of(loss);
+    const m3_model_config c = config_of(loss, N);
     if (m3_data_loader_create(set, split, NULL, &c, seed, keep_empty, NULL, &loader, &err) != M3_OK)
         fail_msg("%s", err.message);
     return loader;
@@ -147,6 +147,22 @@ static void pads_last(void **state)
     m3_data_loader_free(loader);
 }
 
+/* Rows beyond the samples are not computed: the one batch has as many as there are. */
+static void is_no_longer_than_the_data(void **state)
+{
+    (void)state;
+    m3_data_loader *loader = NULL;
+    m3_error err = {0};
+    const m3_model_config c = config_of("full", 1 << 20);
+    if (m3_data_loader_create(set, split, NULL, &c, 3, true, NULL, &loader, &err) != M3_OK) fail_msg("%s", err.message);
+    assert_int_equal(m3_data_loader_batch(loader), m3_data_loader_samples(loader));
+    assert_int_equal(m3_data_loader_batches(loader), 1);
+    m3_data_loader_free(loader);
+    loader = loader_of("full", 3, true);
+    assert_int_equal(m3_data_loader_batch(loader), N);
+    m3_data_loader_free(loader);
+}
+
 /* In training: what is held out is no more and no less a negative than other items. */
 static bool touched(uint32_t user, uint32_t item)
 {
@@ -237,6 +253,7 @@ int main(void)
         {"samples without history are skipped or kept", skips_empty, NULL, NULL, NULL},
         {"rows hold history, target and draws", fills_rows, NULL, NULL, NULL},
         {"the last batch is padded with zeros", pads_last, NULL, NULL, NULL},
+        {"a batch is no longer than the data", is_no_longer_than_the_data, NULL, NULL, NULL},
         {"negatives are items that the user does not touch in training", draws_negatives, NULL, NULL, NULL},
         {"every item that is left is drawn alike", draws_uniformly, NULL, NULL, NULL},
     };

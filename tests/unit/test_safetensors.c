@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -98,6 +99,55 @@ static void a_missing_file_is_named(void **state)
     m3_error err = {0};
     assert_int_equal(m3_safetensors_open("/nowhere/at.all", &file, &err), M3_ERR_INVALID);
     assert_string_equal(err.subject, "/nowhere/at.all");
+}
+
+static void a_longer_header_than_anybody_needs_is_not_read(void **state)
+{
+    (void)state;
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    put("", (UINT64_C(16) << 20) + 1, 0);
+    assert_int_equal(truncate(path, (16 << 20) + 16), 0);
+    assert_int_equal(m3_safetensors_open(path, &file, &err), M3_ERR_INVALID);
+    assert_string_equal(err.message, "has a header of 16777217 bytes, and at most 16777216 are read");
+}
+
+static void a_fifo_is_no_file_and_not_waited_for(void **state)
+{
+    (void)state;
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    (void)unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(m3_safetensors_open(path, &file, &err), M3_ERR_INVALID);
+    assert_string_equal(err.message, "has 0 bytes; a safetensors file has at least 8");
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Names in an order that is neither theirs nor that of their data. */
+static void every_name_is_found(void **state)
+{
+    enum { NAMES = 1000 };
+    (void)state;
+    char header[NAMES * 64] = "{", name[16];
+    uint32_t index = 0;
+    m3_safetensors *file = NULL;
+    m3_error err = {0};
+    for (size_t i = 0, at = 1; i < NAMES; i++)
+        at += (size_t)snprintf(header + at, sizeof header - at,
+                               "%s\"t%zu\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}%s",
+                               i > 0 ? "," : "", i * 7 % NAMES, i + 1 == NAMES ? "}" : "");
+    put(header, strlen(header), 0);
+    if (m3_safetensors_open(path, &file, &err) != M3_OK) fail_msg("%s", err.message);
+    for (uint32_t i = 0; i < NAMES; i++) {
+        (void)snprintf(name, sizeof name, "t%u", i);
+        assert_true(m3_safetensors_find(file, name, &index));
+        assert_string_equal(m3_safetensors_at(file, index)->name, name);
+    }
+    assert_false(m3_safetensors_find(file, "", &index));
+    assert_false(m3_safetensors_find(file, "t", &index));
+    assert_false(m3_safetensors_find(file, "u", &index));
+    m3_safetensors_close(file);
 }
 
 static const float values[2][3] = {{1.0F, -2.5F, 3e-20F}, {7.0F, 8.0F, 9.0F}};
@@ -201,7 +251,7 @@ static void a_file_cut_short_while_open_is_an_error(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + 6];
+    struct CMUnitTest tests[ROWS + 9];
     size_t count = 0;
     const char *folder = getenv("TMPDIR");
     (void)snprintf(path, sizeof path, "%s/m3bsr-test-%ld.safetensors", folder != NULL ? folder : "/tmp",
@@ -210,6 +260,9 @@ int main(void)
         tests[count] = (struct CMUnitTest){rows[count].name, opens, NULL, NULL, (void *)&rows[count]};
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_file_shorter_than_its_length_is_refused);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_missing_file_is_named);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_longer_header_than_anybody_needs_is_not_read);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_fifo_is_no_file_and_not_waited_for);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(every_name_is_found);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(what_is_written_is_read_back);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_failed_write_leaves_the_old_file);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_name_may_not_be_written_twice);

@@ -96,6 +96,29 @@ static void loads(void **state)
     m3_settings_free(settings);
 }
 
+/* A list of 100,000 entries is read in time by its length; a file that is longer than any, or has no end, is not. */
+static void long_files_end(void **state)
+{
+    enum { ENTRIES = 100000, LONG = (1 << 20) + 1 };
+    static const char head[] = "lr: 1\nfeatures: [";
+    (void)state;
+    char *text = malloc(LONG + 1);
+    m3_settings *settings = NULL;
+    m3_error err = {0};
+    assert_non_null(text);
+    size_t at = (size_t)snprintf(text, LONG, "%s", head);
+    for (int i = 0; i < ENTRIES; i++) at += (size_t)snprintf(text + at, LONG - at, "%sm%05d", i > 0 ? ", " : "", i);
+    (void)snprintf(text + at, LONG - at, "]\n");
+    if (m3_settings_load(write_yaml(text), &settings, &err) != M3_OK) fail_msg("%s", err.message);
+    assert_int_equal(strlen(m3_settings_get(settings, "features")), strlen(text) - strlen("lr: 1\nfeatures: \n"));
+    m3_settings_free(settings);
+    memset(text, '#', LONG);
+    text[LONG] = '\0';
+    assert_int_equal(m3_settings_load(write_yaml(text), &settings, &err), M3_ERR_INVALID);
+    assert_string_equal(err.message, "is longer than 1048576 bytes; give a file of settings");
+    free(text);
+}
+
 /* A key that is neither the model's nor training's nor a chosen plugin's. */
 static const struct unknown_row {
     const char *name, *text, *says;
@@ -418,7 +441,7 @@ static int stop(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + UNKNOWN_ROWS + ASSIGNMENT_ROWS + 8];
+    struct CMUnitTest tests[ROWS + UNKNOWN_ROWS + ASSIGNMENT_ROWS + 9];
     size_t n = 0;
     for (size_t i = 0; i < ROWS; i++)
         tests[n++] = (struct CMUnitTest){rows[i].name, loads, NULL, NULL, (void *)&rows[i]};
@@ -431,6 +454,7 @@ int main(void)
     tests[n++] = (struct CMUnitTest){"only what is computed counts for resuming", hashes, NULL, NULL, NULL};
     tests[n++] =
         (struct CMUnitTest){"a run's file without a key is from before it", files_of_older_runs, NULL, NULL, NULL};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(long_files_end);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(options_of_plugins_are_written_and_compared);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(options_of_plugins_are_checked_at_their_place);
     tests[n++] = (struct CMUnitTest){"a file that is not there", no_file, NULL, NULL, NULL};
