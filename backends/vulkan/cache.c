@@ -40,31 +40,27 @@ static bool is_ours(const m3_device_impl *device, const void *data, size_t bytes
            memcmp(head.pipelineCacheUUID, p->pipelineCacheUUID, sizeof head.pipelineCacheUUID) == 0;
 }
 
-M3_PRINTF(2, 3)
-static void tell(const m3_device_impl *device, const char *format, ...)
+static void tell(const m3_device_impl *device, const char *line)
 {
-    char line[LINE_BYTES];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(line, sizeof line, format, args);
-    va_end(args);
     device->host->log(device->host->user, M3_LOG_DEBUG, line);
 }
 
 /* What a good file holds, in memory that the caller releases, else NULL. */
 static void *read_file(m3_device_impl *device, size_t *bytes)
 {
-    char name[NAME_BYTES];
+    char name[NAME_BYTES], line[LINE_BYTES];
     *bytes = 0;
     if (!device->cached) return NULL;
     name_of(device, name);
     void *data = lower_cache_read(device->files, name, bytes);
     if (data == NULL) return NULL;
     if (is_ours(device, data, *bytes)) {
-        tell(device, "vulkan: %zu bytes of compiled pipelines taken from %s", *bytes, name);
+        (void)snprintf(line, sizeof line, "vulkan: %zu bytes of compiled pipelines taken from %s", *bytes, name);
+        tell(device, line);
         return data;
     }
-    tell(device, "vulkan: %s is damaged or of another device; made anew", name);
+    (void)snprintf(line, sizeof line, "vulkan: %s is damaged or of another device; made anew", name);
+    tell(device, line);
     device->host->release(device->host->user, data);
     *bytes = 0;
     return NULL;
@@ -80,7 +76,7 @@ m3_status vulkan_cache_open(m3_device_impl *device, m3_error *err)
     VkResult result = device->vk.CreatePipelineCache(device->device, &info, NULL, &device->cache);
     if (result == VK_SUCCESS && data != NULL) device->cache_read = vulkan_hash(VULKAN_HASH_START, data, bytes);
     if (result != VK_SUCCESS && data != NULL) {
-        tell(device, "vulkan: the driver refuses its compiled pipelines (VkResult %d); made anew", (int)result);
+        tell(device, "vulkan: the driver refuses its compiled pipelines; made anew");
         info.initialDataSize = 0;
         info.pInitialData = NULL;
         result = device->vk.CreatePipelineCache(device->device, &info, NULL, &device->cache);
