@@ -30,7 +30,7 @@ static bool is_saved(const m3_store_entry *entry)
 
 /* The state as notes: texts in the metadata of the file. */
 
-enum { NOTE_TEXT = 40, NOTES = 14 + M3_LOSSES };
+enum { NOTE_TEXT = 40, NOTES = 15 + M3_LOSSES };
 
 typedef enum note_kind { U32, U64, REAL, TEXT } note_kind;
 
@@ -38,11 +38,12 @@ typedef struct note {
     const char *key;
     note_kind kind;
     size_t offset; /* in m3_trainer_state */
-    bool newer;    /* missing in files of older versions: 0 */
+    bool newer;    /* missing in files of older versions: 0, or no text */
+    size_t bytes;  /* TEXT: room for it */
 } note;
 
 /* clang-format off */
-#define NOTE(kind, member) {#member, kind, offsetof(m3_trainer_state, member), false}
+#define NOTE(kind, member) {#member, kind, offsetof(m3_trainer_state, member), false, sizeof((m3_trainer_state *)0)->member}
 /* clang-format on */
 static const note notes[NOTES] = {
     NOTE(U32, epoch),
@@ -57,13 +58,14 @@ static const note notes[NOTES] = {
     NOTE(U64, seed),
     NOTE(U64, data),
     NOTE(TEXT, settings),
-    {"content", U64, offsetof(m3_trainer_state, content), true},
-    {"items", U64, offsetof(m3_trainer_state, items), true},
-    {"sum_loss", REAL, offsetof(m3_trainer_state, sums[0]), false},
-    {"sum_loss_recommend", REAL, offsetof(m3_trainer_state, sums[1]), false},
-    {"sum_loss_modality", REAL, offsetof(m3_trainer_state, sums[2]), false},
-    {"sum_loss_behavior", REAL, offsetof(m3_trainer_state, sums[3]), false},
-    {"sum_loss_contrast", REAL, offsetof(m3_trainer_state, sums[4]), false},
+    {"content", U64, offsetof(m3_trainer_state, content), true, 0},
+    {"items", U64, offsetof(m3_trainer_state, items), true, 0},
+    {"metric", TEXT, offsetof(m3_trainer_state, metric), true, sizeof((m3_trainer_state *)0)->metric},
+    {"sum_loss", REAL, offsetof(m3_trainer_state, sums[0]), false, 0},
+    {"sum_loss_recommend", REAL, offsetof(m3_trainer_state, sums[1]), false, 0},
+    {"sum_loss_modality", REAL, offsetof(m3_trainer_state, sums[2]), false, 0},
+    {"sum_loss_behavior", REAL, offsetof(m3_trainer_state, sums[3]), false, 0},
+    {"sum_loss_contrast", REAL, offsetof(m3_trainer_state, sums[4]), false, 0},
 };
 
 static void write_note(const note *n, const m3_trainer_state *state, char text[NOTE_TEXT])
@@ -82,8 +84,8 @@ static bool read_note(const note *n, const char *text, m3_trainer_state *state)
     void *at = (char *)state + n->offset;
     char *end = NULL;
     if (n->kind == TEXT) {
-        (void)snprintf(at, sizeof state->settings, "%s", text);
-        return strlen(text) < sizeof state->settings;
+        (void)snprintf(at, n->bytes, "%s", text);
+        return strlen(text) < n->bytes;
     }
     uint64_t whole = n->kind == REAL ? 0 : strtoull(text, &end, 10);
     if (n->kind == REAL)

@@ -22,6 +22,7 @@ typedef struct m3_trainer_state {
     uint64_t content;       /**< the set's content checksum; 0 in files of older versions */
     uint64_t items;         /**< the checksum of its items; 0 in files of older versions */
     char settings[17];      /**< m3_settings_hash */
+    char metric[24];        /**< that best is of; "" in files of older versions */
 } m3_trainer_state;
 
 m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_trainer_state *state, m3_error *err);

@@ -2,6 +2,8 @@
  *   full    among all items that the user has not had in the target behavior before
  *   uni99   among the item and 99 others, drawn without repeats from those that the user never touched
  * Baselines rank the same candidates (baselines.c). */
+#include <string.h>
+
 #include "core/base/alloc.h"
 #include "core/data/draw.h"
 #include "core/data/history.h"
@@ -21,6 +23,7 @@ typedef struct evaluating {
     uint64_t count;
     uint32_t items;
     const uint32_t *popularity; /* [N + 1] places */
+    uint32_t *popular;          /* [N] items by place */
     m3_itemknn *knn;
     m3_trending *trending;
     m3_rankings *to;
@@ -66,14 +69,24 @@ static void add(m3_rankings *to, m3_candidates candidates, uint64_t length, cons
 }
 
 typedef struct baseline_order {
-    const double *scores; /* NULL: popularity alone */
+    const double *scores;
     const uint32_t *popularity;
 } baseline_order;
 
 static bool before(const void *by, uint32_t a, uint32_t b)
 {
     const baseline_order *o = by;
-    return o->scores != NULL ? m3_baseline_before(o->scores, o->popularity, a, b) : o->popularity[a] < o->popularity[b];
+    return m3_baseline_before(o->scores, o->popularity, a, b);
+}
+
+/* They are in order already. */
+static void show_popular(const evaluating *e, uint32_t top)
+{
+    uint32_t count = 0;
+    memset(e->best, 0, top * sizeof *e->best);
+    for (uint32_t i = 0; i < e->items && count < top; i++)
+        if (e->marked[e->popular[i]] == 0) e->best[count++].item = e->popular[i];
+    m3_rankings_show(e->to, M3_RANKER_POPULARITY, e->best);
 }
 
 /* The lists of full ranking. @param scores  The model's, NULL without one. */
@@ -84,7 +97,8 @@ static void show_lists(const evaluating *e, const m3_sample *sample, m3_items ha
     const uint32_t candidates = e->items - had.count, top = e->to->ks[e->to->k_count - 1];
     for (uint32_t i = 0; i < e->to->k_count; i++) e->to->short_lists[i] += candidates < e->to->ks[i];
     for (uint32_t i = 0; i < had.count; i++) e->marked[had.items[i]] = 1;
-    for (int r = M3_RANKER_POPULARITY; r < M3_RANKERS; r++) {
+    show_popular(e, top);
+    for (int r = M3_RANKER_TREND; r < M3_RANKERS; r++) {
         const baseline_order by = {of[r], e->popularity};
         (void)m3_top_items(&by, before, e->items, e->marked, top, e->best);
         m3_rankings_show(e->to, (m3_ranker)r, e->best);
@@ -154,10 +168,12 @@ static m3_status rank_all(evaluating *e, m3_split_part part, const m3_ranking_op
     if (options->lists != NULL) e->lists = &lists;
     e->marked = m3_calloc((size_t)e->items + 1, 1);
     e->best = m3_calloc(e->top, sizeof *e->best);
-    if (e->marked == NULL || e->best == NULL) {
-        st = M3_FAIL_MEMORY(err, "lists", e->items + e->top * sizeof *e->best);
+    e->popular = m3_calloc(e->items, sizeof *e->popular);
+    if (e->marked == NULL || e->best == NULL || e->popular == NULL) {
+        st = M3_FAIL_MEMORY(err, "lists", e->items * sizeof *e->popular + e->top * sizeof *e->best);
         goto done;
     }
+    for (uint32_t item = 1; item <= e->items; item++) e->popular[e->popularity[item] - 1] = item;
     if ((st = m3_itemknn_create(e->set, e->split, e->popularity, &e->knn, err)) != M3_OK) goto done;
     if ((st = m3_trending_create(e->set, e->split, e->popularity, &e->trending, err)) != M3_OK) goto done;
     if (infer != NULL) st = m3_score_samples(infer, source, e->samples, e->count, evaluate_one, e, err);
@@ -175,6 +191,7 @@ done:
     m3_itemknn_free(e->knn);
     m3_free(e->marked);
     m3_free(e->best);
+    m3_free(e->popular);
     m3_rankings_free(e->to);
     return st;
 }

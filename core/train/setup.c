@@ -202,6 +202,19 @@ static m3_status check_data(m3_trainer *tr, const m3_trainer_state *now, m3_erro
     return M3_OK;
 }
 
+/* Values of two metrics do not compare. */
+static void check_metric(m3_trainer *tr)
+{
+    m3_trainer_state *at = &tr->state;
+    if (at->metric[0] != '\0' && strcmp(at->metric, tr->keys.metric) != 0) {
+        m3_engine_log(tr->engine, M3_LOG_WARN, "%s chose the best epoch by %s; from here on, %s chooses it anew",
+                      tr->run.folder, at->metric, tr->keys.metric);
+        at->best = -1.0;
+        at->best_epoch = at->bad_epochs = 0;
+    }
+    (void)snprintf(at->metric, sizeof at->metric, "%s", tr->keys.metric);
+}
+
 /* Where to go on. The tensors come later, when the store has them. */
 static m3_status find_state(m3_trainer *tr, m3_error *err)
 {
@@ -213,6 +226,7 @@ static m3_status find_state(m3_trainer *tr, m3_error *err)
     tr->state.content = m3_dataset_content_checksum(tr->set);
     tr->state.items = m3_dataset_item_checksum(tr->set);
     (void)snprintf(tr->state.settings, sizeof tr->state.settings, "%s", hash);
+    (void)snprintf(tr->state.metric, sizeof tr->state.metric, "%s", tr->keys.metric);
     tr->last = m3_run_path(tr->run.folder, "last.safetensors");
     tr->best = m3_run_path(tr->run.folder, "best.safetensors");
     if (tr->last == NULL || tr->best == NULL) return M3_FAIL_MEMORY(err, tr->run.folder, strlen(tr->run.folder) + 32);
@@ -224,6 +238,7 @@ static m3_status find_state(m3_trainer *tr, m3_error *err)
     if ((st = m3_checkpoint_load(tr->resume_from, NULL, &tr->state, err)) != M3_OK) return st;
     if ((st = check_data(tr, &now, err)) != M3_OK) return st;
     if ((st = check_settings(tr, hash, err)) != M3_OK) return st;
+    check_metric(tr);
     if (tr->state.batch > m3_data_loader_batches(tr->loader) || tr->state.rows > m3_data_loader_samples(tr->loader))
         return M3_FAIL(err, M3_ERR_INVALID, tr->resume_from, "stands at batch %llu of %llu; the file is damaged",
                        (unsigned long long)tr->state.batch, (unsigned long long)m3_data_loader_batches(tr->loader));

@@ -93,6 +93,9 @@ for name in hr@1 ndcg@10 mrr@100 recall@50; do
     grep -q "\"valid\":{.*\"$name\":" named/log.jsonl || fail "the log has no $name"
 done
 check 'evaluation at the cut-offs of the run' 0 ' HR@1  HR@100  NDCG@1 NDCG@100 ' "$m" evaluate named
+check 'another metric chooses anew' 0 'named chose the best epoch by recall@50; from here on, mrr@3 chooses it anew' \
+    "$m" train config.yaml --out named --resume --set metric=mrr@3 --set epochs=2
+check 'and once' 0 'best is epoch 2, mrr@3 ' "$m" train config.yaml --out named --resume --set metric=mrr@3 --set epochs=2
 
 lists() { "$m" evaluate whole --ks 10 --lists "$1" "${@:2}"; }
 check 'lists as CSV' 0 'NDCG@10' lists lists.csv

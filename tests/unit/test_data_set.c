@@ -252,24 +252,20 @@ static void put_checksum(char *bytes, size_t size)
 }
 
 /* Whoever makes a set by hand can make the checksum right; then the range checks stand alone. */
-static void no_set_with_a_right_checksum_leads_out_of_bounds(void **state)
+static void forge(const data_source *source, const unsigned char *patterns, size_t count)
 {
-    (void)state;
-    static const unsigned char patterns[] = {0x01, 0x80, 0xff};
-    data_source source;
     uint64_t opened = 0, refused = 0;
-    make_set(&source);
     size_t size;
-    char *bytes = read_set(&source, &size);
+    char *bytes = read_set(source, &size);
     for (size_t at = 8; at < size; at++) {
-        for (size_t p = 0; p < sizeof patterns; p++) {
+        for (size_t p = 0; p < count; p++) {
             m3_error err = {0};
             m3_dataset *set;
             char old = bytes[at];
             bytes[at] = (char)((unsigned char)bytes[at] ^ patterns[p]);
             put_checksum(bytes, size);
-            data_source_write(&source, "forged", bytes, size);
-            if (m3_dataset_open(data_source_path(&source, "forged"), &set, &err) == M3_OK) {
+            data_source_write(source, "forged", bytes, size);
+            if (m3_dataset_open(data_source_path(source, "forged"), &set, &err) == M3_OK) {
                 (void)walk(set);
                 opened++;
             } else {
@@ -282,7 +278,33 @@ static void no_set_with_a_right_checksum_leads_out_of_bounds(void **state)
     }
     assert_true(opened > 0 && refused > 0);
     free(bytes);
+}
+
+static void no_set_with_a_right_checksum_leads_out_of_bounds(void **state)
+{
+    (void)state;
+    data_source source;
+    make_set(&source);
+    forge(&source, (const unsigned char[]){0x01, 0x80, 0xff}, 3);
     data_source_remove(&source);
+}
+
+/* Splits lie in sections of their own. */
+static void nor_does_one_with_a_split(void **state)
+{
+    (void)state;
+    static const char given[] = "user_id\titem_id\ttimestamp\tsplit\nu\ta\t1\ttrain\nu\tb\t2\tvalid\nv\ta\t3\ttest\n";
+    static const m3_import_options ways[] = {{.reading.split_column = "split", .keep_repeats = true},
+                                             {.split_at = "2,3"}};
+    for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
+        data_source source;
+        m3_error err = {0};
+        data_source_make(&source);
+        data_source_write(&source, "interactions.tsv", given, 0);
+        if (data_source_import(&source, ways[w], NULL, &err) != M3_OK) fail_msg("%s", err.message);
+        forge(&source, (const unsigned char[]){0x03}, 1);
+        data_source_remove(&source);
+    }
 }
 
 static void other_files_are_no_sets(void **state)
@@ -389,6 +411,7 @@ int main(void)
         cmocka_unit_test(a_set_cut_short_anywhere_is_refused),
         cmocka_unit_test(a_flipped_bit_anywhere_is_found),
         cmocka_unit_test(no_set_with_a_right_checksum_leads_out_of_bounds),
+        cmocka_unit_test(nor_does_one_with_a_split),
         cmocka_unit_test(other_files_are_no_sets),
         cmocka_unit_test(the_same_source_gives_the_same_bytes),
         cmocka_unit_test(a_set_that_changes_is_noticed),
