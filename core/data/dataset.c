@@ -19,6 +19,7 @@ struct strings {
     uint32_t count;
     const uint64_t *starts;
     const char *bytes;
+    uint64_t size; /* of bytes */
 };
 
 struct lists {
@@ -114,8 +115,8 @@ static m3_status get_strings(const m3_dataset *set, enum m3_set_kind kind, uint3
     if (bytes == NULL) return M3_ERR_INVALID;
     uint64_t head = ((uint64_t)count + 1) * sizeof(uint64_t);
     if (found.bytes < head) return damaged(set, err, "a string table is too short");
-    *strings = (struct strings){count, (const uint64_t *)(const void *)bytes, bytes + head};
-    uint64_t size = found.bytes - head;
+    const uint64_t size = found.bytes - head;
+    *strings = (struct strings){count, (const uint64_t *)(const void *)bytes, bytes + head, size};
     if (strings->starts[0] != 0 || strings->starts[count] != size)
         return damaged(set, err, "a string table has wrong ends");
     for (uint32_t i = 0; i < count; i++) {
@@ -128,9 +129,12 @@ static m3_status get_strings(const m3_dataset *set, enum m3_set_kind kind, uint3
     return M3_OK;
 }
 
+/* Within the table, whatever has become of the file since it was checked. */
 static const char *string_at(const struct strings *strings, uint32_t index)
 {
-    return index < strings->count ? strings->bytes + strings->starts[index] : "";
+    if (index >= strings->count) return "";
+    const uint64_t from = strings->starts[index], to = strings->starts[index + 1];
+    return from < to && to <= strings->size && strings->bytes[to - 1] == '\0' ? strings->bytes + from : "";
 }
 
 /* Rising ids are what the look-up relies on, and leave no duplicates. */

@@ -378,6 +378,7 @@ static void a_set_that_changes_leads_nowhere(void **state)
     for (uint32_t u = 0; u < 3; u++) {
         assert_int_equal(m3_dataset_events(set, u, 0).count, 0);
         assert_int_equal(m3_dataset_touched(set, u).count, 0);
+        assert_string_equal(m3_dataset_user_id(set, u), "");
     }
     m3_dataset_close(set);
     free(bytes);

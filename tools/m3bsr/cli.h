@@ -12,7 +12,8 @@ int cli_report(const m3_error *err);
 /** Print a text that may have come from a file: what would move the cursor of a terminal, colour it or turn its writing
  * round appears as \xNN or \u{NNNN}, and so does what is not UTF-8. */
 void cli_print_safe(FILE *to, const char *text);
-/** From now on a mapped file that somebody cuts short ends the process with a message that names it, and status 3. */
+/** From now on a mapped file that somebody cuts short, or writes to so that the process would crash, ends it with a
+ * message that names the file, and status 3. */
 void cli_catch_lost_files(void);
 /** From now on it is noticed when there is no memory for JSON. */
 void cli_watch_memory(void);
