@@ -52,7 +52,13 @@ typedef struct instruments {
     const float *gate; /* NULL where a model does not weight its experts */
     const float *encoded, *after_modality, *after_behavior, *specific, *shared;
     json_t *dead; /* from parts to reasons */
+    bool lost;    /* there was no memory for a part of what is measured */
 } instruments;
+
+static void put(instruments *in, json_t *object, const char *key, json_t *value)
+{
+    in->lost = json_object_set_new(object, key, value) != 0 || in->lost;
+}
 
 /* JSON has no NaN and no infinity. */
 static json_t *number(double value)
@@ -69,7 +75,7 @@ static void bury(instruments *in, const char *part, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
-    if (json_object_get(in->dead, part) == NULL) (void)json_object_set_new(in->dead, part, json_string(reason));
+    if (json_object_get(in->dead, part) == NULL) put(in, in->dead, part, json_string(reason));
 }
 
 /* "encoder.feature0" is the encoder of image; the name of the modality or behavior says more. */
@@ -286,7 +292,7 @@ static json_t *router_json(instruments *in)
     for (uint32_t i = 0; i < in->experts; i++) {
         char text[M3_PART_NAME];
         if (!has_expert(in, i)) continue;
-        (void)json_object_set_new(weights, m3_expert_name(&in->names, i, text), number(in->weights[i]));
+        put(in, weights, m3_expert_name(&in->names, i, text), number(in->weights[i]));
         if (in->weights[i] < least)
             bury(in, expert_part(in, i, text), "the router gives it a mean weight of %.2g, below %.2g", in->weights[i],
                  least);
@@ -333,7 +339,7 @@ static json_t *encoders_json(instruments *in)
         const uint64_t rows = in->encoders[m].rows;
         const m3_variation v = m3_variation_of(&in->encoders[m]);
         if (rows == 0) continue;
-        (void)json_object_set_new(all, in->names.modalities[m], variation_json(&v));
+        put(in, all, in->names.modalities[m], variation_json(&v));
         if (rows >= (uint64_t)JUDGED_ROWS * in->shape.length) judge_encoder(in, m, &v);
     }
     return all;
@@ -346,7 +352,7 @@ static json_t *interests_json(instruments *in)
     for (uint32_t i = 0; i < in->experts; i++) {
         const m3_variation v = m3_variation_of(&in->interests[i]);
         if (in->interests[i].rows == 0) continue;
-        (void)json_object_set_new(all, m3_expert_name(&in->names, i, expert), variation_json(&v));
+        put(in, all, m3_expert_name(&in->names, i, expert), variation_json(&v));
         if (in->interests[i].rows >= JUDGED_SAMPLES)
             (void)judge_output(in, expert_part(in, i, part), "sample to sample", &v);
     }
@@ -360,8 +366,7 @@ static void put_denoiser(instruments *in, json_t *all, const char *kind, uint32_
     const double relative = sqrt(of->change / of->before);
     const double loss = of->loss / in->samples, without = of->nothing / in->samples;
     (void)snprintf(name, sizeof name, "denoise.%s%u", kind, index);
-    (void)json_object_set_new(
-        all, name,
+    put(in, all, name,
         json_pack("{s:o, s:o, s:o}", "change", number(relative), "loss", number(loss), "nothing", number(without)));
     if (!(relative >= least_change))
         bury(in, label(in, name, text), "it changes what it denoises by %.2g of its size, below %.2g", relative,
@@ -407,8 +412,8 @@ static json_t *gradients_json(instruments *in, const m3_part *parts, uint32_t co
     for (uint32_t i = 0; i < count; i++) {
         const m3_part *p = &parts[i];
         const bool used = is_used(in, p->name);
-        (void)json_object_set_new(
-            all, p->name, used ? json_pack("{s:o, s:o}", "rms", number(p->rms), "zero", number(p->zero)) : json_null());
+        put(in, all, p->name,
+            used ? json_pack("{s:o, s:o}", "rms", number(p->rms), "zero", number(p->zero)) : json_null());
         if (used && p->zero > most_zero)
             bury(in, label(in, p->name, text), "%.4g %% of its parameters get no gradient", 100.0 * p->zero);
     }
@@ -477,7 +482,11 @@ m3_status m3_instruments_measure(m3_trainer *tr, json_t **out, m3_error *err)
     *out = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:O}", "samples", (int)in.samples, "router", router,
                      "encoders", encoders, "denoisers", denoisers, "interests", interests, "contrast", contrast,
                      "gradients", gradients, "dead", in.dead);
-    if (*out == NULL) st = M3_FAIL_MEMORY(err, "instruments", 0);
+    if ((st = m3_dataset_check(tr->set, err)) != M3_OK || *out == NULL || in.lost) { /* as in the log's first line */
+        json_decref(*out);
+        *out = NULL;
+        if (st == M3_OK) st = M3_FAIL_MEMORY(err, "instruments", 0);
+    }
 done:
     m3_free(parts);
     fini(&in);

@@ -273,8 +273,8 @@ static void say_features(const m3_trainer *tr, const char *name, const m3_denois
                       "features %s: those of %" PRIu32 " items are replaced by their neighbors'", name, f->replaced);
 }
 
-/* What `denoise: neighbors` did to the set; NULL with another key. */
-static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *names)
+/* What `denoise: neighbors` did to the set; NULL with another key, and *whole is false where memory ran out. */
+static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *names, bool *whole)
 {
     const m3_denoised *d = &tr->denoised;
     if (tr->config.denoise != M3_DENOISE_NEIGHBORS) return NULL;
@@ -282,20 +282,22 @@ static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *name
     for (uint32_t k = 0; k < d->modality_count && tr->config.modality_denoise; k++) {
         const m3_denoised_features *f = &d->features[k];
         say_features(tr, names->modalities[k + 1], f);
-        json_object_set_new(features, names->modalities[k + 1],
-                            json_pack("{s:b, s:I, s:f}", "says_nothing", f->says_nothing, "replaced",
-                                      (json_int_t)f->replaced, "belief", f->belief));
+        json_t *one = json_pack("{s:b, s:I, s:f}", "says_nothing", f->says_nothing, "replaced", (json_int_t)f->replaced,
+                                "belief", f->belief);
+        *whole = json_object_set_new(features, names->modalities[k + 1], one) == 0 && *whole;
     }
     if (d->filter != NULL) {
         const m3_event_filter_summary s = m3_event_filter_summarize(d->filter);
         m3_engine_log(tr->engine, M3_LOG_INFO,
                       "behavior %s: %" PRIu64 " of %" PRIu64 " events that went no deeper are left out of histories",
                       names->behaviors[0], s.left_out, s.judged);
-        json_object_set_new(events, names->behaviors[0],
-                            json_pack("{s:I, s:I, s:f}", "judged", (json_int_t)s.judged, "left_out",
-                                      (json_int_t)s.left_out, "threshold", s.threshold));
+        json_t *one = json_pack("{s:I, s:I, s:f}", "judged", (json_int_t)s.judged, "left_out", (json_int_t)s.left_out,
+                                "threshold", s.threshold);
+        *whole = json_object_set_new(events, names->behaviors[0], one) == 0 && *whole;
     }
-    return json_pack("{s:o, s:o}", "features", features, "events", events);
+    json_t *all = json_pack("{s:o, s:o}", "features", features, "events", events);
+    *whole = all != NULL && *whole;
+    return all;
 }
 
 static m3_status write_start(m3_trainer *tr, m3_error *err)
@@ -316,12 +318,17 @@ static m3_status write_start(m3_trainer *tr, m3_error *err)
                                                  : "no user has three target items",
                       (unsigned long long)tr->keys.epochs);
     if (tr->state.log_bytes != 0) return M3_OK;
+    bool whole = true;
+    json_t *denoised = denoised_json(tr, &names, &whole);
+    if ((st = m3_dataset_check(tr->set, err)) != M3_OK || !whole) { /* names of a set that changed are no texts */
+        json_decref(denoised);
+        return st != M3_OK ? st : M3_FAIL_MEMORY(err, "log.jsonl", 0);
+    }
     return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:o*}", "event", "start", "samples",
                       (json_int_t)m3_data_loader_samples(tr->loader), "skipped", (json_int_t)skipped, "valid",
                       (json_int_t)tr->valid_count, "batches", (json_int_t)m3_data_loader_batches(tr->loader),
                       "parameters", (json_int_t)parameter_count(tr->store), "device", m3_device_name(tr->device),
-                      "seed", (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL), "denoised",
-                      denoised_json(tr, &names));
+                      "seed", (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL), "denoised", denoised);
 }
 
 /* A checkpoint and its settings are enough to go on; the log is for people. */
