@@ -39,6 +39,13 @@ check 'no point' 2 "error: split_at: 'soon' is no time; give one or two as the t
 check 'two ways at once' 2 'error: last: and split_at are two ways to split; give one of them' \
     "$m" data import source --out none --split-at 5 --last 2
 
+# A later day: the points stay, unless they are moved.
+printf 'user_id\titem_id\tbehavior\ttimestamp\nu1\ti1\tbuy\t1900000000\nu2\ti2\tbuy\t1900000001\n' >day.tsv
+check 'the points stay' 0 "split       validation from $valid" "$m" data append at day.tsv --out later
+check 'points that are moved' 0 'split       validation from 1900000000' "$m" data append at day.tsv --out later \
+    --split-at 1900000000,1900000001
+check 'another kind of split' 0 "split       a user's last 3 targets are test" "$m" data append at day.tsv --out later --last 3
+
 # The last two: twice as many samples, where users have enough.
 "$m" data import source --out plain -q >/dev/null
 check 'the last two' 0 "split       a user's last 2 targets are test, the 2 before them validation" \

@@ -116,7 +116,7 @@ static int import_or_append(int argc, char **argv, bool append)
     m3_import_options *o = &m.options;
     m3_reading *r = &o->reading;
     /* clang-format off */
-    enum { APPEND_ALONE = 1, IMPORT_ALONE = 12 }; /* at the start and at the end */
+    enum { APPEND_ALONE = 1, IMPORT_ALONE = 9 }; /* at the start and at the end */
     const cli_option options[] = {
         {"drop-gone", CLI_FLAG, &m.drop_gone, NULL, "items without a row in the items file and without a new event leave"},
         {"out", CLI_TEXT, &m.out, "SET", "the data set file to write"},
@@ -139,19 +139,19 @@ static int import_or_append(int argc, char **argv, bool append)
         {"max-length", CLI_COUNT, &o->max_length, "N", append ? "history length that is proposed; default: the set's" : "history length that the set proposes to training; default 20"},
         {"keep-items", CLI_FLAG, &o->keep_items, NULL, "items of the items file without events are candidates too"},
         {"strict", CLI_FLAG, &r->strict, NULL, "a defective row is an error instead of being dropped"},
+        /* What to hold out. */
+        {"last", CLI_COUNT, &o->last, "N", "a user's last N targets are test, the N before them validation; default 1"},
+        {"split-at", CLI_TEXT, &o->split_at, "VALID,TEST", "instead: two points in time for all users, or TEST alone"},
+        {"repeats", CLI_TEXT, &m.repeats, "NAME", "drop (default), or keep: having an item again is a target too"},
         {"modalities", CLI_NAMES, &m.modalities, "A,B", "take these modalities, in this order; default: all, by name"},
         {"behaviors", CLI_NAMES, &m.behaviors, "A,B,C", "from shallow to deep; default: all, most frequent first"},
         {"target", CLI_TEXT, &o->target, "NAME", "the behavior to predict; default: the deepest"},
         {"min-user", CLI_NUMBER, &o->min_user_events, "N", "k-core: at least so many events a user"},
         {"min-item", CLI_NUMBER, &o->min_item_events, "N", "k-core: at least so many events an item"},
         {"no-features", CLI_FLAG, &o->no_features, NULL, "take no modality"},
-        /* What to hold out. */
         {"valid", CLI_TEXT, &o->valid, "FILE", "interactions to hold out for validation; default: valid.* of SRC, where"},
         {"test", CLI_TEXT, &o->test, "FILE", "those for test; SRC has train.*, test.* and no interactions.*"},
         {"split-column", CLI_TEXT, &r->split_column, "NAME", "a column of the interactions that says train, valid or test"},
-        {"last", CLI_COUNT, &o->last, "N", "a user's last N targets are test, the N before them validation; default 1"},
-        {"split-at", CLI_TEXT, &o->split_at, "VALID,TEST", "instead: two points in time for all users, or TEST alone"},
-        {"repeats", CLI_TEXT, &m.repeats, "NAME", "drop (default), or keep: having an item again is a target too"},
     };
     /* clang-format on */
     enum { OPTIONS = sizeof options / sizeof options[0] };
