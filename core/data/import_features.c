@@ -68,9 +68,14 @@ static void say_covered(const m3_feature_rows *features, const m3_import_items *
                      items->count - features->covered, items->count);
 }
 
+struct used {
+    bool any;         /* row of the matrix */
+    uint64_t rounded; /* whole numbers that float32 cannot hold */
+};
+
 static m3_status take_row(m3_feature_rows *features, const m3_feature_file *file, const m3_rows *rows,
                           const m3_import_items *items, m3_field id, uint64_t line, uint64_t row, float *scratch,
-                          bool *used, m3_drops *drops, m3_error *err)
+                          struct used *used, m3_drops *drops, m3_error *err)
 {
     if (id.size == 0 || m3_field_has_control(id))
         return m3_drops_add(drops, M3_DROP_ID, file->ids, line, err,
@@ -93,7 +98,8 @@ static m3_status take_row(m3_feature_rows *features, const m3_feature_file *file
                             (unsigned long long)row + 1, file->path, M3_FIELD_ARGS(id));
     features->row_of[number] = row + 1;
     features->covered += features->old_of == NULL || features->old_of[number] == 0;
-    *used = true;
+    used->any = true;
+    used->rounded += m3_matrix_rounded(&features->matrix, row);
     return M3_OK;
 }
 
@@ -135,7 +141,7 @@ m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file 
     struct ids ids = {0};
     float *scratch = NULL;
     uint64_t first_line;
-    bool used = false;
+    struct used used = {0};
     if ((features->name = m3_strdup(file->name)) == NULL) {
         st = M3_FAIL_MEMORY(err, file->name, strlen(file->name));
         goto done;
@@ -165,12 +171,18 @@ m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file 
         st = take_row(features, file, rows, items, id, first_line + row, row, scratch, &used, drops, err);
         if (st != M3_OK) goto done;
     }
-    if (!used)
+    if (!used.any)
         st = M3_FAIL(err, M3_ERR_INVALID, file->path,
                      "none of its %llu rows can be used; are the ids in %s those of the interactions?",
                      (unsigned long long)features->matrix.rows, file->ids);
     else
         say_covered(features, items, drops);
+    if (used.rounded > 0)
+        m3_drops_say(
+            drops, M3_LOG_WARN,
+            "%s: %llu whole numbers beyond 16777216 are rounded to what float32 can hold; if they are ids, they "
+            "are no features",
+            file->path, (unsigned long long)used.rounded);
     if (st == M3_OK) st = m3_feature_rows_say_far(features, items->count, drops, err);
 done:
     m3_source_close(&ids.source);

@@ -1,4 +1,4 @@
-/* matrix: the two headers, and little-endian numbers at any alignment.
+/* matrix: the two headers, and numbers of any size and byte order at any alignment.
  *   .npy          "\x93NUMPY" major minor, u16 or u32 length, Python dict with descr, fortran_order, shape
  *   .safetensors  u64 length, JSON {name: {dtype, shape, data_offsets}} */
 #include "core/data/matrix.h"
@@ -11,19 +11,17 @@
 #include "core/base/json.h"
 #include "core/base/safetensors.h"
 
-static const size_t sizes[] = {[M3_NUMBER_F16] = 2, [M3_NUMBER_BF16] = 2, [M3_NUMBER_F32] = 4, [M3_NUMBER_F64] = 8};
-
 static m3_status check_extent(const m3_matrix *matrix, const char *path, uint64_t bytes, m3_error *err)
 {
     if (matrix->width == 0 || matrix->width > M3_SET_MOST_WIDTH)
         return M3_FAIL(err, M3_ERR_INVALID, path, "has rows of %u numbers; 1 to %d are possible", matrix->width,
                        M3_SET_MOST_WIDTH);
-    uint64_t row = (uint64_t)matrix->width * sizes[matrix->kind];
+    uint64_t row = (uint64_t)matrix->width * matrix->bytes;
     if (matrix->rows > bytes / row || matrix->rows * row != bytes)
         return M3_FAIL(
             err, M3_ERR_INVALID, path,
-            "is damaged: its header says [%llu, %u] numbers of %zu bytes, but %llu bytes of numbers are there",
-            (unsigned long long)matrix->rows, matrix->width, sizes[matrix->kind], (unsigned long long)bytes);
+            "is damaged: its header says [%llu, %u] numbers of %u bytes, but %llu bytes of numbers are there",
+            (unsigned long long)matrix->rows, matrix->width, matrix->bytes, (unsigned long long)bytes);
     return M3_OK;
 }
 
@@ -39,23 +37,40 @@ static const char *npy_value(const char *header, const char *key)
     return at + strspn(at, " ");
 }
 
-static m3_status parse_npy_dict(m3_matrix *matrix, const char *header, const char *path, m3_error *err)
+/* A type as numpy writes it: '<f4', '>i2', '|u1', '|b1'. */
+static bool take_npy_type(m3_matrix *matrix, const char *descr)
 {
     static const struct {
-        const char *text;
+        char letter;
         m3_number_kind kind;
-    } kinds[] = {{"'<f2'", M3_NUMBER_F16}, {"'<f4'", M3_NUMBER_F32}, {"'<f8'", M3_NUMBER_F64}};
+        const char *sizes;
+    } types[] = {{'f', M3_NUMBER_F16, "248"},
+                 {'i', M3_NUMBER_SIGNED, "1248"},
+                 {'u', M3_NUMBER_UNSIGNED, "1248"},
+                 {'b', M3_NUMBER_UNSIGNED, "1"}};
+    if (strlen(descr) < 5 || descr[0] != '\'' || strchr("<>|=", descr[1]) == NULL || descr[4] != '\'') return false;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (descr[2] != types[i].letter || descr[3] == '\0' || strchr(types[i].sizes, descr[3]) == NULL) continue;
+        matrix->bytes = (uint32_t)(descr[3] - '0');
+        matrix->big_endian = descr[1] == '>';
+        matrix->kind = types[i].kind;
+        if (matrix->kind == M3_NUMBER_F16 && matrix->bytes > 2)
+            matrix->kind = matrix->bytes == 4 ? M3_NUMBER_F32 : M3_NUMBER_F64;
+        return true;
+    }
+    return false;
+}
+
+static m3_status parse_npy_dict(m3_matrix *matrix, const char *header, const char *path, m3_error *err)
+{
     const char *descr = npy_value(header, "'descr'"), *order = npy_value(header, "'fortran_order'"),
                *shape = npy_value(header, "'shape'");
     if (descr == NULL || order == NULL || shape == NULL || *shape != '(')
         return M3_FAIL(err, M3_ERR_INVALID, path, "has a damaged header: no descr, fortran_order or shape");
-    size_t i = 0, count = sizeof kinds / sizeof kinds[0];
-    while (i < count && strncmp(descr, kinds[i].text, strlen(kinds[i].text)) != 0) i++;
-    if (i == count)
+    if (!take_npy_type(matrix, descr))
         return M3_FAIL(err, M3_ERR_INVALID, path,
-                       "holds %.*s; give little-endian float16, float32 or float64 ('<f2', '<f4', '<f8')",
+                       "holds %.*s; give numbers: float16, float32, float64, or whole ones of 8 to 64 bits",
                        (int)strcspn(descr, ","), descr);
-    matrix->kind = kinds[i].kind;
     matrix->by_columns = strncmp(order, "True", 4) == 0;
     unsigned long long dims[2] = {0, 0};
     size_t rank = 0;
@@ -121,15 +136,22 @@ static m3_status take_tensor(m3_matrix *matrix, const json_t *tensor, const char
     static const struct {
         const char *text;
         m3_number_kind kind;
-    } kinds[] = {{"F16", M3_NUMBER_F16}, {"BF16", M3_NUMBER_BF16}, {"F32", M3_NUMBER_F32}, {"F64", M3_NUMBER_F64}};
+        uint32_t bytes;
+    } kinds[] = {{"F16", M3_NUMBER_F16, 2},      {"BF16", M3_NUMBER_BF16, 2},    {"F32", M3_NUMBER_F32, 4},
+                 {"F64", M3_NUMBER_F64, 8},      {"I8", M3_NUMBER_SIGNED, 1},    {"I16", M3_NUMBER_SIGNED, 2},
+                 {"I32", M3_NUMBER_SIGNED, 4},   {"I64", M3_NUMBER_SIGNED, 8},   {"U8", M3_NUMBER_UNSIGNED, 1},
+                 {"U16", M3_NUMBER_UNSIGNED, 2}, {"U32", M3_NUMBER_UNSIGNED, 4}, {"U64", M3_NUMBER_UNSIGNED, 8},
+                 {"BOOL", M3_NUMBER_UNSIGNED, 1}};
     const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
     const json_t *shape = json_object_get(tensor, "shape"), *offsets = json_object_get(tensor, "data_offsets");
     if (dtype == NULL || json_array_size(offsets) != 2)
         return M3_FAIL(err, M3_ERR_INVALID, path, "has a damaged header: no dtype or data_offsets");
     size_t i = 0, count = sizeof kinds / sizeof kinds[0];
     while (i < count && strcmp(dtype, kinds[i].text) != 0) i++;
-    if (i == count) return M3_FAIL(err, M3_ERR_INVALID, path, "holds %s; give F16, BF16, F32 or F64", dtype);
+    if (i == count)
+        return M3_FAIL(err, M3_ERR_INVALID, path, "holds %s; give F16, BF16, F32, F64, or whole numbers", dtype);
     matrix->kind = kinds[i].kind;
+    matrix->bytes = kinds[i].bytes;
     if (json_array_size(shape) != 2)
         return M3_FAIL(err, M3_ERR_INVALID, path, "has a tensor of rank %zu; give [rows, D]", json_array_size(shape));
     json_int_t rows = json_integer_value(json_array_get(shape, 0)),
@@ -206,26 +228,64 @@ static float from_half(uint16_t half)
     return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
 }
 
+/* The bits of a number, the first byte lowest. */
+static uint64_t bits_at(const m3_matrix *matrix, uint64_t index)
+{
+    const unsigned char *at = (const unsigned char *)matrix->data + index * matrix->bytes;
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < matrix->bytes; i++)
+        bits |= (uint64_t)at[i] << 8 * (matrix->big_endian ? matrix->bytes - 1 - i : i);
+    return bits;
+}
+
+static int64_t signed_of(uint64_t bits, uint32_t bytes)
+{
+    const uint32_t spare = 64 - 8 * bytes;
+    const uint64_t sign = (uint64_t)1 << 63 >> spare;
+    return (int64_t)((bits ^ sign) - sign);
+}
+
 static float number_at(const m3_matrix *matrix, uint64_t index)
 {
-    const char *at = matrix->data + index * sizes[matrix->kind];
-    uint16_t half;
-    float single;
+    const uint64_t bits = bits_at(matrix, index);
     double wide;
     switch (matrix->kind) {
-    case M3_NUMBER_F16: memcpy(&half, at, sizeof half); return from_half(half);
-    case M3_NUMBER_BF16: memcpy(&half, at, sizeof half); return from_bits((uint32_t)half << 16);
-    case M3_NUMBER_F32: memcpy(&single, at, sizeof single); return single;
-    case M3_NUMBER_F64: memcpy(&wide, at, sizeof wide); return fabs(wide) <= (double)3.40282347e38f ? (float)wide : NAN;
+    case M3_NUMBER_F16: return from_half((uint16_t)bits);
+    case M3_NUMBER_BF16: return from_bits((uint32_t)bits << 16);
+    case M3_NUMBER_F32: return from_bits((uint32_t)bits);
+    case M3_NUMBER_F64:
+        memcpy(&wide, &bits, sizeof wide);
+        return fabs(wide) <= (double)3.40282347e38f ? (float)wide : NAN;
+    case M3_NUMBER_SIGNED: return (float)signed_of(bits, matrix->bytes);
+    case M3_NUMBER_UNSIGNED: return (float)bits;
     }
     return NAN;
+}
+
+static uint64_t index_of(const m3_matrix *matrix, uint64_t row, uint32_t column)
+{
+    return matrix->by_columns ? column * matrix->rows + row : row * matrix->width + column;
+}
+
+uint32_t m3_matrix_rounded(const m3_matrix *matrix, uint64_t row)
+{
+    uint32_t count = 0;
+    if (matrix->bytes < 4 || (matrix->kind != M3_NUMBER_SIGNED && matrix->kind != M3_NUMBER_UNSIGNED)) return 0;
+    for (uint32_t i = 0; i < matrix->width; i++) {
+        const uint64_t bits = bits_at(matrix, index_of(matrix, row, i));
+        const int64_t value = signed_of(bits, matrix->bytes);
+        uint64_t size = matrix->kind == M3_NUMBER_SIGNED && value < 0 ? 0 - (uint64_t)value : bits;
+        while (size > 0 && size % 2 == 0) size /= 2;
+        count += size > (uint64_t)1 << 24;
+    }
+    return count;
 }
 
 bool m3_matrix_row(const m3_matrix *matrix, uint64_t row, float *out)
 {
     bool finite = true;
     for (uint32_t i = 0; i < matrix->width; i++) {
-        out[i] = number_at(matrix, matrix->by_columns ? i * matrix->rows + row : row * matrix->width + i);
+        out[i] = number_at(matrix, index_of(matrix, row, i));
         finite = finite && isfinite(out[i]);
     }
     return finite;

@@ -50,11 +50,12 @@ static void seed_matrices(void)
         size_t numbers;
     } rows[] = {{"half", "<f2", "False", "(3, 2)", 12},
                 {"single", "<f4", "True", "(2, 3)", 24},
-                {"double", "<f8", "False", "(1, 2)", 16}};
+                {"double", "<f8", "False", "(1, 2)", 16},
+                {"whole", ">i8", "False", "(1, 2)", 16}};
 #define EVENTS "@interactions.tsv\nuser_id\titem_id\ttimestamp\nu\ta\t1\nv\tb\t2\n"
-    static const char *const imports[] = {EVENTS "@image.ids.txt\nc\na\nb\n@image.npy\n",
-                                          EVENTS "@ids.txt\nitem_id\na\na\n@image.npy\n",
-                                          EVENTS "@text.npy\n@ids.txt\n\xff\n@image.npy\n"};
+    static const char *const imports[] = {
+        EVENTS "@image.ids.txt\nc\na\nb\n@image.npy\n", EVENTS "@ids.txt\nitem_id\na\na\n@image.npy\n",
+        EVENTS "@text.npy\n@ids.txt\n\xff\n@image.npy\n", EVENTS "@ids.txt\na\n@image.npy\n"};
     char bytes[512];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         size_t size = make_npy(bytes, sizeof bytes, rows[i].descr, rows[i].order, rows[i].shape, rows[i].numbers);

@@ -74,19 +74,17 @@ void data_source_write_npy(const data_source *source, const char *name, const ch
     memcpy(bytes + 10, dict, sizeof dict);
     size_t at = 128;
     assert_true(at + (size_t)rows * width * (size_t)(descr[2] - '0') <= sizeof bytes);
-    for (uint32_t i = 0; i < rows * width; i++) {
-        uint16_t half = (uint16_t)values[i];
-        float single = (float)values[i];
-        if (strcmp(descr, "<f8") == 0) {
-            memcpy(bytes + at, &values[i], 8);
-            at += 8;
-        } else if (strcmp(descr, "<f2") == 0) {
-            memcpy(bytes + at, &half, 2);
-            at += 2;
-        } else {
-            memcpy(bytes + at, &single, 4);
-            at += 4;
+    const size_t size = (size_t)(descr[2] - '0');
+    for (uint32_t i = 0; i < rows * width; i++, at += size) {
+        const float single = (float)values[i];
+        uint64_t bits = (uint64_t)(int64_t)values[i]; /* of whole numbers, and of halves, which are given as bits */
+        if (strcmp(descr + 1, "f8") == 0) memcpy(&bits, &values[i], 8);
+        if (strcmp(descr + 1, "f4") == 0) {
+            bits = 0;
+            memcpy(&bits, &single, 4);
         }
+        for (size_t k = 0; k < size; k++)
+            bytes[at + k] = (char)(bits >> 8 * (descr[0] == '>' ? size - 1 - k : k) & 0xff);
     }
     data_source_write(source, name, bytes, at);
 }

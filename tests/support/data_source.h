@@ -16,7 +16,7 @@ void data_source_make(data_source *source);
 void data_source_remove(data_source *source);
 /** Write a file of the folder, with the given size or, when that is 0, as a string. */
 void data_source_write(const data_source *source, const char *name, const char *bytes, size_t size);
-/** Write NAME.npy. @param descr  "<f2" (values are given as their bits), "<f4" or "<f8". */
+/** Write NAME.npy. @param descr  "<f2" (values are given as their bits), "<f4", "<f8", "|u1", ">i4" and the like. */
 void data_source_write_npy(const data_source *source, const char *name, const char *descr, bool by_columns,
                            uint32_t rows, uint32_t width, const double *values);
 /** The path of a file of the folder, in a buffer of the function; good until the eighth call after. */
