@@ -55,6 +55,13 @@ m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64
     return M3_OK;
 }
 
+m3_status m3_drops_add_row(m3_drops *drops, const m3_table *table, const m3_row *row, m3_error *err)
+{
+    char text[256];
+    m3_table_defect(table, row, text, sizeof text);
+    return m3_drops_add(drops, M3_DROP_FIELDS, m3_table_path(table), row->line, err, "%s", text);
+}
+
 void m3_drops_count(m3_drops *drops, m3_drop reason)
 {
     drops->report->dropped[reason]++;

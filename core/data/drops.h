@@ -18,6 +18,8 @@ typedef struct m3_drops {
 M3_PRINTF(6, 7)
 m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64_t line, m3_error *err,
                        const char *format, ...);
+/** The same of a row that is not M3_ROW_GOOD. */
+m3_status m3_drops_add_row(m3_drops *drops, const m3_table *table, const m3_row *row, m3_error *err);
 /** Count something that the options leave out. */
 void m3_drops_count(m3_drops *drops, m3_drop reason);
 M3_PRINTF(3, 4) void m3_drops_say(const m3_drops *drops, m3_log_level level, const char *format, ...);

@@ -78,7 +78,7 @@ static size_t plain_size(const char *name)
 /* Whether the name is STEM and an ending of tables, plain or compressed. Parquet is one: reading it says what to do. */
 static bool is_table(const char *name, const char *stem, const char *atomic)
 {
-    const char *const endings[] = {".tsv", ".csv", ".txt", ".parquet", atomic};
+    const char *const endings[] = {".tsv", ".csv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", atomic};
     const size_t stem_size = strlen(stem), size = plain_size(name);
     if (size < stem_size || strncmp(name, stem, stem_size) != 0) return false;
     const m3_field ending = {name + stem_size, size - stem_size};
@@ -284,6 +284,39 @@ static m3_status take_given(const char *path, char **file, m3_error *err)
     return M3_OK;
 }
 
+static bool is_read(const m3_import_files *files, const char *path)
+{
+    const char *const tables[] = {files->interactions, files->valid, files->test, files->items};
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        if (tables[i] != NULL && strcmp(path, tables[i]) == 0) return true;
+    for (uint32_t i = 0; i < files->feature_count; i++)
+        if (strcmp(path, files->features[i].path) == 0 || strcmp(path, files->features[i].ids) == 0) return true;
+    return false;
+}
+
+/* Files of the folder that nothing was found in, in a line. */
+static m3_status say_unread(const m3_import_files *files, const char *directory, const struct listing *list,
+                            const m3_drops *drops, m3_error *err)
+{
+    char text[512] = "";
+    size_t used = 0, more = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        struct stat info;
+        char *path = joined(directory, list->names[i]);
+        if (path == NULL) return M3_FAIL_MEMORY(err, directory, strlen(list->names[i]));
+        const bool unread = !is_read(files, path) && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+        m3_free(path);
+        if (!unread) continue;
+        if (used + strlen(list->names[i]) + 24 < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used == 0 ? "" : ", ", list->names[i]);
+        else
+            more++;
+    }
+    if (more > 0) (void)snprintf(text + used, sizeof text - used, ", %zu more", more);
+    if (used > 0) m3_drops_say(drops, M3_LOG_INFO, "not read in %s: %s", directory, text);
+    return M3_OK;
+}
+
 static m3_status find_all(m3_import_files *files, const m3_import_options *options, struct listing *list, m3_error *err)
 {
     m3_status st = M3_OK;
@@ -326,6 +359,7 @@ m3_status m3_import_files_find(m3_import_files *files, const m3_import_options *
 {
     struct listing list = {0};
     m3_status st = find_all(files, options, &list, err);
+    if (st == M3_OK) st = say_unread(files, options->source, &list, drops, err);
     free_listing(&list);
     if (st != M3_OK) return st;
     m3_drops_say(drops, M3_LOG_INFO, "interactions: %s", files->interactions);

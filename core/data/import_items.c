@@ -82,12 +82,7 @@ static m3_status take_row(struct reader *r, const m3_row *row, m3_error *err)
 {
     m3_status st;
     const char *path = m3_table_path(r->table);
-    if (row->kind == M3_ROW_QUOTES)
-        return m3_drops_add(r->drops, M3_DROP_FIELDS, path, row->line, err,
-                            "the quotes do not pair up, or text follows a closing quote");
-    if (row->kind == M3_ROW_FIELDS)
-        return m3_drops_add(r->drops, M3_DROP_FIELDS, path, row->line, err, "has %u fields where the header has %u",
-                            row->count, m3_table_column_count(r->table));
+    if (row->kind != M3_ROW_GOOD) return m3_drops_add_row(r->drops, r->table, row, err);
     m3_field id = row->fields[r->item], none = {"", 0};
     m3_field title = r->title == NO_COLUMN ? none : row->fields[r->title];
     m3_field category = r->category == NO_COLUMN ? none : row->fields[r->category];

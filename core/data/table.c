@@ -10,10 +10,14 @@
 #include "core/base/alloc.h"
 #include "core/data/dialect.h"
 #include "core/data/foreign.h"
+#include "core/data/json_row.h"
 #include "core/data/moment.h"
+#include "core/data/names.h"
 
 /* A quote that never closes would otherwise swallow the rest of the file, again for each row behind it. */
 enum { LONGEST_QUOTED_ROW = 1 << 20, MAX_COLUMNS = 4096, SAMPLE = 1 << 16 };
+/* Objects that show the columns, and bytes of them; and the longest line that is parsed as one. */
+enum { JSON_ROWS = 1000, JSON_SAMPLE = 1 << 20, LONGEST_OBJECT = 1 << 24 };
 
 struct m3_table {
     char *path;
@@ -24,6 +28,7 @@ struct m3_table {
     m3_dialect dialect;
     const char *columns_option;
     char **columns;
+    bool *needed; /* [column_count] columns that were asked for */
     uint32_t column_count;
     m3_field *fields; /* of the row at hand */
     uint32_t field_count, field_capacity;
@@ -33,6 +38,9 @@ struct m3_table {
     char *bytes; /* unquoted fields of the row at hand; their text is set when the row is whole */
     size_t used, held;
     bool row_done, out_of_memory;
+
+    bool by_objects; /* an object of JSON a line */
+    m3_json_row object;
 };
 
 static bool add_field(m3_table *table, m3_field field)
@@ -78,6 +86,32 @@ static m3_status next_line(m3_table *table, m3_field *line, bool *found, m3_erro
 }
 
 /* The next line with something in it; without quotes, blanks alone are nothing where blanks separate. */
+static m3_status next_object(m3_table *table, m3_row *row, m3_error *err)
+{
+    m3_status st;
+    m3_field line = {"", 0};
+    bool good;
+    for (bool found = true; line.size == 0;) {
+        table->row = table->at;
+        row->line = table->line;
+        if ((st = next_line(table, &line, &found, err)) != M3_OK || !found) return st;
+        while (line.size > 0 && (*line.text == ' ' || *line.text == '\t')) line.text++, line.size--;
+    }
+    row->kind = M3_ROW_OBJECT;
+    if (line.size > LONGEST_OBJECT) line.size = LONGEST_OBJECT; /* which is an object no more */
+    st = m3_json_row_read(&table->object, table->path, line, table->column_count, &good, err);
+    if (st != M3_OK || !good) return st;
+    row->kind = M3_ROW_GOOD;
+    for (uint32_t i = 0; i < table->column_count; i++) {
+        m3_field field;
+        if (!m3_json_row_field(&table->object, table->columns[i], i, &field) && table->needed[i])
+            row->kind = M3_ROW_OBJECT;
+        if (!add_field(table, field)) return M3_FAIL_MEMORY(err, table->path, table->column_count * sizeof field);
+        if (row->kind == M3_ROW_OBJECT) break;
+    }
+    return M3_OK;
+}
+
 static m3_status next_plain(m3_table *table, m3_row *row, m3_error *err)
 {
     const bool by_blanks = table->dialect.width == 0;
@@ -228,7 +262,9 @@ m3_status m3_table_next(m3_table *table, m3_row *row, m3_error *err)
 {
     *row = (m3_row){.kind = M3_ROW_END};
     table->field_count = 0;
-    m3_status st = table->dialect.quoted ? next_quoted(table, row, err) : next_plain(table, row, err);
+    m3_status st = table->by_objects       ? next_object(table, row, err)
+                   : table->dialect.quoted ? next_quoted(table, row, err)
+                                           : next_plain(table, row, err);
     if (st != M3_OK) return st;
     if (row->kind == M3_ROW_GOOD && table->columns != NULL) cut_empty(table);
     row->fields = table->fields;
@@ -244,12 +280,81 @@ static bool ends_with(const char *text, size_t size, const char *ending)
     return size > ending_size && strncasecmp(text + size - ending_size, ending, ending_size) == 0;
 }
 
+void m3_table_defect(const m3_table *table, const m3_row *row, char *text, size_t size)
+{
+    if (row->kind == M3_ROW_FIELDS)
+        (void)snprintf(text, size, "has %u fields where the header has %u", row->count, table->column_count);
+    else
+        (void)snprintf(text, size, "%s",
+                       row->kind == M3_ROW_OBJECT ? table->object.why
+                                                  : "the quotes do not pair up, or text follows a closing quote");
+}
+
 static size_t without_type(m3_field name)
 {
     static const char *const types[] = {":token", ":float", ":token_seq", ":float_seq"};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (ends_with(name.text, name.size, types[i])) return name.size - strlen(types[i]);
     return name.size;
+}
+
+static m3_status make_columns(m3_table *table, uint32_t count, m3_error *err)
+{
+    table->columns = m3_calloc(count, sizeof *table->columns);
+    table->needed = m3_calloc(count, sizeof *table->needed);
+    if (table->columns == NULL || table->needed == NULL)
+        return M3_FAIL_MEMORY(err, table->path, count * sizeof *table->columns);
+    table->column_count = count;
+    return M3_OK;
+}
+
+static m3_status add_keys(m3_table *table, m3_names *keys, m3_error *err)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(table->object.object, key, value)
+    {
+        uint32_t number;
+        const m3_status st = m3_names_add(keys, key, strlen(key), &number, NULL, err);
+        if (st != M3_OK) return st;
+        if (keys->count > MAX_COLUMNS)
+            return M3_FAIL(err, M3_ERR_INVALID, table->path, "more than %d columns", MAX_COLUMNS);
+    }
+    return M3_OK;
+}
+
+/* The columns are the keys of the first objects. The window keeps their lines, so that they are read again as rows. */
+static m3_status find_keys(m3_table *table, m3_names *keys, m3_error *err)
+{
+    m3_status st = M3_OK;
+    bool found = true;
+    const uint64_t at = table->at;
+    table->row = at;
+    for (uint32_t i = 0; i < JSON_ROWS && table->at - at < JSON_SAMPLE; i++) {
+        m3_field line;
+        bool good = false;
+        if ((st = next_line(table, &line, &found, err)) != M3_OK || !found) break;
+        if (line.size == 0 || line.size > LONGEST_OBJECT) continue;
+        if ((st = m3_json_row_read(&table->object, table->path, line, 0, &good, err)) != M3_OK) break;
+        if (good && (st = add_keys(table, keys, err)) != M3_OK) break;
+    }
+    table->at = at;
+    table->line = 1;
+    return st;
+}
+
+static m3_status read_keys(m3_table *table, m3_error *err)
+{
+    m3_names keys = {0};
+    m3_status st = find_keys(table, &keys, err);
+    if (st == M3_OK && keys.count == 0)
+        st = M3_FAIL(err, M3_ERR_INVALID, table->path, "has no keys in its first objects: line 1 %s",
+                     table->object.why[0] != '\0' ? table->object.why : "is empty");
+    if (st == M3_OK) st = make_columns(table, keys.count, err);
+    for (uint32_t i = 0; st == M3_OK && i < keys.count; i++)
+        if ((table->columns[i] = m3_strdup(m3_names_at(&keys, i))) == NULL) st = M3_FAIL_MEMORY(err, table->path, 1);
+    m3_names_fini(&keys);
+    return st;
 }
 
 static m3_status read_header(m3_table *table, m3_error *err)
@@ -262,9 +367,7 @@ static m3_status read_header(m3_table *table, m3_error *err)
         return M3_FAIL(err, M3_ERR_INVALID, table->path, "line %llu: the quotes of the header do not pair up",
                        (unsigned long long)row.line);
     if (row.count > MAX_COLUMNS) return M3_FAIL(err, M3_ERR_INVALID, table->path, "more than %d columns", MAX_COLUMNS);
-    table->columns = m3_calloc(row.count, sizeof *table->columns);
-    if (table->columns == NULL) return M3_FAIL_MEMORY(err, table->path, row.count * sizeof *table->columns);
-    table->column_count = row.count;
+    if ((st = make_columns(table, row.count, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < row.count; i++) {
         m3_field name = row.fields[i];
         if (!m3_field_is_utf8(name) || m3_field_has_control(name) || name.size > M3_ID_BYTES)
@@ -279,9 +382,8 @@ static m3_status read_header(m3_table *table, m3_error *err)
 
 static m3_status take_names(m3_table *table, const m3_table_how *how, m3_error *err)
 {
-    table->columns = m3_calloc(how->column_count, sizeof *table->columns);
-    if (table->columns == NULL) return M3_FAIL_MEMORY(err, table->path, how->column_count * sizeof *table->columns);
-    table->column_count = how->column_count;
+    const m3_status st = make_columns(table, how->column_count, err);
+    if (st != M3_OK) return st;
     for (uint32_t i = 0; i < how->column_count; i++)
         if ((table->columns[i] = m3_strdup(how->columns[i])) == NULL) return M3_FAIL_MEMORY(err, table->path, 1);
     return M3_OK;
@@ -315,16 +417,30 @@ static m3_status skip_mark(m3_table *table, m3_error *err)
     return m3_foreign_refuse(table->path, source->bytes, (size_t)source->to, err);
 }
 
+/* A header or a field in braces is nothing that people have. */
+static bool begins_with_object(const m3_table *table)
+{
+    uint64_t at = table->at;
+    while (at < table->source.to && strchr(" \t\r\n", *bytes_at(table, at)) != NULL && *bytes_at(table, at) != '\0')
+        at++;
+    return at < table->source.to && *bytes_at(table, at) == '{';
+}
+
 static m3_status begin(m3_table *table, const m3_table_how *how, m3_error *err)
 {
     m3_status st;
     if ((st = m3_source_open(&table->source, table->path, err)) != M3_OK) return st;
     if ((st = skip_mark(table, err)) != M3_OK) return st;
     const size_t left = (size_t)(table->source.to - table->at);
+    table->columns_option = how->columns_option;
+    if (how->separator == NULL && begins_with_object(table)) {
+        table->by_objects = true;
+        table->dialect.line_end = '\n';
+        return how->column_count > 0 ? take_names(table, how, err) : read_keys(table, err);
+    }
     const m3_field sample = {bytes_at(table, table->at), left < SAMPLE ? left : SAMPLE};
     st = m3_dialect_find(&table->dialect, table->path, how->separator, sample, how->column_count, err);
     if (st != M3_OK) return st;
-    table->columns_option = how->columns_option;
     if (table->dialect.quoted) restart_parser(table, CSV_STRICT);
     if (how->column_count == 0) return read_header(table, err);
     if ((st = check_first(table, how, err)) != M3_OK) return st;
@@ -356,6 +472,8 @@ void m3_table_close(m3_table *table)
     if (table == NULL) return;
     for (uint32_t i = 0; i < table->column_count; i++) m3_free(table->columns[i]);
     m3_free(table->columns);
+    m3_free(table->needed);
+    m3_json_row_fini(&table->object);
     m3_free(table->fields);
     m3_free(table->bytes);
     if (table->parser_open) csv_free(&table->parser);
@@ -410,6 +528,7 @@ void m3_table_list(const m3_table *table, const uint32_t *used, uint32_t count, 
 m3_status m3_table_seek(const m3_table *table, const char *name, uint32_t *column, bool *found, m3_error *err)
 {
     *found = m3_table_find(table, name, column);
+    if (*found) table->needed[*column] = true;
     for (uint32_t i = *column + 1; *found && i < table->column_count; i++)
         if (strcmp(table->columns[i], name) == 0)
             return M3_FAIL(err, M3_ERR_INVALID, table->path, "two columns are named '%s'; give one another name", name);

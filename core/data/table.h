@@ -1,4 +1,5 @@
-/* table: rows of a text file, plain or compressed, whose first line names the columns unless the caller does. */
+/* table: rows of a text file, plain or compressed, whose first line names the columns unless the caller does; or JSON
+ * lines, an object a row, whose keys name the columns. */
 #ifndef M3_CORE_DATA_TABLE_H
 #define M3_CORE_DATA_TABLE_H
 
@@ -12,7 +13,8 @@ typedef enum m3_row_kind {
     M3_ROW_END,
     M3_ROW_GOOD,   /**< as many fields as the header */
     M3_ROW_FIELDS, /**< another number of fields */
-    M3_ROW_QUOTES  /**< quotes that do not pair up, or text behind a closing quote */
+    M3_ROW_QUOTES, /**< quotes that do not pair up, or text behind a closing quote */
+    M3_ROW_OBJECT  /**< of JSON lines: no object, or a list or an object in a column that was asked for */
 } m3_row_kind;
 
 /** Borrowed until the next m3_table_next(). */
@@ -38,6 +40,8 @@ typedef struct m3_table_how {
 m3_status m3_table_open(const char *path, const m3_table_how *how, m3_table **table, m3_error *err);
 void m3_table_close(m3_table *table);
 const char *m3_table_path(const m3_table *table);
+/** What is wrong with a row that is not M3_ROW_GOOD, as a sentence's end. */
+void m3_table_defect(const m3_table *table, const m3_row *row, char *text, size_t size);
 /** Whether fields are separated by something else than the file's name suggests: then text says by what. */
 bool m3_table_unusual(const m3_table *table, char *text, size_t size);
 uint32_t m3_table_column_count(const m3_table *table);

@@ -41,8 +41,9 @@ static m3_status next_row(m3_table *table, m3_row *row, m3_error *err)
 {
     m3_status st = m3_table_next(table, row, err);
     if (st != M3_OK || row->kind == M3_ROW_GOOD || row->kind == M3_ROW_END) return st;
-    return M3_FAIL(err, M3_ERR_INVALID, m3_table_path(table), "line %llu has %u fields, its header has %u",
-                   (unsigned long long)row->line, row->count, m3_table_column_count(table));
+    char text[256];
+    m3_table_defect(table, row, text, sizeof text);
+    return M3_FAIL(err, M3_ERR_INVALID, m3_table_path(table), "line %llu %s", (unsigned long long)row->line, text);
 }
 
 /* A field with a NUL at its end; one that is longer than any id becomes "". */

@@ -77,7 +77,8 @@ typedef struct m3_reading {
     const char *split_column;         /**< of imports: its fields say train, valid or test; NULL: none */
 } m3_reading;
 
-/** A feature matrix: .npy (float16, float32, float64) or .safetensors (F16, BF16, F32, F64), [rows, D]. */
+/** A feature matrix: .npy or .safetensors, [rows, D] of float16, bfloat16, float32, float64, whole numbers or booleans.
+ */
 typedef struct m3_feature_source {
     const char *name; /**< of the modality; in a safetensors file with several tensors, also the tensor's */
     const char *path;

@@ -54,6 +54,44 @@ refused plain.csv "has no column 'user_id'; its columns are 'user_id,item_id,tim
 refused plain.csv "separator: cannot be '\"'" --separator '"'
 refused plain.csv "separator: cannot be ''" --separator ''
 
+# JSON lines: an object a row, known by its content. Keys may come in any order and be missing.
+python3 - plain.csv >plain.jsonl <<'PYTHON'
+import csv, json, sys
+for i, row in enumerate(csv.DictReader(open(sys.argv[1]))):
+    row["timestamp"] = int(row["timestamp"])
+    if i % 2: row = dict(reversed(row.items()))
+    print(json.dumps(row | {"tags": ["x", {"y": 1}], "note": None}))
+PYTHON
+import plain.jsonl 'columns not used'
+gzip -c plain.jsonl >objects.gz
+import objects.gz 'target'
+cp plain.jsonl rated.jsonl
+echo '{"user_id": "u2", "item_id": "c", "timestamp": 5, "stars": 4.5}' >>rated.jsonl
+check 'a key that few have' 0 '1 events of 1 users and 1 items' "$m" data import rated.jsonl --out y.set -v --derive 'like=stars>=4.5'
+rm y.set
+json() { # LINE PATTERN: the second line
+    { head -1 plain.jsonl; printf '%s\n' "$1"; tail -n +2 plain.jsonl; } >bad.jsonl
+    import bad.jsonl "bad.jsonl:2: $2"
+    refused bad.jsonl "bad.jsonl:2: $2" --strict
+}
+json '{"user_id": "u1", "item_id": ["a"], "timestamp": 9}' 'item_id is a list, not a text or a number'
+json '{"user_id": {}, "item_id": "a", "timestamp": 9}' 'user_id is an object, not a text or a number'
+json '{"user_id": "u1", "item_id": null, "timestamp": 9}' 'item_id is empty'
+json '{"user_id": "u1", "timestamp": 9}' 'item_id is empty'
+json '{"user_id": "u1", "item_id": "a", "timestamp": true}' "timestamp is 'true', not a number"
+json '{"user_id": "u1", "item_id": "a", "timestamp": 9' 'is no JSON object: '
+json '["u1", "a", 9]' 'is no JSON object: another value'
+json '{"user_id": "u1", "item_id": "a", "timestamp": 99999999999999999999}' 'is no JSON object: too big integer'
+printf '{\n"user_id": "u1"}\n' >pretty.json
+refused pretty.json 'has no keys in its first objects: line 1 is no JSON object'
+sed 's/"user_id"/"who"/' plain.jsonl >who.jsonl
+refused who.jsonl "has no column 'user_id'; its columns are 'who', 'item_id', 'timestamp', 'tags', 'note'"
+printf '%s\n' '{"item_id": "a", "title": "A \u00fc"}' '{"item_id": "b"}' '{"item_id": "c", "title": "C"}' >items.jsonl
+import plain.jsonl 'target' --items items.jsonl
+grep -qa 'A ü' x.set || fail 'a title of JSON'
+mkdir lines && cp plain.jsonl lines/interactions.jsonl && cp items.jsonl lines/items.ndjson && touch lines/readme.md lines/other.csv
+import lines 'not read in lines: other.csv, readme.md'
+
 # Without header. The names are those of all columns; a header that is there after all is none of the rows.
 for file in plain.csv tabs.csv colons.dat blanks.txt mac.csv; do
     end=$'\n'; [ $file = mac.csv ] && end=$'\r'

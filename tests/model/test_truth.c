@@ -253,7 +253,7 @@ static const struct wrong_row {
     {"a flag that is none", items_text, "user_id\titem_id\tbehavior\ttimestamp\taccidental\nu\ta\tview\t1\tx\n", NULL,
      "line 2 has 'x' where 0 or 1 is needed"},
     {"a row that is cut short", items_text, "user_id\titem_id\tbehavior\ttimestamp\taccidental\nu\ta\tview\n", NULL,
-     "line 2 has 3 fields, its header has 5"},
+     "line 2 has 3 fields where the header has 5"},
     {"weights below zero", items_text, events_text, "behavior\tmodality\tweight\nview\tid\t-1\n",
      "line 2 has '-1' where a weight of 0 or more is needed"},
 };
