@@ -32,6 +32,21 @@ const char *m3_drop_meaning(uint32_t reason)
     return reason < sizeof reasons / sizeof reasons[0] ? reasons[reason].meaning : NULL;
 }
 
+m3_status m3_watch_check(const m3_watch *watch, const char *path, m3_error *err)
+{
+    if (watch->stop == NULL || *watch->stop == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INTERRUPTED, path, "the import was stopped; nothing was written");
+}
+
+m3_status m3_watch_row(const m3_watch *watch, const m3_table *table, uint64_t rows, m3_error *err)
+{
+    if (rows % M3_WATCH_ROWS != 0) return M3_OK;
+    m3_import_progress progress = {.path = m3_table_path(table), .rows = rows};
+    m3_table_position(table, &progress.done, &progress.bytes);
+    if (watch->progress != NULL) watch->progress(watch->progress_user, &progress);
+    return m3_watch_check(watch, progress.path, err);
+}
+
 m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64_t line, m3_error *err,
                        const char *format, ...)
 {

@@ -5,13 +5,28 @@
 #include "core/data/table.h"
 #include "m3bsr/data.h"
 
+/** Whom a reading tells how far it is, and who may stop it. All NULL: nobody. */
+typedef struct m3_watch {
+    m3_import_progress_fn progress;
+    void *progress_user;
+    volatile const int *stop;
+} m3_watch;
+
 typedef struct m3_drops {
     m3_import_report *report; /**< never NULL */
     bool strict, say_all;
     m3_log_fn log; /**< may be NULL */
     void *log_user;
     uint64_t said[M3_DROP_REASONS];
+    m3_watch watch;
 } m3_drops;
+
+enum { M3_WATCH_ROWS = 1024 };
+
+/** M3_ERR_INTERRUPTED once the reading is to stop. */
+m3_status m3_watch_check(const m3_watch *watch, const char *path, m3_error *err);
+/** To be called after each row of a table: every M3_WATCH_ROWS rows it tells how far it is and checks. */
+m3_status m3_watch_row(const m3_watch *watch, const m3_table *table, uint64_t rows, m3_error *err);
 
 /** Count something left out for a defect and say it, as "PATH:LINE: text".
  * Returns M3_OK, or in strict mode M3_ERR_INVALID with that text. */

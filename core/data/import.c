@@ -175,7 +175,8 @@ static m3_status check_options(struct import *im, const m3_import_options *optio
                            .strict = im->options.reading.strict,
                            .say_all = im->options.reading.say_all,
                            .log = im->options.reading.log,
-                           .log_user = im->options.reading.log_user};
+                           .log_user = im->options.reading.log_user,
+                           .watch = {im->options.progress, im->options.progress_user, im->options.stop}};
     if (im->options.max_length == 0 && !im->adds) im->options.max_length = DEFAULT_MAX_LENGTH;
     if (im->options.max_length > LENGTH_LIMIT)
         return M3_FAIL(err, M3_ERR_INVALID, "max_length", "is %u; at most %d", im->options.max_length, LENGTH_LIMIT);
@@ -256,6 +257,9 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
                               im->adds ? &im->onto : NULL, &im->drops, err);
     if (st == M3_OK) drop_events_of_gone(im);
     if (st != M3_OK || (st = read_features(im, err)) != M3_OK || (st = number_users(im, err)) != M3_OK) return st;
+    if ((st = m3_watch_check(&im->drops.watch, out_path, err)) != M3_OK) return st;
+    if (im->options.progress != NULL)
+        im->options.progress(im->options.progress_user, &(m3_import_progress){.path = out_path});
     qsort(rows->events, rows->count, sizeof *rows->events, m3_event_by_time);
     im->report.events = rows->count;
     m3_set_meta *meta = &im->content.meta;
@@ -264,6 +268,7 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     meta->target = im->behaviors.target;
     meta->max_length = im->options.max_length;
     meta->report = whole_report(im);
+    im->content.watch = &im->drops.watch;
     im->content.time_digits = rows->time_digits;
     im->content.time_unit = (uint32_t)rows->time_unit;
     const bool given = im->files.valid != NULL || im->files.test != NULL || reading->split_column != NULL;

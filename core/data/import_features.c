@@ -168,6 +168,7 @@ m3_status m3_feature_rows_read(m3_feature_rows *features, const m3_feature_file 
     for (uint64_t row = 0;; row++) {
         if ((st = next_id(&ids, &id, &found, err)) != M3_OK) goto done;
         if (!found) break;
+        if (row % M3_WATCH_ROWS == 0 && (st = m3_watch_check(&drops->watch, file->path, err)) != M3_OK) goto done;
         st = take_row(features, file, rows, items, id, first_line + row, row, scratch, &used, drops, err);
         if (st != M3_OK) goto done;
     }

@@ -116,10 +116,11 @@ static m3_status read_table(struct reader *r, const char *path, const m3_reading
     if (!titled || !sorted)
         m3_drops_say(r->drops, M3_LOG_INFO, "%s: no column '%s'", path,
                      titled ? reading->category_column : reading->title_column);
-    for (;;) {
+    for (uint64_t rows = 1;; rows++) {
         m3_row row;
         if ((st = m3_table_next(r->table, &row, err)) != M3_OK || row.kind == M3_ROW_END) return st;
         if ((st = take_row(r, &row, err)) != M3_OK) return st;
+        if ((st = m3_watch_row(&r->drops->watch, r->table, rows, err)) != M3_OK) return st;
     }
 }
 

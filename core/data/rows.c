@@ -473,6 +473,7 @@ m3_status m3_rows_read(m3_rows *rows, const char *path, const m3_reading *readin
         m3_row row;
         if ((st = m3_table_next(r.table, &row, err)) != M3_OK || row.kind == M3_ROW_END) break;
         if ((st = take_row(&r, &row, behaviors, err)) != M3_OK) break;
+        if ((st = m3_watch_row(&drops->watch, r.table, drops->report->rows, err)) != M3_OK) break;
     }
     if (st == M3_OK) {
         say_read(&r);

@@ -143,12 +143,14 @@ static m3_status emit_features(struct writer *w, const m3_feature_rows *features
     uint32_t width = features->width;
     float *row = m3_calloc(width, sizeof *row);
     if (row == NULL) return M3_FAIL_MEMORY(err, features->name, width * sizeof *row);
-    for (uint64_t i = 0; i <= w->content->meta.items; i++) {
+    m3_status st = M3_OK;
+    for (uint64_t i = 0; st == M3_OK && i <= w->content->meta.items; i++) {
+        if (i % M3_WATCH_ROWS == 0) st = m3_watch_check(w->content->watch, w->out.path, err);
         if (!m3_feature_row(features, i, row)) memset(row, 0, width * sizeof *row);
         emit(w, row, width * sizeof *row);
     }
     m3_free(row);
-    return M3_OK;
+    return st;
 }
 
 static m3_status emit_all(struct writer *w, m3_error *err)
@@ -167,7 +169,8 @@ static m3_status emit_all(struct writer *w, m3_error *err)
     for (uint32_t i = 0; i < w->count; i++) {
         const struct part *part = &w->parts[i];
         emit(w, zeros, (size_t)(part->head.offset - w->at));
-        m3_status st = M3_OK;
+        m3_status st = m3_watch_check(w->content->watch, w->out.path, err);
+        if (st != M3_OK) return st;
         if (part->features != NULL)
             st = emit_features(w, part->features, err);
         else if (part->strings != NULL)

@@ -2,6 +2,7 @@
 #ifndef M3_CORE_DATA_SET_WRITE_H
 #define M3_CORE_DATA_SET_WRITE_H
 
+#include "core/data/drops.h"
 #include "core/data/matrix.h"
 #include "core/data/set_format.h"
 
@@ -28,6 +29,7 @@ bool m3_feature_row(const m3_feature_rows *features, uint64_t item, float *out);
 
 /** Everything is borrowed; counts are those of meta. */
 typedef struct m3_set_content {
+    const m3_watch *watch; /**< while it is written */
     m3_set_meta meta;
     const char **user_ids;
     const char **item_ids, **titles, **categories; /**< [N + 1] */

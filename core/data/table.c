@@ -280,6 +280,12 @@ static bool ends_with(const char *text, size_t size, const char *ending)
     return size > ending_size && strncasecmp(text + size - ending_size, ending, ending_size) == 0;
 }
 
+void m3_table_position(const m3_table *table, uint64_t *done, uint64_t *bytes)
+{
+    *done = m3_source_position(&table->source, table->at);
+    *bytes = table->source.file.size;
+}
+
 void m3_table_defect(const m3_table *table, const m3_row *row, char *text, size_t size)
 {
     if (row->kind == M3_ROW_FIELDS)

@@ -40,6 +40,8 @@ typedef struct m3_table_how {
 m3_status m3_table_open(const char *path, const m3_table_how *how, m3_table **table, m3_error *err);
 void m3_table_close(m3_table *table);
 const char *m3_table_path(const m3_table *table);
+/** How many bytes of the file have been read, and how many there are, compressed ones where they are. */
+void m3_table_position(const m3_table *table, uint64_t *done, uint64_t *bytes);
 /** What is wrong with a row that is not M3_ROW_GOOD, as a sentence's end. */
 void m3_table_defect(const m3_table *table, const m3_row *row, char *text, size_t size);
 /** Whether fields are separated by something else than the file's name suggests: then text says by what. */

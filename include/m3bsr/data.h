@@ -86,6 +86,16 @@ typedef struct m3_feature_source {
                         in the same directory */
 } m3_feature_source;
 
+/** How far an import is. */
+typedef struct m3_import_progress {
+    const char *path; /**< the file that is read or written; borrowed for the call */
+    uint64_t rows;    /**< of it so far; 0 while a set is written */
+    uint64_t done;    /**< bytes of it so far, */
+    uint64_t bytes;   /**< of so many; 0 while a set is written */
+} m3_import_progress;
+
+typedef void (*m3_import_progress_fn)(void *user, const m3_import_progress *progress);
+
 typedef struct m3_import_options {
     uint32_t size;       /**< M3_IMPORT_OPTIONS_INIT sets it */
     uint32_t max_length; /**< history length that the set proposes to training; 0: 20. Drops no event */
@@ -110,11 +120,15 @@ typedef struct m3_import_options {
     bool keep_repeats;    /**< m3_split_rule.repeats */
     const char *valid;    /**< interactions that are held out, beside those of training; NULL: train.*, valid.* and */
     const char *test;     /**<      test.* of source, where it has them and no interactions.*, else none */
+    m3_import_progress_fn progress; /**< called after each 1024 rows, from the calling thread; may be NULL */
+    void *progress_user;
+    volatile const int *stop; /**< when it becomes non-zero: leave nothing behind and return M3_ERR_INTERRUPTED; may be
+                                 NULL */
 } m3_import_options;
 
 #define M3_IMPORT_OPTIONS_INIT                                                                                         \
     {                                                                                                                  \
-        .size = M3_STRUCT_SIZE(m3_import_options, test)                                                                \
+        .size = M3_STRUCT_SIZE(m3_import_options, stop)                                                                \
     }
 
 /** What an import did. Rows and events differ when behaviors are derived. */
@@ -132,7 +146,7 @@ typedef struct m3_import_report {
  * @param out_path  The data set file; an old one is replaced only when all went well.
  * @param report    Filled as far as the import came, also on failure; may be NULL.
  * Returns M3_OK, M3_ERR_INVALID (input, options or a path that is not there; err has file and line), M3_ERR_IO,
- * M3_ERR_MEMORY. */
+ * M3_ERR_MEMORY, M3_ERR_INTERRUPTED. */
 M3_API m3_status m3_data_import(const m3_import_options *options, const char *out_path, m3_import_report *report,
                                 m3_error *err);
 

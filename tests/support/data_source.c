@@ -89,6 +89,17 @@ void data_source_write_npy(const data_source *source, const char *name, const ch
     data_source_write(source, name, bytes, at);
 }
 
+bool data_source_has_temporary(const data_source *source)
+{
+    bool found = false;
+    DIR *folder = opendir(source->directory);
+    assert_non_null(folder);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        found = found || strstr(entry->d_name, ".tmp.") != NULL;
+    (void)closedir(folder);
+    return found;
+}
+
 void data_source_log(void *user, m3_log_level level, const char *line)
 {
     data_source *source = user;

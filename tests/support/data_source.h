@@ -21,6 +21,8 @@ void data_source_write_npy(const data_source *source, const char *name, const ch
                            uint32_t rows, uint32_t width, const double *values);
 /** The path of a file of the folder, in a buffer of the function; good until the eighth call after. */
 const char *data_source_path(const data_source *source, const char *name);
+/** Whether a file is left that was to get another name. */
+bool data_source_has_temporary(const data_source *source);
 /** For m3_reading.log, with the source as user. */
 void data_source_log(void *user, m3_log_level level, const char *line);
 /** Import the folder into its file "set". */

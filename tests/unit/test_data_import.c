@@ -511,9 +511,57 @@ static void a_failed_import_leaves_the_old_set_alone(void **state)
     data_source_remove(&source);
 }
 
+typedef struct stopper {
+    int at, seen;
+    volatile int stop;
+} stopper;
+
+static void stop_there(void *user, const m3_import_progress *progress)
+{
+    stopper *s = user;
+    assert_true(progress->done <= progress->bytes);
+    if (s->seen++ == s->at) s->stop = 1;
+}
+
+/* While rows are read, items are read, and before the set is written. */
+static void a_stopped_import_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    static char events[1 << 17], items[1 << 17];
+    data_source source;
+    m3_status st = M3_ERR_INTERRUPTED;
+    int stops = 0;
+    size_t e = (size_t)snprintf(events, sizeof events, "user_id\titem_id\ttimestamp\n"),
+           i = (size_t)snprintf(items, sizeof items, "item_id\n");
+    for (int n = 0; n < 3000; n++) {
+        e += (size_t)snprintf(events + e, sizeof events - e, "u%d\ti%d\t%d\n", n % 9, n, n);
+        i += (size_t)snprintf(items + i, sizeof items - i, "i%d\n", n);
+    }
+    data_source_make(&source);
+    data_source_write(&source, "interactions.tsv", events, e);
+    data_source_write(&source, "items.tsv", items, i);
+    for (; st == M3_ERR_INTERRUPTED; stops++) {
+        m3_error err = {0};
+        m3_dataset *set = NULL;
+        stopper s = {.at = stops};
+        m3_import_options options = {.size = sizeof options, .progress = stop_there, .progress_user = &s};
+        options.stop = &s.stop;
+        st = data_source_import(&source, options, NULL, &err);
+        m3_status opened = m3_dataset_open(data_source_path(&source, "set"), &set, &err);
+        assert_int_equal(opened, st == M3_OK ? M3_OK : M3_ERR_INVALID);
+        m3_dataset_close(set);
+        assert_false(data_source_has_temporary(&source));
+        if (st != M3_OK) assert_int_equal(s.seen, stops + 1);
+    }
+    assert_int_equal(st, M3_OK);
+    assert_int_equal(stops, 6); /* twice 2 times 1024 rows, and once before the set is written */
+    data_source_remove(&source);
+}
+
 int main(void)
 {
-    const struct CMUnitTest singles[] = {cmocka_unit_test(an_error_names_the_input_file_and_line),
+    const struct CMUnitTest singles[] = {cmocka_unit_test(a_stopped_import_leaves_nothing_behind),
+                                         cmocka_unit_test(an_error_names_the_input_file_and_line),
                                          cmocka_unit_test(a_failed_import_leaves_the_old_set_alone)};
     enum { SINGLES = sizeof singles / sizeof singles[0] };
     struct CMUnitTest tests[ROWS + SINGLES];

@@ -3,7 +3,6 @@
  * Labels: errors */
 #include "tests/support/data_source.h"
 
-#include <dirent.h>
 #include <setjmp.h>
 #include <string.h>
 
@@ -126,17 +125,6 @@ static const struct row {
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
-static bool has_temporary_files(const data_source *source)
-{
-    bool found = false;
-    DIR *folder = opendir(source->directory);
-    assert_non_null(folder);
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        found = found || strstr(entry->d_name, ".tmp.") != NULL;
-    (void)closedir(folder);
-    return found;
-}
-
 static uint64_t checksum_of(const data_source *source)
 {
     m3_error err = {0};
@@ -169,7 +157,7 @@ static void survives(void **state)
             assert_true(row->reads_csv); /* libcsv asks again, for a smaller buffer; nobody else may go on */
             st = M3_ERR_MEMORY;
         }
-        assert_false(has_temporary_files(&source));
+        assert_false(data_source_has_temporary(&source));
         assert_true(n < 2000);
     }
     assert_true(n > 2);

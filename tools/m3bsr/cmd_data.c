@@ -5,13 +5,8 @@
 #include "m3bsr/data.h"
 #include "tools/m3bsr/cli.h"
 #include "tools/m3bsr/data_print.h"
+#include "tools/m3bsr/import_watch.h"
 #include "tools/m3bsr/users.h"
-
-static void print_log(void *user, m3_log_level level, const char *line)
-{
-    const cli *c = user;
-    if (!c->quiet) cli_say(level <= M3_LOG_WARN ? "warning: " : "", line);
-}
 
 static int missing(const char *question, const char *usage)
 {
@@ -45,6 +40,7 @@ static int describe(int argc, char **argv)
 
 typedef struct importing {
     cli c;
+    import_watch watch;
     const char *out;
     bool append, drop_gone;
     const char *repeats;
@@ -53,6 +49,14 @@ typedef struct importing {
     cli_list features, modalities, derive, behaviors, columns, items_columns;
     m3_feature_source sources[CLI_MAX_LIST];
 } importing;
+
+static void print_log(void *user, m3_log_level level, const char *line)
+{
+    importing *m = user;
+    if (m->c.quiet) return;
+    import_watch_clear(&m->watch);
+    cli_say(level <= M3_LOG_WARN ? "warning: " : "", line);
+}
 
 /* Cut every "NAME=FILE[,IDS]" in place. */
 static bool read_features(importing *m)
@@ -103,10 +107,12 @@ static int import_set(importing *m)
     o->reading.items_column_count = m->items_columns.count;
     o->reading.say_all = m->c.verbose;
     o->reading.log = print_log;
-    o->reading.log_user = &m->c;
+    o->reading.log_user = m;
     if (cli_take_times(&o->reading, m->time_unit, &err) != M3_OK) return cli_report(&err);
+    import_watch_begin(&m->watch, m->c.quiet, o);
     const m3_status st = m->append ? m3_data_append(m->c.words[0], m->drop_gone, o, m->out, NULL, &err)
                                    : m3_data_import(o, m->out, NULL, &err);
+    import_watch_clear(&m->watch);
     return st == M3_OK ? print_set(&m->c, m->out) : cli_report(&err);
 }
 
