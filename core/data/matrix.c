@@ -240,9 +240,12 @@ static uint64_t bits_at(const m3_matrix *matrix, uint64_t index)
 
 static int64_t signed_of(uint64_t bits, uint32_t bytes)
 {
-    const uint32_t spare = 64 - 8 * bytes;
-    const uint64_t sign = (uint64_t)1 << 63 >> spare;
-    return (int64_t)((bits ^ sign) - sign);
+    switch (bytes) {
+    case 1: return (int8_t)bits;
+    case 2: return (int16_t)bits;
+    case 4: return (int32_t)bits;
+    default: return (int64_t)bits;
+    }
 }
 
 static float number_at(const m3_matrix *matrix, uint64_t index)
