@@ -423,13 +423,28 @@ static m3_status skip_mark(m3_table *table, m3_error *err)
     return m3_foreign_refuse(table->path, source->bytes, (size_t)source->to, err);
 }
 
-/* A header or a field in braces is nothing that people have. */
-static bool begins_with_object(const m3_table *table)
+/* The first byte from *at on that is no blank and no line end; '\0' when there is none in the window. */
+static char next_visible(const m3_table *table, uint64_t *at)
+{
+    for (; *at < table->source.to; ++*at) {
+        const char c = *bytes_at(table, *at);
+        if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return c;
+    }
+    return '\0';
+}
+
+/* A header in braces is nothing that people have. */
+static m3_status find_objects(m3_table *table, m3_error *err)
 {
     uint64_t at = table->at;
-    while (at < table->source.to && strchr(" \t\r\n", *bytes_at(table, at)) != NULL && *bytes_at(table, at) != '\0')
-        at++;
-    return at < table->source.to && *bytes_at(table, at) == '{';
+    const char first = next_visible(table, &at);
+    table->by_objects = first == '{';
+    if (first != '[') return M3_OK;
+    at++;
+    if (next_visible(table, &at) != '{') return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, table->path,
+                   "is one list of JSON; make lines of its objects: jq -c '.[]' '%s' > interactions.jsonl",
+                   table->path);
 }
 
 static m3_status begin(m3_table *table, const m3_table_how *how, m3_error *err)
@@ -439,8 +454,8 @@ static m3_status begin(m3_table *table, const m3_table_how *how, m3_error *err)
     if ((st = skip_mark(table, err)) != M3_OK) return st;
     const size_t left = (size_t)(table->source.to - table->at);
     table->columns_option = how->columns_option;
-    if (how->separator == NULL && begins_with_object(table)) {
-        table->by_objects = true;
+    if (how->separator == NULL && (st = find_objects(table, err)) != M3_OK) return st;
+    if (table->by_objects) {
         table->dialect.line_end = '\n';
         return how->column_count > 0 ? take_names(table, how, err) : read_keys(table, err);
     }

@@ -84,6 +84,8 @@ json '["u1", "a", 9]' 'is no JSON object: another value'
 json '{"user_id": "u1", "item_id": "a", "timestamp": 99999999999999999999}' 'is no JSON object: too big integer'
 printf '{\n"user_id": "u1"}\n' >pretty.json
 refused pretty.json 'has no keys in its first objects: line 1 is no JSON object'
+printf '[\n {"user_id": "u1", "item_id": "a", "timestamp": 1}]\n' >list.json
+refused list.json "is one list of JSON; make lines of its objects: jq -c '.[]' 'list.json' > interactions.jsonl"
 sed 's/"user_id"/"who"/' plain.jsonl >who.jsonl
 refused who.jsonl "has no column 'user_id'; its columns are 'who', 'item_id', 'timestamp', 'tags', 'note'"
 printf '%s\n' '{"item_id": "a", "title": "A \u00fc"}' '{"item_id": "b"}' '{"item_id": "c", "title": "C"}' >items.jsonl

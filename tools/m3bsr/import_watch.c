@@ -7,7 +7,7 @@
 
 #include "tools/m3bsr/cli.h"
 
-enum { WIDTH = 20, EVERY_MS = 100 };
+enum { WIDTH = 20, EVERY_MS = 100, TICK = 1024 /* rows from one call to the next */ };
 
 static volatile sig_atomic_t signals;
 static volatile int stop;
@@ -38,15 +38,18 @@ static void draw(const import_watch *w, const m3_import_progress *p)
     (void)fputs("\r\033[K", stderr);
     cli_print_safe(stderr, slash != NULL ? slash + 1 : p->path);
     (void)fprintf(stderr, " [%s] %3u %%  %llu rows  %.0f rows/s  %lu:%02lu left", bar, (unsigned)(100 * part),
-                  (unsigned long long)p->rows, seconds > 0 ? (double)p->rows / seconds : 0.0, left / 60, left % 60);
+                  (unsigned long long)p->rows, seconds > 0 ? (double)(p->rows - w->before) / seconds : 0.0, left / 60,
+                  left % 60);
 }
 
 static void show(void *user, const m3_import_progress *p)
 {
     import_watch *w = user;
-    const bool begins = p->rows <= w->rows;
+    const bool begins = p->done < w->done || p->bytes != w->bytes; /* another file, or its end */
     if (begins) (void)clock_gettime(CLOCK_MONOTONIC, &w->began);
-    w->rows = p->rows;
+    if (begins) w->before = p->rows > TICK ? p->rows - TICK : 0;
+    w->done = p->done;
+    w->bytes = p->bytes;
     if (!begins && w->shown && seconds_since(&w->drawn) * 1000 < EVERY_MS) return;
     (void)clock_gettime(CLOCK_MONOTONIC, &w->drawn);
     if (p->bytes > 0) {

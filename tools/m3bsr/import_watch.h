@@ -8,7 +8,8 @@
 
 typedef struct import_watch {
     struct timespec began, drawn; /* the file at hand; the bar */
-    uint64_t rows;                /* of the file at hand */
+    uint64_t before;              /* rows of files before the one at hand */
+    uint64_t done, bytes;         /* of it */
     bool shown;
 } import_watch;
 
