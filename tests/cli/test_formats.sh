@@ -34,6 +34,8 @@ tr '\n' '\r' <plain.csv >mac.csv
 sed 's/$/\r/' semicolons.csv >windows.csv
 { echo 'user_id,item_id,timestamp,title'; tail -n +2 plain.csv | sed 's/$/,"a; b; c; d; e"/'; } >titles.csv
 { echo 'user_id;item_id;timestamp;price'; tail -n +2 plain.csv | tr , ';' | sed 's/$/;"1,5;x"/'; } >prices.csv
+sed '1s/$/,a;b;c;d;e/; 2,$s/$/,x/' plain.csv >header.csv # more parts of the first line alone are no columns
+import header.csv "columns not used: 'a;b;c;d;e'"
 import plain.csv 'target'
 import tabs.csv 'tabs.csv: its fields are separated by a tab'
 import semicolons.csv "semicolons.csv: its fields are separated by ';'"
@@ -203,8 +205,7 @@ printf '%s\n' user_id,item_id,timestamp u,a,1577836800000 u,c,1577836802000 >lat
 check 'append' 0 '1 repeat an earlier event' "$m" data append seconds.set later.csv --out x.set -v
 times 'append of milliseconds' 's 0 1577836800 1577836802'
 
-# On a terminal, a bar; anywhere, Ctrl-C leaves nothing behind. The process waits at its first line for stderr to be
-# read, so the signal comes in time.
+# On a terminal, a bar.
 python3 - <<'PYTHON'
 with open("many.csv", "w") as f:
     f.write("user_id,item_id,timestamp\n")
@@ -214,21 +215,6 @@ script -qec "'$m' data import many.csv --out bar.set" /dev/null >bar.said </dev/
 grep -qE 'many.csv \[\.*\#*\.*\] +[0-9]+ %  1024 rows  [0-9]+ rows/s  [0-9]+:[0-9]{2} left' bar.said || fail "no bar: $(cat -v bar.said)"
 grep -q 'writing bar.set' bar.said || fail "writing is not said: $(cat -v bar.said)"
 "$m" data import many.csv --out bar.set 2>&1 >/dev/null | grep -q 'rows/s' && fail 'a bar without a terminal'
-mkdir stopped && mkfifo full
-exec 3<>full
-head -c 65536 /dev/zero >&3
-"$m" data import many.csv --out stopped/x.set >/dev/null 2>full 3>&- &
-import=$!
-until [ $((0x$(awk '/SigCgt/ {print $2}' /proc/$import/status) & 2)) != 0 ]; do sleep .01; done
-kill -INT $import
-cat full >full.said 3>&- &
-reader=$!
-exec 3>&-
-wait $import
-[ $? = 130 ] || fail 'a stopped import has another status'
-wait $reader
-grep -qa 'many.csv: the import was stopped; nothing was written' full.said || fail "stopped: $(tail -c 300 full.said | cat -v)"
-[ -z "$(ls -A stopped)" ] || fail "a stopped import left $(ls -A stopped)"
 
 # Histories are read the same way.
 "$m" data synth --out made --users 20 --items 15 --clusters 3 --modalities 0 -q >/dev/null || fail 'data'
