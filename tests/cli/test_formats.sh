@@ -93,8 +93,8 @@ refused who.jsonl "has no column 'user_id'; its columns are 'who', 'item_id', 't
 printf '%s\n' '{"item_id": "a", "title": "A \u00fc"}' '{"item_id": "b"}' '{"item_id": "c", "title": "C"}' >items.jsonl
 import plain.jsonl 'target' --items items.jsonl
 grep -qa 'A ü' x.set || fail 'a title of JSON'
-mkdir lines && cp plain.jsonl lines/interactions.jsonl && cp items.jsonl lines/items.ndjson && touch lines/readme.md lines/other.csv
-import lines 'not read in lines: other.csv, readme.md'
+mkdir lines && cp plain.jsonl lines/interactions.jsonl && cp items.jsonl lines/items.ndjson && touch lines/notes.text lines/other.csv
+import lines 'not read in lines: notes.text, other.csv'
 
 # Without header. The names are those of all columns; a header that is there after all is none of the rows.
 for file in plain.csv tabs.csv colons.dat blanks.txt mac.csv; do
