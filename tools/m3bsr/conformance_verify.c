@@ -19,12 +19,13 @@ typedef struct verification {
     const char *path;
     char *bytes; /* of the file */
     size_t size;
-    bool page; /* it is a page, and the statement a part of it */
+    bool page;      /* it is a page, and the statement a part of it */
+    bool no_memory; /* to read it */
     json_t *statement;
     json_t *findings; /* texts */
 } verification;
 
-/* Reading. All messages end with status 2. */
+/* Reading. All messages end with status 2, but for those about memory, which end with 3. */
 
 static bool refuse(const verification *v, const char *why)
 {
@@ -36,12 +37,13 @@ static bool read_file(verification *v)
 {
     size_t capacity = 1 << 16;
     FILE *from = fopen(v->path, "rbe");
+    v->no_memory = from == NULL && errno == ENOMEM;
     if (from == NULL) return refuse(v, strerror(errno));
     bool good = true;
     while (good) {
         char *grown = realloc(v->bytes, capacity + 1);
-        good = grown != NULL;
-        if (!good) break;
+        v->no_memory = grown == NULL;
+        if (v->no_memory) break;
         v->bytes = grown;
         v->size += fread(v->bytes + v->size, 1, capacity - v->size, from);
         if (v->size < capacity) break;
@@ -53,7 +55,8 @@ static bool read_file(verification *v)
     (void)fclose(from);
     if (v->bytes != NULL) v->bytes[v->size] = '\0';
     if (failed) return refuse(v, strerror(reason));
-    return good ? true : refuse(v, v->bytes == NULL ? "there is no memory" : "it is longer than any statement");
+    if (v->no_memory) return refuse(v, "there is no memory for it");
+    return good ? true : refuse(v, "it is longer than any statement");
 }
 
 /* The part of the file that is the statement. */
@@ -358,7 +361,7 @@ int check_verify(int argc, char **argv)
     if (status == CLI_GO_ON) {
         v.path = v.c.words[0];
         if (!read_file(&v) || !parse(&v)) {
-            status = cli_lacks_memory() || v.bytes == NULL ? CLI_SYSTEM : CLI_BAD_INPUT;
+            status = cli_lacks_memory() || v.no_memory ? CLI_SYSTEM : CLI_BAD_INPUT;
         } else {
             check_digest(&v);
             check_sums(&v);
