@@ -447,20 +447,36 @@ static m3_status find_objects(m3_table *table, m3_error *err)
                    table->path);
 }
 
+/* Spreadsheets may name the separator in a line before the header, "sep=;", which is no row. */
+static void take_named_separator(m3_table *table, char separator[2])
+{
+    const char *from = bytes_at(table, table->at);
+    const size_t left = (size_t)(table->source.to - table->at);
+    if (left < 6 || strncasecmp(from, "sep=", 4) != 0 || strchr("\"\r\n", from[4]) != NULL) return;
+    const size_t end = from[5] == '\r' && left > 6 && from[6] == '\n' ? 7 : 6;
+    if (from[5] != '\r' && from[5] != '\n') return;
+    separator[0] = from[4];
+    table->at += end;
+    table->line++;
+}
+
 static m3_status begin(m3_table *table, const m3_table_how *how, m3_error *err)
 {
     m3_status st;
+    char named[2] = "";
     if ((st = m3_source_open(&table->source, table->path, err)) != M3_OK) return st;
     if ((st = skip_mark(table, err)) != M3_OK) return st;
+    take_named_separator(table, named);
+    const char *separator = how->separator == NULL && named[0] != '\0' ? named : how->separator;
     const size_t left = (size_t)(table->source.to - table->at);
     table->columns_option = how->columns_option;
-    if (how->separator == NULL && (st = find_objects(table, err)) != M3_OK) return st;
+    if (separator == NULL && (st = find_objects(table, err)) != M3_OK) return st;
     if (table->by_objects) {
         table->dialect.line_end = '\n';
         return how->column_count > 0 ? take_names(table, how, err) : read_keys(table, err);
     }
     const m3_field sample = {bytes_at(table, table->at), left < SAMPLE ? left : SAMPLE};
-    st = m3_dialect_find(&table->dialect, table->path, how->separator, sample, how->column_count, err);
+    st = m3_dialect_find(&table->dialect, table->path, separator, sample, how->column_count, err);
     if (st != M3_OK) return st;
     if (table->dialect.quoted) restart_parser(table, CSV_STRICT);
     if (how->column_count == 0) return read_header(table, err);

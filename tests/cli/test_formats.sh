@@ -39,6 +39,15 @@ import header.csv "columns not used: 'a;b;c;d;e'"
 import plain.csv 'target'
 import tabs.csv 'tabs.csv: its fields are separated by a tab'
 import semicolons.csv "semicolons.csv: its fields are separated by ';'"
+{ printf 'sep=;\r\n'; cat windows.csv; } >excel.csv
+{ printf '\xef\xbb\xbfSEP=|\n'; cat bars.txt; } >named.csv
+{ echo 'sep=;'; tail -n +2 semicolons.csv; } >nameless.csv
+{ echo sep=x; cat plain.csv; } >wrong.csv
+import excel.csv "excel.csv: its fields are separated by ';'"
+import named.csv "named.csv: its fields are separated by '|'"
+import nameless.csv "nameless.csv: its fields are separated by ';'" --columns user_id,item_id,timestamp
+import wrong.csv target --separator ,
+refused wrong.csv "has no column 'user_id'"
 import bars.txt "bars.txt: its fields are separated by '|'"
 import colons.dat "colons.dat: its fields are separated by '::'"
 import blanks.txt 'blanks.txt: its fields are separated by a run of blanks'
