@@ -244,7 +244,10 @@ static m3_status next_quoted(m3_table *table, m3_row *row, m3_error *err)
     }
     if (table->out_of_memory) return M3_FAIL_MEMORY(err, table->path, table->held);
     row->kind = broken && !row->literal ? M3_ROW_QUOTES : M3_ROW_GOOD;
-    if (row->kind == M3_ROW_QUOTES) return M3_OK;
+    if (row->kind == M3_ROW_QUOTES) {
+        table->field_count = 0; /* what was parsed up to there has no text */
+        return M3_OK;
+    }
     const char *text = table->bytes != NULL ? table->bytes : "";
     for (uint32_t i = 0; i < table->field_count; text += table->fields[i++].size) table->fields[i].text = text;
     return M3_OK;
@@ -403,7 +406,7 @@ static m3_status check_first(m3_table *table, const m3_table_how *how, m3_error 
     m3_status st;
     if ((st = m3_table_next(table, &row, err)) != M3_OK) return st;
     if (row.kind == M3_ROW_END) return M3_FAIL(err, M3_ERR_INVALID, table->path, "is empty");
-    bool names = row.count == how->column_count;
+    bool names = row.kind == M3_ROW_GOOD && row.count == how->column_count;
     for (uint32_t i = 0; i < how->column_count && names; i++) names = m3_field_is(row.fields[i], how->columns[i]);
     if (row.kind == M3_ROW_GOOD && row.count != how->column_count)
         return M3_FAIL(err, M3_ERR_INVALID, table->path, "line %llu has %u fields where %s names %u",
