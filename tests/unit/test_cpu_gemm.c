@@ -16,6 +16,13 @@
 #include "core/conformance/values.h"
 
 enum { GUARD = 38, MOST_THREADS = 3 };
+/* The thread sanitizer looks at what threads do. odd_shapes() has none, so that a part of them is enough there, and the
+ * plain product takes minutes: that all threads give the same bits is still looked at. */
+#ifdef __SANITIZE_THREAD__
+enum { EACH = 13, COMPARED = 0 };
+#else
+enum { EACH = 1, COMPARED = 1 };
+#endif
 /* A NaN, of 16 bits, too: reading it shows, and so does overwriting it. */
 static const uint32_t guard_bits = 0x7fcd7fcd;
 
@@ -305,7 +312,7 @@ static void trial_whole(const layout *l)
         const char *name = cpu_isa_name(all.machine[m].isa);
         trial t = trial_make(l);
         trial_run(&all.machine[m], &t, NULL);
-        trial_check(&t, name);
+        if (COMPARED != 0) trial_check(&t, name);
         void *first = malloc(t.c.count * t.c.bytes);
         assert_non_null(first);
         memcpy(first, t.c.data, t.c.count * t.c.bytes);
@@ -355,7 +362,7 @@ static void odd_shapes(void **state)
     const uint32_t two = 2;
     const cpu_pool pool = {(void *)(uintptr_t)&two, backwards_run, 2};
     uint32_t turn = *transposes * 5;
-    for (size_t i = 0; i < SIZES * SIZES * SIZES * 2; i++, turn++) { /* once in f32, once in 16 bits */
+    for (size_t i = 0; i < SIZES * SIZES * SIZES * 2; i += EACH, turn += EACH) { /* once in f32, once in 16 bits */
         layout l = small_layout(sizes[i % SIZES], sizes[i / SIZES % SIZES], sizes[i / SIZES / SIZES % SIZES], turn);
         const struct types *type = &types[i < SIZES * SIZES * SIZES ? 0 : 1 + turn % (TYPES - 1)];
         l.in = type->in;
