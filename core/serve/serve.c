@@ -36,7 +36,7 @@ static m3_status check_items(m3_served *served, m3_engine *engine, m3_error *err
                       path, m3_dataset_checksum(served->set));
     if (!other || sum == 0 || sum == m3_dataset_item_checksum(served->set)) return M3_OK;
     st = m3_warm_start_open(&served->start, served->run, path, served->settings, served->set, served->split, err);
-    if (st == M3_OK)
+    if (st == M3_OK && served->start.unknown > 0)
         m3_engine_log(engine, M3_LOG_WARN,
                       "%s has %" PRIu32 " of %" PRIu32
                       " items that the run was not trained on; they are ranked by their "

@@ -74,6 +74,8 @@ static m3_status match_items(m3_warm_start *s, m3_error *err)
         return M3_FAIL_MEMORY(err, s->run, items * sizeof *s->row_of);
     for (uint32_t i = 1; i <= items; i++)
         s->unknown += !m3_dataset_find_item(s->from, m3_dataset_item_id(s->set, i), &s->row_of[i]);
+    const m3_status st = m3_dataset_check(s->from, err); /* what was compared is what was checked */
+    if (st != M3_OK) return st;
     if (s->unknown <= items / 2) return M3_OK; /* a set that grew, not another that has some ids in common */
     return M3_FAIL(err, M3_ERR_INVALID, s->run,
                    "was trained on other items than those of the set: it knows the ids of %" PRIu32 " of %" PRIu32
@@ -141,7 +143,8 @@ m3_status m3_warm_start_load(const m3_warm_start *start, m3_engine *engine, m3_n
 {
     filling f = {start, engine, new_items};
     const m3_checkpoint_table table = {M3_ITEM_TABLE, fill, &f};
-    return m3_checkpoint_load_parameters(start->checkpoint, store, graph, &table, err);
+    const m3_status st = m3_checkpoint_load_parameters(start->checkpoint, store, graph, &table, err);
+    return st == M3_OK ? m3_dataset_check(start->from, err) : st;
 }
 
 /* Samples. */
@@ -205,6 +208,7 @@ m3_status m3_warm_start_new_samples(const m3_warm_start *start, bool **is_new, m
         const uint32_t row = start->row_of[samples[place].item];
         (*is_new)[place] = user == UINT32_MAX || row == 0 || mark[row] != user + 1;
     }
+    st = m3_dataset_check(start->from, err);
 done:
     m3_split_free(was);
     m3_free(order);

@@ -362,6 +362,7 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
         st = m3_warm_start_load(&tr->from, tr->engine, tr->keys.new_items, tr->store, NULL, err);
         if (st != M3_OK) return st;
     }
+    m3_warm_start_fini(&tr->from); /* its set is not kept open while this one trains */
     char *path = m3_run_path(folder, "settings.yaml");
     if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
     char hash[17];

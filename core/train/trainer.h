@@ -32,7 +32,7 @@ typedef struct m3_trainer {
     m3_dataset *set;
     m3_split *split;
     m3_denoised denoised; /* of the set and its split */
-    m3_warm_start from;   /* zeros unless it is wanted */
+    m3_warm_start from;   /* zeros unless it is wanted, and behind m3_trainer_init() */
     m3_data_loader *loader;
     const m3_sample *valid;
     uint64_t valid_count;
