@@ -108,7 +108,7 @@ static m3_status read_state(const m3_safetensors *file, const char *path, m3_tra
     for (int i = 0; i < NOTES; i++) {
         const char *text = m3_safetensors_meta(file, notes[i].key);
         if (text == NULL && notes[i].newer)
-            *(uint64_t *)(void *)((char *)state + notes[i].offset) = 0;
+            memset((char *)state + notes[i].offset, 0, notes[i].bytes != 0 ? notes[i].bytes : sizeof(uint64_t));
         else if (text == NULL || !read_note(&notes[i], text, state))
             return M3_FAIL(err, M3_ERR_INVALID, path, "its note '%s' is %s%s%s; the file is damaged", notes[i].key,
                            text != NULL ? "'" : "missing", text != NULL ? text : "", text != NULL ? "'" : "");
