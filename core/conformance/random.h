@@ -4,12 +4,13 @@
 
 #include "m3bsr/conformance.h"
 
-enum { M3_RANDOM_SETTINGS = 2048, M3_RANDOM_TEXT = 1024 };
+enum { M3_RANDOM_SETTINGS = 2048, M3_RANDOM_TEXT = 1024, M3_RANDOM_BATCHES = 3 };
 
 /** A configuration that was drawn. */
 typedef struct m3_random_config {
     m3_model_config model;
     uint32_t seed, rows;               /**< of the data; rows of the batch that count */
+    uint32_t batches;                  /**< of a step, 1 to M3_RANDOM_BATCHES; above 1 gradients are accumulated */
     bool watched;                      /**< all that the graph can publish is published, else the losses alone */
     bool spread;                       /**< biases and norms do not start at 0 and 1 */
     char settings[M3_RANDOM_SETTINGS]; /**< "behaviors=3 modalities=[5,7]": what differs from the defaults */

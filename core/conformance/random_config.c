@@ -214,6 +214,11 @@ static void write_settings(m3_random_config *config)
     }
     for (int32_t i = 0; i < config->model.option_count; i++)
         write_setting(config->settings, config->model.options[i].key, config->model.options[i].value);
+    if (config->batches > 1) {
+        char count[16];
+        (void)snprintf(count, sizeof count, "%u", config->batches);
+        write_setting(config->settings, "accumulate", count);
+    }
 }
 
 m3_status m3_random_draw(m3_engine *engine, uint64_t seed, uint32_t index, m3_random_config *config, m3_error *err)
@@ -233,6 +238,7 @@ m3_status m3_random_draw(m3_engine *engine, uint64_t seed, uint32_t index, m3_ra
     config->rows = (uint32_t)config->model.batch - (pick(&d, 11, 3) == 0 && config->model.batch > 1);
     config->watched = pick(&d, 12, 2) == 0;
     config->spread = pick(&d, 13, 3) != 0;
+    config->batches = (const uint32_t[]){1, 2, 1, M3_RANDOM_BATCHES}[pick(&d, 14, 4)];
     write_settings(config);
     return M3_OK;
 }

@@ -1,4 +1,5 @@
-/* random_step: a model on a device and on the reference: three training steps and an inference, value by value.
+/* random_step: a model on a device and on the reference: three training steps and an inference, value by value. A step
+ * is one program, or a program a batch and one that applies the mean of their gradients.
  *
  * How far a result may be off is measured on the reference, which runs again with noise: every result of an op, each
  * element by itself, is off by up to 2^-23 of itself, a unit in its last place (noise.h).
@@ -35,21 +36,30 @@ static const char *const first[] = {
     "loss_modality", "loss_behavior",  "loss_contrast",  "scores",   "loss_recommend", "loss"};
 enum { FIRST = sizeof first / sizeof first[0] };
 
+/* What a model is made of here, in the order in which it runs. APPLY is only there where gradients are accumulated. */
+enum { TRAIN, APPLY, INFER, PROGRAMS };
+static const char *const program_names[PROGRAMS] = {"train", "apply", "infer"};
+
+typedef struct compiled {
+    m3_graph *graph;    /* NULL: there is none */
+    const m3_graph *of; /* what is compiled: it, or the other side's */
+    m3_executable *executable;
+    m3_noisy noisy; /* of the reference */
+} compiled;
+
 /* A device with the model on it. */
 typedef struct side {
     m3_device *device;
-    m3_graph *train_graph, *infer_graph;
-    const m3_graph *train_of, *infer_of; /* what is compiled: these, or the other side's */
-    m3_dtype precision;                  /* that they get; the other side's has it already */
+    compiled programs[PROGRAMS];
+    m3_dtype precision; /* that they get; the other side's has it already */
     m3_store *store;
-    m3_executable *train, *infer;
-    m3_noisy noisy_train, noisy_infer; /* of the reference */
 } side;
 
 /* A tensor that is compared after a stage: an output of its run, or one of the store. */
 typedef struct entry {
     char name[NAME];
-    uint32_t stage; /* training steps from 0 on, then inference */
+    uint32_t stage;   /* training steps from 0 on, then inference */
+    uint32_t program; /* whose output it is */
     bool stored;
     m3_shape shape;
     uint64_t at, count; /* among the values */
@@ -70,13 +80,12 @@ typedef struct comparison {
 
 static void side_fini(side *s)
 {
-    m3_noisy_fini(&s->noisy_train);
-    m3_noisy_fini(&s->noisy_infer);
-    m3_executable_free(s->train);
-    m3_executable_free(s->infer);
+    for (uint32_t i = 0; i < PROGRAMS; i++) {
+        m3_noisy_fini(&s->programs[i].noisy);
+        m3_executable_free(s->programs[i].executable);
+    }
     m3_store_free(s->store);
-    m3_graph_free(s->train_graph);
-    m3_graph_free(s->infer_graph);
+    for (uint32_t i = 0; i < PROGRAMS; i++) m3_graph_free(s->programs[i].graph);
     *s = (side){0};
 }
 
@@ -96,23 +105,29 @@ static void comparison_fini(comparison *c)
 static m3_status build(const comparison *c, side *s, const char *const *no_pass, m3_error *err)
 {
     m3_engine *engine = m3_device_engine(s->device);
-    m3_build_options options = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate), .no_pass = no_pass};
+    const m3_model_config *model = &c->config->model;
+    m3_build_options options = {
+        .size = M3_STRUCT_SIZE(m3_build_options, accumulate), .no_pass = no_pass, .accumulate = c->config->batches > 1};
     options.publish = c->config->watched ? everything | M3_PUBLISH_GRADIENTS : 0;
-    m3_status st = m3_model_build_train(engine, &c->config->model, &options, &s->train_graph, err);
+    m3_status st = m3_model_build_train(engine, model, &options, &s->programs[TRAIN].graph, err);
+    if (st == M3_OK && options.accumulate)
+        st = m3_model_build_apply(engine, model, &options, &s->programs[APPLY].graph, err);
     if (st != M3_OK) return st;
+    options.accumulate = false;
     options.publish = (c->config->watched ? everything : M3_PUBLISH_USER) | M3_PUBLISH_SCORES;
-    st = m3_model_build_infer(engine, &c->config->model, &options, &s->infer_graph, err);
-    s->train_of = s->train_graph;
-    s->infer_of = s->infer_graph;
-    s->precision = m3_model_precision(&c->config->model);
+    st = m3_model_build_infer(engine, model, &options, &s->programs[INFER].graph, err);
+    for (uint32_t i = 0; i < PROGRAMS; i++) s->programs[i].of = s->programs[i].graph;
+    s->precision = m3_model_precision(model);
     return st;
 }
 
-static m3_inputs inputs_of(const comparison *c, uint32_t stage)
+/* Of a batch of a stage. The numbers of the step, which apply() alone takes where it is there, are those of the step.
+ */
+static m3_inputs inputs_of(const comparison *c, uint32_t stage, uint32_t batch)
 {
     return (m3_inputs){.config = &c->config->model,
                        .seed = c->config->seed,
-                       .step = stage + 1,
+                       .step = stage + 1 + batch * STAGES,
                        .rows = stage < STEPS ? c->config->rows : (uint32_t)c->config->model.batch};
 }
 
@@ -120,18 +135,19 @@ static m3_status compile(const comparison *c, side *s, const char *const *no_pas
 {
     m3_device *other = c->devices->reference;
     const bool alone = c->devices->strict || s->device == other;
-    const m3_inputs in = inputs_of(c, 0);
+    const m3_inputs in = inputs_of(c, 0, 0);
     m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
-                                  .name = "train",
                                   .no_pass = no_pass,
                                   .precision = s->precision,
                                   .strict = c->devices->strict,
                                   .fallbacks = {.count = !alone, .stride = sizeof(m3_device *), .data = &other}};
     m3_status st = m3_store_create(s->device, c->config->seed, &s->store, err);
     if (st == M3_OK) st = m3_inputs_write_features(&in, s->store, err);
-    if (st == M3_OK) st = m3_executable_create(s->device, s->store, s->train_of, &options, &s->train, err);
-    options.name = "infer";
-    if (st == M3_OK) st = m3_executable_create(s->device, s->store, s->infer_of, &options, &s->infer, err);
+    for (uint32_t i = 0; st == M3_OK && i < PROGRAMS; i++) {
+        options.name = program_names[i];
+        if (s->programs[i].of == NULL) continue;
+        st = m3_executable_create(s->device, s->store, s->programs[i].of, &options, &s->programs[i].executable, err);
+    }
     return st;
 }
 
@@ -144,11 +160,12 @@ static bool comes_first(const char *name)
     return false;
 }
 
-static void add_entry(comparison *c, const char *name, uint32_t stage, bool stored, const m3_shape *shape)
+static void add_entry(comparison *c, const char *name, uint32_t stage, uint32_t program, bool stored,
+                      const m3_shape *shape)
 {
     if (c->entries != NULL) {
         entry *e = &c->entries[c->entry_count];
-        *e = (entry){.stage = stage, .stored = stored, .shape = *shape, .at = c->value_count};
+        *e = (entry){.stage = stage, .program = program, .stored = stored, .shape = *shape, .at = c->value_count};
         (void)snprintf(e->name, sizeof e->name, "%s", name);
         e->count = m3_shape_count(shape);
         e->squared = stored && strncmp(name, "adam.v.", 7) == 0;
@@ -157,25 +174,38 @@ static void add_entry(comparison *c, const char *name, uint32_t stage, bool stor
     c->value_count += m3_shape_count(shape);
 }
 
-static void list_outputs(comparison *c, const m3_graph *graph, uint32_t stage)
+static void list_outputs(comparison *c, uint32_t program, uint32_t stage)
 {
     const char *name = NULL;
+    const m3_graph *graph = c->want.programs[program].graph;
     for (uint32_t i = 0; i < FIRST; i++) {
         const m3_tensor *x = m3_graph_find_output(graph, first[i]);
-        if (x != NULL) add_entry(c, first[i], stage, false, &x->shape);
+        if (x != NULL) add_entry(c, first[i], stage, program, false, &x->shape);
     }
     for (uint32_t i = 0; i < m3_graph_output_count(graph); i++) {
         const m3_tensor *x = m3_graph_output_at(graph, i, &name);
-        if (!comes_first(name)) add_entry(c, name, stage, false, &x->shape);
+        if (!comes_first(name)) add_entry(c, name, stage, program, false, &x->shape);
     }
+}
+
+static bool is_compared(const m3_tensor *x, m3_tensor_kind kind)
+{
+    return x->kind == kind && strncmp(x->name, "features", 8) != 0;
+}
+
+/* The program that changes parameters has all of them and their moments. */
+static const m3_graph *updating(const comparison *c)
+{
+    const compiled *all = c->want.programs;
+    return all[APPLY].graph != NULL ? all[APPLY].graph : all[TRAIN].graph;
 }
 
 static void list_stored(comparison *c, m3_tensor_kind kind, uint32_t stage)
 {
-    const m3_graph *graph = c->want.train_graph;
+    const m3_graph *graph = updating(c);
     for (uint32_t i = 0; i < m3_graph_tensor_count(graph); i++) {
         const m3_tensor *x = m3_graph_tensor(graph, i);
-        if (x->kind == kind && strncmp(x->name, "features", 8) != 0) add_entry(c, x->name, stage, true, &x->shape);
+        if (is_compared(x, kind)) add_entry(c, x->name, stage, 0, true, &x->shape);
     }
 }
 
@@ -184,11 +214,12 @@ static void list_entries(comparison *c)
     c->entry_count = 0;
     c->value_count = 0;
     for (uint32_t stage = 0; stage < STEPS; stage++) {
-        list_outputs(c, c->want.train_graph, stage);
+        list_outputs(c, TRAIN, stage);
+        if (c->want.programs[APPLY].graph != NULL) list_outputs(c, APPLY, stage);
         list_stored(c, M3_STATE, stage); /* the first moments are the gradients */
         list_stored(c, M3_PARAMETER, stage);
     }
-    list_outputs(c, c->want.infer_graph, STEPS);
+    list_outputs(c, INFER, STEPS);
 }
 
 static m3_status make_room(comparison *c, m3_error *err)
@@ -198,8 +229,8 @@ static m3_status make_room(comparison *c, m3_error *err)
     c->got = m3_calloc(c->value_count, sizeof *c->got);
     c->wanted = m3_calloc(c->value_count, sizeof *c->wanted);
     c->again = m3_calloc(c->value_count, sizeof *c->again);
-    for (uint32_t i = 0; i < m3_graph_tensor_count(c->want.train_graph); i++) {
-        const m3_tensor *x = m3_graph_tensor(c->want.train_graph, i);
+    for (uint32_t i = 0; i < m3_graph_tensor_count(updating(c)); i++) {
+        const m3_tensor *x = m3_graph_tensor(updating(c), i);
         if (x->kind == M3_PARAMETER) c->start_count += m3_tensor_count(x);
     }
     c->start = m3_calloc(c->start_count, sizeof *c->start);
@@ -216,8 +247,8 @@ static m3_status take_start(comparison *c, m3_error *err)
 {
     m3_status st = M3_OK;
     uint64_t at = 0;
-    for (uint32_t i = 0; st == M3_OK && i < m3_graph_tensor_count(c->want.train_graph); i++) {
-        const m3_tensor *x = m3_graph_tensor(c->want.train_graph, i);
+    for (uint32_t i = 0; st == M3_OK && i < m3_graph_tensor_count(updating(c)); i++) {
+        const m3_tensor *x = m3_graph_tensor(updating(c), i);
         if (x->kind != M3_PARAMETER) continue;
         st = m3_store_read(c->want.store, x->name, c->start + at, m3_tensor_bytes(x), err);
         for (uint64_t k = 0; k < m3_tensor_count(x) && x->shape.rank == 1 && c->config->spread; k++)
@@ -234,8 +265,8 @@ static m3_status write_start(const comparison *c, side *s, m3_error *err)
     uint64_t at = 0;
     float *begin = m3_calloc(c->start_count, sizeof *begin);
     if (begin == NULL) return M3_FAIL_MEMORY(err, "model", c->start_count * sizeof *begin);
-    for (uint32_t i = 0; st == M3_OK && i < m3_graph_tensor_count(c->want.train_graph); i++) {
-        const m3_tensor *x = m3_graph_tensor(c->want.train_graph, i);
+    for (uint32_t i = 0; st == M3_OK && i < m3_graph_tensor_count(updating(c)); i++) {
+        const m3_tensor *x = m3_graph_tensor(updating(c), i);
         if (x->kind == M3_PARAMETER) {
             st = m3_store_write(s->store, x->name, M3_F32, &x->shape, c->start + at, err);
             at += m3_tensor_count(x);
@@ -248,7 +279,13 @@ static m3_status write_start(const comparison *c, side *s, m3_error *err)
     return st;
 }
 
-static m3_status read_stage(const comparison *c, const side *s, m3_executable *ran, uint32_t stage, float *values,
+/* The executable of a program, or that with noise. */
+static m3_executable *executable_of(const side *s, uint32_t program, bool noisy)
+{
+    return noisy ? s->programs[program].noisy.executable : s->programs[program].executable;
+}
+
+static m3_status read_stage(const comparison *c, const side *s, bool noisy, uint32_t stage, float *values,
                             m3_error *err)
 {
     m3_status st = M3_OK;
@@ -262,7 +299,7 @@ static m3_status read_stage(const comparison *c, const side *s, m3_executable *r
             continue;
         }
         uint64_t have = 0;
-        const void *from = m3_executable_output(ran, e->name, &have);
+        const void *from = m3_executable_output(executable_of(s, e->program, noisy), e->name, &have);
         if (from == NULL || have != bytes)
             return M3_FAIL(err, M3_ERR_INTERNAL, e->name, "is %llu bytes of the compiled model, wanted %llu",
                            (unsigned long long)have, (unsigned long long)bytes);
@@ -271,27 +308,47 @@ static m3_status read_stage(const comparison *c, const side *s, m3_executable *r
     return st;
 }
 
-/* From the start to the end. noise: 0 for none. */
-static m3_status run(const comparison *c, side *s, double noise, uint32_t draw, float *values, m3_error *err)
+/* Noise of a run: its size, 0 for none, and which of those of this size it is. */
+typedef struct noise {
+    double size;
+    uint32_t draw;
+} noise;
+
+static m3_status run_program(const comparison *c, side *s, uint32_t program, const m3_inputs *in, noise with,
+                             m3_error *err)
+{
+    m3_executable *e = executable_of(s, program, with.size > 0.0);
+    const uint64_t run = (uint64_t)with.draw * STAGES * M3_RANDOM_BATCHES + in->step;
+    if (with.size > 0.0) m3_noisy_draw(&s->programs[program].noisy, with.size, ((uint64_t)c->config->seed << 16) + run);
+    m3_inputs_write(in, e);
+    float *count = m3_executable_input(e, "count", NULL);
+    if (count != NULL) *count = (float)c->config->batches;
+    return m3_executable_run(e, err);
+}
+
+/* From the start to the end. */
+static m3_status run(const comparison *c, side *s, noise with, float *values, m3_error *err)
 {
     m3_status st = write_start(c, s, err);
     for (uint32_t stage = 0; st == M3_OK && stage < STAGES; stage++) {
-        const m3_inputs in = inputs_of(c, stage);
-        m3_noisy *noisy = stage < STEPS ? &s->noisy_train : &s->noisy_infer;
-        m3_executable *e = noise > 0.0 ? noisy->executable : stage < STEPS ? s->train : s->infer;
-        if (noise > 0.0) m3_noisy_draw(noisy, noise, ((uint64_t)c->config->seed << 16) + draw * STAGES + stage);
-        m3_inputs_write(&in, e);
-        if ((st = m3_executable_run(e, err)) == M3_OK) st = read_stage(c, s, e, stage, values, err);
+        const m3_inputs in = inputs_of(c, stage, 0);
+        const uint32_t batches = stage < STEPS ? c->config->batches : 1;
+        for (uint32_t k = 0; st == M3_OK && k < batches; k++) {
+            const m3_inputs batch = inputs_of(c, stage, k);
+            st = run_program(c, s, stage < STEPS ? TRAIN : INFER, &batch, with, err);
+        }
+        if (st == M3_OK && batches > 1) st = run_program(c, s, APPLY, &in, with, err);
+        if (st == M3_OK) st = read_stage(c, s, with.size > 0.0, stage, values, err);
     }
     return st;
 }
 
 /* Run the reference with noise, and keep how far each tensor moves. */
-static m3_status run_noisy(comparison *c, double noise, uint32_t from, uint32_t count, m3_error *err)
+static m3_status run_noisy(comparison *c, double size, uint32_t from, uint32_t count, m3_error *err)
 {
     m3_status st = M3_OK;
     for (uint32_t draw = from; st == M3_OK && draw < from + count; draw++) {
-        st = run(c, &c->want, noise, draw, c->again, err);
+        st = run(c, &c->want, (noise){size, draw}, c->again, err);
         for (uint32_t i = 0; st == M3_OK && i < c->entry_count; i++) {
             entry *e = &c->entries[i];
             for (uint64_t k = e->at; k < e->at + e->count; k++)
@@ -374,15 +431,19 @@ static m3_status prepare(comparison *c, m3_error *err)
     if ((st = make_room(c, err)) != M3_OK) return st;
     if (is_rounded(c)) {
         if ((st = compile(c, &c->have, c->devices->no_pass, err)) != M3_OK) return st;
-        c->want.train_of = m3_executable_graph(c->have.train);
-        c->want.infer_of = m3_executable_graph(c->have.infer);
+        for (uint32_t i = 0; i < PROGRAMS; i++)
+            if (c->want.programs[i].graph != NULL)
+                c->want.programs[i].of = m3_executable_graph(c->have.programs[i].executable);
         c->want.precision = M3_F32;
     }
     if ((st = compile(c, &c->want, m3_pass_names(), err)) != M3_OK) return st;
-    st = m3_noisy_init(&c->want.noisy_train, c->want.device, c->want.store, m3_executable_graph(c->want.train), err);
-    if (st != M3_OK) return st;
-    st = m3_noisy_init(&c->want.noisy_infer, c->want.device, c->want.store, m3_executable_graph(c->want.infer), err);
-    return st == M3_OK ? take_start(c, err) : st;
+    for (uint32_t i = 0; i < PROGRAMS; i++) {
+        compiled *p = &c->want.programs[i];
+        if (p->graph == NULL) continue;
+        st = m3_noisy_init(&p->noisy, c->want.device, c->want.store, m3_executable_graph(p->executable), err);
+        if (st != M3_OK) return st;
+    }
+    return take_start(c, err);
 }
 
 m3_status m3_random_compare(const m3_random_devices *devices, const m3_random_config *config,
@@ -392,10 +453,10 @@ m3_status m3_random_compare(const m3_random_devices *devices, const m3_random_co
     m3_status st;
     *finding = (m3_random_finding){0};
     if ((st = prepare(&c, err)) != M3_OK) goto done;
-    if ((st = run(&c, &c.want, 0.0, 0, c.wanted, err)) != M3_OK) goto done;
+    if ((st = run(&c, &c.want, (noise){0}, c.wanted, err)) != M3_OK) goto done;
     if ((st = run_noisy(&c, usual_noise, 1, NOISY, err)) != M3_OK) goto done;
-    if (c.have.train == NULL && (st = compile(&c, &c.have, devices->no_pass, err)) != M3_OK) goto done;
-    if ((st = run(&c, &c.have, 0.0, 0, c.got, err)) != M3_OK) goto done;
+    if (c.have.store == NULL && (st = compile(&c, &c.have, devices->no_pass, err)) != M3_OK) goto done;
+    if ((st = run(&c, &c.have, (noise){0}, c.got, err)) != M3_OK) goto done;
     if (compare_all(&c, finding)) goto done;
     st = run_noisy(&c, is_rounded(&c) ? rounding_noise : kink_noise, 1 + NOISY, KINKS, err);
     if (st != M3_OK) goto done;

@@ -138,6 +138,11 @@ check 'a change without its digest' 1 'it was altered: its digest is' "$m" confo
 check 'cases pass here too' 1 '3 random cases were run again and pass here' "$m" conformance verify exp.json --rerun 3
 check 'a wrong device does not agree' 1 'cases do not pass here on faulty, the first: exp(' env M3BSR_FAULT=exp_scale "$m" conformance verify \
     exp.json --rerun 4 --backend faulty --plugin-path "$FAULTY_DIR"
+"$m" conformance --backend cpu --layer system --layer model --random 2 --cases '*.[r1]*' --report two.json >said ||
+    fail 'a statement of other layers'
+count=$(python3 -c 'import json; print(sum(map(len, json.load(open("two.json"))["results"].values())))')
+check 'cases of every layer pass here too' 1 "$count random cases were run again and pass here" "$m" conformance verify two.json \
+    --rerun 1000
 
 # What is no statement. Nothing of it reaches the terminal as it is, and nothing takes long.
 none() { # NAME PATTERN: of the file `none`

@@ -93,6 +93,20 @@ static void sizes_occur(void **state)
         if (!occurs(pairs[i][0], pairs[i][1])) fail_msg("no configuration has %s=%s", pairs[i][0], pairs[i][1]);
 }
 
+static void steps_of_several_batches_occur(void **state)
+{
+    uint32_t seen[M3_RANDOM_BATCHES + 1] = {0};
+    m3_random_config config;
+    (void)state;
+    for (uint32_t i = 0; i < CONFIGURATIONS; i++) {
+        draw(1, i, &config);
+        assert_in_range(config.batches, 1, M3_RANDOM_BATCHES);
+        assert_true((strstr(config.settings, "accumulate=") != NULL) == (config.batches > 1));
+        seen[config.batches]++;
+    }
+    for (uint32_t n = 1; n <= M3_RANDOM_BATCHES; n++) assert_true(seen[n] >= 3);
+}
+
 /* The text sets the same model, as a person who pastes it does. */
 static void settings_are_the_model(void **state)
 {
@@ -109,6 +123,10 @@ static void settings_are_the_model(void **state)
             char *value = strchr(word, '=');
             assert_non_null(value);
             *value++ = 0;
+            if (strcmp(word, "accumulate") == 0) { /* a key of training, not of the model */
+                assert_int_equal(strtoul(value, NULL, 10), config.batches);
+                continue;
+            }
             if (m3_model_find_key(word) != NULL)
                 assert_int_equal(m3_model_set(&again, word, value, &err), M3_OK);
             else
@@ -145,6 +163,7 @@ int main(void)
         cmocka_unit_test(every_key_varies),
         cmocka_unit_test(every_module_occurs),
         cmocka_unit_test(sizes_occur),
+        cmocka_unit_test(steps_of_several_batches_occur),
         cmocka_unit_test(settings_are_the_model),
         cmocka_unit_test(depends_on_seed_and_number),
     };
