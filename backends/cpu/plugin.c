@@ -23,7 +23,7 @@ static void close_backend(m3_backend *backend)
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, kernels),
+    .size = M3_STRUCT_SIZE(m3_backend_api, submit_until),
     .open = open_backend,
     .close = close_backend,
     .list = cpu_list,
@@ -47,6 +47,7 @@ static const m3_backend_api api = {
     .measure_peak = cpu_peak,
     .options = {CPU_OPTIONS, sizeof cpu_options[0], cpu_options},
     .kernels = cpu_kernels_tell,
+    .submit_until = cpu_submit_until,
 };
 
 static const m3_plugin plugin = {

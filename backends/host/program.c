@@ -107,6 +107,16 @@ static m3_status locate_node(const m3_device_impl *device, const m3_program *pro
     return st;
 }
 
+static bool writes_store(const m3_program *program, const m3_node *node)
+{
+    for (uint32_t i = 0; i < node->out_count; i++) {
+        const m3_place *place = &program->places[node->out[i]->id];
+        if (place->segment < program->segment_count && program->segments[place->segment].role == M3_SEGMENT_STORE)
+            return true;
+    }
+    return false;
+}
+
 m3_status host_exec_create(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers, size_t size,
                            host_supports_fn supports, m3_exec_impl **exec, m3_error *err)
 {
@@ -120,7 +130,7 @@ m3_status host_exec_create(m3_device_impl *device, const m3_program *program, m3
     for (uint32_t n = 0; n < count; n++) tensors += (size_t)program->nodes[n]->in_count + program->nodes[n]->out_count;
     m3_exec_impl *made = host->allocate(host->user, 1, size);
     if (made == NULL) return M3_FAIL_MEMORY(err, name, size);
-    made->count = count;
+    made->count = made->store = count;
     void **pointers = NULL;
     st = M3_ERR_MEMORY;
     if ((made->nodes = host_exec_allocate(device, made, name, count, sizeof *made->nodes, err)) == NULL) goto done;
@@ -132,6 +142,7 @@ m3_status host_exec_create(m3_device_impl *device, const m3_program *program, m3
         st = supports(device, node, err);
         if (st == M3_OK) st = locate_node(device, program, buffers, node, pointers, &made->nodes[n], err);
         pointers += node->in_count + node->out_count;
+        if (st == M3_OK && made->store == count && writes_store(program, node)) made->store = n;
     }
     if (st != M3_OK) goto done;
     *exec = made;

@@ -15,6 +15,7 @@ typedef struct host_node {
 
 struct m3_exec_impl {
     uint32_t count;
+    uint32_t store; /* the first node that writes parameters or states; count: none does */
     host_node *nodes;
     uint64_t *time_ns; /* of each node in the last profiled run */
     bool profile;
@@ -38,6 +39,9 @@ void host_exec_free(m3_device_impl *device, m3_exec_impl *exec);
 /* Run each node in turn through `run`, with times where they are wanted. A failure sticks to the device. */
 typedef m3_status (*host_run_fn)(m3_device_impl *device, m3_exec_impl *exec, uint32_t index, m3_error *err);
 m3_status host_submit(m3_device_impl *device, m3_exec_impl *exec, host_run_fn run, uint64_t *value, m3_error *err);
+/* The same, and looks at *stop before each node, as m3_backend_api.submit_until says. */
+m3_status host_submit_until(m3_device_impl *device, m3_exec_impl *exec, host_run_fn run, const volatile int *stop,
+                            bool anywhere, uint64_t *value, m3_error *err);
 m3_status host_profile(m3_device_impl *device, m3_exec_impl *exec, bool on, m3_error *err);
 m3_status host_node_times(m3_device_impl *device, m3_exec_impl *exec, uint64_t *time_ns, uint32_t node_count,
                           m3_error *err);

@@ -20,6 +20,14 @@ static void name_failure(const m3_node *node, m3_status st, m3_error *failure)
 
 m3_status host_submit(m3_device_impl *device, m3_exec_impl *exec, host_run_fn run, uint64_t *value, m3_error *err)
 {
+    static const volatile int never;
+    return host_submit_until(device, exec, run, &never, false, value, err);
+}
+
+m3_status host_submit_until(m3_device_impl *device, m3_exec_impl *exec, host_run_fn run, const volatile int *stop,
+                            bool anywhere, uint64_t *value, m3_error *err)
+{
+    const uint32_t last = anywhere ? exec->count : exec->store;
     m3_error failure = {0};
     m3_status st = host_queue_check(device, err);
     if (st != M3_OK) return st;
@@ -28,6 +36,8 @@ m3_status host_submit(m3_device_impl *device, m3_exec_impl *exec, host_run_fn ru
                      "the device is lost after %llu submits, as the option fail_after asked",
                      (unsigned long long)device->submits);
     for (uint32_t i = 0; i < exec->count && st == M3_OK; i++) {
+        if (i <= last && *stop != 0)
+            return M3_FAIL(err, M3_ERR_INTERRUPTED, device->name, "stopped before node %u of %u", i, exec->count);
         const uint64_t start = exec->profile ? now_ns() : 0;
         st = run(device, exec, i, &failure);
         if (exec->profile) exec->time_ns[i] = now_ns() - start;

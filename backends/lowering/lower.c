@@ -84,6 +84,17 @@ void lower_bind(lower_dispatch *d, lower_view view, bool read, bool write)
         d->buffers[d->buffer_count++] = view;
 }
 
+bool lower_writes_store(const lower_dispatch *d)
+{
+    const m3_program *program = d->list->program;
+    for (uint32_t i = 0; i < d->buffer_count; i++) {
+        const lower_view *view = &d->buffers[i];
+        if (view->memory == LOWER_SEGMENT && view->write && program->segments[view->segment].role == M3_SEGMENT_STORE)
+            return true;
+    }
+    return false;
+}
+
 void lower_read(lower_dispatch *d, const m3_tensor *x)
 {
     lower_bind(d, lower_tensor(d->list, x), true, false);

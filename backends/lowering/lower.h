@@ -119,6 +119,9 @@ struct lower_list {
 /* Free a list that program.h filled; also a zeroed one or one that failed. */
 void lower_list_fini(lower_list *l);
 
+/* Does it write parameters or states? Asked while the program is compiled. */
+bool lower_writes_store(const lower_dispatch *d);
+
 /* Writing a dispatch by position, as contract.c does, and for kernels that no contract lists. None fails: the list
  * keeps the first error. */
 lower_dispatch *lower_begin(lower_list *l, const char *source, const char *entry);

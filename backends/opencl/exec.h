@@ -18,6 +18,7 @@ typedef struct opencl_launch {
 struct m3_exec_impl {
     const char *name;
     uint32_t node_count, count;
+    uint32_t store; /* the first launch that writes parameters or states; count: none does */
     opencl_launch *launches;
     uint64_t *time_ns; /* by node, of the last timed run */
     cl_mem scratch, table;

@@ -47,7 +47,7 @@ static m3_status compile(m3_device_impl *device, const m3_program *program, m3_b
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, kernels),
+    .size = M3_STRUCT_SIZE(m3_backend_api, submit_until),
     .open = open_backend,
     .close = close_backend,
     .list = opencl_devices_list,
@@ -71,6 +71,7 @@ static const m3_backend_api api = {
     .tuning = opencl_tuning_info,
     .options = {OPENCL_OPTIONS, sizeof opencl_options[0], opencl_options},
     .kernels = opencl_kernels_tell,
+    .submit_until = opencl_exec_submit_until,
 };
 
 static const m3_plugin plugin = {

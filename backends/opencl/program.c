@@ -193,12 +193,15 @@ static m3_status build_programs(m3_device_impl *device, const lower_list *l, m3_
 static m3_status make_launches(m3_device_impl *device, m3_buffer *const *buffers, m3_exec_impl *exec,
                                const lower_list *list, m3_error *err)
 {
+    uint32_t stored = UINT32_MAX;
     m3_status st = M3_OK;
     for (uint32_t i = 0; i < list->count && st == M3_OK; i++) {
         const lower_dispatch *d = &list->dispatches[i];
         if (d->count[0] == 0 || d->count[1] == 0 || d->count[2] == 0) continue;
+        if (stored == UINT32_MAX && lower_writes_store(d)) stored = exec->count;
         st = prepare(device, exec, buffers, d, &exec->launches[exec->count++], err);
     }
+    exec->store = stored < exec->count ? stored : exec->count;
     return st;
 }
 

@@ -17,16 +17,17 @@ static m3_status enqueue(m3_device_impl *device, cl_command_queue queue, const o
     return code == CL_SUCCESS ? M3_OK : opencl_device_lose(device, "a launch", code, err);
 }
 
-/* Without a launch, the value is that of the work before it: the event of a marker. */
-static m3_status submit_plain(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
+/* The launches from `first` on. Without one, the value is that of the work before it: the event of a marker. */
+static m3_status submit_plain(m3_device_impl *device, m3_exec_impl *exec, uint32_t first, uint64_t *value,
+                              m3_error *err)
 {
     cl_event event = NULL;
-    for (uint32_t i = 0; i < exec->count; i++) {
+    for (uint32_t i = first; i < exec->count; i++) {
         m3_status st =
             enqueue(device, device->queue.commands, &exec->launches[i], i + 1 == exec->count ? &event : NULL, err);
         if (st != M3_OK) return st;
     }
-    if (exec->count == 0) {
+    if (first >= exec->count) {
         const cl_int code = device->cl->EnqueueMarkerWithWaitList(device->queue.commands, 0, NULL, &event);
         if (code != CL_SUCCESS) return opencl_device_lose(device, "a run of nothing", code, err);
     }
@@ -81,7 +82,7 @@ m3_status opencl_exec_submit_timed(m3_device_impl *device, m3_exec_impl *exec, u
     return opencl_queue_submit(device, NULL, value, err);
 }
 
-m3_status opencl_exec_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
+static m3_status begin(m3_device_impl *device, m3_error *err)
 {
     m3_status st = opencl_device_check(device, err);
     if (st != M3_OK) return st;
@@ -91,7 +92,31 @@ m3_status opencl_exec_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_
                        (unsigned long long)device->fail_after);
         return opencl_device_lose(device, what, CL_DEVICE_NOT_AVAILABLE, err);
     }
-    return exec->timed ? opencl_exec_submit_timed(device, exec, value, err) : submit_plain(device, exec, value, err);
+    return M3_OK;
+}
+
+m3_status opencl_exec_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
+{
+    const m3_status st = begin(device, err);
+    if (st != M3_OK) return st;
+    return exec->timed ? opencl_exec_submit_timed(device, exec, value, err) : submit_plain(device, exec, 0, value, err);
+}
+
+/* What is enqueued cannot be taken back, so one launch at a time is. */
+m3_status opencl_exec_submit_until(m3_device_impl *device, m3_exec_impl *exec, const volatile int *stop, bool anywhere,
+                                   uint64_t *value, m3_error *err)
+{
+    const uint32_t last = anywhere ? exec->count : exec->store;
+    if (exec->timed) return opencl_exec_submit(device, exec, value, err);
+    m3_status st = begin(device, err);
+    for (uint32_t i = 0; i <= last && st == M3_OK; i++) {
+        const cl_int code = device->cl->Finish(device->queue.commands);
+        if (code != CL_SUCCESS) return opencl_device_lose(device, "a run", code, err);
+        if (*stop != 0)
+            return M3_FAIL(err, M3_ERR_INTERRUPTED, device->name, "stopped before launch %u of %u", i, exec->count);
+        if (i < last) st = enqueue(device, device->queue.commands, &exec->launches[i], NULL, err);
+    }
+    return st == M3_OK ? submit_plain(device, exec, last, value, err) : st;
 }
 
 m3_status opencl_exec_profile(m3_device_impl *device, m3_exec_impl *exec, bool on, m3_error *err)

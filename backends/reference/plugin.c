@@ -19,7 +19,7 @@ static void close_backend(m3_backend *backend)
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, options),
+    .size = M3_STRUCT_SIZE(m3_backend_api, submit_until),
     .open = open_backend,
     .close = close_backend,
     .list = reference_list,
@@ -42,6 +42,7 @@ static const m3_backend_api api = {
     .memory_used = host_memory_used,
     .measure_peak = NULL, /* double precision, one element after another: a peak would say nothing */
     .options = {REFERENCE_OPTIONS, sizeof reference_options[0], reference_options},
+    .submit_until = reference_submit_until,
 };
 
 static const m3_plugin plugin = {

@@ -16,5 +16,7 @@ m3_status reference_supports(m3_device_impl *device, const m3_node *node, m3_err
 m3_status reference_compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
                             m3_exec_impl **exec, m3_error *err);
 m3_status reference_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err);
+m3_status reference_submit_until(m3_device_impl *device, m3_exec_impl *exec, const volatile int *stop, bool anywhere,
+                                 uint64_t *value, m3_error *err);
 
 #endif

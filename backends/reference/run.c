@@ -37,3 +37,9 @@ m3_status reference_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t 
 {
     return host_submit(device, exec, run_node, value, err);
 }
+
+m3_status reference_submit_until(m3_device_impl *device, m3_exec_impl *exec, const volatile int *stop, bool anywhere,
+                                 uint64_t *value, m3_error *err)
+{
+    return host_submit_until(device, exec, run_node, stop, anywhere, value, err);
+}

@@ -23,14 +23,15 @@ struct m3_exec_impl {
     vulkan_range *ranges; /* what all steps touch; the writes of a level while recording */
     VkBufferMemoryBarrier *barriers;
     VkDescriptorPool descriptors;
-    VkCommandPool pool, timed_pool;
-    VkCommandBuffer plain, timed; /* timed is NULL until profiling is wanted */
+    VkCommandPool pool, timed_pool, part_pool;
+    VkCommandBuffer plain, timed, part; /* timed is NULL until profiling is wanted, part until a run may be stopped */
     VkQueryPool queries;
     uint64_t *ticks;
     m3_buffer *scratch, *table;
     uint64_t value;         /* of the last run */
     uint64_t timed_value;   /* of the last run that kept times */
     uint32_t barrier_count; /* recorded in plain */
+    uint32_t store;         /* the first step that writes parameters or states; step_count: none does */
     bool profile;
 };
 

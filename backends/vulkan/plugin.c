@@ -55,7 +55,7 @@ static m3_status compile(m3_device_impl *device, const m3_program *program, m3_b
 }
 
 static const m3_backend_api api = {
-    .size = M3_STRUCT_SIZE(m3_backend_api, kernels),
+    .size = M3_STRUCT_SIZE(m3_backend_api, submit_until),
     .open = open_backend,
     .close = close_backend,
     .list = vulkan_devices_list,
@@ -81,6 +81,7 @@ static const m3_backend_api api = {
     .tuning = vulkan_tuning_info,
     .options = {VULKAN_OPTIONS, sizeof vulkan_options[0], vulkan_options},
     .kernels = vulkan_kernels_tell,
+    .submit_until = vulkan_exec_submit_until,
 };
 
 static const m3_plugin plugin = {

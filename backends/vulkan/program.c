@@ -76,6 +76,9 @@ static m3_status allocate(m3_device_impl *device, const m3_program *program, m3_
         lower_dispatch *d = &exec->list.dispatches[i];
         if (d->count[0] != 0 && d->count[1] != 0 && d->count[2] != 0) exec->steps[exec->step_count++].dispatch = d;
     }
+    exec->store = exec->step_count;
+    for (uint32_t i = exec->step_count; i-- > 0;)
+        if (lower_writes_store(exec->steps[i].dispatch)) exec->store = i;
     for (uint32_t i = 0; i < exec->step_count; i++) exec->range_count += exec->steps[i].dispatch->buffer_count;
     const size_t ranges = (size_t)exec->range_count + 1;
     exec->ranges = host->allocate(host->user, ranges, sizeof *exec->ranges);
@@ -227,6 +230,7 @@ void vulkan_exec_free(m3_device_impl *device, m3_exec_impl *exec)
     vulkan_queue_drain(device);
     if (exec->descriptors != VK_NULL_HANDLE) device->vk.DestroyDescriptorPool(device->device, exec->descriptors, NULL);
     if (exec->pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->pool, NULL);
+    if (exec->part_pool != VK_NULL_HANDLE) device->vk.DestroyCommandPool(device->device, exec->part_pool, NULL);
     vulkan_exec_drop_timed(device, exec);
     vulkan_buffer_free(device, exec->scratch);
     vulkan_buffer_free(device, exec->table);

@@ -89,6 +89,32 @@ m3_status vulkan_exec_record(m3_device_impl *device, m3_exec_impl *exec, m3_erro
     return vulkan_result_check(device, device->vk.EndCommandBuffer(exec->plain), "vkEndCommandBuffer", err);
 }
 
+m3_status vulkan_exec_record_part(m3_device_impl *device, m3_exec_impl *exec, uint32_t first, uint32_t count,
+                                  m3_error *err)
+{
+    const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    const uint32_t barriers = exec->barrier_count;
+    VkPipeline bound = VK_NULL_HANDLE;
+    VkResult result = VK_SUCCESS;
+    m3_status st = M3_OK;
+    if (exec->part == NULL)
+        st = vulkan_commands_create(device, &exec->part_pool, &exec->part, err);
+    else
+        result = device->vk.ResetCommandPool(device->device, exec->part_pool, 0);
+    if (st != M3_OK) return st;
+    if (result == VK_SUCCESS) result = device->vk.BeginCommandBuffer(exec->part, &info);
+    if (result != VK_SUCCESS) return vulkan_result_check(device, result, "vkBeginCommandBuffer", err);
+    vulkan_barrier_at_start(device, exec->part);
+    for (uint32_t i = first; i < first + count; i++) {
+        vulkan_step *step = &exec->steps[i];
+        dispatch(device, exec->part, step, &bound);
+        wait_for(device, exec, exec->part, &step, 1);
+    }
+    if (first + count == exec->step_count) record_end(device, exec, exec->part);
+    exec->barrier_count = barriers;
+    return vulkan_result_check(device, device->vk.EndCommandBuffer(exec->part), "vkEndCommandBuffer", err);
+}
+
 /* Queries 2 n and 2 n + 1 are the start and the end of node n. */
 static void record_nodes(m3_device_impl *device, m3_exec_impl *exec)
 {

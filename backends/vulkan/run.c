@@ -14,7 +14,7 @@ m3_status vulkan_exec_start(m3_device_impl *device, m3_exec_impl *exec, m3_error
     return st;
 }
 
-m3_status vulkan_exec_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
+static m3_status begin(m3_device_impl *device, const m3_exec_impl *exec, m3_error *err)
 {
     m3_error failure = {0};
     m3_status st = vulkan_device_check(device, err);
@@ -26,8 +26,34 @@ m3_status vulkan_exec_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_
         return vulkan_device_fail(device, &failure, err);
     }
     /* A command buffer is in flight once at a time. */
-    if ((st = vulkan_queue_wait(device, exec->value, UINT64_MAX, err)) != M3_OK) return st;
+    return vulkan_queue_wait(device, exec->value, UINT64_MAX, err);
+}
+
+m3_status vulkan_exec_submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
+{
+    m3_status st = begin(device, exec, err);
+    if (st != M3_OK) return st;
     if ((st = vulkan_exec_start(device, exec, err)) != M3_OK) return st;
+    *value = exec->value;
+    device->submits++;
+    return M3_OK;
+}
+
+/* What is submitted cannot be taken back, so one step at a time is, and those that write the store at once. */
+m3_status vulkan_exec_submit_until(m3_device_impl *device, m3_exec_impl *exec, const volatile int *stop, bool anywhere,
+                                   uint64_t *value, m3_error *err)
+{
+    const uint32_t last = anywhere ? exec->step_count : exec->store;
+    if (exec->profile) return vulkan_exec_submit(device, exec, value, err);
+    m3_status st = begin(device, exec, err);
+    for (uint32_t i = 0; i <= last && st == M3_OK; i++) {
+        if (*stop != 0)
+            return M3_FAIL(err, M3_ERR_INTERRUPTED, device->name, "stopped before step %u of %u", i, exec->step_count);
+        st = vulkan_exec_record_part(device, exec, i, i < last ? 1 : exec->step_count - i, err);
+        if (st == M3_OK) st = vulkan_queue_submit(device, exec->part, NULL, NULL, 0, &exec->value, err);
+        if (st == M3_OK && i < last) st = vulkan_queue_wait(device, exec->value, UINT64_MAX, err);
+    }
+    if (st != M3_OK) return st;
     *value = exec->value;
     device->submits++;
     return M3_OK;

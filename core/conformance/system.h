@@ -137,6 +137,7 @@ typedef struct m3_probe_form {
     uint32_t rows, columns, rounds; /**< rounds of the four ops */
     uint32_t seed;                  /**< of the numbers */
     bool fractions;                 /**< no whole numbers: results are compared with each other alone */
+    bool store;                     /**< the result lies among parameters and states */
 } m3_probe_form;
 
 typedef struct m3_probe {
@@ -173,6 +174,8 @@ m3_status m3_probe_load(m3_probe *p, m3_error *err);
 m3_status m3_probe_submit(m3_probe *p, m3_error *err);
 m3_status m3_probe_fetch(m3_probe *p, m3_error *err);
 m3_status m3_probe_start(m3_probe *p, m3_error *err);
+/** Is the segment of the result as m3_probe_load() left it? */
+bool m3_probe_untouched(m3_probe *p, const char *when);
 bool m3_probe_finish(m3_probe *p, const char *when);
 /** Both. */
 bool m3_probe_run(m3_probe *p, const char *when);

@@ -73,6 +73,7 @@ static void place_all(m3_probe *p)
 {
     static const m3_segment_role roles[SEGMENTS] = {M3_SEGMENT_INPUT, M3_SEGMENT_OUTPUT, M3_SEGMENT_SCRATCH};
     for (uint32_t i = 0; i < SEGMENTS; i++) p->segments[i] = (m3_segment){roles[i], aligned(p, 1)};
+    if (p->form.store) p->segments[OUTPUT].role = M3_SEGMENT_STORE;
     for (uint32_t i = 0; i < m3_graph_tensor_count(p->graph); i++) {
         const m3_tensor *x = m3_graph_tensor(p->graph, i);
         m3_segment *segment = &p->segments[segment_of(p, x)];
@@ -317,6 +318,19 @@ static bool compare(const m3_probe *p, const char *when)
         return m3_system_fail(p->o->s, "%s: wanted y[%llu] of a program of %u nodes to be %.9g, came %.9g", when,
                               (unsigned long long)i, p->program.node_count, (double)p->want[i], (double)came);
     }
+    return true;
+}
+
+bool m3_probe_untouched(m3_probe *p, const char *when)
+{
+    m3_error err = {0};
+    m3_status st = m3_probe_fetch(p, &err);
+    if (st == M3_OK) st = p->o->s->api->wait(p->o->impl, p->value, UINT64_MAX, &err);
+    if (!m3_system_wants(p->o->s, M3_DID("%s: a download", when), M3_OK, st, &err)) return false;
+    for (uint64_t i = 0; i < p->segments[OUTPUT].bytes; i++)
+        if (p->output[i] != UNTOUCHED)
+            return m3_system_fail(p->o->s, "%s: wanted the segment of the result as it was, came a change of byte %llu",
+                                  when, (unsigned long long)i);
     return true;
 }
 

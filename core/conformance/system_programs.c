@@ -114,6 +114,37 @@ static void check_wait_beside(m3_system *s)
     m3_opened_fini(&o);
 }
 
+/* A run that is stopped leaves the store as it was, and one that is not is a run. */
+static void check_stop(m3_system *s)
+{
+    static const volatile int no = 0, yes = 1;
+    m3_probe_form form = m3_probe_large;
+    m3_opened o;
+    m3_probe p = {0};
+    m3_error err = {0};
+    form.store = true;
+    const bool can = M3_HAS(s->api, m3_backend_api, submit_until) && s->api->submit_until != NULL;
+    if (!can) m3_system_note(s, "it has no submit_until: whoever stops waits for the end of a run");
+    if (m3_opened_init(&o, s, NULL) && can && m3_probe_init(&p, &o, &form) &&
+        m3_system_wants(s, "uploads", M3_OK, m3_probe_load(&p, &err), &err)) {
+        for (int i = 0; i < 2 && s->verdict == M3_VERDICT_PASS; i++) {
+            m3_status st = s->api->submit_until(o.impl, p.exec, &yes, i == 1, &p.value, &err);
+            (void)m3_system_wants(s, "a run that is stopped at once", M3_ERR_INTERRUPTED, st, &err);
+            (void)m3_probe_untouched(&p, "after a run that was stopped at once");
+            err = (m3_error){0};
+        }
+        for (int i = 0; i < 2 && s->verdict == M3_VERDICT_PASS; i++) {
+            m3_status st = s->api->submit_until(o.impl, p.exec, &no, i == 1, &p.value, &err);
+            if (st == M3_OK) st = m3_probe_fetch(&p, &err);
+            if (m3_system_wants(s, "a run that may be stopped", M3_OK, st, &err))
+                (void)m3_probe_finish(&p, "a run that may be stopped, and is not");
+        }
+        if (s->verdict == M3_VERDICT_PASS) (void)m3_probe_run(&p, "a run after one that was stopped");
+    }
+    m3_probe_fini(&p);
+    m3_opened_fini(&o);
+}
+
 /* The same bits. */
 
 typedef struct bits {
@@ -441,6 +472,7 @@ const m3_system_check m3_system_programs[] = {
     {"system.order", "values rise, and work happens in its order", check_order},
     {"system.wait", "a value that no call returned is M3_ERR_RANGE", check_wait},
     {"system.wait.ask", "a wait that runs out of time is M3_ERR_TIMEOUT, and the work goes on", check_ask},
+    {"system.stop", "a run that is stopped leaves parameters and states as they were", check_stop},
     {"system.wait.beside", "a thread may wait while another uses the device", check_wait_beside},
     {"system.repeat", "a program gives the same bits again, whatever ran between", check_repeat},
     {"system.supports", "what supports says of each op, compile does", check_supports},

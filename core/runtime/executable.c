@@ -1,6 +1,7 @@
 /* executable: passes -> schedule -> partition -> plan -> memory -> compile. Everything that runs need is made here. */
 #include "core/runtime/executable.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
@@ -155,6 +156,30 @@ m3_status m3_executable_plan(m3_executable *e, m3_device *device, const m3_graph
     return st;
 }
 
+static bool lies_in_store(const m3_executable *e, uint32_t device, const m3_tensor *x)
+{
+    const m3_plan *plan = &e->targets[device].plan;
+    const uint32_t segment = plan->places[x->id].segment;
+    return segment != M3_NO_SEGMENT && plan->segments[segment].role == M3_SEGMENT_STORE;
+}
+
+/* Behind the first partition that writes the store, or before it where what comes to it is written there. */
+static uint32_t find_store(const m3_executable *e)
+{
+    const m3_schedule *s = &e->schedule;
+    for (uint32_t i = 0; i < s->partition_count; i++) {
+        const m3_partition *p = &s->partitions[i];
+        for (uint32_t k = p->transfer; k < p->transfer + p->transfer_count; k++)
+            if (lies_in_store(e, p->device, s->transfers[k].tensor)) return i;
+        for (uint32_t k = p->first; k < p->first + p->count; k++) {
+            const m3_node *node = s->steps[k].node;
+            for (uint32_t o = 0; o < node->out_count; o++)
+                if (lies_in_store(e, p->device, node->out[o])) return i + 1;
+        }
+    }
+    return s->partition_count;
+}
+
 static m3_status build(m3_executable *e, m3_error *err)
 {
     m3_status st = M3_OK;
@@ -162,7 +187,15 @@ static m3_status build(m3_executable *e, m3_error *err)
     for (uint32_t i = 0; i < e->device_count && st == M3_OK; i++) st = upload_constants(e, &e->targets[i], err);
     if (st == M3_OK) st = make_host_memory(e, err);
     if (st == M3_OK) st = compile(e, err);
+    if (st == M3_OK) e->store_from = find_store(e);
+    e->took_s = HUGE_VAL;
     return st;
+}
+
+void m3_executable_set_stop(m3_executable *e, const volatile int *stop, bool anywhere)
+{
+    e->stop = stop;
+    e->anywhere = anywhere;
 }
 
 static m3_status check_arguments(m3_device *device, m3_store *store, const m3_compile_options *options, m3_error *err)

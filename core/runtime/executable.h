@@ -27,7 +27,18 @@ struct m3_executable {
     unsigned char *output; /* host block, laid out as the output segment */
     uint64_t *times;       /* by step: nanoseconds of the last profiled run */
     bool profiling;
+    const volatile int *stop; /* who runs it may want the end of a run; NULL: never */
+    bool anywhere;            /* … also where the store is half written by then */
+    uint32_t store_from;      /* partitions from here on may not be stopped: the store is being written */
+    double took_s;            /* the last run; HUGE_VAL before the first */
 };
+
+/** Runs look at *stop, as soon as the device allows, and end with M3_ERR_INTERRUPTED when it is not 0. The store is
+ * then as before the run, and the next run is as good as ever. A run that has begun to write the store goes on to its
+ * end.
+ * @param stop      Borrowed; NULL: never.
+ * @param anywhere  Stop while the store is written too: nobody needs what the run leaves there. */
+void m3_executable_set_stop(m3_executable *e, const volatile int *stop, bool anywhere);
 
 /** All stages before memory, into a zeroed executable. Without a store, parameters and states get no place. The caller
  * frees the executable either way. */

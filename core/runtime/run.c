@@ -2,6 +2,7 @@
  * nothing. A device's queue keeps its own order; between devices, and before the host reads, the run waits. */
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/runtime/executable.h"
 
 static m3_status upload(m3_target *target, const m3_place *place, const void *from, uint64_t bytes, m3_error *err)
@@ -39,6 +40,16 @@ static m3_status transfer(m3_executable *e, uint32_t index, m3_error *err)
     return upload(to, place, e->staging[index], bytes, err);
 }
 
+/* A run that was short is waited for: one that can be stopped waits for each of its parts. */
+static const double short_s = 2.0;
+
+static bool can_stop(const m3_executable *e, uint32_t index)
+{
+    const m3_device *device = e->devices[e->schedule.partitions[index].device];
+    return e->stop != NULL && e->took_s > short_s && (e->anywhere || index < e->store_from) &&
+           M3_HAS(device->api, m3_backend_api, submit_until) && device->api->submit_until != NULL;
+}
+
 static m3_status run_partition(m3_executable *e, uint32_t index, m3_error *err)
 {
     const m3_partition *partition = &e->schedule.partitions[index];
@@ -48,6 +59,9 @@ static m3_status run_partition(m3_executable *e, uint32_t index, m3_error *err)
         st = transfer(e, partition->transfer + i, err);
     if (st != M3_OK) return st;
     if (partition->device != 0) m3_device_begin(target->device, "runs");
+    if (can_stop(e, index))
+        return target->device->api->submit_until(target->device->impl, e->execs[index], e->stop, e->anywhere,
+                                                 &target->value, err);
     return target->device->api->submit(target->device->impl, e->execs[index], &target->value, err);
 }
 
@@ -67,6 +81,7 @@ m3_status m3_executable_run(m3_executable *executable, m3_error *err)
     m3_executable *e = executable;
     const m3_plan *plan = &e->targets[0].plan;
     const m3_place input = {plan->input, 0}, output = {plan->output, 0};
+    const double began = m3_seconds();
     m3_status st = M3_OK;
     m3_device_begin(e->devices[0], "runs");
     if (plan->input_bytes > 0) st = upload(&e->targets[0], &input, e->input, plan->input_bytes, err);
@@ -79,6 +94,7 @@ m3_status m3_executable_run(m3_executable *executable, m3_error *err)
         m3_device_idle(e->devices[i]);
         if (st == M3_OK) st = waited;
     }
+    if (st == M3_OK) e->took_s = m3_seconds() - began;
     if (st == M3_OK && e->profiling) st = read_times(e, err);
     return st;
 }

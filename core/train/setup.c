@@ -8,6 +8,7 @@
 #include "core/base/alloc.h"
 #include "core/base/outfile.h"
 #include "core/runtime/engine.h"
+#include "core/runtime/executable.h"
 #include "core/train/trainer.h"
 
 /* Executables. */
@@ -128,6 +129,15 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
     return M3_OK;
 }
 
+/* A step whose gradients are accumulated writes sums alone, which nobody needs when it is stopped. */
+static void set_stop(m3_trainer *tr)
+{
+    const m3_programs *p = &tr->programs;
+    m3_executable *const all[] = {p->step, p->apply, p->infer, p->published, p->denoisers};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i] != NULL) m3_executable_set_stop(all[i], tr->options.stop, all[i] == p->step && p->apply != NULL);
+}
+
 static m3_status make_store(m3_trainer *tr, m3_error *err)
 {
     const m3_programs_plan plan = plan_of(tr);
@@ -135,6 +145,7 @@ static m3_status make_store(m3_trainer *tr, m3_error *err)
     if (st == M3_OK) st = write_features(tr, tr->store, err);
     if (st == M3_OK) st = m3_programs_make(&plan, tr->store, &tr->programs, err);
     if (st == M3_OK) {
+        set_stop(tr);
         tr->batch = m3_batch_of(tr->programs.step);
         return M3_OK;
     }

@@ -88,7 +88,7 @@ static m3_status skip_step(m3_trainer *tr, const m3_executable *last, m3_error *
 
 static m3_status run_step(m3_trainer *tr, m3_error *err)
 {
-    m3_status st;
+    m3_status st = M3_OK;
     double sum = 0.0, loss = 0.0;
     uint64_t left = m3_data_loader_batches(tr->loader) - tr->state.batch;
     uint32_t batches = (uint32_t)(left < tr->keys.accumulate ? left : tr->keys.accumulate);
@@ -99,10 +99,14 @@ static m3_status run_step(m3_trainer *tr, m3_error *err)
             tr->state = before;
             return M3_ERR_INTERRUPTED;
         }
-        if ((st = run_batch(tr, &loss, err)) != M3_OK) return st;
+        st = run_batch(tr, &loss, err);
+        if (st == M3_ERR_INTERRUPTED) tr->state = before;
+        if (st != M3_OK) return st;
         sum += loss;
     }
-    if (tr->programs.apply != NULL && (st = apply(tr, batches, err)) != M3_OK) return st;
+    if (tr->programs.apply != NULL) st = apply(tr, batches, err);
+    if (st == M3_ERR_INTERRUPTED) tr->state = before;
+    if (st != M3_OK) return st;
     const m3_executable *last = tr->programs.apply != NULL ? tr->programs.apply : tr->programs.step;
     const double norm = output(last, "grad_norm");
     tr->recent[tr->recent_count++ % M3_RECENT_STEPS] = sum / batches;

@@ -41,6 +41,7 @@ static bool stopped(const m3_trainer *tr)
 
 static m3_status save_and_stop(m3_trainer *tr, m3_error *err)
 {
+    if (err != NULL) *err = (m3_error){0}; /* of a run that was broken off: where it was says nothing to people */
     m3_status st = m3_trainer_save(tr, err);
     if (st != M3_OK) return st;
     return M3_FAIL(err, M3_ERR_INTERRUPTED, tr->run.folder,

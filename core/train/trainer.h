@@ -75,8 +75,8 @@ void m3_trainer_fini(m3_trainer *trainer);
 /** Whose histories the model sees, and how. */
 m3_infer_source m3_trainer_source(const m3_trainer *trainer);
 
-/** One step; some of the first steps go into the trace when one is wanted. M3_ERR_INTERRUPTED, without a message: it
- * was stopped between its batches, and the state is that of before it. */
+/** One step; some of the first steps go into the trace when one is wanted. M3_ERR_INTERRUPTED: it
+ * was stopped between its batches or in one, and the state is that of before it. */
 m3_status m3_trainer_step(m3_trainer *trainer, m3_error *err);
 /** Write the last checkpoint. Called between steps alone. */
 m3_status m3_trainer_save(m3_trainer *trainer, m3_error *err);

@@ -218,6 +218,16 @@ typedef struct m3_backend_api {
      * as compile, and changes nothing that later runs use. No run is under way. */
     m3_status (*kernels)(m3_device_impl *device, m3_exec_impl *exec,
                          void (*tell)(void *user, const m3_kernel_info *kernel), void *user, m3_error *err);
+    /** Optional (NULL: whoever stops waits for the end of the run). Since ABI 1.2. A submit that somebody may want to
+     * end: before each of its parts, which take as long as a kernel does where the device allows, it waits for those
+     * before and looks at *stop. When that is not 0 it leaves the rest and returns M3_ERR_INTERRUPTED: what the run has
+     * written is undefined, but for segments of M3_SEGMENT_STORE, which are as before the run, and the device works on.
+     * So it looks until a part would write such a segment, and not from there on; with `anywhere` it looks to the
+     * end, and segments of M3_SEGMENT_STORE may be undefined too. The same bits as by submit. It may return when all is
+     * done, and does not stop while profiling is on.
+     * @param stop  Set by another thread or a signal. */
+    m3_status (*submit_until)(m3_device_impl *device, m3_exec_impl *exec, const volatile int *stop, bool anywhere,
+                              uint64_t *value, m3_error *err);
 } m3_backend_api;
 
 #ifdef __cplusplus

@@ -69,5 +69,23 @@ check 'a device that hangs is left' 3 'error: nothing has come back from device 
     env M3BSR_FAULT=hang_any "$m" train config.yaml --out left --stall 1 -q --plugin-path "$plugins" --backend faulty
 check 'a device that does not open is left' 3 'error: device faulty has not opened for 1 seconds' \
     env M3BSR_FAULT=open_hang "$m" train config.yaml --out left --stall 1 -q --plugin-path "$plugins" --backend faulty
+# late COMMAND...: backend late, of which runs are slow, are hit by a signal or hang (tests/conformance/faulty/late.c)
+mkdir -m 755 "$folder/late"
+cp "$BUILD_DIR/tests/late/m3bsr_backend_late.so" "$folder/late/"
+late() { env "$@" --plugin-path "$folder/late" --backend late --threads 1; }
+"$m" train config.yaml --out whole --backend cpu --threads 1 --set epochs=2 -q >said 2>&1 || fail "a run: $(cat said)"
+# The second step is broken off in the middle, as the first was slow: its checkpoint is that of the first.
+check 'a signal ends a step that takes long' 130 'stopped in epoch 1 after step 1; all of it is saved' \
+    late LATE_SLOW=1 LATE_TERM=2 "$m" train config.yaml --out broken --set epochs=2
+check 'it goes on' 0 '2 epochs' "$m" train broken/settings.yaml --out broken --resume --backend cpu --threads 1
+same broken/last.safetensors whole/last.safetensors || fail 'it goes on to other bits'
+# One that does not come back before it is asked to: it is asked, and what it did is saved.
+late LATE_HANG=3 "$m" train config.yaml --out back --set epochs=2 --stall 1 -q >said 2>&1
+status=$?
+[ $status = 3 ] || fail "a device that comes back late ends with status $status"
+grep -q 'error: nothing has come back from device late:0 for 1 seconds, while it runs; should it' said &&
+    grep -q 'stopped in epoch 1 after step 3; all of it is saved' said || fail "of a device that comes back late it says: $(cat said)"
+check 'it goes on too' 0 '2 epochs' "$m" train back/settings.yaml --out back --resume --backend cpu --threads 1
+same back/last.safetensors whole/last.safetensors || fail 'it goes on to other bits after a stall'
 check 'what works is not' 0 '1 epochs' "$m" train config.yaml --out worked --stall 1 --plugin-path "$plugins" --backend faulty
 exit $((failures > 0))

@@ -231,6 +231,7 @@ PIN(m3_backend_api, describe, 176);
 PIN(m3_backend_api, tuning, 184);
 PIN(m3_backend_api, options, 192);
 PIN(m3_backend_api, kernels, 208);
+PIN(m3_backend_api, submit_until, 216);
 
 PIN(m3_kernel_info, size, 0);
 PIN(m3_kernel_info, name, 8);

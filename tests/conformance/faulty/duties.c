@@ -54,6 +54,7 @@ typedef enum duty {
     MEMORY_KIND,        /* M3_ERR_INTERNAL for want of memory */
     MEMORY_CRASH,       /* NULL is written to */
     RUN_ALLOCATES,      /* submit asks the host */
+    STOP_IGNORED,       /* a run goes on although it is stopped */
     VALUE_STAYS,        /* an upload returns the value before */
     WAIT_UNKNOWN,       /* wait takes any value */
     LOST_FORGOTTEN,     /* the failure does not stick */
@@ -591,6 +592,14 @@ static m3_status submit(m3_device_impl *d, m3_exec_impl *e, uint64_t *value, m3_
     return tell(d, st, err);
 }
 
+static m3_status submit_until(m3_device_impl *d, m3_exec_impl *e, const volatile int *stop, bool anywhere,
+                              uint64_t *value, m3_error *err)
+{
+    m3_status st = inner->submit_until(d->in, e->in, is(STOP_IGNORED) ? &(int){0} : stop, anywhere, value, err);
+    if (st == M3_ERR_INTERRUPTED) return st;
+    return tell(d, st, err);
+}
+
 static uint64_t memory_used(m3_device_impl *d)
 {
     return is(USED_WRONG) ? 0 : inner->memory_used(d->in);
@@ -604,7 +613,7 @@ const m3_backend_api *duties_table(const char *name, const m3_backend_api *of)
         if ((found = strcmp(names[i].name, name) == 0)) broken = names[i].duty;
     if (!found) return NULL;
     inner = of;
-    api = (m3_backend_api){.size = M3_STRUCT_SIZE(m3_backend_api, options),
+    api = (m3_backend_api){.size = M3_STRUCT_SIZE(m3_backend_api, submit_until),
                            .open = backend_open,
                            .close = backend_close,
                            .list = backend_list,
@@ -623,6 +632,7 @@ const m3_backend_api *duties_table(const char *name, const m3_backend_api *of)
                            .submit = submit,
                            .wait = wait_for,
                            .memory_used = memory_used,
-                           .options = of->options};
+                           .options = of->options,
+                           .submit_until = submit_until};
     return &api;
 }
