@@ -179,11 +179,16 @@ void m3_engine_plugin(const m3_engine *engine, uint32_t index, m3_plugin_report 
     m3_copy_out(report, &all, report->size, all.size);
 }
 
+static bool is_module(m3_plugin_kind kind)
+{
+    return kind == M3_PLUGIN_ENCODER || kind == M3_PLUGIN_EXPERT;
+}
+
 m3_status m3_engine_module(const m3_engine *engine, m3_plugin_kind kind, const char *name, const m3_module_api **module,
                            m3_error *err)
 {
     char known[512], skipped[512];
-    const m3_plugin_entry *entry = kind != M3_PLUGIN_BACKEND ? m3_registry_find(&engine->registry, kind, name) : NULL;
+    const m3_plugin_entry *entry = is_module(kind) ? m3_registry_find(&engine->registry, kind, name) : NULL;
     *module = entry != NULL ? &entry->module : NULL;
     if (entry != NULL) return M3_OK;
     return M3_FAIL(err, M3_ERR_INVALID, name, "there is no %s '%s'; loaded are: %s%s", m3_plugin_kind_name(kind), name,
@@ -194,7 +199,7 @@ m3_status m3_engine_module(const m3_engine *engine, m3_plugin_kind kind, const c
 const m3_module_api *m3_engine_module_at(const m3_engine *engine, m3_plugin_kind kind, uint32_t index,
                                          const char **name)
 {
-    const m3_plugin_entry *entry = kind != M3_PLUGIN_BACKEND ? m3_registry_at(&engine->registry, kind, index) : NULL;
+    const m3_plugin_entry *entry = is_module(kind) ? m3_registry_at(&engine->registry, kind, index) : NULL;
     if (name != NULL) *name = entry != NULL ? entry->plugin->name : "";
     return entry != NULL ? &entry->module : NULL;
 }

@@ -131,8 +131,8 @@ static m3_status check_descriptor(const char *path, const m3_plugin *plugin, m3_
                        "it needs a library with interface %u.%u or later, this one has %d.%d; use a newer m3bsr",
                        plugin->abi_major, plugin->host_minor, M3_ABI_MAJOR, M3_ABI_MINOR);
     if (m3_plugin_kind_name(plugin->kind)[0] == 0)
-        return M3_FAIL(why, M3_ERR_ABI, path, "its kind %d is unknown; known are backend, encoder and expert",
-                       (int)plugin->kind);
+        return M3_FAIL(why, M3_ERR_ABI, path,
+                       "its kind %d is unknown; known are backend, encoder, expert and collectives", (int)plugin->kind);
     if (plugin->name == NULL || plugin->name[0] == 0)
         return M3_FAIL(why, M3_ERR_ABI, path, "it has no name; give it one of a-z, 0-9, _ and -");
     if (plugin->name[strspn(plugin->name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != 0)
@@ -169,14 +169,34 @@ typedef struct required {
     size_t offset;
     const char *name;
 } required;
-#define REQUIRED(member)                                                                                               \
+#define REQUIRED_OF(api, member)                                                                                       \
     {                                                                                                                  \
-        offsetof(m3_backend_api, member), #member                                                                      \
+        offsetof(api, member), #member                                                                                 \
     }
+#define REQUIRED(member) REQUIRED_OF(m3_backend_api, member)
 static const required backend_functions[] = {
     REQUIRED(open),     REQUIRED(close),         REQUIRED(list),        REQUIRED(device_open), REQUIRED(device_close),
     REQUIRED(limits),   REQUIRED(buffer_create), REQUIRED(buffer_free), REQUIRED(upload),      REQUIRED(download),
     REQUIRED(supports), REQUIRED(compile),       REQUIRED(exec_free),   REQUIRED(submit),      REQUIRED(wait)};
+#undef REQUIRED
+#define REQUIRED(member) REQUIRED_OF(m3_collectives_api, member)
+static const required collectives_functions[] = {REQUIRED(open),     REQUIRED(close), REQUIRED(info), REQUIRED(rank),
+                                                 REQUIRED(exchange), REQUIRED(wait),  REQUIRED(fail)};
+#undef REQUIRED
+
+/* @param table  Copied by copy_table. */
+static m3_status check_functions(const m3_plugin_entry *entry, const void *table, const required *functions,
+                                 size_t count, m3_error *why)
+{
+    for (size_t i = 0; i < count; i++) {
+        void (*function)(void) = NULL;
+        memcpy(&function, (const unsigned char *)table + functions[i].offset, sizeof function);
+        if (function == NULL)
+            return M3_FAIL(why, M3_ERR_ABI, entry->path, "its table of %u bytes lacks the required function %s",
+                           *(const uint32_t *)table, functions[i].name);
+    }
+    return M3_OK;
+}
 
 /* A key is typed as KEY=VALUE and stands in configurations. */
 static m3_status check_key(const m3_plugin_entry *entry, m3_span table, uint32_t index, m3_error *why)
@@ -225,22 +245,31 @@ static m3_status check_option(const m3_plugin_entry *entry, const m3_option_desc
                    "the default of its option '%s' will not do: %s", option->key, reason.message);
 }
 
-static m3_status check_backend(m3_plugin_entry *entry, m3_error *why)
+/* Options that are given to what the plugin opens: a device, a group. */
+static m3_status check_options(const m3_plugin_entry *entry, m3_span options, m3_error *why)
 {
-    copy_table(&entry->backend, sizeof entry->backend, entry->plugin->table);
-    for (size_t i = 0; i < sizeof backend_functions / sizeof backend_functions[0]; i++) {
-        void (*function)(void) = NULL;
-        memcpy(&function, (const unsigned char *)&entry->backend + backend_functions[i].offset, sizeof function);
-        if (function == NULL)
-            return M3_FAIL(why, M3_ERR_ABI, entry->path, "its table of %u bytes lacks the required function %s",
-                           entry->backend.size, backend_functions[i].name);
-    }
     m3_status st = M3_OK;
-    for (uint32_t i = 0; i < entry->backend.options.count && st == M3_OK; i++) {
-        st = check_option(entry, m3_span_at(entry->backend.options, i), true, why);
-        if (st == M3_OK) st = check_key(entry, entry->backend.options, i, why);
+    for (uint32_t i = 0; i < options.count && st == M3_OK; i++) {
+        st = check_option(entry, m3_span_at(options, i), true, why);
+        if (st == M3_OK) st = check_key(entry, options, i, why);
     }
     return st;
+}
+
+static m3_status check_backend(m3_plugin_entry *entry, m3_error *why)
+{
+    const size_t count = sizeof backend_functions / sizeof backend_functions[0];
+    copy_table(&entry->backend, sizeof entry->backend, entry->plugin->table);
+    m3_status st = check_functions(entry, &entry->backend, backend_functions, count, why);
+    return st != M3_OK ? st : check_options(entry, entry->backend.options, why);
+}
+
+static m3_status check_collectives(m3_plugin_entry *entry, m3_error *why)
+{
+    const size_t count = sizeof collectives_functions / sizeof collectives_functions[0];
+    copy_table(&entry->collectives, sizeof entry->collectives, entry->plugin->table);
+    m3_status st = check_functions(entry, &entry->collectives, collectives_functions, count, why);
+    return st != M3_OK ? st : check_options(entry, entry->collectives.options, why);
 }
 
 static m3_status check_op(const m3_registry *registry, const m3_plugin_entry *entry, const m3_op *op, m3_error *why)
@@ -298,6 +327,7 @@ static m3_status load(const search *s, m3_plugin_entry *entry, m3_error *why)
     entry->plugin = plugin;
     if ((st = check_unique(registry, entry, why)) != M3_OK) return st;
     if (plugin->kind == M3_PLUGIN_BACKEND) return check_backend(entry, why);
+    if (plugin->kind == M3_PLUGIN_COLLECTIVES) return check_collectives(entry, why);
     return check_module(registry, entry, why);
 }
 

@@ -136,6 +136,7 @@ const char *m3_plugin_kind_name(m3_plugin_kind kind)
     case M3_PLUGIN_BACKEND: return "backend";
     case M3_PLUGIN_ENCODER: return "encoder";
     case M3_PLUGIN_EXPERT: return "expert";
+    case M3_PLUGIN_COLLECTIVES: return "collectives";
     }
     return "";
 }

@@ -3,6 +3,7 @@
 #define M3_CORE_RUNTIME_REGISTRY_H
 
 #include "m3bsr/backend.h"
+#include "m3bsr/collectives.h"
 #include "m3bsr/graph.h"
 #include "m3bsr/plugin.h"
 
@@ -14,6 +15,7 @@ typedef struct m3_plugin_entry {
     const m3_plugin *plugin; /* NULL when it could not be read */
     m3_backend_api backend;
     m3_module_api module;
+    m3_collectives_api collectives;
     m3_op *ops; /* a module's custom ops */
     uint32_t op_count;
     m3_backend *opened; /* of a backend, from the first time that its devices are listed */

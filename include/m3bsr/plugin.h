@@ -26,13 +26,15 @@ extern "C" {
 #endif
 
 #define M3_PLUGIN_MAGIC 0x5033424du /* "M3BP" read as little endian */
-enum { M3_ABI_MAJOR = 1, M3_ABI_MINOR = 2 };
+enum { M3_ABI_MAJOR = 1, M3_ABI_MINOR = 3 };
 
 /** What a plugin brings. Unknown kinds are reported and skipped. */
 typedef enum m3_plugin_kind {
     M3_PLUGIN_BACKEND = 1, /**< table: m3_backend_api (backend.h) */
     M3_PLUGIN_ENCODER = 2, /**< table: m3_module_api */
-    M3_PLUGIN_EXPERT = 3   /**< table: m3_module_api */
+    M3_PLUGIN_EXPERT = 3,  /**< table: m3_module_api */
+    /** Since ABI 1.3. Table: m3_collectives_api (collectives.h). */
+    M3_PLUGIN_COLLECTIVES = 4
 } m3_plugin_kind;
 
 /** What the host lends; valid as long as the handle it was given to. All functions may be called from any thread. */

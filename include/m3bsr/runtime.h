@@ -49,7 +49,7 @@ typedef struct m3_plugin_report {
     uint32_t size;
     const char *path; /**< absolute path of the file or folder */
     const char *name; /**< "" when it could not be read */
-    const char *kind; /**< "backend", "encoder", "expert", "" */
+    const char *kind; /**< "backend", "encoder", "expert", "collectives", "" */
     const char *version;
     bool loaded;
     const char *reason; /**< why it was skipped, or "" */

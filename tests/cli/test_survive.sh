@@ -11,11 +11,11 @@ cp "$FAULTY_DIR/m3bsr_backend_faulty.so" "$plugins/"
 head -c 3000 "$FAULTY_DIR/m3bsr_backend_faulty.so" >"$plugins/cut.so"
 faulty=$plugins/m3bsr_backend_faulty.so
 
-check 'nothing is wrong' 0 "loaded   backend  faulty" "$m" plugins --plugin-path "$plugins"
+check 'nothing is wrong' 0 "loaded   backend     faulty" "$m" plugins --plugin-path "$plugins"
 check 'a cut file is skipped' 0 'because: it is cut short: 3000 of at least' "$m" plugins --plugin-path "$plugins"
 check 'a crash while it loads' 0 'because: the process was killed by SIGSEGV (Segmentation fault); its last words: faulty: going down, while it was loaded' \
     env M3BSR_FAULT=load_segfault "$m" plugins -q --plugin-path "$plugins"
-check 'the others are there' 0 'loaded   backend  cpu' env M3BSR_FAULT=load_segfault "$m" plugins -q --plugin-path "$plugins"
+check 'the others are there' 0 'loaded   backend     cpu' env M3BSR_FAULT=load_segfault "$m" plugins -q --plugin-path "$plugins"
 check 'it is said before' 0 "plugin $faulty is opened" "$m" plugins -v --plugin-path "$plugins"
 
 while IFS='|' read -r fault says; do

@@ -16,7 +16,7 @@ refused() {
 }
 
 loads() {
-    check "$1" 0 'loaded   expert   fine' "$m" plugins --plugin-path "$2"
+    check "$1" 0 'loaded   expert      fine' "$m" plugins --plugin-path "$2"
 }
 
 mkdir -p "$folder/own" "$folder/open/closed" "$folder/links"

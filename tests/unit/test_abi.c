@@ -3,6 +3,7 @@
  * M3_ABI_MINOR, write a line into the changelog, and pin the new member here. */
 #include "m3bsr/backend.h"
 #include "m3bsr/builder.h"
+#include "m3bsr/collectives.h"
 
 #include <setjmp.h>
 
@@ -174,6 +175,27 @@ PIN(m3_module_api, options, 8);
 PIN(m3_module_api, ops, 24);
 PIN(m3_module_api, build, 40);
 
+PIN(m3_collectives_info, size, 0);
+PIN(m3_collectives_info, ranks, 4);
+PIN(m3_collectives_info, first, 8);
+PIN(m3_collectives_info, here, 12);
+PIN(m3_collectives_info, name, 16);
+
+PIN(m3_parcel, send, 0);
+PIN(m3_parcel, send_bytes, 8);
+PIN(m3_parcel, receive, 16);
+PIN(m3_parcel, receive_bytes, 24);
+
+PIN(m3_collectives_api, size, 0);
+PIN(m3_collectives_api, options, 8);
+PIN(m3_collectives_api, open, 24);
+PIN(m3_collectives_api, close, 32);
+PIN(m3_collectives_api, info, 40);
+PIN(m3_collectives_api, rank, 48);
+PIN(m3_collectives_api, exchange, 56);
+PIN(m3_collectives_api, wait, 64);
+PIN(m3_collectives_api, fail, 72);
+
 PIN(m3_device_info, size, 0);
 PIN(m3_device_info, device_class, 4);
 PIN(m3_device_info, name, 8);
@@ -329,6 +351,7 @@ PIN_VALUE(M3_PLUGIN_MAGIC, 0x5033424du);
 PIN_VALUE(M3_PLUGIN_BACKEND, 1);
 PIN_VALUE(M3_PLUGIN_ENCODER, 2);
 PIN_VALUE(M3_PLUGIN_EXPERT, 3);
+PIN_VALUE(M3_PLUGIN_COLLECTIVES, 4);
 PIN_VALUE(M3_OPTION_INT, 0);
 PIN_VALUE(M3_OPTION_FLOAT, 1);
 PIN_VALUE(M3_OPTION_BOOL, 2);

@@ -23,7 +23,7 @@ static void print_json(const m3_plugin_report *r, bool first)
 
 static void print_text(const m3_plugin_report *r)
 {
-    (void)printf("%-8s %-8s %-14s %-8s %s\n", r->loaded ? "loaded" : "skipped", r->kind[0] != '\0' ? r->kind : "-",
+    (void)printf("%-8s %-11s %-14s %-8s %s\n", r->loaded ? "loaded" : "skipped", r->kind[0] != '\0' ? r->kind : "-",
                  r->name[0] != '\0' ? r->name : "-", r->version[0] != '\0' ? r->version : "-", r->path);
     if (r->reason[0] != '\0') (void)printf("         because: %s\n", r->reason);
 }

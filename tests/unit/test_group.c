@@ -1,0 +1,439 @@
+/* group: what the ranks of one training tell each other, over the plugin local: a thread for each rank. Sums have the
+ * bits of the same sum in a loop over the ranks, and a rank that fails or is silent ends all.
+ * Labels: threads errors */
+#include "core/parallel/group.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/alloc.h"
+
+enum { MOST = 5, PIECE = 1 << 20 /* as in group.c */ };
+
+static m3_engine *engine;
+
+static void quiet(void *user, m3_log_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    (void)line;
+}
+
+static int start_engine(void **state)
+{
+    m3_error err = {0};
+    const m3_engine_config config = {.size = sizeof config,
+                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR "/m3bsr_collectives_local.so",
+                                     .threads = 1,
+                                     .log = quiet};
+    (void)state;
+    return m3_engine_create(&config, &engine, &err) != M3_OK;
+}
+
+static int stop_engine(void **state)
+{
+    (void)state;
+    m3_engine_free(engine);
+    return 0;
+}
+
+/* A thread for each rank does the same; a check that fails there is told by its text, since cmocka is of one thread. */
+
+typedef struct gang gang;
+typedef struct worker {
+    gang *all;
+    m3_member *member;
+    uint32_t rank;
+    m3_status status;
+    m3_error err;
+    const char *wrong; /* what a check said, or NULL */
+} worker;
+
+struct gang {
+    m3_group *group;
+    uint32_t count;
+    uint64_t size; /* what the test is about */
+    pthread_barrier_t barrier;
+    worker workers[MOST];
+    void (*work)(worker *w);
+};
+
+static void *begin(void *arg)
+{
+    worker *w = arg;
+    w->all->work(w);
+    return NULL;
+}
+
+static void open_gang(gang *g, uint32_t count, double seconds)
+{
+    m3_error err = {0};
+    *g = (gang){.count = count};
+    if (m3_group_open(engine, "local", count, seconds, (m3_span){0}, &g->group, &err) != M3_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(pthread_barrier_init(&g->barrier, NULL, count), 0);
+    for (uint32_t i = 0; i < count; i++)
+        g->workers[i] = (worker){.all = g, .member = m3_group_member(g->group, i), .rank = i};
+}
+
+static void run_gang(gang *g, void (*work)(worker *w))
+{
+    pthread_t threads[MOST];
+    g->work = work;
+    for (uint32_t i = 0; i < g->count; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, begin, &g->workers[i]), 0);
+    for (uint32_t i = 0; i < g->count; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (uint32_t i = 0; i < g->count; i++)
+        if (g->workers[i].wrong != NULL) fail_msg("rank %u: %s", i, g->workers[i].wrong);
+}
+
+static void close_gang(gang *g)
+{
+    m3_group_close(g->group);
+    (void)pthread_barrier_destroy(&g->barrier);
+}
+
+static void all_are_well(const gang *g)
+{
+    for (uint32_t i = 0; i < g->count; i++)
+        if (g->workers[i].status != M3_OK) fail_msg("rank %u: %s", i, g->workers[i].err.message);
+}
+
+/* Values of all sizes and signs, so that another order of the sum has other bits. */
+static float value(uint32_t rank, uint64_t i)
+{
+    const uint32_t mixed = (uint32_t)(i * 2654435761u) ^ (rank * 40503u + 977u) * 2246822519u;
+    const float size = (mixed & 1) ? 1e-3f : (mixed & 2) ? 1.0f : 1e4f;
+    return ((float)(mixed >> 8) / 8388608.0f - 1.0f) * size;
+}
+
+static void sums(worker *w)
+{
+    const uint64_t count = w->all->size;
+    float *values = malloc((count + 1) * sizeof *values);
+    for (uint64_t i = 0; i < count; i++) values[i] = value(w->rank, i);
+    values[count] = 77.0f; /* what lies behind stays */
+    w->status = m3_member_sum(w->member, values, count, &w->err);
+    for (uint64_t i = 0; i < count && w->status == M3_OK; i++) {
+        float want = value(0, i);
+        for (uint32_t r = 1; r < w->all->count; r++) want += value(r, i);
+        if (memcmp(&want, &values[i], sizeof want) != 0) w->wrong = "a sum has other bits than in a loop";
+    }
+    if (values[count] != 77.0f) w->wrong = "a sum wrote behind its values";
+    free(values);
+}
+
+static const struct row {
+    uint32_t first, last; /* ranks */
+    uint64_t size;
+} rows[] = {
+    {1, MOST, 0},    {1, MOST, 1},      {1, MOST, 2},      {1, MOST, 5},
+    {1, MOST, 1023}, {5, 5, PIECE - 1}, {2, 2, PIECE + 1}, {3, 3, 2 * PIECE + 7},
+};
+
+static void sums_have_the_bits_of_a_loop(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (uint32_t count = rows[i].first; count <= rows[i].last; count++) {
+            gang g;
+            open_gang(&g, count, 0);
+            g.size = rows[i].size;
+            run_gang(&g, sums);
+            all_are_well(&g);
+            close_gang(&g);
+        }
+}
+
+static void fill(unsigned char *bytes, uint64_t count, uint32_t rank)
+{
+    for (uint64_t i = 0; i < count; i++) bytes[i] = (unsigned char)(i * 31 + rank * 7 + 1);
+}
+
+static bool is_filled(const unsigned char *bytes, uint64_t count, uint32_t rank)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (bytes[i] != (unsigned char)(i * 31 + rank * 7 + 1)) return false;
+    return true;
+}
+
+static void broadcasts(worker *w)
+{
+    const uint64_t count = w->all->size;
+    unsigned char *bytes = malloc(count + 1);
+    for (uint32_t root = 0; root < w->all->count && w->status == M3_OK; root++) {
+        fill(bytes, count, w->rank);
+        w->status = m3_member_broadcast(w->member, root, bytes, count, &w->err);
+        if (!is_filled(bytes, count, root)) w->wrong = "not the bytes of the root";
+    }
+    free(bytes);
+}
+
+static void gathers(worker *w)
+{
+    const uint64_t count = w->all->size;
+    unsigned char *mine = malloc(count + 1), *all = malloc(count * MOST + 1);
+    fill(mine, count, w->rank);
+    w->status = m3_member_gather(w->member, mine, count, all, &w->err);
+    for (uint32_t i = 0; i < w->all->count; i++)
+        if (!is_filled(all + i * count, count, i)) w->wrong = "not the bytes of all ranks";
+    free(mine);
+    free(all);
+}
+
+static void bytes_reach_all_ranks(void **state)
+{
+    static const uint64_t sizes[] = {0, 1, 3, 4, 4099};
+    (void)state;
+    for (uint32_t count = 1; count <= MOST; count++) {
+        gang g;
+        open_gang(&g, count, 0);
+        assert_int_equal(m3_group_ranks(g.group), count);
+        assert_int_equal(m3_group_first(g.group), 0);
+        assert_int_equal(m3_group_here(g.group), count);
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            g.size = sizes[i];
+            run_gang(&g, broadcasts);
+            all_are_well(&g);
+            run_gang(&g, gathers);
+            all_are_well(&g);
+        }
+        close_gang(&g);
+    }
+}
+
+/* Two exchanges under way, ended in another order by every other rank. */
+static void crosses(worker *w)
+{
+    uint32_t sent[2][MOST], got[2][MOST] = {{0}};
+    m3_exchange *exchanges[2] = {NULL, NULL};
+    for (uint32_t e = 0; e < 2 && w->status == M3_OK; e++) {
+        m3_parcel parcels[MOST];
+        for (uint32_t i = 0; i < w->all->count; i++) {
+            sent[e][i] = 100 * e + 10 * w->rank + i;
+            parcels[i] = (m3_parcel){&sent[e][i], sizeof(uint32_t), &got[e][i], sizeof(uint32_t)};
+        }
+        w->status = m3_member_start(w->member, parcels, &exchanges[e], &w->err);
+    }
+    for (uint32_t k = 0; k < 2 && w->status == M3_OK; k++) {
+        const uint32_t e = w->rank % 2 != 0 ? 1 - k : k;
+        w->status = m3_member_finish(w->member, &exchanges[e], &w->err);
+        for (uint32_t i = 0; i < w->all->count; i++)
+            if (got[e][i] != 100 * e + 10 * i + w->rank) w->wrong = "another exchange's bytes";
+    }
+}
+
+static void exchanges_end_in_any_order(void **state)
+{
+    (void)state;
+    for (uint32_t count = 1; count <= MOST; count++) {
+        gang g;
+        open_gang(&g, count, 0);
+        for (uint32_t round = 0; round < 50; round++) run_gang(&g, crosses);
+        all_are_well(&g);
+        close_gang(&g);
+    }
+}
+
+/* Faults: what the ranks are told. */
+
+static void expect_all(const gang *g, m3_status status, const char *subject, const char *says)
+{
+    for (uint32_t i = 0; i < g->count; i++) {
+        const worker *w = &g->workers[i];
+        assert_int_equal(w->status, status);
+        if (strcmp(w->err.subject, subject) != 0 || strstr(w->err.message, says) == NULL)
+            fail_msg("rank %u: '%s': %s", i, w->err.subject, w->err.message);
+    }
+}
+
+static void one_ends(worker *w)
+{
+    float values[3] = {1, 2, 3};
+    w->status = m3_member_sum(w->member, values, 3, &w->err);
+    if (w->rank == 1) {
+        const m3_error why = {.code = M3_ERR_IO, .subject = "run/log", .message = "the disk is full"};
+        m3_member_fail(w->member, &why);
+    }
+    for (uint32_t i = 0; i < 3 && w->status == M3_OK; i++) w->status = m3_member_sum(w->member, values, 3, &w->err);
+}
+
+static void a_rank_that_ends_tells_why(void **state)
+{
+    gang g;
+    (void)state;
+    open_gang(&g, 3, 0);
+    run_gang(&g, one_ends);
+    expect_all(&g, M3_ERR_DEVICE_LOST, "rank 1", "ended: run/log: the disk is full");
+    close_gang(&g);
+}
+
+static void one_is_silent(worker *w)
+{
+    m3_parcel parcels[MOST] = {{0}};
+    m3_exchange *exchange = NULL;
+    if (w->rank != 2) w->status = m3_member_start(w->member, parcels, &exchange, &w->err);
+    (void)pthread_barrier_wait(&w->all->barrier); /* all but rank 2 have started */
+    if (w->rank != 2) w->status = m3_member_finish(w->member, &exchange, &w->err);
+    (void)pthread_barrier_wait(&w->all->barrier);
+    if (w->rank == 2) w->status = m3_member_start(w->member, parcels, &exchange, &w->err);
+}
+
+static void a_rank_that_is_silent_is_named(void **state)
+{
+    gang g;
+    (void)state;
+    open_gang(&g, 4, 0.05);
+    run_gang(&g, one_is_silent);
+    expect_all(&g, M3_ERR_DEVICE_LOST, "rank 2", "was silent for 0.05 s");
+    run_gang(&g, one_ends); /* and it stays so */
+    expect_all(&g, M3_ERR_DEVICE_LOST, "rank 2", "was silent for 0.05 s");
+    close_gang(&g);
+}
+
+static void one_has_more(worker *w)
+{
+    float values[9] = {0};
+    w->status = m3_member_sum(w->member, values, w->rank == 1 ? 9 : 6, &w->err);
+}
+
+static void other_sizes_are_refused(void **state)
+{
+    gang g;
+    (void)state;
+    open_gang(&g, 3, 0);
+    run_gang(&g, one_has_more);
+    expect_all(&g, M3_ERR_INVALID, "exchange", "they do not do the same");
+    close_gang(&g);
+}
+
+static const char *texts[MOST];
+
+static void agrees(worker *w)
+{
+    w->status = m3_member_agree(w->member, "settings", texts[w->rank], &w->err);
+}
+
+static void texts_that_differ_are_shown(void **state)
+{
+    gang g;
+    (void)state;
+    open_gang(&g, 4, 0);
+    for (uint32_t i = 0; i < 4; i++) texts[i] = "width: 8\nseed: 1\n";
+    run_gang(&g, agrees);
+    all_are_well(&g);
+    texts[1] = "width: 8\nseed: 12\n";
+    texts[3] = "width: 8\n";
+    run_gang(&g, agrees);
+    expect_all(
+        &g, M3_ERR_INVALID, "rank 1",
+        "the ranks differ in settings: rank 1, 3 from rank 0, which has \"seed: 1\" where rank 1 has \"seed: 12\"");
+    for (uint32_t i = 0; i < 4; i++) g.workers[i] = (worker){.all = &g, .member = g.workers[i].member, .rank = i};
+    texts[1] = texts[3] = texts[0];
+    run_gang(&g, agrees); /* the group goes on */
+    all_are_well(&g);
+    close_gang(&g);
+}
+
+static void a_group_of_none_moves_nothing(void **state)
+{
+    float value = 3;
+    uint32_t all = 0;
+    const uint32_t mine = 7;
+    m3_error err = {0};
+    (void)state;
+    assert_int_equal(m3_member_rank(NULL), 0);
+    assert_int_equal(m3_member_count(NULL), 1);
+    assert_int_equal(m3_member_sum(NULL, &value, 1, &err), M3_OK);
+    assert_true(value == 3);
+    assert_int_equal(m3_member_broadcast(NULL, 0, &value, sizeof value, &err), M3_OK);
+    assert_int_equal(m3_member_gather(NULL, &mine, sizeof mine, &all, &err), M3_OK);
+    assert_int_equal(all, 7);
+    assert_int_equal(m3_member_agree(NULL, "settings", "a", &err), M3_OK);
+    m3_member_fail(NULL, &err);
+    m3_group_close(NULL);
+}
+
+static void what_cannot_be_opened(void **state)
+{
+    m3_group *group = NULL;
+    m3_error unknown = {0}, none = {0}, option = {0};
+    const m3_option odd = {"speed", "9"};
+    (void)state;
+    assert_int_equal(m3_group_open(engine, "locl", 2, 0, (m3_span){0}, &group, &unknown), M3_ERR_INVALID);
+    assert_non_null(strstr(unknown.message, "there is no collectives plugin 'locl'; loaded are: "));
+    assert_null(group);
+    assert_int_equal(m3_group_open(engine, "local", 0, 0, (m3_span){0}, &group, &none), M3_ERR_INVALID);
+    assert_int_equal(m3_group_open(engine, "local", 2, 0, (m3_span){1, sizeof odd, &odd}, &group, &option),
+                     M3_ERR_INVALID);
+    assert_non_null(strstr(option.subject, "speed"));
+    assert_null(group);
+}
+
+/* Every request for memory fails once: all ranks end, and all alike. */
+
+static atomic_long left;
+
+static bool gate(void *user, size_t bytes)
+{
+    (void)user;
+    (void)bytes;
+    return atomic_fetch_sub(&left, 1) != 0;
+}
+
+static void does_all(worker *w)
+{
+    float values[7] = {0};
+    w->status = m3_member_sum(w->member, values, 7, &w->err);
+    if (w->status == M3_OK) w->status = m3_member_agree(w->member, "settings", "a: 1\n", &w->err);
+}
+
+static void memory_may_fail_anywhere(void **state)
+{
+    bool done = false;
+    (void)state;
+    for (long n = 0; !done; n++) {
+        gang g = {.count = 3};
+        m3_error err = {0};
+        atomic_store(&left, n);
+        m3_alloc_set_gate(gate, NULL);
+        const m3_status st = m3_group_open(engine, "local", 3, 0, (m3_span){0}, &g.group, &err);
+        m3_alloc_set_gate(NULL, NULL);
+        if (st != M3_OK) {
+            assert_int_equal(st, M3_ERR_MEMORY);
+            assert_null(g.group);
+            continue;
+        }
+        m3_group_close(g.group);
+        open_gang(&g, 3, 0);
+        m3_alloc_set_gate(gate, NULL);
+        run_gang(&g, does_all);
+        m3_alloc_set_gate(NULL, NULL);
+        done = atomic_load(&left) >= 0;
+        uint32_t failed = 0, lacking = 0;
+        for (uint32_t i = 0; i < 3; i++) {
+            failed += g.workers[i].status != M3_OK;
+            lacking += g.workers[i].status == M3_ERR_MEMORY;
+        }
+        assert_int_equal(failed, done ? 0 : 3);
+        assert_int_equal(lacking, done ? 0 : 1);
+        close_gang(&g);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_have_the_bits_of_a_loop),   cmocka_unit_test(bytes_reach_all_ranks),
+        cmocka_unit_test(exchanges_end_in_any_order),     cmocka_unit_test(a_rank_that_ends_tells_why),
+        cmocka_unit_test(a_rank_that_is_silent_is_named), cmocka_unit_test(other_sizes_are_refused),
+        cmocka_unit_test(texts_that_differ_are_shown),    cmocka_unit_test(a_group_of_none_moves_nothing),
+        cmocka_unit_test(what_cannot_be_opened),          cmocka_unit_test(memory_may_fail_anywhere),
+    };
+    return cmocka_run_group_tests(tests, start_engine, stop_engine);
+}
