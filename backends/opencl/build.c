@@ -143,7 +143,7 @@ static opencl_program *keep_program(m3_device_impl *device, const char *name, co
     }
     (void)snprintf(key, bytes, "%s %s", name, options);
     pthread_mutex_lock(&device->programs_lock);
-    *p = (opencl_program){device->programs, key, program};
+    *p = (opencl_program){device->programs, key, program, false};
     device->programs = p;
     pthread_mutex_unlock(&device->programs_lock);
     return p;
@@ -157,94 +157,138 @@ static void log_build(m3_device_impl *device, const char *name, const char *opti
     device->host->log(device->host->user, M3_LOG_DEBUG, line);
 }
 
+/* What a program is made of. */
+typedef struct source {
+    const char *name, *options;
+    const char *texts[MAX_TEXTS];
+    cl_uint count;
+    char line[96], all[1024]; /* memory of a text and of the options */
+} source;
+
+static opencl_key key_of(m3_device_impl *device, const source *s)
+{
+    const char *about[MAX_TEXTS + 1];
+    for (cl_uint i = 0; i < s->count; i++) about[i] = s->texts[i];
+    about[s->count] = s->options;
+    return opencl_cache_key(device, about, s->count + 1);
+}
+
 /* Option keep: NAME.cl, and NAME.txt with its options. */
-static m3_status keep(m3_device_impl *device, opencl_key key, const char *name, const char **texts, cl_uint count,
-                      const char *options, m3_error *err)
+static m3_status keep(m3_device_impl *device, opencl_key key, const source *s, m3_error *err)
 {
     const m3_host *host = device->host;
     size_t bytes = 1, at = 0;
     if (device->keep == NULL) return M3_OK;
-    for (cl_uint i = 0; i < count; i++) bytes += strlen(texts[i]);
+    for (cl_uint i = 0; i < s->count; i++) bytes += strlen(s->texts[i]);
     char *all = host->allocate(host->user, bytes, 1);
-    if (all == NULL) return M3_FAIL_MEMORY(err, name, bytes);
-    for (cl_uint i = 0; i < count; i++) at += (size_t)snprintf(all + at, bytes - at, "%s", texts[i]);
-    m3_status st = lower_keep_write(device->keep, name, key.hash[0], "cl", all, at, err);
-    if (st == M3_OK) st = lower_keep_write(device->keep, name, key.hash[0], "txt", options, strlen(options), err);
+    if (all == NULL) return M3_FAIL_MEMORY(err, s->name, bytes);
+    for (cl_uint i = 0; i < s->count; i++) at += (size_t)snprintf(all + at, bytes - at, "%s", s->texts[i]);
+    m3_status st = lower_keep_write(device->keep, s->name, key.hash[0], "cl", all, at, err);
+    if (st == M3_OK)
+        st = lower_keep_write(device->keep, s->name, key.hash[0], "txt", s->options, strlen(s->options), err);
     host->release(host->user, all);
     return st;
 }
 
-static m3_status program_of(m3_device_impl *device, const char *name, const char **texts, cl_uint count,
-                            const char *options, opencl_program **found, m3_error *err)
+static m3_status build(m3_device_impl *device, opencl_key key, source *s, cl_program *program, m3_error *err)
 {
-    cl_program program = NULL;
-    *found = find_program(device, name, options);
-    if (*found != NULL) return M3_OK;
-    const char *about[MAX_TEXTS + 1];
-    for (cl_uint i = 0; i < count; i++) about[i] = texts[i];
-    about[count] = options;
-    const opencl_key key = opencl_cache_key(device, about, count + 1);
     const uint64_t start = lower_now_ns();
-    const m3_status kept = keep(device, key, name, texts, count, options, err);
-    if (kept != M3_OK) return kept;
-    program = from_cache(device, key);
-    if (program != NULL) {
-        log_build(device, name, options, "taken from the cache", start);
-    } else {
-        m3_status st = from_source(device, name, texts, count, options, &program, err);
-        if (st != M3_OK) return st;
-        log_build(device, name, options, "built", start);
-        to_cache(device, key, program);
-    }
-    *found = keep_program(device, name, options, program, err);
-    return *found != NULL ? M3_OK : M3_ERR_MEMORY;
+    m3_status st = from_source(device, s->name, s->texts, s->count, s->options, program, err);
+    if (st != M3_OK) return st;
+    log_build(device, s->name, s->options, "built", start);
+    to_cache(device, key, *program);
+    return M3_OK;
 }
 
-static m3_status kernel_of(m3_device_impl *device, const opencl_program *program, const char *entry, cl_kernel *kernel,
-                           m3_error *err)
+static m3_status program_of(m3_device_impl *device, source *s, opencl_program **found, m3_error *err)
+{
+    *found = find_program(device, s->name, s->options);
+    if (*found != NULL) return M3_OK;
+    const opencl_key key = key_of(device, s);
+    const uint64_t start = lower_now_ns();
+    m3_status st = keep(device, key, s, err);
+    if (st != M3_OK) return st;
+    cl_program program = from_cache(device, key);
+    const bool kept = program != NULL;
+    if (kept)
+        log_build(device, s->name, s->options, "taken from the cache", start);
+    else if ((st = build(device, key, s, &program, err)) != M3_OK)
+        return st;
+    *found = keep_program(device, s->name, s->options, program, err);
+    if (*found == NULL) return M3_ERR_MEMORY;
+    (*found)->kept = kept;
+    return M3_OK;
+}
+
+/* A driver may take a binary and find no kernel in it: it gets the source. Kernels that came from the binary hold it.
+ */
+static m3_status kernel_of(m3_device_impl *device, source *s, opencl_program *program, const char *entry,
+                           cl_kernel *kernel, m3_error *err)
 {
     cl_int code = CL_SUCCESS;
     *kernel = device->cl->CreateKernel(program->program, entry, &code);
+    if (code != CL_SUCCESS && code != CL_OUT_OF_HOST_MEMORY && program->kept) {
+        cl_program built = NULL;
+        const m3_status st = build(device, key_of(device, s), s, &built, err);
+        if (st != M3_OK) return st;
+        (void)device->cl->ReleaseProgram(program->program);
+        program->program = built;
+        program->kept = false;
+        *kernel = device->cl->CreateKernel(built, entry, &code);
+    }
     if (code == CL_SUCCESS) return M3_OK;
     return M3_FAIL(err, code == CL_OUT_OF_HOST_MEMORY ? M3_ERR_MEMORY : M3_ERR_INTERNAL, entry,
                    "there is no such kernel in %s: %s", program->key, OPENCL_ERROR(code));
 }
 
-m3_status opencl_program_build(m3_device_impl *device, const char *source, const char *tape, const char *options,
-                               opencl_program **program, m3_error *err)
+static m3_status source_of(const m3_device_impl *device, const char *name, const char *tape, const char *options,
+                           source *s, m3_error *err)
 {
-    char line[96], all[1024];
-    const char *folder = NULL, *text = find_source(device, source, &folder);
-    const char *texts[MAX_TEXTS] = {find_text("common", "common", ".cl"),
-                                    or_nothing(find_text("contract", source, ".h")),
-                                    tape,
-                                    or_nothing(find_text("common", source, ".cl")),
-                                    line,
-                                    text};
-    if (text == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, source, "there is no such source in shaders");
-    (void)snprintf(line, sizeof line, "\n#line 1 \"%s/%s.cl\"\n", folder, source);
-    if (snprintf(all, sizeof all, "%s%s", standard, options) >= (int)sizeof all)
-        return M3_FAIL(err, M3_ERR_INTERNAL, source, "too many constants: %s", options);
-    return program_of(device, source, texts, MAX_TEXTS, all, program, err);
+    const char *folder = NULL, *text = find_source(device, name, &folder);
+    if (text == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, name, "there is no such source in shaders");
+    const char *const texts[MAX_TEXTS] = {find_text("common", "common", ".cl"),
+                                          or_nothing(find_text("contract", name, ".h")),
+                                          tape,
+                                          or_nothing(find_text("common", name, ".cl")),
+                                          s->line,
+                                          text};
+    memcpy(s->texts, texts, sizeof texts);
+    s->name = name;
+    s->options = s->all;
+    s->count = MAX_TEXTS;
+    (void)snprintf(s->line, sizeof s->line, "\n#line 1 \"%s/%s.cl\"\n", folder, name);
+    if (snprintf(s->all, sizeof s->all, "%s%s", standard, options) >= (int)sizeof s->all)
+        return M3_FAIL(err, M3_ERR_INTERNAL, name, "too many constants: %s", options);
+    return M3_OK;
 }
 
-m3_status opencl_kernel_create(m3_device_impl *device, const char *source, const char *entry, const char *tape,
+m3_status opencl_program_build(m3_device_impl *device, const char *name, const char *tape, const char *options,
+                               opencl_program **program, m3_error *err)
+{
+    source s;
+    const m3_status st = source_of(device, name, tape, options, &s, err);
+    return st == M3_OK ? program_of(device, &s, program, err) : st;
+}
+
+m3_status opencl_kernel_create(m3_device_impl *device, const char *name, const char *entry, const char *tape,
                                const char *options, cl_kernel *kernel, m3_error *err)
 {
+    source s;
     opencl_program *program = NULL;
-    const m3_status st = opencl_program_build(device, source, tape, options, &program, err);
-    return st == M3_OK && program != NULL ? kernel_of(device, program, entry, kernel, err) : st;
+    m3_status st = source_of(device, name, tape, options, &s, err);
+    if (st == M3_OK) st = program_of(device, &s, &program, err);
+    return st == M3_OK && program != NULL ? kernel_of(device, &s, program, entry, kernel, err) : st;
 }
 
 m3_status opencl_kernel_create_from_text(m3_device_impl *device, const char *name, const char *text, const char *entry,
                                          cl_kernel *kernel, m3_error *err)
 {
-    char options[64]; /* distinguishes two ops of one name by their texts */
+    source s = {.name = name, .options = s.all, .texts = {text}, .count = 1};
     opencl_program *program = NULL;
-    const opencl_key key = opencl_cache_key(device, &text, 1);
-    (void)snprintf(options, sizeof options, "%s-DTEXT_%016llx ", standard, (unsigned long long)key.hash[0]);
-    m3_status st = program_of(device, name, &text, 1, options, &program, err);
-    return st == M3_OK && program != NULL ? kernel_of(device, program, entry, kernel, err) : st;
+    const opencl_key key = opencl_cache_key(device, &text, 1); /* distinguishes two ops of one name by their texts */
+    (void)snprintf(s.all, sizeof s.all, "%s-DTEXT_%016llx ", standard, (unsigned long long)key.hash[0]);
+    const m3_status st = program_of(device, &s, &program, err);
+    return st == M3_OK && program != NULL ? kernel_of(device, &s, program, entry, kernel, err) : st;
 }
 
 void opencl_programs_free(m3_device_impl *device)

@@ -11,6 +11,7 @@ typedef struct opencl_program {
     struct opencl_program *next;
     char *key; /* source's name and options */
     cl_program program;
+    bool kept; /* a binary from disk */
 } opencl_program;
 
 /* A program of a source of ours, built where the device does not have it yet; borrowed. tape: text before the source,

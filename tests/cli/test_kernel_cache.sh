@@ -14,6 +14,7 @@ run() {
         { fail "the cases do not pass on $1:" && cat "$folder/said"; }
     built=$(grep -c '^opencl: .* built in' "$folder/said")
     taken=$(grep -c '^opencl: .* taken from the cache' "$folder/said")
+    [ -z "${OPENCL_LAYERS-}" ] || taken=$((taken - built)) # those are first taken
 }
 
 # runs NAME FOLDER BUILT: a run that builds that many and takes the others
@@ -75,6 +76,15 @@ if [ -z "$SANITIZE" ]; then
     chmod 644 "$folder/kept/m3bsr/key"
     runs 'what lies beside a key that others can read is built anew' "$folder/kept" "$programs"
     runs 'and kept with a new key' "$folder/kept" 0
+fi
+
+# A driver that takes its binaries and finds no kernel in them is given the source.
+layer=$INTERPOSE_DIR/opencl_layer.so
+if [ -e "$layer" ]; then
+    export OPENCL_LAYERS=$layer
+    runs 'a binary without kernels' "$folder/kept" "$programs"
+    unset OPENCL_LAYERS
+    runs 'what was built instead is kept' "$folder/kept" 0
 fi
 
 # A folder that others could put code into is left alone, with a word.
