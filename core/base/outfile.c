@@ -165,6 +165,88 @@ done:
     return st;
 }
 
+/* Its name goes at once. Should the process be killed before, the name is that of a leftover of path's writers. */
+m3_status m3_outfile_scratch(const char *path, int *fd, m3_error *err)
+{
+    m3_outfile out = {0};
+    char file[PATH_MAX];
+    *fd = -1;
+    if (!follow(path, file)) return refuse(path, errno, err);
+    if ((out.path = m3_strdup(file)) == NULL) return M3_FAIL_MEMORY(err, path, strlen(file) + 1);
+    sweep(out.path);
+    *fd = open_temporary(&out);
+    const int reason = errno;
+    if (*fd >= 0) (void)unlink(out.temporary);
+    m3_free(out.temporary);
+    m3_free(out.path);
+    return *fd >= 0 ? M3_OK : refuse(path, reason, err);
+}
+
+/* 0, or the reason why not all was written; ENOSPC when the system gives none. */
+static int write_all(int fd, const char *bytes, size_t size, uint64_t place)
+{
+    for (size_t at = 0; at < size;) {
+        const ssize_t wrote = pwrite(fd, bytes + at, size - at, (off_t)(place + at));
+        if (wrote < 0 && errno != EINTR) return errno;
+        if (wrote == 0) return ENOSPC;
+        if (wrote > 0) at += (size_t)wrote;
+    }
+    return 0;
+}
+
+/* The same; ENODATA when the file ends. */
+static int read_all(int fd, char *bytes, size_t size, uint64_t place)
+{
+    for (size_t at = 0; at < size;) {
+        const ssize_t got = pread(fd, bytes + at, size - at, (off_t)(place + at));
+        if (got < 0 && errno != EINTR) return errno;
+        if (got == 0) return ENODATA;
+        if (got > 0) at += (size_t)got;
+    }
+    return 0;
+}
+
+m3_status m3_scratch_write(int fd, const char *path, const void *bytes, size_t size, uint64_t place, m3_error *err)
+{
+    const int reason = write_all(fd, bytes, size, place);
+    if (reason == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_IO, path, "needs a temporary file in its folder, which could not be written: %s",
+                   strerror(reason));
+}
+
+m3_status m3_scratch_read(int fd, const char *path, void *bytes, size_t size, uint64_t place, m3_error *err)
+{
+    const int reason = read_all(fd, bytes, size, place);
+    if (reason == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_IO, path, "needs a temporary file in its folder, which could not be read: %s",
+                   strerror(reason));
+}
+
+static m3_status unwritten(const m3_outfile *out, int reason, m3_error *err)
+{
+    return M3_FAIL(err, M3_ERR_IO, out->path, "could not be written: %s; the file of that name is as it was",
+                   reason != 0 ? strerror(reason) : "write error");
+}
+
+m3_status m3_outfile_write_at(const m3_outfile *out, const void *bytes, size_t size, uint64_t place, m3_error *err)
+{
+    const int reason = write_all(fileno(out->stream), bytes, size, place);
+    return reason == 0 ? M3_OK : unwritten(out, reason, err);
+}
+
+m3_status m3_outfile_read_at(const m3_outfile *out, void *bytes, size_t size, uint64_t place, m3_error *err)
+{
+    const int reason = read_all(fileno(out->stream), bytes, size, place);
+    if (reason == 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_IO, out->path, "could not be read while it is written: %s", strerror(reason));
+}
+
+m3_status m3_outfile_flush(m3_outfile *out, m3_error *err)
+{
+    errno = 0;
+    return fflush(out->stream) == 0 && !ferror(out->stream) ? M3_OK : unwritten(out, errno, err);
+}
+
 /* Cuts path after its directory. Some file systems cannot sync one; the rename itself has happened. */
 static void sync_directory(char *path)
 {
@@ -182,8 +264,7 @@ m3_status m3_outfile_commit(m3_outfile *out, m3_error *err)
     errno = 0;
     const bool written = fflush(out->stream) == 0 && !ferror(out->stream) && fsync(fileno(out->stream)) == 0;
     if (!written) {
-        st = M3_FAIL(err, M3_ERR_IO, out->path, "could not be written: %s; the file of that name is as it was",
-                     errno != 0 ? strerror(errno) : "write error");
+        st = unwritten(out, errno, err);
     } else if (rename(out->temporary, out->path) != 0) {
         st = M3_FAIL(err, m3_path_status(errno), out->path, "could not be put in place: %s", strerror(errno));
     } else { /* closed after it has its name: the lock says until then that it is no leftover */

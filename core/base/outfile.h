@@ -21,11 +21,24 @@ m3_status m3_outfile_check(const char *path, const char *const *inputs, uint32_t
 /** Make a temporary file beside path, which it holds a lock on. Where path is a link, the file that it leads to is
  * written, and the link stays. What killed writers of the same file left beside it is removed. */
 m3_status m3_outfile_open(m3_outfile *out, const char *path, m3_error *err);
+/** Write bytes at a place, beside what the stream writes, or read what has been written and flushed. Returns M3_ERR_IO.
+ */
+m3_status m3_outfile_write_at(const m3_outfile *out, const void *bytes, size_t size, uint64_t place, m3_error *err);
+m3_status m3_outfile_read_at(const m3_outfile *out, void *bytes, size_t size, uint64_t place, m3_error *err);
+/** Flush the stream; what failed before shows here. Returns M3_ERR_IO. */
+m3_status m3_outfile_flush(m3_outfile *out, m3_error *err);
 /** Flush, sync, rename to path, sync the directory. Ends the outfile, whatever comes. */
 m3_status m3_outfile_commit(m3_outfile *out, m3_error *err);
 /** Remove the temporary file. Takes a zeroed or an ended outfile. */
 void m3_outfile_discard(m3_outfile *out);
 /** Remove what killed writers of path left beside it. */
 void m3_outfile_sweep(const char *path);
+
+/** A file without a name in the folder of path, for what does not fit into memory: it is gone when it is closed, and
+ * when the process is killed. @param fd  Yours: close(). */
+m3_status m3_outfile_scratch(const char *path, int *fd, m3_error *err);
+/** Write or read all of size bytes at a place of it. @param path  As above, for messages. */
+m3_status m3_scratch_write(int fd, const char *path, const void *bytes, size_t size, uint64_t place, m3_error *err);
+m3_status m3_scratch_read(int fd, const char *path, void *bytes, size_t size, uint64_t place, m3_error *err);
 
 #endif

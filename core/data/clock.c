@@ -82,6 +82,13 @@ void m3_clock_note(m3_clock *clock, int64_t time, uint32_t digits, uint64_t line
     if (clock->strange++ == 0) clock->strange_line = line;
 }
 
+void m3_clock_add(m3_clock *clock, const m3_clock *behind)
+{
+    clock->unzoned += behind->unzoned;
+    if (clock->strange == 0) clock->strange_line = behind->strange_line;
+    clock->strange += behind->strange;
+}
+
 void m3_clock_say(const m3_clock *clock, const m3_drops *drops, const char *path, int64_t first, int64_t last,
                   uint32_t digits)
 {

@@ -23,6 +23,8 @@ m3_status m3_clock_find(m3_clock *clock, const char *path, const m3_table_how *h
 bool m3_clock_time(m3_clock *clock, m3_field field, uint32_t digits, int64_t *time, uint32_t *needed, bool *fits);
 /** Count what is to be said of the last field, which was this time. */
 void m3_clock_note(m3_clock *clock, int64_t time, uint32_t digits, uint64_t line);
+/** Add what was noted in rows behind those of the clock by another, which started as its copy with nothing noted. */
+void m3_clock_add(m3_clock *clock, const m3_clock *behind);
 /** Say what was chosen and noted. @param first, last  Times in units of 10^-digits of the unit kept. */
 void m3_clock_say(const m3_clock *clock, const m3_drops *drops, const char *path, int64_t first, int64_t last,
                   uint32_t digits);

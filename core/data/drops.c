@@ -1,7 +1,17 @@
 /* drops: the counts of a report, and their words. */
 #include "core/data/drops.h"
 
+#include <string.h>
+
+#include "core/base/alloc.h"
+
 enum { EXAMPLES = 3 };
+
+typedef struct m3_held_drop {
+    m3_drop reason;
+    uint64_t line;
+    char *text;
+} m3_held_drop;
 
 static const struct {
     const char *name, *meaning;
@@ -38,13 +48,60 @@ m3_status m3_watch_check(const m3_watch *watch, const char *path, m3_error *err)
     return M3_FAIL(err, M3_ERR_INTERRUPTED, path, "the import was stopped; nothing was written");
 }
 
+m3_status m3_watch_tell(const m3_watch *watch, const m3_import_progress *progress, m3_error *err)
+{
+    if (watch->progress != NULL) watch->progress(watch->progress_user, progress);
+    return m3_watch_check(watch, progress->path, err);
+}
+
 m3_status m3_watch_row(const m3_watch *watch, const m3_table *table, uint64_t rows, m3_error *err)
 {
     if (rows % M3_WATCH_ROWS != 0) return M3_OK;
     m3_import_progress progress = {.path = m3_table_path(table), .rows = rows};
     m3_table_position(table, &progress.done, &progress.bytes);
-    if (watch->progress != NULL) watch->progress(watch->progress_user, &progress);
-    return m3_watch_check(watch, progress.path, err);
+    return m3_watch_tell(watch, &progress, err);
+}
+
+static void say_drop(m3_drops *drops, m3_drop reason, const char *path, uint64_t line, const char *text)
+{
+    if (drops->said[reason]++ < EXAMPLES || drops->say_all)
+        m3_drops_say(drops, M3_LOG_WARN, "%s:%llu: %s; dropped", path, (unsigned long long)line, text);
+    else if (drops->said[reason] == EXAMPLES + 1)
+        m3_drops_say(drops, M3_LOG_WARN, "%s:%llu: one more of these; the rest is only counted", path,
+                     (unsigned long long)line);
+}
+
+static m3_status hold(m3_drops *drops, m3_drop reason, uint64_t line, const char *text, m3_error *err)
+{
+    m3_held_drops *held = drops->held;
+    drops->said[reason]++;
+    if (held->count == held->capacity) {
+        const size_t capacity = held->capacity == 0 ? 16 : 2 * held->capacity;
+        m3_held_drop *list = m3_realloc(held->list, capacity, sizeof *list);
+        if (list == NULL) return M3_FAIL_MEMORY(err, "messages", capacity * sizeof *list);
+        held->list = list;
+        held->capacity = capacity;
+    }
+    char *copy = m3_strdup(text);
+    if (copy == NULL) return M3_FAIL_MEMORY(err, "messages", strlen(text) + 1);
+    held->list[held->count++] = (m3_held_drop){reason, line, copy};
+    return M3_OK;
+}
+
+void m3_drops_say_held(m3_drops *drops, m3_held_drops *held, const char *path)
+{
+    for (size_t i = 0; i < held->count; i++) {
+        say_drop(drops, held->list[i].reason, path, held->list[i].line, held->list[i].text);
+        m3_free(held->list[i].text);
+    }
+    held->count = 0;
+}
+
+void m3_held_drops_fini(m3_held_drops *held)
+{
+    for (size_t i = 0; i < held->count; i++) m3_free(held->list[i].text);
+    m3_free(held->list);
+    *held = (m3_held_drops){0};
 }
 
 m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64_t line, m3_error *err,
@@ -62,11 +119,8 @@ m3_status m3_drops_add(m3_drops *drops, m3_drop reason, const char *path, uint64
         return m3_error_set(err, M3_ERR_INVALID, path, line > INT32_MAX ? INT32_MAX : (int)line, subject,
                             "%s; mend it, or leave out strict to drop it", text);
     }
-    if (drops->said[reason]++ < EXAMPLES || drops->say_all)
-        m3_drops_say(drops, M3_LOG_WARN, "%s:%llu: %s; dropped", path, (unsigned long long)line, text);
-    else
-        m3_drops_say(drops, M3_LOG_WARN, "%s:%llu: one more of these; the rest is only counted", path,
-                     (unsigned long long)line);
+    if (drops->held != NULL) return hold(drops, reason, line, text, err);
+    say_drop(drops, reason, path, line, text);
     return M3_OK;
 }
 

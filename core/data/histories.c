@@ -26,17 +26,24 @@ static m3_status map_names(const m3_dataset *set, const m3_names *names,
     return M3_OK;
 }
 
-/* Translate the events whose item and behavior the set has, and drop the others. */
-static m3_status translate(m3_rows *rows, const m3_dataset *set, const uint32_t *rank, const char *path,
-                           m3_drops *drops, m3_error *err)
+static int by_line(const void *a, const void *b)
+{
+    const m3_event *x = a, *y = b;
+    return x->line < y->line ? -1 : x->line > y->line;
+}
+
+/* Translate the events whose item and behavior the set has, and drop the others. All are in memory. */
+static m3_status translate(m3_rows *rows, const m3_dataset *set, const char *path, m3_drops *drops, m3_error *err)
 {
     m3_status st;
+    m3_event_log *log = &rows->log;
     uint32_t *items = NULL, *behaviors = NULL;
     if ((st = map_names(set, &rows->items, m3_dataset_find_item, &items, err)) != M3_OK) goto done;
     if ((st = map_names(set, &rows->behaviors, m3_dataset_find_behavior, &behaviors, err)) != M3_OK) goto done;
+    if (log->count > 0) qsort(log->events, log->count, sizeof *log->events, by_line); /* messages in the file's order */
     size_t kept = 0;
-    for (size_t i = 0; i < rows->count && st == M3_OK; i++) {
-        m3_event event = rows->events[i];
+    for (size_t i = 0; i < log->count && st == M3_OK; i++) {
+        m3_event event = log->events[i];
         if (items[event.item] == UINT32_MAX) {
             st = m3_drops_add(drops, M3_DROP_UNKNOWN_ITEM, path, event.line, err, "the set has no item '%s'",
                               m3_names_at(&rows->items, event.item));
@@ -44,13 +51,12 @@ static m3_status translate(m3_rows *rows, const m3_dataset *set, const uint32_t 
             st = m3_drops_add(drops, M3_DROP_UNKNOWN_BEHAVIOR, path, event.line, err, "the set has no behavior '%s'",
                               m3_names_at(&rows->behaviors, event.behavior));
         } else {
-            event.user = rank[event.user];
             event.item = items[event.item];
             event.behavior = (uint16_t)behaviors[event.behavior];
-            rows->events[kept++] = event;
+            log->events[kept++] = event;
         }
     }
-    rows->count = kept;
+    log->count = log->held = kept;
 done:
     m3_free(items);
     m3_free(behaviors);
@@ -60,21 +66,23 @@ done:
 /* Times of the set and of the histories are compared. In larger units lines still break ties. */
 static void change_units(m3_rows *rows, uint32_t digits)
 {
-    for (size_t i = 0; i < rows->count; i++) {
-        int64_t *time = &rows->events[i].time;
+    for (size_t i = 0; i < rows->log.count; i++) {
+        int64_t *time = &rows->log.events[i].time;
         if (digits >= rows->time_digits) (void)m3_time_scale(time, digits - rows->time_digits);
         for (uint32_t d = digits; d < rows->time_digits; d++) *time = *time / 10 - (*time % 10 < 0);
     }
 }
 
-static m3_status order_users(m3_histories *h, const m3_names *names, uint32_t *rank, m3_error *err)
+/* The users of the rows by rising id, which the histories number so. */
+static m3_status order_users(m3_histories *h, m3_rows *rows, m3_drops *drops, m3_error *err)
 {
-    uint32_t *order, count;
-    m3_status st = m3_names_sort(names, NULL, &order, &count, err);
+    uint32_t *order, count, number;
+    m3_status st = m3_names_sort(&rows->users, NULL, &order, &count, err);
     for (uint32_t i = 0; i < count && st == M3_OK; i++) {
-        const char *id = m3_names_at(names, order[i]);
-        st = m3_names_add(&h->users, id, strlen(id), &rank[order[i]], NULL, err);
+        const char *id = m3_names_at(&rows->users, order[i]);
+        st = m3_names_add(&h->users, id, strlen(id), &number, NULL, err);
     }
+    if (st == M3_OK) st = m3_rows_settle(rows, order, drops, err);
     m3_free(order);
     return st;
 }
@@ -83,18 +91,18 @@ static m3_status fill(m3_histories *h, m3_rows *rows, m3_error *err)
 {
     size_t users = h->users.count, lists = h->behaviors * (users + 1);
     h->starts = m3_calloc(lists, sizeof *h->starts);
-    h->items = m3_calloc(rows->count, sizeof *h->items);
-    h->times = m3_calloc(rows->count, sizeof *h->times);
+    h->items = m3_calloc(rows->log.count, sizeof *h->items);
+    h->times = m3_calloc(rows->log.count, sizeof *h->times);
     if (h->starts == NULL || h->items == NULL || h->times == NULL)
-        return M3_FAIL_MEMORY(err, "histories", rows->count * sizeof *h->times);
-    if (rows->count > 0) qsort(rows->events, rows->count, sizeof *rows->events, m3_event_by_time);
+        return M3_FAIL_MEMORY(err, "histories", rows->log.count * sizeof *h->times);
+    if (rows->log.count > 0) qsort(rows->log.events, rows->log.count, sizeof *rows->log.events, m3_event_by_time);
     uint64_t at = 0;
     for (uint32_t b = 0; b < h->behaviors; b++) {
         uint64_t *starts = h->starts + b * (users + 1);
         size_t user = 0;
         starts[0] = at;
-        for (size_t i = 0; i < rows->count; i++) {
-            const m3_event *event = &rows->events[i];
+        for (size_t i = 0; i < rows->log.count; i++) {
+            const m3_event *event = &rows->log.events[i];
             if (event->behavior != b) continue;
             while (user < event->user) starts[++user] = at;
             h->items[at] = event->item;
@@ -115,7 +123,9 @@ m3_status m3_histories_read(const m3_dataset *set, const char *path, const m3_re
     m3_drops drops = {
         .report = &own, .strict = how.strict, .say_all = how.say_all, .log = how.log, .log_user = how.log_user};
     m3_rows rows = {.time_unit = m3_dataset_time_unit(set)};
-    uint32_t *rank = NULL;
+    m3_pool *pool = NULL;
+    if ((st = m3_pool_create(1, &pool, err)) != M3_OK) return st;
+    m3_rows_begin(&rows, pool, NULL, 0, NULL);
     if ((h = m3_calloc(1, sizeof *h)) == NULL) {
         st = M3_FAIL_MEMORY(err, path, sizeof *h);
         goto done;
@@ -123,14 +133,10 @@ m3_status m3_histories_read(const m3_dataset *set, const char *path, const m3_re
     h->behaviors = m3_dataset_behavior_count(set);
     const char *sole = h->behaviors == 1 ? m3_dataset_behavior_name(set, 0) : NULL;
     if ((st = m3_rows_read(&rows, path, &how, sole, &drops, err)) != M3_OK) goto done;
+    if ((st = order_users(h, &rows, &drops, err)) != M3_OK) goto done;
     change_units(&rows, m3_dataset_time_digits(set));
-    if ((rank = m3_calloc(rows.users.count, sizeof *rank)) == NULL) {
-        st = M3_FAIL_MEMORY(err, path, rows.users.count * sizeof *rank);
-        goto done;
-    }
-    if ((st = order_users(h, &rows.users, rank, err)) != M3_OK) goto done;
-    if ((st = translate(&rows, set, rank, path, &drops, err)) != M3_OK) goto done;
-    own.events = rows.count;
+    if ((st = translate(&rows, set, path, &drops, err)) != M3_OK) goto done;
+    own.events = rows.log.count;
     if (h->users.count == 0) {
         char text[512];
         m3_drops_summary(&own, text, sizeof text);
@@ -142,8 +148,8 @@ m3_status m3_histories_read(const m3_dataset *set, const char *path, const m3_re
     h = NULL; /* the caller owns it now */
 done:
     if (report != NULL) *report = own;
-    m3_free(rank);
     m3_rows_fini(&rows);
+    m3_pool_free(pool);
     m3_histories_free(h);
     return st;
 }

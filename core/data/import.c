@@ -1,121 +1,71 @@
 /* import: from source files to one data set file; core/data/import.h has the steps. */
 #include "core/data/import.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/alloc.h"
 #include "core/base/outfile.h"
 
-enum { DEFAULT_MAX_LENGTH = 20, LENGTH_LIMIT = 1 << 16 };
+enum { DEFAULT_MAX_LENGTH = 20, LENGTH_LIMIT = 1 << 16, SMALL_SOURCE = 1 << 22 };
 
 struct import {
     m3_import_options options;
     m3_import_onto onto;
-    bool adds;   /* to onto */
-    size_t gone; /* events of items that left */
+    bool adds;     /* to onto */
+    uint64_t gone; /* events of items that left */
+    m3_pool *pool;
     m3_import_report report;
     m3_drops drops;
     m3_import_files files;
     m3_rows rows;
     m3_behavior_choice behaviors;
+    m3_import_tally tally;
     m3_import_items items;
     m3_feature_rows *features; /* [files.feature_count] */
-    uint32_t *users;           /* old numbers by rising id */
+    uint32_t *users;           /* numbers of the rows, by rising id */
     m3_set_content content;
 };
 
-static m3_status number_users(struct import *im, m3_error *err)
+/* All users by rising id, whether they keep an event or not. */
+static m3_status settle(struct import *im, m3_error *err)
 {
-    m3_status st = M3_OK;
-    m3_rows *rows = &im->rows;
-    uint32_t *number = NULL, count;
-    bool *keep = m3_calloc(rows->users.count, sizeof *keep);
-    if (keep == NULL) return M3_FAIL_MEMORY(err, "users", rows->users.count * sizeof *keep);
-    for (size_t i = 0; i < rows->count; i++) keep[rows->events[i].user] = true;
-    if ((st = m3_names_sort(&rows->users, keep, &im->users, &count, err)) != M3_OK) goto done;
-    if ((number = m3_calloc(rows->users.count, sizeof *number)) == NULL) {
-        st = M3_FAIL_MEMORY(err, "users", rows->users.count * sizeof *number);
-        goto done;
-    }
-    for (uint32_t u = 0; u < count; u++) number[im->users[u]] = u;
-    for (size_t i = 0; i < rows->count; i++) {
-        rows->events[i].user = number[rows->events[i].user];
-        rows->events[i].item = im->items.number[rows->events[i].item];
-    }
-    im->content.meta.users = count;
-done:
-    m3_free(number);
-    m3_free(keep);
+    uint32_t count;
+    m3_names_forget_slots(&im->rows.users);
+    m3_status st = m3_names_sort(&im->rows.users, NULL, &im->users, &count, err);
+    return st == M3_OK ? m3_rows_settle(&im->rows, im->users, &im->drops, err) : st;
+}
+
+/* A repeat comes before what else is wrong, whose rows stand behind it. */
+static m3_status settle_failed(struct import *im, m3_status st, m3_error *err)
+{
+    m3_error repeated = {0};
+    if (st != M3_ERR_INVALID || !im->drops.strict || settle(im, &repeated) != M3_ERR_INVALID) return st;
+    if (err != NULL) *err = repeated;
     return st;
 }
 
-static m3_status fill_events(struct import *im, m3_error *err)
+/* Of the users by rank, those with events. */
+static void keep_users(struct import *im)
 {
-    m3_set_content *c = &im->content;
-    const m3_rows *rows = &im->rows;
-    size_t users = c->meta.users;
-    uint64_t at[M3_MAX_SET_BEHAVIORS] = {0};
-    for (size_t i = 0; i < rows->count; i++) at[rows->events[i].behavior]++;
-    if ((c->events = m3_calloc(c->meta.behaviors, sizeof *c->events)) == NULL)
-        return M3_FAIL_MEMORY(err, "events", c->meta.behaviors * sizeof *c->events);
-    for (uint32_t b = 0; b < c->meta.behaviors; b++) {
-        m3_event_lists *lists = &c->events[b];
-        lists->starts = m3_calloc(users + 1, sizeof *lists->starts);
-        lists->items = m3_calloc(at[b], sizeof *lists->items);
-        lists->times = m3_calloc(at[b], sizeof *lists->times);
-        if (c->split.kind == M3_SPLIT_GIVEN) lists->parts = m3_calloc(at[b], sizeof *lists->parts);
-        if (lists->starts == NULL || lists->items == NULL || lists->times == NULL ||
-            (c->split.kind == M3_SPLIT_GIVEN && lists->parts == NULL))
-            return M3_FAIL_MEMORY(err, "events", at[b] * sizeof *lists->times);
-        at[b] = 0;
-    }
-    size_t next = 0;
-    for (size_t u = 0; u < users; u++) {
-        for (; next < rows->count && rows->events[next].user == u; next++) {
-            const m3_event *event = &rows->events[next];
-            m3_event_lists *lists = &c->events[event->behavior];
-            lists->items[at[event->behavior]] = event->item;
-            if (lists->parts != NULL) lists->parts[at[event->behavior]] = (uint8_t)event->part;
-            lists->times[at[event->behavior]++] = event->time;
-        }
-        for (uint32_t b = 0; b < c->meta.behaviors; b++) c->events[b].starts[u + 1] = at[b];
-    }
-    return M3_OK;
+    uint32_t kept = 0;
+    for (uint32_t u = 0; u < im->rows.users.count; u++)
+        if (im->tally.users[u]) im->users[kept++] = im->users[u];
+    im->content.meta.users = kept;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x == y ? 0 : x < y ? -1 : 1;
-}
-
-static m3_status fill_touched(struct import *im, m3_error *err)
+static void describe_events(struct import *im)
 {
     m3_set_content *c = &im->content;
-    const m3_rows *rows = &im->rows;
-    size_t users = c->meta.users, items = (size_t)c->meta.items + 1;
-    uint32_t *seen = m3_calloc(items, sizeof *seen); /* last user with the item, + 1 */
-    c->touched_starts = m3_calloc(users + 1, sizeof *c->touched_starts);
-    c->touched_items = m3_calloc(rows->count, sizeof *c->touched_items);
-    if (seen == NULL || c->touched_starts == NULL || c->touched_items == NULL) {
-        m3_free(seen);
-        return M3_FAIL_MEMORY(err, "events", rows->count * sizeof *c->touched_items);
-    }
-    size_t next = 0, at = 0;
-    for (uint32_t u = 0; u < users; u++) {
-        size_t from = at;
-        for (; next < rows->count && rows->events[next].user == u; next++) {
-            uint32_t item = rows->events[next].item;
-            if (seen[item] == u + 1) continue;
-            seen[item] = u + 1;
-            c->touched_items[at++] = item;
-        }
-        qsort(c->touched_items + from, at - from, sizeof *c->touched_items, by_number);
-        c->touched_starts[u + 1] = at;
-    }
-    m3_free(seen);
-    return M3_OK;
+    c->events = (m3_set_events){.log = &im->rows.log,
+                                .users = c->meta.users,
+                                .items = c->meta.items,
+                                .behaviors = c->meta.behaviors,
+                                .behavior_of = im->behaviors.of,
+                                .item_of = im->items.number,
+                                .given = c->split.kind == M3_SPLIT_GIVEN};
+    memcpy(c->events.counts, im->tally.events, sizeof c->events.counts);
 }
 
 static const char *text_of(const m3_names *texts, uint32_t number)
@@ -218,14 +168,23 @@ static m3_status start_from_set(struct import *im, m3_error *err)
     return st == M3_OK ? m3_import_onto_features(&im->onto, &im->files, &im->drops, err) : st;
 }
 
-static void drop_events_of_gone(struct import *im)
+static size_t keep_events_of_items(void *arg, m3_event *events, size_t count)
 {
-    m3_rows *rows = &im->rows;
+    const uint32_t *number = arg;
     size_t kept = 0;
-    for (size_t i = 0; i < rows->count; i++)
-        if (im->items.number[rows->events[i].item] != 0) rows->events[kept++] = rows->events[i];
-    im->gone = rows->count - kept;
-    rows->count = kept;
+    for (size_t i = 0; i < count; i++)
+        if (number[events[i].item] != 0) events[kept++] = events[i];
+    return kept;
+}
+
+static m3_status drop_events_of_gone(struct import *im, m3_error *err)
+{
+    m3_event_log *log = &im->rows.log;
+    const uint64_t before = log->count;
+    if (!im->adds || !im->onto.drop_gone) return M3_OK;
+    m3_status st = m3_event_log_keep(log, keep_events_of_items, im->items.number, err);
+    im->gone = before - log->count;
+    return st == M3_OK && im->gone > 0 ? m3_import_tally_make(&im->tally, &im->rows, &im->behaviors, err) : st;
 }
 
 /* The interactions, and those that are held out, if they are in files of their own. */
@@ -240,6 +199,48 @@ static m3_status read_tables(struct import *im, const char *sole, m3_error *err)
     return st;
 }
 
+static m3_status select_events(struct import *im, m3_error *err)
+{
+    char dropped[768];
+    const m3_behavior_choice *choice = &im->behaviors;
+    m3_status st = m3_import_select(&im->rows, &im->options, &im->behaviors, &im->drops, err);
+    if (st != M3_OK || (st = m3_import_tally_make(&im->tally, &im->rows, choice, err)) != M3_OK) return st;
+    if (im->tally.events[choice->target] > 0) return M3_OK;
+    m3_drops_summary(&im->report, dropped, sizeof dropped);
+    return M3_FAIL(err, M3_ERR_INVALID, "target",
+                   "'%s' has no event, so there is nothing to predict; choose another target (dropped: %s)",
+                   choice->names[choice->target], dropped);
+}
+
+static uint64_t file_bytes(const char *path)
+{
+    struct stat info;
+    return path != NULL && stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+}
+
+/* A small source is read sooner than threads are started. */
+static m3_status start_pool(struct import *im, m3_error *err)
+{
+    const m3_import_files *f = &im->files;
+    const uint64_t bytes = file_bytes(f->interactions) + file_bytes(f->valid) + file_bytes(f->test);
+    const bool small = im->options.threads == 0 && bytes < SMALL_SOURCE;
+    return m3_pool_create(small ? 1 : im->options.threads, &im->pool, err);
+}
+
+/* Half of the machine's, so that files which are read and written still have a place in it. */
+static uint64_t memory_of(const m3_import_options *options)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    if (options->memory != 0) return options->memory;
+    return pages > 0 && bytes > 0 ? (uint64_t)pages / 2 * (uint64_t)bytes : 0;
+}
+
+static void tell_writing(const struct import *im, const char *out_path)
+{
+    const m3_import_progress progress = {.path = out_path};
+    if (im->options.progress != NULL) im->options.progress(im->options.progress_user, &progress);
+}
+
 static m3_status run(struct import *im, const char *out_path, m3_error *err)
 {
     m3_status st;
@@ -247,21 +248,23 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     const m3_reading *reading = &im->options.reading;
     if (im->adds && (st = m3_import_onto_open(&im->onto, &im->options, err)) != M3_OK) return st;
     if ((st = m3_import_files_find(&im->files, &im->options, &im->drops, err)) != M3_OK) return st;
+    if ((st = check_out(im, out_path, err)) != M3_OK || (st = start_pool(im, err)) != M3_OK) return st;
+    m3_rows_begin(rows, im->pool, out_path, memory_of(&im->options), &im->drops.watch);
     if (im->adds && (st = start_from_set(im, err)) != M3_OK) return st;
-    if ((st = check_out(im, out_path, err)) != M3_OK) return st;
     const char *sole = im->adds && im->options.behavior_count == 1 ? im->options.behaviors[0] : "interaction";
-    if ((st = read_tables(im, sole, err)) != M3_OK) return st;
+    if ((st = read_tables(im, sole, err)) != M3_OK) return settle_failed(im, st, err);
     if (im->report.rows == 0) return M3_FAIL(err, M3_ERR_INVALID, im->files.interactions, "has a header but no rows");
-    if ((st = m3_import_select(rows, &im->options, &im->behaviors, &im->drops, err)) != M3_OK) return st;
-    st = m3_import_items_read(&im->items, rows, im->files.items, reading, im->options.keep_items,
-                              im->adds ? &im->onto : NULL, &im->drops, err);
-    if (st == M3_OK) drop_events_of_gone(im);
-    if (st != M3_OK || (st = read_features(im, err)) != M3_OK || (st = number_users(im, err)) != M3_OK) return st;
+    tell_writing(im, out_path);
+    if ((st = settle(im, err)) != M3_OK || (st = select_events(im, err)) != M3_OK) return st;
+    const m3_import_onto *onto = im->adds ? &im->onto : NULL;
+    st = m3_import_items_read(&im->items, rows, &im->tally, im->files.items, reading, im->options.keep_items, onto,
+                              &im->drops, err);
+    if (st != M3_OK || (st = drop_events_of_gone(im, err)) != M3_OK || (st = read_features(im, err)) != M3_OK)
+        return st;
+    keep_users(im);
     if ((st = m3_watch_check(&im->drops.watch, out_path, err)) != M3_OK) return st;
-    if (im->options.progress != NULL)
-        im->options.progress(im->options.progress_user, &(m3_import_progress){.path = out_path});
-    qsort(rows->events, rows->count, sizeof *rows->events, m3_event_by_time);
-    im->report.events = rows->count;
+    tell_writing(im, out_path);
+    im->report.events = rows->log.count;
     m3_set_meta *meta = &im->content.meta;
     meta->items = im->items.count;
     meta->behaviors = im->behaviors.count;
@@ -272,11 +275,9 @@ static m3_status run(struct import *im, const char *out_path, m3_error *err)
     im->content.time_digits = rows->time_digits;
     im->content.time_unit = (uint32_t)rows->time_unit;
     const bool given = im->files.valid != NULL || im->files.test != NULL || reading->split_column != NULL;
-    st = m3_import_split_choose(&im->options, given, rows, &im->behaviors, im->adds ? &im->onto : NULL,
-                                &im->content.split, &im->drops, err);
+    st = m3_import_split_choose(&im->options, given, rows, &im->behaviors, onto, &im->content.split, &im->drops, err);
     if (st != M3_OK) return st;
-    if ((st = fill_events(im, err)) != M3_OK) return st;
-    if ((st = fill_touched(im, err)) != M3_OK) return st;
+    describe_events(im);
     if ((st = fill_names(im, err)) != M3_OK) return st;
     return m3_set_write(&im->content, out_path, err);
 }
@@ -286,17 +287,17 @@ static void say_added(const struct import *im)
 {
     const m3_dataset *set = im->onto.set;
     const uint32_t users = m3_dataset_user_count(set), items = m3_dataset_item_count(set);
-    uint64_t stayed = 0, old_users = 0, old_items = 0;
-    for (size_t i = 0; i < im->rows.count; i++) stayed += im->rows.events[i].line <= im->rows.of_set;
+    uint64_t old_users = 0, old_items = 0;
     for (uint32_t u = 0; u < im->content.meta.users; u++) old_users += im->users[u] < users;
     for (uint32_t n = 0; n < im->content.meta.items; n++) old_items += im->items.order[n] < items;
     m3_drops_say(&im->drops, M3_LOG_INFO, "added to %s: %llu events, %llu users, %llu items", im->onto.path,
-                 (unsigned long long)(im->rows.count - stayed),
+                 (unsigned long long)(im->rows.log.count - im->tally.of_set),
                  (unsigned long long)(im->content.meta.users - old_users),
                  (unsigned long long)(im->content.meta.items - old_items));
     if (old_items < items)
-        m3_drops_say(&im->drops, M3_LOG_INFO, "%llu items of the set are gone, with their %zu events and %llu users",
-                     (unsigned long long)(items - old_items), im->gone, (unsigned long long)(users - old_users));
+        m3_drops_say(&im->drops, M3_LOG_INFO, "%llu items of the set are gone, with their %llu events and %llu users",
+                     (unsigned long long)(items - old_items), (unsigned long long)im->gone,
+                     (unsigned long long)(users - old_users));
 }
 
 static void say_summary(const struct import *im)
@@ -317,15 +318,6 @@ static void say_summary(const struct import *im)
 static void free_import(struct import *im)
 {
     m3_set_content *c = &im->content;
-    for (uint32_t b = 0; c->events != NULL && b < c->meta.behaviors; b++) {
-        m3_free(c->events[b].starts);
-        m3_free(c->events[b].items);
-        m3_free(c->events[b].times);
-        m3_free(c->events[b].parts);
-    }
-    m3_free(c->events);
-    m3_free(c->touched_starts);
-    m3_free(c->touched_items);
     m3_free(c->user_ids);
     m3_free(c->item_ids);
     m3_free(c->titles);
@@ -335,7 +327,9 @@ static void free_import(struct import *im)
     m3_free(im->features);
     m3_free(im->users);
     m3_import_items_fini(&im->items);
+    m3_import_tally_fini(&im->tally);
     m3_rows_fini(&im->rows);
+    m3_pool_free(im->pool);
     m3_import_files_fini(&im->files);
     m3_import_onto_fini(&im->onto);
     m3_free(im);

@@ -1,5 +1,6 @@
 /* import: the steps of m3_data_import(), one file each.
- *   find files -> rows -> select (behaviors, k-core) -> item texts -> feature rows -> split -> assemble -> write */
+ *   find files -> rows -> select (behaviors, k-core) -> tally -> item texts -> feature rows -> split -> assemble ->
+ * write */
 #ifndef M3_CORE_DATA_IMPORT_H
 #define M3_CORE_DATA_IMPORT_H
 
@@ -51,21 +52,33 @@ void m3_import_onto_fini(m3_import_onto *onto);
 typedef struct m3_behavior_choice {
     uint32_t count, target;
     const char *names[M3_MAX_SET_BEHAVIORS]; /**< shallow to deep; borrowed from rows and options */
+    uint32_t of[M3_MAX_SET_BEHAVIORS];       /**< number here of a behavior of the rows whose events stay */
 } m3_behavior_choice;
 
-/** Order the behaviors, renumber the events by it, drop those of other behaviors, and apply the k-core filter. */
+/** Order the behaviors, drop the events of others, and apply the k-core filter. @param rows  Settled. */
 m3_status m3_import_select(m3_rows *rows, const m3_import_options *options, m3_behavior_choice *choice, m3_drops *drops,
                            m3_error *err);
+
+/** What the events that stay are of. Starts as {0}; m3_import_tally_fini() ends it. */
+typedef struct m3_import_tally {
+    uint64_t events[M3_MAX_SET_BEHAVIORS]; /**< by number of the choice */
+    bool *users;                           /**< [rows->users.count] by rank: has an event */
+    bool *new_of_item;                     /**< [rows->items.count] has one that the set, which is added to, has not */
+    uint64_t of_set;                       /**< events of that set */
+} m3_import_tally;
+
+m3_status m3_import_tally_make(m3_import_tally *tally, m3_rows *rows, const m3_behavior_choice *choice, m3_error *err);
+void m3_import_tally_fini(m3_import_tally *tally);
 
 /* import_split: the rule by which samples are held out. */
 
 /** From the options; what they leave open is that of the set that the import adds to, if any. Says how many samples
  * each part has.
  * @param given  The source says what is held out: the events' parts.
- * @param rows   Ordered by m3_event_by_time().
+ * @param rows   Settled.
  * @param onto   NULL: none.
  * Returns M3_ERR_INVALID where the options are no rule, or leave no sample to train on or to test with. */
-m3_status m3_import_split_choose(const m3_import_options *options, bool given, const m3_rows *rows,
+m3_status m3_import_split_choose(const m3_import_options *options, bool given, m3_rows *rows,
                                  const m3_behavior_choice *behaviors, const m3_import_onto *onto, m3_set_split *split,
                                  m3_drops *drops, m3_error *err);
 
@@ -88,9 +101,11 @@ typedef struct m3_import_items {
 } m3_import_items;
 
 /** Read the items file, if any, decide which items stay and number them. Adds items to rows when they are kept.
- * @param onto  The set that the import adds to, whose items come first in rows; NULL: none. */
-m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const char *path, const m3_reading *reading,
-                               bool keep_all, const m3_import_onto *onto, m3_drops *drops, m3_error *err);
+ * @param tally  Of the rows.
+ * @param onto   The set that the import adds to, whose items come first in rows; NULL: none. */
+m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const m3_import_tally *tally, const char *path,
+                               const m3_reading *reading, bool keep_all, const m3_import_onto *onto, m3_drops *drops,
+                               m3_error *err);
 void m3_import_items_fini(m3_import_items *items);
 
 /* import_features. */

@@ -14,7 +14,7 @@ struct reader {
     m3_drops *drops;
     uint32_t item, title, category;
     bool keep_all;
-    bool *has_events; /* [known] */
+    const bool *has_events; /* [known] */
     uint32_t known;
     uint32_t of_set;    /* items up to it stay anyway, */
     bool drop_gone;     /* or only when the items file has them or they have a new event */
@@ -157,8 +157,9 @@ static m3_status number_items(struct reader *r, bool have_file, m3_error *err)
     return M3_OK;
 }
 
-m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const char *path, const m3_reading *reading,
-                               bool keep_all, const m3_import_onto *onto, m3_drops *drops, m3_error *err)
+m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const m3_import_tally *tally, const char *path,
+                               const m3_reading *reading, bool keep_all, const m3_import_onto *onto, m3_drops *drops,
+                               m3_error *err)
 {
     m3_status st = M3_OK;
     struct reader r = {.items = items, .rows = rows, .drops = drops, .keep_all = keep_all, .known = rows->items.count};
@@ -167,12 +168,7 @@ m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const char
         r.drop_gone = onto->drop_gone;
         if ((st = take_old_texts(&r, onto->set, err)) != M3_OK) goto done;
     }
-    if ((r.has_events = m3_calloc(r.known, sizeof *r.has_events)) == NULL) {
-        st = M3_FAIL_MEMORY(err, "items", r.known * sizeof *r.has_events);
-        goto done;
-    }
-    for (size_t i = 0; i < rows->count; i++)
-        if (rows->events[i].line > rows->of_set) r.has_events[rows->events[i].item] = true;
+    r.has_events = tally->new_of_item;
     if (path != NULL && (st = read_table(&r, path, reading, err)) != M3_OK) goto done;
     if ((st = number_items(&r, path != NULL, err)) != M3_OK) goto done;
     if (drops->report->items_without_text > 0)
@@ -181,7 +177,6 @@ m3_status m3_import_items_read(m3_import_items *items, m3_rows *rows, const char
 done:
     m3_table_close(r.table);
     m3_names_fini(&r.strangers);
-    m3_free(r.has_events);
     return st;
 }
 

@@ -51,7 +51,6 @@ m3_status m3_import_onto_rows(const m3_import_onto *onto, m3_rows *rows, m3_erro
         for (uint32_t b = 0; st == M3_OK && b < m3_dataset_behavior_count(set); b++) {
             const m3_events events = m3_dataset_events(set, u, b);
             for (uint32_t i = 0; st == M3_OK && i < events.count; i++) {
-                uint32_t earlier;
                 event = (m3_event){.time = events.times[i],
                                    .user = u,
                                    .item = events.items[i] - 1,
@@ -59,14 +58,14 @@ m3_status m3_import_onto_rows(const m3_import_onto *onto, m3_rows *rows, m3_erro
                                    .line = event.line + 1};
                 const int64_t size = event.time < 0 ? -event.time : event.time;
                 if (size > rows->latest) rows->latest = size;
-                st = m3_rows_add(rows, &event, &earlier, err);
+                st = m3_rows_add(rows, &event, 1, err);
             }
         }
     }
     rows->of_set = rows->before = event.line;
     rows->time_digits = m3_dataset_time_digits(set);
     rows->time_unit = m3_dataset_time_unit(set);
-    return st;
+    return st != M3_OK ? st : m3_rows_make_room(rows, 0, err);
 }
 
 m3_status m3_import_onto_features(const m3_import_onto *onto, m3_import_files *files, m3_drops *drops, m3_error *err)

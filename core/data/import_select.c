@@ -70,75 +70,92 @@ static m3_status choose_target(const m3_import_options *options, m3_behavior_cho
                    list);
 }
 
+struct selecting {
+    const m3_import_options *options;
+    const uint32_t *behavior_of; /* by raw number */
+    uint64_t removed;
+    uint32_t *by_user, *by_item;
+};
+
+static size_t keep_wanted(void *arg, m3_event *events, size_t count)
+{
+    struct selecting *s = arg;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (s->behavior_of[events[i].behavior] != DROPPED) events[kept++] = events[i];
+    s->removed += count - kept;
+    return kept;
+}
+
 static m3_status order_behaviors(m3_rows *rows, const m3_import_options *options, m3_behavior_choice *choice,
                                  m3_drops *drops, m3_error *err)
 {
     m3_status st = M3_OK;
-    uint64_t counts[M3_MAX_SET_BEHAVIORS] = {0};
-    uint32_t map[M3_MAX_SET_BEHAVIORS];
-    for (uint32_t i = 0; i < M3_MAX_SET_BEHAVIORS; i++) map[i] = DROPPED;
-    for (size_t i = 0; i < rows->count; i++) counts[rows->events[i].behavior]++;
+    bool some_dropped = false;
+    struct selecting s = {.behavior_of = choice->of};
+    for (uint32_t i = 0; i < M3_MAX_SET_BEHAVIORS; i++) choice->of[i] = DROPPED;
     if (options->behavior_count > 0)
-        st = take_named(rows, options, choice, map, counts, drops, err);
+        st = take_named(rows, options, choice, choice->of, rows->counts, drops, err);
     else
-        take_all(rows, choice, map, counts, drops);
+        take_all(rows, choice, choice->of, rows->counts, drops);
     if (st == M3_OK) st = choose_target(options, choice, err);
-    if (st != M3_OK) return st;
-    size_t kept = 0;
-    for (size_t i = 0; i < rows->count; i++) {
-        m3_event event = rows->events[i];
-        const uint32_t behavior = map[event.behavior];
-        event.behavior = (uint16_t)behavior;
-        if (behavior == DROPPED)
-            m3_drops_count(drops, M3_DROP_BEHAVIOR);
-        else
-            rows->events[kept++] = event;
+    for (uint32_t i = 0; i < M3_MAX_SET_BEHAVIORS; i++)
+        some_dropped = some_dropped || (rows->counts[i] > 0 && choice->of[i] == DROPPED);
+    if (st == M3_OK && some_dropped) st = m3_event_log_keep(&rows->log, keep_wanted, &s, err);
+    drops->report->dropped[M3_DROP_BEHAVIOR] += s.removed;
+    return st;
+}
+
+static m3_status count_events(void *arg, const m3_event *events, size_t count, m3_error *err)
+{
+    const struct selecting *s = arg;
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        s->by_user[events[i].user]++;
+        s->by_item[events[i].item]++;
     }
-    rows->count = kept;
     return M3_OK;
 }
 
-/* One sweep; the number of events it removed. */
-static size_t sweep(m3_rows *rows, uint32_t *by_user, uint32_t *by_item, const m3_import_options *options)
+static size_t keep_core(void *arg, m3_event *events, size_t count)
 {
-    memset(by_user, 0, rows->users.count * sizeof *by_user);
-    memset(by_item, 0, rows->items.count * sizeof *by_item);
-    for (size_t i = 0; i < rows->count; i++) {
-        by_user[rows->events[i].user]++;
-        by_item[rows->events[i].item]++;
-    }
-    size_t kept = 0, before = rows->count;
-    for (size_t i = 0; i < before; i++) {
-        m3_event event = rows->events[i];
-        if (by_user[event.user] >= options->min_user_events && by_item[event.item] >= options->min_item_events)
-            rows->events[kept++] = event;
-    }
-    rows->count = kept;
-    return before - kept;
+    struct selecting *s = arg;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (s->by_user[events[i].user] >= s->options->min_user_events &&
+            s->by_item[events[i].item] >= s->options->min_item_events)
+            events[kept++] = events[i];
+    s->removed += count - kept;
+    return kept;
 }
 
 static m3_status filter_core(m3_rows *rows, const m3_import_options *options, m3_drops *drops, m3_error *err)
 {
-    if ((options->min_user_events <= 1 && options->min_item_events <= 1) || rows->count == 0) return M3_OK;
+    if ((options->min_user_events <= 1 && options->min_item_events <= 1) || rows->log.count == 0) return M3_OK;
     m3_status st = M3_OK;
-    uint32_t *by_user = m3_calloc(rows->users.count, sizeof *by_user);
-    uint32_t *by_item = m3_calloc(rows->items.count, sizeof *by_item);
-    if (by_user == NULL || by_item == NULL) {
-        st = M3_FAIL_MEMORY(err, "k-core", (rows->users.count + rows->items.count) * sizeof *by_user);
+    struct selecting s = {.options = options, .removed = 1};
+    s.by_user = m3_calloc(rows->users.count, sizeof *s.by_user);
+    s.by_item = m3_calloc(rows->items.count, sizeof *s.by_item);
+    if (s.by_user == NULL || s.by_item == NULL) {
+        st = M3_FAIL_MEMORY(err, "k-core", (rows->users.count + rows->items.count) * sizeof *s.by_user);
         goto done;
     }
     uint32_t sweeps = 0;
-    for (size_t removed = 1; removed > 0; sweeps++) {
-        removed = sweep(rows, by_user, by_item, options);
-        drops->report->dropped[M3_DROP_CORE] += removed;
+    for (; st == M3_OK && s.removed > 0; sweeps++) {
+        s.removed = 0;
+        memset(s.by_user, 0, rows->users.count * sizeof *s.by_user);
+        memset(s.by_item, 0, rows->items.count * sizeof *s.by_item);
+        if ((st = m3_event_log_scan(&rows->log, count_events, &s, err)) != M3_OK) goto done;
+        if ((st = m3_event_log_keep(&rows->log, keep_core, &s, err)) != M3_OK) goto done;
+        drops->report->dropped[M3_DROP_CORE] += s.removed;
     }
     m3_drops_say(drops, M3_LOG_INFO,
                  "k-core, at least %u events a user and %u an item: %llu events removed in %u sweeps",
                  options->min_user_events, options->min_item_events,
                  (unsigned long long)drops->report->dropped[M3_DROP_CORE], sweeps);
 done:
-    m3_free(by_user);
-    m3_free(by_item);
+    m3_free(s.by_user);
+    m3_free(s.by_item);
     return st;
 }
 
@@ -147,17 +164,55 @@ m3_status m3_import_select(m3_rows *rows, const m3_import_options *options, m3_b
 {
     m3_status st;
     char dropped[768];
-    if (rows->count > 0) {
+    if (rows->log.count > 0) {
         if ((st = order_behaviors(rows, options, choice, drops, err)) != M3_OK) return st;
         if ((st = filter_core(rows, options, drops, err)) != M3_OK) return st;
     }
     m3_drops_summary(drops->report, dropped, sizeof dropped);
-    if (rows->count == 0)
-        return M3_FAIL(err, M3_ERR_INVALID, "interactions", "no event is left of %llu rows: %s",
-                       (unsigned long long)drops->report->rows, dropped);
-    for (size_t i = 0; i < rows->count; i++)
-        if (rows->events[i].behavior == choice->target) return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, "target",
-                   "'%s' has no event, so there is nothing to predict; choose another target (dropped: %s)",
-                   choice->names[choice->target], dropped);
+    if (rows->log.count > 0) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, "interactions", "no event is left of %llu rows: %s",
+                   (unsigned long long)drops->report->rows, dropped);
+}
+
+/* What is left. */
+
+struct tallying {
+    m3_import_tally *tally;
+    const m3_rows *rows;
+    const uint32_t *behavior_of;
+};
+
+static m3_status tally_events(void *arg, const m3_event *events, size_t count, m3_error *err)
+{
+    const struct tallying *t = arg;
+    m3_import_tally *tally = t->tally;
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        const m3_event *event = &events[i];
+        tally->events[t->behavior_of[event->behavior]]++;
+        tally->users[event->user] = true;
+        if (event->line > t->rows->of_set)
+            tally->new_of_item[event->item] = true;
+        else
+            tally->of_set++;
+    }
+    return M3_OK;
+}
+
+m3_status m3_import_tally_make(m3_import_tally *tally, m3_rows *rows, const m3_behavior_choice *choice, m3_error *err)
+{
+    struct tallying t = {tally, rows, choice->of};
+    m3_import_tally_fini(tally);
+    tally->users = m3_calloc(rows->users.count, sizeof *tally->users);
+    tally->new_of_item = m3_calloc(rows->items.count, sizeof *tally->new_of_item);
+    if (tally->users == NULL || tally->new_of_item == NULL)
+        return M3_FAIL_MEMORY(err, "events", rows->users.count + (uint64_t)rows->items.count);
+    return m3_event_log_scan(&rows->log, tally_events, &t, err);
+}
+
+void m3_import_tally_fini(m3_import_tally *tally)
+{
+    m3_free(tally->users);
+    m3_free(tally->new_of_item);
+    *tally = (m3_import_tally){0};
 }

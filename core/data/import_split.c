@@ -69,31 +69,64 @@ static m3_status read_points(const char *text, const m3_rows *rows, m3_set_split
         "'%s' has no validation: it begins at the first time and ends before the second, which must be later", text);
 }
 
-/* Target events by their part, and the span of all times. */
+/* What a pass over the events finds. */
 typedef struct counted {
-    uint64_t of[M3_SPLIT_COUNT];
-    int64_t first, last;
+    const uint32_t *behavior_of;
+    uint32_t target;
+    const m3_set_split *split;   /* NULL: events have their parts */
+    uint64_t of[M3_SPLIT_COUNT]; /* target events by their part */
+    int64_t first, last;         /* times of all */
+    m3_event before;             /* the event before; of no user at the beginning */
+    bool begun;
+    uint64_t late; /* events that come before one of an earlier part: training would look behind what is held out */
+    m3_event held, after; /* the first such pair */
 } counted;
 
-static counted count_parts(const m3_rows *rows, uint32_t target, const m3_set_split *split)
+static m3_split_part part_of(const m3_set_split *split, const m3_event *event)
 {
-    counted c = {.first = INT64_MAX, .last = INT64_MIN};
-    for (size_t i = 0; i < rows->count; i++) {
-        const int64_t time = rows->events[i].time;
-        if (time < c.first) c.first = time;
-        if (time > c.last) c.last = time;
-        if (rows->events[i].behavior != target) continue;
-        c.of[time < split->valid_from ? M3_SPLIT_TRAIN : time < split->test_from ? M3_SPLIT_VALID : M3_SPLIT_TEST]++;
-    }
-    return c;
+    if (split == NULL) return (m3_split_part)event->part;
+    if (event->time < split->valid_from) return M3_SPLIT_TRAIN;
+    return event->time < split->test_from ? M3_SPLIT_VALID : M3_SPLIT_TEST;
 }
 
-static m3_status check_points(const m3_rows *rows, const m3_behavior_choice *behaviors, const m3_set_split *split,
+static m3_status count_parts(void *arg, const m3_event *events, size_t count, m3_error *err)
+{
+    counted *c = arg;
+    (void)err;
+    for (size_t i = 0; i < count; i++) {
+        const m3_event *event = &events[i];
+        if (event->time < c->first) c->first = event->time;
+        if (event->time > c->last) c->last = event->time;
+        if (c->behavior_of[event->behavior] == c->target) c->of[part_of(c->split, event)]++;
+        if (c->begun && event->user == c->before.user && event->part < c->before.part && c->late++ == 0) {
+            c->held = c->before;
+            c->after = *event;
+        }
+        c->before = *event;
+        c->begun = true;
+    }
+    return M3_OK;
+}
+
+static m3_status count(m3_rows *rows, const m3_behavior_choice *behaviors, const m3_set_split *split, counted *c,
+                       m3_error *err)
+{
+    *c = (counted){.behavior_of = behaviors->of,
+                   .target = behaviors->target,
+                   .split = split,
+                   .first = INT64_MAX,
+                   .last = INT64_MIN};
+    return m3_event_log_scan(&rows->log, count_parts, c, err);
+}
+
+static m3_status check_points(m3_rows *rows, const m3_behavior_choice *behaviors, const m3_set_split *split,
                               m3_drops *drops, m3_error *err)
 {
     char from[M3_MOMENT_TEXT], to[M3_MOMENT_TEXT], valid[M3_MOMENT_TEXT], test[M3_MOMENT_TEXT];
     const char *target = behaviors->names[behaviors->target];
-    const counted c = count_parts(rows, behaviors->target, split);
+    counted c;
+    const m3_status st = count(rows, behaviors, split, &c, err);
+    if (st != M3_OK) return st;
     (void)time_text(rows, c.first, from);
     (void)time_text(rows, c.last, to);
     (void)time_text(rows, split->valid_from, valid);
@@ -120,40 +153,32 @@ static m3_status check_points(const m3_rows *rows, const m3_behavior_choice *beh
     return M3_OK;
 }
 
-/* An event that comes before one of an earlier part: training would look behind what is held out. */
-static m3_status check_order(const m3_rows *rows, m3_error *err)
+static m3_status check_order(const m3_rows *rows, const counted *c, m3_error *err)
 {
     static const char *const names[M3_SPLIT_COUNT] = {"train", "valid", "test"};
-    const m3_event *e = rows->events;
-    uint64_t found = 0;
     char held[M3_MOMENT_TEXT], late[M3_MOMENT_TEXT];
-    size_t first = 0;
-    for (size_t i = 1; i < rows->count; i++)
-        if (e[i].user == e[i - 1].user && e[i].part < e[i - 1].part && found++ == 0) first = i;
-    if (found == 0) return M3_OK;
+    if (c->late == 0) return M3_OK;
     return M3_FAIL(
         err, M3_ERR_INVALID, "split",
         "%s has an event at %s, of a user who has one of %s at %s already, and so %llu times in all: what comes "
         "first would be predicted from what comes later. Split by time, or give --time-column none if the order "
         "of the files' rows is what counts",
-        names[e[first].part], time_text(rows, e[first].time, late), names[e[first - 1].part],
-        time_text(rows, e[first - 1].time, held), (unsigned long long)found);
+        names[c->after.part], time_text(rows, c->after.time, late), names[c->held.part],
+        time_text(rows, c->held.time, held), (unsigned long long)c->late);
 }
 
-static m3_status check_given(const m3_rows *rows, const m3_behavior_choice *behaviors, m3_drops *drops, m3_error *err)
+static m3_status check_given(m3_rows *rows, const m3_behavior_choice *behaviors, m3_drops *drops, m3_error *err)
 {
-    uint64_t of[M3_SPLIT_COUNT] = {0};
+    counted c;
     const char *target = behaviors->names[behaviors->target];
-    m3_status st = check_order(rows, err);
-    if (st != M3_OK) return st;
-    for (size_t i = 0; i < rows->count; i++)
-        if (rows->events[i].behavior == behaviors->target) of[rows->events[i].part]++;
-    if (of[M3_SPLIT_TRAIN] == 0 || of[M3_SPLIT_TEST] == 0)
+    m3_status st = count(rows, behaviors, NULL, &c, err);
+    if (st != M3_OK || (st = check_order(rows, &c, err)) != M3_OK) return st;
+    if (c.of[M3_SPLIT_TRAIN] == 0 || c.of[M3_SPLIT_TEST] == 0)
         return M3_FAIL(err, M3_ERR_INVALID, "split", "has no '%s' to %s", target,
-                       of[M3_SPLIT_TRAIN] == 0 ? "train on" : "test with");
+                       c.of[M3_SPLIT_TRAIN] == 0 ? "train on" : "test with");
     m3_drops_say(drops, M3_LOG_INFO, "split: of the events of '%s', %llu train, %llu validate, %llu test", target,
-                 (unsigned long long)of[M3_SPLIT_TRAIN], (unsigned long long)of[M3_SPLIT_VALID],
-                 (unsigned long long)of[M3_SPLIT_TEST]);
+                 (unsigned long long)c.of[M3_SPLIT_TRAIN], (unsigned long long)c.of[M3_SPLIT_VALID],
+                 (unsigned long long)c.of[M3_SPLIT_TEST]);
     return M3_OK;
 }
 
@@ -171,7 +196,7 @@ static void take_old(const m3_dataset *set, const m3_rows *rows, m3_set_split *s
     (void)m3_time_scale(&split->test_from, finer);
 }
 
-m3_status m3_import_split_choose(const m3_import_options *options, bool given, const m3_rows *rows,
+m3_status m3_import_split_choose(const m3_import_options *options, bool given, m3_rows *rows,
                                  const m3_behavior_choice *behaviors, const m3_import_onto *onto, m3_set_split *split,
                                  m3_drops *drops, m3_error *err)
 {

@@ -8,33 +8,54 @@
 
 #include "core/base/alloc.h"
 
+/* By key first, which most comparisons end at. */
 struct named {
+    uint64_t key;
     const char *text;
     uint32_t number;
+    uint32_t kind; /* decimal digits up to 64 bits, longer ones, the rest */
 };
 
-static uint32_t slot_of(const m3_names *names, const char *text, size_t size)
+uint64_t m3_name_hash(const char *text, size_t size)
 {
-    uint32_t mask = names->slot_count - 1;
-    uint32_t at = (uint32_t)XXH3_64bits(text, size) & mask;
-    for (; names->slots[at] != 0; at = (at + 1) & mask) {
-        const char *other = names->bytes + names->starts[names->slots[at] - 1];
-        if (strncmp(other, text, size) == 0 && other[size] == '\0') break;
-    }
+    return XXH3_64bits(text, size);
+}
+
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32);
+}
+
+static bool is_name(const m3_names *names, uint32_t number, const char *text, size_t size)
+{
+    const size_t start = names->starts[number];
+    const size_t end = number + 1 < names->count ? names->starts[number + 1] : names->used;
+    return end - start == size + 1 && memcmp(names->bytes + start, text, size) == 0;
+}
+
+static uint32_t slot_of(const m3_names *names, const char *text, size_t size, uint64_t hash)
+{
+    const uint32_t mask = names->slot_count - 1, tag = tag_of(hash);
+    uint32_t at = (uint32_t)hash & mask;
+    for (; names->slots[at].number != 0; at = (at + 1) & mask)
+        if (names->slots[at].tag == tag && is_name(names, names->slots[at].number - 1, text, size)) break;
     return at;
 }
 
 static m3_status grow_slots(m3_names *names, m3_error *err)
 {
-    uint32_t wanted = names->slot_count == 0 ? 64 : names->slot_count * 2;
-    uint32_t *slots = m3_calloc(wanted, sizeof *slots);
+    const uint32_t wanted = names->slot_count == 0 ? 64 : names->slot_count * 2;
+    m3_name_slot *slots = m3_calloc(wanted, sizeof *slots);
     if (slots == NULL) return M3_FAIL_MEMORY(err, "ids", (size_t)wanted * sizeof *slots);
     m3_free(names->slots);
     names->slots = slots;
     names->slot_count = wanted;
     for (uint32_t i = 0; i < names->count; i++) {
-        const char *text = names->bytes + names->starts[i];
-        names->slots[slot_of(names, text, strlen(text))] = i + 1;
+        const size_t start = names->starts[i], end = i + 1 < names->count ? names->starts[i + 1] : names->used;
+        const uint64_t hash = m3_name_hash(names->bytes + start, end - start - 1);
+        uint32_t at = (uint32_t)hash & (wanted - 1);
+        while (slots[at].number != 0) at = (at + 1) & (wanted - 1); /* all are different */
+        slots[at] = (m3_name_slot){i + 1, tag_of(hash)};
     }
     return M3_OK;
 }
@@ -65,12 +86,13 @@ static m3_status make_room(m3_names *names, size_t size, m3_error *err)
 
 m3_status m3_names_add(m3_names *names, const char *text, size_t size, uint32_t *number, bool *fresh, m3_error *err)
 {
-    bool known = m3_names_find(names, text, size, number);
+    const uint64_t hash = m3_name_hash(text, size);
+    const bool known = m3_names_find_hashed(names, text, size, hash, number);
     if (fresh != NULL) *fresh = !known;
     if (known) return M3_OK;
     m3_status st = make_room(names, size, err);
     if (st != M3_OK) return st;
-    names->slots[slot_of(names, text, size)] = names->count + 1;
+    names->slots[slot_of(names, text, size, hash)] = (m3_name_slot){names->count + 1, tag_of(hash)};
     names->starts[names->count] = names->used;
     memcpy(names->bytes + names->used, text, size);
     names->bytes[names->used + size] = '\0';
@@ -79,13 +101,44 @@ m3_status m3_names_add(m3_names *names, const char *text, size_t size, uint32_t 
     return M3_OK;
 }
 
-bool m3_names_find(const m3_names *names, const char *text, size_t size, uint32_t *number)
+bool m3_names_find_hashed(const m3_names *names, const char *text, size_t size, uint64_t hash, uint32_t *number)
 {
     if (names->slot_count == 0) return false;
-    uint32_t slot = names->slots[slot_of(names, text, size)];
-    if (slot == 0) return false;
-    *number = slot - 1;
+    const uint32_t found = names->slots[slot_of(names, text, size, hash)].number;
+    if (found == 0) return false;
+    *number = found - 1;
     return true;
+}
+
+bool m3_names_find(const m3_names *names, const char *text, size_t size, uint32_t *number)
+{
+    return m3_names_find_hashed(names, text, size, m3_name_hash(text, size), number);
+}
+
+void m3_names_fetch(const m3_names *names, uint64_t hash, int step)
+{
+    if (names->slot_count == 0) return;
+    const m3_name_slot *slot = &names->slots[(uint32_t)hash & (names->slot_count - 1)];
+    if (step == 0)
+        __builtin_prefetch(slot);
+    else if (slot->number == 0 || slot->tag != tag_of(hash))
+        return;
+    else if (step == 1)
+        __builtin_prefetch(&names->starts[slot->number - 1]);
+    else
+        __builtin_prefetch(names->bytes + names->starts[slot->number - 1]);
+}
+
+size_t m3_names_bytes(const m3_names *names)
+{
+    return names->count * sizeof *names->starts + names->used + names->slot_count * sizeof *names->slots;
+}
+
+void m3_names_forget_slots(m3_names *names)
+{
+    m3_free(names->slots);
+    names->slots = NULL;
+    names->slot_count = 0;
 }
 
 const char *m3_names_at(const m3_names *names, uint32_t number)
@@ -116,9 +169,30 @@ int m3_id_compare(const char *a, const char *b)
     return size_a == size_b ? 0 : size_a < size_b ? -1 : 1;
 }
 
+enum { SHORT_NUMBER, LONG_NUMBER, OTHER };
+
+/* Where two have another kind or key, these say the order that m3_id_compare() says. */
+static struct named named_at(const m3_names *names, uint32_t number)
+{
+    struct named named = {.text = m3_names_at(names, number), .number = number, .kind = OTHER};
+    const size_t size = strlen(named.text), zeros = strspn(named.text, "0"), most = 19;
+    if (size > 0 && strspn(named.text, "0123456789") == size) {
+        named.kind = size - zeros <= most ? SHORT_NUMBER : LONG_NUMBER;
+        for (size_t i = zeros; i < size && named.kind == SHORT_NUMBER; i++)
+            named.key = named.key * 10 + (uint64_t)(named.text[i] - '0');
+        return named;
+    }
+    for (size_t i = 0; i < sizeof named.key; i++)
+        named.key = named.key << 8 | (i < size ? (unsigned char)named.text[i] : 0);
+    return named;
+}
+
 static int by_id(const void *a, const void *b)
 {
-    return m3_id_compare(((const struct named *)a)->text, ((const struct named *)b)->text);
+    const struct named *x = a, *y = b;
+    if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    return m3_id_compare(x->text, y->text);
 }
 
 m3_status m3_names_sort(const m3_names *names, const bool *keep, uint32_t **order, uint32_t *count, m3_error *err)
@@ -134,7 +208,7 @@ m3_status m3_names_sort(const m3_names *names, const bool *keep, uint32_t **orde
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < names->count; i++)
-        if (keep == NULL || keep[i]) list[kept++] = (struct named){m3_names_at(names, i), i};
+        if (keep == NULL || keep[i]) list[kept++] = named_at(names, i);
     qsort(list, kept, sizeof *list, by_id);
     for (uint32_t i = 0; i < kept; i++) numbers[i] = list[i].number;
     *order = numbers;

@@ -7,17 +7,35 @@
 /** Starts as {0}; m3_names_fini() ends it. */
 typedef struct m3_names {
     uint32_t count;
-    uint32_t capacity;   /**< of starts */
-    size_t *starts;      /**< [count] offsets in bytes */
-    char *bytes;         /**< each string with its NUL */
-    size_t used, held;   /**< of bytes */
-    uint32_t *slots;     /**< hash table of numbers + 1, 0 is free */
+    uint32_t capacity; /**< of starts */
+    size_t *starts;    /**< [count] offsets in bytes */
+    char *bytes;       /**< each string with its NUL */
+    size_t used, held; /**< of bytes */
+    struct m3_name_slot *slots;
     uint32_t slot_count; /**< a power of two, or 0 */
 } m3_names;
+
+/** Of the hash table. */
+typedef struct m3_name_slot {
+    uint32_t number; /**< + 1; 0: free */
+    uint32_t tag;    /**< the hash's upper half: other strings are seldom looked at */
+} m3_name_slot;
+
+/** The hash of a string, for the two calls below. */
+uint64_t m3_name_hash(const char *text, size_t size);
+/** As m3_names_find(). */
+bool m3_names_find_hashed(const m3_names *names, const char *text, size_t size, uint64_t hash, uint32_t *number);
+/** Fetch into the processor's cache what m3_names_find_hashed() will look at, in three steps with time between them. */
+void m3_names_fetch(const m3_names *names, uint64_t hash, int step);
+/** Bytes that its names take. */
+size_t m3_names_bytes(const m3_names *names);
+/** Free what names are found by: from now on they are only read by number. */
+void m3_names_forget_slots(m3_names *names);
 
 /** The number of a string without NUL, which is copied when it is new.
  * @param fresh  Set when it was new; may be NULL. */
 m3_status m3_names_add(m3_names *names, const char *text, size_t size, uint32_t *number, bool *fresh, m3_error *err);
+/** Any number of threads may find names while none adds one. */
 bool m3_names_find(const m3_names *names, const char *text, size_t size, uint32_t *number);
 /** Borrowed until the next m3_names_add(). */
 const char *m3_names_at(const m3_names *names, uint32_t number);

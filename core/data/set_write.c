@@ -1,8 +1,10 @@
-/* set_write: sections are laid out first, so that the header is known before the first byte and only the checksum is
- * put in afterwards. Feature rows stream through one row of memory. */
+/* set_write: sections are laid out first, up to the one whose size shows when it is written, and the others behind it.
+ * The header comes last, and for the checksum the file is read once. Feature rows stream through one row of memory. */
 #include "core/data/set_write.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
@@ -10,7 +12,7 @@
 #include "core/base/alloc.h"
 #include "core/base/outfile.h"
 
-/* What a section's bytes come from: one of the three. */
+/* What a section's bytes come from: one of the three, or none where m3_set_events_write() writes them. */
 struct part {
     m3_set_section head;
     const void *bytes;
@@ -26,8 +28,7 @@ struct writer {
     uint32_t count;
     const char **modality_names;
     m3_outfile out;
-    XXH64_state_t hash;
-    uint64_t at;
+    uint32_t first_events, touched; /* parts: the first of the events, and the starts of what was touched */
 };
 
 static struct part *add_part(struct writer *w, enum m3_set_kind kind, uint32_t index, uint64_t bytes)
@@ -83,17 +84,18 @@ static m3_status plan(struct writer *w, m3_error *err)
     add_strings(w, M3_SET_CATEGORIES, c->categories, meta->items + 1);
     add_strings(w, M3_SET_BEHAVIOR_NAMES, c->behavior_names, meta->behaviors);
     add_strings(w, M3_SET_MODALITY_NAMES, w->modality_names, meta->modalities);
-    uint64_t users = meta->users;
+    const uint64_t starts = ((uint64_t)meta->users + 1) * sizeof(uint64_t);
+    w->first_events = w->count;
     for (uint32_t b = 0; b < meta->behaviors; b++) {
-        const m3_event_lists *events = &c->events[b];
-        add_bytes(w, M3_SET_EVENT_STARTS, b, events->starts, users + 1, sizeof *events->starts);
-        add_bytes(w, M3_SET_EVENT_ITEMS, b, events->items, events->starts[users], sizeof *events->items);
-        add_bytes(w, M3_SET_EVENT_TIMES, b, events->times, events->starts[users], sizeof *events->times);
-        if (events->parts != NULL)
-            add_bytes(w, M3_SET_EVENT_PARTS, b, events->parts, events->starts[users], sizeof *events->parts);
+        const uint64_t count = c->events.counts[b];
+        (void)add_part(w, M3_SET_EVENT_STARTS, b, starts);
+        (void)add_part(w, M3_SET_EVENT_ITEMS, b, count * sizeof(uint32_t));
+        (void)add_part(w, M3_SET_EVENT_TIMES, b, count * sizeof(int64_t));
+        if (c->events.given) (void)add_part(w, M3_SET_EVENT_PARTS, b, count);
     }
-    add_bytes(w, M3_SET_TOUCHED_STARTS, 0, c->touched_starts, users + 1, sizeof *c->touched_starts);
-    add_bytes(w, M3_SET_TOUCHED_ITEMS, 0, c->touched_items, c->touched_starts[users], sizeof *c->touched_items);
+    w->touched = w->count;
+    (void)add_part(w, M3_SET_TOUCHED_STARTS, 0, starts);
+    (void)add_part(w, M3_SET_TOUCHED_ITEMS, 0, 0);
     for (uint32_t k = 0; k < meta->modalities; k++) {
         m3_status st = add_features(w, k, err);
         if (st != M3_OK) return st;
@@ -110,13 +112,10 @@ static uint64_t aligned(uint64_t offset)
     return (offset + M3_SET_ALIGN - 1) / M3_SET_ALIGN * M3_SET_ALIGN;
 }
 
-/* A failed write shows when the file is committed. */
+/* A failed write shows when the stream is flushed. */
 static void emit(struct writer *w, const void *bytes, size_t size)
 {
-    if (size == 0) return;
-    (void)fwrite(bytes, 1, size, w->out.stream);
-    (void)XXH64_update(&w->hash, bytes, size);
-    w->at += size;
+    if (size > 0) (void)fwrite(bytes, 1, size, w->out.stream);
 }
 
 static void emit_strings(struct writer *w, const struct part *part)
@@ -153,36 +152,85 @@ static m3_status emit_features(struct writer *w, const m3_feature_rows *features
     return st;
 }
 
+/* Places of parts from..to - 1, which begin behind the byte at offset. */
+static uint64_t lay_out(struct writer *w, uint32_t from, uint32_t to, uint64_t offset)
+{
+    for (uint32_t i = from; i < to; i++) {
+        w->parts[i].head.offset = aligned(offset);
+        offset = w->parts[i].head.offset + w->parts[i].head.bytes;
+    }
+    return offset;
+}
+
+static m3_status emit_events(struct writer *w, m3_error *err)
+{
+    const m3_set_events *events = &w->content->events;
+    const uint32_t behaviors = events->behaviors;
+    m3_set_events_places places[M3_MAX_SET_BEHAVIORS + 1] = {0};
+    const struct part *part = &w->parts[w->first_events];
+    for (uint32_t b = 0; b < behaviors; b++) {
+        places[b].starts = part++->head.offset;
+        places[b].items = part++->head.offset;
+        places[b].times = part++->head.offset;
+        if (events->given) places[b].parts = part++->head.offset;
+    }
+    places[behaviors].starts = w->parts[w->touched].head.offset;
+    places[behaviors].items = w->parts[w->touched + 1].head.offset;
+    uint64_t touched = 0;
+    const m3_status st = m3_set_events_write(events, places, &w->out, &touched, err);
+    w->parts[w->touched + 1].head.bytes = touched * sizeof(uint32_t);
+    return st;
+}
+
+static m3_status emit_part(struct writer *w, const struct part *part, m3_error *err)
+{
+    m3_status st = m3_watch_check(w->content->watch, w->out.path, err);
+    if (st != M3_OK) return st;
+    (void)fseeko(w->out.stream, (off_t)part->head.offset, SEEK_SET);
+    if (part->features != NULL) return emit_features(w, part->features, err);
+    if (part->strings != NULL)
+        emit_strings(w, part);
+    else if (part->bytes != NULL)
+        emit(w, part->bytes, (size_t)part->head.bytes);
+    return M3_OK;
+}
+
+static m3_status sum_file(const struct writer *w, uint64_t size, uint64_t *sum, m3_error *err)
+{
+    enum { BLOCK = 1 << 18 };
+    XXH64_state_t hash;
+    m3_status st = M3_OK;
+    char *block = m3_calloc(BLOCK, 1);
+    if (block == NULL) return M3_FAIL_MEMORY(err, w->out.path, BLOCK);
+    (void)XXH64_reset(&hash, 0);
+    for (uint64_t at = 0; st == M3_OK && at < size; at += BLOCK) {
+        const size_t part = size - at < BLOCK ? (size_t)(size - at) : BLOCK;
+        if ((st = m3_watch_check(w->content->watch, w->out.path, err)) != M3_OK) break;
+        if ((st = m3_outfile_read_at(&w->out, block, part, at, err)) == M3_OK) (void)XXH64_update(&hash, block, part);
+    }
+    *sum = XXH64_digest(&hash);
+    m3_free(block);
+    return st;
+}
+
 static m3_status emit_all(struct writer *w, m3_error *err)
 {
-    static const char zeros[M3_SET_ALIGN];
+    m3_status st;
     m3_set_header header = {.magic = M3_SET_MAGIC, .version = M3_SET_VERSION, .section_count = w->count};
-    uint64_t offset = sizeof header + w->count * sizeof(m3_set_section);
-    for (uint32_t i = 0; i < w->count; i++) {
-        offset = w->parts[i].head.offset = aligned(offset);
-        offset += w->parts[i].head.bytes;
-    }
-    header.file_bytes = offset;
-    (void)XXH64_reset(&w->hash, 0);
+    (void)lay_out(w, 0, w->touched + 2, sizeof header + w->count * sizeof(m3_set_section));
+    if ((st = emit_events(w, err)) != M3_OK) return st;
+    const uint64_t offset = w->parts[w->touched + 1].head.offset + w->parts[w->touched + 1].head.bytes;
+    header.file_bytes = lay_out(w, w->touched + 2, w->count, offset);
+    for (uint32_t i = 0; i < w->count; i++)
+        if ((st = emit_part(w, &w->parts[i], err)) != M3_OK) return st;
+    (void)fseeko(w->out.stream, 0, SEEK_SET);
     emit(w, &header, sizeof header);
     for (uint32_t i = 0; i < w->count; i++) emit(w, &w->parts[i].head, sizeof w->parts[i].head);
-    for (uint32_t i = 0; i < w->count; i++) {
-        const struct part *part = &w->parts[i];
-        emit(w, zeros, (size_t)(part->head.offset - w->at));
-        m3_status st = m3_watch_check(w->content->watch, w->out.path, err);
-        if (st != M3_OK) return st;
-        if (part->features != NULL)
-            st = emit_features(w, part->features, err);
-        else if (part->strings != NULL)
-            emit_strings(w, part);
-        else
-            emit(w, part->bytes, (size_t)part->head.bytes);
-        if (st != M3_OK) return st;
-    }
-    header.checksum = XXH64_digest(&w->hash);
-    (void)fseek(w->out.stream, 0, SEEK_SET);
-    (void)fwrite(&header, sizeof header, 1, w->out.stream);
-    return M3_OK;
+    if ((st = m3_outfile_flush(&w->out, err)) != M3_OK) return st;
+    if (ftruncate(fileno(w->out.stream), (off_t)header.file_bytes) != 0) /* a last section may be empty */
+        return M3_FAIL(err, M3_ERR_IO, w->out.path, "could not be written: %s", strerror(errno));
+    if ((st = sum_file(w, header.file_bytes, &header.checksum, err)) != M3_OK) return st;
+    return m3_outfile_write_at(&w->out, &header, sizeof header, 0, err);
 }
 
 m3_status m3_set_write(const m3_set_content *content, const char *path, m3_error *err)

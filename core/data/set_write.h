@@ -4,14 +4,8 @@
 
 #include "core/data/drops.h"
 #include "core/data/matrix.h"
+#include "core/data/set_events.h"
 #include "core/data/set_format.h"
-
-typedef struct m3_event_lists {
-    uint64_t *starts; /**< [U + 1] */
-    uint32_t *items;
-    int64_t *times;
-    uint8_t *parts; /**< m3_split_part; NULL unless the split is given */
-} m3_event_lists;
 
 typedef struct m3_feature_rows {
     char *name;
@@ -34,9 +28,7 @@ typedef struct m3_set_content {
     const char **user_ids;
     const char **item_ids, **titles, **categories; /**< [N + 1] */
     const char **behavior_names;
-    m3_event_lists *events;
-    uint64_t *touched_starts;
-    uint32_t *touched_items;
+    m3_set_events events;
     m3_feature_rows *features;
     uint32_t time_digits, time_unit;
     m3_set_split split;

@@ -25,6 +25,8 @@ struct m3_table {
     uint64_t at;   /* place in the source */
     uint64_t row;  /* place where the row at hand begins: from there on, the window stays */
     uint64_t line; /* of at, from 1 */
+    bool view;     /* of another table, which owns path and columns; the source is a window alone */
+    bool cut;      /* the window ends within the row at hand */
     m3_dialect dialect;
     const char *columns_option;
     char **columns;
@@ -73,6 +75,11 @@ static m3_status next_line(m3_table *table, m3_field *line, bool *found, m3_erro
         if (left > looked) end = memchr(from + looked, table->dialect.line_end, left - looked);
         if (end != NULL || source->ended) break;
         looked = left;
+        if (table->view) {
+            table->cut = true;
+            *found = false;
+            return M3_OK;
+        }
         m3_status st = m3_source_more(&table->source, table->row, err);
         if (st != M3_OK) return st;
     }
@@ -214,6 +221,30 @@ static bool read_literal(m3_table *table, const char *bytes, size_t size)
     return whole && table->row_done;
 }
 
+static bool is_blank(const m3_dialect *dialect, char c)
+{
+    return (c == ' ' || c == '\t' || c == '\r') && c != dialect->separator[0];
+}
+
+/* Most rows of most tables have no quote: what libcsv makes of a line without one, without copying. *done is false
+ * where that is for libcsv to say. */
+static m3_status take_unquoted(m3_table *table, m3_field line, bool *done, m3_error *err)
+{
+    const m3_dialect *dialect = &table->dialect;
+    *done = false;
+    if (line.size >= LONGEST_QUOTED_ROW || memchr(line.text, '"', line.size) != NULL) return M3_OK;
+    while (line.size > 0 && is_blank(dialect, *line.text)) line.text++, line.size--;
+    if (line.size == 0) return M3_OK;
+    *done = true;
+    for (size_t at = 0; at <= line.size && table->field_count <= MAX_COLUMNS;) {
+        m3_field field = m3_dialect_next(dialect, line, &at);
+        while (field.size > 0 && is_blank(dialect, *field.text)) field.text++, field.size--;
+        while (field.size > 0 && is_blank(dialect, field.text[field.size - 1])) field.size--;
+        if (!add_field(table, field)) return M3_FAIL_MEMORY(err, table->path, line.size);
+    }
+    return M3_OK;
+}
+
 static m3_status next_quoted(m3_table *table, m3_row *row, m3_error *err)
 {
     uint64_t behind_first_line = 0;
@@ -230,9 +261,15 @@ static m3_status next_quoted(m3_table *table, m3_row *row, m3_error *err)
         }
         m3_status st = next_line(table, &line, &found, err);
         if (st != M3_OK) return st;
-        if (!found && behind_first_line == 0) return M3_OK;
+        if (!found && (behind_first_line == 0 || table->cut)) return M3_OK;
         if (found && behind_first_line == 0 && line.size == 0) continue;
-        if (behind_first_line == 0) behind_first_line = table->at;
+        if (behind_first_line == 0) {
+            bool done;
+            if ((st = take_unquoted(table, line, &done, err)) != M3_OK) return st;
+            row->kind = done ? M3_ROW_GOOD : row->kind;
+            if (done) return M3_OK;
+            behind_first_line = table->at;
+        }
         broken = !found || !parse_line(table, bytes_at(table, from), (size_t)(table->at - from)) ||
                  table->at - table->row > LONGEST_QUOTED_ROW;
         if (broken && csv_error(&table->parser) == CSV_ENOMEM) table->out_of_memory = true;
@@ -269,6 +306,13 @@ m3_status m3_table_next(m3_table *table, m3_row *row, m3_error *err)
                    : table->dialect.quoted ? next_quoted(table, row, err)
                                            : next_plain(table, row, err);
     if (st != M3_OK) return st;
+    row->place = table->row;
+    if (table->cut) { /* it begins anew where there is more of it */
+        table->at = table->row;
+        table->line = row->line;
+        if (table->parser_open) restart_parser(table, CSV_STRICT);
+        return M3_OK;
+    }
     if (row->kind == M3_ROW_GOOD && table->columns != NULL) cut_empty(table);
     row->fields = table->fields;
     row->count = table->field_count;
@@ -286,7 +330,54 @@ static bool ends_with(const char *text, size_t size, const char *ending)
 void m3_table_position(const m3_table *table, uint64_t *done, uint64_t *bytes)
 {
     *done = m3_source_position(&table->source, table->at);
-    *bytes = table->source.file.size;
+    *bytes = table->source.size;
+}
+
+m3_source *m3_table_source(m3_table *table)
+{
+    return &table->source;
+}
+
+uint64_t m3_table_at(const m3_table *table, uint64_t *line)
+{
+    *line = table->line;
+    return table->at;
+}
+
+char m3_table_line_end(const m3_table *table)
+{
+    return table->dialect.line_end;
+}
+
+m3_status m3_table_view(const m3_table *table, m3_table **out, m3_error *err)
+{
+    m3_table *view = *out = m3_calloc(1, sizeof *view);
+    if (view == NULL) return M3_FAIL_MEMORY(err, table->path, sizeof *view);
+    view->view = true;
+    view->path = table->path;
+    view->dialect = table->dialect;
+    view->columns = table->columns;
+    view->needed = table->needed;
+    view->column_count = table->column_count;
+    view->by_objects = table->by_objects;
+    if (!view->by_objects && view->dialect.quoted) restart_parser(view, CSV_STRICT);
+    return M3_OK;
+}
+
+void m3_table_view_move(m3_table *view, const m3_text_piece *piece, uint64_t at, uint64_t line)
+{
+    view->source.bytes = piece->bytes;
+    view->source.from = piece->place;
+    view->source.to = piece->place + piece->size;
+    view->source.ended = piece->ended;
+    view->at = at;
+    view->line = line;
+    view->cut = false;
+}
+
+bool m3_table_is_cut(const m3_table *view)
+{
+    return view->cut;
 }
 
 void m3_table_defect(const m3_table *table, const m3_row *row, char *text, size_t size)
@@ -510,15 +601,17 @@ done:
 void m3_table_close(m3_table *table)
 {
     if (table == NULL) return;
-    for (uint32_t i = 0; i < table->column_count; i++) m3_free(table->columns[i]);
-    m3_free(table->columns);
-    m3_free(table->needed);
+    for (uint32_t i = 0; i < table->column_count && !table->view; i++) m3_free(table->columns[i]);
+    if (!table->view) {
+        m3_free(table->columns);
+        m3_free(table->needed);
+        m3_free(table->path);
+        m3_source_close(&table->source);
+    }
     m3_json_row_fini(&table->object);
     m3_free(table->fields);
     m3_free(table->bytes);
     if (table->parser_open) csv_free(&table->parser);
-    m3_source_close(&table->source);
-    m3_free(table->path);
     m3_free(table);
 }
 

@@ -20,8 +20,9 @@ typedef enum m3_row_kind {
 /** Borrowed until the next m3_table_next(). */
 typedef struct m3_row {
     m3_row_kind kind;
-    bool literal;  /**< good only when quotes that do not pair up stand for themselves */
-    uint64_t line; /**< where the row starts, from 1 */
+    bool literal;   /**< good only when quotes that do not pair up stand for themselves */
+    uint64_t line;  /**< where the row starts, from 1 */
+    uint64_t place; /**< likewise, in bytes of the text */
     uint32_t count;
     const m3_field *fields;
 } m3_row;
@@ -60,5 +61,29 @@ m3_status m3_table_seek(const m3_table *table, const char *name, uint32_t *colum
 /** The next row; blank lines are none, and empty fields beyond the header's are left out. Only memory and unreadable
  * files fail. */
 m3_status m3_table_next(m3_table *table, m3_row *row, m3_error *err);
+
+/* Views: readers of pieces of a table's text, for several threads. A row that begins at a row's beginning is the same
+ * in a view and in the table. */
+
+/** The bytes of a table's text from `place` on. */
+typedef struct m3_text_piece {
+    const char *bytes;
+    size_t size;
+    uint64_t place;
+    bool ended; /**< nothing follows */
+} m3_text_piece;
+
+/** The text of the table, to be read piece by piece by others; m3_table_next() is at an end then. */
+m3_source *m3_table_source(m3_table *table);
+/** Where the next row begins, and its line. */
+uint64_t m3_table_at(const m3_table *table, uint64_t *line);
+char m3_table_line_end(const m3_table *table);
+/** @param view  Yours, m3_table_close(); borrows from the table, and shares nothing that changes with other views. */
+m3_status m3_table_view(const m3_table *table, m3_table **view, m3_error *err);
+/** The next row is the one at the place `at`, which must be in the piece, and of that line. Text of rows is borrowed
+ * from the piece where it is as it stands there. */
+void m3_table_view_move(m3_table *view, const m3_text_piece *piece, uint64_t at, uint64_t line);
+/** Whether m3_table_next() gave M3_ROW_END since the piece ends before the row does; m3_table_at() is its beginning. */
+bool m3_table_is_cut(const m3_table *view);
 
 #endif

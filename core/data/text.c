@@ -38,6 +38,28 @@ bool m3_field_has_control(m3_field field)
     return false;
 }
 
+/* Eight bytes at once: the upper bit, and what becomes lower than 0x20 or is 0x7f. */
+static bool is_plain_word(uint64_t w)
+{
+    const uint64_t ones = UINT64_MAX / 0xff, tops = ones * 0x80;
+    const uint64_t control = (w - ones * 0x20) | ((w ^ ones * 0x7f) - ones); /* borrows from a byte that is one */
+    return ((w | control) & tops) == 0;
+}
+
+bool m3_field_is_plain(m3_field field)
+{
+    uint64_t word = 0;
+    for (size_t at = 0; at + sizeof word <= field.size; at += sizeof word) {
+        memcpy(&word, field.text + at, sizeof word);
+        if (!is_plain_word(word)) return false;
+    }
+    for (size_t at = field.size / sizeof word * sizeof word; at < field.size; at++) {
+        const unsigned char c = (unsigned char)field.text[at];
+        if (c < 0x20 || c >= 0x7f) return false;
+    }
+    return true;
+}
+
 static size_t digits(m3_field field, size_t at)
 {
     size_t from = at;
@@ -166,8 +188,26 @@ static uint64_t take_apart(m3_field field, int *power, uint32_t *lost)
     return mantissa;
 }
 
+/* Up to 18 digits and nothing else, as most times are written. */
+static bool is_short_number(m3_field field, int64_t *number)
+{
+    *number = 0;
+    if (field.size == 0 || field.size > 18) return false;
+    for (size_t i = 0; i < field.size; i++) {
+        const unsigned digit = (unsigned)(unsigned char)field.text[i] - '0';
+        if (digit > 9) return false;
+        *number = *number * 10 + digit;
+    }
+    return true;
+}
+
 bool m3_field_time(m3_field field, uint32_t digits, int move, int64_t *time, uint32_t *needed, bool *fits)
 {
+    if (move >= 0 && is_short_number(field, time)) {
+        *needed = 0;
+        *fits = *time == 0 || m3_time_scale(time, digits + (uint32_t)move);
+        return true;
+    }
     int power = 0;
     if (field.size > 400 || !is_number(field)) return false;
     uint32_t lost = 0;

@@ -14,6 +14,8 @@ enum { M3_ID_BYTES = 1024 };
 bool m3_field_is(m3_field field, const char *text);
 bool m3_field_is_utf8(m3_field field);
 bool m3_field_has_control(m3_field field);
+/** Whether it is of ASCII without control characters, which most are and is soon seen. */
+bool m3_field_is_plain(m3_field field);
 /** A decimal number such as "-4.5e3"; false for anything else, also for "", "nan" and "inf". */
 bool m3_field_number(m3_field field, double *number);
 /** The same, or true, false, yes or no in any case as 1 and 0. */

@@ -120,15 +120,19 @@ typedef struct m3_import_options {
     bool keep_repeats;    /**< m3_split_rule.repeats */
     const char *valid;    /**< interactions that are held out, beside those of training; NULL: train.*, valid.* and */
     const char *test;     /**<      test.* of source, where it has them and no interactions.*, else none */
-    m3_import_progress_fn progress; /**< called after each 1024 rows, from the calling thread; may be NULL */
+    m3_import_progress_fn progress; /**< called again and again, from the calling thread; may be NULL */
     void *progress_user;
     volatile const int *stop; /**< when it becomes non-zero: leave nothing behind and return M3_ERR_INTERRUPTED; may be
                                  NULL */
+    uint64_t memory;  /**< bytes to get along with; 0: half of the machine's. Events that do not fit lie in a file
+                           without a name in out_path's folder; ids and what there is of each item must fit */
+    uint32_t threads; /**< that read and sort, the caller included; 0: as many as the process may run at once. The set
+                           depends on neither */
 } m3_import_options;
 
 #define M3_IMPORT_OPTIONS_INIT                                                                                         \
     {                                                                                                                  \
-        .size = M3_STRUCT_SIZE(m3_import_options, stop)                                                                \
+        .size = M3_STRUCT_SIZE(m3_import_options, threads)                                                             \
     }
 
 /** What an import did. Rows and events differ when behaviors are derived. */

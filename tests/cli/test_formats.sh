@@ -221,7 +221,7 @@ with open("many.csv", "w") as f:
     for i in range(5000): f.write("u%d,i%d,%d\n" % (i % 99, i % 77, i))
 PYTHON
 script -qec "'$m' data import many.csv --out bar.set" /dev/null >bar.said </dev/null || fail 'import on a terminal'
-grep -qE 'many.csv \[\.*\#*\.*\] +[0-9]+ %  1024 rows  [0-9]+ rows/s  [0-9]+:[0-9]{2} left' bar.said || fail "no bar: $(cat -v bar.said)"
+grep -qE 'many.csv \[\.*\#*\.*\] +[0-9]+ %  5000 rows  [0-9]+ rows/s  [0-9]+:[0-9]{2} left' bar.said || fail "no bar: $(cat -v bar.said)"
 grep -q 'writing bar.set' bar.said || fail "writing is not said: $(cat -v bar.said)"
 "$m" data import many.csv --out bar.set 2>&1 >/dev/null | grep -q 'rows/s' && fail 'a bar without a terminal'
 

@@ -1,5 +1,8 @@
 /* data: make data sets and look at them.
  *   m3bsr data import SRC --out SET | append SET SRC --out SET2 | describe SET | synth --out SRC */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "m3bsr/data.h"
@@ -45,7 +48,7 @@ typedef struct importing {
     bool append, drop_gone;
     const char *repeats;
     m3_import_options options;
-    const char *time_unit;
+    const char *time_unit, *memory;
     cli_list features, modalities, derive, behaviors, columns, items_columns;
     m3_feature_source sources[CLI_MAX_LIST];
 } importing;
@@ -83,6 +86,26 @@ static bool read_repeats(importing *m)
     return false;
 }
 
+/* "2G" as bytes. */
+static bool read_memory(importing *m)
+{
+    static const char units[] = "KMGT";
+    char *end = NULL;
+    if (m->memory == NULL) return true;
+    errno = 0;
+    const unsigned long long number = strtoull(m->memory, &end, 10);
+    const char *unit = *end != '\0' ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    const unsigned shift = unit != NULL ? 10 * (unsigned)(unit - units + 1) : 0;
+    const char *rest = unit != NULL ? end + 1 : end;
+    m->options.memory = number << shift;
+    if (isdigit((unsigned char)m->memory[0]) && errno == 0 && number > 0 && *rest == '\0' &&
+        number <= UINT64_MAX >> shift)
+        return true;
+    (void)fprintf(stderr, "error: --memory cannot be '%s'; give bytes, or a number with K, M, G or T such as 2G\n",
+                  m->memory);
+    return false;
+}
+
 static int import_set(importing *m)
 {
     m3_error err = {0};
@@ -91,7 +114,7 @@ static int import_set(importing *m)
     if (m->append && m->c.count == 0) return missing("which set?", "data append SET SRC --out SET2");
     if (m->out == NULL)
         return missing("where to?", m->append ? "data append SET SRC --out SET2" : "data import SRC --out SET");
-    if (!read_features(m) || !read_repeats(m)) return CLI_BAD_INPUT;
+    if (!read_features(m) || !read_repeats(m) || !read_memory(m)) return CLI_BAD_INPUT;
     o->source = m->c.count > sources ? m->c.words[sources] : NULL;
     o->features = m->sources;
     o->feature_count = m->features.count;
@@ -144,6 +167,8 @@ static int import_or_append(int argc, char **argv, bool append)
         /* What to keep. */
         {"max-length", CLI_COUNT, &o->max_length, "N", append ? "history length that is proposed; default: the set's" : "history length that the set proposes to training; default 20"},
         {"keep-items", CLI_FLAG, &o->keep_items, NULL, "items of the items file without events are candidates too"},
+        {"memory", CLI_TEXT, &m.memory, "SIZE", "to get along with, such as 2G; default: half of the machine's"},
+        {"threads", CLI_COUNT, &o->threads, "N", "that read and sort; default: as many as there are processors"},
         {"strict", CLI_FLAG, &r->strict, NULL, "a defective row is an error instead of being dropped"},
         /* What to hold out. */
         {"last", CLI_COUNT, &o->last, "N", "a user's last N targets are test, the N before them validation; default 1"},

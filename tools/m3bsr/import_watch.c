@@ -7,7 +7,7 @@
 
 #include "tools/m3bsr/cli.h"
 
-enum { WIDTH = 20, EVERY_MS = 100, TICK = 1024 /* rows from one call to the next */ };
+enum { WIDTH = 20, EVERY_MS = 100 };
 
 static volatile sig_atomic_t signals;
 static volatile int stop;
@@ -47,9 +47,10 @@ static void show(void *user, const m3_import_progress *p)
     import_watch *w = user;
     const bool begins = p->done < w->done || p->bytes != w->bytes; /* another file, or its end */
     if (begins) (void)clock_gettime(CLOCK_MONOTONIC, &w->began);
-    if (begins) w->before = p->rows > TICK ? p->rows - TICK : 0;
+    if (begins) w->before = p->rows;
     w->done = p->done;
     w->bytes = p->bytes;
+    if (begins && p->bytes > 0) return; /* nothing is read yet */
     if (!begins && w->shown && seconds_since(&w->drawn) * 1000 < EVERY_MS) return;
     (void)clock_gettime(CLOCK_MONOTONIC, &w->drawn);
     if (p->bytes > 0) {
