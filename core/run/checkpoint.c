@@ -30,7 +30,7 @@ static bool is_saved(const m3_store_entry *entry)
 
 /* The state as notes: texts in the metadata of the file. */
 
-enum { NOTE_TEXT = 40, NOTES = 15 + M3_LOSSES };
+enum { NOTE_TEXT = 40, NOTES = 16 + M3_LOSSES };
 
 typedef enum note_kind { U32, U64, REAL, TEXT } note_kind;
 
@@ -60,6 +60,7 @@ static const note notes[NOTES] = {
     NOTE(TEXT, settings),
     {"content", U64, offsetof(m3_trainer_state, content), true, 0},
     {"items", U64, offsetof(m3_trainer_state, items), true, 0},
+    {"ranks", U64, offsetof(m3_trainer_state, ranks), true, 0},
     {"metric", TEXT, offsetof(m3_trainer_state, metric), true, sizeof((m3_trainer_state *)0)->metric},
     {"sum_loss", REAL, offsetof(m3_trainer_state, sums[0]), false, 0},
     {"sum_loss_recommend", REAL, offsetof(m3_trainer_state, sums[1]), false, 0},

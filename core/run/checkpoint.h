@@ -21,6 +21,7 @@ typedef struct m3_trainer_state {
     uint64_t seed, data;    /**< data: the set's checksum */
     uint64_t content;       /**< the set's content checksum; 0 in files of older versions */
     uint64_t items;         /**< the checksum of its items; 0 in files of older versions */
+    uint64_t ranks;         /**< that the run began with; 0 in files of older versions: 1 */
     char settings[17];      /**< m3_settings_hash */
     char metric[24];        /**< that best is of; "" in files of older versions */
 } m3_trainer_state;

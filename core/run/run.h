@@ -23,7 +23,7 @@ m3_status m3_run_open(m3_run *run, const char *folder, bool resume, m3_error *er
 /** Open log.jsonl, cut off at `bytes`. A log that is shorter is taken as far as its lines are whole.
  * @param bytes  In: where the checkpoint was made; out: where the log goes on. */
 m3_status m3_run_open_log(m3_run *run, uint64_t *bytes, m3_error *err);
-/** One line, flushed. @param format  Of jansson's json_pack. */
+/** One line, flushed; nothing where no log is open. @param format  Of jansson's json_pack. */
 m3_status m3_run_log(m3_run *run, m3_error *err, const char *format, ...);
 /** Sync the log; its length so far. */
 m3_status m3_run_sync_log(m3_run *run, uint64_t *bytes, m3_error *err);

@@ -240,6 +240,44 @@ m3_status m3_store_read(m3_store *store, const char *name, void *data, uint64_t 
     return st != M3_OK ? st : device->api->wait(device->impl, value, UINT64_MAX, err);
 }
 
+uint64_t m3_store_entry_bytes(const m3_store *store, uint32_t entry)
+{
+    const m3_stored *e = &store->entries[entry];
+    return m3_shape_count(&e->shape) * m3_dtype_bytes(e->dtype);
+}
+
+/* Waits after a failure too: nothing may still read or write the host's memory when this returns. */
+static m3_status copy(m3_store *store, const uint32_t *entries, uint32_t count, bool out, unsigned char *data,
+                      m3_error *err)
+{
+    m3_device *device = store->device;
+    uint64_t value = 0;
+    m3_status st = M3_OK;
+    m3_device_begin(device, "copies");
+    for (uint32_t i = 0; st == M3_OK && i < count; i++) {
+        const m3_stored *entry = &store->entries[entries[i]];
+        m3_buffer *buffer = store->chunks[entry->chunk].buffer;
+        const uint64_t bytes = m3_store_entry_bytes(store, entries[i]);
+        if (bytes == 0) continue;
+        st = out ? device->api->download(device->impl, buffer, entry->offset, data, bytes, &value, err)
+                 : device->api->upload(device->impl, buffer, entry->offset, data, bytes, &value, err);
+        data += bytes;
+    }
+    const m3_status waited = device->api->wait(device->impl, value, UINT64_MAX, st == M3_OK ? err : NULL);
+    m3_device_idle(device);
+    return st != M3_OK ? st : waited;
+}
+
+m3_status m3_store_copy_out(m3_store *store, const uint32_t *entries, uint32_t count, void *data, m3_error *err)
+{
+    return copy(store, entries, count, true, data, err);
+}
+
+m3_status m3_store_copy_in(m3_store *store, const uint32_t *entries, uint32_t count, const void *data, m3_error *err)
+{
+    return copy(store, entries, count, false, (unsigned char *)data, err); /* which an upload does not change */
+}
+
 /* Reading the list. */
 
 static m3_store_entry describe(const m3_stored *entry)

@@ -35,6 +35,13 @@ const m3_stored *m3_store_get(const m3_store *store, const char *name);
  * the device allows. M3_ERR_INVALID when one is there with another type or shape. Waits. */
 m3_status m3_store_declare(m3_store *store, const m3_tensor *const *tensors, uint32_t count, m3_error *err);
 
+/** Copy tensors between the store and host memory, where they lie one behind the other; waits once, for all.
+ * @param entries  [count], as m3_store_at() counts. */
+m3_status m3_store_copy_out(m3_store *store, const uint32_t *entries, uint32_t count, void *data, m3_error *err);
+m3_status m3_store_copy_in(m3_store *store, const uint32_t *entries, uint32_t count, const void *data, m3_error *err);
+/** Of tensor `entry`. */
+uint64_t m3_store_entry_bytes(const m3_store *store, uint32_t entry);
+
 /** Bytes of all chunks. */
 uint64_t m3_store_bytes(const m3_store *store);
 

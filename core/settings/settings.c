@@ -197,6 +197,30 @@ void m3_settings_free(m3_settings *settings)
     m3_free(settings);
 }
 
+m3_status m3_settings_copy(const m3_settings *settings, m3_settings **out, m3_error *err)
+{
+    m3_status st = M3_OK;
+    *out = NULL;
+    m3_settings *copy = m3_calloc(1, sizeof *copy);
+    if (copy == NULL) return M3_FAIL_MEMORY(err, "settings", sizeof *copy);
+    copy->config = settings->config;
+    copy->known = settings->known;
+    for (uint32_t i = 0; st == M3_OK && i < settings->count; i++) {
+        const m3_setting *from = &settings->all[i];
+        if ((st = add(copy, from->name, from->text, err)) != M3_OK) break;
+        m3_setting *to = &copy->all[i];
+        to->given = from->given;
+        to->line = from->line;
+        if (from->file != NULL && (to->file = m3_strdup(from->file)) == NULL)
+            st = M3_FAIL_MEMORY(err, from->file, strlen(from->file) + 1);
+    }
+    if (st == M3_OK)
+        *out = copy;
+    else
+        m3_settings_free(copy);
+    return st;
+}
+
 static m3_status set_option(m3_settings *settings, const char *name, const char *value, m3_error *err)
 {
     m3_status st;

@@ -28,6 +28,9 @@ const char *m3_setting_text(const m3_setting *setting, const m3_model_config *co
 /** Let an error name the place of a setting instead of the check that failed. */
 void m3_setting_locate(const m3_setting *setting, m3_error *err);
 
+/** @param copy  Yours, m3_settings_free(). */
+m3_status m3_settings_copy(const m3_settings *settings, m3_settings **copy, m3_error *err);
+
 /** As m3_settings_save(), with the model's keys and the options of `config` unless it is NULL. */
 m3_status m3_settings_write(const m3_settings *settings, const m3_model_config *config, const char *path,
                             m3_error *err);

@@ -9,7 +9,7 @@
 #include "core/base/outfile.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
-#include "core/train/trainer.h"
+#include "core/train/ranks.h"
 
 /* Executables. */
 
@@ -26,12 +26,24 @@ static bool has_denoiser(const m3_model_config *c)
     return m3_model_denoises_modalities(c) || m3_model_denoises_behaviors(c);
 }
 
+uint64_t m3_trainer_eval_batch(const m3_trainer *tr)
+{
+    return tr->valid_count < tr->keys.eval_batch ? tr->valid_count : tr->keys.eval_batch;
+}
+
+uint64_t m3_trainer_eval_batches(const m3_trainer *tr)
+{
+    const uint64_t batch = m3_trainer_eval_batch(tr);
+    return batch != 0 ? (tr->valid_count + batch - 1) / batch : 0;
+}
+
 static m3_programs_plan plan_of(m3_trainer *tr)
 {
-    const uint64_t eval_batch = tr->valid_count < tr->keys.eval_batch ? tr->valid_count : tr->keys.eval_batch;
+    const uint64_t eval_batch = m3_trainer_eval_batch(tr);
     uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
     uint32_t publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED | M3_PUBLISH_SPECIFIC | M3_PUBLISH_COMMON;
     if (watched > WATCHED_AT_ONCE) watched = WATCHED_AT_ONCE;
+    if (tr->shared.rank != 0) watched = 0; /* what is logged is measured by one */
     if (m3_model_denoises_modalities(&tr->config)) publish |= M3_PUBLISH_AFTER_MODALITY;
     if (m3_model_denoises_behaviors(&tr->config)) publish |= M3_PUBLISH_AFTER_BEHAVIOR;
     return (m3_programs_plan){.device = tr->device,
@@ -118,7 +130,14 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
     tr->valid = m3_split_samples(tr->split, M3_SPLIT_VALID, &tr->valid_count);
     if ((tr->ranks = m3_calloc(tr->valid_count, sizeof *tr->ranks)) == NULL)
         return M3_FAIL_MEMORY(err, "ranks", tr->valid_count * sizeof *tr->ranks);
-    uint64_t steps = (m3_data_loader_batches(tr->loader) + tr->keys.accumulate - 1) / tr->keys.accumulate;
+    return M3_OK;
+}
+
+/* What depends on how many batches a step has. */
+static m3_status size_steps(m3_trainer *tr, m3_error *err)
+{
+    const uint64_t accumulate = tr->keys.accumulate;
+    const uint64_t steps = (m3_data_loader_batches(tr->loader) + accumulate - 1) / accumulate;
     tr->schedule = (m3_lr_schedule){.decay = tr->keys.schedule,
                                     .lr = tr->config.lr,
                                     .lr_end = tr->keys.lr_end,
@@ -126,14 +145,17 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
                                     .beta2 = tr->config.beta2,
                                     .warmup = tr->keys.warmup_steps,
                                     .total = steps * tr->keys.epochs};
-    return M3_OK;
+    tr->losses = m3_calloc(accumulate, sizeof *tr->losses);
+    return tr->losses != NULL ? M3_OK : M3_FAIL_MEMORY(err, "losses", accumulate * sizeof *tr->losses);
 }
 
-/* A step whose gradients are accumulated writes sums alone, which nobody needs when it is stopped. */
+/* A step whose gradients are accumulated writes sums alone, which nobody needs when it is stopped. Whether several
+ * ranks apply their sums is settled before they do. */
 static void set_stop(m3_trainer *tr)
 {
     const m3_programs *p = &tr->programs;
-    m3_executable *const all[] = {p->step, p->apply, p->infer, p->published, p->denoisers};
+    m3_executable *const all[] = {p->step, tr->shared.count == 1 ? p->apply : NULL, p->infer, p->published,
+                                  p->denoisers};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i] != NULL) m3_executable_set_stop(all[i], tr->options.stop, all[i] == p->step && p->apply != NULL);
 }
@@ -226,27 +248,41 @@ static void check_metric(m3_trainer *tr)
     (void)snprintf(at->metric, sizeof at->metric, "%s", tr->keys.metric);
 }
 
+/* Rank 0 alone has the folder. */
+static m3_status open_run(m3_trainer *tr, const char *folder, m3_error *err)
+{
+    m3_status st;
+    if (tr->shared.rank != 0) {
+        tr->run = (m3_run){.folder = m3_strdup(folder)};
+        if (tr->run.folder == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 1);
+    } else if ((st = m3_run_open(&tr->run, folder, tr->options.resume, err)) != M3_OK) {
+        return st;
+    }
+    tr->last = m3_run_path(folder, "last.safetensors");
+    tr->best = m3_run_path(folder, "best.safetensors");
+    if (tr->last == NULL || tr->best == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 32);
+    /* An epoch's end saves the best before the last, and both whole. */
+    tr->resume_from = access(tr->last, F_OK) == 0 || access(tr->best, F_OK) != 0 ? tr->last : tr->best;
+    tr->goes_on = tr->shared.rank == 0 && tr->options.resume && access(tr->resume_from, F_OK) == 0;
+    return tr->goes_on ? m3_checkpoint_load(tr->resume_from, NULL, &tr->state, err) : M3_OK;
+}
+
 /* Where to go on. The tensors come later, when the store has them. */
 static m3_status find_state(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
     char hash[17];
     m3_settings_hash(tr->settings, &tr->config, hash);
-    tr->state = (m3_trainer_state){.best = -1.0, .seed = tr->keys.seed};
-    tr->state.data = m3_dataset_checksum(tr->set);
-    tr->state.content = m3_dataset_content_checksum(tr->set);
-    tr->state.items = m3_dataset_item_checksum(tr->set);
-    (void)snprintf(tr->state.settings, sizeof tr->state.settings, "%s", hash);
-    (void)snprintf(tr->state.metric, sizeof tr->state.metric, "%s", tr->keys.metric);
-    tr->last = m3_run_path(tr->run.folder, "last.safetensors");
-    tr->best = m3_run_path(tr->run.folder, "best.safetensors");
-    if (tr->last == NULL || tr->best == NULL) return M3_FAIL_MEMORY(err, tr->run.folder, strlen(tr->run.folder) + 32);
-    /* An epoch's end saves the best before the last, and both whole. */
-    tr->resume_from = access(tr->last, F_OK) == 0 || access(tr->best, F_OK) != 0 ? tr->last : tr->best;
-    if (!tr->options.resume || access(tr->resume_from, F_OK) != 0)
-        return M3_OK; /* stopped before the first checkpoint */
-    const m3_trainer_state now = tr->state;
-    if ((st = m3_checkpoint_load(tr->resume_from, NULL, &tr->state, err)) != M3_OK) return st;
+    m3_trainer_state now = {.best = -1.0, .seed = tr->keys.seed, .ranks = tr->shared.count};
+    now.data = m3_dataset_checksum(tr->set);
+    now.content = m3_dataset_content_checksum(tr->set);
+    now.items = m3_dataset_item_checksum(tr->set);
+    (void)snprintf(now.settings, sizeof now.settings, "%s", hash);
+    (void)snprintf(now.metric, sizeof now.metric, "%s", tr->keys.metric);
+    if (!tr->goes_on) { /* nor where a run stopped before its first checkpoint */
+        tr->state = now;
+        return M3_OK;
+    }
     if ((st = check_data(tr, &now, err)) != M3_OK) return st;
     if ((st = check_settings(tr, hash, err)) != M3_OK) return st;
     check_metric(tr);
@@ -311,6 +347,15 @@ static json_t *denoised_json(const m3_trainer *tr, const m3_sequence_names *name
     return all;
 }
 
+/* Of all ranks; NULL alone. */
+static json_t *devices_json(const m3_trainer *tr, bool *whole)
+{
+    json_t *all = tr->shared.count > 1 ? json_array() : NULL;
+    for (uint32_t r = 0; tr->shared.count > 1 && r < tr->shared.count; r++)
+        *whole = json_array_append_new(all, json_string(tr->shared.names[r].name)) == 0 && *whole;
+    return all;
+}
+
 static m3_status write_start(m3_trainer *tr, m3_error *err)
 {
     m3_sequence_names names;
@@ -330,16 +375,19 @@ static m3_status write_start(m3_trainer *tr, m3_error *err)
                       (unsigned long long)tr->keys.epochs);
     if (tr->state.log_bytes != 0) return M3_OK;
     bool whole = true;
+    json_t *devices = devices_json(tr, &whole);
     json_t *denoised = denoised_json(tr, &names, &whole);
     if ((st = m3_dataset_check(tr->set, err)) != M3_OK || !whole) { /* names of a set that changed are no texts */
         json_decref(denoised);
+        json_decref(devices);
         return st != M3_OK ? st : M3_FAIL_MEMORY(err, "log.jsonl", 0);
     }
-    return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:o*}", "event", "start", "samples",
-                      (json_int_t)m3_data_loader_samples(tr->loader), "skipped", (json_int_t)skipped, "valid",
-                      (json_int_t)tr->valid_count, "batches", (json_int_t)m3_data_loader_batches(tr->loader),
+    return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:o*, s:o*}", "event", "start",
+                      "samples", (json_int_t)m3_data_loader_samples(tr->loader), "skipped", (json_int_t)skipped,
+                      "valid", (json_int_t)tr->valid_count, "batches", (json_int_t)m3_data_loader_batches(tr->loader),
                       "parameters", (json_int_t)parameter_count(tr->store), "device", m3_device_name(tr->device),
-                      "seed", (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL), "denoised", denoised);
+                      "seed", (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL), "devices", devices, "denoised",
+                      denoised);
 }
 
 /* A checkpoint and its settings are enough to go on; the log is for people. */
@@ -355,6 +403,31 @@ static m3_status open_log(m3_trainer *tr, m3_error *err)
     return st;
 }
 
+/* Parameters and states of rank 0: those of a checkpoint, of the run to start from, or what they begin with. */
+static m3_status fill_store(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    m3_trainer_state read; /* again, beside the tensors: what it says of the data has been brought up to date */
+    if (tr->shared.rank != 0) return M3_OK;
+    if (tr->saved) return m3_checkpoint_load(tr->resume_from, tr->store, &read, err);
+    if (tr->keys.from[0] == 0) return M3_OK;
+    if ((st = open_from(tr, err)) != M3_OK) return st;
+    return m3_warm_start_load(&tr->from, tr->engine, tr->keys.new_items, tr->store, NULL, err);
+}
+
+static m3_status write_settings(const m3_trainer *tr, m3_error *err)
+{
+    char hash[17];
+    char *path = m3_run_path(tr->run.folder, "settings.yaml");
+    if (path == NULL) return M3_FAIL_MEMORY(err, tr->run.folder, strlen(tr->run.folder) + 16);
+    m3_settings_hash(tr->settings, &tr->config, hash);
+    m3_status st = M3_OK;
+    if (strcmp(tr->state.settings, hash) == 0) /* else an older version's file, which its checkpoints go with */
+        st = m3_settings_write(tr->settings, &tr->config, path, err);
+    m3_free(path);
+    return st;
+}
+
 m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
 {
     m3_status st;
@@ -363,25 +436,17 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
         return st;
     if (profile != NULL && (st = m3_run_check_output(folder, profile, err)) != M3_OK) return st;
     if ((st = open_data(tr, err)) != M3_OK) return st;
-    if ((st = m3_run_open(&tr->run, folder, tr->options.resume, err)) != M3_OK) return st;
-    if ((st = find_state(tr, err)) != M3_OK) return st;
+    if ((st = m3_ranks_agree(tr, err)) != M3_OK) return st;
+    if ((st = open_run(tr, folder, err)) != M3_OK) return st;
+    if ((st = m3_ranks_share(tr, err)) != M3_OK) return st;
+    if ((st = size_steps(tr, err)) != M3_OK) return st;
+    if (tr->shared.rank == 0 && (st = find_state(tr, err)) != M3_OK) return st;
+    if ((st = m3_ranks_take_state(tr, err)) != M3_OK) return st;
     if ((st = make_store(tr, err)) != M3_OK) return st;
-    m3_trainer_state read; /* again, beside the tensors: what it says of the data has been brought up to date */
-    if (tr->saved && (st = m3_checkpoint_load(tr->resume_from, tr->store, &read, err)) != M3_OK) return st;
-    if (!tr->saved && tr->keys.from[0] != 0) {
-        if ((st = open_from(tr, err)) != M3_OK) return st;
-        st = m3_warm_start_load(&tr->from, tr->engine, tr->keys.new_items, tr->store, NULL, err);
-        if (st != M3_OK) return st;
-    }
+    if ((st = fill_store(tr, err)) != M3_OK) return st;
     m3_warm_start_fini(&tr->from); /* its set is not kept open while this one trains */
-    char *path = m3_run_path(folder, "settings.yaml");
-    if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 16);
-    char hash[17];
-    m3_settings_hash(tr->settings, &tr->config, hash);
-    if (strcmp(tr->state.settings, hash) == 0) /* else an older version's file, which its checkpoints go with */
-        st = m3_settings_write(tr->settings, &tr->config, path, err);
-    m3_free(path);
-    if (st != M3_OK || (st = open_log(tr, err)) != M3_OK) return st;
+    if ((st = m3_ranks_begin(tr, err)) != M3_OK || tr->shared.rank != 0) return st;
+    if ((st = write_settings(tr, err)) != M3_OK || (st = open_log(tr, err)) != M3_OK) return st;
     if (profile != NULL && (st = m3_trace_create(profile, &tr->trace, err)) != M3_OK) return st;
     return write_start(tr, err);
 }
@@ -399,7 +464,9 @@ void m3_trainer_fini(m3_trainer *tr)
     m3_dataset_close(tr->set);
     m3_places_fini(&tr->places);
     m3_free(tr->ranks);
+    m3_free(tr->losses);
     m3_free(tr->last);
     m3_free(tr->best);
     json_decref(tr->warned);
+    m3_ranks_fini(tr);
 }

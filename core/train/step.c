@@ -1,18 +1,21 @@
-/* step: one step of the optimiser: one executable, or `accumulate` batches of gradients and an executable that applies
- * their mean. Whatever a later step depends on lies in the store or in m3_trainer_state. */
+/* step: one step of the optimiser: one executable, or `accumulate` batches of gradients, shared out among the ranks,
+ * and an executable that applies their mean. Whatever a later step depends on lies in the store or in m3_trainer_state.
+ */
 #include <jansson.h>
 #include <math.h>
 
 #include "core/base/clock.h"
-#include "core/train/trainer.h"
+#include "core/train/ranks.h"
 
 enum { TRACED_STEPS = 3 };
 
 m3_status m3_trainer_save(m3_trainer *tr, m3_error *err)
 {
-    m3_status st;
-    if ((st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
-    if ((st = m3_checkpoint_save(tr->last, tr->store, &tr->state, err)) != M3_OK) return st;
+    m3_status st = M3_OK;
+    if (tr->shared.rank == 0) {
+        if ((st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
+        if ((st = m3_checkpoint_save(tr->last, tr->store, &tr->state, err)) != M3_OK) return st;
+    }
     tr->saved = true;
     tr->saved_steps = tr->state.steps;
     return M3_OK;
@@ -30,8 +33,9 @@ static m3_status fail_diverged(m3_trainer *tr, const char *term, double value, m
         (void)snprintf(good, sizeof good, "there is no checkpoint yet");
     (void)m3_run_log(&tr->run, NULL, "{s:s, s:I, s:i, s:s, s:s}", "event", "diverged", "step", (json_int_t)step,
                      "epoch", (int)tr->state.epoch + 1, "term", term, "value", text);
-    return M3_FAIL(err, M3_ERR_INVALID, term, "is %s at step %llu, in epoch %u; %s. Lower lr, or warm up, or clip more",
-                   text, step, tr->state.epoch + 1, good);
+    (void)M3_FAIL(err, M3_ERR_INVALID, term, "is %s at step %llu, in epoch %u; %s. Lower lr, or warm up, or clip more",
+                  text, step, tr->state.epoch + 1, good);
+    return m3_ranks_all_fail(tr, M3_ERR_INVALID);
 }
 
 static double output(const m3_executable *executable, const char *name)
@@ -41,21 +45,42 @@ static double output(const m3_executable *executable, const char *name)
     return value != NULL ? (double)*value : 0.0;
 }
 
-/* One batch through the step's executable; *loss receives its loss. */
-static m3_status run_batch(m3_trainer *tr, double *loss, m3_error *err)
+/* Batch k of the step through its executable. */
+static m3_status run_batch(m3_trainer *tr, uint32_t k, m3_losses *losses, m3_error *err)
 {
     m3_status st;
-    uint32_t rows = m3_data_loader_fill(tr->loader, tr->state.batch, (uint32_t)tr->state.draws, &tr->batch);
+    losses->rows = m3_data_loader_fill(tr->loader, tr->state.batch + k, (uint32_t)(tr->state.draws + k), &tr->batch);
     if ((st = m3_dataset_check(tr->set, err)) != M3_OK) return st; /* what was read is what was checked */
     if ((st = m3_executable_run(tr->programs.step, err)) != M3_OK) return st;
-    for (int i = M3_LOSSES; i-- > 0;) { /* the total last: a term says more */
-        double value = output(tr->programs.step, m3_loss_names[i]);
-        if (!isfinite(value)) return fail_diverged(tr, m3_loss_names[i], value, err);
-        tr->state.sums[i] += value * rows;
+    for (int i = 0; i < M3_LOSSES; i++) losses->terms[i] = output(tr->programs.step, m3_loss_names[i]);
+    return M3_OK;
+}
+
+/* This rank's batches of a step. @param cut  It was asked to stop before the end of the last of them. */
+static m3_status run_batches(m3_trainer *tr, uint32_t batches, bool *cut, m3_error *err)
+{
+    m3_status st = M3_OK;
+    const m3_shared *s = &tr->shared;
+    const uint32_t begin = (uint32_t)m3_share_begin(batches, s->rank, s->count);
+    const uint32_t end = (uint32_t)m3_share_begin(batches, s->rank + 1, s->count);
+    for (uint32_t k = begin; st == M3_OK && k < end && !*cut; k++) {
+        *cut = k > begin && tr->options.stop != NULL && *tr->options.stop != 0;
+        if (!*cut) st = run_batch(tr, k, &tr->losses[k], err);
     }
-    *loss = output(tr->programs.step, m3_loss_names[0]);
-    tr->state.rows += rows;
-    tr->epoch_rows += rows;
+    if (st != M3_ERR_INTERRUPTED) return st;
+    *cut = true; /* broken off in the middle of one */
+    if (err != NULL) *err = (m3_error){0};
+    return M3_OK;
+}
+
+static m3_status count_losses(m3_trainer *tr, const m3_losses *losses, m3_error *err)
+{
+    for (int i = M3_LOSSES; i-- > 0;) { /* the total last: a term says more */
+        if (!isfinite(losses->terms[i])) return fail_diverged(tr, m3_loss_names[i], losses->terms[i], err);
+        tr->state.sums[i] += losses->terms[i] * losses->rows;
+    }
+    tr->state.rows += (uint64_t)losses->rows;
+    tr->epoch_rows += (uint64_t)losses->rows;
     tr->state.batch++;
     tr->state.draws++;
     return M3_OK;
@@ -75,44 +100,55 @@ static m3_status apply(m3_trainer *tr, uint32_t batches, m3_error *err)
     return m3_executable_run(tr->programs.apply, err);
 }
 
+/* What a step says of itself. */
+enum { NORM, OVERFLOW, SCALE, FIGURES };
+
 /* In f16: gradients that overflowed have changed nothing but the loss scale, and the step does not count. At the least
  * scale it is the gradients themselves that are too large. */
-static m3_status skip_step(m3_trainer *tr, const m3_executable *last, m3_error *err)
+static m3_status skip_step(m3_trainer *tr, const double figures[FIGURES], m3_error *err)
 {
-    const double scale = output(last, "loss_scale"), norm = output(last, "grad_norm");
-    if (scale <= 1.0) return fail_diverged(tr, "grad_norm", norm, err);
+    if (figures[SCALE] <= 1.0) return fail_diverged(tr, "grad_norm", figures[NORM], err);
     return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:I, s:f}", "event", "overflow", "epoch",
                       (int)tr->state.epoch + 1, "steps", (json_int_t)tr->state.steps, "batch",
-                      (json_int_t)tr->state.batch, "loss_scale", scale);
+                      (json_int_t)tr->state.batch, "loss_scale", figures[SCALE]);
+}
+
+/* Gradients of all ranks, and the update. */
+static m3_status update(m3_trainer *tr, uint32_t batches, double figures[FIGURES], m3_error *err)
+{
+    m3_status st;
+    if ((st = m3_ranks_sum(tr, err)) != M3_OK) return st;
+    if (tr->programs.apply != NULL && (st = apply(tr, batches, err)) != M3_OK) return st;
+    const m3_executable *last = tr->programs.apply != NULL ? tr->programs.apply : tr->programs.step;
+    figures[NORM] = output(last, "grad_norm");
+    figures[OVERFLOW] = output(last, "overflow");
+    figures[SCALE] = output(last, "loss_scale");
+    return m3_ranks_follow(tr, figures, FIGURES, err);
 }
 
 static m3_status run_step(m3_trainer *tr, m3_error *err)
 {
-    m3_status st = M3_OK;
-    double sum = 0.0, loss = 0.0;
+    m3_status st;
+    bool cut = false;
+    double sum = 0.0, figures[FIGURES];
+    const m3_trainer_state before = tr->state;
     uint64_t left = m3_data_loader_batches(tr->loader) - tr->state.batch;
     uint32_t batches = (uint32_t)(left < tr->keys.accumulate ? left : tr->keys.accumulate);
     if (tr->programs.apply == NULL) fill_step(tr, tr->programs.step);
-    const m3_trainer_state before = tr->state;
+    if ((st = run_batches(tr, batches, &cut, err)) != M3_OK) return st;
+    if ((st = m3_ranks_losses(tr, batches, &cut, err)) != M3_OK) return st;
+    if (cut) return M3_ERR_INTERRUPTED; /* sums of gradients are not saved */
     for (uint32_t k = 0; k < batches; k++) {
-        if (k > 0 && tr->options.stop != NULL && *tr->options.stop != 0) { /* sums of gradients are not saved */
-            tr->state = before;
-            return M3_ERR_INTERRUPTED;
-        }
-        st = run_batch(tr, &loss, err);
-        if (st == M3_ERR_INTERRUPTED) tr->state = before;
-        if (st != M3_OK) return st;
-        sum += loss;
+        if ((st = count_losses(tr, &tr->losses[k], err)) != M3_OK) return st;
+        sum += tr->losses[k].terms[0];
     }
-    if (tr->programs.apply != NULL) st = apply(tr, batches, err);
+    st = update(tr, batches, figures, err);
     if (st == M3_ERR_INTERRUPTED) tr->state = before;
     if (st != M3_OK) return st;
-    const m3_executable *last = tr->programs.apply != NULL ? tr->programs.apply : tr->programs.step;
-    const double norm = output(last, "grad_norm");
     tr->recent[tr->recent_count++ % M3_RECENT_STEPS] = sum / batches;
     tr->done++;
-    if (output(last, "overflow") > 0.0) return skip_step(tr, last, err);
-    if (!isfinite(norm)) return fail_diverged(tr, "grad_norm", norm, err);
+    if (figures[OVERFLOW] > 0.0) return skip_step(tr, figures, err);
+    if (!isfinite(figures[NORM])) return fail_diverged(tr, "grad_norm", figures[NORM], err);
     tr->state.steps++;
     return M3_OK;
 }

@@ -2,6 +2,7 @@
  * samples; the best epoch and the last are saved. */
 #include "m3bsr/train.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -9,6 +10,7 @@
 #include "core/runtime/engine.h"
 #include "core/serve/rank.h"
 #include "core/train/instruments.h"
+#include "core/train/ranks.h"
 
 /* Steps. */
 
@@ -33,9 +35,11 @@ static void report_progress(const m3_trainer *tr, const char *note)
     tr->options.progress(tr->options.user, &progress);
 }
 
+/* Ranks stop when all know it. */
 static bool stopped(const m3_trainer *tr)
 {
-    return (tr->options.stop != NULL && *tr->options.stop != 0) ||
+    const bool asked = tr->options.stop != NULL && *tr->options.stop != 0;
+    return (tr->shared.count > 1 ? tr->shared.stop : asked) ||
            (tr->options.stop_after != 0 && tr->done >= tr->options.stop_after);
 }
 
@@ -68,15 +72,38 @@ static m3_status run_steps(m3_trainer *tr, m3_error *err)
 
 /* An epoch. */
 
+/* Where a run was broken off says nothing to people. */
+static bool was_cut(m3_status st, m3_error *err)
+{
+    if (st == M3_ERR_INTERRUPTED && err != NULL) *err = (m3_error){0};
+    return st == M3_ERR_INTERRUPTED;
+}
+
+/* Places of all samples. This rank ranks its share, in the batches that one rank would make. */
+static m3_status rank_all(m3_trainer *tr, m3_error *err)
+{
+    m3_status st = M3_OK;
+    const m3_shared *s = &tr->shared;
+    const uint64_t batches = m3_trainer_eval_batches(tr), rows = m3_trainer_eval_batch(tr);
+    const uint64_t begin = m3_share_begin(batches, s->rank, s->count) * rows;
+    uint64_t end = m3_share_begin(batches, s->rank + 1, s->count) * rows;
+    if (end > tr->valid_count) end = tr->valid_count;
+    if (begin < end)
+        st = m3_rank_samples(tr->programs.infer, m3_trainer_source(tr), tr->split, tr->valid + begin, end - begin,
+                             tr->ranks + begin, err);
+    bool cut = was_cut(st, err);
+    if (st != M3_OK && !cut) return st;
+    if ((st = m3_ranks_places(tr, batches, &cut, err)) != M3_OK) return st;
+    return cut ? M3_ERR_INTERRUPTED : M3_OK;
+}
+
 static m3_status validate(m3_trainer *tr, bool *better, m3_error *err)
 {
     m3_status st;
     m3_places_clear(&tr->places);
     *better = false;
     if (tr->valid_count == 0) return M3_OK;
-    st = m3_rank_samples(tr->programs.infer, m3_trainer_source(tr), tr->split, tr->valid, tr->valid_count, tr->ranks,
-                         err);
-    if (st != M3_OK) return st;
+    if ((st = rank_all(tr, err)) != M3_OK) return st;
     for (uint64_t i = 0; i < tr->valid_count; i++) m3_places_add(&tr->places, tr->ranks[i]);
     double value = m3_places_mean(&tr->places, tr->metric);
     *better = value > tr->state.best;
@@ -112,16 +139,16 @@ static json_t *metrics_json(const m3_trainer *tr)
     return NULL;
 }
 
-static m3_status log_epoch(m3_trainer *tr, bool better, json_t *instruments, m3_error *err)
+static m3_status log_epoch(m3_trainer *tr, bool better, json_t *instruments, json_t *waited, m3_error *err)
 {
     const m3_trainer_state *at = &tr->state;
     double rows = (double)at->rows, seconds = m3_seconds() - tr->epoch_began;
-    return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:O*, s:f, s:f}", "event",
-                      "epoch", "epoch", (int)at->epoch + 1, "steps", (json_int_t)at->steps, m3_loss_names[0],
+    return m3_run_log(&tr->run, err, "{s:s, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:O*, s:O*, s:f, s:f}",
+                      "event", "epoch", "epoch", (int)at->epoch + 1, "steps", (json_int_t)at->steps, m3_loss_names[0],
                       at->sums[0] / rows, m3_loss_names[1], at->sums[1] / rows, m3_loss_names[2], at->sums[2] / rows,
                       m3_loss_names[3], at->sums[3] / rows, m3_loss_names[4], at->sums[4] / rows, "lr",
                       m3_lr_schedule_at(&tr->schedule, at->steps), "valid", metrics_json(tr), "best", better,
-                      "instruments", instruments, "seconds", seconds, "samples_per_s",
+                      "instruments", instruments, "waited", waited, "seconds", seconds, "samples_per_s",
                       tr->steps_s > 0.0 ? (double)tr->epoch_rows / tr->steps_s : 0.0);
 }
 
@@ -136,27 +163,41 @@ static void report_epoch(const m3_trainer *tr, double loss, bool better)
     report_progress(tr, note);
 }
 
+/* By rank 0 alone. */
+static m3_status measure(m3_trainer *tr, json_t **instruments, m3_error *err)
+{
+    m3_status st = tr->shared.rank == 0 ? m3_instruments_measure(tr, instruments, err) : M3_OK;
+    bool cut = was_cut(st, err);
+    if (st != M3_OK && !cut) return st;
+    if ((st = m3_ranks_hear(tr, &cut, err)) != M3_OK) return st;
+    return cut ? M3_ERR_INTERRUPTED : M3_OK;
+}
+
 static m3_status end_epoch(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
     bool better = false;
-    json_t *instruments = NULL;
+    json_t *instruments = NULL, *waited = NULL;
     const m3_trainer_state before = tr->state;
+    if ((st = m3_ranks_compare(tr, err)) != M3_OK) return st;
     st = validate(tr, &better, err);
-    if (st == M3_OK) st = m3_instruments_measure(tr, &instruments, err);
+    if (st == M3_OK) st = measure(tr, &instruments, err);
     if (st == M3_ERR_INTERRUPTED) tr->state = before; /* a resumed training judges the epoch anew */
-    if (st != M3_OK) return st;
-    if ((st = log_epoch(tr, better, instruments, err)) == M3_OK) {
+    if (st == M3_OK) st = m3_ranks_waited(tr, &waited, err);
+    if (st == M3_OK && (st = log_epoch(tr, better, instruments, waited, err)) == M3_OK) {
         report_epoch(tr, tr->state.sums[0] / (double)tr->state.rows, better);
         m3_instruments_warn(tr, instruments);
     }
     json_decref(instruments);
+    json_decref(waited);
     if (st != M3_OK) return st;
     tr->state.epoch++;
     tr->state.batch = tr->state.rows = 0;
     memset(tr->state.sums, 0, sizeof tr->state.sums);
-    if ((st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
-    if (better && (st = m3_checkpoint_save(tr->best, tr->store, &tr->state, err)) != M3_OK) return st;
+    if (tr->shared.rank == 0) {
+        if ((st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
+        if (better && (st = m3_checkpoint_save(tr->best, tr->store, &tr->state, err)) != M3_OK) return st;
+    }
     return m3_trainer_save(tr, err);
 }
 
@@ -165,10 +206,26 @@ static bool is_early(const m3_trainer *tr)
     return tr->keys.patience != 0 && tr->state.bad_epochs >= tr->keys.patience && tr->state.batch == 0;
 }
 
+/* How many batches a step has is no longer what the settings say. */
+static void report_ranks(const m3_trainer *tr)
+{
+    char note[512];
+    const m3_shared *s = &tr->shared;
+    int at = snprintf(note, sizeof note, "%u ranks (", s->count);
+    for (uint32_t r = 0; r < s->count && at < 300; r++)
+        at += snprintf(note + at, sizeof note - (size_t)at, "%s%s", r > 0 ? ", " : "",
+                       at < 230 ? s->names[r].name : "...");
+    (void)snprintf(note + at, sizeof note - (size_t)at, "): a step takes %" PRIu64 " batches of %u samples%s",
+                   tr->keys.accumulate, m3_data_loader_batch(tr->loader),
+                   s->mixed ? "; devices differ, so that each step sends the parameters of rank 0" : "");
+    report_progress(tr, note);
+}
+
 static m3_status run_epochs(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
     tr->began = m3_seconds();
+    if (tr->shared.count > 1) report_ranks(tr);
     while (tr->state.epoch < tr->keys.epochs && !is_early(tr)) {
         tr->epoch_began = m3_seconds();
         tr->steps_s = 0.0;
@@ -193,21 +250,32 @@ static void fill_result(const m3_trainer *tr, m3_train_result *result)
     result->early = is_early(tr);
 }
 
+m3_status m3_trainer_train(m3_trainer *tr, const char *run, const m3_train_options *options, m3_train_result *result,
+                           m3_error *err)
+{
+    m3_status st;
+    if (options != NULL)
+        memcpy(&tr->options, options, options->size < sizeof tr->options ? options->size : sizeof tr->options);
+    tr->engine = m3_device_engine(tr->device);
+    m3_settings_training(tr->settings, &tr->keys);
+    if ((st = m3_trainer_init(tr, run, err)) != M3_OK) goto done;
+    if ((st = run_epochs(tr, err)) != M3_OK && st != M3_ERR_INTERRUPTED) goto done;
+    m3_status written = tr->shared.rank == 0 ? m3_report_write(run, st == M3_OK ? err : NULL) : M3_OK;
+    if (tr->trace != NULL && written == M3_OK) written = m3_trace_finish(tr->trace, st == M3_OK ? err : NULL);
+    if (st == M3_OK) st = written;
+    if (st == M3_OK || st == M3_ERR_INTERRUPTED) { /* other ranks end when rank 0 has written all */
+        const m3_status ended = m3_ranks_end(tr, st == M3_OK ? err : NULL);
+        if (st == M3_OK) st = ended;
+    }
+done:
+    fill_result(tr, result);
+    m3_trainer_fini(tr);
+    return st;
+}
+
 m3_status m3_train(m3_device *device, const m3_settings *settings, const char *run, const m3_train_options *options,
                    m3_train_result *result, m3_error *err)
 {
-    m3_status st;
-    m3_trainer tr = {.device = device, .engine = m3_device_engine(device), .settings = settings};
-    if (options != NULL)
-        memcpy(&tr.options, options, options->size < sizeof tr.options ? options->size : sizeof tr.options);
-    m3_settings_training(settings, &tr.keys);
-    if ((st = m3_trainer_init(&tr, run, err)) != M3_OK) goto done;
-    if ((st = run_epochs(&tr, err)) != M3_OK && st != M3_ERR_INTERRUPTED) goto done;
-    m3_status written = m3_report_write(run, st == M3_OK ? err : NULL);
-    if (tr.trace != NULL && written == M3_OK) written = m3_trace_finish(tr.trace, st == M3_OK ? err : NULL);
-    if (st == M3_OK) st = written;
-done:
-    fill_result(&tr, result);
-    m3_trainer_fini(&tr);
-    return st;
+    m3_trainer tr = {.device = device, .settings = settings, .shared.count = 1};
+    return m3_trainer_train(&tr, run, options, result, err);
 }

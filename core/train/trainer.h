@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "core/parallel/group.h"
 #include "core/programs/programs.h"
 #include "core/run/checkpoint.h"
 #include "core/run/run.h"
@@ -19,6 +20,34 @@
 
 enum { M3_RECENT_STEPS = 32 };
 
+/* Of a batch: its rows, and means over them. */
+typedef struct m3_losses {
+    double rows, terms[M3_LOSSES];
+} m3_losses;
+
+/* A rank's device, for people and for comparing. */
+typedef struct m3_rank_name {
+    char name[64], kind[288];
+    uint32_t threads;
+} m3_rank_name;
+
+/* What a rank shares with others (ranks.h). */
+typedef struct m3_shared {
+    m3_member *member;    /* NULL: alone */
+    uint32_t rank, count; /* 0 and 1 alone */
+    uint32_t *summed;     /* [summed_count] sums of gradients in the store */
+    uint32_t *kept;       /* [kept_count] parameters and states of steps */
+    uint32_t summed_count, kept_count;
+    unsigned char *data; /* [bytes] on their way, the sums at least */
+    uint64_t bytes;
+    void *message;       /* losses or places of one rank, then of all */
+    m3_rank_name *names; /* [count] */
+    bool mixed;          /* devices that round differently, so that rank 0's results go to all */
+    bool stop;           /* one of the ranks was asked to stop */
+    bool heard, known;   /* the training ended by what other ranks said; by what all see alike */
+    double waited;       /* seconds until the last epoch's end */
+} m3_shared;
+
 typedef struct m3_trainer {
     /* Given by the caller. */
     m3_device *device;
@@ -26,6 +55,8 @@ typedef struct m3_trainer {
     const m3_settings *settings;
     m3_training keys; /* training's own keys of the settings */
     m3_train_options options;
+    m3_shared shared; /* its member */
+    m3_settings *own; /* the settings with another `accumulate`, NULL: as they were given */
 
     /* Data. */
     m3_model_config config;
@@ -43,13 +74,15 @@ typedef struct m3_trainer {
     /* What computes. */
     m3_store *store;
     m3_programs programs;
-    m3_batch batch; /* inputs of programs.step */
+    m3_batch batch;    /* inputs of programs.step */
+    m3_losses *losses; /* [accumulate] of the step's batches */
     m3_lr_schedule schedule;
 
     /* The run directory. */
     m3_run run;
     char *last, *best;       /* paths of the checkpoints */
     const char *resume_from; /* the one of them to resume from */
+    bool goes_on;            /* it is there and wanted */
     bool saved;              /* there is a last checkpoint, made after saved_steps */
     uint64_t saved_steps;
     m3_trace *trace; /* NULL when none is wanted or when it is complete */
@@ -72,8 +105,16 @@ typedef struct m3_trainer {
 m3_status m3_trainer_init(m3_trainer *trainer, const char *folder, m3_error *err);
 void m3_trainer_fini(m3_trainer *trainer);
 
+/** From its first section to the end of the training, m3_trainer_fini() included. */
+m3_status m3_trainer_train(m3_trainer *trainer, const char *run, const m3_train_options *options,
+                           m3_train_result *result, m3_error *err);
+
 /** Whose histories the model sees, and how. */
 m3_infer_source m3_trainer_source(const m3_trainer *trainer);
+
+/** Validation samples are ranked in batches of so many. */
+uint64_t m3_trainer_eval_batch(const m3_trainer *trainer);
+uint64_t m3_trainer_eval_batches(const m3_trainer *trainer);
 
 /** One step; some of the first steps go into the trace when one is wanted. M3_ERR_INTERRUPTED: it
  * was stopped between its batches or in one, and the state is that of before it. */

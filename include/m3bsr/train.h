@@ -7,7 +7,7 @@
 #ifndef M3BSR_TRAIN_H
 #define M3BSR_TRAIN_H
 
-#include "m3bsr/runtime.h"
+#include "m3bsr/parallel.h"
 #include "m3bsr/settings.h"
 
 #ifdef __cplusplus
@@ -45,6 +45,7 @@ typedef struct m3_train_result {
     double best_metric;
     double seconds;
     bool early; /**< patience ran out */
+    bool told;  /**< m3_train_ranks(): another process's rank has the same error, and its own process tells of it */
 } m3_train_result;
 
 /** Train and validate by full ranking after each epoch. NaN or infinity in a loss stops with the step, the term and the
@@ -55,6 +56,30 @@ typedef struct m3_train_result {
  * Returns M3_OK, M3_ERR_INTERRUPTED (saved; the message says how to go on), or what failed. */
 M3_API m3_status m3_train(m3_device *device, const m3_settings *settings, const char *run,
                           const m3_train_options *options, m3_train_result *result, m3_error *err);
+
+/** The device of a rank, opened by an engine of its own. */
+typedef struct m3_rank_device {
+    uint32_t size;
+    m3_device *device;
+    m3_span fallbacks; /**< m3_device *, of the same engine */
+} m3_rank_device;
+
+/** As m3_train(), by all ranks of a group at once: they share out the batches of each step, sum their gradients in the
+ * order of the ranks, and so train one model. Each process calls this with the same settings and options, whatever
+ * machine it is on; the data set may lie elsewhere there, but must be the same.
+ *
+ * `accumulate` is raised to a multiple of the ranks, and the run keeps it: a run may go on with another number of
+ * ranks, or with one alone, and trains on equally within rounding. Updates are dense (m3_model_is_lazy()). Rank 0 alone
+ * has the run directory, the log and the progress. Devices that are not the same take what rank 0's made of the sums
+ * after each step.
+ * @param group    Its ranks here are trained by as many threads, the caller's among them. It is of no more use after
+ *                 this.
+ * @param devices  m3_rank_device, m3_group_here() of them.
+ * @param options  `fallbacks` are those of the devices instead.
+ * @param result   Of the first rank here.
+ * Returns what m3_train() does, on all ranks: one that fails ends the others, with its number in their messages. */
+M3_API m3_status m3_train_ranks(m3_group *group, m3_span devices, const m3_settings *settings, const char *run,
+                                const m3_train_options *options, m3_train_result *result, m3_error *err);
 
 #ifdef __cplusplus
 }

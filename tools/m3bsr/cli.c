@@ -11,6 +11,24 @@
 
 enum { OPTION_FIRST = 256, MAX_OPTIONS = 48 };
 
+int cli_status(m3_status st)
+{
+    switch (st) {
+    case M3_OK: return CLI_DONE;
+    case M3_ERR_INVALID:
+    case M3_ERR_RANGE: return CLI_BAD_INPUT;
+    case M3_ERR_INTERRUPTED: return CLI_INTERRUPTED;
+    case M3_ERR_UNSUPPORTED:
+    case M3_ERR_MEMORY:
+    case M3_ERR_DEVICE_LOST:
+    case M3_ERR_TIMEOUT:
+    case M3_ERR_ABI:
+    case M3_ERR_IO:
+    case M3_ERR_INTERNAL: break;
+    }
+    return CLI_SYSTEM;
+}
+
 int cli_report(const m3_error *err)
 {
     (void)fflush(stdout); /* a result that is there comes before what went wrong after it */
@@ -25,20 +43,7 @@ int cli_report(const m3_error *err)
         (void)fprintf(stderr, ":%d]", (int)err->line);
     }
     (void)fputc('\n', stderr);
-    switch (err->code) {
-    case M3_OK: return CLI_DONE;
-    case M3_ERR_INVALID:
-    case M3_ERR_RANGE: return CLI_BAD_INPUT;
-    case M3_ERR_INTERRUPTED: return CLI_INTERRUPTED;
-    case M3_ERR_UNSUPPORTED:
-    case M3_ERR_MEMORY:
-    case M3_ERR_DEVICE_LOST:
-    case M3_ERR_TIMEOUT:
-    case M3_ERR_ABI:
-    case M3_ERR_IO:
-    case M3_ERR_INTERNAL: break;
-    }
-    return CLI_SYSTEM;
+    return cli_status(err->code);
 }
 
 /* Options. */

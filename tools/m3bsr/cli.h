@@ -9,6 +9,8 @@ enum { CLI_DONE = 0, CLI_CHECK_FAILED = 1, CLI_BAD_INPUT = 2, CLI_SYSTEM = 3, CL
 /** Print "error: SUBJECT: message  [file:line]" to stderr and return the exit status of the error's code
  * (m3bsr(1), EXIT STATUS: 2 bad usage or input, 3 device or system failure, 130 interrupted). */
 int cli_report(const m3_error *err);
+/** The exit status alone. */
+int cli_status(m3_status st);
 /** Print a text that may have come from a file: what would move the cursor of a terminal, colour it or turn its writing
  * round appears as \xNN or \u{NNNN}, and so does what is not UTF-8. */
 void cli_print_safe(FILE *to, const char *text);

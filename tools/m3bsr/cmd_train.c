@@ -10,7 +10,7 @@
 
 #include "m3bsr/output.h"
 #include "m3bsr/train.h"
-#include "tools/m3bsr/cli.h"
+#include "tools/m3bsr/ranks.h"
 
 /* What a signal can reach. */
 static volatile sig_atomic_t signals, begun; /* begun: there may be something to save */
@@ -146,28 +146,50 @@ static m3_status read_settings(const cli *c, const char *from, m3_settings **set
     return st;
 }
 
-static m3_status train(cli *c, m3_train_options *options, const char *from, const char *run, m3_settings **settings,
+/* With one device, or with those of the ranks. */
+static m3_status run_training(cli *c, ranks *r, const m3_settings *settings, const char *run, m3_train_options *options,
+                              m3_train_result *result, m3_error *err)
+{
+    m3_status st;
+    screen *s = options->user;
+    if (!ranks_wanted(r)) {
+        if (r->devices.count > 0) c->backend = r->devices.at[0];
+        if ((st = cli_open_device(c, err)) != M3_OK) return st;
+        options->fallbacks = c->fallbacks;
+        return m3_train(c->device, settings, run, options, result, err);
+    }
+    if ((st = ranks_open(r, c, err)) != M3_OK) return st;
+    s->quiet = s->quiet || m3_group_first(r->group) != 0;
+    const m3_span devices = {.count = r->count, .stride = sizeof r->list[0], .data = r->list};
+    return m3_train_ranks(r->group, devices, settings, run, options, result, err);
+}
+
+static m3_status train(cli *c, ranks *r, m3_train_options *options, const char *from, const char *run, bool *told,
                        m3_error *err)
 {
     m3_status st;
-    m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, early)};
+    m3_settings *settings = NULL;
+    m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, told)};
     screen s = {.bar = isatty(STDERR_FILENO) == 1, .quiet = c->quiet};
     catch_signals();
     if (options->profile != NULL &&
         (st = m3_output_check(options->profile, (const char *const *)c->words, 1, err)) != M3_OK)
         return st;
-    if ((st = read_settings(c, from, settings, err)) != M3_OK) return st;
-    if (options->resume && (st = m3_settings_take_from_run(*settings, run, err)) != M3_OK) return st;
-    if ((st = cli_open_device(c, err)) != M3_OK) return st;
     options->no_pass = cli_no_pass(c);
     options->strict = c->strict;
-    options->fallbacks = c->fallbacks;
     options->stop = &stop;
     options->progress = on_progress;
     options->user = &s;
-    st = m3_train(c->device, *settings, run, options, &result, err);
+    if ((st = read_settings(c, from, &settings, err)) != M3_OK) goto done;
+    if (options->resume && (st = m3_settings_take_from_run(settings, run, err)) != M3_OK) goto done;
+    st = run_training(c, r, settings, run, options, &result, err);
     clear_bar(&s);
-    if (st == M3_OK) print_result(c, run, m3_settings_get(*settings, "metric"), &result);
+    *told = result.told;
+    if (st == M3_OK && (r->group == NULL || m3_group_first(r->group) == 0))
+        print_result(c, run, m3_settings_get(settings, "metric"), &result);
+done:
+    options->user = NULL;
+    m3_settings_free(settings);
     return st;
 }
 
@@ -177,12 +199,16 @@ int cmd_train(int argc, char **argv)
     m3_error err = {0};
     const char *run = NULL, *from = NULL;
     cli_switch resume = CLI_OFF;
-    m3_settings *settings = NULL;
+    bool told = false;
+    ranks r = {0};
     m3_train_options train_options = {.size = M3_STRUCT_SIZE(m3_train_options, stop_after)};
     const cli_option options[] = {
         {"out", CLI_TEXT, &run, "RUN", "the folder of the run; made when missing"},
         {"resume", CLI_SWITCH, &resume, "[auto]", "go on from the run's last checkpoint, bit for bit; auto: or start"},
         {"from", CLI_TEXT, &from, "RUN", "start from its parameters; without CONFIG, with its settings too"},
+        {"devices", CLI_NAMES, &r.devices, "NAMES", "train with several, such as cpu,opencl:0,vulkan:0; see DEVICES"},
+        {"collectives", CLI_TEXT, &r.collectives, "NAME", "the plugin that moves bytes between them"},
+        {"rank-limit", CLI_COUNT, &r.limit, "SECONDS", "take a rank for dead that the others wait for so long"},
         {"stall", CLI_COUNT, &c.stall, "SECONDS", "end when a device gives nothing back for so long"},
         {"profile", CLI_TEXT, &train_options.profile, "FILE", "write a Chrome trace of some steps"},
     };
@@ -195,8 +221,8 @@ int cmd_train(int argc, char **argv)
         .options = options,
         .option_count = sizeof options / sizeof options[0],
         .max_words = 1};
-    int status = cli_parse(&c, &command, argc, argv);
-    if (status != CLI_GO_ON) return status;
+    const int parsed = cli_parse(&c, &command, argc, argv);
+    if (parsed != CLI_GO_ON) return parsed;
     if (c.count == 0 && from == NULL) {
         (void)fprintf(stderr, "error: what to train?\nusage: m3bsr train CONFIG --out RUN [options]\n");
         return CLI_BAD_INPUT;
@@ -206,11 +232,14 @@ int cmd_train(int argc, char **argv)
         return CLI_BAD_INPUT;
     }
     train_options.resume = resume == CLI_ON || (resume == CLI_AUTO && holds_run(run));
-    m3_status st = train(&c, &train_options, from, run, &settings, &err);
-    const bool stalled = cli_stalled(&c);
-    m3_settings_free(settings);
+    if (c.backend != NULL && r.devices.count > 0) {
+        (void)fprintf(stderr, "error: --backend and --devices both say what to train with; give one of them\n");
+        return CLI_BAD_INPUT;
+    }
+    const m3_status st = train(&c, &r, &train_options, from, run, &told, &err);
+    const bool stalled = cli_stalled(&c) || ranks_stalled(&r);
+    const int status = st == M3_OK ? CLI_DONE : told ? cli_status(st) : cli_report(&err);
+    ranks_close(&r);
     cli_close(&c);
-    if (st == M3_OK) return CLI_DONE;
-    const int reported = cli_report(&err);
-    return stalled ? CLI_SYSTEM : reported;
+    return stalled && st != M3_OK ? CLI_SYSTEM : status;
 }

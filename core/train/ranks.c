@@ -1,0 +1,439 @@
+/* ranks: see the header. n ranks share out the `accumulate` batches of a step; what each adds up is summed in their
+ * order, so that with a batch a rank the sums are those of one process that adds up the same batches. */
+#include "core/train/ranks.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/base/alloc.h"
+#include "core/runtime/engine.h"
+#include "core/runtime/store.h"
+#include "m3bsr/version.h"
+
+uint64_t m3_share_begin(uint64_t count, uint32_t rank, uint32_t ranks)
+{
+    const uint64_t each = count / ranks, more = count % ranks;
+    return each * rank + (rank < more ? rank : more);
+}
+
+m3_status m3_ranks_all_fail(m3_trainer *tr, m3_status st)
+{
+    tr->shared.known = true;
+    return st;
+}
+
+/* What was heard from others is no fault of this rank's. */
+
+static m3_status heard(m3_trainer *tr, m3_status st)
+{
+    tr->shared.heard = tr->shared.heard || st != M3_OK;
+    return st;
+}
+
+static m3_status gather(m3_trainer *tr, const void *mine, uint64_t bytes, void *all, m3_error *err)
+{
+    return heard(tr, m3_member_gather(tr->shared.member, mine, bytes, all, err));
+}
+
+static m3_status broadcast(m3_trainer *tr, void *data, uint64_t bytes, m3_error *err)
+{
+    return heard(tr, m3_member_broadcast(tr->shared.member, 0, data, bytes, err));
+}
+
+static m3_status agree(m3_trainer *tr, const char *what, const char *text, m3_error *err)
+{
+    return heard(tr, m3_member_agree(tr->shared.member, what, text, err));
+}
+
+/* Everybody's number, the same everywhere? */
+static m3_status is_same(m3_trainer *tr, uint64_t number, bool *same, m3_error *err)
+{
+    const uint32_t ranks = tr->shared.count;
+    uint64_t *all = m3_calloc(ranks, sizeof *all);
+    if (all == NULL) return M3_FAIL_MEMORY(err, "ranks", ranks * sizeof *all);
+    m3_status st = gather(tr, &number, sizeof number, all, err);
+    *same = true;
+    for (uint32_t r = 1; st == M3_OK && r < ranks; r++) *same = *same && all[r] == all[0];
+    m3_free(all);
+    return st;
+}
+
+/* The start. */
+
+/* Paths differ from machine to machine; what is in the files counts. */
+static bool is_place(const char *key)
+{
+    return strcmp(key, "data") == 0 || strcmp(key, "from") == 0;
+}
+
+/* "KEY: VALUE", a line each, so that the message names the one. */
+static void write_settings(const m3_trainer *tr, FILE *to)
+{
+    char text[M3_OPTION_BYTES];
+    for (uint32_t i = 0; i < tr->settings->known; i++) {
+        const m3_setting *s = &tr->settings->all[i];
+        if (!is_place(s->name)) (void)fprintf(to, "%s: %s\n", s->name, m3_setting_text(s, &tr->config, text));
+    }
+    for (int32_t i = 0; i < tr->config.option_count; i++)
+        (void)fprintf(to, "%s: %s\n", tr->config.options[i].key, tr->config.options[i].value);
+}
+
+m3_status m3_ranks_agree(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    char data[40], *settings = NULL;
+    size_t bytes = 0;
+    if (tr->shared.count == 1) return M3_OK;
+    if ((st = agree(tr, "m3bsr's version", m3_version(), err)) != M3_OK) return st;
+    FILE *to = open_memstream(&settings, &bytes);
+    if (to != NULL) write_settings(tr, to);
+    if (to == NULL || fclose(to) != 0)
+        st = M3_FAIL_MEMORY(err, "settings", bytes);
+    else
+        st = agree(tr, "settings", settings, err);
+    free(settings); /* open_memstream's */
+    if (st != M3_OK) return st;
+    (void)snprintf(data, sizeof data, "content checksum %016" PRIx64, m3_dataset_content_checksum(tr->set));
+    return agree(tr, "data set", data, err);
+}
+
+static uint64_t raised(uint64_t accumulate, uint64_t ranks)
+{
+    return (accumulate + ranks - 1) / ranks * ranks;
+}
+
+/* Of the run that goes on, unless its settings were changed: then the difference is refused where all others are. */
+static void take_from_run(const m3_trainer *tr, uint64_t *accumulate)
+{
+    m3_settings *old = NULL;
+    m3_training was = {0};
+    const m3_setting *asked = m3_setting_find(tr->settings, "accumulate");
+    char *path = m3_run_path(tr->run.folder, "settings.yaml");
+    if (path != NULL && m3_settings_load_saved(path, &old, NULL) == M3_OK) {
+        m3_settings_training(old, &was);
+        if (!asked->given || raised(tr->keys.accumulate, tr->state.ranks != 0 ? tr->state.ranks : 1) == was.accumulate)
+            *accumulate = was.accumulate;
+    }
+    m3_settings_free(old);
+    m3_free(path);
+}
+
+static m3_status set_accumulate(m3_trainer *tr, uint64_t accumulate, m3_error *err)
+{
+    m3_status st;
+    char text[40];
+    if (accumulate == tr->keys.accumulate) return M3_OK;
+    if ((st = m3_settings_copy(tr->settings, &tr->own, err)) != M3_OK) return st;
+    (void)snprintf(text, sizeof text, "accumulate=%" PRIu64, accumulate);
+    if ((st = m3_settings_set(tr->own, text, err)) != M3_OK) return st;
+    tr->settings = tr->own;
+    m3_settings_training(tr->own, &tr->keys);
+    return M3_OK;
+}
+
+m3_status m3_ranks_share(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    const m3_shared *s = &tr->shared;
+    uint64_t accumulate = raised(tr->keys.accumulate, s->count);
+    if (tr->goes_on) take_from_run(tr, &accumulate);
+    if (s->count > 1 && (st = broadcast(tr, &accumulate, sizeof accumulate, err)) != M3_OK) return st;
+    if (s->count > 1 && accumulate == 1)
+        return m3_ranks_all_fail(
+            tr, M3_FAIL(err, M3_ERR_INVALID, "accumulate",
+                        "is 1 in the run that goes on: a step has one batch, which %u ranks cannot share; go on with "
+                        "one rank, or start a new run",
+                        s->count));
+    if (s->rank == 0 && accumulate < s->count)
+        m3_engine_log(tr->engine, M3_LOG_WARN,
+                      "a step of the run that goes on has %" PRIu64 " batches, so that %" PRIu64
+                      " of %u ranks have nothing to do",
+                      accumulate, s->count - accumulate, s->count);
+    return set_accumulate(tr, accumulate, err);
+}
+
+m3_status m3_ranks_take_state(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    struct {
+        m3_trainer_state state;
+        uint64_t saved, saved_steps;
+    } at;
+    if (tr->shared.count == 1) return M3_OK;
+    memset(&at, 0, sizeof at); /* padding, too */
+    at.state = tr->state;
+    at.saved = tr->saved;
+    at.saved_steps = tr->saved_steps;
+    if ((st = broadcast(tr, &at, sizeof at, err)) != M3_OK) return st;
+    tr->state = at.state;
+    tr->saved = at.saved != 0;
+    tr->saved_steps = at.saved_steps;
+    return M3_OK;
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* By name, as devices may have made them in another order. */
+static void put_sorted(const m3_store *store, uint32_t *list, uint32_t *count, uint32_t entry)
+{
+    m3_store_entry own, other;
+    uint32_t at = (*count)++;
+    m3_store_at(store, entry, &own);
+    for (; at > 0; at--) {
+        m3_store_at(store, list[at - 1], &other);
+        if (strcmp(other.name, own.name) < 0) break;
+        list[at] = list[at - 1];
+    }
+    list[at] = entry;
+}
+
+static XXH64_hash_t hash_list(const m3_store *store, const uint32_t *list, uint32_t count, XXH64_hash_t hash)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        m3_store_entry entry;
+        m3_store_at(store, list[i], &entry);
+        hash = XXH64(entry.name, strlen(entry.name), hash + m3_store_entry_bytes(store, list[i]));
+    }
+    return hash;
+}
+
+/* Which tensors are moved, and room for them. */
+static m3_status list_tensors(m3_trainer *tr, m3_error *err)
+{
+    m3_shared *s = &tr->shared;
+    char text[40];
+    const uint32_t all = m3_store_count(tr->store);
+    uint64_t sums = 0, largest = 0;
+    s->summed = m3_calloc(all, sizeof *s->summed);
+    s->kept = m3_calloc(all, sizeof *s->kept);
+    if (s->summed == NULL || s->kept == NULL) return M3_FAIL_MEMORY(err, "ranks", 2 * all * sizeof *s->kept);
+    for (uint32_t i = 0; i < all; i++) {
+        m3_store_entry entry;
+        m3_store_at(tr->store, i, &entry);
+        const uint64_t bytes = m3_store_entry_bytes(tr->store, i);
+        if (starts_with(entry.name, "features")) continue; /* of the set, everywhere */
+        if (starts_with(entry.name, "accum.")) {
+            put_sorted(tr->store, s->summed, &s->summed_count, i);
+            sums += bytes;
+            continue;
+        }
+        put_sorted(tr->store, s->kept, &s->kept_count, i);
+        if (bytes > largest) largest = bytes;
+    }
+    s->bytes = sums > largest ? sums : largest;
+    if ((s->data = m3_calloc((size_t)s->bytes, 1)) == NULL)
+        return M3_FAIL_MEMORY(err, "sums of gradients", (size_t)s->bytes);
+    const XXH64_hash_t hash = hash_list(tr->store, s->summed, s->summed_count, 0);
+    (void)snprintf(text, sizeof text, "%016" PRIx64, hash_list(tr->store, s->kept, s->kept_count, hash));
+    return agree(tr, "the list of parameters", text, err);
+}
+
+/* One rank's part of what m3_ranks_losses() and m3_ranks_places() gather. */
+static uint64_t losses_bytes(const m3_shared *s, uint64_t batches)
+{
+    return sizeof(m3_losses) * (1 + m3_share_begin(batches, 1, s->count));
+}
+
+static uint64_t places_count(const m3_trainer *tr, uint64_t batches)
+{
+    return 1 + m3_share_begin(batches, 1, tr->shared.count) * m3_trainer_eval_batch(tr);
+}
+
+static m3_status make_message(m3_trainer *tr, m3_error *err)
+{
+    m3_shared *s = &tr->shared;
+    const uint64_t losses = losses_bytes(s, tr->keys.accumulate);
+    const uint64_t places = places_count(tr, m3_trainer_eval_batches(tr)) * sizeof *tr->ranks;
+    const uint64_t bytes = (1 + (uint64_t)s->count) * (losses > places ? losses : places); /* of doubles at least */
+    s->message = m3_calloc((size_t)bytes, 1);
+    return s->message != NULL ? M3_OK : M3_FAIL_MEMORY(err, "ranks", (size_t)bytes);
+}
+
+/* Devices that are the same by name, driver and threads give the same bits. */
+static m3_status compare_devices(m3_trainer *tr, m3_error *err)
+{
+    m3_shared *s = &tr->shared;
+    const m3_device_info *info = m3_device_get_info(tr->device);
+    m3_rank_name own = {.threads = m3_engine_threads(tr->engine)};
+    (void)snprintf(own.name, sizeof own.name, "%s", m3_device_name(tr->device));
+    (void)snprintf(own.kind, sizeof own.kind, "%.*s, %s, %s", (int)strcspn(own.name, ":"), own.name, info->name,
+                   info->driver);
+    if ((s->names = m3_calloc(s->count, sizeof *s->names)) == NULL)
+        return M3_FAIL_MEMORY(err, "ranks", s->count * sizeof *s->names);
+    const m3_status st = gather(tr, &own, sizeof own, s->names, err);
+    for (uint32_t r = 1; st == M3_OK && r < s->count; r++)
+        s->mixed =
+            s->mixed || strcmp(s->names[r].kind, s->names[0].kind) != 0 || s->names[r].threads != s->names[0].threads;
+    return st;
+}
+
+/* Walk over what is kept, as much as there is room for at once. */
+
+typedef enum direction { FROM_RANK_0, HASHED } direction;
+
+static m3_status move_kept(m3_trainer *tr, direction way, XXH64_hash_t *hash, m3_error *err)
+{
+    const m3_shared *s = &tr->shared;
+    const bool reads = way == HASHED || s->rank == 0;
+    m3_status st = M3_OK;
+    for (uint32_t first = 0, end = 0; st == M3_OK && first < s->kept_count; first = end) {
+        uint64_t bytes = 0;
+        while (end < s->kept_count && bytes + m3_store_entry_bytes(tr->store, s->kept[end]) <= s->bytes)
+            bytes += m3_store_entry_bytes(tr->store, s->kept[end++]);
+        if (reads) st = m3_store_copy_out(tr->store, s->kept + first, end - first, s->data, err);
+        if (st != M3_OK) return st;
+        if (way == HASHED) {
+            *hash = XXH64(s->data, (size_t)bytes, *hash);
+            continue;
+        }
+        if ((st = broadcast(tr, s->data, bytes, err)) != M3_OK) return st;
+        if (!reads) st = m3_store_copy_in(tr->store, s->kept + first, end - first, s->data, err);
+    }
+    return st;
+}
+
+m3_status m3_ranks_begin(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    if (tr->shared.count == 1) return M3_OK;
+    if ((st = list_tensors(tr, err)) != M3_OK) return st;
+    if ((st = make_message(tr, err)) != M3_OK) return st;
+    if ((st = compare_devices(tr, err)) != M3_OK) return st;
+    return move_kept(tr, FROM_RANK_0, NULL, err);
+}
+
+void m3_ranks_fini(m3_trainer *tr)
+{
+    m3_shared *s = &tr->shared;
+    m3_free(s->summed);
+    m3_free(s->kept);
+    m3_free(s->data);
+    m3_free(s->message);
+    m3_free(s->names);
+    m3_settings_free(tr->own);
+}
+
+/* A step. */
+
+m3_status m3_ranks_losses(m3_trainer *tr, uint64_t batches, bool *cut, m3_error *err)
+{
+    m3_shared *s = &tr->shared;
+    if (s->count == 1) return M3_OK;
+    const uint64_t bytes = losses_bytes(s, tr->keys.accumulate), each = bytes / sizeof(m3_losses);
+    m3_losses *mine = s->message, *all = mine + each;
+    const uint64_t begin = m3_share_begin(batches, s->rank, s->count);
+    const uint64_t end = m3_share_begin(batches, s->rank + 1, s->count);
+    mine[0] = (m3_losses){*cut, {tr->options.stop != NULL && *tr->options.stop != 0}};
+    memcpy(mine + 1, tr->losses + begin, (size_t)(end - begin) * sizeof *mine);
+    const m3_status st = gather(tr, mine, bytes, all, err);
+    if (st != M3_OK) return st;
+    for (uint32_t r = 0; r < s->count; r++) {
+        const m3_losses *from = all + r * each;
+        const uint64_t at = m3_share_begin(batches, r, s->count);
+        *cut = *cut || from->rows != 0.0;
+        s->stop = s->stop || from->terms[0] != 0.0;
+        memcpy(tr->losses + at, from + 1, (size_t)(m3_share_begin(batches, r + 1, s->count) - at) * sizeof *tr->losses);
+    }
+    return M3_OK;
+}
+
+m3_status m3_ranks_sum(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    const m3_shared *s = &tr->shared;
+    uint64_t bytes = 0;
+    if (s->count == 1) return M3_OK;
+    for (uint32_t i = 0; i < s->summed_count; i++) bytes += m3_store_entry_bytes(tr->store, s->summed[i]);
+    if ((st = m3_store_copy_out(tr->store, s->summed, s->summed_count, s->data, err)) != M3_OK) return st;
+    st = heard(tr, m3_member_sum(s->member, (float *)(void *)s->data, bytes / sizeof(float), err));
+    return st != M3_OK ? st : m3_store_copy_in(tr->store, s->summed, s->summed_count, s->data, err);
+}
+
+m3_status m3_ranks_follow(m3_trainer *tr, double *figures, uint32_t count, m3_error *err)
+{
+    m3_status st;
+    if (tr->shared.count == 1 || !tr->shared.mixed) return M3_OK;
+    if ((st = broadcast(tr, figures, count * sizeof *figures, err)) != M3_OK) return st;
+    return move_kept(tr, FROM_RANK_0, NULL, err);
+}
+
+/* An epoch. */
+
+m3_status m3_ranks_places(m3_trainer *tr, uint64_t batches, bool *cut, m3_error *err)
+{
+    m3_shared *s = &tr->shared;
+    if (s->count == 1) return M3_OK;
+    const uint64_t each = places_count(tr, batches), rows = m3_trainer_eval_batch(tr);
+    uint32_t *mine = s->message, *all = mine + each;
+    const uint64_t begin = m3_share_begin(batches, s->rank, s->count) * rows;
+    const uint64_t end = m3_share_begin(batches, s->rank + 1, s->count) * rows;
+    mine[0] = *cut;
+    if (begin < tr->valid_count)
+        memcpy(mine + 1, tr->ranks + begin,
+               (size_t)((end < tr->valid_count ? end : tr->valid_count) - begin) * sizeof *mine);
+    const m3_status st = gather(tr, mine, each * sizeof *mine, all, err);
+    if (st != M3_OK) return st;
+    for (uint32_t r = 0; r < s->count; r++) {
+        const uint64_t at = m3_share_begin(batches, r, s->count) * rows;
+        uint64_t until = m3_share_begin(batches, r + 1, s->count) * rows;
+        if (until > tr->valid_count) until = tr->valid_count;
+        *cut = *cut || all[r * each] != 0;
+        if (at < until) memcpy(tr->ranks + at, all + r * each + 1, (size_t)(until - at) * sizeof *all);
+    }
+    return M3_OK;
+}
+
+m3_status m3_ranks_hear(m3_trainer *tr, bool *cut, m3_error *err)
+{
+    unsigned char said = *cut;
+    if (tr->shared.count == 1) return M3_OK;
+    const m3_status st = broadcast(tr, &said, 1, err);
+    *cut = said != 0;
+    return st;
+}
+
+m3_status m3_ranks_compare(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    bool same = false;
+    XXH64_hash_t hash = 0;
+    if (tr->shared.count == 1 || tr->shared.mixed) return M3_OK;
+    if ((st = move_kept(tr, HASHED, &hash, err)) != M3_OK) return st;
+    if ((st = is_same(tr, hash, &same, err)) != M3_OK || same) return st;
+    if (tr->shared.rank == 0)
+        m3_engine_log(tr->engine, M3_LOG_WARN,
+                      "devices that call themselves the same have computed different parameters in epoch %u; from "
+                      "here on all take those of rank 0, after each step",
+                      tr->state.epoch + 1);
+    tr->shared.mixed = true;
+    return move_kept(tr, FROM_RANK_0, NULL, err);
+}
+
+m3_status m3_ranks_waited(m3_trainer *tr, json_t **all, m3_error *err)
+{
+    m3_shared *s = &tr->shared;
+    *all = NULL;
+    if (s->count == 1) return M3_OK;
+    const double now = m3_member_waited(s->member), seconds = now - s->waited;
+    double *of = s->message;
+    s->waited = now;
+    const m3_status st = gather(tr, &seconds, sizeof seconds, of, err);
+    if (st != M3_OK) return st;
+    *all = json_array();
+    bool whole = *all != NULL;
+    for (uint32_t r = 0; whole && r < s->count; r++) whole = json_array_append_new(*all, json_real(of[r])) == 0;
+    if (whole) return M3_OK;
+    json_decref(*all);
+    *all = NULL;
+    return M3_FAIL_MEMORY(err, "log.jsonl", s->count * sizeof *of);
+}
+
+m3_status m3_ranks_end(m3_trainer *tr, m3_error *err)
+{
+    unsigned char nothing = 0;
+    return tr->shared.count == 1 ? M3_OK : broadcast(tr, &nothing, 1, err);
+}

@@ -1,0 +1,47 @@
+/* ranks: what the ranks of a training tell each other. Each has a device, a store and a trainer of its own; a step's
+ * batches are shared out among them, and their gradients are summed in the order of the ranks. Rank 0 writes the run.
+ * All ranks call these functions in the same order. Alone, they do nothing. */
+#ifndef M3_CORE_TRAIN_RANKS_H
+#define M3_CORE_TRAIN_RANKS_H
+
+#include "core/train/trainer.h"
+
+/** The first of `count` that rank `rank` of `ranks` has; what the next one has begins where this one's end. The ranks
+ * get as many, or the first ones one more. */
+uint64_t m3_share_begin(uint64_t count, uint32_t rank, uint32_t ranks);
+
+/** Are version, settings and data the same everywhere? M3_ERR_INVALID names the ranks that differ, and in what. */
+m3_status m3_ranks_agree(m3_trainer *trainer, m3_error *err);
+/** `accumulate` of the run: that of a run that goes on, else what the settings say, raised to a multiple of the ranks.
+ * Rank 0 says which; the settings of all take it. Called when rank 0 has opened the run. */
+m3_status m3_ranks_share(m3_trainer *trainer, m3_error *err);
+/** Where rank 0 goes on, everywhere. */
+m3_status m3_ranks_take_state(m3_trainer *trainer, m3_error *err);
+/** What is needed for steps, and rank 0's parameters and states, everywhere. The store is filled. */
+m3_status m3_ranks_begin(m3_trainer *trainer, m3_error *err);
+void m3_ranks_fini(m3_trainer *trainer);
+
+/** Losses of the batches of a step, everywhere: trainer->losses has this rank's own.
+ * @param cut  In: this rank left out a batch, as it was asked to stop; out: one of them did. */
+m3_status m3_ranks_losses(m3_trainer *trainer, uint64_t batches, bool *cut, m3_error *err);
+/** Sums of gradients over the ranks, everywhere. */
+m3_status m3_ranks_sum(m3_trainer *trainer, m3_error *err);
+/** Where devices round differently: what rank 0 made of the sums, everywhere.
+ * @param figures  [count], of rank 0 afterwards. */
+m3_status m3_ranks_follow(m3_trainer *trainer, double *figures, uint32_t count, m3_error *err);
+
+/** Places of validation samples, everywhere: trainer->ranks has this rank's own, `batches` of them shared out.
+ * @param cut  As of m3_ranks_losses(). */
+m3_status m3_ranks_places(m3_trainer *trainer, uint64_t batches, bool *cut, m3_error *err);
+/** Whether rank 0 was stopped. */
+m3_status m3_ranks_hear(m3_trainer *trainer, bool *cut, m3_error *err);
+/** Do all have the same parameters? If not, they take rank 0's from now on, after each step. */
+m3_status m3_ranks_compare(m3_trainer *trainer, m3_error *err);
+/** Seconds that each rank has waited for others since the last call. @param all  Yours, an array; NULL alone. */
+m3_status m3_ranks_waited(m3_trainer *trainer, json_t **all, m3_error *err);
+/** The last of all: rank 0 has written what it writes. */
+m3_status m3_ranks_end(m3_trainer *trainer, m3_error *err);
+/** An error that all ranks have alike, so that none need tell the others. Returns st. */
+m3_status m3_ranks_all_fail(m3_trainer *trainer, m3_status st);
+
+#endif

@@ -1,0 +1,98 @@
+#!/bin/bash
+# One model by several ranks, from the outside: devices of one process, and processes under mpirun. Ranks with a batch
+# each give the bits of one that accumulates them; who fails, hangs or is killed ends all, and the checkpoint is whole.
+source "$(dirname "$0")/../support/script.sh"
+
+cd "$folder" || exit 1
+m=$M3BSR
+"$m" data synth --out source --users 120 --items 60 --clusters 4 --width 8 >said 2>&1 &&
+    "$m" data import source --out set >said 2>&1 || { cat said; exit 1; }
+printf '%s\n' 'data: set' 'width: 8' 'heads: 2' 'expert: pool' 'expert_layers: 1' 'length: 6' 'batch: 16' 'epochs: 2' \
+    'lr: 0.003' 'dropout: 0.1' >config.yaml
+
+# Devices of one process.
+
+"$m" train config.yaml --out alone --threads 1 --set accumulate=3 -q >said 2>&1 || fail "alone: $(cat said)"
+check 'three devices' 0 '3 ranks (cpu:0, cpu:0, cpu:0): a step takes 3 batches of 16 samples' \
+    "$m" train config.yaml --out three --devices cpu,cpu,cpu --threads 3
+same alone/last.safetensors three/last.safetensors || fail 'three ranks are not one that accumulates three batches'
+grep -q '"waited":\[' three/log.jsonl || fail 'the log has no waiting times'
+check 'a list of one' 0 'best is epoch' "$m" train config.yaml --out one --devices cpu --set accumulate=3
+same alone/last.safetensors one/last.safetensors || fail 'a list of one device is not that device'
+check 'devices twice' 2 'give one of them' "$m" train config.yaml --out no --devices cpu,cpu --backend cpu
+check 'no such device' 2 "there is no device 'nothing'" "$m" train config.yaml --out no --devices cpu,nothing
+check 'no such option' 2 'depth' "$m" train config.yaml --out no --devices cpu,cpu --device-option depth=3
+check 'no such plugin' 2 'nothing' "$m" train config.yaml --out no --devices cpu,cpu --collectives nothing
+check 'a run is not overwritten' 2 '--resume' "$m" train config.yaml --out three --devices cpu,cpu
+[ ! -e no ] || fail 'a training that did not begin left a folder'
+
+# A device fails, or hangs: its rank ends all.
+if [ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ]; then
+    bad=(--devices cpu,faulty,cpu --threads 3 --plugin-path "$FAULTY_DIR")
+    cp -r three went_on
+    check 'a device fails' 3 'rank 1' env M3BSR_FAULT=fail_run "$m" train config.yaml --out went_on --resume --set epochs=3 "${bad[@]}"
+    same three/last.safetensors went_on/last.safetensors || fail 'a failing device changed the checkpoint'
+    check 'a device hangs' 3 'device faulty:0' env M3BSR_FAULT=hang_any timeout 60 "$m" train config.yaml --out went_on --resume \
+        --set epochs=3 "${bad[@]}" --rank-limit 2
+    same three/last.safetensors went_on/last.safetensors || fail 'a hanging device changed the checkpoint'
+    check 'after both it goes on' 0 'best is epoch' "$m" train config.yaml --out went_on --resume --set epochs=3 --devices cpu,cpu
+fi
+
+# Ctrl-C. The log grows as epochs end.
+until_epoch() {
+    for _ in $(seq 600); do
+        grep -qs '"event":"epoch"' "$1/log.jsonl" && return
+        kill -0 "$2" 2>/dev/null || return
+        sleep 0.02
+    done
+}
+"$m" train config.yaml --out long --devices cpu,cpu,cpu --threads 3 --set epochs=40 >said 2>&1 &
+pid=$!
+until_epoch long $pid
+kill -INT $pid
+wait $pid
+status=$?
+[ $status = 130 ] && grep -qF -- '--resume' said || fail "Ctrl-C: status $status: $(cat said)"
+
+# Processes.
+
+if ! command -v mpirun >/dev/null || ! "$m" plugins 2>/dev/null | grep -q 'loaded.*mpi '; then
+    echo 'left out: mpirun, or the plugin mpi, is not here'
+    [ $failures = 0 ]
+    exit
+fi
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+run() { mpirun --oversubscribe -n "$@"; }
+
+check '4 processes' 0 '4 ranks (cpu:0, cpu:0, cpu:0, cpu:0): a step takes 4 batches' run 4 "$m" train config.yaml --out four --threads 1
+"$m" train config.yaml --out alone4 --threads 1 --set accumulate=4 -q >said 2>&1 || fail "alone: $(cat said)"
+same alone4/last.safetensors four/last.safetensors || fail 'four processes are not one that accumulates four batches'
+check '2 processes' 0 'epoch 2' run 2 "$m" train config.yaml --out two --threads 1
+check 'other settings' 2 'lr' mpirun --oversubscribe -n 1 "$m" train config.yaml --out differ : -n 1 "$m" train config.yaml --out differ --set lr=0.004
+check 'devices in turn' 0 'cpu:0, reference:0' run 2 "$m" train config.yaml --out turns --devices cpu,reference --set epochs=1
+
+# One is killed: all end, and three go on from what was saved.
+run 4 "$m" train config.yaml --out "$folder/killed" --threads 1 --set epochs=1000 --set checkpoint_steps=1 >said 2>&1 &
+pid=$!
+until_epoch killed $pid
+victim=$(pgrep -f "train config.yaml --out $folder/killed" | tail -n 1) # mpirun came before its processes
+kill -KILL "$victim"
+began=$SECONDS
+wait $pid
+status=$?
+[ $status != 0 ] || fail 'a killed rank went unnoticed'
+[ $((SECONDS - began)) -lt 60 ] || fail 'the others did not end with the one that was killed'
+# It ends soon: what was saved says how far it is.
+done_epochs=$(grep -c '"event":"epoch"' killed/log.jsonl)
+check 'three go on' 0 'best is epoch' run 3 "$m" train config.yaml --out killed --resume --threads 1 --set epochs=$((done_epochs + 1))
+
+run 2 "$m" train config.yaml --out asked --threads 1 --set epochs=1000 >said 2>&1 &
+pid=$!
+until_epoch asked $pid
+kill -TERM $pid
+wait $pid
+grep -qF -- '--resume' said || fail "SIGTERM on mpirun: $(cat said)"
+done_epochs=$(grep -c '"event":"epoch"' asked/log.jsonl)
+check 'it goes on' 0 'best is epoch' run 2 "$m" train config.yaml --out asked --resume --threads 1 --set epochs=$((done_epochs + 1))
+
+[ $failures = 0 ]

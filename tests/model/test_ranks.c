@@ -1,0 +1,283 @@
+/* ranks: what m3_train_ranks promises: n ranks that share out the batches of a step train as one that accumulates them
+ * does, bit for bit where each has one; a run goes on with the same number of ranks bit for bit, with another within
+ * rounding; devices that round differently train one model; who fails ends all.   Labels: threads */
+#include <stdatomic.h>
+
+#include "core/base/alloc.h"
+#include "tests/support/training.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { MOST = 4 };
+
+static m3_engine *engines[MOST + 1];     /* the last is the groups' */
+static m3_device *devices[MOST], *other; /* cpu; other is of engine 1, and rounds differently */
+static data_source source;
+
+static m3_status run_ranks(m3_device *const *with, uint32_t count, const m3_settings *settings, const char *run,
+                           m3_train_options options, m3_train_result *result, m3_error *err)
+{
+    m3_group *group = NULL;
+    m3_rank_device list[MOST] = {{0}};
+    result->size = M3_STRUCT_SIZE(m3_train_result, told);
+    options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = with[i]};
+    m3_status st = m3_group_open(engines[MOST], "local", count, 60.0, (m3_span){0}, &group, err);
+    if (st == M3_OK) {
+        assert_int_equal(m3_group_ranks(group), count);
+        const m3_span span = {.count = count, .stride = sizeof list[0], .data = list};
+        st = m3_train_ranks(group, span, settings, data_source_path(&source, run), &options, result, err);
+    }
+    m3_group_close(group);
+    return st;
+}
+
+static m3_train_result train(uint32_t count, const m3_settings *settings, const char *run, m3_train_options options,
+                             m3_status want)
+{
+    m3_error err = {0};
+    m3_train_result result = {0};
+    const m3_status st = run_ranks(devices, count, settings, run, options, &result, &err);
+    if (st != want) fail_msg("%s: status %d: %s: %s", run, (int)st, err.subject, err.message);
+    return result;
+}
+
+static m3_train_result train_alone(const m3_settings *settings, const char *run, m3_train_options options)
+{
+    m3_error err = {0};
+    return training_run(devices[0], &source, settings, run, options, M3_OK, &err);
+}
+
+/* With all that is drawn, and all that looks at other rows of a batch. */
+static m3_settings *make_settings(const char *more)
+{
+    return training_settings(data_source_path(&source, "set"), "dropout=0.2", "contrast=users", "schedule=cosine",
+                             "warmup_steps=3", "batch=13", more, NULL);
+}
+
+static void same(const char *a, const char *b, double bound)
+{
+    training_same_tensors(&source, a, b, "last.safetensors", bound);
+    training_same_tensors(&source, a, b, "best.safetensors", bound);
+}
+
+static m3_settings *with(m3_settings *settings, const char *assignment)
+{
+    m3_error err = {0};
+    training_check(m3_settings_set(settings, assignment, &err), &err);
+    return settings;
+}
+
+/* An epoch's batches are odd in number and no multiple of 3: in its last step some ranks have none. */
+static void adds_up(void **state)
+{
+    char key[32], alone[32], many[32];
+    m3_settings *settings = make_settings(*state);
+    (void)snprintf(alone, sizeof alone, "single-%.20s", (const char *)*state);
+    const uint64_t batches = train_alone(settings, alone, (m3_train_options){0}).steps / 2;
+    assert_true(batches % 2 != 0 && batches % 3 != 0);
+    for (uint32_t ranks = 2; ranks <= 4; ranks++) {
+        (void)snprintf(key, sizeof key, "accumulate=%u", ranks);
+        (void)snprintf(alone, sizeof alone, "alone-%u-%.20s", ranks, (const char *)*state);
+        (void)snprintf(many, sizeof many, "ranks-%u-%.20s", ranks, (const char *)*state);
+        const m3_train_result shared = train(ranks, with(settings, "accumulate=1"), many, (m3_train_options){0}, M3_OK);
+        const m3_train_result result = train_alone(with(settings, key), alone, (m3_train_options){0});
+        same(alone, many, 0.0);
+        assert_int_equal(shared.steps, result.steps);
+        assert_int_equal(shared.steps, 2 * ((batches + ranks - 1) / ranks));
+        assert_true(shared.best_metric == result.best_metric);
+    }
+    m3_settings_free(settings);
+}
+
+/* Two batches a rank: their sums are added in another order. */
+static void adds_up_shares(void **state)
+{
+    (void)state;
+    m3_settings *settings = make_settings("accumulate=4");
+    train_alone(settings, "shares-alone", (m3_train_options){0});
+    train(2, settings, "shares", (m3_train_options){0}, M3_OK);
+    same("shares-alone", "shares", 1e-3);
+    m3_settings_free(settings);
+}
+
+static void goes_on(void **state)
+{
+    (void)state;
+    m3_settings *settings = make_settings("checkpoint_steps=2");
+    train(3, settings, "whole", (m3_train_options){0}, M3_OK);
+    train(3, settings, "parts", (m3_train_options){.stop_after = 2}, M3_ERR_INTERRUPTED);
+    train(3, settings, "parts", (m3_train_options){.resume = true, .stop_after = 2}, M3_ERR_INTERRUPTED);
+    train(3, settings, "parts", (m3_train_options){.resume = true}, M3_OK);
+    same("whole", "parts", 0.0);
+    m3_settings_free(settings);
+}
+
+/* The settings may still say what they said to the ranks that began. */
+static void goes_on_with_others(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_settings *settings = make_settings("accumulate=4");
+    train(4, with(settings, "accumulate=3"), "fewer", (m3_train_options){.stop_after = 2}, M3_ERR_INTERRUPTED);
+    train(2, settings, "fewer", (m3_train_options){.resume = true, .stop_after = 1}, M3_ERR_INTERRUPTED);
+    train(3, settings, "fewer", (m3_train_options){.resume = true, .stop_after = 1}, M3_ERR_INTERRUPTED);
+    train_alone(settings, "fewer", (m3_train_options){.resume = true});
+    train_alone(with(settings, "accumulate=4"), "fewer-alone", (m3_train_options){0});
+    same("fewer-alone", "fewer", 1e-3);
+    m3_train_result result = {0};
+    assert_int_equal(run_ranks(devices, 2, with(settings, "accumulate=6"), "fewer", (m3_train_options){.resume = true},
+                               &result, &err),
+                     M3_ERR_INVALID);
+    assert_string_equal(err.subject, "accumulate");
+    m3_settings_free(settings);
+}
+
+static void refuses_one_batch(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_train_result result = {0};
+    m3_settings *settings = make_settings("epochs=1");
+    train_alone(settings, "single", (m3_train_options){0});
+    assert_int_equal(run_ranks(devices, 2, settings, "single", (m3_train_options){0}, &result, &err), M3_ERR_INVALID);
+    assert_non_null(strstr(err.message, "--resume"));
+    err = (m3_error){0};
+    const m3_train_options resume = {.resume = true};
+    assert_int_equal(run_ranks(devices, 2, settings, "single", resume, &result, &err), M3_ERR_INVALID);
+    assert_non_null(strstr(err.message, "2 ranks cannot share"));
+    m3_settings_free(settings);
+}
+
+/* The ranks' parameters are one model's: else the norms of later steps, and the run, would be another's. */
+static void mixes(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_train_result result = {0};
+    m3_device *const two[] = {devices[0], other};
+    m3_settings *settings = make_settings("epochs=1");
+    if (run_ranks(two, 2, settings, "mixed", (m3_train_options){0}, &result, &err) != M3_OK)
+        fail_msg("%s: %s", err.subject, err.message);
+    train(2, settings, "unmixed", (m3_train_options){0}, M3_OK);
+    same("unmixed", "mixed", 1e-3);
+    m3_settings_free(settings);
+}
+
+static void stops(void **state)
+{
+    (void)state;
+    const int stop = 1;
+    m3_settings *settings = make_settings("epochs=1");
+    train(2, settings, "whole-1", (m3_train_options){0}, M3_OK);
+    train(2, settings, "stopped", (m3_train_options){.stop = &stop}, M3_ERR_INTERRUPTED);
+    train(2, settings, "stopped", (m3_train_options){.resume = true}, M3_OK);
+    same("whole-1", "stopped", 0.0);
+    m3_settings_free(settings);
+}
+
+/* Every rank has the same error, and the checkpoint is the one from before it. */
+static void diverges(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_train_result result = {0};
+    m3_settings *settings = make_settings("weight_decay=1000"); /* parameters grow a thousandfold each step */
+    with(with(settings, "lr=1000"), "checkpoint_steps=1");
+    assert_int_equal(run_ranks(devices, 2, settings, "diverged", (m3_train_options){0}, &result, &err), M3_ERR_INVALID);
+    assert_non_null(strstr(err.message, "the last good checkpoint is"));
+    assert_true(result.steps > 0);
+    m3_settings_free(settings);
+}
+
+typedef struct failing {
+    _Atomic uint64_t seen;
+    uint64_t at;
+} failing;
+
+static bool fail_at(void *user, size_t bytes)
+{
+    failing *f = user;
+    (void)bytes;
+    return atomic_fetch_add(&f->seen, 1) != f->at;
+}
+
+/* One rank lacks memory, somewhere: all of them end, and nothing is left behind. */
+static void runs_out_of_memory(void **state)
+{
+    enum { POINTS = 12 };
+    (void)state;
+    failing f = {.at = UINT64_MAX};
+    m3_error err = {0};
+    m3_train_result result = {0};
+    m3_settings *settings = make_settings("epochs=1");
+    m3_alloc_set_gate(fail_at, &f);
+    (void)run_ranks(devices, 2, settings, "counted", (m3_train_options){0}, &result, &err);
+    const uint64_t all = atomic_load(&f.seen);
+    for (uint64_t i = 1; i <= POINTS; i++) {
+        char run[32];
+        err = (m3_error){0};
+        f.at = all * i / (POINTS + 1);
+        atomic_store(&f.seen, 0);
+        (void)snprintf(run, sizeof run, "memory-%d", (int)i);
+        const m3_status st = run_ranks(devices, 2, settings, run, (m3_train_options){0}, &result, &err);
+        if (st != M3_OK && st != M3_ERR_MEMORY) {
+            m3_alloc_set_gate(NULL, NULL);
+            fail_msg("request %d: %s: %s", (int)f.at, err.subject, err.message);
+        }
+    }
+    m3_alloc_set_gate(NULL, NULL);
+    m3_settings_free(settings);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
+                                     .threads = 1,
+                                     .log_level = M3_LOG_ERROR,
+                                     .allow_writable_folder = true};
+    if (training_data(&source, &err) != M3_OK) return -1;
+    for (int i = 0; i <= MOST; i++)
+        if (m3_engine_create(&config, &engines[i], &err) != M3_OK) return -1;
+    for (int i = 0; i < MOST; i++)
+        if (m3_device_open(engines[i], "cpu", (m3_span){0}, &devices[i], &err) != M3_OK) return -1;
+    return m3_device_open(engines[1], "reference", (m3_span){0}, &other, &err) == M3_OK ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    m3_device_close(other);
+    for (int i = 0; i < MOST; i++) m3_device_close(devices[i]);
+    for (int i = 0; i <= MOST; i++) m3_engine_free(engines[i]);
+    data_source_remove(&source);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"ranks with a batch each are one that accumulates, loss full", adds_up, NULL, NULL, (void *)"loss=full"},
+        {"ranks with a batch each are one that accumulates, loss sampled", adds_up, NULL, NULL, (void *)"loss=sampled"},
+        {"ranks with a batch each are one that accumulates, bf16", adds_up, NULL, NULL, (void *)"precision=bf16"},
+        {"ranks with several batches are so within rounding", adds_up_shares, NULL, NULL, NULL},
+        {"a run goes on with the same ranks bit for bit", goes_on, NULL, NULL, NULL},
+        {"a run goes on with other ranks within rounding", goes_on_with_others, NULL, NULL, NULL},
+        {"a run whose steps have one batch is not shared", refuses_one_batch, NULL, NULL, NULL},
+        {"devices that round differently train one model", mixes, NULL, NULL, NULL},
+        {"all stop together, and save", stops, NULL, NULL, NULL},
+        {"a diverged training ends all ranks", diverges, NULL, NULL, NULL},
+        {"no memory at many points", runs_out_of_memory, NULL, NULL, NULL},
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
