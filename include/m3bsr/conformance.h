@@ -1,6 +1,7 @@
 /* conformance: whether a device computes what it should: every op, every gradient and the model in random
  * configurations against the double-precision reference device, gradients against slopes too, the model against vector
- * files, encoders and experts against what is asked of them, and a backend against what its interface promises.
+ * files, encoders and experts against what is asked of them, and a backend or collectives against what their interfaces
+ * promise.
  * Threads: one at a time per device. */
 #ifndef M3BSR_CONFORMANCE_H
 #define M3BSR_CONFORMANCE_H
@@ -292,6 +293,44 @@ M3_API m3_status m3_conformance_system(m3_device *device, const m3_system_option
                                        m3_error *err);
 /** The name of a check, NULL beyond the last one, and what must hold. @param about  May be NULL. */
 M3_API const char *m3_conformance_system_name(uint32_t index, const char **about);
+
+/* Collectives: whether a plugin moves bytes as collectives.h promises, and whether what is made of that is right:
+ * parcels of all sizes, several exchanges under way and ended in any order, sums with the bits of a loop over the
+ * ranks. When all ranks are of one process, also what becomes of a group in which a rank fails, is silent, or does
+ * something else. */
+
+/** A check that was made. Texts are borrowed for the call. */
+typedef struct m3_collectives_finding {
+    uint32_t size;
+    const char *name, *about; /**< about: what must hold, in a sentence */
+    bool passed;
+    const char *text; /**< what failed, on the first rank on which it did; or "" */
+    uint32_t first;   /**< the lowest rank of this process: that of rank 0 may speak for all */
+} m3_collectives_finding;
+
+typedef struct m3_collectives_options {
+    uint32_t size;
+    uint32_t here;                                                   /**< ranks of this process, at least 1 */
+    double seconds;                                                  /**< that a rank may be silent; 0: no limit */
+    m3_span options;                                                 /**< m3_option, of the plugin */
+    void (*done)(void *user, const m3_collectives_finding *finding); /**< hears of every check; may be NULL */
+    void *user;
+} m3_collectives_options;
+
+typedef struct m3_collectives_report {
+    uint32_t size;
+    uint32_t ranks, first; /**< of the group; the lowest of this process */
+    uint32_t run, failed;
+    char name[128]; /**< what moves the bytes */
+} m3_collectives_report;
+
+/** Check a collectives plugin. All processes of a group call it, and all hear the same.
+ * @param plugin  A name, as for m3_group_open().
+ * @param report  Filled on success; its size is set here.
+ * Returns M3_OK when the checks were made, whatever they found, or what opening the group failed with. */
+M3_API m3_status m3_conformance_collectives(m3_engine *engine, const char *plugin,
+                                            const m3_collectives_options *options, m3_collectives_report *report,
+                                            m3_error *err);
 
 /* A model's training step on two devices side by side. */
 

@@ -1,5 +1,5 @@
-/* group: what the ranks of one training tell each other, over the plugin local: a thread for each rank. Sums have the
- * bits of the same sum in a loop over the ranks, and a rank that fails or is silent ends all.
+/* group: what the ranks of one training tell each other, over the plugin local: a thread for each rank. What it
+ * promises holds, and a rank that fails or is silent ends all.
  * Labels: threads errors */
 #include "core/parallel/group.h"
 
@@ -12,8 +12,9 @@
 #include <cmocka.h>
 
 #include "core/base/alloc.h"
+#include "m3bsr/conformance.h"
 
-enum { MOST = 5, PIECE = 1 << 20 /* as in group.c */ };
+enum { MOST = 5 };
 
 static m3_engine *engine;
 
@@ -42,7 +43,7 @@ static int stop_engine(void **state)
     return 0;
 }
 
-/* A thread for each rank does the same; a check that fails there is told by its text, since cmocka is of one thread. */
+/* A thread for each rank does the same. */
 
 typedef struct gang gang;
 typedef struct worker {
@@ -51,13 +52,11 @@ typedef struct worker {
     uint32_t rank;
     m3_status status;
     m3_error err;
-    const char *wrong; /* what a check said, or NULL */
 } worker;
 
 struct gang {
     m3_group *group;
     uint32_t count;
-    uint64_t size; /* what the test is about */
     pthread_barrier_t barrier;
     worker workers[MOST];
     void (*work)(worker *w);
@@ -88,8 +87,6 @@ static void run_gang(gang *g, void (*work)(worker *w))
     for (uint32_t i = 0; i < g->count; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, begin, &g->workers[i]), 0);
     for (uint32_t i = 0; i < g->count; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
-    for (uint32_t i = 0; i < g->count; i++)
-        if (g->workers[i].wrong != NULL) fail_msg("rank %u: %s", i, g->workers[i].wrong);
 }
 
 static void close_gang(gang *g)
@@ -104,139 +101,25 @@ static void all_are_well(const gang *g)
         if (g->workers[i].status != M3_OK) fail_msg("rank %u: %s", i, g->workers[i].err.message);
 }
 
-/* Values of all sizes and signs, so that another order of the sum has other bits. */
-static float value(uint32_t rank, uint64_t i)
+static void print_failed(void *user, const m3_collectives_finding *finding)
 {
-    const uint32_t mixed = (uint32_t)(i * 2654435761u) ^ (rank * 40503u + 977u) * 2246822519u;
-    const float size = (mixed & 1) ? 1e-3f : (mixed & 2) ? 1.0f : 1e4f;
-    return ((float)(mixed >> 8) / 8388608.0f - 1.0f) * size;
+    (void)user;
+    if (!finding->passed) print_message("%s: %s\n", finding->name, finding->text);
 }
 
-static void sums(worker *w)
+static void local_does_what_is_asked_of_collectives(void **state)
 {
-    const uint64_t count = w->all->size;
-    float *values = malloc((count + 1) * sizeof *values);
-    for (uint64_t i = 0; i < count; i++) values[i] = value(w->rank, i);
-    values[count] = 77.0f; /* what lies behind stays */
-    w->status = m3_member_sum(w->member, values, count, &w->err);
-    for (uint64_t i = 0; i < count && w->status == M3_OK; i++) {
-        float want = value(0, i);
-        for (uint32_t r = 1; r < w->all->count; r++) want += value(r, i);
-        if (memcmp(&want, &values[i], sizeof want) != 0) w->wrong = "a sum has other bits than in a loop";
-    }
-    if (values[count] != 77.0f) w->wrong = "a sum wrote behind its values";
-    free(values);
-}
-
-static const struct row {
-    uint32_t first, last; /* ranks */
-    uint64_t size;
-} rows[] = {
-    {1, MOST, 0},    {1, MOST, 1},      {1, MOST, 2},      {1, MOST, 5},
-    {1, MOST, 1023}, {5, 5, PIECE - 1}, {2, 2, PIECE + 1}, {3, 3, 2 * PIECE + 7},
-};
-
-static void sums_have_the_bits_of_a_loop(void **state)
-{
+    static const uint32_t counts[] = {1, 2, 3, MOST};
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        for (uint32_t count = rows[i].first; count <= rows[i].last; count++) {
-            gang g;
-            open_gang(&g, count, 0);
-            g.size = rows[i].size;
-            run_gang(&g, sums);
-            all_are_well(&g);
-            close_gang(&g);
-        }
-}
-
-static void fill(unsigned char *bytes, uint64_t count, uint32_t rank)
-{
-    for (uint64_t i = 0; i < count; i++) bytes[i] = (unsigned char)(i * 31 + rank * 7 + 1);
-}
-
-static bool is_filled(const unsigned char *bytes, uint64_t count, uint32_t rank)
-{
-    for (uint64_t i = 0; i < count; i++)
-        if (bytes[i] != (unsigned char)(i * 31 + rank * 7 + 1)) return false;
-    return true;
-}
-
-static void broadcasts(worker *w)
-{
-    const uint64_t count = w->all->size;
-    unsigned char *bytes = malloc(count + 1);
-    for (uint32_t root = 0; root < w->all->count && w->status == M3_OK; root++) {
-        fill(bytes, count, w->rank);
-        w->status = m3_member_broadcast(w->member, root, bytes, count, &w->err);
-        if (!is_filled(bytes, count, root)) w->wrong = "not the bytes of the root";
-    }
-    free(bytes);
-}
-
-static void gathers(worker *w)
-{
-    const uint64_t count = w->all->size;
-    unsigned char *mine = malloc(count + 1), *all = malloc(count * MOST + 1);
-    fill(mine, count, w->rank);
-    w->status = m3_member_gather(w->member, mine, count, all, &w->err);
-    for (uint32_t i = 0; i < w->all->count; i++)
-        if (!is_filled(all + i * count, count, i)) w->wrong = "not the bytes of all ranks";
-    free(mine);
-    free(all);
-}
-
-static void bytes_reach_all_ranks(void **state)
-{
-    static const uint64_t sizes[] = {0, 1, 3, 4, 4099};
-    (void)state;
-    for (uint32_t count = 1; count <= MOST; count++) {
-        gang g;
-        open_gang(&g, count, 0);
-        assert_int_equal(m3_group_ranks(g.group), count);
-        assert_int_equal(m3_group_first(g.group), 0);
-        assert_int_equal(m3_group_here(g.group), count);
-        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-            g.size = sizes[i];
-            run_gang(&g, broadcasts);
-            all_are_well(&g);
-            run_gang(&g, gathers);
-            all_are_well(&g);
-        }
-        close_gang(&g);
-    }
-}
-
-/* Two exchanges under way, ended in another order by every other rank. */
-static void crosses(worker *w)
-{
-    uint32_t sent[2][MOST], got[2][MOST] = {{0}};
-    m3_exchange *exchanges[2] = {NULL, NULL};
-    for (uint32_t e = 0; e < 2 && w->status == M3_OK; e++) {
-        m3_parcel parcels[MOST];
-        for (uint32_t i = 0; i < w->all->count; i++) {
-            sent[e][i] = 100 * e + 10 * w->rank + i;
-            parcels[i] = (m3_parcel){&sent[e][i], sizeof(uint32_t), &got[e][i], sizeof(uint32_t)};
-        }
-        w->status = m3_member_start(w->member, parcels, &exchanges[e], &w->err);
-    }
-    for (uint32_t k = 0; k < 2 && w->status == M3_OK; k++) {
-        const uint32_t e = w->rank % 2 != 0 ? 1 - k : k;
-        w->status = m3_member_finish(w->member, &exchanges[e], &w->err);
-        for (uint32_t i = 0; i < w->all->count; i++)
-            if (got[e][i] != 100 * e + 10 * i + w->rank) w->wrong = "another exchange's bytes";
-    }
-}
-
-static void exchanges_end_in_any_order(void **state)
-{
-    (void)state;
-    for (uint32_t count = 1; count <= MOST; count++) {
-        gang g;
-        open_gang(&g, count, 0);
-        for (uint32_t round = 0; round < 50; round++) run_gang(&g, crosses);
-        all_are_well(&g);
-        close_gang(&g);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        m3_error err = {0};
+        m3_collectives_report report;
+        const m3_collectives_options options = {
+            .size = sizeof options, .here = counts[i], .seconds = 0, .done = print_failed};
+        if (m3_conformance_collectives(engine, "local", &options, &report, &err) != M3_OK) fail_msg("%s", err.message);
+        assert_int_equal(report.failed, 0);
+        assert_int_equal(report.run, counts[i] == 1 ? 6 : 9);
+        assert_int_equal(report.ranks, counts[i]);
     }
 }
 
@@ -429,11 +312,14 @@ static void memory_may_fail_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums_have_the_bits_of_a_loop),   cmocka_unit_test(bytes_reach_all_ranks),
-        cmocka_unit_test(exchanges_end_in_any_order),     cmocka_unit_test(a_rank_that_ends_tells_why),
-        cmocka_unit_test(a_rank_that_is_silent_is_named), cmocka_unit_test(other_sizes_are_refused),
-        cmocka_unit_test(texts_that_differ_are_shown),    cmocka_unit_test(a_group_of_none_moves_nothing),
-        cmocka_unit_test(what_cannot_be_opened),          cmocka_unit_test(memory_may_fail_anywhere),
+        cmocka_unit_test(local_does_what_is_asked_of_collectives),
+        cmocka_unit_test(a_rank_that_ends_tells_why),
+        cmocka_unit_test(a_rank_that_is_silent_is_named),
+        cmocka_unit_test(other_sizes_are_refused),
+        cmocka_unit_test(texts_that_differ_are_shown),
+        cmocka_unit_test(a_group_of_none_moves_nothing),
+        cmocka_unit_test(what_cannot_be_opened),
+        cmocka_unit_test(memory_may_fail_anywhere),
     };
     return cmocka_run_group_tests(tests, start_engine, stop_engine);
 }

@@ -477,6 +477,7 @@ int cmd_conformance(int argc, char **argv)
     check k = {.seed = 1, .timeout = 120};
     const char *role = child_role();
     if (argc > 1 && strcmp(argv[1], "verify") == 0) return check_verify(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "collectives") == 0) return check_collectives(argc - 1, argv + 1);
     const cli_option options[] = {
         {"layer", CLI_LIST, &k.layers, "NAME", "system, ops, gradients, modules or model; may be repeated"},
         {"vectors", CLI_LIST, &k.vectors, "FILE ...", "vector files of layer model"},
@@ -495,7 +496,8 @@ int cmd_conformance(int argc, char **argv)
                  "conformance --backend NAME --layer model [--random N] [--vectors FILE ...]\n"
                  "conformance --list [--full] [--cases PATTERN]\n"
                  "conformance --backend NAME --next [CONFIG]\n"
-                 "conformance verify FILE [--rerun N]",
+                 "conformance verify FILE [--rerun N]\n"
+                 "conformance collectives NAME [--ranks N]",
         .about = "Check that a device computes what it should: every op against the double-precision reference,\n"
                  "every gradient against slopes, encoders and experts against what is asked of them, the backend\n"
                  "against what its interface promises, and the model against the reference, in random configurations,\n"

@@ -121,6 +121,8 @@ void check_report(check *k);
 extern const char *const check_layers[];
 /** `m3bsr conformance verify FILE`. */
 int check_verify(int argc, char **argv);
+/** `m3bsr conformance collectives NAME`. */
+int check_collectives(int argc, char **argv);
 
 /** Print the command that runs one case or check again, as it can be pasted.
  * @param name  Or a pattern; NULL: the whole layer, where no case is to blame. */
