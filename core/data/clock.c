@@ -12,22 +12,34 @@ static const char *unit_name(m3_time_unit unit)
     return names[unit];
 }
 
-static m3_status count_sample(const char *path, const m3_table_how *how, uint32_t column, uint32_t counts[UNITS],
-                              uint32_t *dates, m3_error *err)
+/* What the first rows have: numbers by the unit of their range, and dates. */
+typedef struct sample {
+    uint32_t numbers[UNITS], dates;
+    uint32_t year_last; /* dates that are not read, */
+    char such_as[32];   /* the first of them */
+} sample;
+
+static void count(sample *s, m3_field field)
 {
     char text[M3_MOMENT_TEXT];
+    double number;
+    bool zoned;
+    if (m3_field_number(field, &number))
+        s->numbers[m3_moment_unit(number)]++;
+    else if (m3_moment_number(field, text, &zoned))
+        s->dates++;
+    else if (m3_moment_year_last(field) && s->year_last++ == 0)
+        (void)snprintf(s->such_as, sizeof s->such_as, "%.*s", M3_FIELD_ARGS(field));
+}
+
+static m3_status count_sample(const char *path, const m3_table_how *how, uint32_t column, sample *s, m3_error *err)
+{
     m3_row row = {0};
     m3_table *table;
     m3_status st = m3_table_open(path, how, &table, err);
     for (uint32_t i = 0; st == M3_OK && i < SAMPLE_ROWS; i++) {
-        double number;
-        bool zoned;
         if ((st = m3_table_next(table, &row, err)) != M3_OK || row.kind == M3_ROW_END) break;
-        if (row.kind != M3_ROW_GOOD) continue;
-        if (m3_field_number(row.fields[column], &number))
-            counts[m3_moment_unit(number)]++;
-        else
-            *dates += m3_moment_number(row.fields[column], text, &zoned);
+        if (row.kind == M3_ROW_GOOD) count(s, row.fields[column]);
     }
     m3_table_close(table);
     return st;
@@ -36,18 +48,27 @@ static m3_status count_sample(const char *path, const m3_table_how *how, uint32_
 m3_status m3_clock_find(m3_clock *clock, const char *path, const m3_table_how *how, uint32_t column, m3_time_unit given,
                         m3_time_unit kept, m3_error *err)
 {
-    uint32_t counts[UNITS] = {0}, dates = 0, known = 0;
+    sample s = {0};
+    uint32_t known = 0;
     m3_time_unit best = M3_TIME_UNKNOWN;
-    m3_status st = count_sample(path, how, column, counts, &dates, err);
+    m3_status st = count_sample(path, how, column, &s, err);
     if (st != M3_OK) return st;
     for (m3_time_unit unit = M3_TIME_S; unit <= M3_TIME_NS; unit++) {
-        known += counts[unit];
-        if (best == M3_TIME_UNKNOWN || counts[unit] > counts[best]) best = unit;
+        known += s.numbers[unit];
+        if (best == M3_TIME_UNKNOWN || s.numbers[unit] > s.numbers[best]) best = unit;
     }
+    const uint32_t all = known + s.numbers[M3_TIME_UNKNOWN];
+    if (s.year_last > s.dates + all)
+        return M3_FAIL(
+            err, M3_ERR_INVALID, path,
+            "its times have the year last, such as '%s', and of some of that kind nobody can tell the day "
+            "from the month; write the year first: sed -E "
+            "'s|([0-9]{1,2})[./-]([0-9]{1,2})[./-]([0-9]{4})|\\3-\\2-\\1|', or |\\3-\\1-\\2| where the month is first",
+            s.such_as);
     *clock = (m3_clock){.unit = given, .kept = kept, .found = given == M3_TIME_UNKNOWN};
-    clock->dates = dates > known + counts[M3_TIME_UNKNOWN];
+    clock->dates = s.dates > all;
     if (clock->found && clock->dates) clock->unit = M3_TIME_S;
-    if (clock->found && !clock->dates && known > 0 && known >= counts[M3_TIME_UNKNOWN]) clock->unit = best;
+    if (clock->found && !clock->dates && known > 0 && known >= s.numbers[M3_TIME_UNKNOWN]) clock->unit = best;
     if (clock->kept == M3_TIME_UNKNOWN) clock->kept = clock->unit;
     return M3_OK;
 }

@@ -203,11 +203,11 @@ m3_status m3_import_split_choose(const m3_import_options *options, bool given, m
     m3_status st = M3_OK;
     *split = (m3_set_split){.kind = M3_SPLIT_LAST, .last = 1};
     if (onto != NULL) take_old(onto->set, rows, split);
-    if (onto != NULL && (given || split->kind == M3_SPLIT_GIVEN))
-        return M3_FAIL(
-            err, M3_ERR_INVALID, onto->path,
-            "cannot be added to where the split is given: what of the new is held out would be a guess; import "
-            "all of it at once, or split with --last or --split-at");
+    if (onto != NULL && split->kind == M3_SPLIT_GIVEN && !given && options->last == 0 && options->split_at == NULL)
+        return M3_FAIL(err, M3_ERR_INVALID, onto->path,
+                       "has a given split, and what of the new is held out would be a guess: say it by files train, "
+                       "valid and test or --split-column, where all of the set is trained on from now on, or choose "
+                       "--last N or --split-at");
     if (given && (options->last != 0 || options->split_at != NULL))
         return M3_FAIL(
             err, M3_ERR_INVALID, options->last != 0 ? "last" : "split_at",
@@ -221,6 +221,8 @@ m3_status m3_import_split_choose(const m3_import_options *options, bool given, m
     if (options->split_at != NULL) st = read_points(options->split_at, rows, split, err);
     if (options->keep_repeats) split->repeats = 1;
     if (given) {
+        if (onto != NULL) /* whose events are of the part train in the rows */
+            m3_drops_say(drops, M3_LOG_INFO, "split: what %s held out is trained on from now on", onto->path);
         split->kind = M3_SPLIT_GIVEN;
         split->last = 0;
         return check_given(rows, behaviors, drops, err);

@@ -1,4 +1,5 @@
-/* moment: a scanner of the fixed places that ISO 8601 gives to digits; the C library knows the calendar. */
+/* moment: a scanner of the places that ISO 8601 gives to digits, and of its cousins; the C library knows the calendar.
+ */
 #include "core/data/moment.h"
 
 #include <math.h>
@@ -6,17 +7,16 @@
 #include <strings.h>
 #include <time.h>
 
-/* `count` digits. */
-static bool take_digits(m3_field field, size_t *at, size_t count, int *value)
+/* From `least` to `most` digits. */
+static bool take_digits(m3_field field, size_t *at, size_t least, size_t most, int *value)
 {
-    if (field.size - *at < count) return false;
-    *value = 0;
-    for (size_t to = *at + count; *at < to; ++*at) {
+    const size_t from = *at;
+    for (*value = 0; *at < field.size && *at - from < most; ++*at) {
         const char c = field.text[*at];
-        if (c < '0' || c > '9') return false;
+        if (c < '0' || c > '9') break;
         *value = *value * 10 + (c - '0');
     }
-    return true;
+    return *at - from >= least;
 }
 
 static bool take_one_of(m3_field field, size_t *at, const char *characters)
@@ -49,13 +49,31 @@ static bool take_zone(m3_field field, size_t *at, int *east)
         return true;
     int hours, minutes = 0;
     const bool west = left > 0 && text[0] == '-';
-    if (!take_one_of(field, at, "+-") || !take_digits(field, at, 2, &hours)) return false;
+    if (!take_one_of(field, at, "+-") || !take_digits(field, at, 2, 2, &hours)) return false;
     if (*at < field.size) {
         (void)take_one_of(field, at, ":");
-        if (!take_digits(field, at, 2, &minutes)) return false;
+        if (!take_digits(field, at, 2, 2, &minutes)) return false;
     }
     *east = (west ? -60 : 60) * (hours * 60 + minutes);
     return *at == field.size && hours < 24 && minutes < 60;
+}
+
+/* Three numbers with one of "-/." between them. */
+static bool take_date(m3_field field, size_t *at, size_t least, size_t most, int *first, int *second, int *third,
+                      size_t third_most)
+{
+    if (!take_digits(field, at, least, most, first) || *at == field.size) return false;
+    const char between[] = {field.text[*at], '\0'};
+    return take_one_of(field, at, "-/.") && take_digits(field, at, 1, 2, second) && take_one_of(field, at, between) &&
+           take_digits(field, at, third_most == 4 ? 2 : 1, third_most, third);
+}
+
+bool m3_moment_year_last(m3_field field)
+{
+    size_t at = 0;
+    int first, second, year;
+    if (!take_date(field, &at, 1, 2, &first, &second, &year, 4) || year > 2999) return false;
+    return at == field.size || take_one_of(field, &at, "Tt, ");
 }
 
 bool m3_moment_number(m3_field field, char number[M3_MOMENT_TEXT], bool *zoned)
@@ -64,14 +82,12 @@ bool m3_moment_number(m3_field field, char number[M3_MOMENT_TEXT], bool *zoned)
     size_t at = 0;
     uint64_t fraction = 0, one = 1;
     int digits = 0, east = 0, year, month, day;
-    if (!take_digits(field, &at, 4, &year) || !take_one_of(field, &at, "-") || !take_digits(field, &at, 2, &month) ||
-        !take_one_of(field, &at, "-") || !take_digits(field, &at, 2, &day))
-        return false;
+    if (!take_date(field, &at, 4, 4, &year, &month, &day, 2)) return false;
     if (at + 1 < field.size && take_one_of(field, &at, "Tt ")) {
-        if (!take_digits(field, &at, 2, &when.tm_hour) || !take_one_of(field, &at, ":") ||
-            !take_digits(field, &at, 2, &when.tm_min))
+        if (!take_digits(field, &at, 1, 2, &when.tm_hour) || !take_one_of(field, &at, ":") ||
+            !take_digits(field, &at, 2, 2, &when.tm_min))
             return false;
-        if (take_one_of(field, &at, ":") && !take_digits(field, &at, 2, &when.tm_sec)) return false;
+        if (take_one_of(field, &at, ":") && !take_digits(field, &at, 2, 2, &when.tm_sec)) return false;
         if (take_one_of(field, &at, ".,") && !take_fraction(field, &at, &fraction, &digits)) return false;
     }
     *zoned = at < field.size;

@@ -197,13 +197,23 @@ timed 'are milliseconds since 1970, from 1970-01-01 00:00:05' 'ms 0 5000 6000' 5
 timed 'target' 'None 0 5000 6000' 5000 6000
 timed 'the order of its rows is the time' 'None 0 1 2' 9 8 --time-column none
 timed 'are dates' 'ms 0 1577836800000 1577836801000' 2020-01-01 2020-01-01T00:00:01 --time-unit ms
+timed 'timestamps are dates, from 2020-01-31 00:00:00 to 2020-02-01 09:05:00' 's 0 1580428800 1580547900' 2020/01/31 '2020/2/1 9:05'
+timed 'are dates' 's 0 1580428800 1580547900' 2020.01.31 2020-2-1T9:05Z
 times3() { printf '%s\n' user_id,item_id,timestamp "u,a,$1" "u,b,$2" "u,c,$3" >times.csv; }
 times3 1577836800123 1577836800124 1577836800
 check 'two units' 0 'warning: times.csv:4: not in the range of milliseconds since 1970, and 1 such timestamps in all' "$m" data import times.csv --out x.set
-for bad in 2019-02-29 2020-13-01 2020-01-01T24:00 2020-01-01T10 2020-1-1 2020-01-01T10:00+0 2020-01-01T10:00:00.; do
+for bad in 2019-02-29 2020-13-01 2020-01-01T24:00 2020-01-01T10 2020-1/1 2020-01-01T10:00+0 2020-01-01T10:00:00.; do
     times3 $bad 2020-01-01 2020-01-02
     check "no date $bad" 0 "timestamp is '$bad', not a number and no date such as" "$m" data import times.csv --out x.set -v
 done
+# What nobody can tell the day and the month of; a few among others are dropped as any other defect.
+for last in 31.01.2020 05/04/2020 '5-4-20 12:30'; do
+    times3 "$last" "$last" 2020-01-02
+    refused times.csv "times.csv: its times have the year last, such as '$last'"
+done
+refused times.csv "'s|([0-9]{1,2})[./-]([0-9]{1,2})[./-]([0-9]{4})|\3-\2-\1|', or |\3-\1-\2| where the month is first"
+times3 31.01.2020 2020-01-01 2020-01-02
+check 'one with the year last' 0 "timestamp is '31.01.2020', not a number and no date such as" "$m" data import times.csv --out x.set -v
 refused times.csv "--time-unit: cannot be 'h'; give s, ms, us, ns or auto" --time-unit h
 printf '%s\n' 2020-01-01,a,x 2020-01-02,b,y >dates.csv
 refused dates.csv 'its first line looks like data'

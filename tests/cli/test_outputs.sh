@@ -118,4 +118,30 @@ done
 
 rm half/log.jsonl && mkfifo half/log.jsonl
 check 'a FIFO as log' 2 'log.jsonl: is no file' "$m" train half/settings.yaml --backend cpu --out half --resume --set epochs=5 -q
+# An import that is stopped leaves nothing behind, and an older set as it was. It is once it reads; rows that repeat are
+# many in a small file.
+mkdir stopped
+"$m" data synth --out stopped/source --users 20 --items 20 --clusters 2 -q >/dev/null
+"$m" data import stopped/source --out stopped/old.set -q >/dev/null
+{ printf 'user_id,item_id,timestamp\n'; yes u,i,1 | head -n 8000000; } | gzip -1 >stopped/many.csv.gz
+before=$(ls stopped; cksum stopped/old.set)
+set -m # so that a command in the background hears of Ctrl-C
+for signal in INT TERM; do
+    for out in new.set old.set; do
+        "$m" data import stopped/many.csv.gz --out stopped/$out >said 2>&1 &
+        pid=$!
+        for _ in $(seq 500); do
+            { readlink /proc/$pid/fd/*; cat /proc/$pid/maps; } 2>/dev/null | grep -q many.csv.gz && break
+            kill -0 $pid 2>/dev/null || break
+            sleep 0.01
+        done
+        kill -$signal $pid
+        wait $pid
+        status=$?
+        [ $status = 130 ] || fail "an import to $out, stopped by $signal: status $status: $(cat said)"
+        [ "$(ls stopped; cksum stopped/old.set)" = "$before" ] || fail "an import to $out, stopped by $signal, leaves $(ls stopped)"
+    done
+done
+set +m
+
 exit $((failures > 0))

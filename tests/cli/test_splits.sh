@@ -84,8 +84,20 @@ check 'training behind what is held out' 2 "train has an event at 2033-05-18 03:
     "$m" data import leak --out none --no-features
 check 'two splits at once' 2 'error: last: is one way to split, and the source is split already; leave it out' \
     "$m" data import given --out none --last 2
-check 'a given split is not added to' 2 'cannot be added to where the split is given' \
-    "$m" data append files source --out none
+# What is added to a given split says what is held out of it, or which rule splits all.
+mkdir nextday
+for part in train valid test; do
+    printf 'user_id\titem_id\tbehavior\ttimestamp\n'
+    case $part in train) t=1800000000 ;; valid) t=1800000001 ;; *) t=1800000002 ;; esac
+    for u in $(seq 5); do printf 'u%d\tz%d\tbuy\t%d\n' "$u" $((u % 3)) $t; done
+done | awk -v n=0 '/^user_id/ { n++ } { print > ("nextday/" (n == 1 ? "train" : n == 2 ? "valid" : "test") ".tsv") }'
+check 'what is added to a given split says how' 2 'has a given split, and what of the new is held out would be a guess' \
+    "$m" data append files nextday/train.tsv --out none
+check 'by files of its own' 0 'split: what files held out is trained on from now on' "$m" data append files nextday --out later.set
+check 'and holds out its own' 0 ', 5 validate, 5 test' "$m" data append files nextday --out later.set
+check 'or to any other set' 0 ', 5 validate, 5 test' "$m" data append at nextday --out other.set
+check 'or by a rule' 0 "split       a user's last target is test, the one before it validation" \
+    "$m" data append files nextday/train.tsv --out ruled.set --last 1
 
 # Repeats: 'a' again and again, which is what can be predicted, and what is recommended.
 for u in $(seq 12); do
