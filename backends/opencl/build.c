@@ -253,8 +253,6 @@ static m3_status source_of(const m3_device_impl *device, const char *name, const
                                           s->line,
                                           text};
     memcpy(s->texts, texts, sizeof texts);
-    s->name = name;
-    s->options = s->all;
     s->count = MAX_TEXTS;
     (void)snprintf(s->line, sizeof s->line, "\n#line 1 \"%s/%s.cl\"\n", folder, name);
     if (snprintf(s->all, sizeof s->all, "%s%s", standard, options) >= (int)sizeof s->all)
@@ -265,7 +263,7 @@ static m3_status source_of(const m3_device_impl *device, const char *name, const
 m3_status opencl_program_build(m3_device_impl *device, const char *name, const char *tape, const char *options,
                                opencl_program **program, m3_error *err)
 {
-    source s;
+    source s = {.name = name, .options = s.all};
     const m3_status st = source_of(device, name, tape, options, &s, err);
     return st == M3_OK ? program_of(device, &s, program, err) : st;
 }
@@ -273,7 +271,7 @@ m3_status opencl_program_build(m3_device_impl *device, const char *name, const c
 m3_status opencl_kernel_create(m3_device_impl *device, const char *name, const char *entry, const char *tape,
                                const char *options, cl_kernel *kernel, m3_error *err)
 {
-    source s;
+    source s = {.name = name, .options = s.all};
     opencl_program *program = NULL;
     m3_status st = source_of(device, name, tape, options, &s, err);
     if (st == M3_OK) st = program_of(device, &s, &program, err);
