@@ -50,6 +50,8 @@ static void set(setting *s, const char *key, const char *value)
     if (strcmp(key, "min_user") == 0) o->min_user_events = number;
     if (strcmp(key, "min_item") == 0) o->min_item_events = number;
     if (strcmp(key, "max_length") == 0) o->max_length = number;
+    if (strcmp(key, "memory") == 0) o->memory = number;
+    if (strcmp(key, "threads") == 0) o->threads = number % 4;
     if (strcmp(key, "strict") == 0) o->reading.strict = true;
     if (strcmp(key, "keep_items") == 0) o->keep_items = true;
     if (strcmp(key, "no_features") == 0) o->no_features = true;
@@ -111,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     m3_error err = {0};
     fuzz_clear();
     s = (setting){.options = M3_IMPORT_OPTIONS_INIT};
+    s.options.threads = 1; /* making others takes longer than most inputs do */
     take_all(&s, (const char *)data, size);
     s.options.source = fuzz_folder();
     s.options.reading.derive = s.derive.at;
