@@ -86,7 +86,7 @@ status=$?
 done_epochs=$(grep -c '"event":"epoch"' killed/log.jsonl)
 check 'three go on' 0 'best is epoch' run 3 "$m" train config.yaml --out killed --resume --threads 1 --set epochs=$((done_epochs + 1))
 
-run 2 "$m" train config.yaml --out asked --threads 1 --set epochs=1000 >said 2>&1 &
+mpirun --oversubscribe -n 2 "$m" train config.yaml --out asked --threads 1 --set epochs=1000 >said 2>&1 &
 pid=$!
 until_epoch asked $pid
 kill -TERM $pid
