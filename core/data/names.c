@@ -1,4 +1,4 @@
-/* names: an arena of strings and an open-addressing table over it (linear probing, at most half full). */
+/* names: an arena of strings and an open-addressing table over it (linear probing, at most five eighths full). */
 #include "core/data/names.h"
 
 #include <stdlib.h>
@@ -21,13 +21,24 @@ uint64_t m3_name_hash(const char *text, size_t size)
     return XXH3_64bits(text, size);
 }
 
-static uint32_t tag_of(uint64_t hash)
+static m3_name_slot slot_for(uint32_t number, const char *text, size_t size, uint64_t hash)
 {
-    return (uint32_t)(hash >> 32);
+    m3_name_slot slot = {.number = number + 1, .size = UINT8_MAX};
+    if (size <= M3_NAME_INLINE) {
+        slot.size = (uint8_t)size;
+        memcpy(slot.text, text, size);
+    } else {
+        memcpy(slot.text, &hash, sizeof hash);
+    }
+    return slot;
 }
 
-static bool is_name(const m3_names *names, uint32_t number, const char *text, size_t size)
+static bool is_name(const m3_names *names, const m3_name_slot *slot, const m3_name_slot *like, const char *text,
+                    size_t size)
 {
+    if (slot->size != like->size || memcmp(slot->text, like->text, sizeof slot->text) != 0) return false;
+    if (slot->size != UINT8_MAX) return true;
+    const uint32_t number = slot->number - 1;
     const size_t start = names->starts[number];
     const size_t end = number + 1 < names->count ? names->starts[number + 1] : names->used;
     return end - start == size + 1 && memcmp(names->bytes + start, text, size) == 0;
@@ -35,10 +46,10 @@ static bool is_name(const m3_names *names, uint32_t number, const char *text, si
 
 static uint32_t slot_of(const m3_names *names, const char *text, size_t size, uint64_t hash)
 {
-    const uint32_t mask = names->slot_count - 1, tag = tag_of(hash);
+    const uint32_t mask = names->slot_count - 1;
+    const m3_name_slot like = slot_for(0, text, size, hash);
     uint32_t at = (uint32_t)hash & mask;
-    for (; names->slots[at].number != 0; at = (at + 1) & mask)
-        if (names->slots[at].tag == tag && is_name(names, names->slots[at].number - 1, text, size)) break;
+    while (names->slots[at].number != 0 && !is_name(names, &names->slots[at], &like, text, size)) at = (at + 1) & mask;
     return at;
 }
 
@@ -51,11 +62,13 @@ static m3_status grow_slots(m3_names *names, m3_error *err)
     names->slots = slots;
     names->slot_count = wanted;
     for (uint32_t i = 0; i < names->count; i++) {
-        const size_t start = names->starts[i], end = i + 1 < names->count ? names->starts[i + 1] : names->used;
-        const uint64_t hash = m3_name_hash(names->bytes + start, end - start - 1);
+        const char *text = names->bytes + names->starts[i];
+        const size_t end = i + 1 < names->count ? names->starts[i + 1] : names->used;
+        const size_t size = end - names->starts[i] - 1;
+        const uint64_t hash = m3_name_hash(text, size);
         uint32_t at = (uint32_t)hash & (wanted - 1);
         while (slots[at].number != 0) at = (at + 1) & (wanted - 1); /* all are different */
-        slots[at] = (m3_name_slot){i + 1, tag_of(hash)};
+        slots[at] = slot_for(i, text, size, hash);
     }
     return M3_OK;
 }
@@ -63,7 +76,7 @@ static m3_status grow_slots(m3_names *names, m3_error *err)
 static m3_status make_room(m3_names *names, size_t size, m3_error *err)
 {
     if (names->count >= UINT32_MAX / 4) return M3_FAIL(err, M3_ERR_RANGE, "ids", "more than %u ids", UINT32_MAX / 4);
-    if (names->count >= names->slot_count / 2) {
+    if (names->count >= names->slot_count / 8 * 5) {
         m3_status st = grow_slots(names, err);
         if (st != M3_OK) return st;
     }
@@ -92,7 +105,7 @@ m3_status m3_names_add(m3_names *names, const char *text, size_t size, uint32_t 
     if (known) return M3_OK;
     m3_status st = make_room(names, size, err);
     if (st != M3_OK) return st;
-    names->slots[slot_of(names, text, size, hash)] = (m3_name_slot){names->count + 1, tag_of(hash)};
+    names->slots[slot_of(names, text, size, hash)] = slot_for(names->count, text, size, hash);
     names->starts[names->count] = names->used;
     memcpy(names->bytes + names->used, text, size);
     names->bytes[names->used + size] = '\0';
@@ -121,7 +134,7 @@ void m3_names_fetch(const m3_names *names, uint64_t hash, int step)
     const m3_name_slot *slot = &names->slots[(uint32_t)hash & (names->slot_count - 1)];
     if (step == 0)
         __builtin_prefetch(slot);
-    else if (slot->number == 0 || slot->tag != tag_of(hash))
+    else if (slot->number == 0 || slot->size != UINT8_MAX)
         return;
     else if (step == 1)
         __builtin_prefetch(&names->starts[slot->number - 1]);

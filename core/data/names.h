@@ -15,17 +15,21 @@ typedef struct m3_names {
     uint32_t slot_count; /**< a power of two, or 0 */
 } m3_names;
 
-/** Of the hash table. */
+enum { M3_NAME_INLINE = 11 };
+
+/** Of the hash table. A short name stands in it whole, so that finding it reads nothing else. */
 typedef struct m3_name_slot {
     uint32_t number; /**< + 1; 0: free */
-    uint32_t tag;    /**< the hash's upper half: other strings are seldom looked at */
+    uint8_t size;    /**< of a name up to M3_NAME_INLINE bytes; else UINT8_MAX, and the text is the hash */
+    char text[M3_NAME_INLINE];
 } m3_name_slot;
 
 /** The hash of a string, for the two calls below. */
 uint64_t m3_name_hash(const char *text, size_t size);
 /** As m3_names_find(). */
 bool m3_names_find_hashed(const m3_names *names, const char *text, size_t size, uint64_t hash, uint32_t *number);
-/** Fetch into the processor's cache what m3_names_find_hashed() will look at, in three steps with time between them. */
+/** Fetch into the processor's cache what m3_names_find_hashed() will look at, in three steps with time between them, of
+ * which short names need the first. */
 void m3_names_fetch(const m3_names *names, uint64_t hash, int step);
 /** Bytes that its names take. */
 size_t m3_names_bytes(const m3_names *names);

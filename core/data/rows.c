@@ -7,7 +7,9 @@
 #include "core/data/text.h"
 
 /* What an id takes beside its text and its place in the table of names, until the set is written. */
-enum { BYTES_A_USER = 48, BYTES_AN_ITEM = 64, NEEDED_PART = 8 };
+enum { BYTES_A_USER = 48, BYTES_AN_ITEM = 64 };
+/* Parts of the memory: what the process has besides, and what events must have at least. */
+enum { OWN_PART = 32, NEEDED_PART = 8 };
 
 static const int64_t NEVER = INT64_MIN;
 
@@ -34,16 +36,16 @@ m3_status m3_rows_make_room(m3_rows *rows, uint64_t other, m3_error *err)
     const uint64_t ids = m3_names_bytes(&rows->users) + m3_names_bytes(&rows->items) +
                          rows->last_time_capacity * sizeof *rows->last_time +
                          (uint64_t)BYTES_A_USER * rows->users.count + (uint64_t)BYTES_AN_ITEM * rows->items.count;
-    const uint64_t needed = ids + other + (ids + other) / NEEDED_PART;
-    if (needed > rows->memory)
+    const uint64_t own = rows->memory / OWN_PART, needed = (ids + other) / NEEDED_PART * (NEEDED_PART + 1);
+    if (needed > rows->memory - own)
         return M3_FAIL(err, M3_ERR_MEMORY, "memory",
                        "%llu MiB are too little: the ids of %u users and %u items, which have been read so far, take "
                        "%llu MiB and are needed at once, and reading takes %llu MiB; give at least %llu MiB, and more "
                        "if more ids are to come",
                        (unsigned long long)(rows->memory >> 20), rows->users.count, rows->items.count,
                        (unsigned long long)(ids >> 20), (unsigned long long)(other >> 20),
-                       (unsigned long long)(needed >> 20) + 1);
-    rows->log.room = rows->memory - ids - other;
+                       (unsigned long long)((needed + needed / (OWN_PART - 1)) >> 20) + 1);
+    rows->log.room = rows->memory - own - ids - other;
     return M3_OK;
 }
 

@@ -6,7 +6,7 @@
 
 #include "core/base/alloc.h"
 
-enum { COLUMN_BYTES = 1 << 16, FEW = 48 };
+enum { COLUMN_BYTES = 1 << 16, FEW = 48, AHEAD = 16 /* of the event at hand: what is fetched into the cache */ };
 
 /* A section that grows at its end. */
 struct column {
@@ -67,6 +67,7 @@ static void add_to_lists(struct writing *w)
     const m3_set_events *e = w->e;
     for (size_t i = 0; i < w->count; i++) {
         const m3_event *event = &w->events[i];
+        if (i + AHEAD < w->count) __builtin_prefetch(&e->item_of[event[AHEAD].item]);
         if (!w->work[0].begun || event->user != w->work[0].user) put_starts(w);
         w->work[0].begun = true;
         w->work[0].user = event->user;
@@ -119,6 +120,8 @@ static void add_to_touched(struct writing *w)
 {
     for (size_t i = 0; i < w->count; i++) {
         const m3_event *event = &w->events[i];
+        if (i + AHEAD < w->count) __builtin_prefetch(&w->e->item_of[event[AHEAD].item]);
+        if (i + AHEAD / 2 < w->count) __builtin_prefetch(&w->seen[w->e->item_of[event[AHEAD / 2].item]], 1);
         if (!w->work[1].begun || event->user != w->work[1].user) {
             end_touched(w);
             put(w, 1, &w->touched.starts, &w->touched.count, sizeof w->touched.count);
