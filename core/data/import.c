@@ -2,6 +2,7 @@
 #include "core/data/import.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -227,12 +228,24 @@ static m3_status start_pool(struct import *im, m3_error *err)
     return m3_pool_create(small ? 1 : im->options.threads, &im->pool, err);
 }
 
-/* Half of the machine's, so that files which are read and written still have a place in it. */
-static uint64_t memory_of(const m3_import_options *options)
+/* What the machine has, or the control group, such as a container, or the process if it may have less. */
+static uint64_t memory_there_is(void)
 {
     const long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
-    if (options->memory != 0) return options->memory;
-    return pages > 0 && bytes > 0 ? (uint64_t)pages / 2 * (uint64_t)bytes : 0;
+    uint64_t memory = pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes : UINT64_MAX;
+    unsigned long long group = 0;
+    struct rlimit limit;
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
+    if (file != NULL && fscanf(file, "%llu", &group) == 1 && group < memory) memory = group; /* else it is "max" */
+    if (file != NULL) (void)fclose(file);
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < memory) memory = limit.rlim_cur;
+    return memory;
+}
+
+/* Half of it, so that files which are read and written still have a place in it. */
+static uint64_t memory_of(const m3_import_options *options)
+{
+    return options->memory != 0 ? options->memory : memory_there_is() / 2;
 }
 
 static void tell_writing(const struct import *im, const char *out_path)

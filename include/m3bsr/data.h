@@ -124,7 +124,7 @@ typedef struct m3_import_options {
     void *progress_user;
     volatile const int *stop; /**< when it becomes non-zero: leave nothing behind and return M3_ERR_INTERRUPTED; may be
                                  NULL */
-    uint64_t memory;  /**< bytes to get along with; 0: half of the machine's. Events that do not fit lie in a file
+    uint64_t memory;  /**< bytes to get along with; 0: half of what there is. Events that do not fit lie in a file
                            without a name in out_path's folder; ids and what there is of each item must fit */
     uint32_t threads; /**< that read and sort, the caller included; 0: as many as the process may run at once. The set
                            depends on neither */

@@ -43,6 +43,11 @@ done
 "${import[@]}" --memory 2M -q >/dev/null || fail 'after those that were killed'
 [ "$(ls -A out)" = set ] || fail "left behind: $(ls -A out)"
 
+# By default half of what the process may have.
+limited() { (ulimit -v 131072 && exec "$@"); }
+check 'a process with a limit' 0 'events of' limited "${import[@]}" --threads 1
+cmp out/set set || fail 'a process with a limit: another set'
+
 # A file that may not grow.
 limited() { (ulimit -f 1024 && exec "$@"); }
 check 'no room for the temporary file' 3 'out/set: needs a temporary file in its folder, which could not be written: File too large' \

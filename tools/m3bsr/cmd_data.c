@@ -167,7 +167,7 @@ static int import_or_append(int argc, char **argv, bool append)
         /* What to keep. */
         {"max-length", CLI_COUNT, &o->max_length, "N", append ? "history length that is proposed; default: the set's" : "history length that the set proposes to training; default 20"},
         {"keep-items", CLI_FLAG, &o->keep_items, NULL, "items of the items file without events are candidates too"},
-        {"memory", CLI_TEXT, &m.memory, "SIZE", "to get along with, such as 2G; default: half of the machine's"},
+        {"memory", CLI_TEXT, &m.memory, "SIZE", "to get along with, such as 2G; default: half of what there is"},
         {"threads", CLI_COUNT, &o->threads, "N", "that read and sort; default: as many as there are processors"},
         {"strict", CLI_FLAG, &r->strict, NULL, "a defective row is an error instead of being dropped"},
         /* What to hold out. */
