@@ -1,5 +1,6 @@
 /* matmul_plan: which variant of a product is chosen, what all variants have alike, and the call of CLBlast. */
 #include "backends/lowering/matmul_plan.h"
+#include "backends/lowering/ops/list.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,8 +31,7 @@ static uint64_t sum_count(const lower_product *p)
 
 lower_cut lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts)
 {
-    lower_cut cut = {.y.memory = LOWER_NOTHING};
-    if (parts == 1) return cut;
+    lower_cut cut = {.sums.memory = LOWER_NOTHING};
     cut.y = lower_scratch(l, parts * products(p) * p->m * p->n * sizeof(float));
     if (p->summed != SUMS_NONE) cut.sums = lower_scratch(l, parts * sum_count(p) * sizeof(float));
     return cut;
@@ -47,10 +47,24 @@ void lower_product_sum(lower_list *l, const lower_product *p, lower_cut cut, uin
     .gate = lower_tensor(l, p->gate), .y = lower_tensor(l, p->y), .part_sums = cut.sums,                               \
     .sums = lower_tensor(l, p->sums), .count = count, .sum_count = sums, .m = p->m, .n = p->n,                         \
     .flags = lower_product_flags(p), .parts = parts, .y_first = p->y_first
-    lower_dispatch *d =
-        processor ? LOWER(l, sum_parts_processor, .VECTOR = l->traits->vector, SUM) : LOWER(l, sum_parts, SUM);
+    const uint32_t halves = lower_halves(p->y);
+    const uint64_t items = halves != M3_F32 ? lower_parts(count, 2) : lower_parts(count, each);
+    lower_dispatch *d = processor ? LOWER(l, sum_parts_processor, .VECTOR = l->traits->vector, SUM)
+                                  : LOWER(l, sum_parts, .HALVES = halves, SUM);
 #undef SUM
-    lower_items(d, lower_parts(count, each) + lower_parts(sums, each));
+    lower_items(d, items + lower_parts(sums, each));
+}
+
+void lower_round(lower_list *l, lower_view from, const m3_tensor *to)
+{
+    const lower_view nothing = {.memory = LOWER_NOTHING};
+    const uint64_t count = m3_tensor_count(to);
+    if (count == 0) return;
+    lower_dispatch *d =
+        LOWER(l, sum_parts, .HALVES = lower_halves(to), .part = from, .bias = nothing, .residual = nothing,
+              .gate = nothing, .y = lower_tensor(l, to), .part_sums = nothing, .sums = nothing, .count = count,
+              .sum_count = 0, .m = 1, .n = count, .flags = 0, .parts = 1, .y_first = 0);
+    lower_items(d, lower_parts(count, 2));
 }
 
 /* CLBlast. */
@@ -60,7 +74,7 @@ static bool clblast_takes(const lower_traits *traits, const lower_product *p)
 {
     const bool one_stride =
         p->outer == 1 || (p->a_outer == p->inner * p->a_inner && p->b_outer == p->inner * p->b_inner);
-    return traits->clblast && p->k > 0 && one_stride && p->summed == SUMS_NONE;
+    return traits->clblast && p->k > 0 && one_stride && p->summed == SUMS_NONE && !m3_dtype_is_half(p->a->dtype);
 }
 
 static void clblast_lower(lower_list *l, const lower_product *p)
@@ -90,7 +104,8 @@ static unsigned long long rounded(uint64_t x)
 uint32_t lower_product_variants(const lower_traits *traits, const lower_product *p, char *class_text,
                                 const char **names)
 {
-    (void)snprintf(class_text, LOWER_CLASS_BYTES, "product.%c%c.m%llu.n%llu.k%llu.b%llu", p->transpose_a ? 't' : 'n',
+    (void)snprintf(class_text, LOWER_CLASS_BYTES, "product.%s%c%c.m%llu.n%llu.k%llu.b%llu",
+                   m3_dtype_is_half(p->a->dtype) ? "halves." : "", p->transpose_a ? 't' : 'n',
                    p->transpose_b ? 't' : 'n', rounded(p->m), rounded(p->n), rounded(p->k), rounded(products(p)));
     uint32_t count = traits->kind == LOWER_PROCESSOR ? lower_processor_variants(traits, p, names)
                                                      : lower_tiles_variants(traits, p, names);

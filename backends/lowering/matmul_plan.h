@@ -47,23 +47,30 @@ static inline uint64_t lower_max(uint64_t a, uint64_t b)
 
 /* The flags of what follows on the sum. */
 uint32_t lower_product_flags(const lower_product *p);
-/* What the kernels of all variants are given: factors and y, where they lie, and what follows on the sum. Where the sum
- * is cut into parts, they are written instead of y, and nothing follows. */
-#define LOWER_PRODUCT(l, p, cut, parts)                                                                                \
+/* What the kernels of all variants are given: factors and y, where they lie, and what follows on the sum. Where there
+ * is memory for parts, they are written instead of y, and nothing follows. */
+#define LOWER_PRODUCT(l, p, cut)                                                                                       \
     .SUMS = (p)->summed, .a = lower_tensor(l, (p)->a), .b = lower_tensor(l, (p)->b),                                   \
-    .bias = lower_tensor(l, (parts) > 1 ? NULL : (p)->bias),                                                           \
-    .residual = lower_tensor(l, (parts) > 1 ? NULL : (p)->residual),                                                   \
-    .gate = lower_tensor(l, (parts) > 1 ? NULL : (p)->gate), .y = (parts) > 1 ? (cut).y : lower_tensor(l, (p)->y),     \
-    .sums = (parts) > 1 ? (cut).sums : lower_tensor(l, (p)->sums), .m = (p)->m, .n = (p)->n, .k = (p)->k,              \
+    .bias = lower_tensor(l, lower_is_cut(cut) ? NULL : (p)->bias),                                                     \
+    .residual = lower_tensor(l, lower_is_cut(cut) ? NULL : (p)->residual),                                             \
+    .gate = lower_tensor(l, lower_is_cut(cut) ? NULL : (p)->gate),                                                     \
+    .y = lower_is_cut(cut) ? (cut).y : lower_tensor(l, (p)->y),                                                        \
+    .sums = lower_is_cut(cut) ? (cut).sums : lower_tensor(l, (p)->sums), .m = (p)->m, .n = (p)->n, .k = (p)->k,        \
     .batches = (p)->outer * (p)->inner, .inner = (p)->inner, .a_outer = (p)->a_outer, .a_inner = (p)->a_inner,         \
     .b_outer = (p)->b_outer, .b_inner = (p)->b_inner, .a_first = (p)->a_first, .b_first = (p)->b_first,                \
-    .y_first = (parts) > 1 ? 0 : (p)->y_first
+    .y_first = lower_is_cut(cut) ? 0 : (p)->y_first
 /* Memory for parts, and y from them. At most lower_max_parts fit what a kernel sees and counts. */
 typedef struct lower_cut {
-    lower_view y, sums; /* of all parts; nothing where the sum is whole */
+    lower_view y, sums; /* of all parts; nothing where what the kernel writes is y */
 } lower_cut;
+static inline bool lower_is_cut(lower_cut cut)
+{
+    return cut.y.memory != LOWER_NOTHING;
+}
 lower_cut lower_product_parts(lower_list *l, const lower_product *p, uint64_t parts);
 void lower_product_sum(lower_list *l, const lower_product *p, lower_cut cut, uint64_t parts);
+/* A tensor of 16 bits, with an even number of elements, from sums in f32: the last step of a product of one part. */
+void lower_round(lower_list *l, lower_view from, const m3_tensor *to);
 uint64_t lower_max_parts(const lower_traits *traits, const lower_product *p);
 
 /* The kinds. Their names are listed from the one that is the default for the product on; ended by NULL. */

@@ -133,10 +133,11 @@ static block choose_block(const lower_product *p, const lower_traits *traits, co
 void lower_processor_emit(lower_list *l, const lower_product *p, const char *name)
 {
     const block b = choose_block(p, l->traits, name);
-    const lower_cut cut = lower_product_parts(l, p, b.parts);
+    lower_cut cut = {.y.memory = LOWER_NOTHING};
+    if (b.parts > 1) cut = lower_product_parts(l, p, b.parts);
     lower_dispatch *d =
         LOWER(l, product_processor, .VECTOR = l->traits->vector, .TRANSPOSE_A = p->transpose_a, .ROWS = b.tile_rows,
-              .VECTORS = b.vectors, .DIRECT = b.direct, .KEPT = b.kept, .PAD = PAD, LOWER_PRODUCT(l, p, cut, b.parts),
+              .VECTORS = b.vectors, .DIRECT = b.direct, .KEPT = b.kept, .PAD = PAD, LOWER_PRODUCT(l, p, cut),
               .flags = (p->transpose_b ? B_TRANSPOSED : 0) | (b.parts > 1 ? 0 : lower_product_flags(p)), .rows = b.rows,
               .columns = b.columns, .parts = b.parts, .depth = b.depth, .piece = b.piece, .chunk = b.products);
     lower_groups(d, b.blocks, lower_parts(p->n, b.columns) * b.parts, lower_parts(p->outer * p->inner, b.products), 1,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backends/lowering/matmul_plan.h"
+#include "backends/lowering/ops/list.h"
 #include "backends/lowering/ops/split.h"
 
 typedef struct tile {
@@ -127,6 +128,12 @@ static bool is_wide(const lower_product *p)
            0;
 }
 
+/* A long activation is a pass over what was stored, which in 16 bits has been rounded. */
+static bool acts_late(const lower_product *p)
+{
+    return m3_dtype_is_half(p->y->dtype) && p->act > ACT_RELU;
+}
+
 void lower_tiles_emit(lower_list *l, const lower_product *p, const char *name)
 {
     const tile *t = &tiles[0];
@@ -134,12 +141,14 @@ void lower_tiles_emit(lower_list *l, const lower_product *p, const char *name)
         if (strcmp(tiles[i].name, name) == 0) t = &tiles[i];
     const uint64_t depth = lower_parts(lower_parts(p->k, parts_of(l->traits, p, t)), t->steps) * t->steps,
                    parts = depth > 0 ? lower_parts(p->k, depth) : 1;
-    const lower_cut cut = lower_product_parts(l, p, parts);
+    lower_cut cut = {.y.memory = LOWER_NOTHING};
+    if (parts > 1 || acts_late(p)) cut = lower_product_parts(l, p, parts);
     lower_dispatch *d =
         LOWER(l, product, .TRANSPOSE_A = p->transpose_a, .TRANSPOSE_B = p->transpose_b, .TM = t->rows, .TN = t->columns,
               .TK = t->steps, .RM = t->item_rows, .RN = t->item_columns, .LANES = items_of(t), .WIDE = is_wide(p),
-              .EPILOGUE = parts > 1 ? 0 : lower_product_flags(p), .AHEAD = l->traits->kind == LOWER_GPU,
-              LOWER_PRODUCT(l, p, cut, parts), .parts = parts, .depth = depth, .groups = tiles_in(p, t) * parts);
+              .EPILOGUE = lower_is_cut(cut) ? 0 : lower_product_flags(p), .AHEAD = l->traits->kind == LOWER_GPU,
+              .HALVES = lower_halves(p->a), .Y_HALVES = lower_is_cut(cut) ? 0 : lower_halves(p->y),
+              LOWER_PRODUCT(l, p, cut), .parts = parts, .depth = depth, .groups = tiles_in(p, t) * parts);
     lower_rows(d, tiles_in(p, t) * parts, items_of(t));
-    if (parts > 1) lower_product_sum(l, p, cut, parts);
+    if (lower_is_cut(cut)) lower_product_sum(l, p, cut, parts);
 }

@@ -1,6 +1,7 @@
 /* tape: from ops and types to functions of the kernels. */
 #include "backends/lowering/tape.h"
 #include "shaders/contract/elementwise.h"
+#include "shaders/contract/types.h"
 
 #include <string.h>
 

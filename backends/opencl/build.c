@@ -20,7 +20,7 @@ static const embedded sources[] = {
 
 static const char *const standard = "-cl-std=CL1.2 ";
 
-enum { MAX_TEXTS = 6, PATH_BYTES = 128 };
+enum { MAX_TEXTS = 7, PATH_BYTES = 128 };
 
 /* The text of shaders/FOLDER/NAME, or NULL. */
 static const char *find_text(const char *folder, const char *name, const char *ending)
@@ -246,7 +246,8 @@ static m3_status source_of(const m3_device_impl *device, const char *name, const
 {
     const char *folder = NULL, *text = find_source(device, name, &folder);
     if (text == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, name, "there is no such source in shaders");
-    const char *const texts[MAX_TEXTS] = {find_text("common", "common", ".cl"),
+    const char *const texts[MAX_TEXTS] = {find_text("contract", "types", ".h"),
+                                          find_text("common", "common", ".cl"),
                                           or_nothing(find_text("contract", name, ".h")),
                                           tape,
                                           or_nothing(find_text("common", name, ".cl")),

@@ -155,6 +155,7 @@ m3_status vulkan_device_open(m3_backend *backend, uint32_t index, m3_span option
     pthread_mutex_init(&d->queue.lock, NULL);
     m3_status st = vulkan_set_options(d, options, err);
     if (st == M3_OK) st = open_parts(d, index, err);
+    if (st == M3_OK) st = vulkan_set_shape(d, options, err);
     if (st == M3_OK)
         *device = d;
     else

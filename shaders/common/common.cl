@@ -60,6 +60,29 @@
 #define GROUP_KERNEL(entry) KERNEL(entry)
 #endif
 
+/* Elements that HALVES (contract/types.h) says the type of, as floats: VALUE x[i], VALUE_4 four from x on, and PUT. */
+#if HALVES == DTYPE_F16
+typedef half value_t;
+#define VALUE(x, i)  vload_half(i, x)
+#define VALUE_4(x)   vload_half4(0, x)
+#define PUT(v, x, i) vstore_half_rte(v, i, x)
+#elif HALVES == DTYPE_BF16
+typedef ushort value_t;
+inline ushort to_bf16(float v)
+{
+    const uint bits = as_uint(v);
+    return (ushort)((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+#define VALUE(x, i)  as_float((uint)(x)[i] << 16)
+#define VALUE_4(x)   as_float4(convert_uint4(vload4(0, x)) << 16)
+#define PUT(v, x, i) ((x)[i] = to_bf16(v))
+#else
+typedef float value_t;
+#define VALUE(x, i)  (x)[i]
+#define VALUE_4(x)   vload4(0, x)
+#define PUT(v, x, i) ((x)[i] = (v))
+#endif
+
 /* VECTOR elements at once: real, ints, load and store. On a device that gains nothing from it VECTOR is 1. */
 #ifdef VECTOR
 #define GLUE_(a, b) a##b

@@ -6,6 +6,8 @@
  *
  * Bytes (bool, u8) and halves lie in words of 32 bits: BYTE reads one; whoever writes them writes whole words, whose
  * rest is padding, because places are aligned. */
+#include "shaders/contract/types.h"
+
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 
 #define DECLARE_CONTRACT(entry) DECLARE_ENTRY(entry)

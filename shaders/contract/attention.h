@@ -22,6 +22,8 @@
     CONSTANT(5, AGAIN)                          \
     CONSTANT(6, GRADIENT)                       \
     CONSTANT(7, LANES)                          \
+    CONSTANT(8, HALVES)                         \
+    CONSTANT(9, Y_HALVES)                       \
     BUFFER(0, read, f32, q)                     \
     BUFFER(1, read, f32, k)                     \
     BUFFER(2, read, f32, v)                     \
@@ -42,6 +44,8 @@
     CONSTANT(5, AGAIN)                               \
     CONSTANT(6, GRADIENT)                            \
     CONSTANT(7, LANES)                               \
+    CONSTANT(8, HALVES)                              \
+    CONSTANT(9, Y_HALVES)                            \
     BUFFER(0, read, f32, q)                          \
     BUFFER(1, read, f32, k)                          \
     BUFFER(2, read, f32, v)                          \
@@ -62,6 +66,8 @@
     CONSTANT(2, KEYS)                                 \
     CONSTANT(3, AGAIN)                                \
     CONSTANT(4, LANES)                                \
+    CONSTANT(5, HALVES)                               \
+    CONSTANT(6, Y_HALVES)                             \
     BUFFER(0, read, f32, q)                           \
     BUFFER(1, read, f32, k)                           \
     BUFFER(2, read, f32, v)                           \
@@ -79,6 +85,8 @@
     CONSTANT(2, KEYS)                                   \
     CONSTANT(3, AGAIN)                                  \
     CONSTANT(4, LANES)                                  \
+    CONSTANT(5, HALVES)                                 \
+    CONSTANT(6, Y_HALVES)                               \
     BUFFER(0, read, f32, q)                             \
     BUFFER(1, read, f32, k)                             \
     BUFFER(2, read, f32, v)                             \
@@ -98,6 +106,8 @@
     CONSTANT(2, KEYS)                                \
     CONSTANT(3, AGAIN)                               \
     CONSTANT(4, LANES)                               \
+    CONSTANT(5, HALVES)                              \
+    CONSTANT(6, Y_HALVES)                            \
     BUFFER(0, read, f32, q)                          \
     BUFFER(1, read, f32, k)                          \
     BUFFER(2, read, f32, v)                          \

@@ -10,7 +10,8 @@
  *     CONSTANT(k, name)            known when the kernel is compiled: -D in OpenCL C, specialisation constant 3 + k in
  *                                  GLSL (0 to 2 are the workgroup's size); not negative
  *     BUFFER(k, access, type, name)   kernel argument, or binding k of set 0. access: read, write or update (both).
- *                                  type: of an element, f32, u32, i32, u8, or a name that the source defines
+ *                                  type: of an element, f32, u32, i32, u8, or a name that the source defines; f32
+ *                                  also where HALVES says otherwise (types.h)
  *     WORD(type, name)             kernel argument, or push constant: u32, i32 or f32
  *   and numbers that both sides know, by #define.
  *
@@ -37,6 +38,7 @@
 #include "shaders/contract/scan.h"
 #include "shaders/contract/softmax.h"
 #include "shaders/contract/sort.h"
+#include "shaders/contract/types.h"
 
 #define CONTRACT_ENTRIES(ENTRY) \
     ATTENTION_ENTRIES(ENTRY)    \

@@ -71,15 +71,7 @@
     X(1, u8)              \
     X(1, u8_of_int)
 
-/* Types as stored, as m3_dtype numbers them: INPUT_TYPES and OUTPUT_TYPES have one in three bits for each buffer. */
-#define DTYPE_F32  0
-#define DTYPE_I32  1
-#define DTYPE_U32  2
-#define DTYPE_U8   3
-#define DTYPE_BOOL 4
-#define DTYPE_F16  5
-#define DTYPE_BF16 6
-#define DTYPE_NONE 7 /* there is no such buffer */
+/* INPUT_TYPES and OUTPUT_TYPES have a type (types.h) in three bits for each buffer. */
 
 #define TAPE_INPUTS  10
 #define TAPE_OUTPUTS 4

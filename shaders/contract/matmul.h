@@ -43,6 +43,8 @@
     CONSTANT(9, WIDE)                            \
     CONSTANT(10, EPILOGUE)                       \
     CONSTANT(11, AHEAD)                          \
+    CONSTANT(12, HALVES)                         \
+    CONSTANT(13, Y_HALVES)                       \
     BUFFER(0, read, f32, a)                      \
     BUFFER(1, read, f32, b)                      \
     BUFFER(2, read, f32, bias)                   \
@@ -67,6 +69,7 @@
     WORD(u32, groups)
 
 #define CONTRACT_sum_parts(CONSTANT, BUFFER, WORD) \
+    CONSTANT(0, HALVES)                            \
     BUFFER(0, read, f32, part)                     \
     BUFFER(1, read, f32, bias)                     \
     BUFFER(2, read, f32, residual)                 \

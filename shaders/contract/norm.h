@@ -13,6 +13,7 @@
     CONSTANT(1, COLUMNS)                            \
     CONSTANT(2, SLICES)                             \
     CONSTANT(3, LANES)                              \
+    CONSTANT(4, HALVES)                             \
     BUFFER(0, read, f32, x)                         \
     BUFFER(1, read, f32, gamma)                     \
     BUFFER(2, read, f32, beta)                      \
@@ -27,6 +28,7 @@
     CONSTANT(1, COLUMNS)                                 \
     CONSTANT(2, SLICES)                                  \
     CONSTANT(3, LANES)                                   \
+    CONSTANT(4, HALVES)                                  \
     BUFFER(0, read, f32, x)                              \
     BUFFER(1, read, f32, gamma)                          \
     BUFFER(2, read, f32, dy)                             \
@@ -44,6 +46,7 @@
     CONSTANT(1, COLUMNS)                                 \
     CONSTANT(2, SLICES)                                  \
     CONSTANT(3, LANES)                                   \
+    CONSTANT(4, HALVES)                                  \
     BUFFER(0, read, f32, sums)                           \
     BUFFER(1, write, f32, dgamma)                        \
     BUFFER(2, write, f32, dbeta)                         \

@@ -15,27 +15,39 @@
  *   scores   tile t: queries t / (KEYS / 4) TILE ..,    keys t % (KEYS / 4) 4 ..
  *   y, dq    tile t: queries t / (COLUMNS / 4) TILE .., columns t % (COLUMNS / 4) 4 ..
  *   dk, dv   tile t: keys t / (COLUMNS / 4) 4 ..,       columns as before
- * An item adds only to what it wrote itself, so sums have a fixed order. */
+ * An item adds only to what it wrote itself, so sums have a fixed order.
+ * HALVES are q, k, v and dy, Y_HALVES y and gradients: keys, of the gradient queries too, are then one block, as what was
+ * rounded is not added to. */
 
 #define COLUMNS ATTEND_COLUMNS
 #define PITCH   (COLUMNS + 1) /* so that a column's elements lie in different banks */
 #define ACROSS  (KEYS + 1)
 #define SCORES  (QUERIES / TILE * (KEYS / 4))
 
+#if Y_HALVES
+typedef value_t y_t;
+#define Y_VALUE(x, i)  VALUE(x, i)
+#define PUT_Y(v, x, i) PUT(v, x, i)
+#else
+typedef float y_t;
+#define Y_VALUE(x, i)  (x)[i]
+#define PUT_Y(v, x, i) ((x)[i] = (v))
+#endif
+
 /* Columns from c on of `count` queries, or keys. */
-inline void load_queries(local float *to, global const float *x, uint count, uint stride, uint c)
+inline void load_queries(local float *to, global const value_t *x, uint count, uint stride, uint c)
 {
     for (uint e = LANE; e < QUERIES * COLUMNS; e += LANES) {
         const uint i = e / COLUMNS, at = c + e % COLUMNS;
-        to[i * PITCH + e % COLUMNS] = i < count && at < WIDTH ? x[i * stride + at] : 0.0f;
+        to[i * PITCH + e % COLUMNS] = i < count && at < WIDTH ? VALUE(x, i * stride + at) : 0.0f;
     }
 }
 
-inline void load_keys(local float *to, global const float *x, global const uchar *mask, uint count, uint stride, uint c)
+inline void load_keys(local float *to, global const value_t *x, global const uchar *mask, uint count, uint stride, uint c)
 {
     for (uint e = LANE; e < KEYS * COLUMNS; e += LANES) {
         const uint j = e / COLUMNS, at = c + e % COLUMNS;
-        to[j * PITCH + e % COLUMNS] = j < count && at < WIDTH && mask[j] != 0 ? x[j * stride + at] : 0.0f;
+        to[j * PITCH + e % COLUMNS] = j < count && at < WIDTH && mask[j] != 0 ? VALUE(x, j * stride + at) : 0.0f;
     }
 }
 
@@ -91,10 +103,10 @@ GROUP_KERNEL(attend)
     const uint unit = min(ROW / parts, units - 1), first = ROW % parts * QUERIES; /* one too many does the last again */
     const uint count = ROW / parts < units ? min((uint)QUERIES, queries - first) : 0;
     const uint row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
-    q += (row * queries + first) * stride + column;
-    y += (row * queries + first) * stride + column;
-    k += row * keys * stride + column;
-    v += row * keys * stride + column;
+    global const value_t *q_here = (global const value_t *)q + ((row * queries + first) * stride + column);
+    global y_t *y_here = (global y_t *)y + ((row * queries + first) * stride + column);
+    global const value_t *k_here = (global const value_t *)k + (row * keys * stride + column);
+    global const value_t *v_here = (global const value_t *)v + (row * keys * stride + column);
     mask += row * keys;
     if (LANE < QUERIES) {
         largest[LANE] = -FLT_MAX;
@@ -107,8 +119,8 @@ GROUP_KERNEL(attend)
         float s[TILE][4] = {{0.0f}};
         for (uint c = 0; c < WIDTH; c += COLUMNS) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            load_queries(of_query, q, count, stride, c);
-            load_keys(of_key, k + start * stride, mask + start, n, stride, c);
+            load_queries(of_query, q_here, count, stride, c);
+            load_keys(of_key, k_here + start * stride, mask + start, n, stride, c);
             barrier(CLK_LOCAL_MEM_FENCE);
             if (LANE < SCORES)
                 MULTIPLY(s, TILE, of_query + i * PITCH, PITCH, 1, of_key + j * PITCH, PITCH, 1, COLUMNS)
@@ -126,7 +138,7 @@ GROUP_KERNEL(attend)
         }
         for (uint c = 0; c < WIDTH; c += COLUMNS) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            load_keys(of_key, v + start * stride, mask + start, n, stride, c);
+            load_keys(of_key, v_here + start * stride, mask + start, n, stride, c);
             barrier(CLK_LOCAL_MEM_FENCE);
             for (uint t = LANE; t < QUERIES / TILE * (COLUMNS / 4); t += LANES) {
                 const uint i = t / (COLUMNS / 4) * TILE, at = t % (COLUMNS / 4) * 4;
@@ -135,9 +147,11 @@ GROUP_KERNEL(attend)
                 for (uint r = 0; r < TILE && i + r < count; r++) {
                     /* The largest score adds exp(0), so that only a row without keys sums to 0. */
                     const float inverse = start + KEYS < keys ? 1.0f : total[i + r] == 0.0f ? 0.0f : 1.0f / total[i + r];
-                    global float *to = y + (i + r) * stride + c + at;
-                    for (uint l = 0; l < 4 && c + at + l < WIDTH; l++)
-                        to[l] = ((start == 0 ? 0.0f : to[l] * keep[i + r]) + sum[r][l]) * inverse;
+                    global y_t *to = y_here + ((i + r) * stride + c + at);
+                    for (uint l = 0; l < 4 && c + at + l < WIDTH; l++) {
+                        const float before = start == 0 ? 0.0f : Y_VALUE(to, l) * keep[i + r];
+                        PUT_Y((before + sum[r][l]) * inverse, to, l);
+                    }
                 }
             }
         }
@@ -149,12 +163,13 @@ GROUP_KERNEL(attend)
 #define PUT_TILE(sum, rows, x, row, count, add, c)                                                                     \
     for (uint r = 0; r < (rows) && (row) + r < (count); r++)                                                           \
         for (uint l = 0; l < 4 && (c) + l < WIDTH; l++) {                                                              \
-            global float *to = (x) + ((row) + r) * stride + (c) + l;                                                   \
-            *to = (add) ? *to + sum[r][l] : sum[r][l];                                                                 \
+            global y_t *to = (x) + ((row) + r) * stride + (c) + l;                                                     \
+            const float before = (add) ? Y_VALUE(to, 0) : 0.0f;                                                        \
+            PUT_Y((add) ? before + sum[r][l] : sum[r][l], to, 0);                                                      \
         }
 
 /* p = scale q kT and ds = dy vT of a block; the columns that it loads last stay. Ends with a barrier. */
-inline void score(global const float *q, global const float *dy, global const float *k, global const float *v,
+inline void score(global const value_t *q, global const value_t *dy, global const value_t *k, global const value_t *v,
                   global const uchar *mask, uint count, uint n, uint stride, float scale, local float *of_q,
                   local float *of_dy, local float *of_k, local float *of_v, local float *p, local float *ds)
 {
@@ -185,13 +200,11 @@ GROUP_KERNEL(attend_grad)
     local float largest[QUERIES], total[QUERIES], dot_of[QUERIES], keep[QUERIES];
     const uint unit = min(ROW, units - 1), row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
     const bool mine = ROW < units; /* one too many does the last again, and writes nothing */
-    q += row * queries * stride + column;
-    dy += row * queries * stride + column;
-    dq += row * queries * stride + column;
-    k += row * keys * stride + column;
-    v += row * keys * stride + column;
-    dk += row * keys * stride + column;
-    dv += row * keys * stride + column;
+    const uint query_at = row * queries * stride + column, key_at = row * keys * stride + column;
+    global const value_t *q_here = (global const value_t *)q + query_at, *dy_here = (global const value_t *)dy + query_at;
+    global const value_t *k_here = (global const value_t *)k + key_at, *v_here = (global const value_t *)v + key_at;
+    global y_t *dq_here = (global y_t *)dq + query_at;
+    global y_t *dk_here = (global y_t *)dk + key_at, *dv_here = (global y_t *)dv + key_at;
     mask += row * keys;
     /* Without queries or keys there is one block of nothing, which writes zeros. */
     for (uint first = 0; first == 0 || first < queries; first += QUERIES) {
@@ -203,8 +216,8 @@ GROUP_KERNEL(attend_grad)
         }
         for (uint start = 0; start == 0 || start < keys; start += KEYS) {
             const uint n = min((uint)KEYS, keys - start);
-            score(q + at, dy + at, k + start * stride, v + start * stride, mask + start, count, n, stride, scale, of_q,
-                  of_dy, of_k, of_v, p, ds);
+            score(q_here + at, dy_here + at, k_here + start * stride, v_here + start * stride, mask + start, count, n,
+                  stride, scale, of_q, of_dy, of_k, of_v, p, ds);
             raise(p, largest, keep);
             barrier(CLK_LOCAL_MEM_FENCE);
             exponents(p, largest);
@@ -223,8 +236,8 @@ GROUP_KERNEL(attend_grad)
         for (uint start = 0; start == 0 || start < keys; start += KEYS) {
             const uint n = min((uint)KEYS, keys - start);
 #if AGAIN
-            score(q + at, dy + at, k + start * stride, v + start * stride, mask + start, count, n, stride, scale, of_q,
-                  of_dy, of_k, of_v, p, ds);
+            score(q_here + at, dy_here + at, k_here + start * stride, v_here + start * stride, mask + start, count, n,
+                  stride, scale, of_q, of_dy, of_k, of_v, p, ds);
             exponents(p, largest);
             barrier(CLK_LOCAL_MEM_FENCE);
 #endif
@@ -237,16 +250,16 @@ GROUP_KERNEL(attend_grad)
             for (uint c = 0; c < WIDTH; c += COLUMNS) {
                 barrier(CLK_LOCAL_MEM_FENCE);
                 if (WIDTH > COLUMNS) {
-                    load_queries(of_q, q + at, count, stride, c);
-                    load_queries(of_dy, dy + at, count, stride, c);
-                    load_keys(of_k, k + start * stride, mask + start, n, stride, c);
+                    load_queries(of_q, q_here + at, count, stride, c);
+                    load_queries(of_dy, dy_here + at, count, stride, c);
+                    load_keys(of_k, k_here + start * stride, mask + start, n, stride, c);
                     barrier(CLK_LOCAL_MEM_FENCE);
                 }
                 for (uint t = LANE; t < QUERIES / TILE * (COLUMNS / 4) && mine; t += LANES) {
                     const uint i = t / (COLUMNS / 4) * TILE, across = t % (COLUMNS / 4) * 4;
                     float sum[TILE][4] = {{0.0f}};
                     MULTIPLY(sum, TILE, ds + i * ACROSS, ACROSS, 1, of_k + across, 1, PITCH, n)
-                    PUT_TILE(sum, TILE, dq + at, i, count, start > 0, c + across)
+                    PUT_TILE(sum, TILE, dq_here + at, i, count, start > 0, c + across)
                 }
                 for (uint t = LANE; t < KEYS / 4 * (COLUMNS / 4) && mine; t += LANES) {
                     const uint j = t / (COLUMNS / 4) * 4, across = t % (COLUMNS / 4) * 4;
@@ -255,8 +268,8 @@ GROUP_KERNEL(attend_grad)
                     MULTIPLY(of_dv, 4, p + j, 1, ACROSS, of_dy + across, 1, PITCH, count)
                     for (uint r = 0; r < 4 && j + r < n; r++)
                         for (uint l = 0; l < 4 && mask[start + j + r] == 0; l++) of_dk[r][l] = of_dv[r][l] = 0.0f;
-                    PUT_TILE(of_dk, 4, dk + start * stride, j, n, first > 0, c + across)
-                    PUT_TILE(of_dv, 4, dv + start * stride, j, n, first > 0, c + across)
+                    PUT_TILE(of_dk, 4, dk_here + start * stride, j, n, first > 0, c + across)
+                    PUT_TILE(of_dv, 4, dv_here + start * stride, j, n, first > 0, c + across)
                 }
             }
         }

@@ -15,13 +15,31 @@
  *   scores   tile t: queries t / (KEYS / 4) TILE ..,    keys t % (KEYS / 4) 4 ..
  *   y, dq    tile t: queries t / (COLUMNS / 4) TILE .., columns t % (COLUMNS / 4) 4 ..
  *   dk, dv   tile t: keys t / (COLUMNS / 4) 4 ..,       columns as before
- * An invocation adds only to what it wrote itself, so sums have a fixed order. */
+ * An invocation adds only to what it wrote itself, so sums have a fixed order.
+ * HALVES are q, k, v and dy, Y_HALVES y and gradients: WIDTH is even then, as pairs are words, and keys, of the gradient
+ * queries too, are one block, as what was rounded is not added to. */
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/common/common.glsl"
 #include "shaders/common/math.glsl"
+#include "shaders/common/halves.glsl"
 #include "shaders/contract/attention.h"
 
 DECLARE_CONTRACT(ENTRY)
+
+layout(set = 0, binding = 0, std430) readonly buffer Words0 { uint q_words[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Words1 { uint k_words[]; };
+layout(set = 0, binding = 2, std430) readonly buffer Words2 { uint v_words[]; };
+#ifdef ENTRY_attend
+layout(set = 0, binding = 4, std430) writeonly buffer Words4 { uint y_words[]; };
+#else
+layout(set = 0, binding = 4, std430) readonly buffer Words4 { uint dy_words[]; };
+layout(set = 0, binding = 5, std430) writeonly buffer Words5 { uint dq_words[]; };
+layout(set = 0, binding = 6, std430) writeonly buffer Words6 { uint dk_words[]; };
+layout(set = 0, binding = 7, std430) writeonly buffer Words7 { uint dv_words[]; };
+#endif
+
+/* Element i of a tensor, whose words are NAME_words where HALVES. */
+#define AT(x, i) (HALVES != DTYPE_F32 ? half_at(x##_words[(i) / 2u], i, HALVES) : x[i])
 
 const uint ROWS = TILE, COLUMNS = ATTEND_COLUMNS, PITCH = COLUMNS + 1u; /* so that a column's elements lie in different banks */
 const uint ACROSS = KEYS + 1u, SCORES = QUERIES / ROWS * (KEYS / 4u);
@@ -48,13 +66,13 @@ bool valid(uint j)
 #define LOAD_QUERIES(to, x, at, count, c)                                                                              \
     for (uint e = LANE; e < QUERIES * COLUMNS; e += LANES) {                                                     \
         const uint i = e / COLUMNS, across = (c) + e % COLUMNS;                                                        \
-        staged[(to) + i * PITCH + e % COLUMNS] = i < (count) && across < WIDTH ? x[(at) + i * stride + across] : 0.0;    \
+        staged[(to) + i * PITCH + e % COLUMNS] = i < (count) && across < WIDTH ? AT(x, (at) + i * stride + across) : 0.0;    \
     }
 #define LOAD_KEYS(to, x, start, c)                                                                                     \
     for (uint e = LANE; e < KEYS * COLUMNS; e += LANES) {                                                        \
         const uint j = (start) + e / COLUMNS, across = (c) + e % COLUMNS;                                              \
         staged[(to) + e / COLUMNS * PITCH + e % COLUMNS] =                                                               \
-            across < WIDTH && valid(j) ? x[key_at + j * stride + across] : 0.0;                                        \
+            across < WIDTH && valid(j) ? AT(x, key_at + j * stride + across) : 0.0;                                        \
     }
 
 /* Four elements of `staged` that lie `step` apart; the first alone where there is no more than one row. */
@@ -157,6 +175,11 @@ void main()
                 for (uint r = 0u; r < ROWS && i + r < count; r++) {
                     const float inverse = start + KEYS < keys ? 1.0 : inverse_of(i + r);
                     const uint to = at + (i + r) * stride + c + across;
+                    if (Y_HALVES != DTYPE_F32) {
+                        for (uint l = 0u; l < 4u && c + across + l < WIDTH; l += 2u)
+                            y_words[(to + l) / 2u] = pair_of(sum[r][l] * inverse, sum[r][l + 1u] * inverse, Y_HALVES);
+                        continue;
+                    }
                     for (uint l = 0u; l < 4u && c + across + l < WIDTH; l++)
                         y[to + l] = ((start == 0u ? 0.0 : y[to + l] * keep[i + r]) + sum[r][l]) * inverse;
                 }
@@ -193,7 +216,10 @@ void score(uint at, uint count, uint start)
     for (uint r = 0u; r < (rows) && (row) + r < (count); r++)                                                          \
         for (uint l = 0u; l < 4u && (c) + l < WIDTH; l++) {                                                            \
             const uint to = (at) + ((row) + r) * stride + (c) + l;                                                     \
-            x[to] = (add) ? x[to] + sum[r][l] : sum[r][l];                                                             \
+            if (Y_HALVES == DTYPE_F32)                                                                                 \
+                x[to] = (add) ? x[to] + sum[r][l] : sum[r][l];                                                         \
+            else if (l % 2u == 0u)                                                                                     \
+                x##_words[to / 2u] = pair_of(sum[r][l], sum[r][l + 1u], Y_HALVES);                                     \
         }
 
 /* Gradients of a block whose p and ds are done: `at` and `count` of its queries, start and n of its keys. */

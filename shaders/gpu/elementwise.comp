@@ -10,34 +10,11 @@
 #extension GL_GOOGLE_include_directive : require
 #include "shaders/common/common.glsl"
 #include "shaders/common/math.glsl"
+#include "shaders/common/halves.glsl"
 #include "shaders/contract/elementwise.h"
 
 #define STORED_bits uint
 DECLARE_CONTRACT(ENTRY)
-
-/* Halves. A denormal f16 is a whole number of 2^-24, so that no denormal f32 is touched in between. */
-uint widen_f16(const uint h)
-{
-    const uint exponent = (h >> 10) & 0x1fu, fraction = h & 0x3ffu;
-    const uint many = exponent == 0x1fu ? M_INF : (exponent + 112u) << 23;
-    const uint size = exponent == 0u ? floatBitsToUint(float(fraction) * 5.9604644775390625e-8) : many | fraction << 13;
-    return size | (h & 0x8000u) << 16;
-}
-
-/* Below 2^-14 adding 1/2 leaves a whole number of 2^-24 in the low bits; every sum here rounds ties to even. */
-uint narrow_f16(const uint bits)
-{
-    const uint size = bits & ~M_SIGN, sign = (bits >> 16) & 0x8000u;
-    if (size > M_INF) return 0x7e00u;
-    if (size >= 0x477ff000u) return sign | 0x7c00u;
-    if (size < 0x38800000u) return sign | (floatBitsToUint(uintBitsToFloat(size) + 0.5) - 0x3f000000u);
-    return sign | (((size + 0xfffu + ((size >> 13) & 1u)) >> 13) - (112u << 10));
-}
-
-uint narrow_bf16(const uint bits)
-{
-    return (bits & ~M_SIGN) > M_INF ? 0x7fc0u : (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-}
 
 /* Before bf16, what f32 would round away of a whole number is kept in one bit, far below the last of bf16: only one
  * rounding counts. */

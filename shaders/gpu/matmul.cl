@@ -1,4 +1,5 @@
-/* matmul for devices whose groups share fast memory: y = gate(act(a b + bias + residual)), f32, for each of a batch.
+/* matmul for devices whose groups share fast memory: y = gate(act(a b + bias + residual)) in f32 for each
+ * of a batch.
  *   a [m, k], or [k, m] when TRANSPOSE_A;  b [k, n], or [n, k] when TRANSPOSE_B;  y, residual, gate [m, n];  bias [n]
  *
  * A group computes a tile of TM x TN elements; for each TK steps of the sum it copies the tile's rows of a and columns
@@ -12,6 +13,8 @@
  * Loops over sums are unrolled, else they would not lie in registers. What follows on a sum is EPILOGUE, known when the
  * kernel is compiled; a long activation is one more pass over the elements that were just stored, since unrolled it
  * would be longer than the product.
+ * HALVES are a, b, residual and gate, Y_HALVES is y; a long activation is then left to sum_parts, as it must not see what
+ * was rounded.
  * Beyond m, n and k the copies are 0 and nothing is stored.
  * With SUMS, groups of the first column or row of tiles also add up the columns of a or b as they lie in memory, from
  * the same copies: bias gradients (linear_grad_weight).
@@ -39,16 +42,23 @@ inline float activated(float z, uint act)
 #define A_QUADS  ((TM * TK / 4 + LANES - 1) / LANES) /* of an item */
 #define B_QUADS  ((TN * TK / 4 + LANES - 1) / LANES)
 #define LONG_ACT (ACT(EPILOGUE) > ACT_RELU)
+#if Y_HALVES
+typedef value_t y_t;
+#define PUT_Y(v, y) PUT(v, y, 0)
+#else
+typedef float y_t;
+#define PUT_Y(v, y) (*(y) = (v))
+#endif
 
 /* Four elements from x on, of which there are n. */
-inline float4 quad(global const float *x, uint n)
+inline float4 quad(global const value_t *x, uint n)
 {
     float4 v = 0.0f;
-    if (n >= 4) return vload4(0, x);
+    if (n >= 4) return VALUE_4(x);
 #if !WIDE
-    if (n > 0) v.x = x[0];
-    if (n > 1) v.y = x[1];
-    if (n > 2) v.z = x[2];
+    if (n > 0) v.x = VALUE(x, 0);
+    if (n > 1) v.y = VALUE(x, 1);
+    if (n > 2) v.z = VALUE(x, 2);
 #endif
     return v;
 }
@@ -61,7 +71,7 @@ inline uint2 place(uint q, bool turned, uint tile)
 
 /* The quads of a factor whose element of a step and a row or column lies at step * by_step + i * by_i, one of which is
  * 1; `turned`: by_i. Beyond i_end and k_1 they are 0. */
-inline float4 fetch(global const float *x, uint2 at, bool turned, uint row, uint i_end, uint k_1)
+inline float4 fetch(global const value_t *x, uint2 at, bool turned, uint row, uint i_end, uint k_1)
 {
     if (at.x >= k_1 || at.y >= i_end) return 0.0f;
     return turned ? quad(x + (at.x * row + at.y), i_end - at.y) : quad(x + (at.y * row + at.x), k_1 - at.x);
@@ -78,16 +88,16 @@ inline void keep(local float *tile, uint2 at, bool turned, uint row, float4 x)
 }
 
 /* y at an element and its bias, from the sum; without a long activation, and then without the gate behind it. */
-inline void finish(float z, global const float *bias, global const float *residual, global const float *gate,
-                   global float *y)
+inline void finish(float z, global const float *bias, global const value_t *residual, global const value_t *gate,
+                   global y_t *y)
 {
     if ((EPILOGUE & EPILOGUE_BIAS) != 0) z += *bias;
-    if ((EPILOGUE & EPILOGUE_RESIDUAL) != 0) z += *residual;
+    if ((EPILOGUE & EPILOGUE_RESIDUAL) != 0) z += VALUE(residual, 0);
     if (ACT(EPILOGUE) == ACT_RELU) z = z < 0.0f ? 0.0f : z;
 #if !LONG_ACT
-    if ((EPILOGUE & EPILOGUE_GATE) != 0 && !(*gate > 0.0f)) z = 0.0f;
+    if ((EPILOGUE & EPILOGUE_GATE) != 0 && !(VALUE(gate, 0) > 0.0f)) z = 0.0f;
 #endif
-    *y = z;
+    PUT_Y(z, y);
 }
 
 #if SUMS == SUMS_OF_A
@@ -110,9 +120,9 @@ inline void finish(float z, global const float *bias, global const float *residu
 #define EACH_A_QUAD _Pragma("unroll") for (uint i = 0, q = LANE; i < A_QUADS; i++, q += LANES)
 #define EACH_B_QUAD _Pragma("unroll") for (uint i = 0, q = LANE; i < B_QUADS; i++, q += LANES)
 #define FETCH_ALL(at)                                                                                                  \
-    EACH_A_QUAD a_next[i] = fetch(a, place(q, TRANSPOSE_A, TM) + (uint2)(at, row), TRANSPOSE_A, TRANSPOSE_A ? m : k,   \
+    EACH_A_QUAD a_next[i] = fetch(a_this, place(q, TRANSPOSE_A, TM) + (uint2)(at, row), TRANSPOSE_A, TRANSPOSE_A ? m : k,   \
                                   m, k_1);                                                                             \
-    EACH_B_QUAD b_next[i] = fetch(b, place(q, !TRANSPOSE_B, TN) + (uint2)(at, column), !TRANSPOSE_B,                   \
+    EACH_B_QUAD b_next[i] = fetch(b_this, place(q, !TRANSPOSE_B, TN) + (uint2)(at, column), !TRANSPOSE_B,                   \
                                   TRANSPOSE_B ? k : n, n, k_1);
 
 GROUP_KERNEL(product)
@@ -126,8 +136,10 @@ GROUP_KERNEL(product)
     const bool idle = GROUP >= groups; /* of a last, shorter line of groups */
     const uint k_0 = part * depth, k_1 = idle ? 0 : min(k, k_0 + depth);
     const uint down = LANE / ACROSS * ROWS, across = LANE % ACROSS;
-    a += a_first + batch / inner * a_outer + batch % inner * a_inner;
-    b += b_first + batch / inner * b_outer + batch % inner * b_inner;
+    global const value_t *a_this =
+        (global const value_t *)a + (a_first + batch / inner * a_outer + batch % inner * a_inner);
+    global const value_t *b_this =
+        (global const value_t *)b + (b_first + batch / inner * b_outer + batch % inner * b_inner);
 
 #if SUMS
     const bool sums_here = !idle && SUMS_OTHER == 0;
@@ -198,7 +210,8 @@ GROUP_KERNEL(product)
 #pragma unroll
             for (uint e = 0; e < 4; e++)
                 if (WIDE || c + e < n)
-                    finish(z[e], bias + (batch * n + c + e), residual + (to + e), gate + (to + e), y + (to + e));
+                    finish(z[e], bias + (batch * n + c + e), (global const value_t *)residual + (to + e),
+                           (global const value_t *)gate + (to + e), (global y_t *)y + (to + e));
         }
     }
 #if LONG_ACT
@@ -217,30 +230,34 @@ GROUP_KERNEL(product)
 #endif
 
 /* y at an element and its bias, from the sum. */
-inline float finished(float z, uint flags, global const float *bias, global const float *residual,
-                      global const float *gate, uint at, uint bias_at)
+inline float finished(float z, uint flags, global const float *bias, global const value_t *residual,
+                      global const value_t *gate, uint at, uint bias_at)
 {
     if (flags & EPILOGUE_BIAS) z += bias[bias_at];
-    if (flags & EPILOGUE_RESIDUAL) z += residual[at];
+    if (flags & EPILOGUE_RESIDUAL) z += VALUE(residual, at);
     z = activated(z, ACT(flags));
-    if ((flags & EPILOGUE_GATE) && !(gate[at] > 0.0f)) z = 0.0f;
+    if ((flags & EPILOGUE_GATE) && !(VALUE(gate, at) > 0.0f)) z = 0.0f;
     return z;
 }
 
-/* y = gate(act(sum of parts + bias + residual)), one element an item. */
+/* y = gate(act(sum of parts + bias + residual)), one element an item, of HALVES two. */
 KERNEL(sum_parts)
 {
     OPEN_BUFFERS(sum_parts)
-    const uint at = ITEM;
-    if (at >= count) { /* the sums of columns come behind y */
-        const uint i_sum = at - count;
+    const uint each = HALVES ? 2 : 1, begin = ITEM * each, end = min(begin + each, count);
+    if (begin >= count) { /* the sums of columns come behind y */
+        const uint i_sum = ITEM - (count + each - 1) / each;
         if (i_sum >= sum_count) return;
         float total = part_sums[i_sum];
         for (uint i = 1; i < parts; i++) total += part_sums[i * sum_count + i_sum];
         sums[i_sum] = total;
         return;
     }
-    float s = part[at];
-    for (uint i = 1; i < parts; i++) s += part[i * count + at];
-    y[y_first + at] = finished(s, flags, bias, residual, gate, at, at / (m * n) * n + at % n);
+    for (uint at = begin; at < end; at++) {
+        float s = part[at];
+        for (uint i = 1; i < parts; i++) s += part[i * count + at];
+        s = finished(s, flags, bias, (global const value_t *)residual, (global const value_t *)gate, at,
+                     at / (m * n) * n + at % n);
+        PUT(s, (global value_t *)y, y_first + at);
+    }
 }

@@ -1,5 +1,5 @@
 #version 450
-/* matmul: y = gate(act(a b + bias + residual)), f32, for each of a batch.
+/* matmul: y = gate(act(a b + bias + residual)) in f32 for each of a batch.
  *   a [m, k], or [k, m] when TRANSPOSE_A;  b [k, n], or [n, k] when TRANSPOSE_B;  y, residual, gate [m, n];  bias [n]
  *
  * A group computes a tile of TM x TN elements; for each TK steps of the sum it copies the tile's rows of a and columns
@@ -13,6 +13,8 @@
  * Loops over sums are unrolled, else they would not lie in registers. What follows on a sum is EPILOGUE, known when the
  * kernel is compiled; a long activation is one more pass over the elements that were just stored, since unrolled it
  * would be longer than the product.
+ * HALVES are a, b, residual and gate, Y_HALVES is y: pairs of y are whole words, so n is even then, and a long
+ * activation is left to sum_parts, as it must not see what was rounded.
  * Beyond m, n and k the copies are 0 and nothing is stored.
  * With SUMS, groups of the first column or row of tiles also add up the columns of a or b as they lie in memory, from
  * the same copies: bias gradients (linear_grad_weight).
@@ -22,6 +24,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "shaders/common/common.glsl"
 #include "shaders/common/math.glsl"
+#include "shaders/common/halves.glsl"
 #include "shaders/contract/matmul.h"
 
 DECLARE_CONTRACT(ENTRY)
@@ -48,6 +51,13 @@ const bool LONG_ACT = EPILOGUE >> EPILOGUE_ACT_SHIFT > ACT_RELU;
 
 layout(set = 0, binding = 0, std430) readonly buffer Quads0 { vec4 a_quads[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Quads1 { vec4 b_quads[]; };
+layout(set = 0, binding = 0, std430) readonly buffer Pairs0 { uvec2 a_pairs[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Pairs1 { uvec2 b_pairs[]; };
+layout(set = 0, binding = 0, std430) readonly buffer Words0 { uint a_words[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Words1 { uint b_words[]; };
+layout(set = 0, binding = 3, std430) readonly buffer Words3 { uint residual_words[]; };
+layout(set = 0, binding = 4, std430) readonly buffer Words4 { uint gate_words[]; };
+layout(set = 0, binding = 5, std430) writeonly buffer Words5 { uint y_words[]; };
 
 shared float a_tile[TK * A_ROW];
 shared float b_tile[TK * B_ROW];
@@ -72,11 +82,15 @@ uvec2 b_place(uint q)
         const uint lies = first + (turned ? at.x * row_length + at.y : at.y * row_length + at.x); \
         vec4 x = vec4(0.0);                                                                  \
         if (WIDE != 0) {                                                                     \
-            if (at.x < k_1 && at.y < i_end) x = factor##_quads[lies / 4u];                   \
+            if (at.x < k_1 && at.y < i_end)                                                  \
+                x = HALVES != DTYPE_F32 ? halves_of(factor##_pairs[lies / 4u], HALVES)       \
+                                        : factor##_quads[lies / 4u];                         \
         } else {                                                                             \
             [[unroll]] for (uint e = 0u; e < 4u; e++)                                        \
                 if (at.x + (turned ? 0u : e) < k_1 && at.y + (turned ? e : 0u) < i_end)      \
-                    x[e] = factor[lies + e];                                                 \
+                    x[e] = HALVES != DTYPE_F32                                               \
+                               ? half_at(factor##_words[(lies + e) / 2u], lies + e, HALVES)  \
+                               : factor[lies + e];                                           \
         }                                                                                    \
         return x;                                                                            \
     }
@@ -100,14 +114,24 @@ float column_sum(uint i)
     return z;
 }
 
+float residual_at(uint at)
+{
+    return HALVES != DTYPE_F32 ? half_at(residual_words[at / 2u], at, HALVES) : residual[at];
+}
+
+bool is_open(uint at)
+{
+    return (HALVES != DTYPE_F32 ? half_at(gate_words[at / 2u], at, HALVES) : gate[at]) > 0.0;
+}
+
 /* y at an element and its bias, from the sum; without a long activation, and then without the gate behind it. */
-void finish(float z, uint at, uint bias_at)
+float finish(float z, uint at, uint bias_at)
 {
     if ((EPILOGUE & EPILOGUE_BIAS) != 0u) z += bias[bias_at];
-    if ((EPILOGUE & EPILOGUE_RESIDUAL) != 0u) z += residual[at];
+    if ((EPILOGUE & EPILOGUE_RESIDUAL) != 0u) z += residual_at(at);
     if (EPILOGUE >> EPILOGUE_ACT_SHIFT == ACT_RELU) z = z < 0.0 ? 0.0 : z;
-    if (!LONG_ACT && (EPILOGUE & EPILOGUE_GATE) != 0u && !(gate[at] > 0.0)) z = 0.0;
-    y[at] = z;
+    if (!LONG_ACT && (EPILOGUE & EPILOGUE_GATE) != 0u && !is_open(at)) z = 0.0;
+    return z;
 }
 
 void main()
@@ -175,8 +199,16 @@ void main()
         [[unroll]] for (uint j = 0u; j < RN; j += 4u) {
             const uint c = column + j * ACROSS + across, to = y_this + r * n + c;
             if (r >= m || c >= n) continue;
+            const uint sum = i * RN + j, bias_at = batch * n + c;
+            if (Y_HALVES != DTYPE_F32) {
+                [[unroll]] for (uint e = 0u; e < 4u; e += 2u)
+                    if (WIDE != 0 || c + e < n)
+                        y_words[(to + e) / 2u] = pair_of(finish(s[sum + e], to + e, bias_at + e),
+                                                         finish(s[sum + e + 1u], to + e + 1u, bias_at + e + 1u), Y_HALVES);
+                continue;
+            }
             [[unroll]] for (uint e = 0u; e < 4u; e++)
-                if (WIDE != 0 || c + e < n) finish(s[i * RN + j + e], to + e, batch * n + c + e);
+                if (WIDE != 0 || c + e < n) y[to + e] = finish(s[sum + e], to + e, bias_at + e);
         }
     }
     if (!LONG_ACT) return;
@@ -194,29 +226,45 @@ void main()
 #endif
 
 #ifdef ENTRY_sum_parts
+layout(set = 0, binding = 2, std430) readonly buffer Words2 { uint residual_words[]; };
+layout(set = 0, binding = 3, std430) readonly buffer Words3 { uint gate_words[]; };
+layout(set = 0, binding = 4, std430) writeonly buffer Words4 { uint y_words[]; };
+
 /* y at an element and its bias, from the sum. */
 float finished(float z, uint at, uint bias_at)
 {
     if ((flags & EPILOGUE_BIAS) != 0u) z += bias[bias_at];
-    if ((flags & EPILOGUE_RESIDUAL) != 0u) z += residual[at];
+    if ((flags & EPILOGUE_RESIDUAL) != 0u)
+        z += HALVES != DTYPE_F32 ? half_at(residual_words[at / 2u], at, HALVES) : residual[at];
     z = activated(z, flags >> EPILOGUE_ACT_SHIFT);
-    if ((flags & EPILOGUE_GATE) != 0u && !(gate[at] > 0.0)) z = 0.0;
+    if ((flags & EPILOGUE_GATE) != 0u &&
+        !((HALVES != DTYPE_F32 ? half_at(gate_words[at / 2u], at, HALVES) : gate[at]) > 0.0))
+        z = 0.0;
     return z;
+}
+
+float y_at(uint at)
+{
+    float s = part[at];
+    for (uint i = 1u; i < parts; i++) s += part[i * count + at];
+    return finished(s, at, at / (m * n) * n + at % n);
 }
 
 void main()
 {
-    const uint at = ITEM;
+    const uint each = HALVES != DTYPE_F32 ? 2u : 1u; /* elements of an item */
+    const uint at = ITEM * each;
     if (at >= count) { /* the sums of columns come behind y */
-        const uint i_sum = at - count;
+        const uint i_sum = ITEM - (count + each - 1u) / each;
         if (i_sum >= sum_count) return;
         float total = part_sums[i_sum];
         for (uint i = 1u; i < parts; i++) total += part_sums[i * sum_count + i_sum];
         sums[i_sum] = total;
         return;
     }
-    float s = part[at];
-    for (uint i = 1u; i < parts; i++) s += part[i * count + at];
-    y[y_first + at] = finished(s, at, at / (m * n) * n + at % n);
+    if (HALVES != DTYPE_F32)
+        y_words[(y_first + at) / 2u] = pair_of(y_at(at), y_at(at + 1u), HALVES);
+    else
+        y[y_first + at] = y_at(at);
 }
 #endif

@@ -2,7 +2,7 @@
  *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
  *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
  * A group takes a row, and of the gradient the rows of a part; an item has the columns LANE, LANE + LANES, … and of the
- * gradient keeps its COLUMNS.
+ * gradient keeps its COLUMNS. HALVES are x, y, dy and dx.
  * sums [groups, parts, 2, width] are those of dgamma and dbeta over the rows of each part. */
 
 enum { TEAM = LANES < 8 ? LANES : 8 };
@@ -25,13 +25,16 @@ inline float2 sum_over(float2 v, local float2 *between)
 }
 
 /* Mean and 1 / s of a row; 0 without a row. */
-inline float2 moments_of(global const float *x, uint width, float eps, local float2 *between)
+inline float2 moments_of(global const value_t *x, uint width, float eps, local float2 *between)
 {
     float2 sum = 0.0f;
-    for (uint j = LANE; j < width; j += LANES) sum.x += x[j];
+    for (uint j = LANE; j < width; j += LANES) sum.x += VALUE(x, j);
     const float mean = sum_over(sum, between).x / (float)width;
     sum = 0.0f;
-    for (uint j = LANE; j < width; j += LANES) sum.y += (x[j] - mean) * (x[j] - mean);
+    for (uint j = LANE; j < width; j += LANES) {
+        const float centred = VALUE(x, j) - mean;
+        sum.y += centred * centred;
+    }
     return (float2)(mean, 1.0f / sqrt(sum_over(sum, between).y / (float)width + eps));
 }
 
@@ -42,10 +45,13 @@ GROUP_KERNEL(layer_norm)
     const uint row = GROUP, length = row < groups * rows ? width : 0;
     gamma += row / rows * width;
     beta += row / rows * width;
-    x += row * width;
-    y += row * width;
-    const float2 m = moments_of(x, length, eps, between);
-    for (uint j = LANE; j < length; j += LANES) y[j] = (x[j] - m.x) * m.y * gamma[j] + beta[j];
+    global const value_t *from = (global const value_t *)x + row * width;
+    global value_t *to = (global value_t *)y + row * width;
+    const float2 m = moments_of(from, length, eps, between);
+    for (uint j = LANE; j < length; j += LANES) {
+        const float z = (VALUE(from, j) - m.x) * m.y * gamma[j] + beta[j];
+        PUT(z, to, j);
+    }
 }
 
 GROUP_KERNEL(layer_norm_grad)
@@ -57,19 +63,23 @@ GROUP_KERNEL(layer_norm_grad)
     float2 sum[COLUMNS]; /* of dy n and dy */
     for (int k = 0; k < COLUMNS; k++) sum[k] = 0.0f;
     gamma += at / parts * width;
+    global const value_t *rows_of_x = (global const value_t *)x, *rows_of_dy = (global const value_t *)dy;
     for (uint i = start; i < end; i += width) {
-        const float2 m = moments_of(x + i, width, eps, between);
+        const float2 m = moments_of(rows_of_x + i, width, eps, between);
         float2 n[COLUMNS], along = 0.0f; /* n and e, and their sums */
         for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES) {
             if (j >= width) continue;
-            const float g = dy[i + j], normal = (x[i + j] - m.x) * m.y, e = g * gamma[j];
+            const float g = VALUE(rows_of_dy, i + j), normal = (VALUE(rows_of_x, i + j) - m.x) * m.y, e = g * gamma[j];
             n[k] = (float2)(normal, e);
             sum[k] += (float2)(g * normal, g);
             along += (float2)(e, e * normal);
         }
         const float2 mean = sum_over(along, between) / (float)width;
-        for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES)
-            if (j < width) dx[i + j] = (n[k].y - mean.x - n[k].x * mean.y) * m.y;
+        for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES) {
+            if (j >= width) continue;
+            const float z = (n[k].y - mean.x - n[k].x * mean.y) * m.y;
+            PUT(z, (global value_t *)dx, i + j);
+        }
     }
     for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES) {
         if (j >= width || at >= groups * parts) continue;

@@ -6,14 +6,37 @@
  *   attend_queries  dq; and of each query the largest score, 1 / total and the sum of p dp, for
  *   attend_keys     dk and dv: an invocation takes KEYS keys and passes over the queries, QUERIES at a time
  * AGAIN: there are more than KEYS keys, so that attend_queries computes scores twice, else the only block is at hand.
- * What is masked or behind the end may be read where it lies, and is then left out. */
+ * What is masked or behind the end may be read where it lies, and is then left out.
+ * HALVES are q, k, v and dy, Y_HALVES y and gradients: WIDTH is even then, as pairs are words, and what an invocation
+ * passes over is one block, as what was rounded is not added to. */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "shaders/common/common.glsl"
 #include "shaders/common/math.glsl"
+#include "shaders/common/halves.glsl"
 #include "shaders/contract/attention.h"
 
 DECLARE_CONTRACT(ENTRY)
+
+layout(set = 0, binding = 0, std430) readonly buffer Words0 { uint q_words[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Words1 { uint k_words[]; };
+layout(set = 0, binding = 2, std430) readonly buffer Words2 { uint v_words[]; };
+#ifdef ENTRY_attend_alone
+layout(set = 0, binding = 4, std430) writeonly buffer Words4 { uint y_words[]; };
+#else
+layout(set = 0, binding = 4, std430) readonly buffer Words4 { uint dy_words[]; };
+#endif
+#ifdef ENTRY_attend_queries
+layout(set = 0, binding = 5, std430) writeonly buffer Words5 { uint dq_words[]; };
+#endif
+#ifdef ENTRY_attend_keys
+layout(set = 0, binding = 6, std430) writeonly buffer Words6 { uint dk_words[]; };
+layout(set = 0, binding = 7, std430) writeonly buffer Words7 { uint dv_words[]; };
+#endif
+
+/* Element i of a tensor, whose words are NAME_words where HALVES. */
+#define AT(x, i) (HALVES != DTYPE_F32 ? half_at(x##_words[(i) / 2u], i, HALVES) : x[i])
+const uint SIDE = Y_HALVES != DTYPE_F32 ? 2u : 1u; /* columns of a word */
 
 const float LOWEST = -3.402823466e+38;
 #define EACH(i, n) [[unroll]] for (uint i = 0u; i < n; i++)
@@ -58,12 +81,12 @@ void score()
     }
     for (uint c = 0u; c < columns; c++) {
         float x[QUERIES], z[KEYS];
-        EACH(i, QUERIES) x[i] = q[query[i] + c];
-        EACH(j, KEYS) z[j] = k[key[j] + c];
+        EACH(i, QUERIES) x[i] = AT(q, query[i] + c);
+        EACH(j, KEYS) z[j] = AT(k, key[j] + c);
         EACH(i, QUERIES) EACH(j, KEYS) s[i * KEYS + j] += x[i] * z[j];
 #ifndef ENTRY_attend_alone
-        EACH(i, QUERIES) x[i] = dy[query[i] + c];
-        EACH(j, KEYS) z[j] = v[key[j] + c];
+        EACH(i, QUERIES) x[i] = AT(dy, query[i] + c);
+        EACH(j, KEYS) z[j] = AT(v, key[j] + c);
         EACH(i, QUERIES) EACH(j, KEYS) dp[i * KEYS + j] += x[i] * z[j];
 #endif
     }
@@ -98,6 +121,18 @@ float inverse_of(uint i)
     return total[i] == 0.0 ? 0.0 : 1.0 / total[i];
 }
 
+/* Columns from c on of keys or values that are there, else 0; and a query's sum over them. */
+#define LOAD_VALUES(z, x)                                                                   \
+    EACH(j, KEYS) EACH(l, SIDE) {                                                           \
+        z[j * SIDE + l] = 0.0;                                                              \
+        if (there[j]) z[j * SIDE + l] = AT(x, key[j] + c + l);                              \
+    }
+#define SUM_OVER_KEYS(sum, weights, z)                                                      \
+    EACH(l, SIDE) {                                                                         \
+        sum[l] = 0.0;                                                                       \
+        EACH(j, KEYS) sum[l] += weights[i * KEYS + j] * z[j * SIDE + l];                    \
+    }
+
 #ifdef ENTRY_attend_alone
 void main()
 {
@@ -118,17 +153,18 @@ void main()
             keep[i] *= inverse;
             EACH(j, KEYS) s[i * KEYS + j] *= inverse;
         }
-        for (uint c = 0u; c < WIDTH; c++) {
-            float z[KEYS];
-            EACH(j, KEYS) {
-                z[j] = 0.0;
-                if (there[j]) z[j] = v[key[j] + c];
-            }
+        for (uint c = 0u; c < WIDTH; c += SIDE) {
+            float z[KEYS * SIDE];
+            LOAD_VALUES(z, v)
             EACH(i, QUERIES) {
-                float sum = 0.0;
-                EACH(j, KEYS) sum += s[i * KEYS + j] * z[j];
-                if (wanted[i] && start > 0u) sum += y[query[i] + c] * keep[i];
-                if (wanted[i]) y[query[i] + c] = sum;
+                float sum[SIDE];
+                SUM_OVER_KEYS(sum, s, z)
+                if (Y_HALVES != DTYPE_F32) {
+                    if (wanted[i]) y_words[(query[i] + c) / 2u] = pair_of(sum[0], sum[SIDE - 1u], Y_HALVES);
+                } else {
+                    if (wanted[i] && start > 0u) sum[0] += y[query[i] + c] * keep[i];
+                    if (wanted[i]) y[query[i] + c] = sum[0];
+                }
             }
         }
     }
@@ -173,17 +209,18 @@ void main()
         }
         EACH(i, QUERIES) EACH(j, KEYS)
             dp[i * KEYS + j] = (dp[i * KEYS + j] - dots[i]) * (s[i * KEYS + j] * total[i]) * scale;
-        for (uint c = 0u; c < WIDTH; c++) {
-            float z[KEYS];
-            EACH(j, KEYS) {
-                z[j] = 0.0;
-                if (there[j]) z[j] = k[key[j] + c];
-            }
+        for (uint c = 0u; c < WIDTH; c += SIDE) {
+            float z[KEYS * SIDE];
+            LOAD_VALUES(z, k)
             EACH(i, QUERIES) {
-                float sum = 0.0;
-                EACH(j, KEYS) sum += dp[i * KEYS + j] * z[j];
-                if (wanted[i] && start > 0u) sum += dq[query[i] + c];
-                if (wanted[i]) dq[query[i] + c] = sum;
+                float sum[SIDE];
+                SUM_OVER_KEYS(sum, dp, z)
+                if (Y_HALVES != DTYPE_F32) {
+                    if (wanted[i]) dq_words[(query[i] + c) / 2u] = pair_of(sum[0], sum[SIDE - 1u], Y_HALVES);
+                } else {
+                    if (wanted[i] && start > 0u) sum[0] += dq[query[i] + c];
+                    if (wanted[i]) dq[query[i] + c] = sum[0];
+                }
             }
         }
     }
@@ -212,28 +249,37 @@ void main()
                 dp[e] = (dp[e] - stat[2]) * s[e] * scale;
             }
         }
-        for (uint c = 0u; c < WIDTH; c++) {
-            float x[QUERIES], z[QUERIES];
-            EACH(i, QUERIES) {
-                x[i] = z[i] = 0.0;
+        for (uint c = 0u; c < WIDTH; c += SIDE) {
+            float x[QUERIES * SIDE], z[QUERIES * SIDE];
+            EACH(i, QUERIES) EACH(l, SIDE) {
+                x[i * SIDE + l] = z[i * SIDE + l] = 0.0;
                 if (wanted[i]) {
-                    x[i] = q[query[i] + c];
-                    z[i] = dy[query[i] + c];
+                    x[i * SIDE + l] = AT(q, query[i] + c + l);
+                    z[i * SIDE + l] = AT(dy, query[i] + c + l);
                 }
             }
             EACH(j, KEYS) {
-                float of_dk = 0.0, of_dv = 0.0;
-                EACH(i, QUERIES) {
-                    of_dk += wanted[i] ? dp[i * KEYS + j] * x[i] : 0.0;
-                    of_dv += wanted[i] ? s[i * KEYS + j] * z[i] : 0.0;
+                float of_dk[SIDE], of_dv[SIDE];
+                EACH(l, SIDE) {
+                    of_dk[l] = of_dv[l] = 0.0;
+                    EACH(i, QUERIES) {
+                        of_dk[l] += wanted[i] ? dp[i * KEYS + j] * x[i * SIDE + l] : 0.0;
+                        of_dv[l] += wanted[i] ? s[i * KEYS + j] * z[i * SIDE + l] : 0.0;
+                    }
                 }
                 if (start + j < keys) {
-                    if (first > 0u) {
-                        of_dk += dk[key[j] + c];
-                        of_dv += dv[key[j] + c];
+                    const uint to = key[j] + c;
+                    if (Y_HALVES != DTYPE_F32) {
+                        dk_words[to / 2u] = there[j] ? pair_of(of_dk[0], of_dk[SIDE - 1u], Y_HALVES) : 0u;
+                        dv_words[to / 2u] = there[j] ? pair_of(of_dv[0], of_dv[SIDE - 1u], Y_HALVES) : 0u;
+                    } else {
+                        if (first > 0u) {
+                            of_dk[0] += dk[to];
+                            of_dv[0] += dv[to];
+                        }
+                        dk[to] = there[j] ? of_dk[0] : 0.0;
+                        dv[to] = there[j] ? of_dv[0] : 0.0;
                     }
-                    dk[key[j] + c] = there[j] ? of_dk : 0.0;
-                    dv[key[j] + c] = there[j] ? of_dv : 0.0;
                 }
             }
         }

@@ -1,10 +1,11 @@
 /* ops: the case list on every backend of the build, and the gradients of all ops on the reference.
  * A test is one op on one device, or the gradients of one op; it reports every case of it that does not hold.
  * The argument is "gradients", or names devices (named.h).
- * With a variant of products among the options, only the ops that are products run. Where a driver compiles kernels,
+ * With a variant of products among the options, only the ops that are products run. Where Vulkan on a processor is
+ * given a GPU's shape, only attention does: the other kernels of a GPU run without it. Where a driver compiles kernels,
  * which takes most of the time, and under sanitizers only one in FEW of the cases by rule runs, others with other
  * options; `m3bsr conformance --backend NAME` runs them all.
- * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes
+ * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes vulkan,shape=gpu
  * Parts: opencl,variant=clblast opencl,vector=16,variant=rows8 opencl,vector=16,variant=rows12
  * Parts: opencl,vector=16,variant=rows14
  * Parts: opencl,vector=8,variant=rows4 opencl,vector=8,variant=rows6
@@ -28,6 +29,7 @@ static struct {
     m3_device *device[NAMED_DEVICES];
     uint32_t count;
     bool products;  /* alone */
+    bool attention; /* likewise */
     bool few;       /* of the cases by rule */
     uint32_t first; /* of FEW */
 } with;
@@ -79,6 +81,8 @@ static void open_devices(const char *argument)
     if (strcmp(argument, "gradients") == 0) return;
     named_read(&n, argument);
     for (uint32_t i = 0; i < n.option_count; i++) with.products |= strcmp(n.option[i].key, "variant") == 0;
+    for (uint32_t i = 0; i < n.option_count; i++)
+        with.attention |= strcmp(n.option[i].key, "shape") == 0 && strncmp(argument, "vulkan", strlen("vulkan")) == 0;
     const char *sanitized = getenv("SANITIZE"); /* tests/CMakeLists.txt */
     with.few = named_needs_driver(&n) || (sanitized != NULL && sanitized[0] != 0);
     for (const char *at = argument; *at != 0; at++) with.first = (with.first + (unsigned char)*at) % FEW;
@@ -87,6 +91,7 @@ static void open_devices(const char *argument)
 
 static bool is_wanted(const m3_op *op)
 {
+    if (with.attention) return strncmp(op->name, "attention", strlen("attention")) == 0;
     return !with.products || strcmp(op->name, "linear") == 0 || strcmp(op->name, "matmul") == 0;
 }
 

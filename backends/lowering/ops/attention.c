@@ -5,6 +5,7 @@
 #include "backends/lowering/ops/list.h"
 
 #include "backends/lowering/contract.h"
+#include "backends/lowering/matmul_plan.h"
 
 #include <math.h>
 
@@ -88,24 +89,51 @@ static blocks blocks_of(const lower_traits *traits, const shape *s)
 #define INPUTS                                                                                                         \
     .q = lower_tensor(l, node->in[M3_ATTENTION_Q]), .k = lower_tensor(l, node->in[M3_ATTENTION_K]),                    \
     .v = lower_tensor(l, node->in[M3_ATTENTION_V]), .mask = lower_tensor(l, node->in[M3_ATTENTION_MASK])
-#define OUTPUT     .y = lower_tensor(l, node->out[M3_ATTENTION_Y])
-#define SLOPE      .dy = lower_tensor(l, node->in[M3_ATTENTION_GRAD_DY])
-#define GRADIENT_Q .dq = lower_tensor(l, node->out[M3_ATTENTION_GRAD_DQ])
-#define GRADIENTS_KV                                                                                                   \
-    .dk = lower_tensor(l, node->out[M3_ATTENTION_GRAD_DK]), .dv = lower_tensor(l, node->out[M3_ATTENTION_GRAD_DV])
+#define TYPES(r)        .HALVES = lower_halves(node->in[M3_ATTENTION_Q]), .Y_HALVES = (r).halves
+#define OUTPUT(r)       .y = (r).view[M3_ATTENTION_Y]
+#define SLOPE           .dy = lower_tensor(l, node->in[M3_ATTENTION_GRAD_DY])
+#define GRADIENT_Q(r)   .dq = (r).view[M3_ATTENTION_GRAD_DQ]
+#define GRADIENTS_KV(r) .dk = (r).view[M3_ATTENTION_GRAD_DK], .dv = (r).view[M3_ATTENTION_GRAD_DV]
+
+/* Where the kernels write: to the node's outputs, or where those of 16 bits are sums of blocks, to memory of f32, which
+ * is rounded at the end. */
+typedef struct results {
+    uint32_t halves; /* constant Y_HALVES */
+    bool rounded;
+    lower_view view[M3_ATTENTION_GRAD_OUTPUTS];
+} results;
+
+static results open_results(lower_list *l, const m3_node *node, bool one_block)
+{
+    results r = {.halves = one_block ? lower_halves(node->out[0]) : (uint32_t)M3_F32};
+    r.rounded = !one_block && m3_dtype_is_half(node->out[0]->dtype);
+    for (uint32_t i = 0; i < node->out_count; i++) {
+        const uint64_t count = m3_tensor_count(node->out[i]);
+        r.view[i] = r.rounded && count > 0 ? lower_scratch(l, count * sizeof(float)) : lower_tensor(l, node->out[i]);
+    }
+    return r;
+}
+
+static void close_results(lower_list *l, const m3_node *node, const results *r)
+{
+    for (uint32_t i = 0; i < node->out_count && r->rounded; i++) lower_round(l, r->view[i], node->out[i]);
+}
 
 static void emit_shared(lower_list *l, const m3_node *node, const shape *s)
 {
     const bool gradient = is_gradient(node);
     const blocks b = blocks_of(l->traits, s);
     const uint64_t parts = gradient || b.lanes == 1 ? 1 : lower_parts(s->queries, b.queries);
+    const results r = open_results(l, node, s->keys <= b.keys && (!gradient || s->queries <= b.queries));
 #define BLOCKS                                                                                                         \
     .VECTOR = b.vector, .WIDTH = s->width, .QUERIES = b.queries, .KEYS = b.keys, .TILE = b.tile,                       \
-    .AGAIN = s->keys > b.keys, .GRADIENT = gradient, .LANES = b.lanes
-    lower_dispatch *d = gradient ? LOWER(l, attend_grad, BLOCKS, INPUTS, SLOPE, GRADIENT_Q, GRADIENTS_KV, SHAPE(s))
-                                 : LOWER(l, attend, BLOCKS, INPUTS, OUTPUT, SHAPE(s));
+    .AGAIN = s->keys > b.keys, .GRADIENT = gradient, .LANES = b.lanes, TYPES(r)
+    lower_dispatch *d = gradient
+                            ? LOWER(l, attend_grad, BLOCKS, INPUTS, SLOPE, GRADIENT_Q(r), GRADIENTS_KV(r), SHAPE(s))
+                            : LOWER(l, attend, BLOCKS, INPUTS, OUTPUT(r), SHAPE(s));
 #undef BLOCKS
     lower_pieces(d, s->rows * s->heads * parts, UINT64_MAX, b.lanes);
+    close_results(l, node, &r);
 }
 
 /* A processor that plays a GPU. */
@@ -128,25 +156,42 @@ static part part_of_shape(const shape *s, uint32_t max_queries, uint32_t max_key
     return (part){part_of(s->queries, max_queries), part_of(s->keys, max_keys)};
 }
 
-#define PART(p) .WIDTH = s->width, .QUERIES = (p).queries, .KEYS = (p).keys, .AGAIN = s->keys > (p).keys, .LANES = 1
+#define PART(p)                                                                                                        \
+    .WIDTH = s->width, .QUERIES = (p).queries, .KEYS = (p).keys, .AGAIN = s->keys > (p).keys, .LANES = 1, TYPES(r)
 
 static void emit_alone(lower_list *l, const m3_node *node, const shape *s)
 {
     const uint64_t units = s->rows * s->heads;
     const part by_queries = part_of_shape(s, MINE, OTHERS), by_keys = part_of_shape(s, OTHERS, MINE);
     const uint64_t query_parts = units * lower_parts(s->queries, by_queries.queries);
+    const results r =
+        open_results(l, node, s->keys <= by_queries.keys && (!is_gradient(node) || s->queries <= by_keys.queries));
     if (!is_gradient(node)) {
-        lower_pieces(LOWER(l, attend_alone, PART(by_queries), INPUTS, OUTPUT, SHAPE(s)), query_parts, UINT64_MAX, 1);
+        lower_pieces(LOWER(l, attend_alone, PART(by_queries), INPUTS, OUTPUT(r), SHAPE(s)), query_parts, UINT64_MAX, 1);
+        close_results(l, node, &r);
         return;
     }
     const lower_view stats = s->queries == 0 ? (lower_view){.memory = LOWER_NOTHING}
                                              : lower_scratch(l, units * s->queries * 3 * sizeof(float));
     if (s->queries > 0)
-        lower_pieces(LOWER(l, attend_queries, PART(by_queries), INPUTS, SLOPE, GRADIENT_Q, .stats = stats, SHAPE(s)),
+        lower_pieces(LOWER(l, attend_queries, PART(by_queries), INPUTS, SLOPE, GRADIENT_Q(r), .stats = stats, SHAPE(s)),
                      query_parts, UINT64_MAX, 1);
     if (s->keys > 0)
-        lower_pieces(LOWER(l, attend_keys, PART(by_keys), INPUTS, SLOPE, .stats = stats, GRADIENTS_KV, SHAPE(s)),
+        lower_pieces(LOWER(l, attend_keys, PART(by_keys), INPUTS, SLOPE, .stats = stats, GRADIENTS_KV(r), SHAPE(s)),
                      units * lower_parts(s->keys, by_keys.keys), UINT64_MAX, 1);
+    close_results(l, node, &r);
+}
+
+/* Pairs of columns are words. */
+static m3_status supports_halves(const lower_traits *traits, const m3_node *node, const shape *s, m3_error *why)
+{
+    const uint64_t longest = traits->largest_binding / sizeof(float); /* results may be kept in f32 */
+    if (!m3_node_has_halves(node) || traits->kind == LOWER_PROCESSOR) return lower_check_full(node, why);
+    for (uint32_t i = 0; i < node->out_count; i++)
+        if (m3_tensor_count(node->out[i]) > longest) return lower_check_full(node, why);
+    if (s->width % 2 == 0) return M3_OK;
+    return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                   "heads of width %llu in 16 bits; the kernels take an even width", (unsigned long long)s->width);
 }
 
 static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
@@ -155,7 +200,7 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
     const uint64_t longer = s.queries > s.keys ? s.queries : s.keys;
     const uint64_t iterations = (lower_parts(longer, OTHERS) + 1) * 3 * s.width; /* of loops, at most */
     if (traits->kind != LOWER_SIMULATED_GPU || iterations <= lower_max_iterations(traits))
-        return lower_check_full(node, why);
+        return supports_halves(traits, node, &s, why);
     return M3_FAIL(
         why, M3_ERR_UNSUPPORTED, node->op->name,
         "%llu queries, %llu keys, heads of width %llu: more than this device, which is simulated, does in one "

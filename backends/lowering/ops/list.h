@@ -12,11 +12,32 @@ typedef struct lower_op {
     void (*lower)(lower_list *l, const m3_node *node);
 } lower_op;
 
+/* The constant HALVES of a kernel for a tensor, which may be NULL. */
+static inline uint32_t lower_halves(const m3_tensor *x)
+{
+    return x != NULL && m3_dtype_is_half(x->dtype) ? (uint32_t)x->dtype : (uint32_t)M3_F32;
+}
+
 /* For kernels of f32 alone: operands of 16 bits in its place (m3_op.halves) are refused, and come again as casts. */
 static inline m3_status lower_check_full(const m3_node *node, m3_error *why)
 {
     if (!m3_node_has_halves(node)) return M3_OK;
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name, "the kernels take f32: operands of 16 bits are cast");
+}
+
+/* For kernels of groups with the constant HALVES: what they write of 16 bits are whole words, so that the rows of all
+ * results have an even number of elements; another's row would be lost else. */
+static inline m3_status lower_check_pairs(const lower_traits *traits, const m3_node *node, m3_error *why)
+{
+    if (traits->kind == LOWER_PROCESSOR) return lower_check_full(node, why);
+    for (uint32_t i = 0; i < node->out_count; i++) {
+        const m3_tensor *y = node->out[i];
+        if (!m3_dtype_is_half(y->dtype) || lower_last(y) % 2 == 0) continue;
+        return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
+                       "rows of a result have %llu elements of 16 bits; the kernels write an even number",
+                       (unsigned long long)lower_last(y));
+    }
+    return M3_OK;
 }
 
 /* The entry of an op, or NULL. */

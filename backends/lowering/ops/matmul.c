@@ -151,12 +151,19 @@ uint32_t lower_matmul_variants(const lower_traits *traits, const m3_node *node, 
     return lower_product_variants(traits, &p, class_text, names);
 }
 
+/* Sums may be kept in f32 on the way. */
+static m3_status supports_halves(const lower_traits *traits, const m3_node *node, m3_error *why)
+{
+    const bool fits = m3_tensor_count(node->out[0]) <= traits->largest_binding / sizeof(float);
+    return fits ? lower_check_pairs(traits, node, why) : lower_check_full(node, why);
+}
+
 /* Not even the smallest tile fits: less than any OpenCL or Vulkan device must have. */
 static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
     enum { LOCAL = 16 * 1024, GROUP = 64 };
     if (traits->local_bytes >= LOCAL && (traits->kind == LOWER_PROCESSOR || traits->largest_group >= GROUP))
-        return lower_check_full(node, why);
+        return supports_halves(traits, node, why);
     return M3_FAIL(why, M3_ERR_UNSUPPORTED, node->op->name,
                    "groups have %u items and %llu bytes; the kernels want %d and %d", traits->largest_group,
                    (unsigned long long)traits->local_bytes, GROUP, LOCAL);

@@ -29,13 +29,14 @@ static norm norm_of(const m3_node *node)
 
 static m3_status supports(const lower_traits *traits, const m3_node *node, m3_error *why)
 {
-    const m3_status st = lower_check_full(node, why);
+    const m3_status st = lower_check_pairs(traits, node, why);
     return st == M3_OK ? lower_check_rows(traits, node, PASSES, why) : st;
 }
 
 /* The same constants for each kernel, so that a processor compiles the source once. */
 #define CONSTANTS(columns, slices, lanes)                                                                              \
-    .VECTOR = l->traits->vector, .COLUMNS = (columns), .SLICES = (slices), .LANES = (lanes)
+    .VECTOR = l->traits->vector, .COLUMNS = (columns), .SLICES = (slices), .LANES = (lanes),                           \
+    .HALVES = lower_halves(node->in[M3_LAYER_NORM_X])
 
 static void lower(lower_list *l, const m3_node *node)
 {
@@ -69,9 +70,10 @@ static void emit_parts(lower_list *l, const m3_node *node, const norm *n, uint64
                        lower_view sums)
 {
     const uint32_t lanes = lower_pass_lanes(l->traits, n->width, PASSES);
+    const uint32_t side = m3_dtype_is_half(node->in[M3_LAYER_NORM_GRAD_X]->dtype) ? 2 : 1; /* columns of a word */
+    const uint64_t columns = lanes > 1 ? side * lower_parts(n->width / side, lanes) : 1;
     lower_dispatch *d =
-        LOWER(l, layer_norm_grad, CONSTANTS(lanes > 1 ? lower_parts(n->width, lanes) : 1, 1, lanes),
-              .x = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_X]),
+        LOWER(l, layer_norm_grad, CONSTANTS(columns, 1, lanes), .x = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_X]),
               .gamma = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_GAMMA]),
               .dy = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_DY]),
               .dx = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DX]), .sums = sums, .groups = n->groups,
