@@ -401,9 +401,14 @@ m3_status m3_ranks_compare(m3_trainer *tr, m3_error *err)
     m3_status st;
     bool same = false;
     XXH64_hash_t hash = 0;
-    if (tr->shared.count == 1 || tr->shared.mixed) return M3_OK;
+    if (tr->shared.count == 1) return M3_OK;
     if ((st = move_kept(tr, HASHED, &hash, err)) != M3_OK) return st;
     if ((st = is_same(tr, hash, &same, err)) != M3_OK || same) return st;
+    if (tr->shared.mixed) /* they were sent */
+        return m3_ranks_all_fail(tr, M3_FAIL(err, M3_ERR_INTERNAL, "ranks",
+                                             "have different parameters after epoch %u, which a copy to or from a "
+                                             "device must have changed; m3bsr conformance finds such a device",
+                                             tr->state.epoch + 1));
     if (tr->shared.rank == 0)
         m3_engine_log(tr->engine, M3_LOG_WARN,
                       "devices that call themselves the same have computed different parameters in epoch %u; from "

@@ -77,7 +77,8 @@ typedef struct m3_rank_device {
  * @param devices  m3_rank_device, m3_group_here() of them.
  * @param options  `fallbacks` are those of the devices instead.
  * @param result   Of the first rank here.
- * Returns what m3_train() does, on all ranks: one that fails ends the others, with its number in their messages. */
+ * Returns what m3_train() does, on all ranks: one that fails ends the others, with its number in their messages. It
+ * does not return before every thread has ended, so a device that hangs for ever keeps it. */
 M3_API m3_status m3_train_ranks(m3_group *group, m3_span devices, const m3_settings *settings, const char *run,
                                 const m3_train_options *options, m3_train_result *result, m3_error *err);
 

@@ -69,6 +69,9 @@ check '4 processes' 0 '4 ranks (cpu:0, cpu:0, cpu:0, cpu:0): a step takes 4 batc
 same alone4/last.safetensors four/last.safetensors || fail 'four processes are not one that accumulates four batches'
 check '2 processes' 0 'epoch 2' run 2 "$m" train config.yaml --out two --threads 1
 check 'other settings' 2 'lr' mpirun --oversubscribe -n 1 "$m" train config.yaml --out differ : -n 1 "$m" train config.yaml --out differ --set lr=0.004
+"$m" data synth --out source2 --users 120 --items 60 --clusters 4 --width 8 --seed 2 >said 2>&1 &&
+    "$m" data import source2 --out set2 >said 2>&1 || fail "another set: $(cat said)"
+check 'other data' 2 'the ranks differ in data set' mpirun --oversubscribe -n 1 "$m" train config.yaml --out differ : -n 1 "$m" train config.yaml --out differ --set data=set2
 check 'devices in turn' 0 'cpu:0, reference:0' run 2 "$m" train config.yaml --out turns --devices cpu,reference --set epochs=1
 
 # One is killed: all end, and three go on from what was saved.
