@@ -354,6 +354,95 @@ static uint64_t keys_and_width(const m3_node *node)
     return k->dim[k->rank - 2] + k->dim[k->rank - 1];
 }
 
+/* The same of operands side by side: with kv, or all of them in q, where there are as many keys as queries. */
+
+static bool packs_gradient(const m3_case_maker *m)
+{
+    return m->op->max_inputs == M3_ATTENTION_PACKED_GRAD_INPUTS;
+}
+
+static const char *kv_case(m3_case_maker *m, const char *lead, uint32_t queries, uint32_t keys, uint32_t width,
+                           const char *mask)
+{
+    const char *q = m3_make_text(m, "f32[%s%u,%u]", lead, queries, width);
+    return m3_make_text(m, "%s; f32[%s%u,%u]; bool[%s%u]%s%s%s", q, lead, keys, 2 * width, lead, keys, mask,
+                        packs_gradient(m) ? "; " : "", packs_gradient(m) ? q : "");
+}
+
+static const char *qkv_case(m3_case_maker *m, const char *lead, uint32_t length, uint32_t width, const char *mask)
+{
+    const char *dy = packs_gradient(m) ? m3_make_text(m, "; f32[%s%u,%u]", lead, length, width) : "";
+    return m3_make_text(m, "f32[%s%u,%u]; -; bool[%s%u]%s%s", lead, length, 3 * width, lead, length, mask, dy);
+}
+
+static void make_packed_special(m3_case_maker *m)
+{
+    const char *last = packs_gradient(m) ? "; f32[2,7,8]" : "";
+    m3_make_rule(m, M3_RULE_SPECIAL);
+    for (uint32_t i = 0; i < m3_make_special_modest; i++) {
+        const char *words = m3_make_special[i];
+        if (i == 1 || i == 2) continue; /* an infinite score depends on the sign of what it is multiplied by */
+        /* Values of 1e4 and a spread of 1 leave their gradient's differences to rounding. */
+        if (packs_gradient(m) && strcmp(words, " mean 1e4") == 0) continue;
+        m3_make(m, "2", m3_make_text(m, "f32[2,7,24]%s; -; bool[2,7]%s", words, last));
+        m3_make(m, "2", m3_make_text(m, "f32[2,7,8]; f32[2,9,16]%s; bool[2,9]%s", words, last));
+        if (packs_gradient(m)) m3_make(m, "2", m3_make_text(m, "f32[2,7,24]; -; bool[2,7]; f32[2,7,8]%s", words));
+    }
+    m3_make(m, "2", m3_make_text(m, "f32[2,7,8]; f32[2,9,16] nonfinite; bool[2,9] false%s", last));
+    m3_make(m, "2", m3_make_text(m, "f32[2,7,24] nonfinite; -; bool[2,7] false%s", last));
+}
+
+static void make_packed(m3_case_maker *m, const m3_op_rules *of)
+{
+    static const char *const lead[] = {"", "2,", "2,3,", "2,1,3,", "2,1,2,2,"};
+    static const char *const masks[] = {"", " mask", " true", " false"};
+    static const uint32_t heads[] = {1, 2, 3, 4, 6, 12};
+    (void)of;
+    for (size_t i = 0; i < sizeof lead / sizeof lead[0]; i++) {
+        m3_make_rule_gradients(m, M3_RULE_RANK);
+        m3_make(m, "2", kv_case(m, lead[i], 3, 5, 4, " mask"));
+        m3_make_rule_gradients(m, M3_RULE_OPTIONAL);
+        m3_make(m, "2", qkv_case(m, lead[i], 3, 4, " mask"));
+    }
+    m3_make_rule_gradients(m, M3_RULE_SQUARE);
+    m3_make(m, "1", kv_case(m, "", 4, 4, 4, ""));
+    m3_make(m, "2", qkv_case(m, "4,", 4, 4, " mask"));
+    m3_make_rule_gradients(m, M3_RULE_ATTRIBUTE);
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        m3_make(m, m3_make_text(m, "%u", heads[i]), kv_case(m, "2,", 3, 5, 12, ""));
+        m3_make(m, m3_make_text(m, "%u", heads[i]), qkv_case(m, "2,", 3, 12, ""));
+    }
+    m3_make_rule(m, M3_RULE_DTYPE);
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        m3_make(m, "2", kv_case(m, "2,", 5, 7, 6, masks[i]));
+        m3_make_halves(m, "2", kv_case(m, "2,", 5, 7, 6, masks[i]));
+        m3_make_halves(m, "2", qkv_case(m, "3,2,", 33, 32, masks[i]));
+    }
+    m3_make_rule(m, M3_RULE_SIZE);
+    for (uint32_t i = 0; i < m3_make_size_count; i++) {
+        const uint32_t n = m3_make_sizes[i];
+        m3_make(m, "2", kv_case(m, "2,", 5, n, 4, " mask"));
+        m3_make(m, "2", qkv_case(m, "2,", n, 4, ""));
+        if (n > 0) m3_make(m, "1", qkv_case(m, "2,", 5, n, " mask"));
+    }
+    m3_make_rule(m, M3_RULE_LARGE);
+    m3_make(m, "2", qkv_case(m, "1025,", 2, 4, " mask"));
+    m3_make(m, "2", kv_case(m, "1,", 1025, 3, 4, ""));
+    m3_make(m, "2", kv_case(m, "1,", 3, 1025, 4, ""));
+    m->full = true;
+    m3_make(m, "1", qkv_case(m, "65537,", 1, 2, ""));
+    m3_make(m, "2", kv_case(m, "1,", 65537, 2, 2, ""));
+    m3_make(m, "2", kv_case(m, "1,", 2, 65537, 2, ""));
+    make_packed_special(m);
+}
+
+static uint64_t packed_terms(const m3_node *node)
+{
+    const m3_tensor *kv = m3_node_input(node, M3_ATTENTION_PACKED_KV);
+    const m3_shape *k = &(kv != NULL ? kv : node->in[M3_ATTENTION_PACKED_Q])->shape;
+    return k->dim[k->rank - 2] + k->dim[k->rank - 1] / (kv != NULL ? 2 : 3);
+}
+
 #define NO_WHOLE "it takes no integers"
 #define NO_AXES  "the axes of a product have fixed places; see rank"
 
@@ -369,6 +458,10 @@ const m3_op_rules m3_rules_products[] = {
      .never = {[M3_RULE_INTEGERS] = NO_WHOLE, [M3_RULE_AXIS] = NO_AXES}},
     {.op = "attention_grad", .make = make_attention, .bound = &chain, .room = M3_ROOM_SHAKEN,
      .terms = keys_and_width, .never = {[M3_RULE_INTEGERS] = NO_WHOLE, [M3_RULE_AXIS] = NO_AXES}},
+    {.op = "attention_packed", .make = make_packed, .bound = &chain, .room = M3_ROOM_SHAKEN, .terms = packed_terms,
+     .never = {[M3_RULE_INTEGERS] = NO_WHOLE, [M3_RULE_AXIS] = NO_AXES}},
+    {.op = "attention_packed_grad", .make = make_packed, .bound = &chain, .room = M3_ROOM_SHAKEN,
+     .terms = packed_terms, .never = {[M3_RULE_INTEGERS] = NO_WHOLE, [M3_RULE_AXIS] = NO_AXES}},
     {0},
 };
 /* clang-format on */

@@ -43,42 +43,36 @@ m3_tensor *m3_model_specific(m3_model *m, m3_tensor *z, m3_tensor *mask)
     return s;
 }
 
-/* [M, n, L, ...]: all but one of a list, joined along the positions. */
-static m3_tensor *others(m3_model *m, m3_tensor *const *list, uint64_t but)
+/* Of x [G, n, L, ...]: all behaviors but one, joined along the positions. */
+static m3_tensor *others(m3_model *m, m3_tensor *x, uint64_t but)
 {
     m3_tensor *rest[M3_MAX_BEHAVIORS] = {0};
     uint32_t count = 0;
     for (uint64_t o = 0; o < m->B; o++)
-        if (o != but) rest[count++] = list[o];
+        if (o != but) rest[count++] = m3_slice(m->b, x, 0, o * m->M, m->M);
     return m3_concat(m->b, rest, count, 2);
 }
 
-/* y[b, .] for every b, joined to [G, n, L, d]. Keys and values are made once and joined, not joined and made. */
-static m3_tensor *attend_to_others(m3_model *m, m3_tensor *const *rows)
+/* y of all sequences z [G, n, L, d]. Products are of all of them, and keys and values are made once and joined, not
+ * joined and made. */
+static m3_tensor *attend_to_others(m3_model *m, m3_tensor *z, m3_tensor *mask)
 {
     m3_builder *b = m->b;
-    m3_tensor *key[M3_MAX_BEHAVIORS], *value[M3_MAX_BEHAVIORS], *mask[M3_MAX_BEHAVIORS], *y[M3_MAX_BEHAVIORS];
+    m3_tensor *h[M3_MAX_BEHAVIORS];
     m3_block_map in = m3_block_map_of(b, "in", 3 * m->d, m->d), out = m3_block_map_of(b, "out", m->d, m->d);
-    if (m->B == 1) return rows[0];
-    for (uint64_t i = 0; i < m->B; i++) {
-        key[i] = m3_block_attention_part(b, in, rows[i], 1);
-        value[i] = m3_block_attention_part(b, in, rows[i], 2);
-        mask[i] = m3_broadcast(b, m3_model_at(m, m->mask, i), M3_SHAPE(m->M, m->n, m->L));
-    }
-    for (uint64_t i = 0; i < m->B; i++) {
-        m3_tensor *q = m3_block_attention_part(b, in, rows[i], 0);
-        m3_tensor *h =
-            m3_attention(b, q, others(m, key, i), others(m, value, i), others(m, mask, i), (uint32_t)m->c->heads);
-        y[i] = m3_add(b, rows[i], m3_linear(b, h, out.weight, out.bias));
-    }
-    return m3_concat(b, y, (uint32_t)m->B, 0);
+    if (m->B == 1) return z;
+    m3_tensor *q = m3_block_attention_parts(b, in, z, 0, 1), *kv = m3_block_attention_parts(b, in, z, 1, 2);
+    for (uint64_t i = 0; i < m->B; i++)
+        h[i] = m3_attention_packed(b, m3_slice(b, q, 0, i * m->M, m->M), others(m, kv, i), others(m, mask, i),
+                                   (uint32_t)m->c->heads);
+    return m3_add(b, z, m3_linear(b, m3_concat(b, h, (uint32_t)m->B, 0), out.weight, out.bias));
 }
 
-m3_tensor *m3_model_common(m3_model *m, m3_tensor *const *rows, m3_tensor *mask)
+m3_tensor *m3_model_common(m3_model *m, m3_tensor *z, m3_tensor *mask)
 {
     m3_builder *b = m->b;
     m3_push(b, "experts.cross");
-    m3_tensor *y = attend_to_others(m, rows);
+    m3_tensor *y = attend_to_others(m, z, mask);
     m3_pop(b);
     m3_push(b, "experts.shared");
     m3_tensor *c = expert(m, y, mask, 0);

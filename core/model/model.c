@@ -42,7 +42,7 @@ void m3_model_forward(m3_model *m, m3_forward *f)
     m3_tensor *mask = group_mask(m);
     m3_builder_set_dropout(b, m->c->dropout, m->rng, M3_SITE_DROPOUT_EXPERTS);
     if (m->c->interests != M3_INTERESTS_COMMON) f->specific = m3_model_specific(m, f->after_behavior, mask);
-    if (m->c->interests != M3_INTERESTS_SPECIFIC) f->common = m3_model_common(m, rows, mask);
+    if (m->c->interests != M3_INTERESTS_SPECIFIC) f->common = m3_model_common(m, f->after_behavior, mask);
     m3_builder_set_dropout(b, 0.0, NULL, 0);
     f->present = m3_reshape(b, m3_block_any(b, mask, m->valid), M3_SHAPE(m->G, m->n));
     m3_model_route(m, f);

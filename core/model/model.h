@@ -95,7 +95,7 @@ m3_status m3_model_build_denoisers(m3_engine *engine, const m3_model_config *con
 /** MODEL.md 7: [G, n, d]. */
 m3_tensor *m3_model_specific(m3_model *m, m3_tensor *z, m3_tensor *mask);
 /** MODEL.md 8: [G, n, d]. */
-m3_tensor *m3_model_common(m3_model *m, m3_tensor *const *rows, m3_tensor *mask);
+m3_tensor *m3_model_common(m3_model *m, m3_tensor *z, m3_tensor *mask);
 /** MODEL.md 10. */
 void m3_model_route(m3_model *m, m3_forward *f);
 /** MODEL.md 4 to 10. */

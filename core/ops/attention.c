@@ -62,6 +62,16 @@ static int32_t row_axis(const m3_node *node, uint32_t axis, uint32_t input)
     return input == M3_ATTENTION_Q ? (int32_t)axis : M3_ROWS_ALL;
 }
 
+/* v behind k, or both behind q. */
+static m3_tensor *side_by_side(m3_builder *b, const m3_node *node, uint32_t first, uint32_t last, m3_tensor *joined)
+{
+    if (last != M3_ATTENTION_V || first >= last) return NULL;
+    const bool all = first == M3_ATTENTION_Q;
+    m3_tensor *in[M3_ATTENTION_PACKED_INPUTS] = {all ? joined : node->in[M3_ATTENTION_Q], all ? NULL : joined,
+                                                 node->in[M3_ATTENTION_MASK]};
+    return m3_emit(b, m3_op_attention_packed.name, in, M3_ATTENTION_PACKED_INPUTS, node->attr, M3_ATTENTION_ATTRS);
+}
+
 static const m3_attr_desc attrs[] = {{"heads", M3_ATTR_INT}};
 
 const m3_op m3_op_attention = {
@@ -79,4 +89,5 @@ const m3_op m3_op_attention = {
     .flops = flops,
     .row_axis = row_axis,
     .halves = 1u << M3_ATTENTION_Q | 1u << M3_ATTENTION_K | 1u << M3_ATTENTION_V,
+    .side_by_side = side_by_side,
 };

@@ -73,6 +73,7 @@ const m3_op m3_op_concat = {
     .size = M3_OP_SIZE,
     .name = "concat",
     .doc = &doc,
+    .flags = M3_OP_CONCAT,
     .min_inputs = 1,
     .max_inputs = UINT32_MAX,
     .outputs = 1,

@@ -158,6 +158,62 @@ static int32_t row_axis(const m3_node *node, uint32_t axis, uint32_t input)
     return (int32_t)(input == M3_LINEAR_X && m3_node_flag(node, M3_LINEAR_TRANSPOSE_A) ? axis + 1 : axis);
 }
 
+/* A slice of rows of a weight, or elements of a bias: from which, and where. */
+typedef struct part {
+    m3_tensor *whole;
+    uint64_t first, count;
+} part;
+
+static bool part_of(m3_tensor *x, uint32_t axis, part *p)
+{
+    const m3_node *node = x->producer;
+    if (node == NULL || node->op != &m3_op_slice) return false;
+    const m3_shape *from = &node->in[M3_SLICE_X]->shape;
+    for (uint32_t i = 0; i < from->rank; i++)
+        if (i != axis && from->dim[i] != x->shape.dim[i]) return false;
+    *p = (part){node->in[M3_SLICE_X], (uint64_t)node->attr[M3_SLICE_START].i[axis], x->shape.dim[axis]};
+    return true;
+}
+
+/* Input `input` of all nodes as one slice, where each is a slice that begins where the one before it ends. */
+static m3_tensor *slices_as_one(m3_builder *b, const m3_node *const *nodes, uint32_t count, uint32_t input,
+                                uint32_t axis)
+{
+    part all = {NULL, 0, 0};
+    for (uint32_t i = 0; i < count; i++) {
+        part p;
+        m3_tensor *x = m3_node_input(nodes[i], input);
+        if (x == NULL || !part_of(x, axis, &p)) return NULL;
+        if (i > 0 && (p.whole != all.whole || p.first != all.first + all.count)) return NULL;
+        all = (part){p.whole, i == 0 ? p.first : all.first, all.count + p.count};
+    }
+    return m3_slice(b, all.whole, (int)axis, all.first, all.count);
+}
+
+/* Products of one x by rows of a weight that follow each other. */
+static m3_tensor *join(m3_builder *b, const m3_node *const *nodes, uint32_t count)
+{
+    m3_tensor *in[M3_LINEAR_INPUTS] = {nodes[0]->in[M3_LINEAR_X]};
+    const uint32_t rank = in[M3_LINEAR_X]->shape.rank;
+    for (uint32_t i = 0; i < count; i++) {
+        const m3_node *node = nodes[i];
+        const bool plain = !m3_node_flag(node, M3_LINEAR_TRANSPOSE_A) && m3_node_flag(node, M3_LINEAR_TRANSPOSE_B) &&
+                           m3_node_int(node, M3_LINEAR_ACTIVATION) == M3_ACT_NONE &&
+                           m3_node_input(node, M3_LINEAR_RESIDUAL) == NULL &&
+                           m3_node_input(node, M3_LINEAR_GATE) == NULL;
+        const bool same_bias =
+            (m3_node_input(node, M3_LINEAR_BIAS) != NULL) == (m3_node_input(nodes[0], M3_LINEAR_BIAS) != NULL);
+        if (!plain || !same_bias || node->in[M3_LINEAR_X] != in[M3_LINEAR_X]) return NULL;
+    }
+    in[M3_LINEAR_W] = slices_as_one(b, nodes, count, M3_LINEAR_W, rank - 2);
+    if (in[M3_LINEAR_W] == NULL) return NULL;
+    if (m3_node_input(nodes[0], M3_LINEAR_BIAS) != NULL) {
+        in[M3_LINEAR_BIAS] = slices_as_one(b, nodes, count, M3_LINEAR_BIAS, rank - 2);
+        if (in[M3_LINEAR_BIAS] == NULL) return NULL;
+    }
+    return m3_linear_node(b, in, false, true, M3_ACT_NONE);
+}
+
 _Static_assert((int)M3_EPILOGUE_RELU == (int)M3_ACT_RELU && (int)M3_EPILOGUE_TANH == (int)M3_ACT_TANH,
                "activations have one numbering");
 
@@ -205,5 +261,6 @@ const m3_op m3_op_linear = {
     .flops = flops,
     .row_axis = row_axis,
     .absorb = absorb,
+    .join = join,
     .halves = 1u << M3_LINEAR_X | 1u << M3_LINEAR_W | 1u << M3_LINEAR_RESIDUAL | 1u << M3_LINEAR_GATE,
 };

@@ -4,8 +4,8 @@
 #include "core/base/alloc.h"
 #include "m3bsr/runtime.h"
 
-static const char *const names[] = {"fold", "dedupe", "dead",         "sink", "grouping",
-                                    "fuse", "chain",  "multi_tensor", NULL};
+static const char *const names[] = {"fold", "dedupe", "dead",  "sink",         "grouping",
+                                    "pack", "fuse",   "chain", "multi_tensor", NULL};
 
 const char *const *m3_pass_names(void)
 {
@@ -60,8 +60,8 @@ m3_status m3_passes_before_gradients(const m3_graph *in, const char *const *no_p
 {
     /* sink wants each linear between its own reshapes, as the builder makes it, so it comes before fold. decompose runs
      * last with everything supported: it only copies, so that there is a result with all passes off. */
-    static const m3_pass *const passes[] = {&m3_pass_sink, &m3_pass_fold,      &m3_pass_dedupe,
-                                            &m3_pass_dead, &m3_pass_decompose, NULL};
+    static const m3_pass *const passes[] = {
+        &m3_pass_sink, &m3_pass_fold, &m3_pass_dedupe, &m3_pass_pack, &m3_pass_dead, &m3_pass_decompose, NULL};
     const m3_pass_context context = {.no_pass = no_pass};
     return run_all(in, passes, &context, out, err);
 }

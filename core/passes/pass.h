@@ -1,6 +1,6 @@
 /* pass: rewrites of a graph, one file each. A pass makes a new graph and leaves the old one alone.
  *
- * Before differentiation:  sink, fold, dedupe, dead.   (m3_passes_before_gradients)
+ * Before differentiation:  sink, fold, dedupe, pack, dead.   (m3_passes_before_gradients)
  * At compile time:         fold, dedupe, dead, multi_tensor, fuse, precision, chain, then what the device refuses is
  * decomposed, and again fold, dedupe, dead.      (m3_passes_run) Row sinking comes before differentiation, so that the
  * backward pass works on the few rows too. */
@@ -25,6 +25,7 @@ extern const m3_pass m3_pass_fold;         /* computes nodes over constants; x*1
 extern const m3_pass m3_pass_dedupe;       /* equal nodes over equal inputs become one */
 extern const m3_pass m3_pass_dead;         /* nodes that no output or update needs go */
 extern const m3_pass m3_pass_sink;         /* row sinking: a slice of a result computes only the sliced rows */
+extern const m3_pass m3_pass_pack;         /* products of one input that are read together become one */
 extern const m3_pass m3_pass_fuse;         /* residual, activation and gate into an epilogue */
 extern const m3_pass m3_pass_chain;        /* elementwise nodes that read each other become one */
 extern const m3_pass m3_pass_multi_tensor; /* one update over many tensors */

@@ -1,6 +1,6 @@
 /* plan: lifetimes of temporaries on one device, in-place reuse, and the segments.
- *   A temporary lives from the step that makes it (or the transfer that brings it) to the last step that reads it or
- *   anything that shares its memory. Transfers happen before the first step of their partition.
+ *   A temporary lives from the step that makes it or its first part (or the transfer that brings it) to the last step
+ *   that reads it or anything that shares its memory. Transfers happen before the first step of their partition.
  * An output of a step takes over the block of an input that dies there, when the op works in place. */
 #include "core/runtime/plan.h"
 
@@ -89,10 +89,15 @@ static void make_outputs(planner *p, uint32_t step)
 {
     const m3_node *node = p->s->steps[step].node;
     for (uint32_t j = 0; j < node->out_count; j++) {
-        const m3_tensor *y = node->out[j];
-        if (p->s->into[y->id] != M3_NONE) continue; /* made in the place of a state */
+        const m3_tensor *y = tensor_at(p, p->s->root[node->out[j]->id]); /* of which it may be a part */
+        if (p->s->into[y->id] != M3_NONE) continue;                      /* made in the place of a state */
         const bool output = p->s->output[y->id];
-        const uint32_t index = find_in_place(p, step, node, j);
+        if (p->block[y->id] != M3_NONE) { /* for a part that was made before; nobody needs to read it */
+            m3_block *block = &p->blocks[p->block[y->id]];
+            if (block->last < step) block->last = step;
+            continue;
+        }
+        const uint32_t index = y == node->out[j] ? find_in_place(p, step, node, j) : M3_NONE;
         if (index == M3_NONE) {
             new_block(p, y, step, output);
             continue;

@@ -1,4 +1,5 @@
-/* schedule: aliases become views, and updates and outputs become places or nodes `copy`.
+/* schedule: aliases become views, what is only joined is made where it is joined, and updates and outputs become places
+ * or nodes `copy`.
  *
  * Order of the steps:  copies of leaves  |  the graph's nodes  |  copies into states and outputs
  *   An update writes `value` straight into the state's place when nothing reads the old value afterwards (its own node
@@ -17,6 +18,8 @@ typedef struct scheduler {
     uint32_t node_count;   /* of the graph, without copies */
     uint32_t *last_reader; /* by root: the last node that reads it, or M3_NONE */
     bool *overwritten;     /* by tensor id: a state that an update changes */
+    bool *published;       /* by tensor id: an output of the graph, or the value of an update */
+    bool *joined;          /* by root: it is made by the nodes that make its parts */
     m3_tensor **front;     /* outputs of the copies before the nodes */
     m3_tensor **tail;      /* outputs of the copies behind the nodes */
     uint32_t front_count, tail_count;
@@ -78,6 +81,71 @@ static bool is_new_reason(const m3_schedule *s, const m3_step *step)
     return true;
 }
 
+/* Joins. */
+
+static void note_published(scheduler *m)
+{
+    const m3_graph *graph = m->s->graph;
+    m3_tensor *value = NULL;
+    for (uint32_t i = 0; i < m3_graph_output_count(graph); i++)
+        m->published[m3_graph_output_at(graph, i, NULL)->id] = true;
+    for (uint32_t i = 0; i < m3_graph_update_count(graph); i++) {
+        (void)m3_graph_update_at(graph, i, &value);
+        m->published[value->id] = true;
+    }
+}
+
+/* May the node that makes x make it within another tensor? Then x fills a root of its own, which nobody wants in a
+ * certain place. */
+static bool is_movable(const scheduler *m, const m3_tensor *x)
+{
+    const m3_schedule *s = m->s;
+    const m3_tensor *root = tensor_at(s, s->root[x->id]);
+    return root->kind == M3_TEMPORARY && m3_tensor_bytes(root) > 0 && m3_tensor_bytes(root) == m3_tensor_bytes(x) &&
+           s->offset[x->id] == 0 && !m->joined[root->id] && !m->published[root->id] && !m->published[x->id] &&
+           (root->producer->op->flags & M3_OP_UPDATES) == 0;
+}
+
+/* Do the inputs of a node lie one behind the other in its output, each where a tensor may begin, and may each be made
+ * there? Then there is nothing left to run. */
+static bool is_join(const scheduler *m, const m3_node *node)
+{
+    const m3_schedule *s = m->s;
+    const m3_shape *y = &node->out[0]->shape;
+    uint64_t at = 0;
+    if ((node->op->flags & M3_OP_CONCAT) == 0 || m->published[node->out[0]->id]) return false;
+    for (int64_t i = 0; i < node->attr[M3_CONCAT_AXIS].i[0]; i++)
+        if (y->dim[i] != 1) return false;
+    for (uint32_t k = 0; k < node->in_count; k++) {
+        const m3_tensor *x = node->in[k];
+        if (!is_movable(m, x) || s->home[x->id] != s->home[node->in[0]->id]) return false;
+        if (at % s->devices[s->home[x->id]]->limits.offset_alignment != 0) return false;
+        for (uint32_t i = 0; i < k; i++)
+            if (s->root[node->in[i]->id] == s->root[x->id]) return false;
+        at += m3_tensor_bytes(x);
+    }
+    return true;
+}
+
+/* Views of the parts become views of the whole. */
+static void join(scheduler *m, const m3_node *node)
+{
+    m3_schedule *s = m->s;
+    const uint32_t y = node->out[0]->id;
+    uint64_t at = 0;
+    for (uint32_t k = 0; k < node->in_count; k++) {
+        const uint32_t root = s->root[node->in[k]->id];
+        for (uint32_t i = 0; i < s->tensor_count; i++) {
+            if (s->root[i] != root) continue;
+            s->root[i] = y;
+            s->offset[i] += at;
+        }
+        at += m3_tensor_bytes(node->in[k]);
+    }
+    s->home[y] = s->home[node->in[0]->id];
+    m->joined[y] = true;
+}
+
 /* Give each node its device, and each tensor its root. */
 static m3_status assign(scheduler *m, m3_error *err)
 {
@@ -91,6 +159,10 @@ static m3_status assign(scheduler *m, m3_error *err)
             s->root[y] = s->root[x];
             s->offset[y] = s->offset[x] + bytes;
             s->home[y] = s->home[x];
+            continue;
+        }
+        if (is_join(m, node)) {
+            join(m, node);
             continue;
         }
         m3_step step = {node, 0, NULL};
@@ -157,7 +229,7 @@ static bool fits(const scheduler *m, const m3_tensor *state, const m3_tensor *va
     const m3_schedule *s = m->s;
     const m3_tensor *root = tensor_at(s, s->root[value->id]);
     if (root->kind != M3_TEMPORARY || s->home[root->id] != 0) return false;
-    if (!covers(s, value) || s->into[root->id] != M3_NONE) return false;
+    if (!covers(s, value) || s->into[root->id] != M3_NONE || m->joined[root->id]) return false;
     const m3_node *node = root->producer;
     const uint32_t last = m->last_reader[state->id];
     if (last == M3_NONE || last < node->id) return true;
@@ -242,11 +314,13 @@ static m3_status allocate(scheduler *m, m3_error *err)
     s->outputs = m3_calloc(m3_graph_output_count(s->graph), sizeof *s->outputs);
     m->last_reader = m3_calloc(tensors, sizeof *m->last_reader);
     m->overwritten = m3_calloc(tensors, sizeof *m->overwritten);
+    m->published = m3_calloc(tensors, sizeof *m->published);
+    m->joined = m3_calloc(tensors, sizeof *m->joined);
     m->front = m3_calloc(copies, sizeof *m->front);
     m->tail = m3_calloc(copies, sizeof *m->tail);
     if (s->steps == NULL || s->root == NULL || s->offset == NULL || s->home == NULL || s->into == NULL ||
         s->output == NULL || s->outputs == NULL || m->last_reader == NULL || m->overwritten == NULL ||
-        m->front == NULL || m->tail == NULL)
+        m->published == NULL || m->joined == NULL || m->front == NULL || m->tail == NULL)
         return M3_FAIL_MEMORY(err, "schedule", tensors * sizeof *s->offset);
     for (size_t i = 0; i < tensors; i++) m->last_reader[i] = M3_NONE;
     return M3_OK;
@@ -262,6 +336,7 @@ m3_status m3_schedule_make(m3_schedule *s, m3_graph *graph, const m3_schedule_op
                        .tensor_count = m3_graph_tensor_count(graph)};
     if ((st = allocate(&m, err)) != M3_OK) goto done;
     note_leaves(s);
+    note_published(&m);
     if ((st = assign(&m, err)) != M3_OK) goto done;
     if ((st = resolve_updates(&m, err)) != M3_OK) goto done;
     for (uint32_t i = 0; i < m3_graph_output_count(graph) && st == M3_OK; i++) st = resolve_output(&m, i, err);
@@ -270,6 +345,8 @@ m3_status m3_schedule_make(m3_schedule *s, m3_graph *graph, const m3_schedule_op
 done:
     m3_free(m.last_reader);
     m3_free(m.overwritten);
+    m3_free(m.published);
+    m3_free(m.joined);
     m3_free(m.front);
     m3_free(m.tail);
     return st; /* the caller calls m3_schedule_fini either way */

@@ -78,15 +78,22 @@ static inline m3_tensor *m3_block_norm(m3_builder *b, const char *name, m3_tenso
     return y;
 }
 
-/** The query (part 0), key (1) or value (2) of x by an attention's `.in`, whose rows hold the three one after the
- * other: part p is rows p d .. (p+1) d - 1. x [..., d] -> [..., d] */
-static inline m3_tensor *m3_block_attention_part(m3_builder *b, m3_block_map in, m3_tensor *x, uint64_t part)
+/** Of the query (part 0), key (1) and value (2) of x by an attention's `.in`, whose rows hold the three one after the
+ * other, `count` from part `first` on, side by side: part p is rows p d .. (p+1) d - 1. x [..., d] -> [..., count d] */
+static inline m3_tensor *m3_block_attention_parts(m3_builder *b, m3_block_map in, m3_tensor *x, uint64_t first,
+                                                  uint64_t count)
 {
     if (x == NULL || x->shape.rank == 0) return NULL;
     uint64_t d = x->shape.dim[x->shape.rank - 1];
-    m3_tensor *w = m3_slice(b, in.weight, -2, part * d, d);
-    m3_tensor *c = m3_slice(b, in.bias, -1, part * d, d);
+    m3_tensor *w = m3_slice(b, in.weight, -2, first * d, count * d);
+    m3_tensor *c = m3_slice(b, in.bias, -1, first * d, count * d);
     return m3_linear(b, x, w, c);
+}
+
+/** One of them. x [..., d] -> [..., d] */
+static inline m3_tensor *m3_block_attention_part(m3_builder *b, m3_block_map in, m3_tensor *x, uint64_t part)
+{
+    return m3_block_attention_parts(b, in, x, part, 1);
 }
 
 /** Attn(q; kv) with NAME.in and NAME.out: q [..., Lq, d], kv [..., Lk, d], mask bool [..., Lk] -> [..., Lq, d]. */

@@ -553,6 +553,16 @@ static inline m3_tensor *m3_attention(m3_builder *b, m3_tensor *q, m3_tensor *k,
     return m3_emit(b, "attention", in, 4, &attr, 1);
 }
 
+/** The same of operands that one product made side by side: q [..., Lq, d], kv [..., Lk, 2 d], k before v; or kv NULL
+ * and q [..., L, 3 d], all three. Since ABI 1.2. */
+static inline m3_tensor *m3_attention_packed(m3_builder *b, m3_tensor *q, m3_tensor *kv, m3_tensor *mask,
+                                             uint32_t heads)
+{
+    m3_tensor *in[M3_ATTENTION_PACKED_INPUTS] = {q, kv, mask};
+    m3_attr attr = m3_attr_int(heads);
+    return m3_emit(b, "attention_packed", in, M3_ATTENTION_PACKED_INPUTS, &attr, 1);
+}
+
 /** One GRU step (PyTorch's gates r, z, n): xi [..., 3d] = input projection, hh [..., 3d] = hidden projection,
  * h [..., d], mask bool [...]; where the mask is false h stays. -> h' [..., d] */
 static inline m3_tensor *m3_gru_cell(m3_builder *b, m3_tensor *xi, m3_tensor *hh, m3_tensor *h, m3_tensor *mask)

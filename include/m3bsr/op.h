@@ -34,13 +34,14 @@ enum {
     M3_OP_DRAWS = 1u << 3,   /**< depends on its site attribute: equal nodes are still the same draw */
 
     /* Since ABI 1.2: what the passes may do with a node. */
-    M3_OP_ELEMENTWISE = 1u << 4, /**< the one output has the shape that the inputs broadcast to, and an element of it
-                                      depends on the elements at its place alone; see also `row_axis` */
-    M3_OP_SLICE = 1u << 5,       /**< output 0 is the part of input 0 that starts at attribute 0, an index an axis */
-    M3_OP_ROW_SUM = 1u << 6,     /**< output 0 is zero but for rows (input 1), summed by their ids (input 0): the
-                                      gradient of a table that is only gathered from */
-    M3_OP_MULTI_TENSOR = 1u << 7 /**< nodes with equal attributes and the same first `shared_inputs` inputs may become
+    M3_OP_ELEMENTWISE = 1u << 4,  /**< the one output has the shape that the inputs broadcast to, and an element of it
+                                       depends on the elements at its place alone; see also `row_axis` */
+    M3_OP_SLICE = 1u << 5,        /**< output 0 is the part of input 0 that starts at attribute 0, an index an axis */
+    M3_OP_ROW_SUM = 1u << 6,      /**< output 0 is zero but for rows (input 1), summed by their ids (input 0): the
+                                       gradient of a table that is only gathered from */
+    M3_OP_MULTI_TENSOR = 1u << 7, /**< nodes with equal attributes and the same first `shared_inputs` inputs may become
                                       one node: their other inputs follow each other, and so do their outputs */
+    M3_OP_CONCAT = 1u << 8 /**< output 0 is all inputs one behind the other along the axis that attribute 0 says */
 };
 
 /** What an elementwise op is when it runs in the epilogue of another op's kernel, on results that are still in
@@ -185,6 +186,15 @@ struct m3_op {
      * as in f32, and what `infer` gives that type is rounded once, at the end. On a device that does not take it, casts
      * to f32 and back stand around the op of f32. Since ABI 1.2. */
     uint32_t halves;
+
+    /** Outputs 0 of `count` >= 2 nodes of this op, side by side along their last axis, as one node that does less work;
+     * the nodes have one output each, whose other axes are the same. NULL: there is nothing to save, or they cannot.
+     * Since ABI 1.2. */
+    m3_tensor *(*join)(m3_builder *b, const m3_node *const *nodes, uint32_t count);
+
+    /** The same result from inputs `first` to `last` side by side along the last axis of one tensor, `joined`.
+     * NULL: there is no op that takes them so. Since ABI 1.2. */
+    m3_tensor *(*side_by_side)(m3_builder *b, const m3_node *node, uint32_t first, uint32_t last, m3_tensor *joined);
 };
 
 /** A member that an older op may lack: it is NULL or 0 then. */

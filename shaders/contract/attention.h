@@ -6,6 +6,8 @@
 /* Columns of queries and keys that lie in local memory at a time. */
 #define ATTEND_COLUMNS 32
 
+/* Words: q_row and kv_row, elements between rows of q and dq, and of k, v and their gradients; k_first and v_first, elements
+ * before the first k and v and their gradients: packed operands are columns of one tensor. */
 #define ATTENTION_ENTRIES(ENTRY)                \
     ENTRY(attention, attend, both)              \
     ENTRY(attention, attend_grad, both)         \
@@ -33,6 +35,10 @@
     WORD(u32, heads)                            \
     WORD(u32, queries)                          \
     WORD(u32, keys)                             \
+    WORD(u32, q_row)                            \
+    WORD(u32, kv_row)                           \
+    WORD(u32, k_first)                          \
+    WORD(u32, v_first)                          \
     WORD(f32, scale)
 
 #define CONTRACT_attend_grad(CONSTANT, BUFFER, WORD) \
@@ -58,6 +64,10 @@
     WORD(u32, heads)                                 \
     WORD(u32, queries)                               \
     WORD(u32, keys)                                  \
+    WORD(u32, q_row)                                 \
+    WORD(u32, kv_row)                                \
+    WORD(u32, k_first)                               \
+    WORD(u32, v_first)                               \
     WORD(f32, scale)
 
 #define CONTRACT_attend_alone(CONSTANT, BUFFER, WORD) \
@@ -77,6 +87,10 @@
     WORD(u32, heads)                                  \
     WORD(u32, queries)                                \
     WORD(u32, keys)                                   \
+    WORD(u32, q_row)                                  \
+    WORD(u32, kv_row)                                 \
+    WORD(u32, k_first)                                \
+    WORD(u32, v_first)                                \
     WORD(f32, scale)
 
 #define CONTRACT_attend_queries(CONSTANT, BUFFER, WORD) \
@@ -98,6 +112,10 @@
     WORD(u32, heads)                                    \
     WORD(u32, queries)                                  \
     WORD(u32, keys)                                     \
+    WORD(u32, q_row)                                    \
+    WORD(u32, kv_row)                                   \
+    WORD(u32, k_first)                                  \
+    WORD(u32, v_first)                                  \
     WORD(f32, scale)
 
 #define CONTRACT_attend_keys(CONSTANT, BUFFER, WORD) \
@@ -120,6 +138,10 @@
     WORD(u32, heads)                                 \
     WORD(u32, queries)                               \
     WORD(u32, keys)                                  \
+    WORD(u32, q_row)                                 \
+    WORD(u32, kv_row)                                \
+    WORD(u32, k_first)                               \
+    WORD(u32, v_first)                               \
     WORD(f32, scale)
 
 #endif

@@ -1,8 +1,9 @@
-/* attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side in `stride`.
+/* attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side.
  *   s_ij = scale q_i k_j,  p = softmax of s over the valid keys j,  y_i = sum_j p_ij v_j
  *   dv_j = sum_i p_ij dy_i,  dp_ij = dy_i v_j,  ds_ij = scale p_ij (dp_ij - sum_j p_ij dp_ij)
  *   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i
  * q, y [rows, queries, heads, WIDTH], k, v [rows, keys, heads, WIDTH], mask [rows, keys]. A unit is a row and a head.
+ * Rows of y and dy follow each other; those of the others lie q_row and kv_row apart, from 0, k_first and v_first on.
  * Masked keys are neither read nor multiplied. Keys come in blocks of KEYS, first for the sums over all keys: a block
  * that raises the largest score of a query shrinks what the blocks before it have summed up.
  * Constants: WIDTH; GRADIENT: the gradient is built, else attention; AGAIN: there are more than KEYS keys, so that
@@ -103,10 +104,10 @@ GROUP_KERNEL(attend)
     const uint unit = min(ROW / parts, units - 1), first = ROW % parts * QUERIES; /* one too many does the last again */
     const uint count = ROW / parts < units ? min((uint)QUERIES, queries - first) : 0;
     const uint row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
-    global const value_t *q_here = (global const value_t *)q + ((row * queries + first) * stride + column);
+    global const value_t *q_here = (global const value_t *)q + ((row * queries + first) * q_row + column);
     global y_t *y_here = (global y_t *)y + ((row * queries + first) * stride + column);
-    global const value_t *k_here = (global const value_t *)k + (row * keys * stride + column);
-    global const value_t *v_here = (global const value_t *)v + (row * keys * stride + column);
+    global const value_t *k_here = (global const value_t *)k + (k_first + row * keys * kv_row + column);
+    global const value_t *v_here = (global const value_t *)v + (v_first + row * keys * kv_row + column);
     mask += row * keys;
     if (LANE < QUERIES) {
         largest[LANE] = -FLT_MAX;
@@ -119,8 +120,8 @@ GROUP_KERNEL(attend)
         float s[TILE][4] = {{0.0f}};
         for (uint c = 0; c < WIDTH; c += COLUMNS) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            load_queries(of_query, q_here, count, stride, c);
-            load_keys(of_key, k_here + start * stride, mask + start, n, stride, c);
+            load_queries(of_query, q_here, count, q_row, c);
+            load_keys(of_key, k_here + start * kv_row, mask + start, n, kv_row, c);
             barrier(CLK_LOCAL_MEM_FENCE);
             if (LANE < SCORES)
                 MULTIPLY(s, TILE, of_query + i * PITCH, PITCH, 1, of_key + j * PITCH, PITCH, 1, COLUMNS)
@@ -138,7 +139,7 @@ GROUP_KERNEL(attend)
         }
         for (uint c = 0; c < WIDTH; c += COLUMNS) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            load_keys(of_key, v_here + start * stride, mask + start, n, stride, c);
+            load_keys(of_key, v_here + start * kv_row, mask + start, n, kv_row, c);
             barrier(CLK_LOCAL_MEM_FENCE);
             for (uint t = LANE; t < QUERIES / TILE * (COLUMNS / 4); t += LANES) {
                 const uint i = t / (COLUMNS / 4) * TILE, at = t % (COLUMNS / 4) * 4;
@@ -160,27 +161,28 @@ GROUP_KERNEL(attend)
 
 #else
 /* A tile of sums to rows of x from column c on, or added to what is there. */
-#define PUT_TILE(sum, rows, x, row, count, add, c)                                                                     \
+#define PUT_TILE(sum, rows, x, row_length, row, count, add, c)                                                                     \
     for (uint r = 0; r < (rows) && (row) + r < (count); r++)                                                           \
         for (uint l = 0; l < 4 && (c) + l < WIDTH; l++) {                                                              \
-            global y_t *to = (x) + ((row) + r) * stride + (c) + l;                                                     \
+            global y_t *to = (x) + ((row) + r) * (row_length) + (c) + l;                                               \
             const float before = (add) ? Y_VALUE(to, 0) : 0.0f;                                                        \
             PUT_Y((add) ? before + sum[r][l] : sum[r][l], to, 0);                                                      \
         }
 
 /* p = scale q kT and ds = dy vT of a block; the columns that it loads last stay. Ends with a barrier. */
 inline void score(global const value_t *q, global const value_t *dy, global const value_t *k, global const value_t *v,
-                  global const uchar *mask, uint count, uint n, uint stride, float scale, local float *of_q,
+                  global const uchar *mask, uint count, uint n, uint q_row, uint kv_row, uint stride, float scale,
+                  local float *of_q,
                   local float *of_dy, local float *of_k, local float *of_v, local float *p, local float *ds)
 {
     const uint i = LANE / (KEYS / 4) * TILE, j = LANE % (KEYS / 4) * 4;
     float s[TILE][4] = {{0.0f}}, dp[TILE][4] = {{0.0f}};
     for (uint c = 0; c < WIDTH; c += COLUMNS) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        load_queries(of_q, q, count, stride, c);
+        load_queries(of_q, q, count, q_row, c);
         load_queries(of_dy, dy, count, stride, c);
-        load_keys(of_k, k, mask, n, stride, c);
-        load_keys(of_v, v, mask, n, stride, c);
+        load_keys(of_k, k, mask, n, kv_row, c);
+        load_keys(of_v, v, mask, n, kv_row, c);
         barrier(CLK_LOCAL_MEM_FENCE);
         if (LANE < SCORES) {
             MULTIPLY(s, TILE, of_q + i * PITCH, PITCH, 1, of_k + j * PITCH, PITCH, 1, COLUMNS)
@@ -200,15 +202,17 @@ GROUP_KERNEL(attend_grad)
     local float largest[QUERIES], total[QUERIES], dot_of[QUERIES], keep[QUERIES];
     const uint unit = min(ROW, units - 1), row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
     const bool mine = ROW < units; /* one too many does the last again, and writes nothing */
-    const uint query_at = row * queries * stride + column, key_at = row * keys * stride + column;
-    global const value_t *q_here = (global const value_t *)q + query_at, *dy_here = (global const value_t *)dy + query_at;
-    global const value_t *k_here = (global const value_t *)k + key_at, *v_here = (global const value_t *)v + key_at;
+    const uint query_at = row * queries * q_row + column, key_at = row * keys * kv_row + column;
+    global const value_t *q_here = (global const value_t *)q + query_at;
+    global const value_t *dy_here = (global const value_t *)dy + (row * queries * stride + column);
+    global const value_t *k_here = (global const value_t *)k + (k_first + key_at);
+    global const value_t *v_here = (global const value_t *)v + (v_first + key_at);
     global y_t *dq_here = (global y_t *)dq + query_at;
-    global y_t *dk_here = (global y_t *)dk + key_at, *dv_here = (global y_t *)dv + key_at;
+    global y_t *dk_here = (global y_t *)dk + (k_first + key_at), *dv_here = (global y_t *)dv + (v_first + key_at);
     mask += row * keys;
     /* Without queries or keys there is one block of nothing, which writes zeros. */
     for (uint first = 0; first == 0 || first < queries; first += QUERIES) {
-        const uint count = min((uint)QUERIES, queries - first), at = first * stride;
+        const uint count = min((uint)QUERIES, queries - first), at = first * stride, q_at = first * q_row;
         barrier(CLK_LOCAL_MEM_FENCE);
         if (LANE < QUERIES) {
             largest[LANE] = -FLT_MAX;
@@ -216,8 +220,8 @@ GROUP_KERNEL(attend_grad)
         }
         for (uint start = 0; start == 0 || start < keys; start += KEYS) {
             const uint n = min((uint)KEYS, keys - start);
-            score(q_here + at, dy_here + at, k_here + start * stride, v_here + start * stride, mask + start, count, n,
-                  stride, scale, of_q, of_dy, of_k, of_v, p, ds);
+            score(q_here + q_at, dy_here + at, k_here + start * kv_row, v_here + start * kv_row, mask + start, count, n,
+                  q_row, kv_row, stride, scale, of_q, of_dy, of_k, of_v, p, ds);
             raise(p, largest, keep);
             barrier(CLK_LOCAL_MEM_FENCE);
             exponents(p, largest);
@@ -236,8 +240,8 @@ GROUP_KERNEL(attend_grad)
         for (uint start = 0; start == 0 || start < keys; start += KEYS) {
             const uint n = min((uint)KEYS, keys - start);
 #if AGAIN
-            score(q_here + at, dy_here + at, k_here + start * stride, v_here + start * stride, mask + start, count, n,
-                  stride, scale, of_q, of_dy, of_k, of_v, p, ds);
+            score(q_here + q_at, dy_here + at, k_here + start * kv_row, v_here + start * kv_row, mask + start, count, n,
+                  q_row, kv_row, stride, scale, of_q, of_dy, of_k, of_v, p, ds);
             exponents(p, largest);
             barrier(CLK_LOCAL_MEM_FENCE);
 #endif
@@ -250,16 +254,16 @@ GROUP_KERNEL(attend_grad)
             for (uint c = 0; c < WIDTH; c += COLUMNS) {
                 barrier(CLK_LOCAL_MEM_FENCE);
                 if (WIDTH > COLUMNS) {
-                    load_queries(of_q, q_here + at, count, stride, c);
+                    load_queries(of_q, q_here + q_at, count, q_row, c);
                     load_queries(of_dy, dy_here + at, count, stride, c);
-                    load_keys(of_k, k_here + start * stride, mask + start, n, stride, c);
+                    load_keys(of_k, k_here + start * kv_row, mask + start, n, kv_row, c);
                     barrier(CLK_LOCAL_MEM_FENCE);
                 }
                 for (uint t = LANE; t < QUERIES / TILE * (COLUMNS / 4) && mine; t += LANES) {
                     const uint i = t / (COLUMNS / 4) * TILE, across = t % (COLUMNS / 4) * 4;
                     float sum[TILE][4] = {{0.0f}};
                     MULTIPLY(sum, TILE, ds + i * ACROSS, ACROSS, 1, of_k + across, 1, PITCH, n)
-                    PUT_TILE(sum, TILE, dq_here + at, i, count, start > 0, c + across)
+                    PUT_TILE(sum, TILE, dq_here + q_at, q_row, i, count, start > 0, c + across)
                 }
                 for (uint t = LANE; t < KEYS / 4 * (COLUMNS / 4) && mine; t += LANES) {
                     const uint j = t / (COLUMNS / 4) * 4, across = t % (COLUMNS / 4) * 4;
@@ -268,8 +272,8 @@ GROUP_KERNEL(attend_grad)
                     MULTIPLY(of_dv, 4, p + j, 1, ACROSS, of_dy + across, 1, PITCH, count)
                     for (uint r = 0; r < 4 && j + r < n; r++)
                         for (uint l = 0; l < 4 && mask[start + j + r] == 0; l++) of_dk[r][l] = of_dv[r][l] = 0.0f;
-                    PUT_TILE(of_dk, 4, dk_here + start * stride, j, n, first > 0, c + across)
-                    PUT_TILE(of_dv, 4, dv_here + start * stride, j, n, first > 0, c + across)
+                    PUT_TILE(of_dk, 4, dk_here + start * kv_row, kv_row, j, n, first > 0, c + across)
+                    PUT_TILE(of_dv, 4, dv_here + start * kv_row, kv_row, j, n, first > 0, c + across)
                 }
             }
         }

@@ -1,9 +1,10 @@
 #version 450
-/* attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side in `stride`.
+/* attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side.
  *   s_ij = scale q_i k_j,  p = softmax of s over the valid keys j,  y_i = sum_j p_ij v_j
  *   dv_j = sum_i p_ij dy_i,  dp_ij = dy_i v_j,  ds_ij = scale p_ij (dp_ij - sum_j p_ij dp_ij)
  *   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i
  * q, y [rows, queries, heads, WIDTH], k, v [rows, keys, heads, WIDTH], mask [rows, keys]. A unit is a row and a head.
+ * Rows of y and dy follow each other; those of the others lie q_row and kv_row apart, from 0, k_first and v_first on.
  * Masked keys are neither read nor multiplied. Keys come in blocks of KEYS: a block that raises the largest score of a
  * query shrinks what the blocks before it have summed up.
  * AGAIN: there are more than KEYS keys, so that the gradient computes each block of scores twice.
@@ -55,7 +56,7 @@ shared float staged[2 * ((QUERIES + KEYS) * 33 + QUERIES * (KEYS + 1))], dot_of[
 #endif
 shared float largest[QUERIES], total[QUERIES], keep[QUERIES];
 
-uint stride, key_at, mask_at; /* between rows; of the unit's first key, in elements of k and of mask */
+uint stride, key_at, mask_at; /* between rows of y; of the unit's first key, in elements behind k_first, and of mask */
 
 bool valid(uint j)
 {
@@ -63,16 +64,17 @@ bool valid(uint j)
 }
 
 /* Columns from c on of `count` queries at `at`, or of KEYS keys from `start` on. */
-#define LOAD_QUERIES(to, x, at, count, c)                                                                              \
+#define LOAD_QUERIES(to, x, at, row_length, count, c)                                                                              \
     for (uint e = LANE; e < QUERIES * COLUMNS; e += LANES) {                                                     \
         const uint i = e / COLUMNS, across = (c) + e % COLUMNS;                                                        \
-        staged[(to) + i * PITCH + e % COLUMNS] = i < (count) && across < WIDTH ? AT(x, (at) + i * stride + across) : 0.0;    \
+        staged[(to) + i * PITCH + e % COLUMNS] =                                                                       \
+            i < (count) && across < WIDTH ? AT(x, (at) + i * (row_length) + across) : 0.0;                             \
     }
-#define LOAD_KEYS(to, x, start, c)                                                                                     \
+#define LOAD_KEYS(to, x, x_at, start, c)                                                                                     \
     for (uint e = LANE; e < KEYS * COLUMNS; e += LANES) {                                                        \
         const uint j = (start) + e / COLUMNS, across = (c) + e % COLUMNS;                                              \
         staged[(to) + e / COLUMNS * PITCH + e % COLUMNS] =                                                               \
-            across < WIDTH && valid(j) ? AT(x, key_at + j * stride + across) : 0.0;                                        \
+            across < WIDTH && valid(j) ? AT(x, (x_at) + key_at + j * kv_row + across) : 0.0;                           \
     }
 
 /* Four elements of `staged` that lie `step` apart; the first alone where there is no more than one row. */
@@ -133,9 +135,9 @@ void main()
     const uint row = unit / heads, column = unit % heads * WIDTH;
     const uint i = LANE / (KEYS / 4u) * ROWS, j = LANE % (KEYS / 4u) * 4u;
     stride = heads * WIDTH;
-    key_at = row * keys * stride + column;
+    key_at = row * keys * kv_row + column;
     mask_at = row * keys;
-    const uint at = (row * queries + first) * stride + column;
+    const uint at = (row * queries + first) * stride + column, q_at = (row * queries + first) * q_row + column;
     if (LANE < QUERIES) {
         largest[LANE] = LOWEST;
         total[LANE] = 0.0;
@@ -146,8 +148,8 @@ void main()
         mat4 s = mat4(0.0);
         for (uint c = 0u; c < WIDTH; c += COLUMNS) {
             barrier();
-            LOAD_QUERIES(OF_Q, q, at, count, c)
-            LOAD_KEYS(OF_K, k, start, c)
+            LOAD_QUERIES(OF_Q, q, q_at, q_row, count, c)
+            LOAD_KEYS(OF_K, k, k_first, start, c)
             barrier();
             for (uint e = 0u; e < COLUMNS && LANE < SCORES; e++)
                 s += outerProduct(four(OF_K + j * PITCH + e, PITCH), tile_rows(OF_Q + i * PITCH + e, PITCH));
@@ -165,7 +167,7 @@ void main()
         }
         for (uint c = 0u; c < WIDTH; c += COLUMNS) {
             barrier();
-            LOAD_KEYS(OF_K, v, start, c)
+            LOAD_KEYS(OF_K, v, v_first, start, c)
             barrier();
             for (uint t = LANE; t < QUERIES / ROWS * (COLUMNS / 4u); t += LANES) {
                 const uint i = t / (COLUMNS / 4u) * ROWS, across = t % (COLUMNS / 4u) * 4u;
@@ -190,16 +192,16 @@ void main()
 #else
 
 /* p = scale q kT and ds = dy vT of a block; the columns that it loads last stay. */
-void score(uint at, uint count, uint start)
+void score(uint q_at, uint at, uint count, uint start)
 {
     const uint i = LANE / (KEYS / 4u) * ROWS, j = LANE % (KEYS / 4u) * 4u;
     mat4 s = mat4(0.0), dp = mat4(0.0);
     for (uint c = 0u; c < WIDTH; c += COLUMNS) {
         barrier();
-        LOAD_QUERIES(OF_Q, q, at, count, c)
-        LOAD_QUERIES(OF_DY, dy, at, count, c)
-        LOAD_KEYS(OF_K, k, start, c)
-        LOAD_KEYS(OF_V, v, start, c)
+        LOAD_QUERIES(OF_Q, q, q_at, q_row, count, c)
+        LOAD_QUERIES(OF_DY, dy, at, stride, count, c)
+        LOAD_KEYS(OF_K, k, k_first, start, c)
+        LOAD_KEYS(OF_V, v, v_first, start, c)
         barrier();
         for (uint e = 0u; e < COLUMNS && LANE < SCORES; e++) {
             s += outerProduct(four(OF_K + j * PITCH + e, PITCH), tile_rows(OF_Q + i * PITCH + e, PITCH));
@@ -212,25 +214,25 @@ void score(uint at, uint count, uint start)
 }
 
 /* A tile of sums to rows of x at `at` from column c on, or added to what is there. */
-#define PUT_TILE(sum, rows, x, at, row, count, add, c)                                                                 \
+#define PUT_TILE(sum, rows, x, at, row_length, row, count, add, c)                                                                 \
     for (uint r = 0u; r < (rows) && (row) + r < (count); r++)                                                          \
         for (uint l = 0u; l < 4u && (c) + l < WIDTH; l++) {                                                            \
-            const uint to = (at) + ((row) + r) * stride + (c) + l;                                                     \
+            const uint to = (at) + ((row) + r) * (row_length) + (c) + l;                                               \
             if (Y_HALVES == DTYPE_F32)                                                                                 \
                 x[to] = (add) ? x[to] + sum[r][l] : sum[r][l];                                                         \
             else if (l % 2u == 0u)                                                                                     \
                 x##_words[to / 2u] = pair_of(sum[r][l], sum[r][l + 1u], Y_HALVES);                                     \
         }
 
-/* Gradients of a block whose p and ds are done: `at` and `count` of its queries, start and n of its keys. */
-void put_gradients(uint at, uint count, uint start, uint n, bool first)
+/* Gradients of a block whose p and ds are done: q_at, `at` (of dy) and `count` of its queries, start and n of its keys. */
+void put_gradients(uint q_at, uint at, uint count, uint start, uint n, bool first)
 {
     for (uint c = 0u; c < WIDTH; c += COLUMNS) {
         barrier();
         if (WIDTH > COLUMNS) {
-            LOAD_QUERIES(OF_Q, q, at, count, c)
-            LOAD_QUERIES(OF_DY, dy, at, count, c)
-            LOAD_KEYS(OF_K, k, start, c)
+            LOAD_QUERIES(OF_Q, q, q_at, q_row, count, c)
+            LOAD_QUERIES(OF_DY, dy, at, stride, count, c)
+            LOAD_KEYS(OF_K, k, k_first, start, c)
         }
         barrier();
         for (uint t = LANE; t < QUERIES / ROWS * (COLUMNS / 4u); t += LANES) {
@@ -238,7 +240,7 @@ void put_gradients(uint at, uint count, uint start, uint n, bool first)
             mat4 sum = mat4(0.0);
             for (uint e = 0u; e < n; e++)
                 sum += outerProduct(four(OF_K + e * PITCH + across, 1u), tile_rows(DS + i * ACROSS + e, ACROSS));
-            PUT_TILE(sum, ROWS, dq, at, i, count, start > 0u, c + across)
+            PUT_TILE(sum, ROWS, dq, q_at, q_row, i, count, start > 0u, c + across)
         }
         for (uint t = LANE; t < KEYS / 4u * (COLUMNS / 4u); t += LANES) {
             const uint j = t / (COLUMNS / 4u) * 4u, across = t % (COLUMNS / 4u) * 4u;
@@ -249,8 +251,8 @@ void put_gradients(uint at, uint count, uint start, uint n, bool first)
             }
             for (uint r = 0u; r < 4u; r++)
                 if (!valid(start + j + r)) of_dk[r] = of_dv[r] = vec4(0.0);
-            PUT_TILE(of_dk, 4u, dk, key_at + start * stride, j, n, !first, c + across)
-            PUT_TILE(of_dv, 4u, dv, key_at + start * stride, j, n, !first, c + across)
+            PUT_TILE(of_dk, 4u, dk, k_first + key_at + start * kv_row, kv_row, j, n, !first, c + across)
+            PUT_TILE(of_dv, 4u, dv, v_first + key_at + start * kv_row, kv_row, j, n, !first, c + across)
         }
     }
 }
@@ -260,11 +262,11 @@ void main()
     const uint unit = min(ROW, units - 1u), row = unit / heads, column = unit % heads * WIDTH;
     const bool mine = ROW < units; /* one too many works on nothing */
     stride = heads * WIDTH;
-    key_at = row * keys * stride + column;
+    key_at = row * keys * kv_row + column;
     mask_at = row * keys;
     /* Without queries or keys there is one block of nothing, which writes zeros. */
     for (uint first = 0u; first == 0u || first < queries; first += QUERIES) {
-        const uint at = (row * queries + first) * stride + column;
+        const uint at = (row * queries + first) * stride + column, q_at = (row * queries + first) * q_row + column;
         const uint count = mine ? min(QUERIES, queries - first) : 0u;
         barrier();
         if (LANE < QUERIES) {
@@ -272,7 +274,7 @@ void main()
             total[LANE] = dot_of[LANE] = 0.0;
         }
         for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
-            score(at, count, start);
+            score(q_at, at, count, start);
             raise();
             barrier();
             exponents();
@@ -291,7 +293,7 @@ void main()
         }
         for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
             if (AGAIN != 0) { /* else the only block is at hand */
-                score(at, count, start);
+                score(q_at, at, count, start);
                 exponents();
                 barrier();
             }
@@ -301,7 +303,7 @@ void main()
                 staged[P + place] = of_p;
                 staged[DS + place] = (staged[DS + place] - dot_of[i] * inverse) * of_p * scale;
             }
-            put_gradients(at, count, start, mine ? min(KEYS, keys - start) : 0u, first == 0u);
+            put_gradients(q_at, at, count, start, mine ? min(KEYS, keys - start) : 0u, first == 0u);
         }
     }
 }

@@ -1,8 +1,9 @@
-/* attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side in `stride`.
+/* attention: multi-head attention and its gradient, over heads of WIDTH columns that lie side by side.
  *   s_ij = scale q_i k_j,  p = softmax of s over the valid keys j,  y_i = sum_j p_ij v_j
  *   dv_j = sum_i p_ij dy_i,  dp_ij = dy_i v_j,  ds_ij = scale p_ij (dp_ij - sum_j p_ij dp_ij)
  *   dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i
  * q, y [rows, queries, heads, WIDTH], k, v [rows, keys, heads, WIDTH], mask [rows, keys]. A unit is a row and a head.
+ * Rows of y and dy follow each other; those of the others lie q_row and kv_row apart, from 0, k_first and v_first on.
  * Masked keys are neither read nor multiplied. Keys come in blocks of KEYS, first for the sums over all keys: a block
  * that raises the largest score of a query shrinks what the blocks before it have summed up.
  * Constants: WIDTH; GRADIENT: the gradient is built, else attention; AGAIN: there are more than KEYS keys, so that
@@ -150,18 +151,19 @@ KERNEL(attend)
     OPEN_BUFFERS(attend)
     const uint unit = ITEM, row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
     if (unit >= units) return;
-    k += row * keys * stride + column;
-    v += row * keys * stride + column;
+    k += k_first + row * keys * kv_row + column;
+    v += v_first + row * keys * kv_row + column;
     mask += row * keys;
     for (uint first = 0; first < queries; first += VECTOR) {
-        const uint at = (row * queries + first) * stride + column, count = min((uint)VECTOR, queries - first);
+        const uint at = (row * queries + first) * stride + column, q_at = (row * queries + first) * q_row + column;
+        const uint count = min((uint)VECTOR, queries - first);
         real of_q[WIDE], largest = -FLT_MAX, total = 0.0f, keep;
         float p[KEYS * VECTOR];
         uint query[VECTOR], key[KEYS], n = 0, next = 0;
         for (uint i = 0; i < VECTOR; i++) query[i] = i * stride;
-        load_queries(q + at, count, stride, of_q);
+        load_queries(q + q_at, count, q_row, of_q);
         do {
-            n = next_keys(mask, keys, stride, &next, key);
+            n = next_keys(mask, keys, kv_row, &next, key);
             score(k, key, n, of_q, p);
             largest = raise(p, n, scale, largest, &keep);
             total *= keep;
@@ -173,7 +175,7 @@ KERNEL(attend)
         bool add = false;
         do {
             if (AGAIN) {
-                n = next_keys(mask, keys, stride, &next, key);
+                n = next_keys(mask, keys, kv_row, &next, key);
                 score(k, key, n, of_q, p);
                 (void)raise(p, n, scale, largest, &keep);
             }
@@ -190,26 +192,30 @@ KERNEL(attend_grad)
     OPEN_BUFFERS(attend_grad)
     const uint unit = ITEM, row = unit / heads, column = unit % heads * WIDTH, stride = heads * WIDTH;
     if (unit >= units) return;
-    k += row * keys * stride + column;
-    v += row * keys * stride + column;
-    dk += row * keys * stride + column;
-    dv += row * keys * stride + column;
+    k += k_first + row * keys * kv_row + column;
+    v += v_first + row * keys * kv_row + column;
+    dk += k_first + row * keys * kv_row + column;
+    dv += v_first + row * keys * kv_row + column;
     mask += row * keys;
     for (uint j = 0; j < keys; j++) {
         if (queries > 0 && mask[j] != 0) continue;
-        zero_row(dk + j * stride);
-        zero_row(dv + j * stride);
+        zero_row(dk + j * kv_row);
+        zero_row(dv + j * kv_row);
     }
     for (uint first = 0; first < queries; first += VECTOR) {
-        const uint at = (row * queries + first) * stride + column, count = min((uint)VECTOR, queries - first);
+        const uint at = (row * queries + first) * stride + column, q_at = (row * queries + first) * q_row + column;
+        const uint count = min((uint)VECTOR, queries - first);
         real of_q[WIDE], of_dy[WIDE], largest = -FLT_MAX, total = 0.0f, dot = 0.0f, keep;
         float p[KEYS * VECTOR], ds[KEYS * VECTOR];
-        uint query[VECTOR], key[KEYS], n = 0, next = 0;
-        for (uint i = 0; i < VECTOR; i++) query[i] = i * stride;
-        load_queries(q + at, count, stride, of_q);
+        uint query[VECTOR], of_query[VECTOR], key[KEYS], n = 0, next = 0; /* rows of y and dy, and of q and dq */
+        for (uint i = 0; i < VECTOR; i++) {
+            query[i] = i * stride;
+            of_query[i] = i * q_row;
+        }
+        load_queries(q + q_at, count, q_row, of_q);
         load_queries(dy + at, count, stride, of_dy);
         do {
-            n = next_keys(mask, keys, stride, &next, key);
+            n = next_keys(mask, keys, kv_row, &next, key);
             score(k, key, n, of_q, p);
             score(v, key, n, of_dy, ds);
             largest = raise(p, n, scale, largest, &keep);
@@ -227,7 +233,7 @@ KERNEL(attend_grad)
         bool add = false;
         do {
             if (AGAIN) {
-                n = next_keys(mask, keys, stride, &next, key);
+                n = next_keys(mask, keys, kv_row, &next, key);
                 score(k, key, n, of_q, p);
                 score(v, key, n, of_dy, ds);
                 (void)raise(p, n, scale, largest, &keep);
@@ -237,8 +243,8 @@ KERNEL(attend_grad)
                 STORE(of_p, p, j * VECTOR);
                 STORE((LOAD(ds, j * VECTOR) - dot) * of_p * scale, ds, j * VECTOR);
             }
-            combine(k, key, n, ds, 1, VECTOR, dq + at, query, count, add);
-            combine(q + at, query, count, ds, VECTOR, 1, dk, key, n, first > 0);
+            combine(k, key, n, ds, 1, VECTOR, dq + q_at, of_query, count, add);
+            combine(q + q_at, of_query, count, ds, VECTOR, 1, dk, key, n, first > 0);
             combine(dy + at, query, count, p, VECTOR, 1, dv, key, n, first > 0);
             add = true;
         } while (next < keys);

@@ -42,7 +42,7 @@ const float LOWEST = -3.402823466e+38;
 #define EACH(i, n) [[unroll]] for (uint i = 0u; i < n; i++)
 
 /* A block: of its queries i and keys j, where they lie and whether they are there; scores, then p, at i KEYS + j. */
-uint query[QUERIES], key[KEYS];
+uint query[QUERIES], of_q[QUERIES], key[KEYS]; /* of_q: in q and dq, query: in y and dy; key: behind k_first and v_first */
 bool wanted[QUERIES], there[KEYS];
 float s[QUERIES * KEYS];
 #ifndef ENTRY_attend_alone
@@ -56,6 +56,7 @@ void find_queries(uint unit, uint first)
         const uint at = unit / heads * queries + min(first + i, max(queries, 1u) - 1u);
         wanted[i] = first + i < queries;
         query[i] = (at * heads + unit % heads) * WIDTH;
+        of_q[i] = at * q_row + unit % heads * WIDTH;
     }
 }
 
@@ -65,7 +66,7 @@ void find_keys(uint unit, uint first)
         const uint at = unit / heads * keys + min(first + j, max(keys, 1u) - 1u);
         there[j] = false;
         if (first + j < keys) there[j] = BYTE(mask, at) != 0u;
-        key[j] = (at * heads + unit % heads) * WIDTH;
+        key[j] = at * kv_row + unit % heads * WIDTH;
     }
 }
 
@@ -81,12 +82,12 @@ void score()
     }
     for (uint c = 0u; c < columns; c++) {
         float x[QUERIES], z[KEYS];
-        EACH(i, QUERIES) x[i] = AT(q, query[i] + c);
-        EACH(j, KEYS) z[j] = AT(k, key[j] + c);
+        EACH(i, QUERIES) x[i] = AT(q, of_q[i] + c);
+        EACH(j, KEYS) z[j] = AT(k, k_first + key[j] + c);
         EACH(i, QUERIES) EACH(j, KEYS) s[i * KEYS + j] += x[i] * z[j];
 #ifndef ENTRY_attend_alone
         EACH(i, QUERIES) x[i] = AT(dy, query[i] + c);
-        EACH(j, KEYS) z[j] = AT(v, key[j] + c);
+        EACH(j, KEYS) z[j] = AT(v, v_first + key[j] + c);
         EACH(i, QUERIES) EACH(j, KEYS) dp[i * KEYS + j] += x[i] * z[j];
 #endif
     }
@@ -122,10 +123,10 @@ float inverse_of(uint i)
 }
 
 /* Columns from c on of keys or values that are there, else 0; and a query's sum over them. */
-#define LOAD_VALUES(z, x)                                                                   \
+#define LOAD_VALUES(z, x, x_first)                                                          \
     EACH(j, KEYS) EACH(l, SIDE) {                                                           \
         z[j * SIDE + l] = 0.0;                                                              \
-        if (there[j]) z[j * SIDE + l] = AT(x, key[j] + c + l);                              \
+        if (there[j]) z[j * SIDE + l] = AT(x, x_first + key[j] + c + l);                    \
     }
 #define SUM_OVER_KEYS(sum, weights, z)                                                      \
     EACH(l, SIDE) {                                                                         \
@@ -155,7 +156,7 @@ void main()
         }
         for (uint c = 0u; c < WIDTH; c += SIDE) {
             float z[KEYS * SIDE];
-            LOAD_VALUES(z, v)
+            LOAD_VALUES(z, v, v_first)
             EACH(i, QUERIES) {
                 float sum[SIDE];
                 SUM_OVER_KEYS(sum, s, z)
@@ -211,15 +212,15 @@ void main()
             dp[i * KEYS + j] = (dp[i * KEYS + j] - dots[i]) * (s[i * KEYS + j] * total[i]) * scale;
         for (uint c = 0u; c < WIDTH; c += SIDE) {
             float z[KEYS * SIDE];
-            LOAD_VALUES(z, k)
+            LOAD_VALUES(z, k, k_first)
             EACH(i, QUERIES) {
                 float sum[SIDE];
                 SUM_OVER_KEYS(sum, dp, z)
                 if (Y_HALVES != DTYPE_F32) {
-                    if (wanted[i]) dq_words[(query[i] + c) / 2u] = pair_of(sum[0], sum[SIDE - 1u], Y_HALVES);
+                    if (wanted[i]) dq_words[(of_q[i] + c) / 2u] = pair_of(sum[0], sum[SIDE - 1u], Y_HALVES);
                 } else {
-                    if (wanted[i] && start > 0u) sum[0] += dq[query[i] + c];
-                    if (wanted[i]) dq[query[i] + c] = sum[0];
+                    if (wanted[i] && start > 0u) sum[0] += dq[of_q[i] + c];
+                    if (wanted[i]) dq[of_q[i] + c] = sum[0];
                 }
             }
         }
@@ -254,7 +255,7 @@ void main()
             EACH(i, QUERIES) EACH(l, SIDE) {
                 x[i * SIDE + l] = z[i * SIDE + l] = 0.0;
                 if (wanted[i]) {
-                    x[i * SIDE + l] = AT(q, query[i] + c + l);
+                    x[i * SIDE + l] = AT(q, of_q[i] + c + l);
                     z[i * SIDE + l] = AT(dy, query[i] + c + l);
                 }
             }
@@ -268,17 +269,17 @@ void main()
                     }
                 }
                 if (start + j < keys) {
-                    const uint to = key[j] + c;
+                    const uint k_at = k_first + key[j] + c, v_at = v_first + key[j] + c;
                     if (Y_HALVES != DTYPE_F32) {
-                        dk_words[to / 2u] = there[j] ? pair_of(of_dk[0], of_dk[SIDE - 1u], Y_HALVES) : 0u;
-                        dv_words[to / 2u] = there[j] ? pair_of(of_dv[0], of_dv[SIDE - 1u], Y_HALVES) : 0u;
+                        dk_words[k_at / 2u] = there[j] ? pair_of(of_dk[0], of_dk[SIDE - 1u], Y_HALVES) : 0u;
+                        dv_words[v_at / 2u] = there[j] ? pair_of(of_dv[0], of_dv[SIDE - 1u], Y_HALVES) : 0u;
                     } else {
                         if (first > 0u) {
-                            of_dk[0] += dk[to];
-                            of_dv[0] += dv[to];
+                            of_dk[0] += dk[k_at];
+                            of_dv[0] += dv[v_at];
                         }
-                        dk[to] = there[j] ? of_dk[0] : 0.0;
-                        dv[to] = there[j] ? of_dv[0] : 0.0;
+                        dk[k_at] = there[j] ? of_dk[0] : 0.0;
+                        dv[v_at] = there[j] ? of_dv[0] : 0.0;
                     }
                 }
             }

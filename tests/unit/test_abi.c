@@ -99,6 +99,8 @@ PIN(m3_op, epilogue, 176);
 PIN(m3_op, shared_inputs, 180);
 PIN(m3_op, cases, 184);
 PIN(m3_op, halves, 200);
+PIN(m3_op, join, 208);
+PIN(m3_op, side_by_side, 216);
 
 PIN(m3_op_case, size, 0);
 PIN(m3_op_case, inputs, 8);

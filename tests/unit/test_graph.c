@@ -332,6 +332,72 @@ static void sinking_computes_one_row(void **state)
     assert_int_equal(work[0] * SITES, work[1]); /* one of SITES rows, forward and backward */
 }
 
+/* Attention over one product of x, or over one of z for q and one of x for k and v; its value and gradients. */
+static size_t run_attention(bool two_inputs, const char *const *no_pass, uint32_t packed, uint32_t linears,
+                            double *result)
+{
+    enum { D = 6 };
+    m3_error err = {0};
+    m3_graph *forward = NULL, *graph = NULL;
+    interpreter *run = NULL;
+    if (m3_graph_create(NULL, &forward, &err) != M3_OK) fail_msg("%s", err.message);
+    m3_builder *b = m3_graph_builder(forward);
+    m3_tensor *x = m3_graph_parameter(b, "x", M3_SHAPE(2, 3, D), (m3_init){0});
+    m3_tensor *z = m3_graph_parameter(b, "z", M3_SHAPE(2, 3, D), (m3_init){0}), *qkv[3];
+    m3_tensor *w = m3_graph_parameter(b, "w", M3_SHAPE(3 * D, D), (m3_init){0});
+    m3_tensor *c = m3_graph_parameter(b, "c", M3_SHAPE(3 * D), (m3_init){0});
+    for (uint64_t i = 0; i < 3; i++)
+        qkv[i] = m3_linear(b, i == 0 && two_inputs ? z : x, m3_slice(b, w, 0, i * D, D), m3_slice(b, c, 0, i * D, D));
+    m3_tensor *mask = m3_graph_input(b, "mask", M3_BOOL, M3_SHAPE(2, 3));
+    m3_tensor *y = m3_attention(b, qkv[0], qkv[1], qkv[2], mask, 2);
+    m3_graph_output(b, "loss", m3_sum_all(b, m3_mul(b, y, m3_exp(b, y))));
+    m3_graph_output(b, "z", z);
+    assert_int_equal(m3_builder_status(b, &err), M3_OK);
+    if (m3_passes_before_gradients(forward, no_pass, &graph, &err) != M3_OK) fail_msg("%s", err.message);
+    assert_int_equal(count_ops(graph, "attention_packed"), packed);
+    assert_int_equal(count_ops(graph, "linear"), linears);
+    static const char *const names[] = {"x", "z", "w", "c", "mask"};
+    enum { NAMES = sizeof names / sizeof names[0], WRT = NAMES - 1 };
+    m3_tensor *wrt[WRT], *grads[WRT];
+    for (int i = 0; i < WRT; i++) wrt[i] = m3_graph_find(graph, names[i]);
+    b = m3_graph_builder(graph);
+    m3_gradients(b, m3_graph_find_output(graph, "loss"), wrt, WRT, grads);
+    for (int i = 0; i < WRT; i++) m3_graph_output(b, names[i][0] == 'z' ? "dz" : names[i], grads[i]);
+    if (m3_builder_status(b, &err) != M3_OK) fail_msg("%s", err.message);
+    if (interpret_create(graph, &run, &err) != M3_OK) fail_msg("%s", err.message);
+    for (uint32_t k = 0; k < NAMES; k++) {
+        double values[3 * D * D];
+        uint32_t seed = k + 1;
+        m3_tensor *leaf = m3_graph_find(graph, names[k]);
+        for (uint64_t i = 0; i < m3_tensor_count(leaf); i++) values[i] = k == WRT ? (double)(i != 0) : sample(&seed);
+        interpret_set(run, leaf, values);
+    }
+    if (interpret_run(run, &err) != M3_OK) fail_msg("%s: %s", err.subject, err.message);
+    size_t count = 0;
+    for (uint32_t i = 0; i < m3_graph_output_count(graph); i++) {
+        m3_tensor *out = m3_graph_output_at(graph, i, NULL);
+        for (uint64_t k = 0; k < m3_tensor_count(out); k++) result[count++] = interpret_get(run, out)[k];
+    }
+    interpret_free(run);
+    m3_graph_free(forward);
+    m3_graph_free(graph);
+    return count;
+}
+
+static void packing_makes_one_product(void **state)
+{
+    (void)state;
+    const char *const no_pack[] = {"pack", NULL};
+    static double a[1024], b[1024];
+    for (uint32_t two = 0; two < 2; two++) {
+        const size_t count = run_attention(two != 0, NULL, 1, 1 + two, a);
+        assert_int_equal(run_attention(two != 0, no_pack, 0, 3, b), count);
+        assert_true(count > 200);
+        for (size_t i = 0; i < count; i++)
+            if (!(fabs(a[i] - b[i]) <= 1e-5)) fail_msg("value %zu: %g packed, %g not", i, a[i], b[i]);
+    }
+}
+
 static void gathers_share_one_scatter(void **state)
 {
     (void)state;
@@ -436,7 +502,7 @@ static void memory_failures_are_reported(void **state)
 
 int main(void)
 {
-    enum { MISTAKES = sizeof mistakes / sizeof mistakes[0], EFFECTS = sizeof effects / sizeof effects[0], OTHERS = 5 };
+    enum { MISTAKES = sizeof mistakes / sizeof mistakes[0], EFFECTS = sizeof effects / sizeof effects[0], OTHERS = 6 };
     struct CMUnitTest tests[MISTAKES + EFFECTS + OTHERS];
     char names[EFFECTS][64];
     size_t count = 0;
@@ -447,6 +513,7 @@ int main(void)
         tests[count++] = (struct CMUnitTest){names[i], pass_keeps_results, NULL, NULL, (void *)(uintptr_t)&effects[i]};
     }
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(sinking_computes_one_row);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(packing_makes_one_product);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(gathers_share_one_scatter);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(no_gradient_passes_detach);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(dumps_name_everything);

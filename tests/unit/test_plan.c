@@ -175,6 +175,19 @@ static void find_value(model *m, uint32_t device, const m3_tensor *at, const m3_
                      (unsigned long long)(found[i] >> 32) - 1);
 }
 
+static void join_labels(model *m, const m3_node *node)
+{
+    const m3_shape *shape = &node->out[0]->shape;
+    uint64_t outer = 1, at = 0;
+    for (int64_t i = 0; i < node->attr[0].i[0]; i++) outer *= shape->dim[i];
+    for (uint64_t o = 0; o < outer; o++)
+        for (uint32_t k = 0; k < node->in_count; k++) {
+            const uint64_t run = words(node->in[k]) / outer;
+            memcpy(m->values[node->out[0]->id] + at, m->values[node->in[k]->id] + o * run, run * sizeof(label));
+            at += run;
+        }
+}
+
 /* Labels: movement of whole values keeps them, everything else makes new ones. */
 static void label_values(model *m, const m3_graph *graph)
 {
@@ -191,6 +204,7 @@ static void label_values(model *m, const m3_graph *graph)
         label *y = m->values[node->out[0]->id];
         if (strcmp(op, "reshape") == 0 || strcmp(op, "copy") == 0)
             memcpy(y, m->values[node->in[0]->id], words(node->out[0]) * sizeof *y);
+        if (strcmp(op, "concat") == 0) join_labels(m, node);
         if (strcmp(op, "slice") != 0) continue;
         const m3_shape *from = &node->in[0]->shape, *to = &node->out[0]->shape;
         for (uint64_t k = 0; k < words(node->out[0]); k++) {
@@ -432,6 +446,28 @@ static void slices_of_parameters_take_no_memory(void **state)
     m3_graph_free(graph);
 }
 
+/* Two sums are made where they lie side by side; a parameter, and what another axis would mix, have to be moved. */
+static void parts_are_made_where_they_are_joined(void **state)
+{
+    (void)state;
+    m3_builder *b;
+    subject t;
+    m3_graph *graph = new_graph(&b);
+    m3_tensor *x = m3_graph_input(b, "x", M3_F32, M3_SHAPE(16, 16));
+    m3_tensor *w = m3_graph_parameter(b, "w", M3_SHAPE(16, 16), (m3_init){M3_INIT_CONSTANT, 1.0F, 0});
+    m3_tensor *part[2] = {m3_tanh(b, x), m3_reshape(b, m3_sin(b, x), M3_SHAPE(16, 16))}, *fixed[2] = {part[1], w};
+    m3_tensor *joined = m3_concat(b, part, 2, 0), *mixed = m3_concat(b, part, 2, 1), *moved = m3_concat(b, fixed, 2, 0);
+    m3_graph_output(b, "y", m3_reduce_sum(b, joined, 0, M3_DROP));
+    m3_graph_output(b, "z", m3_reduce_sum(b, mixed, 1, M3_DROP));
+    m3_graph_output(b, "u", m3_reduce_sum(b, moved, 0, M3_DROP));
+    run_rule(graph, &t);
+    assert_int_equal(t.schedule.step_count, 2 + 2 + 3);
+    assert_int_equal(t.schedule.root[part[1]->id], joined->id);
+    assert_int_equal(t.schedule.offset[part[1]->id], 16 * 16 * sizeof(float));
+    free_plans(&t);
+    m3_graph_free(graph);
+}
+
 /* Two parameters under one adamw: six states, all replaced where they lie. */
 static void an_optimizer_updates_in_place(void **state)
 {
@@ -560,9 +596,9 @@ int main(void)
 {
     const struct CMUnitTest others[] = {
         cmocka_unit_test(a_chain_works_in_one_place),          cmocka_unit_test(a_chain_to_an_output_needs_no_scratch),
-        cmocka_unit_test(slices_of_parameters_take_no_memory), cmocka_unit_test(an_optimizer_updates_in_place),
-        cmocka_unit_test(an_optimizer_keeps_its_states_apart), cmocka_unit_test(two_outputs_do_not_take_one_place),
-        cmocka_unit_test(blocks_are_packed_without_overlap),
+        cmocka_unit_test(slices_of_parameters_take_no_memory), cmocka_unit_test(parts_are_made_where_they_are_joined),
+        cmocka_unit_test(an_optimizer_updates_in_place),       cmocka_unit_test(an_optimizer_keeps_its_states_apart),
+        cmocka_unit_test(two_outputs_do_not_take_one_place),   cmocka_unit_test(blocks_are_packed_without_overlap),
     };
     enum { OTHERS = sizeof others / sizeof others[0] };
     struct CMUnitTest tests[ROWS + OTHERS];

@@ -185,19 +185,25 @@ static void copy_row(float *to, const float *from, size_t width, size_t wide)
     if (c < wide) v_store(to + c, v_load_n(from + c, width - c));
 }
 
-/* Rows of queries in whole vectors: in place, or packed into `packed`. */
-static rows pack_queries(const cpu_head *h, const work *w, const float *x, size_t count, float *packed)
+/* Rows from number `first` on. */
+static rows rows_from(const float *x, size_t stride, size_t first)
 {
-    if (w->wide == h->width) return (rows){x, h->stride};
-    for (size_t i = 0; i < count; i++) copy_row(packed + i * w->wide, x + i * h->stride, h->width, w->wide);
+    return (rows){x + first * stride, stride};
+}
+
+/* Rows of queries in whole vectors: in place, or packed into `packed`. */
+static rows pack_queries(const cpu_head *h, const work *w, rows x, size_t count, float *packed)
+{
+    if (w->wide == h->width) return x;
+    for (size_t i = 0; i < count; i++) copy_row(packed + i * w->wide, x.data + i * x.stride, h->width, w->wide);
     return (rows){packed, w->wide};
 }
 
 /* Rows of valid keys in whole vectors, likewise. */
 static rows pack_keys(const cpu_head *h, const work *w, const float *x, float *packed)
 {
-    if (w->wide == h->width && w->n == h->keys) return (rows){x, h->stride};
-    for (size_t j = 0; j < w->n; j++) copy_row(packed + j * w->wide, x + w->valid[j] * h->stride, h->width, w->wide);
+    if (w->wide == h->width && w->n == h->keys) return (rows){x, h->kv_row};
+    for (size_t j = 0; j < w->n; j++) copy_row(packed + j * w->wide, x + w->valid[j] * h->kv_row, h->width, w->wide);
     return (rows){packed, w->wide};
 }
 
@@ -208,9 +214,9 @@ static void unpack_row(float *to, const float *from, size_t width)
     if (c < width) v_store_n(to + c, width - c, v_load(from + c));
 }
 
-static void zero_rows(const cpu_head *h, float *x, size_t count)
+static void zero_rows(const cpu_head *h, float *x, size_t stride, size_t count)
 {
-    for (size_t i = 0; i < count; i++) memset(x + i * h->stride, 0, h->width * sizeof *x);
+    for (size_t i = 0; i < count; i++) memset(x + i * stride, 0, h->width * sizeof *x);
 }
 
 /* Results of valid keys to their rows, zeros to the others. */
@@ -218,25 +224,25 @@ static void unpack_keys(const cpu_head *h, const work *w, float *x, const float 
 {
     size_t done = 0;
     for (size_t j = 0; j < w->n; j++) {
-        zero_rows(h, x + done * h->stride, w->valid[j] - done);
-        unpack_row(x + w->valid[j] * h->stride, from + j * w->wide, h->width);
+        zero_rows(h, x + done * h->kv_row, h->kv_row, w->valid[j] - done);
+        unpack_row(x + w->valid[j] * h->kv_row, from + j * w->wide, h->width);
         done = w->valid[j] + 1;
     }
-    zero_rows(h, x + done * h->stride, h->keys - done);
+    zero_rows(h, x + done * h->kv_row, h->kv_row, h->keys - done);
 }
 
 /* to[c][i] = x[i][c], with zeros in the lanes behind the last query. */
-static void transpose_queries(const cpu_head *h, const float *x, size_t count, float *to)
+static void transpose_queries(const cpu_head *h, rows x, size_t count, float *to)
 {
     for (size_t i = 0; i < count; i += CPU_VW) {
         for (size_t c = 0; c < h->width; c += CPU_VW) {
-            const float *from = x + i * h->stride + c;
+            const float *from = x.data + i * x.stride + c;
             float *at = to + c * QUERIES + i;
             const size_t left = count - i, columns = h->width - c;
             vf part[CPU_VW];
             CPU_UNROLL
             for (size_t r = 0; r < CPU_VW; r++)
-                part[r] = r < left ? v_load_part(from + r * h->stride, columns) : v_zero();
+                part[r] = r < left ? v_load_part(from + r * x.stride, columns) : v_zero();
             v_transpose(part);
             CPU_UNROLL
             for (size_t r = 0; r < CPU_VW; r++)
@@ -335,7 +341,7 @@ static void softmax_grad_row(const float *p, float *dp, size_t n, float scale)
 /* The probabilities of a block. */
 static block probabilities(const cpu_head *h, const work *w, size_t first, rows keys)
 {
-    const float *q = (const float *)h->q + first * h->stride;
+    const rows q = rows_from(h->q, h->q_row, first);
     const size_t left = h->queries - first;
     if (left == 1) {
         score_single(w, keys, pack_queries(h, w, q, 1, w->q).data, w->p);
@@ -350,7 +356,7 @@ static block probabilities(const cpu_head *h, const work *w, size_t first, rows 
 }
 
 /* The gradient of a block's scores. */
-static void score_gradients(const cpu_head *h, const work *w, block b, rows values, const float *dy)
+static void score_gradients(const cpu_head *h, const work *w, block b, rows values, rows dy)
 {
     if (b.count == 1 && b.step_key == 1) {
         score_single(w, values, pack_queries(h, w, dy, 1, w->dy).data, w->ds);
@@ -363,23 +369,24 @@ static void score_gradients(const cpu_head *h, const work *w, block b, rows valu
 }
 
 /* to[i] = sum_j x[i][j] rows[j] of the block's queries. */
-static void sum_over_keys(const cpu_head *h, const work *w, block b, const float *x, rows keys, float *to)
+static void sum_over_keys(const cpu_head *h, const work *w, block b, const float *x, rows keys, float *to,
+                          size_t to_row)
 {
     const bool in_place = w->wide == h->width;
-    float *c = to + b.first * h->stride;
+    float *c = to + b.first * to_row;
     const product s = {.a = x,
                        .a_row = b.step_query,
                        .a_step = b.step_key,
                        .b = keys.data,
                        .b_step = keys.stride,
                        .c = in_place ? c : w->out,
-                       .c_row = in_place ? h->stride : w->wide,
+                       .c_row = in_place ? to_row : w->wide,
                        .m = b.count,
                        .n = w->wide,
                        .k = w->n,
                        .ahead = w->ahead};
     multiply(&s);
-    for (size_t i = 0; i < b.count && !in_place; i++) unpack_row(c + i * h->stride, w->out + i * w->wide, h->width);
+    for (size_t i = 0; i < b.count && !in_place; i++) unpack_row(c + i * to_row, w->out + i * w->wide, h->width);
 }
 
 /* to[j] += sum_i x[i][j] rows[i]; the first block sets to[j]. */
@@ -405,13 +412,13 @@ static void forward_f32(const cpu_head *h, float *y, void *memory)
     fetch ahead = fetch_begin(h);
     const work w = work_in(h, &ahead, memory);
     if (w.n == 0) {
-        zero_rows(h, y, h->queries);
+        zero_rows(h, y, h->y_row, h->queries);
         return;
     }
     const rows keys = pack_keys(h, &w, h->k, w.k), values = pack_keys(h, &w, h->v, w.v);
     for (size_t first = 0; first < h->queries;) {
         const block b = probabilities(h, &w, first, keys);
-        sum_over_keys(h, &w, b, w.p, values, y);
+        sum_over_keys(h, &w, b, w.p, values, y, h->y_row);
         first += b.count;
     }
     fetch_rest(&ahead);
@@ -422,20 +429,20 @@ static void backward_f32(const cpu_head *h, const float *dy, float *dq, float *d
     fetch ahead = fetch_begin(h);
     const work w = work_in(h, &ahead, memory);
     if (w.n == 0 || h->queries == 0) {
-        zero_rows(h, dq, h->queries);
-        zero_rows(h, dk, h->keys);
-        zero_rows(h, dv, h->keys);
+        zero_rows(h, dq, h->q_row, h->queries);
+        zero_rows(h, dk, h->kv_row, h->keys);
+        zero_rows(h, dv, h->kv_row, h->keys);
         return;
     }
     const rows keys = pack_keys(h, &w, h->k, w.k), values = pack_keys(h, &w, h->v, w.v);
     const bool in_place = w.wide == h->width && w.n == h->keys;
-    const size_t row = in_place ? h->stride : w.wide;
+    const size_t row = in_place ? h->kv_row : w.wide;
     for (size_t first = 0; first < h->queries;) {
         const block b = probabilities(h, &w, first, keys);
-        score_gradients(h, &w, b, values, dy + first * h->stride);
-        const rows q = pack_queries(h, &w, (const float *)h->q + first * h->stride, b.count, w.q);
-        const rows dy_rows = pack_queries(h, &w, dy + first * h->stride, b.count, w.dy);
-        sum_over_keys(h, &w, b, w.ds, keys, dq);
+        score_gradients(h, &w, b, values, rows_from(dy, h->y_row, first));
+        const rows q = pack_queries(h, &w, rows_from(h->q, h->q_row, first), b.count, w.q);
+        const rows dy_rows = pack_queries(h, &w, rows_from(dy, h->y_row, first), b.count, w.dy);
+        sum_over_keys(h, &w, b, w.ds, keys, dq, h->q_row);
         sum_over_queries(&w, b, w.ds, q, in_place ? dk : w.dk, row);
         sum_over_queries(&w, b, w.p, dy_rows, in_place ? dv : w.dv, row);
         first += b.count;
@@ -448,20 +455,20 @@ static void backward_f32(const cpu_head *h, const float *dy, float *dq, float *d
 
 /* 16 bits. */
 
-INLINE void widen(const cpu_head *h, const void *from, size_t count, float *to, const m3_dtype type)
+INLINE void widen(const cpu_head *h, const void *from, size_t stride, size_t count, float *to, const m3_dtype type)
 {
     for (size_t i = 0; i < count; i++, to += h->width) {
-        const size_t at = i * h->stride;
+        const size_t at = i * stride;
         size_t c = 0;
         for (; c + CPU_VW <= h->width; c += CPU_VW) v_store(to + c, v_load_as(from, at + c, CPU_VW, type));
         if (c < h->width) v_store_n(to + c, h->width - c, v_load_as(from, at + c, h->width - c, type));
     }
 }
 
-INLINE void narrow(const cpu_head *h, const float *from, size_t count, void *to, const m3_dtype type)
+INLINE void narrow(const cpu_head *h, const float *from, size_t count, void *to, size_t stride, const m3_dtype type)
 {
     for (size_t i = 0; i < count; i++, from += h->width) {
-        const size_t at = i * h->stride;
+        const size_t at = i * stride;
         size_t c = 0;
         for (; c + CPU_VW <= h->width; c += CPU_VW) v_store_as(to, at + c, CPU_VW, v_load(from + c), type);
         if (c < h->width) v_store_as(to, at + c, h->width - c, v_load_n(from + c, h->width - c), type);
@@ -473,10 +480,10 @@ INLINE cpu_head widen_head(const cpu_head *h, float *to, const m3_dtype type)
 {
     cpu_head wide = *h;
     float *k = to + h->queries * h->width, *v = k + h->keys * h->width;
-    widen(h, h->q, h->queries, to, type);
-    widen(h, h->k, h->keys, k, type);
-    widen(h, h->v, h->keys, v, type);
-    wide.stride = h->width;
+    widen(h, h->q, h->q_row, h->queries, to, type);
+    widen(h, h->k, h->kv_row, h->keys, k, type);
+    widen(h, h->v, h->kv_row, h->keys, v, type);
+    wide.q_row = wide.kv_row = wide.y_row = h->width;
     wide.q = to;
     wide.k = k;
     wide.v = v;
@@ -488,7 +495,7 @@ INLINE void forward_as(const cpu_head *h, void *y, float *memory, const m3_dtype
     float *result = memory + (h->queries + 2 * h->keys) * h->width;
     const cpu_head wide = widen_head(h, memory, type);
     forward_f32(&wide, result, memory + widened_floats(h));
-    narrow(h, result, h->queries, y, type);
+    narrow(h, result, h->queries, y, h->y_row, type);
 }
 
 INLINE void backward_as(const cpu_head *h, const void *dy, void *dq, void *dk, void *dv, float *memory,
@@ -497,11 +504,11 @@ INLINE void backward_as(const cpu_head *h, const void *dy, void *dq, void *dk, v
     const size_t queries = h->queries * h->width, keys = h->keys * h->width;
     float *dy_wide = memory + queries + 2 * keys, *result = dy_wide + queries;
     const cpu_head wide = widen_head(h, memory, type);
-    widen(h, dy, h->queries, dy_wide, type);
+    widen(h, dy, h->y_row, h->queries, dy_wide, type);
     backward_f32(&wide, dy_wide, result, result + queries, result + queries + keys, memory + widened_floats(h));
-    narrow(h, result, h->queries, dq, type);
-    narrow(h, result + queries, h->keys, dk, type);
-    narrow(h, result + queries + keys, h->keys, dv, type);
+    narrow(h, result, h->queries, dq, h->q_row, type);
+    narrow(h, result + queries, h->keys, dk, h->kv_row, type);
+    narrow(h, result + queries + keys, h->keys, dv, h->kv_row, type);
 }
 
 static void forward(const cpu_head *h, void *y, void *memory)

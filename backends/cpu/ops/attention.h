@@ -1,5 +1,4 @@
-/* attention: kernels of attention and its gradient for one row and head: matrices whose rows lie `stride` apart, of
- * which the head has `width` columns. */
+/* attention: kernels of attention and its gradient for one row and head, which has `width` columns of each matrix. */
 #ifndef CPU_OPS_ATTENTION_H
 #define CPU_OPS_ATTENTION_H
 
@@ -14,7 +13,8 @@ typedef struct cpu_piece {
 enum { CPU_HEAD_PIECES = 7 };
 
 typedef struct cpu_head {
-    size_t queries, keys, width, stride;
+    size_t queries, keys, width;
+    size_t q_row, kv_row, y_row; /* elements between rows: of q and dq; of k, v and their gradients; of y and dy */
     float scale;
     m3_dtype type; /* of all matrices: f32, bf16 or f16; all between them is f32 */
     const void *q, *k, *v;

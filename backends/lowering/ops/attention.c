@@ -1,42 +1,99 @@
-/* attention, attention_grad. A unit of work is a row and a head, which an item of a processor takes alone. On a GPU a
- * group takes a unit's gradient, or a block of a unit's queries; how large its blocks are follows from the shape, from
- * the memory that a group shares and from its size. Where a processor plays a GPU, an item takes a block of a unit's
- * queries, or of its keys for their gradients. */
+/* attention, attention_packed and their gradients. A unit of work is a row and a head, which an item of a processor
+ * takes alone. On a GPU a group takes a unit's gradient, or a block of a unit's queries; how large its blocks are
+ * follows from the shape, from the memory that a group shares and from its size. Where a processor plays a GPU, an item
+ * takes a block of a unit's queries, or of its keys for their gradients. */
 #include "backends/lowering/ops/list.h"
 
 #include "backends/lowering/contract.h"
 #include "backends/lowering/matmul_plan.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "backends/lowering/ops/split.h"
 #include "m3bsr/ops.h"
 
 enum { SIDE = 4 /* of a tile of sums */, LARGEST = 32 /* block */ };
 
+/* Operands and results, packed or not. */
 typedef struct shape {
     uint64_t rows, queries, keys, heads, width;
+    const m3_tensor *q, *k, *v, *mask, *dy, *y, *dq, *dk, *dv; /* of packed ones some are the same */
+    uint64_t q_row, kv_row, k_first, v_first;                  /* words of the contract */
 } shape;
 
 _Static_assert(M3_ATTENTION_Q == (int)M3_ATTENTION_GRAD_Q && M3_ATTENTION_K == (int)M3_ATTENTION_GRAD_K &&
                    M3_ATTENTION_V == (int)M3_ATTENTION_GRAD_V && M3_ATTENTION_MASK == (int)M3_ATTENTION_GRAD_MASK &&
-                   M3_ATTENTION_HEADS == (int)M3_ATTENTION_GRAD_HEADS,
-               "both ops begin alike");
+                   M3_ATTENTION_PACKED_Q == (int)M3_ATTENTION_PACKED_GRAD_Q &&
+                   M3_ATTENTION_PACKED_KV == (int)M3_ATTENTION_PACKED_GRAD_KV &&
+                   M3_ATTENTION_PACKED_MASK == (int)M3_ATTENTION_PACKED_GRAD_MASK &&
+                   M3_ATTENTION_HEADS == (int)M3_ATTENTION_GRAD_HEADS &&
+                   M3_ATTENTION_HEADS == (int)M3_ATTENTION_PACKED_HEADS &&
+                   M3_ATTENTION_HEADS == (int)M3_ATTENTION_PACKED_GRAD_HEADS,
+               "all ops begin alike");
+
+static bool is_packed(const m3_node *node)
+{
+    return strncmp(node->op->name, "attention_packed", strlen("attention_packed")) == 0;
+}
 
 static bool is_gradient(const m3_node *node)
 {
-    return node->in_count == M3_ATTENTION_GRAD_INPUTS;
+    return node->in_count == (is_packed(node) ? (uint32_t)M3_ATTENTION_PACKED_GRAD_INPUTS : M3_ATTENTION_GRAD_INPUTS);
+}
+
+static const m3_tensor *output(const m3_node *node, uint32_t i)
+{
+    return i < node->out_count ? node->out[i] : NULL;
+}
+
+static void find_operands(const m3_node *node, shape *s)
+{
+    const bool gradient = is_gradient(node);
+    s->q = node->in[M3_ATTENTION_Q];
+    s->k = node->in[M3_ATTENTION_K];
+    s->v = node->in[M3_ATTENTION_V];
+    s->mask = node->in[M3_ATTENTION_MASK];
+    s->q_row = lower_last(s->q);
+    s->kv_row = lower_last(s->k);
+    s->y = gradient ? NULL : output(node, M3_ATTENTION_Y);
+    s->dy = gradient ? node->in[M3_ATTENTION_GRAD_DY] : NULL;
+    s->dq = gradient ? output(node, M3_ATTENTION_GRAD_DQ) : NULL;
+    s->dk = gradient ? output(node, M3_ATTENTION_GRAD_DK) : NULL;
+    s->dv = gradient ? output(node, M3_ATTENTION_GRAD_DV) : NULL;
+}
+
+/* k lies behind q, or begins kv; v lies behind k. */
+static void find_packed(const m3_node *node, shape *s)
+{
+    const m3_tensor *kv = m3_node_input(node, M3_ATTENTION_PACKED_KV);
+    const bool gradient = is_gradient(node);
+    s->q = node->in[M3_ATTENTION_PACKED_Q];
+    s->k = s->v = kv != NULL ? kv : s->q;
+    s->mask = node->in[M3_ATTENTION_PACKED_MASK];
+    s->q_row = lower_last(s->q);
+    s->kv_row = lower_last(s->k);
+    const uint64_t d = kv != NULL ? s->q_row : s->q_row / 3;
+    s->k_first = kv != NULL ? 0 : d;
+    s->v_first = s->k_first + d;
+    s->y = gradient ? NULL : output(node, M3_ATTENTION_PACKED_Y);
+    s->dy = gradient ? node->in[M3_ATTENTION_PACKED_GRAD_DY] : NULL;
+    s->dq = gradient ? output(node, M3_ATTENTION_PACKED_GRAD_DQ) : NULL;
+    s->dk = s->dv =
+        gradient ? output(node, kv != NULL ? M3_ATTENTION_PACKED_GRAD_DKV : M3_ATTENTION_PACKED_GRAD_DQ) : NULL;
 }
 
 static shape shape_of(const m3_node *node)
 {
-    const m3_tensor *q = node->in[M3_ATTENTION_Q], *k = node->in[M3_ATTENTION_K];
-    shape s = {.queries = q->shape.dim[q->shape.rank - 2],
-               .keys = k->shape.dim[k->shape.rank - 2],
-               .heads = (uint64_t)m3_node_int(node, M3_ATTENTION_HEADS)};
-    s.rows = 1;
-    for (uint32_t i = 0; i + 2 < q->shape.rank; i++) s.rows *= q->shape.dim[i];
-    s.width = lower_last(q) / s.heads;
+    shape s = {.heads = (uint64_t)m3_node_int(node, M3_ATTENTION_HEADS), .rows = 1};
+    if (is_packed(node))
+        find_packed(node, &s);
+    else
+        find_operands(node, &s);
+    s.queries = s.q->shape.dim[s.q->shape.rank - 2];
+    s.keys = s.k->shape.dim[s.k->shape.rank - 2];
+    for (uint32_t i = 0; i + 2 < s.q->shape.rank; i++) s.rows *= s.q->shape.dim[i];
+    s.width = (s.v_first > s.k_first ? s.v_first - s.k_first : s.q_row) / s.heads;
     return s;
 }
 
@@ -85,22 +142,22 @@ static blocks blocks_of(const lower_traits *traits, const shape *s)
 
 #define SHAPE(s)                                                                                                       \
     .units = (s)->rows * (s)->heads, .heads = (s)->heads, .queries = (s)->queries, .keys = (s)->keys,                  \
+    .q_row = (s)->q_row, .kv_row = (s)->kv_row, .k_first = (s)->k_first, .v_first = (s)->v_first,                      \
     .scale = (float)(1.0 / sqrt((double)(s)->width))
 #define INPUTS                                                                                                         \
-    .q = lower_tensor(l, node->in[M3_ATTENTION_Q]), .k = lower_tensor(l, node->in[M3_ATTENTION_K]),                    \
-    .v = lower_tensor(l, node->in[M3_ATTENTION_V]), .mask = lower_tensor(l, node->in[M3_ATTENTION_MASK])
-#define TYPES(r)        .HALVES = lower_halves(node->in[M3_ATTENTION_Q]), .Y_HALVES = (r).halves
-#define OUTPUT(r)       .y = (r).view[M3_ATTENTION_Y]
-#define SLOPE           .dy = lower_tensor(l, node->in[M3_ATTENTION_GRAD_DY])
-#define GRADIENT_Q(r)   .dq = (r).view[M3_ATTENTION_GRAD_DQ]
-#define GRADIENTS_KV(r) .dk = (r).view[M3_ATTENTION_GRAD_DK], .dv = (r).view[M3_ATTENTION_GRAD_DV]
+    .q = lower_tensor(l, s->q), .k = lower_tensor(l, s->k), .v = lower_tensor(l, s->v), .mask = lower_tensor(l, s->mask)
+#define TYPES(r)        .HALVES = lower_halves(s->q), .Y_HALVES = (r).halves
+#define OUTPUT(r)       .y = result_of(&(r), node, s->y)
+#define SLOPE           .dy = lower_tensor(l, s->dy)
+#define GRADIENT_Q(r)   .dq = result_of(&(r), node, s->dq)
+#define GRADIENTS_KV(r) .dk = result_of(&(r), node, s->dk), .dv = result_of(&(r), node, s->dv)
 
 /* Where the kernels write: to the node's outputs, or where those of 16 bits are sums of blocks, to memory of f32, which
  * is rounded at the end. */
 typedef struct results {
     uint32_t halves; /* constant Y_HALVES */
     bool rounded;
-    lower_view view[M3_ATTENTION_GRAD_OUTPUTS];
+    lower_view view[M3_ATTENTION_GRAD_OUTPUTS]; /* by output of the node */
 } results;
 
 static results open_results(lower_list *l, const m3_node *node, bool one_block)
@@ -112,6 +169,13 @@ static results open_results(lower_list *l, const m3_node *node, bool one_block)
         r.view[i] = r.rounded && count > 0 ? lower_scratch(l, count * sizeof(float)) : lower_tensor(l, node->out[i]);
     }
     return r;
+}
+
+static lower_view result_of(const results *r, const m3_node *node, const m3_tensor *output)
+{
+    for (uint32_t i = 0; i < node->out_count; i++)
+        if (node->out[i] == output) return r->view[i];
+    return (lower_view){.memory = LOWER_NOTHING};
 }
 
 static void close_results(lower_list *l, const m3_node *node, const results *r)
@@ -219,4 +283,8 @@ static void lower(lower_list *l, const m3_node *node)
         emit_shared(l, node, &s);
 }
 
-const lower_op lower_attention_ops[] = {{"attention", supports, lower}, {"attention_grad", supports, lower}, {0}};
+const lower_op lower_attention_ops[] = {{"attention", supports, lower},
+                                        {"attention_grad", supports, lower},
+                                        {"attention_packed", supports, lower},
+                                        {"attention_packed_grad", supports, lower},
+                                        {0}};

@@ -69,6 +69,8 @@ static const m3_op *const ops[] = {
     &m3_op_masked_softmax,
     &m3_op_attention,
     &m3_op_attention_grad,
+    &m3_op_attention_packed,
+    &m3_op_attention_packed_grad,
     &m3_op_gru_cell,
     &m3_op_gru_cell_grad,
     &m3_op_softmax_cross_entropy,

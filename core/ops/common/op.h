@@ -8,7 +8,7 @@
 #include "m3bsr/op_list.h"
 
 /** The sizes that every built-in op and its description state: they have all members. */
-#define M3_OP_SIZE     M3_STRUCT_SIZE(m3_op, halves)
+#define M3_OP_SIZE     M3_STRUCT_SIZE(m3_op, side_by_side)
 #define M3_OP_DOC_SIZE M3_STRUCT_SIZE(m3_op_doc, special)
 /** A list of names in a description. */
 #define M3_NAMES(...) ((const char *const[]){__VA_ARGS__})
