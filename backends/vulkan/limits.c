@@ -25,5 +25,6 @@ m3_status vulkan_device_limits(m3_device_impl *device, m3_device_limits *limits,
     limits->map_alignment = 1;
     limits->unified = device->unified;
     limits->coherent = true;
+    if (M3_HAS(limits, m3_device_limits, overlaps)) limits->overlaps = true;
     return M3_OK;
 }

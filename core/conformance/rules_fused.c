@@ -31,13 +31,20 @@ static uint64_t rows_and_width(const m3_node *node)
     return width > 0 ? m3_tensor_count(node->in[0]) / width + width : 1;
 }
 
-/* layer_norm, layer_norm_grad. */
+/* layer_norm, layer_norm_grad, layer_norm_grad_add. */
+
+static bool norm_adds(const m3_case_maker *m)
+{
+    return m->op->min_inputs == M3_LAYER_NORM_GRAD_ADD_INPUTS;
+}
 
 /* x of extents lead + d; gamma and what goes with it of group + d. */
 static const char *norm_case(m3_case_maker *m, const char *lead, const char *group, uint32_t d, const char *words)
 {
     const bool grad = m->op->outputs > 1;
-    return m3_make_text(m, "f32[%s%u]%s; f32[%s%u]; f32[%s%u]", lead, d, words, group, d, grad ? lead : group, d);
+    const char *residual = norm_adds(m) ? m3_make_text(m, "; f32[%s%u]", lead, d) : "";
+    return m3_make_text(m, "f32[%s%u]%s; f32[%s%u]; f32[%s%u]%s", lead, d, words, group, d, grad ? lead : group, d,
+                        residual);
 }
 
 static void make_norm(m3_case_maker *m, const m3_op_rules *of)
@@ -90,12 +97,11 @@ static void make_norm(m3_case_maker *m, const m3_op_rules *of)
     for (uint32_t i = 0; i < m3_make_special_modest; i++) {
         m3_make(m, "1e-5", norm_case(m, "17,", "", 9, m3_make_special[i]));
         m3_make(m, "1e-5", norm_case(m, "3,17,", "3,", 35, m3_make_special[i]));
-        m3_make(
-            m, "1e-5",
-            m3_make_text(m, "f32[17,9]; f32[9]%s; f32%s", m3_make_special[i], m->op->outputs > 1 ? "[17,9]" : "[9]"));
-        m3_make(
-            m, "1e-5",
-            m3_make_text(m, "f32[17,9]; f32[9]; f32%s%s", m->op->outputs > 1 ? "[17,9]" : "[9]", m3_make_special[i]));
+        const char *third = m->op->outputs > 1 ? "[17,9]" : "[9]", *last = norm_adds(m) ? "; f32[17,9]" : "";
+        m3_make(m, "1e-5", m3_make_text(m, "f32[17,9]; f32[9]%s; f32%s%s", m3_make_special[i], third, last));
+        m3_make(m, "1e-5", m3_make_text(m, "f32[17,9]; f32[9]; f32%s%s%s", third, m3_make_special[i], last));
+        if (norm_adds(m))
+            m3_make(m, "1e-5", m3_make_text(m, "f32[17,9]; f32[9]; f32[17,9]; f32[17,9]%s", m3_make_special[i]));
     }
 }
 
@@ -414,6 +420,8 @@ const m3_op_rules m3_rules_fused[] = {
     {.op = "layer_norm", .make = make_norm, .bound = &norm, .room = M3_ROOM_SHAKEN, .terms = last_axis,
      .never = {[M3_RULE_AXIS] = LAST, [M3_RULE_INTEGERS] = NO_WHOLE}},
     {.op = "layer_norm_grad", .make = make_norm, .bound = &norm, .room = M3_ROOM_SHAKEN, .terms = rows_and_width,
+     .never = {[M3_RULE_AXIS] = LAST, [M3_RULE_INTEGERS] = NO_WHOLE}},
+    {.op = "layer_norm_grad_add", .make = make_norm, .bound = &norm, .room = M3_ROOM_SHAKEN, .terms = rows_and_width,
      .never = {[M3_RULE_AXIS] = LAST, [M3_RULE_INTEGERS] = NO_WHOLE}},
     {.op = "masked_softmax", .make = make_softmax, .bound = &function, .room = M3_ROOM_SHAKEN, .terms = last_axis,
      .never = {[M3_RULE_INTEGERS] = NO_WHOLE}},

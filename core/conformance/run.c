@@ -14,7 +14,7 @@
 
 m3_status m3_case_exec_init(m3_case_exec *exec, m3_device *device, const m3_graph *graph, m3_error *err)
 {
-    static const char *const no_pass[] = {"chain", NULL}; /* a case's op stays what it is */
+    static const char *const no_pass[] = {"chain", "fold", NULL}; /* a case's op stays what it is */
     const m3_compile_options options = {
         .size = M3_STRUCT_SIZE(m3_compile_options, fallbacks), .name = "case", .no_pass = no_pass, .strict = true};
     m3_status st = m3_store_create(device, 0, &exec->store, err);

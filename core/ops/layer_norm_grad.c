@@ -1,5 +1,7 @@
 /* layer_norm_grad: gradients of layer_norm. */
+#include "core/ops/common/list.h"
 #include "core/ops/common/norm.h"
+#include "m3bsr/ops.h"
 
 static const m3_op_doc doc = {
     .size = M3_OP_DOC_SIZE,
@@ -52,6 +54,17 @@ static uint64_t flops(const m3_node *node)
     return 16 * m3_tensor_count(node->in[0]);
 }
 
+static m3_tensor *absorb(m3_builder *b, const m3_node *node, m3_epilogue step, m3_tensor *operand)
+{
+    m3_tensor *out[M3_LAYER_NORM_GRAD_ADD_OUTPUTS] = {NULL};
+    if (step != M3_EPILOGUE_RESIDUAL) return NULL;
+    m3_tensor *in[M3_LAYER_NORM_GRAD_ADD_INPUTS] = {node->in[M3_LAYER_NORM_GRAD_X], node->in[M3_LAYER_NORM_GRAD_GAMMA],
+                                                    node->in[M3_LAYER_NORM_GRAD_DY], operand};
+    b->api->emit(b, m3_op_layer_norm_grad_add.name, in, M3_LAYER_NORM_GRAD_ADD_INPUTS, node->attr,
+                 M3_LAYER_NORM_GRAD_ADD_ATTRS, out, M3_LAYER_NORM_GRAD_ADD_OUTPUTS);
+    return out[M3_LAYER_NORM_GRAD_ADD_DX];
+}
+
 static const m3_attr_desc attrs[] = {{"eps", M3_ATTR_FLOAT}};
 
 const m3_op m3_op_layer_norm_grad = {
@@ -66,5 +79,6 @@ const m3_op m3_op_layer_norm_grad = {
     .infer = infer,
     .decompose = decompose,
     .flops = flops,
+    .absorb = absorb,
     .halves = 1u << M3_LAYER_NORM_GRAD_X | 1u << M3_LAYER_NORM_GRAD_DY,
 };

@@ -59,6 +59,12 @@ static m3_status evaluate(const m3_node *node, const double *const *in, double *
     return M3_OK;
 }
 
+/* Of x it reads what it writes. */
+static uint64_t bytes(const m3_node *node)
+{
+    return 2 * m3_tensor_bytes(node->out[0]);
+}
+
 static const m3_attr_desc attrs[] = {{"start", M3_ATTR_INTS}, {"size", M3_ATTR_INTS}};
 
 const m3_op m3_op_slice = {
@@ -75,4 +81,5 @@ const m3_op m3_op_slice = {
     .gradient = gradient,
     .evaluate = evaluate,
     .flops = m3_flops_none,
+    .bytes = bytes,
 };

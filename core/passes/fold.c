@@ -1,6 +1,6 @@
-/* fold: compute small nodes whose inputs are all constants, and drop what changes nothing: a node that repeats one of
- * its inputs (m3_op.repeats: x + 0, x * 1, a reshape to the same shape, ...), and an alias of an alias by the same op.
- */
+/* fold: compute small nodes whose inputs are all constants, or that have none, and drop what changes nothing: a node
+ * that repeats one of its inputs (m3_op.repeats: x + 0, x * 1, a reshape to the same shape, ...), and an alias of an
+ * alias by the same op. */
 #include "core/base/alloc.h"
 #include "core/ops/common/constant.h"
 #include "core/passes/pass.h"
@@ -28,7 +28,7 @@ static bool is_half(const m3_tensor *x)
 
 static bool can_compute(const m3_rewrite *rw, const m3_node *node)
 {
-    if (node->op->evaluate == NULL || node->in_count == 0 || node->out_count != 1) return false;
+    if (node->op->evaluate == NULL || node->out_count != 1) return false;
     if (m3_tensor_count(node->out[0]) > LARGEST || is_half(node->out[0])) return false;
     for (uint32_t i = 0; i < node->in_count; i++) {
         const m3_tensor *x = node->in[i] == NULL ? NULL : node->in[i];
@@ -46,7 +46,7 @@ static void compute(m3_rewrite *rw, const m3_node *node)
     for (uint32_t i = 0; i < node->in_count; i++)
         if (node->in[i] != NULL) total += m3_tensor_count(node->in[i]) + 1;
     double *block = m3_calloc((size_t)total, sizeof(double));
-    const double **in = m3_calloc(node->in_count, sizeof(double *));
+    const double **in = m3_calloc((size_t)node->in_count + 1, sizeof(double *));
     if (block == NULL || in == NULL) {
         rw->b->api->fail(rw->b, M3_ERR_MEMORY, "fold: out of memory");
     } else {

@@ -6,7 +6,8 @@
  *   relu(y), silu(y)…  -> activation      when it has no activation and no gate
  *   relu_grad(g, y)    -> gate g          when it has no gate
  *
- * y may be an alias of the result. Only this reader may see y, and the device must take the new node. */
+ * y may be an alias of the result. Only this reader may see y, and the device must take the new node. Other results of
+ * the node before it are then made where this one stands, so nothing in between may read them. */
 #include "core/base/alloc.h"
 #include "core/passes/pass.h"
 
@@ -24,9 +25,19 @@ static const m3_node *host_behind(const fuser *f, const m3_tensor *x)
         x = node->in[0];
         node = x->producer;
     }
-    bool found =
-        node != NULL && f->readers[x->id] == 1 && node->out_count == 1 && M3_OP_MEMBER(node->op, absorb) != NULL;
+    bool found = node != NULL && f->readers[x->id] == 1 && x->output == 0 && M3_OP_MEMBER(node->op, absorb) != NULL;
     return found ? node : NULL;
+}
+
+/* Does a node between these two read another result of the first than the one that is absorbed into? */
+static bool read_between(const fuser *f, const m3_node *host, const m3_node *node)
+{
+    for (uint32_t i = host->id + 1; host->out_count > 1 && i < node->id; i++) {
+        const m3_node *reader = m3_graph_node(f->rw.old, i);
+        for (uint32_t k = 0; k < reader->in_count; k++)
+            if (reader->in[k] != NULL && reader->in[k]->producer == host && reader->in[k]->output != 0) return true;
+    }
+    return false;
 }
 
 /* Build the host of `result` again with this node in its epilogue. `operand` is an old tensor of the same count, or
@@ -37,7 +48,7 @@ static bool absorb(fuser *f, const m3_node *node, const m3_tensor *result, const
     m3_tensor *in[FEW], *with = NULL;
     m3_builder *b = f->rw.b;
     const m3_node *host = host_behind(f, result);
-    if (host == NULL || host->in_count > FEW) return false;
+    if (host == NULL || host->in_count > FEW || read_between(f, host, node)) return false;
     for (uint32_t i = 0; i < host->in_count; i++) in[i] = m3_rewrite_get(&f->rw, host->in[i]);
     if (operand != NULL) with = m3_reshape(b, m3_rewrite_get(&f->rw, operand), host->out[0]->shape);
     m3_node here = *host;
@@ -47,6 +58,7 @@ static bool absorb(fuser *f, const m3_node *node, const m3_tensor *result, const
     if (f->context->supports != NULL && !f->context->supports(f->context->user, y->producer))
         return false; /* the same with the node */
     m3_rewrite_set(&f->rw, node->out[0], m3_reshape(b, y, node->out[0]->shape));
+    for (uint32_t k = 1; k < host->out_count; k++) m3_rewrite_set(&f->rw, host->out[k], y->producer->out[k]);
     return true;
 }
 

@@ -271,7 +271,7 @@ const m3_device_info *m3_device_get_info(const m3_device *device)
 
 m3_status m3_device_get_limits(m3_device *device, m3_device_limits *limits, m3_error *err)
 {
-    *limits = (m3_device_limits){.size = M3_STRUCT_SIZE(m3_device_limits, coherent)};
+    *limits = (m3_device_limits){.size = M3_STRUCT_SIZE(m3_device_limits, overlaps)};
     return device->api->limits(device->impl, limits, err);
 }
 

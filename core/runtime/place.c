@@ -138,3 +138,64 @@ done:
     m3_free(best);
     return st;
 }
+
+/* Apart. */
+
+static int by_address(const void *a, const void *b)
+{
+    return compare(block_of(a)->address, block_of(b)->address);
+}
+
+/* Ends of segments, below which blocks may move: high [segments]. */
+static void find_ends(m3_block *const *placed, uint32_t count, uint64_t cap, uint64_t *high)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t end = placed[i]->address + placed[i]->bytes;
+        if (end > high[placed[i]->address / cap]) high[placed[i]->address / cap] = end;
+    }
+}
+
+/* A place that nobody takes for as many steps before and after as can be had, at most LONGEST. */
+static void move_apart(m3_block **placed, uint32_t count, m3_block *block, uint64_t cap, const uint64_t *high,
+                       uint64_t segments)
+{
+    enum { LONGEST = 256 };
+    uint32_t at = 0;
+    while (placed[at] != block) at++;
+    memmove(placed + at, placed + at + 1, (count - at - 1) * sizeof(m3_block *));
+    for (uint32_t steps = LONGEST; steps > 0; steps /= 2) {
+        m3_block wide = *block;
+        wide.first = block->first > steps ? block->first - steps : 0;
+        wide.last = block->last + steps;
+        const uint64_t address = find_gap(placed, count - 1, &wide, cap, false);
+        if (address / cap >= segments || address + block->bytes > high[address / cap]) continue;
+        block->address = address;
+        break;
+    }
+    insert(placed, count - 1, block);
+}
+
+m3_status m3_place_blocks_apart(m3_block *const *blocks, uint32_t count, uint64_t cap, uint64_t *total, m3_error *err)
+{
+    m3_status st = m3_place_blocks(blocks, count, cap, total, err);
+    if (st != M3_OK || count == 0) return st;
+    m3_block **sorted = m3_calloc(count, sizeof *sorted), **placed = m3_calloc(count, sizeof *placed);
+    uint64_t segments = 0, *high = NULL;
+    for (uint32_t i = 0; i < count; i++)
+        segments = blocks[i]->address / cap >= segments ? blocks[i]->address / cap + 1 : segments;
+    if (sorted != NULL && placed != NULL) high = m3_calloc((size_t)segments, sizeof *high);
+    if (high != NULL) {
+        memcpy(sorted, blocks, count * sizeof *sorted);
+        memcpy(placed, blocks, count * sizeof *placed);
+        qsort(placed, count, sizeof(m3_block *), by_address);
+        qsort(sorted, count, sizeof(m3_block *), by_size);
+        find_ends(placed, count, cap, high);
+        for (uint32_t i = count; i-- > 0;) move_apart(placed, count, sorted[i], cap, high, segments);
+    } else {
+        st = M3_FAIL_MEMORY(err, "memory plan", count * sizeof *placed);
+    }
+    m3_free(sorted);
+    m3_free(placed);
+    m3_free(high);
+    return st;
+}

@@ -18,4 +18,8 @@ typedef struct m3_block {
  * @param total  Bytes up to the highest end, summed over the segments. */
 m3_status m3_place_blocks(m3_block *const *blocks, uint32_t count, uint64_t cap, uint64_t *total, m3_error *err);
 
+/** The same in no more memory, but what a block leaves is not taken soon after its last step, as far as that costs
+ * nothing: on a device that runs steps side by side, who takes it would have to wait for who read it. */
+m3_status m3_place_blocks_apart(m3_block *const *blocks, uint32_t count, uint64_t cap, uint64_t *total, m3_error *err);
+
 #endif

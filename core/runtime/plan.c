@@ -253,7 +253,10 @@ static m3_status place_scratch(planner *p, m3_error *err)
         if (p->blocks[i].bytes > 0) p->scratch[p->scratch_count++] = &p->blocks[i];
     }
     plan->scratch = plan->segment_count;
-    if (p->scratch_count > 0) st = m3_place_blocks(p->scratch, p->scratch_count, p->cap, &plan->scratch_bytes, err);
+    const bool apart = p->s->devices[p->device]->limits.overlaps;
+    if (p->scratch_count > 0)
+        st = (apart ? m3_place_blocks_apart : m3_place_blocks)(p->scratch, p->scratch_count, p->cap,
+                                                               &plan->scratch_bytes, err);
     if (st == M3_OK) st = measure_alive(p, err);
     if (st != M3_OK) return st;
     for (uint32_t i = 0; i < p->scratch_count; i++) {

@@ -54,6 +54,8 @@ typedef struct m3_device_limits {
     uint32_t map_alignment;    /**< bytes, a power of two; 0 where nothing can be mapped */
     bool unified;              /**< device memory is host memory */
     bool coherent;             /**< mapped memory needs no flush */
+    bool overlaps;             /**< nodes of a program run side by side where they touch other memory: what one has read
+                                    is then not overwritten soon, if there is room. Since ABI 1.2 */
 } m3_device_limits;
 
 /** Declared use of a buffer. Unknown bits are refused. */

@@ -402,14 +402,25 @@ static inline m3_tensor *m3_sum_all(m3_builder *b, m3_tensor *x)
     return m3_reduce_sum(b, flat, 0, M3_DROP);
 }
 
-/** Undo a broadcast: sum dy over the axes along which an x of this shape was repeated. */
+/** Undo a broadcast: sum dy over the axes along which an x of this shape was repeated, neighbours of them at once, the
+ * last first. */
 static inline m3_tensor *m3_sum_to(m3_builder *b, m3_tensor *dy, const m3_shape *shape)
 {
     if (dy == NULL || m3_shape_equal(&dy->shape, shape)) return dy;
-    uint32_t rank = dy->shape.rank, lead = rank - shape->rank;
-    for (uint32_t i = 0; dy != NULL && i < rank; i++) {
-        uint64_t want = i < lead ? 1 : shape->dim[i - lead];
-        if (dy->shape.dim[i] != want) dy = m3_reduce_sum(b, dy, (int)i, M3_KEEP);
+    uint32_t lead = dy->shape.rank - shape->rank;
+    for (uint32_t i = dy->shape.rank; dy != NULL && i-- > 0;) {
+        m3_shape rows = dy->shape;
+        if (rows.dim[i] == (i < lead ? 1 : shape->dim[i - lead])) continue;
+        const uint32_t last = i;
+        while (i > 0 && (i - 1 < lead || shape->dim[i - 1 - lead] == 1)) i--;
+        for (uint32_t k = i + 1; k < rows.rank; k++) {
+            if (k <= last)
+                rows.dim[i] *= rows.dim[k];
+            else
+                rows.dim[i + k - last] = rows.dim[k];
+        }
+        rows.rank -= last - i;
+        dy = m3_reduce_sum(b, m3_reshape(b, dy, rows), (int)i, M3_KEEP);
     }
     return dy == NULL ? NULL : m3_reshape(b, dy, *shape);
 }

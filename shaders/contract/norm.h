@@ -3,6 +3,7 @@
 #define CONTRACT_NORM_H
 /* clang-format off */
 
+/* adds: residual is there, and is added to dx. */
 #define NORM_ENTRIES(ENTRY)            \
     ENTRY(norm, layer_norm, both)      \
     ENTRY(norm, layer_norm_grad, both) \
@@ -32,14 +33,16 @@
     BUFFER(0, read, f32, x)                              \
     BUFFER(1, read, f32, gamma)                          \
     BUFFER(2, read, f32, dy)                             \
-    BUFFER(3, write, f32, dx)                            \
-    BUFFER(4, update, f32, sums)                         \
+    BUFFER(3, read, f32, residual)                       \
+    BUFFER(4, write, f32, dx)                            \
+    BUFFER(5, update, f32, sums)                         \
     WORD(u32, groups)                                    \
     WORD(u32, rows)                                      \
     WORD(u32, width)                                     \
     WORD(f32, eps)                                       \
     WORD(u32, parts)                                     \
-    WORD(u32, part)
+    WORD(u32, part)                                      \
+    WORD(u32, adds)
 
 #define CONTRACT_layer_norm_sums(CONSTANT, BUFFER, WORD) \
     CONSTANT(0, VECTOR)                                  \

@@ -1,4 +1,4 @@
-/* norm: layer_norm and its gradient over x [groups, rows, width], gamma and beta [groups, width].
+/* norm: layer_norm and its gradient, to which a residual may be added, over x [groups, rows, width], gamma and beta [groups, width].
  *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
  *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
  * A group takes a row, and of the gradient the rows of a part; an item has the columns LANE, LANE + LANES, … and of the
@@ -63,7 +63,8 @@ GROUP_KERNEL(layer_norm_grad)
     float2 sum[COLUMNS]; /* of dy n and dy */
     for (int k = 0; k < COLUMNS; k++) sum[k] = 0.0f;
     gamma += at / parts * width;
-    global const value_t *rows_of_x = (global const value_t *)x, *rows_of_dy = (global const value_t *)dy;
+    global const value_t *rows_of_x = (global const value_t *)x, *rows_of_dy = (global const value_t *)dy,
+                         *rows_of_residual = (global const value_t *)residual;
     for (uint i = start; i < end; i += width) {
         const float2 m = moments_of(rows_of_x + i, width, eps, between);
         float2 n[COLUMNS], along = 0.0f; /* n and e, and their sums */
@@ -78,7 +79,7 @@ GROUP_KERNEL(layer_norm_grad)
         for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES) {
             if (j >= width) continue;
             const float z = (n[k].y - mean.x - n[k].x * mean.y) * m.y;
-            PUT(z, (global value_t *)dx, i + j);
+            PUT(adds != 0 ? z + VALUE(rows_of_residual, i + j) : z, (global value_t *)dx, i + j);
         }
     }
     for (uint k = 0, j = LANE; k < COLUMNS; k++, j += LANES) {

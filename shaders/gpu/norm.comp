@@ -1,5 +1,5 @@
 #version 450
-/* norm: layer_norm and its gradient over x [groups, rows, width], gamma and beta [groups, width].
+/* norm: layer_norm and its gradient, to which a residual may be added, over x [groups, rows, width], gamma and beta [groups, width].
  *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
  *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
  * A group takes a row, and of the gradient the rows of a part; an invocation has the columns LANE, LANE + LANES, … and
@@ -82,7 +82,8 @@ void main()
 
 #ifdef ENTRY_layer_norm_grad
 layout(set = 0, binding = 2, std430) readonly buffer Words2 { uint dy_words[]; };
-layout(set = 0, binding = 3, std430) writeonly buffer Words3 { uint dx_words[]; };
+layout(set = 0, binding = 3, std430) readonly buffer Words3 { uint residual_words[]; };
+layout(set = 0, binding = 4, std430) writeonly buffer Words4 { uint dx_words[]; };
 
 float dy_at(uint i)
 {
@@ -95,10 +96,17 @@ uint column(uint k)
     return HALVES != DTYPE_F32 ? 2u * (LANE + k / 2u * LANES) + k % 2u : LANE + k * LANES;
 }
 
-/* dx from n and e of an element, their means, and 1 / s. */
-float slope(vec2 n, vec2 mean, float inverse)
+/* What is added to dx. */
+float more(uint i)
 {
-    return (n.y - mean.x - n.x * mean.y) * inverse;
+    if (adds == 0u) return 0.0;
+    return HALVES != DTYPE_F32 ? half_at(residual_words[i / 2u], i, HALVES) : residual[i];
+}
+
+/* dx at i from n and e of the element, their means, and 1 / s. */
+float slope(uint i, vec2 n, vec2 mean, float inverse)
+{
+    return (n.y - mean.x - n.x * mean.y) * inverse + more(i);
 }
 
 /* The rows of part `at` lie from start to end; its weights at `weights`. */
@@ -122,9 +130,10 @@ void split_part(uint at, uint start, uint end, uint weights)
             const uint j = column(k);
             if (j >= width) continue;
             if (HALVES == DTYPE_F32)
-                dx[i + j] = slope(n[k], mean, m.y);
+                dx[i + j] = slope(i + j, n[k], mean, m.y);
             else if (k % 2u == 0u)
-                dx_words[(i + j) / 2u] = pair_of(slope(n[k], mean, m.y), slope(n[k + 1u], mean, m.y), HALVES);
+                dx_words[(i + j) / 2u] = pair_of(slope(i + j, n[k], mean, m.y), slope(i + j + 1u, n[k + 1u], mean, m.y),
+                                                 HALVES);
         }
     }
     for (uint k = 0u; k < COLUMNS; k++) {
@@ -156,11 +165,11 @@ void take_part(uint at, uint start, uint end, uint weights)
         }
         const vec2 mean = along / float(width);
         if (HALVES == DTYPE_F32) {
-            for (uint j = 0u; j < width; j++) dx[i + j] = slope(pair_at(i, j, weights, m), mean, m.y);
+            for (uint j = 0u; j < width; j++) dx[i + j] = slope(i + j, pair_at(i, j, weights, m), mean, m.y);
         } else {
             for (uint j = 0u; j < width; j += 2u)
-                dx_words[(i + j) / 2u] = pair_of(slope(pair_at(i, j, weights, m), mean, m.y),
-                                                 slope(pair_at(i, j + 1u, weights, m), mean, m.y), HALVES);
+                dx_words[(i + j) / 2u] = pair_of(slope(i + j, pair_at(i, j, weights, m), mean, m.y),
+                                                 slope(i + j + 1u, pair_at(i, j + 1u, weights, m), mean, m.y), HALVES);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* norm: layer_norm and its gradient over x [groups, rows, width], gamma and beta [groups, width].
+/* norm: layer_norm and its gradient, to which a residual may be added, over x [groups, rows, width], gamma and beta [groups, width].
  *   n = (x - mean) / s,  s = sqrt(mean of (x - mean)^2 + eps)      y = n gamma + beta
  *   e = dy gamma,  dx = (e - mean(e) - n mean(e n)) / s            dgamma = sum of dy n,  dbeta = sum of dy
  * An item takes a row, and of the gradient the rows of a part, whose sums it keeps in `sums`.
@@ -87,9 +87,12 @@ KERNEL(layer_norm_grad)
         uint j = 0;
         for (; width - j >= VECTOR; j += VECTOR) {
             const real n = (LOAD(x, i + j) - m.x) * m.y, e = LOAD(dy, i + j) * LOAD(gamma, j);
-            STORE((e - mean.x - n * mean.y) * m.y, dx, i + j);
+            const real more = adds != 0 ? LOAD(residual, i + j) : (real)0.0f;
+            STORE((e - mean.x - n * mean.y) * m.y + more, dx, i + j);
         }
-        for (; j < width; j++) dx[i + j] = (dy[i + j] * gamma[j] - mean.x - (x[i + j] - m.x) * m.y * mean.y) * m.y;
+        for (; j < width; j++)
+            dx[i + j] = (dy[i + j] * gamma[j] - mean.x - (x[i + j] - m.x) * m.y * mean.y) * m.y +
+                        (adds != 0 ? residual[i + j] : 0.0f);
     }
 }
 

@@ -213,6 +213,7 @@ PIN(m3_device_limits, memory_free, 32);
 PIN(m3_device_limits, map_alignment, 40);
 PIN(m3_device_limits, unified, 44);
 PIN(m3_device_limits, coherent, 45);
+PIN(m3_device_limits, overlaps, 46);
 
 PIN(m3_segment, role, 0);
 PIN(m3_segment, bytes, 8);

@@ -282,6 +282,7 @@ static const struct effect {
     {"multi_tensor", "adamw", 1, TRAINED},
     {"dedupe", "gather", 2, 3},
     {"fuse", "relu_grad", 0, 2},
+    {"fuse", "layer_norm_grad_add", 2, 0},
     {"chain", "chain", 2, 0},
     {"fold", "", 0, 0},
     {"dead", "", 0, 0},

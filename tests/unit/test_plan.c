@@ -96,6 +96,7 @@ static void make_fake(fake *f, const char *name, uint32_t alignment, uint64_t la
     f->device.limits.offset_alignment = alignment;
     f->device.limits.largest_buffer = largest;
     f->device.limits.largest_binding = largest;
+    f->device.limits.overlaps = alignment >= 64;
     (void)snprintf(f->device.name, sizeof f->device.name, "%s", name);
 }
 
@@ -568,20 +569,34 @@ static void two_outputs_do_not_take_one_place(void **state)
     m3_graph_free(graph);
 }
 
-static void blocks_are_packed_without_overlap(void **state)
+/* Blocks that share bytes, the later one at most two steps behind the earlier one's last. */
+static uint32_t taken_at_once(const m3_block *blocks, uint32_t count)
 {
-    (void)state;
-    enum { COUNT = 200 };
+    uint32_t pairs = 0;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < count; j++) {
+            const m3_block *a = &blocks[i], *b = &blocks[j];
+            pairs += b->first > a->last && b->first <= a->last + 2 && a->address < b->address + b->bytes &&
+                     b->address < a->address + a->bytes;
+        }
+    return pairs;
+}
+
+enum { COUNT = 200 };
+
+/* Bytes in all, and pairs as above. */
+static uint64_t pack(bool apart, uint32_t *pairs)
+{
     m3_block blocks[COUNT], *list[COUNT];
     random_graph r = {.state = 42};
-    uint64_t total = 0;
+    uint64_t total = 0, end = 0;
     for (uint32_t i = 0; i < COUNT; i++) {
         const uint32_t first = random_below(&r, 300);
         blocks[i] = (m3_block){
             .bytes = 16 + 16ull * random_below(&r, 60), .first = first, .last = first + random_below(&r, 30)};
         list[i] = &blocks[i];
     }
-    assert_int_equal(m3_place_blocks(list, COUNT, 2048, &total, NULL), M3_OK);
+    assert_int_equal((apart ? m3_place_blocks_apart : m3_place_blocks)(list, COUNT, 2048, &total, NULL), M3_OK);
     for (uint32_t i = 0; i < COUNT; i++) {
         assert_true(blocks[i].address / 2048 == (blocks[i].address + blocks[i].bytes - 1) / 2048);
         for (uint32_t j = 0; j < i; j++) {
@@ -589,7 +604,19 @@ static void blocks_are_packed_without_overlap(void **state)
             if (a->last < b->first || b->last < a->first) continue;
             assert_true(a->address + a->bytes <= b->address || b->address + b->bytes <= a->address);
         }
+        if (blocks[i].address + blocks[i].bytes > end) end = blocks[i].address + blocks[i].bytes;
     }
+    *pairs = taken_at_once(blocks, COUNT);
+    return end;
+}
+
+static void blocks_are_packed_without_overlap(void **state)
+{
+    (void)state;
+    uint32_t close = 0, apart = 0;
+    const uint64_t end = pack(false, &close);
+    assert_true(pack(true, &apart) <= end);
+    if (apart >= close) fail_msg("%u blocks take what was just left, %u without care", apart, close);
 }
 
 int main(void)

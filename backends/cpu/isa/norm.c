@@ -130,9 +130,11 @@ INLINE void add_to_sums(const cpu_norm *n, size_t at, const void *dy, const int 
 INLINE void put_dx(const cpu_norm *n, size_t at, const void *dy, moments m, size_t j, size_t left, row_sums mean,
                    void *dx, const m3_dtype type)
 {
+    const void *more = n->residual;
     vf normal = (v_load_as(n->x, at + j, left, type) - m.mean) * m.inverse;
     vf e = v_load_as(dy, at + j, left, type) * v_load_part(n->gamma + j, left);
-    v_store_as(dx, at + j, left, (e - mean.e - normal * mean.en) * m.inverse, type);
+    vf result = (e - mean.e - normal * mean.en) * m.inverse;
+    v_store_as(dx, at + j, left, more != NULL ? result + v_load_as(more, at + j, left, type) : result, type);
 }
 
 INLINE void backward_rows(const cpu_norm *n, size_t at, const void *dy, const int rows, void *dx, float *sums,

@@ -1,6 +1,6 @@
-/* norm: layer_norm and layer_norm_grad over x [groups, rows, width], gamma and beta [groups, width].
- * Sums over rows are split into parts of a number of rows that the shape decides, and the sums of the parts are added
- * in order, so that the result does not depend on the number of threads. */
+/* norm: layer_norm, layer_norm_grad and layer_norm_grad_add over x [groups, rows, width], gamma and beta [groups,
+ * width]. Sums over rows are split into parts of a number of rows that the shape decides, and the sums of the parts are
+ * added in order, so that the result does not depend on the number of threads. */
 #include "backends/cpu/ops/norm.h"
 #include "backends/cpu/ops/reduce.h"
 #include "m3bsr/ops.h"
@@ -22,7 +22,9 @@ typedef struct norm_args {
 static cpu_norm rows_of(const norm_args *a, size_t group, size_t first, size_t rows)
 {
     cpu_norm n = a->norm;
-    n.x = (const unsigned char *)n.x + (group * n.rows + first) * n.width * a->bytes;
+    const size_t at = (group * n.rows + first) * n.width * a->bytes;
+    n.x = (const unsigned char *)n.x + at;
+    if (n.residual != NULL) n.residual = (const unsigned char *)n.residual + at;
     n.gamma += group * n.width;
     n.rows = rows;
     return n;
@@ -79,7 +81,7 @@ static void run_grad(const void *args, const cpu_run *cpu)
     a->sum(&r, p.sums + width, a->sums[1]);
 }
 
-/* Both ops begin with x and gamma, and have eps. */
+/* All ops begin with x and gamma, and have eps. */
 static norm_args *args_of(const cpu_node *at, cpu_step *step, bool gradient, m3_error *err)
 {
     const m3_tensor *x = at->node->in[M3_LAYER_NORM_X], *gamma = at->node->in[M3_LAYER_NORM_GAMMA];
@@ -112,6 +114,7 @@ static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
     if (a == NULL) return M3_ERR_MEMORY;
     a->sums[0] = at->out[M3_LAYER_NORM_GRAD_DGAMMA];
     a->sums[1] = at->out[M3_LAYER_NORM_GRAD_DBETA];
+    if (at->node->in_count == M3_LAYER_NORM_GRAD_ADD_INPUTS) a->norm.residual = at->in[M3_LAYER_NORM_GRAD_ADD_RESIDUAL];
     a->part_rows = (a->norm.rows + MAX_PARTS - 1) / MAX_PARTS;
     if (a->part_rows < MIN_ROWS) a->part_rows = MIN_ROWS;
     a->parts = (a->norm.rows + a->part_rows - 1) / a->part_rows;
@@ -119,4 +122,7 @@ static m3_status prepare_grad(const cpu_node *at, cpu_step *step, m3_error *err)
     return M3_OK;
 }
 
-const cpu_op cpu_norm_ops[] = {{"layer_norm", NULL, prepare}, {"layer_norm_grad", NULL, prepare_grad}, {0}};
+const cpu_op cpu_norm_ops[] = {{"layer_norm", NULL, prepare},
+                               {"layer_norm_grad", NULL, prepare_grad},
+                               {"layer_norm_grad_add", NULL, prepare_grad},
+                               {0}};

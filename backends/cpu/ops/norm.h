@@ -7,9 +7,10 @@
 typedef struct cpu_norm {
     size_t rows, width;
     float eps;
-    m3_dtype type;      /* of x, y, dy and dx; gamma, beta and sums are f32 */
-    const void *x;      /* [rows, width] */
-    const float *gamma; /* [width] */
+    m3_dtype type;        /* of x, y, dy and dx; gamma, beta and sums are f32 */
+    const void *x;        /* [rows, width] */
+    const float *gamma;   /* [width] */
+    const void *residual; /* [rows, width], added to dx; or NULL */
 } cpu_norm;
 
 typedef struct cpu_norm_kernels {

@@ -1,6 +1,6 @@
-/* norm: layer_norm and layer_norm_grad over x [groups, rows, width], gamma and beta [groups, width].
- * The gradient's sums over rows run in parts of a number of rows that shape and traits decide: each part sums by
- * itself, and a second dispatch adds the parts in order. */
+/* norm: layer_norm, layer_norm_grad and layer_norm_grad_add over x [groups, rows, width], gamma and beta [groups,
+ * width]. The gradient's sums over rows run in parts of a number of rows that shape and traits decide: each part sums
+ * by itself, and a second dispatch adds the parts in order. */
 #include "backends/lowering/ops/list.h"
 
 #include "backends/lowering/contract.h"
@@ -16,7 +16,7 @@ typedef struct norm {
 
 _Static_assert(M3_LAYER_NORM_X == (int)M3_LAYER_NORM_GRAD_X && M3_LAYER_NORM_GAMMA == (int)M3_LAYER_NORM_GRAD_GAMMA &&
                    M3_LAYER_NORM_EPS == (int)M3_LAYER_NORM_GRAD_EPS,
-               "both ops begin alike");
+               "all ops begin alike");
 
 static norm norm_of(const m3_node *node)
 {
@@ -69,15 +69,16 @@ static uint64_t part_of(const lower_traits *traits, const norm *n, uint32_t lane
 static void emit_parts(lower_list *l, const m3_node *node, const norm *n, uint64_t part, uint64_t parts,
                        lower_view sums)
 {
+    const m3_tensor *residual = m3_node_input(node, M3_LAYER_NORM_GRAD_ADD_RESIDUAL);
     const uint32_t lanes = lower_pass_lanes(l->traits, n->width, PASSES);
     const uint32_t side = m3_dtype_is_half(node->in[M3_LAYER_NORM_GRAD_X]->dtype) ? 2 : 1; /* columns of a word */
     const uint64_t columns = lanes > 1 ? side * lower_parts(n->width / side, lanes) : 1;
-    lower_dispatch *d =
-        LOWER(l, layer_norm_grad, CONSTANTS(columns, 1, lanes), .x = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_X]),
-              .gamma = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_GAMMA]),
-              .dy = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_DY]),
-              .dx = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DX]), .sums = sums, .groups = n->groups,
-              .rows = n->rows, .width = n->width, .eps = n->eps, .parts = parts, .part = part);
+    lower_dispatch *d = LOWER(
+        l, layer_norm_grad, CONSTANTS(columns, 1, lanes), .x = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_X]),
+        .gamma = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_GAMMA]),
+        .dy = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_DY]), .residual = lower_tensor(l, residual),
+        .dx = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DX]), .sums = sums, .groups = n->groups, .rows = n->rows,
+        .width = n->width, .eps = n->eps, .parts = parts, .part = part, .adds = residual != NULL);
     lower_pieces(d, n->groups * parts, part * n->width, lanes);
 }
 
@@ -103,4 +104,7 @@ static void emit_grad(lower_list *l, const m3_node *node)
     lower_pieces(d, pieces, 2 * parts * traits->vector, lanes);
 }
 
-const lower_op lower_norm_ops[] = {{"layer_norm", supports, lower}, {"layer_norm_grad", supports, emit_grad}, {0}};
+const lower_op lower_norm_ops[] = {{"layer_norm", supports, lower},
+                                   {"layer_norm_grad", supports, emit_grad},
+                                   {"layer_norm_grad_add", supports, emit_grad},
+                                   {0}};

@@ -66,6 +66,7 @@ static const m3_op *const ops[] = {
     &m3_op_linear_grad_weight,
     &m3_op_layer_norm,
     &m3_op_layer_norm_grad,
+    &m3_op_layer_norm_grad_add,
     &m3_op_masked_softmax,
     &m3_op_attention,
     &m3_op_attention_grad,

@@ -14,8 +14,9 @@ extern const m3_op m3_op_copy, m3_op_detach, m3_op_reshape, m3_op_transpose, m3_
 
 extern const m3_op m3_op_relu, m3_op_silu, m3_op_softplus, m3_op_gelu, m3_op_cumsum, m3_op_causal_conv, m3_op_relu_grad,
     m3_op_random_uniform, m3_op_random_normal, m3_op_dropout, m3_op_linear, m3_op_linear_grad_weight, m3_op_layer_norm,
-    m3_op_layer_norm_grad, m3_op_masked_softmax, m3_op_attention, m3_op_attention_grad, m3_op_attention_packed,
-    m3_op_attention_packed_grad, m3_op_gru_cell, m3_op_gru_cell_grad, m3_op_softmax_cross_entropy,
-    m3_op_softmax_cross_entropy_grad, m3_op_chain, m3_op_global_norm, m3_op_adamw, m3_op_adamw_rows;
+    m3_op_layer_norm_grad, m3_op_layer_norm_grad_add, m3_op_masked_softmax, m3_op_attention, m3_op_attention_grad,
+    m3_op_attention_packed, m3_op_attention_packed_grad, m3_op_gru_cell, m3_op_gru_cell_grad,
+    m3_op_softmax_cross_entropy, m3_op_softmax_cross_entropy_grad, m3_op_chain, m3_op_global_norm, m3_op_adamw,
+    m3_op_adamw_rows;
 
 #endif
