@@ -68,6 +68,10 @@ static void make_norm(m3_case_maker *m, const m3_op_rules *of)
     m3_make_halves(m, "1e-5", norm_case(m, "3,", "", 33, ""));
     m3_make_halves(m, "1e-5", norm_case(m, "2,5,", "2,", 7, ""));
     m3_make_halves(m, "1e-3", norm_case(m, "65,", "", 129, " mean 3"));
+    m3_make_halves(m, "1e-5", norm_case(m, "3,", "", 34, ""));
+    m3_make_halves(m, "1e-5", norm_case(m, "2,5,", "2,", 8, ""));
+    m3_make_halves(m, "1e-3", norm_case(m, "65,", "", 258, " mean 3"));
+    m3_make_halves(m, "1e-5", norm_case(m, "1030,", "", 6, ""));
     m3_make_rule(m, M3_RULE_SIZE);
     for (uint32_t i = 0; i < m3_make_size_count; i++) {
         const uint32_t n = m3_make_sizes[i];

@@ -54,6 +54,11 @@ static void make_product_sizes(m3_case_maker *m)
         m3_make_halves(m, attrs, factors(m, turned, "", "", 9, 11, 13));
         m3_make_halves(m, attrs, factors(m, turned, "3,", "3,", 5, 7, 3));
         m3_make_halves(m, attrs, factors(m, turned, "", "", 65, 130, 33));
+        /* Kernels may read and write 16 bits in twos or fours, where rows are multiples of that. */
+        m3_make_halves(m, attrs, factors(m, turned, "", "", 9, 11, 14));
+        m3_make_halves(m, attrs, factors(m, turned, "3,", "3,", 5, 10, 6));
+        m3_make_halves(m, attrs, factors(m, turned, "", "", 68, 132, 36));
+        m3_make_halves(m, attrs, factors(m, turned, "3,", "3,", 65, 34, 130));
         m3_make_halves(m, attrs, factors(m, turned, "", "", 1, 0, 2));
         m3_make_rule(m, M3_RULE_SIZE);
         for (uint32_t i = 0; i < m3_make_size_count; i++) {
@@ -159,6 +164,9 @@ static void make_linear(m3_case_maker *m, const m3_op_rules *of)
                 m3_make_rule(m, M3_RULE_DTYPE);
                 for (uint32_t which = 0; which < 8; which += 7)
                     m3_make_halves(m, attrs, with_optional(m, product, group[g], which, 4, 5));
+                const char *even = factors(m, turned, group[g], group[g], 4, 3, 6);
+                for (uint32_t which = 0; which < 8; which++)
+                    m3_make_halves(m, attrs, with_optional(m, even, group[g], which, 4, 6));
                 m3_make_rule(m, M3_RULE_OPTIONAL);
                 m->full = true;
                 const char *wide = factors(m, turned, group[g], group[g], 33, 17, 35);
@@ -246,6 +254,8 @@ static void make_linear_grad(m3_case_maker *m, const m3_op_rules *of)
         m3_make(m, attrs, rows_case(m, turned, "", 9, 11, 13, ""));
         m3_make_halves(m, attrs, rows_case(m, turned, "", 9, 11, 13, ""));
         m3_make_halves(m, attrs, rows_case(m, turned, "3,", 65, 33, 70, ""));
+        m3_make_halves(m, attrs, rows_case(m, turned, "", 68, 36, 132, ""));
+        m3_make_halves(m, attrs, rows_case(m, turned, "", 1030, 6, 10, ""));
         m3_make_rule(m, M3_RULE_SIZE);
         for (uint32_t i = 0; i < m3_make_size_count; i++) {
             const uint32_t n = m3_make_sizes[i];
