@@ -67,6 +67,8 @@ run() { mpirun --oversubscribe -n "$@"; }
 check '4 processes' 0 '4 ranks (cpu:0, cpu:0, cpu:0, cpu:0): a step takes 4 batches' run 4 "$m" train config.yaml --out four --threads 1
 "$m" train config.yaml --out alone4 --threads 1 --set accumulate=4 -q >said 2>&1 || fail "alone: $(cat said)"
 same alone4/last.safetensors four/last.safetensors || fail 'four processes are not one that accumulates four batches'
+check 'devices without a rank' 0 'warning: --devices names 3, and there is 1 rank: cpu, reference are not used' \
+    "$m" train config.yaml --out lone --devices cpu,cpu,reference --collectives mpi --set epochs=1
 check '2 processes' 0 'epoch 2' run 2 "$m" train config.yaml --out two --threads 1
 check 'other settings' 2 'lr' mpirun --oversubscribe -n 1 "$m" train config.yaml --out differ : -n 1 "$m" train config.yaml --out differ --set lr=0.004
 "$m" data synth --out source2 --users 120 --items 60 --clusters 4 --width 8 --seed 2 >said 2>&1 &&

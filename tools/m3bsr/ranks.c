@@ -100,6 +100,19 @@ static bool is_repeated(const ranks *r, uint32_t i)
     return m3_group_first(r->group) != 0;
 }
 
+/* Devices without a rank: who named them counts on them. */
+static void say_unused(const ranks *r, const cli *c)
+{
+    const uint32_t count = m3_group_ranks(r->group);
+    if (c->quiet || r->devices.count <= count || m3_group_first(r->group) != 0) return;
+    (void)fprintf(stderr, "warning: --devices names %u, and there %s %u rank%s: ", r->devices.count,
+                  count == 1 ? "is" : "are", count, count == 1 ? "" : "s");
+    for (uint32_t i = count; i < r->devices.count; i++)
+        (void)fprintf(stderr, "%s%s", i > count ? ", " : "", r->devices.at[i]);
+    (void)fprintf(stderr, " %s not used; start a process for each by mpirun, or leave out --collectives\n",
+                  r->devices.count - count == 1 ? "is" : "are");
+}
+
 m3_status ranks_open(ranks *r, cli *c, m3_error *err)
 {
     m3_status st;
@@ -108,6 +121,7 @@ m3_status ranks_open(ranks *r, cli *c, m3_error *err)
     if ((st = cli_open_engine(&engine, err)) != M3_OK) return st;
     c->engine = engine.engine;
     if ((st = open_group(r, c, err)) != M3_OK) return st;
+    say_unused(r, c);
     const uint32_t here = m3_group_here(r->group), first = m3_group_first(r->group);
     r->each = calloc(here, sizeof *r->each);
     r->list = calloc(here, sizeof *r->list);
