@@ -236,7 +236,7 @@ static uint64_t memory_there_is(void)
     unsigned long long group = 0;
     struct rlimit limit;
     FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
-    if (file != NULL && fscanf(file, "%llu", &group) == 1 && group < memory) memory = group; /* else it is "max" */
+    if (file != NULL && fscanf(file, "%llu", &group) == 1 && group < memory) memory = group; /* else it says max */
     if (file != NULL) (void)fclose(file);
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < memory) memory = limit.rlim_cur;
     return memory;
