@@ -259,7 +259,7 @@ static m3_status start_gather(m3_member *m, void *data, uint64_t count, uint64_t
     return m3_member_start(m, m->parcels, exchange, err);
 }
 
-enum { NONE_IDLE = UINT32_MAX };
+#define NONE_IDLE UINT32_MAX
 
 /* While a piece is added up, the next one arrives and the one before goes out. */
 m3_status m3_member_sum(m3_member *member, float *values, uint64_t count, m3_error *err)
