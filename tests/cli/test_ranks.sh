@@ -38,7 +38,7 @@ if [ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ]; then
     check 'after both it goes on' 0 'best is epoch' "$m" train config.yaml --out went_on --resume --set epochs=3 --devices cpu,cpu
 fi
 
-# Ctrl-C. The log grows as epochs end.
+# Ctrl-C. The log grows as epochs end; what shall be stopped must not end by itself before it is.
 until_epoch() {
     for _ in $(seq 600); do
         grep -qs '"event":"epoch"' "$1/log.jsonl" && return
@@ -46,7 +46,7 @@ until_epoch() {
         sleep 0.02
     done
 }
-"$m" train config.yaml --out long --devices cpu,cpu,cpu --threads 3 --set epochs=40 >said 2>&1 &
+"$m" train config.yaml --out long --devices cpu,cpu,cpu --threads 3 --set epochs=1000 --set patience=1000 >said 2>&1 &
 pid=$!
 until_epoch long $pid
 kill -INT $pid
@@ -82,7 +82,7 @@ check 'other data' 2 'the ranks differ in data set' mpirun --oversubscribe -n 1 
 check 'devices in turn' 0 'cpu:0, reference:0' run 2 "$m" train config.yaml --out turns --devices cpu,reference --set epochs=1
 
 # One is killed: all end, and three go on from what was saved.
-run 4 "$m" train config.yaml --out "$folder/killed" --threads 1 --set epochs=1000 --set checkpoint_steps=1 >said 2>&1 &
+run 4 "$m" train config.yaml --out "$folder/killed" --threads 1 --set epochs=1000 --set patience=1000 --set checkpoint_steps=1 >said 2>&1 &
 pid=$!
 until_epoch killed $pid
 victim=$(pgrep -f "train config.yaml --out $folder/killed" | tail -n 1) # mpirun came before its processes
@@ -96,7 +96,7 @@ status=$?
 done_epochs=$(grep -c '"event":"epoch"' killed/log.jsonl)
 check 'three go on' 0 'best is epoch' run 3 "$m" train config.yaml --out killed --resume --threads 1 --set epochs=$((done_epochs + 1))
 
-mpirun --oversubscribe -n 2 "$m" train config.yaml --out asked --threads 1 --set epochs=1000 >said 2>&1 &
+mpirun --oversubscribe -n 2 "$m" train config.yaml --out asked --threads 1 --set epochs=1000 --set patience=1000 >said 2>&1 &
 pid=$!
 until_epoch asked $pid
 kill -TERM $pid
