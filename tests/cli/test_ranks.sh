@@ -29,6 +29,8 @@ check 'a run is not overwritten' 2 '--resume' "$m" train config.yaml --out three
 # A device fails, or hangs: its rank ends all.
 if [ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ]; then
     bad=(--devices cpu,faulty,cpu --threads 3 --plugin-path "$FAULTY_DIR")
+    check 'a device alone fails without a word' 3 'did not say what' env M3BSR_FAULT=fail_run "$m" train config.yaml --out alone_bad \
+        --backend faulty --plugin-path "$FAULTY_DIR"
     cp -r three went_on
     check 'a device fails' 3 'rank 1' env M3BSR_FAULT=fail_run "$m" train config.yaml --out went_on --resume --set epochs=3 "${bad[@]}"
     same three/last.safetensors went_on/last.safetensors || fail 'a failing device changed the checkpoint'

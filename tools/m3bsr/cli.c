@@ -33,6 +33,10 @@ int cli_report(const m3_error *err)
 {
     (void)fflush(stdout); /* a result that is there comes before what went wrong after it */
     const bool failed = err->code != M3_ERR_INTERRUPTED; /* being stopped is no error */
+    if (err->code == M3_OK) { /* a plugin's fault: who calls this has a status that is none */
+        (void)fputs("error: something failed, and did not say what; -v shows what led to it\n", stderr);
+        return CLI_SYSTEM;
+    }
     (void)fputs(failed ? "error: " : "", stderr);
     cli_print_safe(stderr, err->subject);
     (void)fputs(err->subject[0] != '\0' ? ": " : "", stderr);
