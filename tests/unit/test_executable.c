@@ -9,88 +9,8 @@
 
 #include "core/base/alloc.h"
 #include "core/runtime/executable.h"
+#include "executable_bench.h"
 #include "random_graph.h"
-
-typedef struct bench {
-    m3_engine *engine;
-    m3_device *device;
-    m3_store *store;
-    m3_executable *executable;
-    char log[4096];
-} bench;
-
-static void keep_line(void *user, m3_log_level level, const char *line)
-{
-    bench *b = user;
-    const size_t at = strlen(b->log);
-    if (level <= M3_LOG_WARN && strstr(line, "plugin") == NULL)
-        (void)snprintf(b->log + at, sizeof b->log - at, "%s\n", line);
-}
-
-static m3_span options_of(const m3_option *options, uint32_t count)
-{
-    return (m3_span){count, sizeof *options, options};
-}
-
-static m3_device *open_with(m3_engine *engine, const char *name, const char *key, const char *value)
-{
-    const m3_option option = {key, value};
-    m3_device *device = NULL;
-    m3_error err = {0};
-    m3_status st = m3_device_open(engine, name, options_of(&option, key != NULL), &device, &err);
-    if (st != M3_OK) print_error("%s\n", err.message);
-    assert_int_equal(st, M3_OK);
-    return device;
-}
-
-static void start(bench *b, const char *device, const char *key, const char *value)
-{
-    memset(b, 0, sizeof *b);
-    const m3_engine_config config = {.size = sizeof config,
-                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
-                                     .threads = 2,
-                                     .log = keep_line,
-                                     .log_user = b,
-                                     .log_level = M3_LOG_WARN,
-                                     .cache_path = "/",
-                                     .allow_writable_folder = true};
-    assert_int_equal(m3_engine_create(&config, &b->engine, NULL), M3_OK);
-    b->device = open_with(b->engine, device, key, value);
-    assert_int_equal(m3_store_create(b->device, 7, &b->store, NULL), M3_OK);
-}
-
-static void stop(bench *b)
-{
-    m3_executable_free(b->executable);
-    m3_store_free(b->store);
-    m3_device_close(b->device);
-    m3_engine_free(b->engine);
-}
-
-static void compile(bench *b, m3_graph *graph)
-{
-    m3_error err = {0};
-    m3_status st = m3_builder_status(m3_graph_builder(graph), &err);
-    if (st == M3_OK) st = m3_executable_create(b->device, b->store, graph, NULL, &b->executable, &err);
-    if (st != M3_OK) print_error("%s: %s\n", err.subject, err.message);
-    assert_int_equal(st, M3_OK);
-    m3_graph_free(graph);
-}
-
-static void run(bench *b)
-{
-    m3_error err = {0};
-    m3_status st = m3_executable_run(b->executable, &err);
-    if (st != M3_OK) print_error("%s: %s\n", err.subject, err.message);
-    assert_int_equal(st, M3_OK);
-}
-
-static m3_graph *new_graph(void)
-{
-    m3_graph *graph = NULL;
-    assert_int_equal(m3_graph_create(NULL, &graph, NULL), M3_OK);
-    return graph;
-}
 
 /* Cases: a graph over x f32 [4] and states a = 1, c = 3 (f32 [4]); after two runs with x = 10, 11, 12, 13. */
 
@@ -245,13 +165,6 @@ static const struct row {
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
-static void near(const float *got, const float *want, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!(fabsf(got[i] - want[i]) <= 1e-5F * (1.0F + fabsf(want[i]))))
-            fail_msg("element %zu is %g instead of %g", i, (double)got[i], (double)want[i]);
-}
-
 static void check_output(bench *b, const char *name, const float *want)
 {
     uint64_t bytes = 0;
@@ -308,83 +221,6 @@ static void stopped(bench *b)
     assert_int_equal(m3_executable_run(b->executable, &err), M3_ERR_INTERRUPTED);
     assert_int_equal(err.code, M3_ERR_INTERRUPTED);
     wanted = 0;
-}
-
-static m3_status same_as_input(const m3_node *node, m3_tensor_desc *out, m3_error *err)
-{
-    (void)err;
-    out[0].dtype = node->in[0]->dtype;
-    out[0].shape = node->in[0]->shape;
-    return M3_OK;
-}
-
-/* Somebody presses Ctrl-C while it runs. */
-static m3_status copy_and_stop(const m3_node *node, const double *const *in, double *const *out, m3_error *err)
-{
-    (void)err;
-    memcpy(out[0], in[0], m3_tensor_count(node->in[0]) * sizeof **in);
-    wanted = 1;
-    return M3_OK;
-}
-
-static const m3_op *find_stopping(void *user, const char *name)
-{
-    static const m3_op stopping = {.size = M3_STRUCT_SIZE(m3_op, zero_gradient),
-                                   .name = "test.stop",
-                                   .min_inputs = 1,
-                                   .max_inputs = 1,
-                                   .outputs = 1,
-                                   .infer = same_as_input,
-                                   .evaluate = copy_and_stop};
-    (void)user;
-    return strcmp(name, stopping.name) == 0 ? &stopping : NULL;
-}
-
-/* a becomes -stop(x) and c tanh(x): `late` says that c does before. */
-static void stops_in_the_middle(bench *b, bool late, bool anywhere, m3_status want)
-{
-    const m3_op_lookup lookup = {find_stopping, NULL};
-    const float data[4] = {0, 0, 0, 0};
-    m3_graph *graph = NULL;
-    m3_error err = {0};
-    assert_int_equal(m3_graph_create(&lookup, &graph, NULL), M3_OK);
-    m3_builder *builder = m3_graph_builder(graph);
-    m3_tensor *x = m3_graph_input(builder, "x", M3_F32, M3_SHAPE(4));
-    m3_tensor *a = m3_graph_state(builder, "a", M3_F32, M3_SHAPE(4), (m3_init){M3_INIT_CONSTANT, 1.0F, 0});
-    m3_tensor *c = m3_graph_state(builder, "c", M3_F32, M3_SHAPE(4), (m3_init){M3_INIT_CONSTANT, 3.0F, 0});
-    if (late) m3_graph_update(builder, c, m3_tanh(builder, x));
-    m3_graph_update(builder, a, m3_neg(builder, m3_emit1(builder, "test.stop", x)));
-    if (!late) m3_graph_update(builder, c, m3_tanh(builder, x));
-    compile(b, graph);
-    memcpy(m3_executable_input(b->executable, "x", NULL), data, sizeof data);
-    wanted = 0;
-    m3_executable_set_stop(b->executable, &wanted, anywhere);
-    assert_int_equal(m3_executable_run(b->executable, &err), want);
-    assert_int_equal(wanted, 1);
-    wanted = 0;
-}
-
-static void a_run_stops_before_it_has_changed_anything(void **state)
-{
-    (void)state;
-    const float ones[4] = {1, 1, 1, 1}, threes[4] = {3, 3, 3, 3}, zeros[4] = {0, 0, 0, 0};
-    static const struct {
-        bool late, anywhere;
-        m3_status want;
-        bool changed; /* a and c, else the one or none */
-    } cases[] = {
-        {false, false, M3_ERR_INTERRUPTED, false}, {true, false, M3_OK, true}, {true, true, M3_ERR_INTERRUPTED, false}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        float value[4];
-        bench b;
-        start(&b, "reference", NULL, NULL);
-        stops_in_the_middle(&b, cases[i].late, cases[i].anywhere, cases[i].want);
-        assert_int_equal(m3_store_read(b.store, "a", value, sizeof value, NULL), M3_OK);
-        near(value, cases[i].changed ? zeros : ones, 4);
-        assert_int_equal(m3_store_read(b.store, "c", value, sizeof value, NULL), M3_OK);
-        if (!cases[i].anywhere) near(value, cases[i].changed ? zeros : threes, 4);
-        stop(&b);
-    }
 }
 
 static void an_empty_graph_runs(void **state)
@@ -820,7 +656,6 @@ static void a_tensor_beyond_the_largest_buffer_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest others[] = {
-        cmocka_unit_test(a_run_stops_before_it_has_changed_anything),
         cmocka_unit_test(an_empty_graph_runs),
         cmocka_unit_test(tensors_without_elements_have_places),
         cmocka_unit_test(a_fallback_is_told_once),
