@@ -15,6 +15,7 @@ struct m3_member {
     m3_rank *rank;
     uint32_t number, count;
     double waited;
+    uint64_t sent;
     m3_parcel *parcels; /* [count], of the exchange that is being started */
     float *received[2]; /* [PIECE + count] each; what a sum gets from others, of two pieces in turns */
 };
@@ -149,6 +150,11 @@ double m3_member_waited(const m3_member *member)
     return member != NULL ? member->waited : 0.0;
 }
 
+uint64_t m3_member_sent(const m3_member *member)
+{
+    return member != NULL ? member->sent : 0;
+}
+
 void m3_member_fail(m3_member *member, const m3_error *why)
 {
     if (member != NULL) member->api->fail(member->rank, why);
@@ -168,6 +174,8 @@ static void clear(m3_member *m)
 
 m3_status m3_member_start(m3_member *member, const m3_parcel *parcels, m3_exchange **exchange, m3_error *err)
 {
+    for (uint32_t i = 0; i < member->count; i++)
+        if (i != member->number) member->sent += parcels[i].send_bytes;
     return member->api->exchange(member->rank, parcels, exchange, err);
 }
 
@@ -283,6 +291,29 @@ m3_status m3_member_sum(m3_member *member, float *values, uint64_t count, m3_err
     for (uint32_t i = 0; i < 2; i++) (void)m3_member_finish(member, &arriving[i], NULL); /* of a group that is broken */
     (void)m3_member_finish(member, &leaving, NULL);
     return st;
+}
+
+/* Of one piece: all but the own slice, then the own one to all others. Rank 0 has the longest slice. */
+static uint64_t piece_traffic(uint64_t count, uint32_t ranks)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < ranks; i++) {
+        const slice mine = slice_of(count, ranks, i);
+        const uint64_t own = mine.end - mine.begin, sent = count - own + (ranks - 1) * own;
+        if (sent > most) most = sent;
+    }
+    return most * sizeof(float);
+}
+
+uint64_t m3_sum_traffic(uint64_t count, uint32_t ranks)
+{
+    if (ranks == 1) return 0;
+    return count / PIECE * piece_traffic(PIECE, ranks) + piece_traffic(count % PIECE, ranks);
+}
+
+uint64_t m3_sum_room(uint32_t ranks)
+{
+    return ranks == 1 ? 0 : 2 * ((uint64_t)PIECE + ranks) * sizeof(float);
 }
 
 /* The others. */

@@ -16,6 +16,7 @@ m3_member *m3_group_member(m3_group *group, uint32_t index);
 uint32_t m3_member_rank(const m3_member *member);  /**< NULL: 0 */
 uint32_t m3_member_count(const m3_member *member); /**< NULL: 1 */
 double m3_member_waited(const m3_member *member);  /**< seconds spent in waiting for others so far */
+uint64_t m3_member_sent(const m3_member *member);  /**< bytes given to others so far */
 
 /** Start to move parcels[i] to and from rank i (collectives.h); finish ends it, in any order. @param exchange  NULL on
  * failure. */
@@ -27,6 +28,10 @@ m3_status m3_member_finish(m3_member *member, m3_exchange **exchange, m3_error *
  * slice: reduce-scatter and all-gather in two exchanges. In pieces, so that the extra memory is bounded; allocates
  * nothing. */
 m3_status m3_member_sum(m3_member *member, float *values, uint64_t count, m3_error *err);
+/** Bytes that m3_member_sum() of `count` values lets the rank send that sends most. */
+uint64_t m3_sum_traffic(uint64_t count, uint32_t ranks);
+/** Bytes that each member keeps for its sums. */
+uint64_t m3_sum_room(uint32_t ranks);
 /** The bytes of rank `root`, everywhere. */
 m3_status m3_member_broadcast(m3_member *member, uint32_t root, void *data, uint64_t bytes, m3_error *err);
 /** all [count * bytes]: what each rank has in `mine` [bytes], in the order of the ranks. `mine` may be its place in

@@ -1,5 +1,6 @@
 #!/bin/bash
-# bench --roofline: rates of the device, three tables by falling loss, and the floor of a run, in f32 and in 16 bits.
+# bench --roofline: rates of the device, three tables by falling loss, and the floor of a run, in f32 and in 16 bits; plan
+# takes them.
 # Parts: cpu opencl
 source "$(dirname "$0")/../support/script.sh"
 backend=${1:?usage: test_roofline.sh BACKEND}
@@ -25,4 +26,20 @@ for precision in f32 bf16; do
 done
 grep -q 'in 16 bits' "$folder/bf16" || fail "a product in bf16 was not measured: $(cat "$folder/bf16")"
 grep -q 'in 16 bits' "$folder/f32" && fail "a product in bf16 was measured for f32: $(cat "$folder/f32")"
+
+# One rank that does what was measured takes what its nodes took.
+step=("${small[@]/infer/step}")
+"$M3BSR" bench --backend "$backend" "${step[@]}" --roofline --json >"$folder/bench.json" 2>&1 || fail "as JSON: $(cat "$folder/bench.json")"
+plan=(plan --backend "$backend" --device "$folder/bench.json" "${step[@]:0:12}")
+"$M3BSR" "${plan[@]}" --json >"$folder/plan.json" 2>&1 || fail "plan: $(cat "$folder/plan.json")"
+python3 - "$folder" <<'END' || fail 'the plan of one rank is not what was measured'
+import json, sys
+bench, plan = (json.load(open(sys.argv[1] + name)) for name in ('/bench.json', '/plan.json'))
+share = bench['host_share'] or 0
+nodes = plan['step_s'] - plan['seconds']['runs']
+assert abs(nodes / bench['roofline']['nodes_s'] - 1) < 0.05, (nodes, bench['roofline']['nodes_s'])
+assert abs(plan['seconds']['runs'] - nodes * share / (1 - share)) < 0.1 * nodes, plan
+assert plan['measured'] and plan['flops'] == bench['flops'] and plan['sent_bytes'] == 0
+END
+check 'a plan of two' 0 'from figures that were measured' "$M3BSR" "${plan[@]}" --ranks 2 --link 1e9
 [ $failures -eq 0 ]

@@ -25,7 +25,7 @@ check 'help' 0 'recommend' "$m" help
 check 'help on a command' 0 '--resume' "$m" help train
 check 'help on an unknown command' 2 "there is no command 'trian'" "$m" help trian
 check 'the version' 0 'plugin interface' "$m" --version
-for command in devices plugins data train evaluate recommend trace graph bench tune conformance; do
+for command in devices plugins data train evaluate recommend trace graph bench plan tune conformance; do
     check "$command has help" 0 'usage: m3bsr' "$m" $command --help
     check "$command refuses an unknown option" 2 "$([ $command = data ] && echo usage || echo unrecognized)" "$m" $command --no-such-option
 done
@@ -94,6 +94,13 @@ check 'no repeats' 2 "--repeats cannot be '0'" "$m" bench --repeats 0
 check 'no item to recommend' 2 "--top cannot be '0'" "$m" recommend "$folder/nothing" --users a --top 0
 check 'an unknown exclusion' 2 'give target, touched or none' "$m" recommend "$folder/x" --users a --exclude all
 check 'an unknown format' 2 'give tsv or json' "$m" recommend "$folder/x" --users a --format xml
+
+check 'a plan on nothing' 2 'on what?' "$m" plan --ranks 2 --link 1e9
+check 'a plan without a link' 2 'on what?' "$m" plan --ranks 2 --device h200
+check 'a plan on an unknown device' 2 'h100 or h200' "$m" plan --device b200
+check 'a plan on a file that is none' 2 'is no JSON' "$m" plan --device "$folder/typo.yaml"
+check 'a plan of shards that the loss cannot have' 2 'loss=sampled' "$m" plan --ranks 2 --link 1e9 --device h200 --shard rows
+check 'a plan of half a table' 2 'give rows or none' "$m" plan --device h200 --shard half
 
 check 'an unknown layer' 2 'ops gradients modules model' "$m" conformance --layer speed
 check 'files for another layer' 2 'vector files are for --layer model' "$m" conformance --layer ops --vectors nothing

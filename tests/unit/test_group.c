@@ -195,6 +195,37 @@ static void other_sizes_are_refused(void **state)
     close_gang(&g);
 }
 
+static const uint64_t counts_summed[] = {0, 1, 7, (1 << 20) - 1, (2 << 20) + 1};
+static uint64_t count_summed;
+
+static void adds_many(worker *w)
+{
+    float *values = m3_calloc(count_summed + 1, sizeof *values);
+    assert_non_null(values);
+    w->status = m3_member_sum(w->member, values, count_summed, &w->err);
+    m3_free(values);
+}
+
+/* In pieces, to all ranks. */
+static void a_sum_sends_what_is_said(void **state)
+{
+    (void)state;
+    for (uint32_t ranks = 1; ranks <= MOST; ranks++) {
+        for (size_t i = 0; i < sizeof counts_summed / sizeof counts_summed[0]; i++) {
+            gang g;
+            uint64_t most = 0;
+            count_summed = counts_summed[i];
+            open_gang(&g, ranks, 0);
+            run_gang(&g, adds_many);
+            all_are_well(&g);
+            for (uint32_t r = 0; r < ranks; r++)
+                if (m3_member_sent(g.workers[r].member) > most) most = m3_member_sent(g.workers[r].member);
+            assert_int_equal(most, m3_sum_traffic(count_summed, ranks));
+            close_gang(&g);
+        }
+    }
+}
+
 static const char *texts[MOST];
 
 static void agrees(worker *w)
@@ -316,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_rank_that_ends_tells_why),
         cmocka_unit_test(a_rank_that_is_silent_is_named),
         cmocka_unit_test(other_sizes_are_refused),
+        cmocka_unit_test(a_sum_sends_what_is_said),
         cmocka_unit_test(texts_that_differ_are_shown),
         cmocka_unit_test(a_group_of_none_moves_nothing),
         cmocka_unit_test(what_cannot_be_opened),

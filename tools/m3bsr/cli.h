@@ -177,6 +177,7 @@ int cmd_devices(int argc, char **argv);
 int cmd_evaluate(int argc, char **argv);
 int cmd_graph(int argc, char **argv);
 int cmd_ops(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
 int cmd_plugin(int argc, char **argv);
 int cmd_plugins(int argc, char **argv);
 int cmd_recommend(int argc, char **argv);

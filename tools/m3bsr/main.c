@@ -22,6 +22,7 @@ static const struct command {
     {"trace", cmd_trace, "intermediate values of the model for users"},
     {"graph", cmd_graph, "print the compiled graph"},
     {"bench", cmd_bench, "time a training step or an inference"},
+    {"plan", cmd_plan, "say what a training by many ranks would take"},
     {"tune", cmd_tune, "measure what is faster on a device"},
     {"ops", cmd_ops, "describe the built-in operations"},
     {"conformance", cmd_conformance, "check that a backend computes what it should"},

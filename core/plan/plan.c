@@ -1,0 +1,251 @@
+/* plan: see the header. The exchanges are those of core/parallel/group.c and core/train/ranks.c:
+ *   a rank sends     2 (R - 1)/R of the sums of gradients, as each adds up a slice: reduce-scatter, all-gather
+ *   sharded          the window's rows but its own, (R - 1)/R of them: 4 bytes of an id, the row, its gradient
+ *   losses           its own to everybody
+ * and a step takes
+ *   T = batches * step + apply + bus + bytes sent / link + exchanges * latency
+ * with what a run of an executable takes added up over its nodes (work.c). Nothing overlaps, and no rank waits for one
+ * that is slower, so T is what ranks that are alike take on a link that is theirs. */
+#include <math.h>
+#include <string.h>
+
+#include "core/parallel/group.h"
+#include "core/plan/work.h"
+#include "core/runtime/engine.h"
+#include "core/settings/settings.h"
+#include "core/train/ranks.h"
+
+typedef struct planning {
+    m3_device *device;
+    m3_plan_options options;
+    m3_training keys;
+    m3_model_config config, local; /* as asked; what one rank's step computes with */
+    double touched;                /* sharded: rows that all batches of a step touch */
+    uint64_t updated;              /* rows of the item table that one rank updates */
+    uint64_t row_bytes;
+    m3_work work;
+    m3_ranks_plan plan;
+} planning;
+
+/* Different items among `draws` of `items`, as many as are expected when each is as likely. */
+static double distinct(double draws, double items)
+{
+    return -items * expm1(draws * log1p(-1.0 / items));
+}
+
+/* Items that a batch names: in histories, as targets and as negatives. */
+static double named(const m3_model_config *c)
+{
+    const double each = (double)c->behaviors * c->length + 1.0 + c->negatives;
+    return (double)c->batch * each;
+}
+
+static m3_status check_options(const planning *p, m3_error *err)
+{
+    const m3_plan_options *o = &p->options;
+    const m3_plan_rates *r = &o->rates;
+    if (o->ranks < 1) return M3_FAIL(err, M3_ERR_INVALID, "ranks", "are 0; give at least 1");
+    if (!(o->link > 0) || !(o->latency >= 0))
+        return M3_FAIL(err, M3_ERR_INVALID, "link", "is %g bytes a second, with a latency of %g s; give more than 0",
+                       o->link, o->latency);
+    if (!(r->flops > 0) || !(r->memory > 0) || !(r->factor > 0) || !(r->bus >= 0) || !(r->run_s >= 0))
+        return M3_FAIL(err, M3_ERR_INVALID, "rates",
+                       "of the device are %g FLOP/s and %g bytes/s; give what it was measured at", r->flops, r->memory);
+    if (o->sharded && p->config.loss != M3_LOSS_SAMPLED)
+        return M3_FAIL(err, M3_ERR_INVALID, "loss",
+                       "is full, which reads the whole table in every batch; rows that lie with their owners need "
+                       "loss=sampled");
+    return M3_OK;
+}
+
+/* Sizes are the set's where one is named, else those that are written. */
+static m3_status take_sizes(planning *p, const m3_settings *settings, m3_error *err)
+{
+    m3_engine *engine = m3_device_engine(p->device);
+    m3_dataset *set = NULL;
+    if (p->keys.data[0] == 0) return m3_settings_config(engine, settings, &p->config, err);
+    m3_status st = m3_dataset_open(p->keys.data, &set, err);
+    if (st == M3_OK) st = m3_settings_model(engine, settings, set, &p->config, err);
+    m3_dataset_close(set);
+    return st;
+}
+
+static m3_status take_settings(planning *p, const m3_settings *settings, m3_error *err)
+{
+    m3_settings_training(settings, &p->keys);
+    m3_status st = take_sizes(p, settings, err);
+    if (st != M3_OK) return st;
+    if (p->options.items > INT32_MAX - 1)
+        return M3_FAIL(err, M3_ERR_RANGE, "items", "are %llu; ids have 31 bits, so give at most %d",
+                       (unsigned long long)p->options.items, INT32_MAX - 1);
+    if (p->options.items != 0) p->config.items = (int32_t)p->options.items;
+    if ((st = m3_model_check(m3_device_engine(p->device), &p->config, err)) != M3_OK) return st;
+    return check_options(p, err);
+}
+
+/* How a step is shared out, and which rows of the table a rank has to do with. */
+static void size_step(planning *p)
+{
+    m3_ranks_plan *plan = &p->plan;
+    const uint64_t ranks = p->options.ranks;
+    const double items = (double)p->config.items;
+    plan->items = (uint64_t)p->config.items;
+    plan->own_batches = (p->keys.accumulate + ranks - 1) / ranks;
+    plan->batches = plan->own_batches * ranks;
+    plan->samples = plan->batches * (uint64_t)p->config.batch;
+    plan->shard_rows = plan->items + 1;
+    p->local = p->config;
+    p->updated = plan->items;
+    if (!p->options.sharded) return;
+    const double window = (double)plan->own_batches * named(&p->config);
+    plan->shard_rows = (plan->items + 1 + ranks - 1) / ranks;
+    plan->window_rows = window < items ? (uint64_t)window + 1 : plan->items + 1;
+    p->local.items = (int32_t)plan->window_rows - 1;
+    p->touched = distinct((double)ranks * window, items);
+    p->updated = plan->shard_rows;
+    if (m3_model_is_lazy(&p->config)) p->updated = (uint64_t)ceil(p->touched / (double)ranks);
+}
+
+static m3_status make_work(planning *p, m3_error *err)
+{
+    const m3_work_options o = {.device = p->device,
+                               .config = &p->local,
+                               .accumulate = p->plan.batches > 1,
+                               .updated_items = p->updated > 1 ? p->updated : 1,
+                               .eval_batch = p->options.sharded ? 0 : (uint32_t)p->keys.eval_batch,
+                               .plan = &p->options};
+    const m3_status st = m3_work_make(&o, &p->work, err);
+    const m3_tensor *table = st == M3_OK ? m3_graph_find(m3_executable_graph(p->work.step), "item.weight") : NULL;
+    if (table != NULL) p->row_bytes = m3_tensor_bytes(table) / ((uint64_t)p->local.items + 1);
+    return st;
+}
+
+/* What goes between ranks. */
+
+static void add_traffic(planning *p)
+{
+    m3_ranks_plan *plan = &p->plan;
+    const uint32_t ranks = p->options.ranks;
+    const uint64_t others = ranks - 1;
+    if (ranks == 1) return;
+    plan->traffic[M3_PLAN_SUMMED] = m3_sum_traffic(m3_work_sums(&p->work, p->options.sharded) / sizeof(float), ranks);
+    plan->traffic[M3_PLAN_LOSSES] = others * sizeof(m3_losses) * (1 + plan->own_batches);
+    if (!p->options.sharded) return;
+    /* Of the rows of one rank's window as many lie with each rank. */
+    const double window = distinct((double)plan->own_batches * named(&p->config), (double)plan->items);
+    const double foreign = window * (double)others / ranks;
+    const uint64_t rows = (uint64_t)llround(foreign);
+    plan->traffic[M3_PLAN_IDS] = rows * sizeof(int32_t) + others * sizeof(uint64_t);
+    plan->traffic[M3_PLAN_ROWS] = rows * p->row_bytes;
+    plan->traffic[M3_PLAN_GRADIENTS] = rows * p->row_bytes;
+    plan->traffic[M3_PLAN_LOSSES] += others * sizeof(double); /* of the norm */
+}
+
+static uint64_t all_traffic(const m3_ranks_plan *plan)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < M3_PLAN_TRAFFICS; i++) bytes += plan->traffic[i];
+    return bytes;
+}
+
+/* That a step waits for: sums and their slices; losses; counts, ids, rows, gradients and norms. */
+static double exchanges(const planning *p)
+{
+    if (p->options.ranks == 1) return 0.0;
+    return 3.0 + (p->options.sharded ? 5.0 : 0.0);
+}
+
+/* Memory. */
+
+static void add_memory(planning *p)
+{
+    uint64_t *memory = p->plan.memory;
+    const m3_work *w = &p->work;
+    const bool sharded = p->options.sharded;
+    const uint64_t sums = m3_work_sums(w, sharded), largest = m3_work_largest(w);
+    m3_work_add_stored(w, sharded, memory);
+    if (sharded) {
+        memory[M3_PLAN_TABLE] = p->plan.shard_rows * p->row_bytes;
+        memory[M3_PLAN_MOMENTS] = 2 * memory[M3_PLAN_TABLE];
+    }
+    memory[M3_PLAN_TEMPORARIES] = m3_work_scratch(w->step) + m3_work_scratch(w->apply);
+    memory[M3_PLAN_RANKING] = m3_work_scratch(w->infer);
+    memory[M3_PLAN_HOST] = m3_work_blocks(w->step) + m3_work_blocks(w->apply) + m3_work_blocks(w->infer);
+    if (p->options.ranks == 1) return;
+    memory[M3_PLAN_HOST] += (sums > largest ? sums : largest) + m3_sum_room(p->options.ranks);
+    if (sharded) memory[M3_PLAN_HOST] += 4 * p->plan.window_rows * p->row_bytes; /* there and back, of rows and sums */
+}
+
+/* Time. */
+
+/* The sums of gradients come to the host and go back, and are added up there: each rank reads what it gets, and reads,
+ * copies and writes its slice. */
+static double bus_seconds(const planning *p)
+{
+    const m3_plan_rates *r = &p->options.rates;
+    if (p->options.ranks == 1) return 0.0;
+    const double sums = (double)m3_work_sums(&p->work, p->options.sharded);
+    const double rows = p->options.sharded ? (double)p->plan.window_rows * (double)p->row_bytes : 0.0;
+    if (r->bus > 0) return 2.0 * (sums + rows) / r->bus;
+    return (2.0 * 2.0 * (sums + rows) + sums * (1.0 + 4.0 / p->options.ranks)) / r->memory;
+}
+
+static double sum_seconds(const m3_ranks_plan *plan)
+{
+    double seconds = 0;
+    for (int i = 0; i < M3_PLAN_TIMES; i++) seconds += plan->seconds[i];
+    return seconds;
+}
+
+static void add_time(planning *p)
+{
+    m3_ranks_plan *plan = &p->plan;
+    const m3_plan_options *o = &p->options;
+    m3_work_add_time(p->work.step, &o->rates, (double)plan->own_batches, plan);
+    m3_work_add_time(p->work.apply, &o->rates, 1.0, plan);
+    plan->seconds[M3_PLAN_BUS] = bus_seconds(p);
+    for (int i = 0; i < M3_PLAN_LINK; i++) plan->seconds[i] *= o->crowd;
+    plan->seconds[M3_PLAN_LINK] = (double)all_traffic(plan) / o->link + exchanges(p) * o->latency;
+    plan->step_s = sum_seconds(plan);
+}
+
+/* The same batches in one process. */
+static m3_status add_alone(planning *p, m3_error *err)
+{
+    m3_ranks_plan alone = {.size = sizeof alone};
+    const bool two = p->plan.own_batches > 1;
+    m3_work_options o = {.device = p->device,
+                         .config = &p->local,
+                         .accumulate = two,
+                         .updated_items = p->updated > 1 ? p->updated : 1,
+                         .plan = &p->options};
+    m3_work work = {0};
+    const m3_status st = m3_work_make(&o, &work, err);
+    if (st == M3_OK) {
+        m3_work_add_time(work.step, &p->options.rates, (double)p->plan.own_batches, &alone);
+        m3_work_add_time(work.apply, &p->options.rates, 1.0, &alone);
+        p->plan.alone_s = sum_seconds(&alone);
+    }
+    m3_work_fini(&work);
+    return st;
+}
+
+m3_status m3_plan_ranks(m3_device *device, const m3_settings *settings, const m3_plan_options *options,
+                        m3_ranks_plan *plan, m3_error *err)
+{
+    m3_status st;
+    planning p = {.device = device, .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, alone_s)}};
+    m3_copy_out(&p.options, options, options->size, M3_STRUCT_SIZE(m3_plan_options, fallbacks));
+    if (p.options.crowd == 0) p.options.crowd = 1;
+    if ((st = take_settings(&p, settings, err)) != M3_OK) return st;
+    size_step(&p);
+    if ((st = make_work(&p, err)) == M3_OK) {
+        add_traffic(&p);
+        add_memory(&p);
+        add_time(&p);
+        st = add_alone(&p, err);
+    }
+    m3_work_fini(&p.work);
+    if (st == M3_OK) m3_copy_out(plan, &p.plan, plan->size, p.plan.size);
+    return st;
+}

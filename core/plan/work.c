@@ -1,0 +1,175 @@
+/* work: see the header. A node takes  max(FLOP / arithmetic, bytes / bandwidth) * factor of its op. */
+#include "core/plan/work.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
+#include "core/runtime/engine.h"
+#include "core/runtime/executable.h"
+
+typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                              m3_graph **graph, m3_error *err);
+
+static m3_status plan_one(const m3_work_options *o, const m3_model_config *config, build_fn build, const char *name,
+                          m3_build_options how, m3_executable **to, m3_error *err)
+{
+    m3_graph *graph = NULL;
+    how.size = M3_STRUCT_SIZE(m3_build_options, accumulate);
+    how.no_pass = o->plan->no_pass;
+    const m3_compile_options compile = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+                                        .name = name,
+                                        .no_pass = o->plan->no_pass,
+                                        .strict = o->plan->strict,
+                                        .precision = m3_model_precision(config),
+                                        .fallbacks = o->plan->fallbacks};
+    m3_status st = build(m3_device_engine(o->device), config, &how, &graph, err);
+    if (st != M3_OK) return st;
+    if ((*to = m3_calloc(1, sizeof **to)) == NULL)
+        st = M3_FAIL_MEMORY(err, "plan", sizeof **to);
+    else
+        st = m3_executable_plan(*to, o->device, graph, &compile, err);
+    m3_graph_free(graph);
+    return st;
+}
+
+m3_status m3_work_make(const m3_work_options *o, m3_work *work, m3_error *err)
+{
+    m3_status st;
+    m3_model_config updated = *o->config;
+    *work = (m3_work){0};
+    updated.items = (int32_t)o->updated_items;
+    st = plan_one(o, o->config, m3_model_build_train, o->accumulate ? "accumulate" : "train",
+                  (m3_build_options){.accumulate = o->accumulate}, &work->step, err);
+    if (st == M3_OK && o->accumulate)
+        st = plan_one(o, &updated, m3_model_build_apply, "apply", (m3_build_options){.accumulate = true}, &work->apply,
+                      err);
+    if (st == M3_OK && o->eval_batch != 0)
+        st = plan_one(o, o->config, m3_model_build_infer, "infer",
+                      (m3_build_options){.batch = o->eval_batch, .publish = M3_PUBLISH_SCORES}, &work->infer, err);
+    return st;
+}
+
+void m3_work_fini(m3_work *work)
+{
+    m3_executable_free(work->step);
+    m3_executable_free(work->apply);
+    m3_executable_free(work->infer);
+    *work = (m3_work){0};
+}
+
+/* What is stored, by name. */
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_of_table(const char *name)
+{
+    const char *last = strstr(name, "item.weight");
+    return last != NULL && strcmp(last, "item.weight") == 0;
+}
+
+static int kind_of(const char *name, bool sharded)
+{
+    if (is_of_table(name)) {
+        if (sharded) return M3_PLAN_WINDOW;
+        if (starts_with(name, "adam.")) return M3_PLAN_MOMENTS;
+        return starts_with(name, "accum.") ? M3_PLAN_SUMS : M3_PLAN_TABLE;
+    }
+    if (starts_with(name, "accum.")) return M3_PLAN_SUMS;
+    return starts_with(name, "features") ? M3_PLAN_FEATURES : M3_PLAN_DENSE;
+}
+
+static uint64_t aligned_bytes(const m3_executable *e, const m3_tensor *x)
+{
+    const uint64_t alignment = e->devices[0]->limits.offset_alignment;
+    return (m3_tensor_bytes(x) + alignment - 1) / alignment * alignment;
+}
+
+static bool is_stored(const m3_tensor *x)
+{
+    return x->kind == M3_PARAMETER || x->kind == M3_STATE;
+}
+
+static bool has(const m3_executable *e, const char *name)
+{
+    return e != NULL && m3_graph_find(e->graph, name) != NULL;
+}
+
+void m3_work_add_stored(const m3_work *w, bool sharded, uint64_t memory[M3_PLAN_MEMORIES])
+{
+    const m3_executable *const all[] = {w->step, w->apply, w->infer};
+    for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
+        const uint32_t tensors = all[k] != NULL ? m3_graph_tensor_count(all[k]->graph) : 0;
+        for (uint32_t i = 0; i < tensors; i++) {
+            const m3_tensor *x = m3_graph_tensor(all[k]->graph, i);
+            if (!is_stored(x) || (k > 0 && has(all[0], x->name)) || (k > 1 && has(all[1], x->name))) continue;
+            if (sharded && k > 0 && is_of_table(x->name)) continue;
+            memory[kind_of(x->name, sharded)] += aligned_bytes(all[k], x);
+        }
+    }
+}
+
+uint64_t m3_work_scratch(const m3_executable *e)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; e != NULL && i < e->targets[0].plan.segment_count; i++)
+        bytes += e->targets[0].plan.segments[i].bytes;
+    return bytes;
+}
+
+uint64_t m3_work_blocks(const m3_executable *e)
+{
+    return e != NULL ? e->targets[0].plan.input_bytes + e->targets[0].plan.output_bytes : 0;
+}
+
+uint64_t m3_work_sums(const m3_work *w, bool sharded)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < m3_graph_tensor_count(w->step->graph); i++) {
+        const m3_tensor *x = m3_graph_tensor(w->step->graph, i);
+        if (x->kind == M3_STATE && starts_with(x->name, "accum.") && !(sharded && is_of_table(x->name)))
+            bytes += m3_tensor_bytes(x);
+    }
+    return bytes;
+}
+
+uint64_t m3_work_largest(const m3_work *w)
+{
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < m3_graph_tensor_count(w->step->graph); i++) {
+        const m3_tensor *x = m3_graph_tensor(w->step->graph, i);
+        if (is_stored(x) && !starts_with(x->name, "features") && m3_tensor_bytes(x) > largest)
+            largest = m3_tensor_bytes(x);
+    }
+    return largest;
+}
+
+/* Time. */
+
+static double factor_of(const m3_plan_rates *rates, const char *op)
+{
+    for (uint32_t i = 0; i < rates->ops.count; i++) {
+        const m3_plan_op *known = m3_span_at(rates->ops, i);
+        if (strcmp(known->name, op) == 0) return known->factor;
+    }
+    return rates->factor;
+}
+
+void m3_work_add_time(const m3_executable *e, const m3_plan_rates *rates, double runs, m3_ranks_plan *to)
+{
+    const double half = rates->half_flops > 0 ? rates->half_flops : rates->flops;
+    for (uint32_t i = 0; e != NULL && i < e->schedule.step_count; i++) {
+        const m3_node *node = e->schedule.steps[i].node;
+        const uint64_t flops = m3_node_flops(node), bytes = m3_node_traffic(node, NULL);
+        const double arithmetic = (double)flops / (m3_node_has_halves(node) ? half : rates->flops);
+        const double memory = (double)bytes / rates->memory;
+        const double seconds = runs * fmax(arithmetic, memory) * factor_of(rates, node->op->name);
+        to->seconds[arithmetic > memory ? M3_PLAN_ARITHMETIC : M3_PLAN_MEMORY] += seconds;
+        to->flops += (uint64_t)(runs * (double)flops);
+        to->bytes += (uint64_t)(runs * (double)bytes);
+    }
+    if (e != NULL) to->seconds[M3_PLAN_RUNS] += runs * rates->run_s;
+}

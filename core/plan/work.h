@@ -1,0 +1,39 @@
+/* work: the executables of a training by name, planned for a device but not made: what they compute, move and hold. */
+#ifndef M3_CORE_PLAN_WORK_H
+#define M3_CORE_PLAN_WORK_H
+
+#include "m3bsr/plan.h"
+
+typedef struct m3_work_options {
+    m3_device *device;
+    const m3_model_config *config;
+    bool accumulate;        /**< a step in two halves */
+    uint64_t updated_items; /**< items whose rows the second half updates, at least 1 */
+    uint32_t eval_batch;    /**< 0: nothing is ranked */
+    const m3_plan_options *plan;
+} m3_work_options;
+
+typedef struct m3_work {
+    m3_executable *step, *apply, *infer; /**< apply: NULL for a whole step; infer: NULL when nothing is ranked */
+} m3_work;
+
+/** @param work  m3_work_fini() ends it, whatever comes. */
+m3_status m3_work_make(const m3_work_options *options, m3_work *work, m3_error *err);
+void m3_work_fini(m3_work *work);
+
+/** Add what stays in the device's memory between runs, each tensor once. Sharded, what is said of the item table is
+ * the window's, and what the second half holds of it is left out. */
+void m3_work_add_stored(const m3_work *work, bool sharded, uint64_t memory[M3_PLAN_MEMORIES]);
+/** Bytes of one executable beside that; NULL has none. */
+uint64_t m3_work_scratch(const m3_executable *executable);
+/** Bytes of the host's blocks of inputs and outputs. */
+uint64_t m3_work_blocks(const m3_executable *executable);
+/** Bytes of the sums of gradients, without the item table's when sharded. */
+uint64_t m3_work_sums(const m3_work *work, bool sharded);
+/** Bytes of the largest tensor that is kept. */
+uint64_t m3_work_largest(const m3_work *work);
+
+/** Add `runs` runs of an executable; NULL takes no time. */
+void m3_work_add_time(const m3_executable *executable, const m3_plan_rates *rates, double runs, m3_ranks_plan *to);
+
+#endif

@@ -1,0 +1,282 @@
+/* plan: what m3_plan_ranks says of memory and of bytes is what ranks take and send; nothing is allocated in the sizes
+ * that it speaks of; rows that lie with their owners, links and rates count as they should. */
+#include "m3bsr/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/alloc.h"
+#include "core/parallel/group.h"
+#include "core/programs/programs.h"
+#include "core/settings/settings.h"
+#include "tests/support/training.h"
+
+enum { MOST = 3 };
+
+static m3_engine *engines[MOST + 1]; /* the last is the groups' */
+static m3_device *devices[MOST];
+static data_source source;
+
+static m3_plan_options options_of(uint32_t ranks)
+{
+    return (m3_plan_options){
+        .size = M3_STRUCT_SIZE(m3_plan_options, fallbacks),
+        .ranks = ranks,
+        .link = 1e9,
+        .rates = {
+            .size = M3_STRUCT_SIZE(m3_plan_rates, run_s), .flops = 1e12, .memory = 1e11, .bus = 1e10, .factor = 1.0}};
+}
+
+static m3_ranks_plan plan_of(const m3_settings *settings, const m3_plan_options *options)
+{
+    m3_error err = {0};
+    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, alone_s)};
+    training_check(m3_plan_ranks(devices[0], settings, options, &plan, &err), &err);
+    return plan;
+}
+
+static uint64_t sum(const uint64_t *of, int count)
+{
+    uint64_t all = 0;
+    for (int i = 0; i < count; i++) all += of[i];
+    return all;
+}
+
+static m3_settings *make_settings(const char *more)
+{
+    return training_settings(data_source_path(&source, "set"), "batch=5", "loss=sampled", "negatives=3", more, NULL);
+}
+
+static int runs;
+
+/* The most that a rank sends in a training of so many steps. */
+static uint64_t sent(const m3_settings *settings, uint32_t ranks, uint64_t steps)
+{
+    char run[32];
+    uint64_t most = 0;
+    m3_error err = {0};
+    m3_group *group = NULL;
+    m3_rank_device list[MOST] = {{0}};
+    m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, told)};
+    const m3_train_options options = {.size = M3_STRUCT_SIZE(m3_train_options, stop_after), .stop_after = steps};
+    (void)snprintf(run, sizeof run, "run-%d", runs++);
+    for (uint32_t i = 0; i < ranks; i++)
+        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = devices[i]};
+    training_check(m3_group_open(engines[MOST], "local", ranks, 60.0, (m3_span){0}, &group, &err), &err);
+    const m3_span span = {.count = ranks, .stride = sizeof list[0], .data = list};
+    assert_int_equal(m3_train_ranks(group, span, settings, data_source_path(&source, run), &options, &result, &err),
+                     M3_ERR_INTERRUPTED);
+    for (uint32_t i = 0; i < ranks; i++)
+        if (m3_member_sent(m3_group_member(group, i)) > most) most = m3_member_sent(m3_group_member(group, i));
+    m3_group_close(group);
+    return most;
+}
+
+static void sends_what_ranks_send(void **state)
+{
+    m3_settings *settings = make_settings(*state);
+    for (uint32_t ranks = 2; ranks <= MOST; ranks++) {
+        const m3_plan_options options = options_of(ranks);
+        const m3_ranks_plan plan = plan_of(settings, &options);
+        const uint64_t step = sent(settings, ranks, 2) - sent(settings, ranks, 1);
+        assert_int_equal(sum(plan.traffic, M3_PLAN_TRAFFICS), step);
+    }
+    m3_settings_free(settings);
+}
+
+static m3_settings *large_settings(void)
+{
+    m3_settings *settings = NULL;
+    m3_error err = {0};
+    static const char *const keys[] = {"behaviors=2", "modalities=[512]", "items=20741",  "width=128",
+                                       "batch=256",   "loss=sampled",     "negatives=99", "length=20"};
+    training_check(m3_settings_create(&settings, &err), &err);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        training_check(m3_settings_set(settings, keys[i], &err), &err);
+    return settings;
+}
+
+/* A backend takes a little more for itself, as a device may for the ends of buffers. */
+static void takes_what_programs_take(void **state)
+{
+    m3_error err = {0};
+    m3_training keys;
+    m3_store *store = NULL;
+    m3_programs programs = {0};
+    m3_model_config config = {0};
+    m3_settings *settings = large_settings();
+    training_check(m3_settings_set(settings, *state, &err), &err);
+    training_check(m3_settings_set(settings, "batch=32", &err), &err);
+    const m3_plan_options options = options_of(1);
+    const m3_ranks_plan plan = plan_of(settings, &options);
+    m3_settings_training(settings, &keys);
+    training_check(m3_settings_config(engines[0], settings, &config, &err), &err);
+    const m3_programs_plan asked = {.device = devices[0],
+                                    .config = &config,
+                                    .batch = (uint32_t)config.batch,
+                                    .accumulate = keys.accumulate,
+                                    .eval_batch = (uint32_t)keys.eval_batch,
+                                    .key = "batch"};
+    training_check(m3_store_create(devices[0], 1, &store, &err), &err);
+    const uint64_t before = m3_device_memory_used(devices[0]);
+    training_check(m3_programs_make(&asked, store, &programs, &err), &err);
+    const uint64_t used = m3_device_memory_used(devices[0]) - before;
+    const uint64_t planned = sum(plan.memory, M3_PLAN_MEMORIES) - plan.memory[M3_PLAN_HOST];
+    m3_programs_free(&programs);
+    m3_store_free(store);
+    m3_settings_free(settings);
+    if (planned > used || planned + planned / 20 < used)
+        fail_msg("%llu bytes are planned, and %llu used", (unsigned long long)planned, (unsigned long long)used);
+}
+
+/* What a plan may ask for at once. */
+static size_t largest;
+
+static bool note_size(void *user, size_t bytes)
+{
+    (void)user;
+    if (bytes > largest) largest = bytes;
+    return true;
+}
+
+static void a_billion_items_need_not_be_there(void **state)
+{
+    (void)state;
+    m3_settings *settings = large_settings();
+    m3_plan_options options = options_of(64);
+    options.items = 1000000000;
+    largest = 0;
+    m3_alloc_set_gate(note_size, NULL);
+    const m3_ranks_plan whole = plan_of(settings, &options);
+    options.sharded = true;
+    const m3_ranks_plan sharded = plan_of(settings, &options);
+    m3_alloc_set_gate(NULL, NULL);
+    assert_true(largest < 4 << 20);
+    assert_int_equal(whole.memory[M3_PLAN_TABLE], UINT64_C(1000000001) * 128 * 4); /* aligned to 64 bytes as it is */
+    assert_int_equal(sharded.shard_rows, 15625001);
+    assert_int_equal(sharded.memory[M3_PLAN_TABLE], UINT64_C(15625001) * 128 * 4);
+    assert_int_equal(sharded.memory[M3_PLAN_MOMENTS], 2 * sharded.memory[M3_PLAN_TABLE]);
+    assert_int_equal(sharded.window_rows, 1 + 256 * (2 * 20 + 100));
+    m3_settings_free(settings);
+}
+
+/* Ids, rows and gradients of the rows that others own; the window is all there is when a step names more than that. */
+static void shards_send_rows(void **state)
+{
+    (void)state;
+    m3_settings *settings = large_settings();
+    m3_plan_options options = options_of(4);
+    options.sharded = true;
+    options.items = 1000000000;
+    const m3_ranks_plan many = plan_of(settings, &options);
+    assert_int_equal(many.traffic[M3_PLAN_ROWS], many.traffic[M3_PLAN_GRADIENTS]);
+    const double named = 256.0 * 140.0, foreign = named * 3.0 / 4.0 * 128.0 * 4.0;
+    assert_true((double)many.traffic[M3_PLAN_ROWS] <= foreign && (double)many.traffic[M3_PLAN_ROWS] > 0.999 * foreign);
+    options.items = 1000;
+    const m3_ranks_plan few = plan_of(settings, &options);
+    assert_int_equal(few.window_rows, 1001);
+    assert_int_equal(few.traffic[M3_PLAN_ROWS], 1000 * 3 / 4 * 128 * 4);
+    assert_int_equal(few.traffic[M3_PLAN_SUMMED], many.traffic[M3_PLAN_SUMMED]);
+    options.sharded = false;
+    const m3_ranks_plan whole = plan_of(settings, &options);
+    assert_true(whole.traffic[M3_PLAN_SUMMED] - few.traffic[M3_PLAN_SUMMED] >= 2 * 3 * 1001 * 128);
+    assert_int_equal(whole.traffic[M3_PLAN_ROWS], 0);
+    m3_settings_free(settings);
+}
+
+static void rates_count(void **state)
+{
+    (void)state;
+    m3_settings *settings = large_settings();
+    const m3_plan_op twice = {"linear", 2.0};
+    m3_plan_options options = options_of(2);
+    const m3_ranks_plan base = plan_of(settings, &options);
+    options.link *= 2;
+    const m3_ranks_plan fast = plan_of(settings, &options);
+    assert_true(fast.seconds[M3_PLAN_LINK] < 0.51 * base.seconds[M3_PLAN_LINK]);
+    assert_true(fast.seconds[M3_PLAN_BUS] == base.seconds[M3_PLAN_BUS]);
+    options.link /= 2;
+    options.rates.ops = (m3_span){.count = 1, .stride = sizeof twice, .data = &twice};
+    const m3_ranks_plan slow = plan_of(settings, &options);
+    assert_true(slow.seconds[M3_PLAN_ARITHMETIC] > base.seconds[M3_PLAN_ARITHMETIC]);
+    assert_true(slow.seconds[M3_PLAN_ARITHMETIC] < 2 * base.seconds[M3_PLAN_ARITHMETIC]);
+    options.rates.ops = (m3_span){0};
+    options.crowd = 2;
+    const m3_ranks_plan shared = plan_of(settings, &options);
+    assert_true(shared.seconds[M3_PLAN_MEMORY] == 2 * base.seconds[M3_PLAN_MEMORY]);
+    assert_true(shared.seconds[M3_PLAN_LINK] == base.seconds[M3_PLAN_LINK]);
+    options.crowd = 1;
+    options.latency = 1.0;
+    const m3_ranks_plan late = plan_of(settings, &options);
+    assert_true(late.seconds[M3_PLAN_LINK] >= 2.0 + base.seconds[M3_PLAN_LINK]);
+    m3_settings_free(settings);
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, alone_s)};
+    m3_settings *settings = large_settings();
+    m3_plan_options options = options_of(2);
+    options.sharded = true;
+    training_check(m3_settings_set(settings, "loss=full", &err), &err);
+    assert_int_equal(m3_plan_ranks(devices[0], settings, &options, &plan, &err), M3_ERR_INVALID);
+    assert_string_equal(err.subject, "loss");
+    options = options_of(2);
+    options.items = UINT64_C(1) << 40;
+    err = (m3_error){0};
+    assert_int_equal(m3_plan_ranks(devices[0], settings, &options, &plan, &err), M3_ERR_RANGE);
+    assert_string_equal(err.subject, "items");
+    options = options_of(2);
+    options.link = 0;
+    err = (m3_error){0};
+    assert_int_equal(m3_plan_ranks(devices[0], settings, &options, &plan, &err), M3_ERR_INVALID);
+    assert_string_equal(err.subject, "link");
+    m3_settings_free(settings);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
+                                     .threads = 1,
+                                     .log_level = M3_LOG_ERROR,
+                                     .allow_writable_folder = true};
+    if (training_data(&source, &err) != M3_OK) return -1;
+    for (int i = 0; i <= MOST; i++)
+        if (m3_engine_create(&config, &engines[i], &err) != M3_OK) return -1;
+    for (int i = 0; i < MOST; i++)
+        if (m3_device_open(engines[i], "cpu", (m3_span){0}, &devices[i], &err) != M3_OK) return -1;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MOST; i++) m3_device_close(devices[i]);
+    for (int i = 0; i <= MOST; i++) m3_engine_free(engines[i]);
+    data_source_remove(&source);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"a step sends what is planned", sends_what_ranks_send, NULL, NULL, (void *)"accumulate=1"},
+        {"a step with two batches a rank, too", sends_what_ranks_send, NULL, NULL, (void *)"accumulate=6"},
+        {"programs take the memory that is planned", takes_what_programs_take, NULL, NULL, (void *)"accumulate=1"},
+        {"so do those of a step in two halves", takes_what_programs_take, NULL, NULL, (void *)"accumulate=2"},
+        {"a billion items need not be there", a_billion_items_need_not_be_there, NULL, NULL, NULL},
+        {"shards send rows", shards_send_rows, NULL, NULL, NULL},
+        {"rates of device and link count", rates_count, NULL, NULL, NULL},
+        {"what makes no sense is refused", refuses, NULL, NULL, NULL},
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,23 @@
+/* plan_device: what a device reaches, for `m3bsr plan --device`: by name, a vendor's peaks, or from a file that
+ * `m3bsr bench --roofline --json` wrote. */
+#ifndef M3_TOOLS_PLAN_DEVICE_H
+#define M3_TOOLS_PLAN_DEVICE_H
+
+#include "m3bsr/plan.h"
+#include "tools/m3bsr/cli.h"
+
+/** Starts as {0}, ends with plan_device_free(). */
+typedef struct plan_device {
+    m3_plan_rates rates;
+    char name[96];   /**< for people */
+    uint64_t memory; /**< bytes that it has; 0: unknown */
+    bool measured;   /**< else peaks */
+    m3_plan_op *ops; /**< with names of their own */
+    uint32_t op_count;
+} plan_device;
+
+/** @param text  A name ("h200") or a path. M3_ERR_INVALID says which names there are, and what a file lacks. */
+m3_status plan_device_find(const char *text, plan_device *device, m3_error *err);
+void plan_device_free(plan_device *device);
+
+#endif
