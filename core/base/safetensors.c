@@ -12,7 +12,7 @@
 #include "core/base/json.h"
 #include "core/base/outfile.h"
 
-enum { LENGTH_BYTES = 8, ALIGNMENT = 8 };
+enum { LENGTH_BYTES = 8, ALIGNMENT = 8, STEP_BYTES = 4 << 20 };
 
 typedef struct place {
     m3_safetensors_entry entry;
@@ -35,6 +35,24 @@ static const struct {
 } types[] = {{"F32", M3_F32},   {"I32", M3_I32}, {"U32", M3_U32},   {"U8", M3_U8},
              {"BOOL", M3_BOOL}, {"F16", M3_F16}, {"BF16", M3_BF16}, {"F64", M3_F64}};
 enum { TYPES = sizeof types / sizeof types[0] };
+
+uint64_t m3_safetensors_rows(const m3_shape *shape)
+{
+    return shape->rank > 0 ? shape->dim[0] : 1;
+}
+
+uint64_t m3_safetensors_row_bytes(const m3_safetensors_entry *entry)
+{
+    uint64_t bytes = m3_dtype_bytes(entry->dtype);
+    for (uint32_t i = 1; i < entry->shape.rank; i++) bytes *= entry->shape.dim[i];
+    return bytes;
+}
+
+uint64_t m3_safetensors_step(const m3_safetensors_entry *entry)
+{
+    const uint64_t bytes = m3_safetensors_row_bytes(entry);
+    return bytes > 0 && bytes < STEP_BYTES ? STEP_BYTES / bytes : 1;
+}
 
 /* Reading. */
 
@@ -275,6 +293,17 @@ m3_status m3_safetensors_read(const m3_safetensors *file, uint32_t index, void *
     return read_at(file, file->data_offset + p->begin, data, bytes, err);
 }
 
+m3_status m3_safetensors_read_rows(const m3_safetensors *file, uint32_t index, uint64_t begin, uint64_t end, void *data,
+                                   m3_error *err)
+{
+    const place *p = &file->places[index];
+    const uint64_t rows = m3_safetensors_rows(&p->entry.shape), row_bytes = m3_safetensors_row_bytes(&p->entry);
+    if (begin > end || end > rows)
+        return M3_FAIL(err, M3_ERR_RANGE, p->entry.name, "in %s: has %llu rows; %llu to %llu were asked", file->path,
+                       (unsigned long long)rows, (unsigned long long)begin, (unsigned long long)end);
+    return read_at(file, file->data_offset + p->begin + begin * row_bytes, data, (end - begin) * row_bytes, err);
+}
+
 static float from_f16(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000U) << 16, exponent = (h >> 10) & 31U, mantissa = h & 0x3ffU, bits;
@@ -372,31 +401,53 @@ static bool put_header(FILE *to, const char *text)
     return fprintf(to, "%-*s", (int)padded, text) == (int)padded;
 }
 
-static m3_status put_tensors(const char *path, FILE *to, const m3_safetensors_entry *entries, uint32_t count,
-                             m3_safetensors_fill fill, void *user, m3_error *err)
+typedef struct filler {
+    m3_safetensors_fill_rows fill;
+    void *user;
+    bool whole; /* it is given tensors whole */
+} filler;
+
+static uint64_t step_of(const filler *f, const m3_safetensors_entry *entry)
+{
+    return f->whole ? m3_safetensors_rows(&entry->shape) : m3_safetensors_step(entry);
+}
+
+static m3_status put_tensor(const char *path, FILE *to, const m3_safetensors_entry *entry, uint32_t index,
+                            const filler *f, void *block, m3_error *err)
 {
     m3_status st = M3_OK;
-    uint64_t largest = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t bytes = m3_shape_count(&entries[i].shape) * m3_dtype_bytes(entries[i].dtype);
-        if (bytes > largest) largest = bytes;
-    }
-    void *block = m3_calloc((size_t)largest, 1);
-    if (block == NULL) return M3_FAIL_MEMORY(err, path, largest);
-    for (uint32_t i = 0; i < count && st == M3_OK; i++) {
-        size_t bytes = (size_t)m3_shape_count(&entries[i].shape) * m3_dtype_bytes(entries[i].dtype);
-        st = fill(user, i, block, bytes, err);
+    const uint64_t rows = m3_safetensors_rows(&entry->shape), row_bytes = m3_safetensors_row_bytes(entry);
+    const uint64_t step = step_of(f, entry);
+    for (uint64_t begin = 0, end = 0; st == M3_OK && begin < rows; begin = end) {
+        end = rows - begin < step ? rows : begin + step;
+        const size_t bytes = (size_t)((end - begin) * row_bytes);
+        st = f->fill(f->user, index, begin, end, block, err);
         if (st == M3_OK && fwrite(block, 1, bytes, to) != bytes)
             st = M3_FAIL(err, M3_ERR_IO, path, "could not be written: %s; the file of that name is as it was",
                          strerror(errno));
     }
+    return st;
+}
+
+static m3_status put_tensors(const char *path, FILE *to, const m3_safetensors_entry *entries, uint32_t count,
+                             const filler *f, m3_error *err)
+{
+    m3_status st = M3_OK;
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t rows = m3_safetensors_rows(&entries[i].shape), step = step_of(f, &entries[i]);
+        const uint64_t bytes = (rows < step ? rows : step) * m3_safetensors_row_bytes(&entries[i]);
+        if (bytes > largest) largest = bytes;
+    }
+    void *block = m3_calloc((size_t)largest, 1);
+    if (block == NULL) return M3_FAIL_MEMORY(err, path, largest);
+    for (uint32_t i = 0; i < count && st == M3_OK; i++) st = put_tensor(path, to, &entries[i], i, f, block, err);
     m3_free(block);
     return st;
 }
 
-m3_status m3_safetensors_write(const char *path, const m3_safetensors_entry *entries, uint32_t count,
-                               const m3_safetensors_note *notes, uint32_t note_count, m3_safetensors_fill fill,
-                               void *user, m3_error *err)
+static m3_status write_file(const char *path, const m3_safetensors_entry *entries, uint32_t count,
+                            const m3_safetensors_note *notes, uint32_t note_count, const filler *f, m3_error *err)
 {
     m3_outfile out = {0};
     char *header = NULL;
@@ -405,9 +456,38 @@ m3_status m3_safetensors_write(const char *path, const m3_safetensors_entry *ent
     if (st == M3_OK && !put_header(out.stream, header))
         st = M3_FAIL(err, M3_ERR_IO, path, "could not be written: %s; the file of that name is as it was",
                      strerror(errno));
-    if (st == M3_OK) st = put_tensors(path, out.stream, entries, count, fill, user, err);
+    if (st == M3_OK) st = put_tensors(path, out.stream, entries, count, f, err);
     if (st == M3_OK) st = m3_outfile_commit(&out, err);
     m3_outfile_discard(&out);
     free(header); /* jansson's */
     return st;
+}
+
+typedef struct whole_filler {
+    m3_safetensors_fill fill;
+    void *user;
+    const m3_safetensors_entry *entries;
+} whole_filler;
+
+static m3_status fill_whole(void *user, uint32_t index, uint64_t begin, uint64_t end, void *data, m3_error *err)
+{
+    const whole_filler *w = user;
+    return w->fill(w->user, index, data, (end - begin) * m3_safetensors_row_bytes(&w->entries[index]), err);
+}
+
+m3_status m3_safetensors_write(const char *path, const m3_safetensors_entry *entries, uint32_t count,
+                               const m3_safetensors_note *notes, uint32_t note_count, m3_safetensors_fill fill,
+                               void *user, m3_error *err)
+{
+    whole_filler w = {fill, user, entries};
+    const filler f = {fill_whole, &w, true};
+    return write_file(path, entries, count, notes, note_count, &f, err);
+}
+
+m3_status m3_safetensors_write_rows(const char *path, const m3_safetensors_entry *entries, uint32_t count,
+                                    const m3_safetensors_note *notes, uint32_t note_count,
+                                    m3_safetensors_fill_rows fill, void *user, m3_error *err)
+{
+    const filler f = {fill, user, false};
+    return write_file(path, entries, count, notes, note_count, &f, err);
 }

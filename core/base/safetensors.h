@@ -38,6 +38,9 @@ bool m3_safetensors_find(const m3_safetensors *file, const char *name, uint32_t 
 const char *m3_safetensors_meta(const m3_safetensors *file, const char *key);
 /** The tensor's bytes; `bytes` must be exactly its size. */
 m3_status m3_safetensors_read(const m3_safetensors *file, uint32_t index, void *data, uint64_t bytes, m3_error *err);
+/** Rows [begin, end) along axis 0, end - begin of them; a scalar is one row. Nothing else of the file is read. */
+m3_status m3_safetensors_read_rows(const m3_safetensors *file, uint32_t index, uint64_t begin, uint64_t end, void *data,
+                                   m3_error *err);
 /** A floating tensor of any width as f32; count is its number of elements. M3_ERR_INVALID when it is not floating. */
 m3_status m3_safetensors_read_f32(const m3_safetensors *file, uint32_t index, float *data, uint64_t count,
                                   m3_error *err);
@@ -50,5 +53,20 @@ typedef m3_status (*m3_safetensors_fill)(void *user, uint32_t index, void *data,
 m3_status m3_safetensors_write(const char *path, const m3_safetensors_entry *entries, uint32_t count,
                                const m3_safetensors_note *notes, uint32_t note_count, m3_safetensors_fill fill,
                                void *user, m3_error *err);
+
+/** Rows along axis 0, and the bytes of one; a scalar is one row. */
+uint64_t m3_safetensors_rows(const m3_shape *shape);
+uint64_t m3_safetensors_row_bytes(const m3_safetensors_entry *entry);
+/** Rows that are moved at once, so that some megabytes are in memory whatever the tensor has; at least one. */
+uint64_t m3_safetensors_step(const m3_safetensors_entry *entry);
+
+/** Writes rows [begin, end) of entry `index` into data. */
+typedef m3_status (*m3_safetensors_fill_rows)(void *user, uint32_t index, uint64_t begin, uint64_t end, void *data,
+                                              m3_error *err);
+
+/** As m3_safetensors_write(), m3_safetensors_step() rows at a time, in rising order. */
+m3_status m3_safetensors_write_rows(const char *path, const m3_safetensors_entry *entries, uint32_t count,
+                                    const m3_safetensors_note *notes, uint32_t note_count,
+                                    m3_safetensors_fill_rows fill, void *user, m3_error *err);
 
 #endif

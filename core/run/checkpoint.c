@@ -1,17 +1,19 @@
 /* checkpoint: a safetensors file with the parameters under their plain names, the optimiser's states ("adam.m.NAME",
  * "adam.v.NAME"), and in its metadata every counter that a later step, the order of samples or the log depends on.
  * Reals are written in hexadecimal, so that they come back with all their bits. Features are the set's and sums of
- * accumulated gradients are zero between steps, so neither is saved. */
+ * accumulated gradients are zero between steps, so neither is saved. Tensors are in an order by name, so that the
+ * same state gives the same bytes, however many ranks have written it. */
 #include "core/run/checkpoint.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "core/base/alloc.h"
 #include "core/base/number.h"
-#include "core/base/safetensors.h"
+#include "core/base/outfile.h"
 
 static const char format_name[] = "m3bsr checkpoint 1";
 
@@ -23,9 +25,17 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool is_saved(const m3_store_entry *entry)
+static bool is_among(const char *name, const m3_checkpoint_rows *rows, uint32_t count)
 {
-    return !starts_with(entry->name, "features") && !starts_with(entry->name, "accum.");
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0) return true;
+    return false;
+}
+
+static bool is_saved(const m3_store_entry *entry, const m3_checkpoint_rows *rows, uint32_t count)
+{
+    return !starts_with(entry->name, "features") && !starts_with(entry->name, "accum.") &&
+           !is_among(entry->name, rows, count);
 }
 
 /* The state as notes: texts in the metadata of the file. */
@@ -99,15 +109,15 @@ static bool read_note(const note *n, const char *text, m3_trainer_state *state)
     return end != text && *end == 0 && (n->kind != U32 || whole <= UINT32_MAX);
 }
 
-static m3_status read_state(const m3_safetensors *file, const char *path, m3_trainer_state *state, m3_error *err)
+static m3_status read_state(const m3_parts *file, const char *path, m3_trainer_state *state, m3_error *err)
 {
-    const char *format = m3_safetensors_meta(file, "format");
+    const char *format = m3_parts_meta(file, "format");
     if (format == NULL || strcmp(format, format_name) != 0)
         return M3_FAIL(err, M3_ERR_INVALID, path,
                        "has the format '%s', not '%s': parameters can be used, but training cannot go on from it",
                        format != NULL ? format : "of another tool", format_name);
     for (int i = 0; i < NOTES; i++) {
-        const char *text = m3_safetensors_meta(file, notes[i].key);
+        const char *text = m3_parts_meta(file, notes[i].key);
         if (text == NULL && notes[i].newer)
             memset((char *)state + notes[i].offset, 0, notes[i].bytes != 0 ? notes[i].bytes : sizeof(uint64_t));
         else if (text == NULL || !read_note(&notes[i], text, state))
@@ -136,6 +146,8 @@ static m3_status check_finite(const char *name, const float *values, uint64_t co
     return M3_OK;
 }
 
+static const char no_save[] = "so no checkpoint is written; lower lr, or clip more";
+
 /* A checkpoint with NaN would take the place of the last good one. */
 static m3_status read_entry(void *user, uint32_t index, void *data, uint64_t bytes, m3_error *err)
 {
@@ -143,30 +155,138 @@ static m3_status read_entry(void *user, uint32_t index, void *data, uint64_t byt
     const m3_safetensors_entry *entry = &s->entries[index];
     m3_status st = m3_store_read(s->store, entry->name, data, bytes, err);
     if (st != M3_OK || entry->dtype != M3_F32) return st;
-    return check_finite(entry->name, data, bytes / sizeof(float), "so no checkpoint is written; lower lr, or clip more",
-                        err);
+    return check_finite(entry->name, data, bytes / sizeof(float), no_save, err);
+}
+
+/* What others read comes first: moments are ours alone. */
+static int by_name(const void *a, const void *b)
+{
+    const m3_safetensors_entry *x = a, *y = b;
+    const bool late = starts_with(x->name, "adam."), other_late = starts_with(y->name, "adam.");
+    return late != other_late ? late - other_late : strcmp(x->name, y->name);
+}
+
+enum { PART_NOTES = 3 };
+
+/* The file that path names. @param part  NULL: it has all. */
+static m3_status write_main(const char *path, const m3_checkpoint_part *part, m3_store *store,
+                            const m3_checkpoint_rows *rows, uint32_t count, const m3_trainer_state *state,
+                            m3_error *err)
+{
+    saving s = {.store = store};
+    char texts[NOTES][NOTE_TEXT], save[M3_SAVE_TEXT], parts[16];
+    m3_safetensors_note meta[1 + NOTES + PART_NOTES] = {{"format", format_name}};
+    uint32_t all = m3_store_count(store), meta_count = 1;
+    char *stem = m3_parts_stem(path);
+    if ((s.entries = m3_calloc(all, sizeof *s.entries)) == NULL || stem == NULL) {
+        m3_free(s.entries);
+        m3_free(stem);
+        return M3_FAIL_MEMORY(err, path, all * sizeof *s.entries);
+    }
+    for (uint32_t i = 0; i < all; i++) {
+        m3_store_entry entry;
+        m3_store_at(store, i, &entry);
+        if (is_saved(&entry, rows, count))
+            s.entries[s.count++] = (m3_safetensors_entry){entry.name, entry.dtype, entry.shape};
+    }
+    qsort(s.entries, s.count, sizeof *s.entries, by_name);
+    for (int i = 0; i < NOTES; i++) {
+        write_note(&notes[i], state, texts[i]);
+        meta[meta_count++] = (m3_safetensors_note){notes[i].key, texts[i]};
+    }
+    if (part != NULL) {
+        (void)snprintf(save, sizeof save, "%016" PRIx64, part->save);
+        (void)snprintf(parts, sizeof parts, "%" PRIu32, part->count);
+        meta[meta_count++] = (m3_safetensors_note){"parts", parts};
+        meta[meta_count++] = (m3_safetensors_note){"save", save};
+        meta[meta_count++] = (m3_safetensors_note){"stem", stem};
+    }
+    m3_status st = m3_safetensors_write(path, s.entries, s.count, meta, meta_count, read_entry, &s, err);
+    if (st == M3_OK) m3_parts_keep(path, part != NULL ? part->save : 0);
+    m3_free(s.entries);
+    m3_free(stem);
+    return st;
 }
 
 m3_status m3_checkpoint_save(const char *path, m3_store *store, const m3_trainer_state *state, m3_error *err)
 {
-    saving s = {.store = store};
-    char texts[NOTES][NOTE_TEXT];
-    m3_safetensors_note meta[NOTES + 1] = {{"format", format_name}};
-    uint32_t all = m3_store_count(store);
-    if ((s.entries = m3_calloc(all, sizeof *s.entries)) == NULL)
-        return M3_FAIL_MEMORY(err, path, all * sizeof *s.entries);
-    for (uint32_t i = 0; i < all; i++) {
-        m3_store_entry entry;
-        m3_store_at(store, i, &entry);
-        if (is_saved(&entry)) s.entries[s.count++] = (m3_safetensors_entry){entry.name, entry.dtype, entry.shape};
-    }
+    return write_main(path, NULL, store, NULL, 0, state, err);
+}
+
+/* In parts. Who writes one and dies later may still write when others have gone on: what it writes has another name,
+ * as no two saves that follow each other have the same number. */
+m3_status m3_checkpoint_next_save(const char *path, const m3_trainer_state *state, uint32_t parts, uint64_t *save,
+                                  m3_error *err)
+{
+    uint64_t before = 0;
+    const m3_status st = m3_parts_save_at(path, &before, err);
+    if (st != M3_OK) return st;
+    XXH64_hash_t hash = XXH64(&before, sizeof before, parts);
     for (int i = 0; i < NOTES; i++) {
-        write_note(&notes[i], state, texts[i]);
-        meta[i + 1] = (m3_safetensors_note){notes[i].key, texts[i]};
+        char text[NOTE_TEXT];
+        write_note(&notes[i], state, text);
+        hash = XXH64(text, strlen(text), hash);
     }
-    m3_status st = m3_safetensors_write(path, s.entries, s.count, meta, NOTES + 1, read_entry, &s, err);
-    m3_free(s.entries);
+    while (hash == before || hash == 0) hash++;
+    *save = hash;
+    return M3_OK;
+}
+
+static m3_status read_rows(void *user, uint32_t index, uint64_t begin, uint64_t end, void *data, m3_error *err)
+{
+    const m3_checkpoint_rows *rows = (const m3_checkpoint_rows *)user + index;
+    const m3_status st = rows->read(rows, rows->begin + begin, rows->begin + end, data, err);
+    if (st != M3_OK || rows->dtype != M3_F32) return st;
+    const m3_safetensors_entry entry = {rows->name, rows->dtype, rows->shape};
+    return check_finite(rows->name, data, (end - begin) * m3_safetensors_row_bytes(&entry) / sizeof(float), no_save,
+                        err);
+}
+
+m3_status m3_checkpoint_write_part(const char *path, const m3_checkpoint_part *part, const m3_checkpoint_rows *rows,
+                                   uint32_t count, m3_error *err)
+{
+    enum { FIXED = 3, ROWS_TEXT = 64 };
+    m3_status st = M3_OK;
+    char save[M3_SAVE_TEXT], which[32];
+    char *file = m3_part_path(path, part), **keys = m3_calloc(count, sizeof *keys);
+    char(*texts)[ROWS_TEXT] = m3_calloc(count, sizeof *texts);
+    m3_safetensors_entry *entries = m3_calloc(count, sizeof *entries);
+    m3_safetensors_note *meta = m3_calloc((size_t)count + FIXED, sizeof *meta);
+    bool made = file != NULL && keys != NULL && texts != NULL && entries != NULL && meta != NULL;
+    for (uint32_t i = 0; made && i < count; i++) {
+        entries[i] = (m3_safetensors_entry){rows[i].name, rows[i].dtype, rows[i].shape};
+        entries[i].shape.dim[0] = rows[i].end - rows[i].begin;
+        (void)snprintf(texts[i], sizeof texts[i], "%" PRIu64 " %" PRIu64 " %" PRIu64, rows[i].begin, rows[i].end,
+                       rows[i].shape.dim[0]);
+        keys[i] = m3_strfmt("%s%s", M3_PART_ROWS, rows[i].name);
+        made = keys[i] != NULL;
+        meta[FIXED + i] = (m3_safetensors_note){keys[i], texts[i]};
+    }
+    if (made) {
+        (void)snprintf(save, sizeof save, "%016" PRIx64, part->save);
+        (void)snprintf(which, sizeof which, "%" PRIu32 " of %" PRIu32, part->index + 1, part->count);
+        meta[0] = (m3_safetensors_note){"format", M3_PART_FORMAT};
+        meta[1] = (m3_safetensors_note){"save", save};
+        meta[2] = (m3_safetensors_note){"part", which};
+        st = m3_safetensors_write_rows(file, entries, count, meta, count + FIXED, read_rows, (void *)rows, err);
+    } else {
+        st = M3_FAIL_MEMORY(err, path, count * sizeof *meta);
+    }
+    for (uint32_t i = 0; keys != NULL && i < count; i++) m3_free(keys[i]);
+    m3_free((void *)keys);
+    m3_free(texts);
+    m3_free(entries);
+    m3_free(meta);
+    m3_free(file);
     return st;
+}
+
+m3_status m3_checkpoint_commit(const char *path, const m3_checkpoint_part *part, m3_store *store,
+                               const m3_checkpoint_rows *rows, uint32_t count, const m3_trainer_state *state,
+                               m3_error *err)
+{
+    const m3_status st = m3_parts_check(path, part->save, part->count, err);
+    return st == M3_OK ? write_main(path, part, store, rows, count, state, err) : st;
 }
 
 /* Loading. */
@@ -181,85 +301,127 @@ static m3_status check_shape(const char *path, const char *name, const m3_shape 
                    m3_shape_text(has, a, sizeof a), path, m3_shape_text(wants, b, sizeof b));
 }
 
-static m3_status find(const m3_safetensors *file, const char *path, const char *name, const m3_shape *shape,
-                      uint32_t *index, m3_error *err)
+static m3_status find(m3_parts *file, const char *path, const char *name, const m3_shape *shape, uint32_t *index,
+                      m3_error *err)
 {
     char text[128];
-    if (!m3_safetensors_find(file, name, index))
+    if (!m3_parts_find(file, name, index))
         return M3_FAIL(err, M3_ERR_INVALID, name,
                        "is not among the %u tensors of %s, but the model has it as %s; use the settings that the file "
                        "was made with",
-                       m3_safetensors_count(file), path, m3_shape_text(shape, text, sizeof text));
-    return check_shape(path, name, &m3_safetensors_at(file, *index)->shape, shape, err);
+                       m3_parts_count(file), path, m3_shape_text(shape, text, sizeof text));
+    return check_shape(path, name, &m3_parts_at(file, *index)->shape, shape, err);
 }
 
-static m3_status load_exactly(const m3_safetensors *file, const char *path, m3_store *store,
-                              const m3_store_entry *entry, m3_error *err)
+/* As it is stored, without a change. */
+static m3_status find_exactly(m3_parts *file, const char *path, const char *name, const m3_shape *shape,
+                              m3_dtype wanted, uint32_t *index, m3_error *err)
+{
+    const m3_status st = find(file, path, name, shape, index, err);
+    if (st != M3_OK) return st;
+    const m3_dtype dtype = m3_parts_at(file, *index)->dtype;
+    if (dtype == wanted) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, name,
+                   "is %s in %s, but %s in the model; training goes on from its own checkpoints alone",
+                   m3_dtype_name(dtype), path, m3_dtype_name(wanted));
+}
+
+static m3_status load_exactly(m3_parts *file, const char *path, m3_store *store, const m3_store_entry *entry,
+                              m3_error *err)
 {
     m3_status st;
     uint32_t index = 0;
-    if ((st = find(file, path, entry->name, &entry->shape, &index, err)) != M3_OK) return st;
-    m3_dtype dtype = m3_safetensors_at(file, index)->dtype;
-    if (dtype != entry->dtype)
-        return M3_FAIL(err, M3_ERR_INVALID, entry->name,
-                       "is %s in %s, but %s in the model; training goes on from its own checkpoints alone",
-                       m3_dtype_name(dtype), path, m3_dtype_name(entry->dtype));
-    uint64_t bytes = m3_shape_count(&entry->shape) * m3_dtype_bytes(dtype);
+    if ((st = find_exactly(file, path, entry->name, &entry->shape, entry->dtype, &index, err)) != M3_OK) return st;
+    uint64_t bytes = m3_shape_count(&entry->shape) * m3_dtype_bytes(entry->dtype);
     void *data = m3_calloc(bytes, 1);
     if (data == NULL) return M3_FAIL_MEMORY(err, entry->name, bytes);
-    st = m3_safetensors_read(file, index, data, bytes, err);
-    if (st == M3_OK) st = m3_store_write(store, entry->name, dtype, &entry->shape, data, err);
+    st = m3_parts_read_rows(file, index, 0, m3_safetensors_rows(&entry->shape), data, err);
+    if (st == M3_OK) st = m3_store_write(store, entry->name, entry->dtype, &entry->shape, data, err);
     m3_free(data);
     return st;
 }
 
-static m3_status refuse_unknown(const m3_safetensors *file, const char *path, const m3_store *store, m3_error *err)
+static m3_status refuse_unknown(m3_parts *file, const char *path, const m3_store *store, const m3_checkpoint_rows *rows,
+                                uint32_t count, m3_error *err)
 {
-    for (uint32_t i = 0; i < m3_safetensors_count(file); i++) {
-        const m3_safetensors_entry *has = m3_safetensors_at(file, i);
+    for (uint32_t i = 0; i < m3_parts_count(file); i++) {
+        const m3_safetensors_entry *has = m3_parts_at(file, i);
         m3_store_entry entry;
-        if (!m3_store_find(store, has->name, &entry))
+        if (!is_among(has->name, rows, count) && !m3_store_find(store, has->name, &entry))
             return M3_FAIL(err, M3_ERR_INVALID, has->name,
                            "is in %s, but not in the model; use the settings that the file was made with", path);
     }
     return M3_OK;
 }
 
-m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_trainer_state *state, m3_error *err)
+m3_status m3_checkpoint_load_rest(const char *path, m3_store *store, const m3_checkpoint_rows *rows, uint32_t count,
+                                  m3_trainer_state *state, m3_error *err)
 {
     m3_status st;
-    m3_safetensors *file = NULL;
-    if ((st = m3_safetensors_open(path, &file, err)) != M3_OK) goto done;
+    m3_parts *file = NULL;
+    if ((st = m3_parts_open(path, &file, err)) != M3_OK) goto done;
     if ((st = read_state(file, path, state, err)) != M3_OK) goto done;
     if (store == NULL) goto done;
-    if ((st = refuse_unknown(file, path, store, err)) != M3_OK) goto done;
+    if ((st = refuse_unknown(file, path, store, rows, count, err)) != M3_OK) goto done;
     for (uint32_t i = 0; i < m3_store_count(store); i++) {
         m3_store_entry entry;
         m3_store_at(store, i, &entry);
-        if (is_saved(&entry) && (st = load_exactly(file, path, store, &entry, err)) != M3_OK) goto done;
+        if (is_saved(&entry, rows, count) && (st = load_exactly(file, path, store, &entry, err)) != M3_OK) goto done;
     }
 done:
-    m3_safetensors_close(file);
+    m3_parts_close(file);
     return st;
 }
 
-static m3_status read_finite(const m3_safetensors *file, uint32_t index, const char *name, float *data, uint64_t count,
+m3_status m3_checkpoint_load(const char *path, m3_store *store, m3_trainer_state *state, m3_error *err)
+{
+    return m3_checkpoint_load_rest(path, store, NULL, 0, state, err);
+}
+
+static m3_status load_some_rows(m3_parts *file, const char *path, const m3_checkpoint_rows *rows, m3_error *err)
+{
+    m3_status st;
+    uint32_t index = 0;
+    if ((st = find_exactly(file, path, rows->name, &rows->shape, rows->dtype, &index, err)) != M3_OK) return st;
+    const m3_safetensors_entry *entry = m3_parts_at(file, index);
+    const uint64_t all = rows->end - rows->begin, most = m3_safetensors_step(entry), step = all < most ? all : most;
+    void *data = m3_calloc((size_t)step, (size_t)m3_safetensors_row_bytes(entry));
+    if (data == NULL) return M3_FAIL_MEMORY(err, rows->name, (size_t)(step * m3_safetensors_row_bytes(entry)));
+    for (uint64_t begin = rows->begin, end = 0; st == M3_OK && begin < rows->end; begin = end) {
+        end = rows->end - begin < step ? rows->end : begin + step;
+        st = m3_parts_read_rows(file, index, begin, end, data, err);
+        if (st == M3_OK) st = rows->write(rows, begin, end, data, err);
+    }
+    m3_free(data);
+    return st;
+}
+
+m3_status m3_checkpoint_load_rows(const char *path, const m3_checkpoint_rows *rows, uint32_t count, m3_error *err)
+{
+    m3_parts *file = NULL;
+    m3_status st = m3_parts_open(path, &file, err);
+    for (uint32_t i = 0; st == M3_OK && i < count; i++) st = load_some_rows(file, path, &rows[i], err);
+    m3_parts_close(file);
+    return st;
+}
+
+static m3_status read_finite(m3_parts *file, uint32_t index, const char *name, float *data, uint64_t count,
                              m3_error *err)
 {
-    const m3_status st = m3_safetensors_read_f32(file, index, data, count, err);
+    const m3_status st = m3_parts_read_f32(file, index, data, count, err);
     if (st != M3_OK) return st;
     return check_finite(name, data, count, "so the checkpoint can rank nothing; give one from before it diverged", err);
 }
 
 /* As m3_checkpoint_table says. */
-static m3_status load_table(const m3_safetensors *file, const char *path, m3_store *store, const m3_shape *shape,
+static m3_status load_table(m3_parts *file, const char *path, m3_store *store, const m3_shape *shape,
                             const m3_checkpoint_table *table, m3_error *err)
 {
     m3_status st = M3_OK;
     uint32_t index = 0;
     m3_store_entry entry;
-    if (!m3_safetensors_find(file, table->name, &index)) return find(file, path, table->name, shape, &index, err);
-    const m3_shape had = m3_safetensors_at(file, index)->shape;
+    if (!m3_parts_find(file, table->name, &index)) return find(file, path, table->name, shape, &index, err);
+    const m3_shape had = m3_parts_at(file, index)->shape;
     if (had.rank != 2 || had.dim[1] != shape->dim[1]) return check_shape(path, table->name, &had, shape, err);
     const uint64_t old_count = m3_shape_count(&had), count = m3_shape_count(shape);
     float *was = m3_calloc(old_count, sizeof *was), *rows = m3_calloc(count, sizeof *rows);
@@ -278,7 +440,7 @@ done:
     return st;
 }
 
-static m3_status load_parameter(const m3_safetensors *file, const char *path, m3_store *store, const char *name,
+static m3_status load_parameter(m3_parts *file, const char *path, m3_store *store, const char *name,
                                 const m3_shape *shape, const m3_checkpoint_table *table, m3_error *err)
 {
     m3_status st;
@@ -297,8 +459,8 @@ static m3_status load_parameter(const m3_safetensors *file, const char *path, m3
 m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const m3_graph *graph,
                                         const m3_checkpoint_table *table, m3_error *err)
 {
-    m3_safetensors *file = NULL;
-    m3_status st = m3_safetensors_open(path, &file, err);
+    m3_parts *file = NULL;
+    m3_status st = m3_parts_open(path, &file, err);
     const uint32_t count = graph != NULL ? m3_graph_tensor_count(graph) : m3_store_count(store);
     for (uint32_t i = 0; st == M3_OK && i < count; i++) {
         m3_store_entry entry = {0};
@@ -310,6 +472,66 @@ m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const
         }
         if (entry.kind == M3_PARAMETER) st = load_parameter(file, path, store, entry.name, &entry.shape, table, err);
     }
-    m3_safetensors_close(file);
+    m3_parts_close(file);
+    return st;
+}
+
+/* Joining. */
+
+typedef struct joining {
+    m3_parts *from;
+    uint32_t *order; /* of its tensors, by name */
+    m3_safetensors_entry *entries;
+} joining;
+
+static m3_status join_rows(void *user, uint32_t index, uint64_t begin, uint64_t end, void *data, m3_error *err)
+{
+    const joining *j = user;
+    return m3_parts_read_rows(j->from, j->order[index], begin, end, data, err);
+}
+
+/* An output may not be one of the files that are read, but for the one that it replaces. */
+static m3_status check_out(m3_parts *from, const char *path, const char *out, m3_error *err)
+{
+    m3_status st = M3_OK;
+    for (uint32_t i = strcmp(path, out) == 0; st == M3_OK && i < m3_parts_files(from); i++) {
+        const char *file = m3_parts_file(from, i);
+        if (file == NULL) return M3_FAIL_MEMORY(err, path, strlen(path) + 64);
+        st = m3_outfile_check(out, (const char *const[]){file}, 1, err);
+    }
+    return st;
+}
+
+m3_status m3_checkpoint_join_file(const char *path, const char *out, uint32_t *parts, m3_error *err)
+{
+    m3_status st;
+    joining j = {0};
+    m3_safetensors_note meta[1 + NOTES] = {{"format", format_name}};
+    m3_trainer_state state;
+    uint32_t meta_count = 1;
+    if ((st = m3_parts_open(path, &j.from, err)) != M3_OK) return st;
+    if (parts != NULL) *parts = m3_parts_files(j.from) - 1;
+    if ((st = read_state(j.from, path, &state, err)) != M3_OK) goto done;
+    if ((st = check_out(j.from, path, out, err)) != M3_OK) goto done;
+    const uint32_t count = m3_parts_count(j.from);
+    j.order = m3_calloc(count, sizeof *j.order);
+    j.entries = m3_calloc(count, sizeof *j.entries);
+    if (j.order == NULL || j.entries == NULL) {
+        st = M3_FAIL_MEMORY(err, path, count * sizeof *j.entries);
+        goto done;
+    }
+    for (uint32_t i = 0; i < count; i++) j.entries[i] = *m3_parts_at(j.from, i);
+    qsort(j.entries, count, sizeof *j.entries, by_name);
+    for (uint32_t i = 0; i < count; i++) (void)m3_parts_find(j.from, j.entries[i].name, &j.order[i]);
+    for (int i = 0; i < NOTES; i++) {
+        const char *text = m3_parts_meta(j.from, notes[i].key);
+        if (text != NULL) meta[meta_count++] = (m3_safetensors_note){notes[i].key, text};
+    }
+    st = m3_safetensors_write_rows(out, j.entries, count, meta, meta_count, join_rows, &j, err);
+    if (st == M3_OK && strcmp(path, out) == 0) m3_parts_keep(path, 0);
+done:
+    m3_free(j.order);
+    m3_free(j.entries);
+    m3_parts_close(j.from);
     return st;
 }

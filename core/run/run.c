@@ -13,6 +13,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/outfile.h"
+#include "core/run/parts.h"
 
 char *m3_run_path(const char *folder, const char *name)
 {
@@ -55,7 +56,9 @@ static m3_status look_at(const char *folder, bool *holds, m3_error *err)
         if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 32);
         *holds = *holds || access(path, F_OK) == 0;
         m3_outfile_sweep(path);
+        const m3_status st = m3_parts_sweep(path, err);
         m3_free(path);
+        if (st != M3_OK) return st;
     }
     return M3_OK;
 }

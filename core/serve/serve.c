@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
-#include "core/base/safetensors.h"
 #include "core/programs/programs.h"
 #include "core/run/checkpoint.h"
 #include "core/run/run.h"
@@ -21,14 +20,14 @@
  * where rows have to be found by ids. */
 static m3_status check_items(m3_served *served, m3_engine *engine, m3_error *err)
 {
-    m3_safetensors *file = NULL;
+    m3_parts *file = NULL;
     const char *path = served->checkpoint;
-    m3_status st = m3_safetensors_open(path, &file, err);
+    m3_status st = m3_parts_open(path, &file, err);
     if (st != M3_OK) return st;
-    const char *data = m3_safetensors_meta(file, "data"), *items = m3_safetensors_meta(file, "items");
+    const char *data = m3_parts_meta(file, "data"), *items = m3_parts_meta(file, "items");
     const bool other = data != NULL && strtoull(data, NULL, 10) != m3_dataset_checksum(served->set);
     const uint64_t sum = items != NULL ? strtoull(items, NULL, 10) : 0;
-    m3_safetensors_close(file);
+    m3_parts_close(file);
     if (other && sum == 0)
         m3_engine_log(engine, M3_LOG_WARN,
                       "%s was trained on another data set than the one given (checksum %016" PRIx64

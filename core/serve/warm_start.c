@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
-#include "core/base/safetensors.h"
+#include "core/run/parts.h"
 #include "core/run/run.h"
 #include "core/runtime/engine.h"
 
@@ -15,13 +15,13 @@
 /* The ids of the run's items stand in its set alone. */
 static m3_status check_own_set(const m3_warm_start *s, const char *data, m3_error *err)
 {
-    m3_safetensors *file = NULL;
-    m3_status st = m3_safetensors_open(s->checkpoint, &file, err);
+    m3_parts *file = NULL;
+    m3_status st = m3_parts_open(s->checkpoint, &file, err);
     if (st != M3_OK) return st;
-    const char *items = m3_safetensors_meta(file, "items"), *sum = m3_safetensors_meta(file, "data");
+    const char *items = m3_parts_meta(file, "items"), *sum = m3_parts_meta(file, "data");
     const bool same = (items != NULL && strtoull(items, NULL, 10) == m3_dataset_item_checksum(s->from)) ||
                       (sum != NULL && strtoull(sum, NULL, 10) == m3_dataset_checksum(s->from));
-    m3_safetensors_close(file);
+    m3_parts_close(file);
     if (same) return M3_OK;
     return M3_FAIL(err, M3_ERR_INVALID, s->run,
                    "was trained on a set that %s no longer is: its items are others now, and the rows of its table "
