@@ -512,6 +512,7 @@ m3_status m3_checkpoint_join_file(const char *path, const char *out, uint32_t *p
     if ((st = m3_parts_open(path, &j.from, err)) != M3_OK) return st;
     if (parts != NULL) *parts = m3_parts_files(j.from) - 1;
     if ((st = read_state(j.from, path, &state, err)) != M3_OK) goto done;
+    if (m3_parts_files(j.from) == 1 && strcmp(path, out) == 0) goto done; /* it is one file */
     if ((st = check_out(j.from, path, out, err)) != M3_OK) goto done;
     const uint32_t count = m3_parts_count(j.from);
     j.order = m3_calloc(count, sizeof *j.order);

@@ -98,6 +98,12 @@ static m3_status lock_folder(m3_run *run, m3_error *err)
     return M3_OK;
 }
 
+m3_status m3_run_lock(m3_run *run, const char *folder, m3_error *err)
+{
+    *run = (m3_run){.folder = m3_strdup(folder)};
+    return run->folder != NULL ? lock_folder(run, err) : M3_FAIL_MEMORY(err, folder, strlen(folder) + 1);
+}
+
 m3_status m3_run_open(m3_run *run, const char *folder, bool resume, m3_error *err)
 {
     m3_status st = M3_OK;

@@ -20,6 +20,8 @@ m3_status m3_run_check_output(const char *folder, const char *path, m3_error *er
 /** Make the folder or open it, for this process alone, and then look at what it holds: a run that is there is refused
  * without resume and wanted with it. What killed trainings left there is removed. Starts as {0}. */
 m3_status m3_run_open(m3_run *run, const char *folder, bool resume, m3_error *err);
+/** This process's alone until m3_run_close(), without a look at what it holds. Starts as {0}. */
+m3_status m3_run_lock(m3_run *run, const char *folder, m3_error *err);
 /** Open log.jsonl, cut off at `bytes`. A log that is shorter is taken as far as its lines are whole.
  * @param bytes  In: where the checkpoint was made; out: where the log goes on. */
 m3_status m3_run_open_log(m3_run *run, uint64_t *bytes, m3_error *err);

@@ -62,6 +62,9 @@ static const training_key keys[] = {
     INT(accumulate, 1, 65536, "1", "batches whose gradients make one step"),
     INT(eval_batch, 1, 1 << 20, "256", "users ranked at once"),
     INT(checkpoint_steps, 0, EXACT, "0", "save last.safetensors after so many steps too; 0: after epochs alone"),
+    CHOICE(checkpoint_parts, "auto|on|off", "auto",
+           "several ranks each write their rows of the item table into a file of their own; auto: where they have no "
+           "others"),
     INT(seed, 0, EXACT, "1", "of initial weights, order, negatives, noise and dropout"),
     CHOICE(empty_histories, "skip|keep", "skip", "what to do with training samples that have no history"),
     INT(instruments, 0, 1 << 20, "256",

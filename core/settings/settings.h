@@ -40,6 +40,7 @@ typedef enum m3_decay { M3_DECAY_NONE = 0, M3_DECAY_LINEAR = 1, M3_DECAY_COSINE 
 typedef enum m3_empty_histories { M3_EMPTY_SKIP = 0, M3_EMPTY_KEEP = 1 } m3_empty_histories;
 typedef enum m3_train_on { M3_TRAIN_ON_ALL = 0, M3_TRAIN_ON_NEW = 1 } m3_train_on;
 typedef enum m3_new_items { M3_NEW_FEATURES = 0, M3_NEW_NEIGHBORS = 1, M3_NEW_RANDOM = 2 } m3_new_items;
+typedef enum m3_parts_wanted { M3_PARTS_AUTO = 0, M3_PARTS_ON = 1, M3_PARTS_OFF = 2 } m3_parts_wanted;
 
 /** Cut-offs of metrics, rising. */
 typedef struct m3_cuts {
@@ -65,6 +66,7 @@ typedef struct m3_training {
     uint64_t accumulate; /**< batches a step, at least 1 */
     uint64_t eval_batch;
     uint64_t checkpoint_steps; /**< 0: only after epochs */
+    m3_parts_wanted checkpoint_parts;
     uint64_t seed;
     m3_empty_histories empty_histories; /**< keep: train on samples whose history is empty too */
     uint64_t instruments;               /**< validation samples that they look at; 0: there are none */

@@ -10,6 +10,7 @@
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
 #include "core/train/ranks.h"
+#include "core/train/save.h"
 
 /* Executables. */
 
@@ -445,7 +446,8 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
     if ((st = make_store(tr, err)) != M3_OK) return st;
     if ((st = fill_store(tr, err)) != M3_OK) return st;
     m3_warm_start_fini(&tr->from); /* its set is not kept open while this one trains */
-    if ((st = m3_ranks_begin(tr, err)) != M3_OK || tr->shared.rank != 0) return st;
+    if ((st = m3_ranks_begin(tr, err)) != M3_OK) return st;
+    if ((st = m3_save_rehearse(tr, err)) != M3_OK || tr->shared.rank != 0) return st;
     if ((st = write_settings(tr, err)) != M3_OK || (st = open_log(tr, err)) != M3_OK) return st;
     if (profile != NULL && (st = m3_trace_create(profile, &tr->trace, err)) != M3_OK) return st;
     return write_start(tr, err);

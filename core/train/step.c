@@ -6,16 +6,15 @@
 
 #include "core/base/clock.h"
 #include "core/train/ranks.h"
+#include "core/train/save.h"
 
 enum { TRACED_STEPS = 3 };
 
 m3_status m3_trainer_save(m3_trainer *tr, m3_error *err)
 {
     m3_status st = M3_OK;
-    if (tr->shared.rank == 0) {
-        if ((st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
-        if ((st = m3_checkpoint_save(tr->last, tr->store, &tr->state, err)) != M3_OK) return st;
-    }
+    if (tr->shared.rank == 0 && (st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
+    if ((st = m3_save_checkpoint(tr, tr->last, err)) != M3_OK) return st;
     tr->saved = true;
     tr->saved_steps = tr->state.steps;
     return M3_OK;

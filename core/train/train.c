@@ -11,6 +11,7 @@
 #include "core/serve/rank.h"
 #include "core/train/instruments.h"
 #include "core/train/ranks.h"
+#include "core/train/save.h"
 
 /* Steps. */
 
@@ -194,10 +195,8 @@ static m3_status end_epoch(m3_trainer *tr, m3_error *err)
     tr->state.epoch++;
     tr->state.batch = tr->state.rows = 0;
     memset(tr->state.sums, 0, sizeof tr->state.sums);
-    if (tr->shared.rank == 0) {
-        if ((st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
-        if (better && (st = m3_checkpoint_save(tr->best, tr->store, &tr->state, err)) != M3_OK) return st;
-    }
+    if (tr->shared.rank == 0 && (st = m3_run_sync_log(&tr->run, &tr->state.log_bytes, err)) != M3_OK) return st;
+    if (better && (st = m3_save_checkpoint(tr, tr->best, err)) != M3_OK) return st;
     return m3_trainer_save(tr, err);
 }
 

@@ -2,8 +2,9 @@
  *
  * A run directory holds: settings.yaml (resolved), log.jsonl (one JSON object a line), last.safetensors and
  * best.safetensors (parameters under PyTorch's names, optimiser states, counters in the metadata), metrics.json,
- * report.html. Files are written under a temporary name, synced and renamed: a crash leaves the old one whole.
- * Threads: each function is called by one thread with an engine and device of its own. */
+ * report.html. With key checkpoint_parts, a checkpoint's tables lie in parts beside it, last.SAVE.K-of-N.safetensors of
+ * rank K of N, all of which go together. Files are written under a temporary name, synced and renamed: a crash leaves
+ * the old one whole. Threads: each function is called by one thread with an engine and device of its own. */
 #ifndef M3BSR_TRAIN_H
 #define M3BSR_TRAIN_H
 
@@ -81,6 +82,27 @@ typedef struct m3_rank_device {
  * does not return before every thread has ended, so a device that hangs for ever keeps it. */
 M3_API m3_status m3_train_ranks(m3_group *group, m3_span devices, const m3_settings *settings, const char *run,
                                 const m3_train_options *options, m3_train_result *result, m3_error *err);
+
+/** Make one safetensors file of a checkpoint whose parts several ranks wrote (key checkpoint_parts), for other tools;
+ * this library reads it either way. It is the file that one process would have written. Some megabytes are in memory.
+ * @param checkpoint  NULL: best.safetensors of the run, else last.safetensors; a part is none.
+ * @param out         The file to write; not one of the run's own.
+ * @param parts       How many parts were joined; 0: it was one file, which is copied. May be NULL.
+ * Returns M3_OK, M3_ERR_INVALID (a part that is missing, damaged or of another save, with its name), M3_ERR_IO,
+ * M3_ERR_MEMORY. */
+M3_API m3_status m3_checkpoint_join(const char *run, const char *checkpoint, const char *out, uint32_t *parts,
+                                    m3_error *err);
+
+typedef struct m3_joined {
+    uint32_t size;
+    bool best, last;                 /**< is it there? */
+    uint32_t best_parts, last_parts; /**< as `parts` above */
+} m3_joined;
+
+/** The same of best.safetensors and last.safetensors, each in its place: the file that names the parts is replaced by
+ * the whole one, and then the parts are removed. Refused while a training writes there.
+ * @param joined  The caller's, with `size` set; may be NULL. */
+M3_API m3_status m3_run_join(const char *run, m3_joined *joined, m3_error *err);
 
 #ifdef __cplusplus
 }

@@ -25,9 +25,9 @@ check 'help' 0 'recommend' "$m" help
 check 'help on a command' 0 '--resume' "$m" help train
 check 'help on an unknown command' 2 "there is no command 'trian'" "$m" help trian
 check 'the version' 0 'plugin interface' "$m" --version
-for command in devices plugins data train evaluate recommend trace graph bench plan tune conformance; do
+for command in devices plugins data train checkpoint evaluate recommend trace graph bench plan tune conformance; do
     check "$command has help" 0 'usage: m3bsr' "$m" $command --help
-    check "$command refuses an unknown option" 2 "$([ $command = data ] && echo usage || echo unrecognized)" "$m" $command --no-such-option
+    check "$command refuses an unknown option" 2 "$([[ $command =~ ^(data|checkpoint)$ ]] && echo usage || echo unrecognized)" "$m" $command --no-such-option
 done
 
 for command in import describe synth; do
@@ -101,6 +101,11 @@ check 'a plan on an unknown device' 2 'h100 or h200' "$m" plan --device b200
 check 'a plan on a file that is none' 2 'is no JSON' "$m" plan --device "$folder/typo.yaml"
 check 'a plan of shards that the loss cannot have' 2 'loss=sampled' "$m" plan --ranks 2 --link 1e9 --device h200 --shard rows
 check 'a plan of half a table' 2 'give rows or none' "$m" plan --device h200 --shard half
+
+check 'joining nothing' 2 'usage: m3bsr checkpoint join RUN' "$m" checkpoint join
+check 'joining a file in its place' 2 'give --out FILE' "$m" checkpoint join "$folder" --checkpoint "$folder/x"
+check 'joining what is no run' 2 'has neither best.safetensors nor last.safetensors' "$m" checkpoint join "$folder"
+check 'joining a run that is not there' 2 'nothing' "$m" checkpoint join "$folder/nothing"
 
 check 'an unknown layer' 2 'ops gradients modules model' "$m" conformance --layer speed
 check 'files for another layer' 2 'vector files are for --layer model' "$m" conformance --layer ops --vectors nothing

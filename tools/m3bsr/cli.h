@@ -170,6 +170,7 @@ const char *cli_class_name(m3_device_class class);
 
 /** One entry a command; argv[0] is the command's own name. Returns the exit status. */
 int cmd_bench(int argc, char **argv);
+int cmd_checkpoint(int argc, char **argv);
 int cmd_conformance(int argc, char **argv);
 int cmd_data(int argc, char **argv);
 int cmd_diverge(int argc, char **argv);

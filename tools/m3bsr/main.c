@@ -17,6 +17,7 @@ static const struct command {
     {"plugin", cmd_plugin, "write the beginnings of a plugin"},
     {"data", cmd_data, "import, describe or synthesise data"},
     {"train", cmd_train, "train a model as a configuration says"},
+    {"checkpoint", cmd_checkpoint, "join the parts that ranks wrote"},
     {"evaluate", cmd_evaluate, "metrics of a run, with baselines beside them"},
     {"recommend", cmd_recommend, "the best items for users"},
     {"trace", cmd_trace, "intermediate values of the model for users"},

@@ -1,0 +1,153 @@
+/* save: see the header. In parts, the ranks agree twice: on the number of the save, and that all parts are there. */
+#include "core/train/save.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/alloc.h"
+#include "core/train/ranks.h"
+
+enum { TABLES = 3 };
+
+/* The item table and its moments, of which each rank has all rows and writes a share. */
+typedef struct tables {
+    m3_checkpoint_rows rows[TABLES];
+    uint32_t count;
+    m3_store *store;
+    const char *held; /* the name of what is in data */
+    float *data;
+} tables;
+
+/* Rows are asked for in rising order, a tensor after the other. */
+static m3_status read_table(const m3_checkpoint_rows *rows, uint64_t begin, uint64_t end, void *data, m3_error *err)
+{
+    tables *t = rows->user;
+    const uint64_t count = m3_shape_count(&rows->shape), width = count / rows->shape.dim[0];
+    if (t->data == NULL && (t->data = m3_calloc(count, sizeof *t->data)) == NULL)
+        return M3_FAIL_MEMORY(err, rows->name, count * sizeof *t->data);
+    if (t->held != rows->name) {
+        const m3_status st = m3_store_read(t->store, rows->name, t->data, count * sizeof *t->data, err);
+        if (st != M3_OK) return st;
+        t->held = rows->name;
+    }
+    memcpy(data, t->data + begin * width, (size_t)((end - begin) * width) * sizeof *t->data);
+    return M3_OK;
+}
+
+static void list_tables(m3_trainer *tr, tables *t)
+{
+    static const char *const names[TABLES] = {M3_ITEM_TABLE, "adam.m." M3_ITEM_TABLE, "adam.v." M3_ITEM_TABLE};
+    t->store = tr->store;
+    for (int i = 0; i < TABLES; i++) {
+        m3_store_entry entry;
+        if (!m3_store_find(tr->store, names[i], &entry)) continue;
+        const uint64_t all = entry.shape.dim[0];
+        t->rows[t->count++] = (m3_checkpoint_rows){.name = names[i],
+                                                   .dtype = entry.dtype,
+                                                   .shape = entry.shape,
+                                                   .begin = m3_share_begin(all, tr->shared.rank, tr->shared.count),
+                                                   .end = m3_share_begin(all, tr->shared.rank + 1, tr->shared.count),
+                                                   .read = read_table,
+                                                   .user = t};
+    }
+}
+
+static bool is_in_parts(const m3_trainer *tr)
+{
+    return tr->shared.count > 1 && tr->keys.checkpoint_parts == M3_PARTS_ON;
+}
+
+/* What was heard from others is no fault of this rank's. */
+static m3_status heard(m3_trainer *tr, m3_status st)
+{
+    tr->shared.heard = tr->shared.heard || st != M3_OK;
+    return st;
+}
+
+/* Rank 0 gives the save a number. */
+static m3_status begin(m3_trainer *tr, const char *path, m3_checkpoint_part *part, m3_error *err)
+{
+    m3_status st;
+    *part = (m3_checkpoint_part){.index = tr->shared.rank, .count = tr->shared.count};
+    if (part->index == 0 && (st = m3_checkpoint_next_save(path, &tr->state, part->count, &part->save, err)) != M3_OK)
+        return st;
+    return heard(tr, m3_member_broadcast(tr->shared.member, 0, &part->save, sizeof part->save, err));
+}
+
+/* A word of each rank, when all have come so far. @param first  The first rank that has said false; else their count.
+ */
+static m3_status ask_all(m3_trainer *tr, bool mine, uint32_t *first, m3_error *err)
+{
+    const uint32_t count = tr->shared.count;
+    const unsigned char word = mine;
+    unsigned char *all = m3_calloc(count, 1);
+    if (all == NULL) return M3_FAIL_MEMORY(err, "ranks", count);
+    const m3_status st = heard(tr, m3_member_gather(tr->shared.member, &word, 1, all, err));
+    for (*first = 0; st == M3_OK && *first < count && all[*first] != 0;) ++*first;
+    m3_free(all);
+    return st;
+}
+
+/* Does rank 0 see what the others have written? */
+static m3_status find_parts(m3_trainer *tr, const m3_checkpoint_part *own, uint32_t *lacks, m3_error *err)
+{
+    m3_checkpoint_part part = *own;
+    *lacks = part.count;
+    for (part.index = 1; own->index == 0 && *lacks == part.count && part.index < part.count; part.index++) {
+        char *path = m3_part_path(tr->last, &part);
+        if (path == NULL) return M3_FAIL_MEMORY(err, tr->last, strlen(tr->last) + 64);
+        if (access(path, F_OK) != 0) *lacks = part.index;
+        m3_free(path);
+    }
+    return heard(tr, m3_member_broadcast(tr->shared.member, 0, lacks, sizeof *lacks, err));
+}
+
+static const char wanted[] =
+    "ranks on several machines need one folder that all of them share, or checkpoint_parts off";
+
+static m3_status rehearse(m3_trainer *tr, const m3_checkpoint_part *part, m3_error *err)
+{
+    m3_status st;
+    m3_error why = {0};
+    uint32_t lacks = 0;
+    const bool there = access(tr->run.folder, F_OK) == 0; /* which a part's writer says in other words */
+    st = there ? m3_checkpoint_write_part(tr->last, part, NULL, 0, &why) : M3_ERR_INVALID;
+    if (st != M3_OK && st != M3_ERR_INVALID) return M3_FAIL(err, st, why.subject, "%s", why.message);
+    if ((st = ask_all(tr, st == M3_OK, &lacks, err)) != M3_OK) return st;
+    if (lacks < part->count)
+        return m3_ranks_all_fail(tr, M3_FAIL(err, M3_ERR_INVALID, tr->run.folder,
+                                             "is no folder that rank %u can write its parts of checkpoints to; %s",
+                                             lacks, wanted));
+    if ((st = find_parts(tr, part, &lacks, err)) != M3_OK || lacks == part->count) return st;
+    return m3_ranks_all_fail(tr, M3_FAIL(err, M3_ERR_INVALID, tr->run.folder,
+                                         "is another folder for rank %u than for rank 0; %s", lacks, wanted));
+}
+
+m3_status m3_save_rehearse(m3_trainer *tr, m3_error *err)
+{
+    m3_checkpoint_part part;
+    if (!is_in_parts(tr)) return M3_OK;
+    m3_status st = begin(tr, tr->last, &part, err);
+    if (st != M3_OK) return st;
+    st = rehearse(tr, &part, err);
+    char *path = m3_part_path(tr->last, &part);
+    if (path != NULL) (void)unlink(path); /* else the first save removes it */
+    m3_free(path);
+    return st;
+}
+
+m3_status m3_save_checkpoint(m3_trainer *tr, const char *path, m3_error *err)
+{
+    tables t = {0};
+    uint32_t lacks = 0;
+    m3_checkpoint_part part;
+    if (!is_in_parts(tr)) return tr->shared.rank == 0 ? m3_checkpoint_save(path, tr->store, &tr->state, err) : M3_OK;
+    list_tables(tr, &t);
+    m3_status st = begin(tr, path, &part, err);
+    if (st == M3_OK) st = m3_checkpoint_write_part(path, &part, t.rows, t.count, err);
+    if (st == M3_OK) st = ask_all(tr, true, &lacks, err);
+    m3_free(t.data);
+    if (st == M3_OK && part.index == 0)
+        st = m3_checkpoint_commit(path, &part, tr->store, t.rows, t.count, &tr->state, err);
+    return st;
+}

@@ -1,0 +1,64 @@
+#!/bin/bash
+# Checkpoints that several ranks write in parts: every command takes them, checkpoint join makes one file of them, and
+# a run that lacks a part, or whose ranks share no folder, says what to do.
+source "$(dirname "$0")/../support/script.sh"
+
+cd "$folder" || exit 1
+m=$M3BSR
+"$m" data synth --out source --users 120 --items 60 --clusters 4 --width 8 >said 2>&1 &&
+    "$m" data import source --out set >said 2>&1 || { cat said; exit 1; }
+printf '%s\n' 'data: set' 'width: 8' 'heads: 2' 'expert: pool' 'expert_layers: 1' 'length: 6' 'batch: 16' 'epochs: 1' \
+    'accumulate: 6' >config.yaml
+train=("$m" train config.yaml --devices cpu,cpu --threads 2 -q)
+check 'one file' 0 '' "${train[@]}" --out one
+check 'parts' 0 '' "${train[@]}" --out parts --set checkpoint_parts=on
+[ "$(echo parts/last.*.safetensors | wc -w)" = 2 ] || fail "two parts of the last: $(ls parts)"
+
+# Every command takes them.
+for command in 'evaluate RUN --backend cpu --threads 1' 'recommend RUN --users 1,2,3 --backend cpu --threads 1'; do
+    "$m" ${command/RUN/one} >one.said 2>/dev/null
+    "$m" ${command/RUN/parts} >parts.said 2>/dev/null
+    cmp <(sed 's/^one/parts/; s,one/,parts/,g' one.said) parts.said || fail "$command differs on a run in parts: $(cat parts.said)"
+done
+check 'a run to start from' 0 'best is epoch' "$m" train --from parts --set data=set --out from --backend cpu
+
+# One file of them.
+check 'joined elsewhere' 0 'parts: 2 parts joined to joined.safetensors' "$m" checkpoint join parts --out joined.safetensors
+same joined.safetensors one/best.safetensors || fail 'what is joined has other tensors'
+check 'a part is no checkpoint' 2 'training cannot go on from it' "$m" checkpoint join parts --out x --checkpoint "$(echo parts/last.*.1-of-2.safetensors)"
+check 'not over the run' 2 'which is read here' "$m" checkpoint join parts --out parts/last.safetensors
+check 'not over a part' 2 'which is read here' "$m" checkpoint join parts --out "$(echo parts/best.*.1-of-2.safetensors)"
+cp -r parts kept
+check 'joined in place' 0 'parts/last.safetensors: 2 parts joined' "$m" checkpoint join parts
+[ "$(echo parts/*.safetensors)" = 'parts/best.safetensors parts/last.safetensors' ] || fail "left: $(ls parts)"
+same parts/last.safetensors one/last.safetensors || fail 'joined in place, it has other tensors'
+check 'joined again' 0 '"parts": 0' "$m" checkpoint join parts --json
+check 'it goes on' 0 'best is epoch' "$m" train config.yaml --out parts --resume --set epochs=2 --devices cpu,cpu
+flock kept "$m" checkpoint join kept >said 2>&1
+status=$?
+[ $status = 2 ] && grep -q 'another training is writing there' said || fail "a run that is trained is joined: $(cat said)"
+
+# Damage.
+rm kept/last.*.2-of-2.safetensors
+check 'a part that is missing' 2 '2-of-2.safetensors: is missing' "$m" checkpoint join kept
+check 'the best is joined before that' 0 '"parts": 0' "$m" checkpoint join kept --out best --json
+check 'resumption without a part' 2 '2-of-2.safetensors: is missing' "${train[@]}" --out kept --resume
+
+if [ -n "$SANITIZE" ] || ! command -v mpirun >/dev/null || ! "$m" plugins 2>/dev/null | grep -q 'loaded.*mpi '; then
+    echo 'left out: mpirun, or the plugin mpi, is not here'
+    [ $failures = 0 ]
+    exit
+fi
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+mkdir elsewhere
+in_folder() { printf 'cd %s && exec "%s" train %s/config.yaml --out %s --threads 1 -q --set checkpoint_parts=on\n' "$1" "$m" "$folder" "$2"; }
+apart() { mpirun --oversubscribe -n 1 sh -c "$(in_folder . "$1")" : -n 1 sh -c "$(in_folder elsewhere "$2")"; }
+check 'a folder that a rank lacks' 2 'is no folder that rank 1 can write its parts of checkpoints to' apart apart apart
+mkdir elsewhere/apart
+check 'a folder that another machine has, too' 2 'is another folder for rank 1 than for rank 0' apart apart apart
+[ -z "$(find . -path '*/apart/*-of-*')" ] || fail "something is left: $(ls apart elsewhere/apart)"
+check 'a folder that they share' 0 '' apart shared ../shared
+[ "$(echo shared/*-of-2.safetensors | wc -w)" = 4 ] || fail "four parts: $(ls shared)"
+check 'parts of processes' 0 'last.safetensors: 2 parts joined' "$m" checkpoint join shared
+same shared/last.safetensors one/last.safetensors || fail 'processes write other tensors'
+[ $failures = 0 ]
