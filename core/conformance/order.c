@@ -61,7 +61,7 @@ static uint32_t level_of_pieces(ranking *r, ranked *op, uint32_t depth)
     m3_case_graph built = {0};
     m3_graph *pieces = NULL;
     uint32_t level = 0;
-    const m3_pass_context context = {NULL, is_other, op->op, M3_F32};
+    const m3_pass_context context = {.supports = is_other, .user = op->op, .precision = M3_F32};
     if (m3_case_at(op->first, &c, NULL) == M3_OK &&
         m3_case_build(&c, r->lookup, M3_CASE_PLAIN, &built, NULL) == M3_OK &&
         m3_pass_decompose.run(built.graph, &context, &pieces, NULL) == M3_OK)

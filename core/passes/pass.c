@@ -4,8 +4,8 @@
 #include "core/base/alloc.h"
 #include "m3bsr/runtime.h"
 
-static const char *const names[] = {"fold", "dedupe", "dead",  "sink",         "grouping",
-                                    "pack", "fuse",   "chain", "multi_tensor", NULL};
+static const char *const names[] = {"fold", "dedupe", "dead",         "sink",    "grouping", "pack",
+                                    "fuse", "chain",  "multi_tensor", "overlap", NULL};
 
 const char *const *m3_pass_names(void)
 {
@@ -68,18 +68,12 @@ m3_status m3_passes_before_gradients(const m3_graph *in, const char *const *no_p
 
 m3_status m3_passes_run(const m3_graph *in, const m3_pass_context *context, m3_graph **out, m3_error *err)
 {
-    static const m3_pass *const passes[] = {&m3_pass_fold,
-                                            &m3_pass_dedupe,
-                                            &m3_pass_dead,
-                                            &m3_pass_multi_tensor,
-                                            &m3_pass_fuse,
-                                            &m3_pass_dead,
-                                            &m3_pass_precision,
-                                            &m3_pass_chain,
-                                            &m3_pass_decompose,
-                                            &m3_pass_fold,
-                                            &m3_pass_dedupe,
-                                            &m3_pass_dead,
-                                            NULL};
+    static const m3_pass *const passes[] = {&m3_pass_fold,      &m3_pass_dedupe,
+                                            &m3_pass_dead,      &m3_pass_multi_tensor,
+                                            &m3_pass_fuse,      &m3_pass_dead,
+                                            &m3_pass_precision, &m3_pass_chain,
+                                            &m3_pass_decompose, &m3_pass_fold,
+                                            &m3_pass_dedupe,    &m3_pass_dead,
+                                            &m3_pass_overlap,   NULL};
     return run_all(in, passes, context, out, err);
 }

@@ -2,18 +2,20 @@
  *
  * Before differentiation:  sink, fold, dedupe, pack, dead.   (m3_passes_before_gradients)
  * At compile time:         fold, dedupe, dead, multi_tensor, fuse, precision, chain, then what the device refuses is
- * decomposed, and again fold, dedupe, dead.      (m3_passes_run) Row sinking comes before differentiation, so that the
- * backward pass works on the few rows too. */
+ * decomposed, again fold, dedupe, dead, and overlap.  (m3_passes_run) Row sinking comes before differentiation, so that
+ * the backward pass works on the few rows too. */
 #ifndef M3_CORE_PASSES_PASS_H
 #define M3_CORE_PASSES_PASS_H
 
 #include "core/graph/rewrite.h"
+#include "core/passes/buckets.h"
 
 typedef struct m3_pass_context {
     const char *const *no_pass;                        /* names to leave out, ended by NULL; NULL: none */
     bool (*supports)(void *user, const m3_node *node); /* does the chosen device run it? NULL: everything */
     void *user;
-    m3_dtype precision; /* of activations: f16 or bf16; else f32 */
+    m3_dtype precision;        /* of activations: f16 or bf16; else f32 */
+    const m3_buckets *buckets; /* of states that are wanted early; NULL: none */
 } m3_pass_context;
 
 typedef struct m3_pass {
@@ -29,6 +31,7 @@ extern const m3_pass m3_pass_pack;         /* products of one input that are rea
 extern const m3_pass m3_pass_fuse;         /* residual, activation and gate into an epilogue */
 extern const m3_pass m3_pass_chain;        /* elementwise nodes that read each other become one */
 extern const m3_pass m3_pass_multi_tensor; /* one update over many tensors */
+extern const m3_pass m3_pass_overlap;      /* new values of states that are wanted early as early as can be */
 extern const m3_pass m3_pass_precision;    /* activations in 16 bits; cannot be turned off here, but by the key */
 extern const m3_pass m3_pass_decompose;    /* what the device refuses, by its meaning; cannot be turned off */
 

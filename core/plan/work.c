@@ -28,7 +28,7 @@ static m3_status plan_one(const m3_work_options *o, const m3_model_config *confi
     if ((*to = m3_calloc(1, sizeof **to)) == NULL)
         st = M3_FAIL_MEMORY(err, "plan", sizeof **to);
     else
-        st = m3_executable_plan(*to, o->device, graph, &compile, err);
+        st = m3_executable_plan(*to, o->device, graph, &compile, NULL, err);
     m3_graph_free(graph);
     return st;
 }

@@ -8,8 +8,13 @@
 
 #include "core/base/alloc.h"
 #include "core/model/model.h"
-#include "core/runtime/engine.h"
+#include "core/passes/pass.h"
+#include "core/runtime/executable.h"
 #include "core/runtime/need.h"
+
+/* More buckets hide more of the exchange behind the backward pass, and each costs a start of the device and an
+ * exchange. Below so many bytes that is no gain. */
+enum { MOST_BUCKETS = 4, LEAST_BYTES = 64 << 10 };
 
 /* The step or its first half, its second half, inference, inference that publishes more, losses of denoisers. */
 enum { PIECES = 5 };
@@ -55,6 +60,21 @@ static m3_compile_options compile_options(const m3_programs_plan *plan, const ch
                                 .fallbacks = plan->fallbacks};
 }
 
+static m3_status make_piece(const m3_programs_plan *plan, const piece *p, m3_store *store, m3_buckets *buckets,
+                            m3_executable **executable, m3_error *err)
+{
+    m3_graph *graph = NULL;
+    const m3_compile_options options = compile_options(plan, p->name);
+    const bool early = plan->early && p->options.accumulate && p->build == m3_model_build_train;
+    const uint32_t most = m3_pass_enabled(plan->no_pass, "overlap") ? MOST_BUCKETS : 1;
+    m3_status st = p->build(m3_device_engine(plan->device), plan->config, &p->options, &graph, err);
+    if (st == M3_OK && early) st = m3_buckets_make(buckets, graph, "accum.", most, LEAST_BYTES, err);
+    if (st == M3_OK)
+        st = m3_executable_create_early(plan->device, store, graph, &options, early ? buckets : NULL, executable, err);
+    m3_graph_free(graph);
+    return st;
+}
+
 m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err)
 {
     piece pieces[PIECES];
@@ -63,14 +83,8 @@ m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_pro
     m3_status st = M3_OK;
     *programs = (m3_programs){0};
     list_pieces(plan, pieces);
-    for (int i = 0; i < PIECES && st == M3_OK; i++) {
-        m3_graph *graph = NULL;
-        if (pieces[i].name == NULL) continue;
-        const m3_compile_options options = compile_options(plan, pieces[i].name);
-        st = pieces[i].build(m3_device_engine(plan->device), plan->config, &pieces[i].options, &graph, err);
-        if (st == M3_OK) st = m3_executable_create(plan->device, store, graph, &options, to[i], err);
-        m3_graph_free(graph);
-    }
+    for (int i = 0; i < PIECES && st == M3_OK; i++)
+        if (pieces[i].name != NULL) st = make_piece(plan, &pieces[i], store, &programs->buckets, to[i], err);
     if (st != M3_OK) m3_programs_free(programs);
     return st;
 }
@@ -82,6 +96,7 @@ void m3_programs_free(m3_programs *programs)
     m3_executable_free(programs->infer);
     m3_executable_free(programs->published);
     m3_executable_free(programs->denoisers);
+    m3_buckets_fini(&programs->buckets);
     *programs = (m3_programs){0};
 }
 

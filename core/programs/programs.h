@@ -2,6 +2,7 @@
 #ifndef M3_CORE_PROGRAMS_PROGRAMS_H
 #define M3_CORE_PROGRAMS_PROGRAMS_H
 
+#include "core/passes/buckets.h"
 #include "m3bsr/model.h"
 #include "m3bsr/runtime.h"
 
@@ -15,6 +16,7 @@ typedef struct m3_programs_plan {
     uint32_t published_batch; /**< of a second inference, which publishes what `publish` says; 0: none */
     uint32_t publish;         /**< M3_PUBLISH bits */
     uint32_t denoiser_batch;  /**< of the losses of the denoisers; 0: none */
+    bool early;               /**< sums of gradients are wanted as early as can be, in buckets */
     const char *const *no_pass;
     bool strict;
     m3_span fallbacks;
@@ -30,6 +32,7 @@ typedef struct m3_programs {
     m3_executable *infer;     /**< publishes scores */
     m3_executable *published; /**< publishes what the plan says */
     m3_executable *denoisers; /**< m3_model_build_denoisers() */
+    m3_buckets buckets;       /**< of the sums, where they are wanted early; at most one where the pass is left out */
 } m3_programs;
 
 /** @param programs  All that the plan has, or none of it. */

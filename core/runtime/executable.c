@@ -95,8 +95,9 @@ static m3_status make_host_memory(m3_executable *e, m3_error *err)
     e->input = m3_calloc(plan->input_bytes, 1);
     e->output = m3_calloc(plan->output_bytes, 1);
     e->times = m3_calloc(s->step_count, sizeof *e->times);
+    e->began = m3_calloc(s->partition_count, sizeof *e->began);
     e->staging = m3_calloc(s->transfer_count, sizeof *e->staging);
-    if (e->input == NULL || e->output == NULL || e->times == NULL || e->staging == NULL)
+    if (e->input == NULL || e->output == NULL || e->times == NULL || e->began == NULL || e->staging == NULL)
         return M3_FAIL_MEMORY(err, e->name, plan->input_bytes + plan->output_bytes);
     for (uint32_t i = 0; i < s->transfer_count; i++) {
         if (s->transfers[i].from == M3_NONE) continue;
@@ -139,17 +140,17 @@ static m3_status compile(m3_executable *e, m3_error *err)
 }
 
 m3_status m3_executable_plan(m3_executable *e, m3_device *device, const m3_graph *graph,
-                             const m3_compile_options *options, m3_error *err)
+                             const m3_compile_options *options, const m3_buckets *buckets, m3_error *err)
 {
-    const m3_pass_context context = {options->no_pass, supports, device, options->precision};
+    const m3_pass_context context = {options->no_pass, supports, device, options->precision, buckets};
     m3_status st;
     e->name = m3_strdup(options->name != NULL ? options->name : "graph");
     if (e->name == NULL) return M3_FAIL_MEMORY(err, "executable", sizeof *e);
     if ((st = take_devices(e, device, options, err)) != M3_OK) return st;
-    const m3_schedule_options how = {e->devices, e->device_count, options->strict};
+    const m3_schedule_options how = {e->devices, e->device_count, options->strict, buckets};
     if ((st = m3_passes_run(graph, &context, &e->graph, err)) != M3_OK) return st;
     if ((st = m3_schedule_make(&e->schedule, e->graph, &how, err)) != M3_OK) return st;
-    if ((st = m3_schedule_partition(&e->schedule, err)) != M3_OK) return st;
+    if ((st = m3_schedule_partition(&e->schedule, buckets, err)) != M3_OK) return st;
     if (e->store != NULL && (st = declare(e, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < e->device_count && st == M3_OK; i++)
         st = m3_plan_make(&e->targets[i].plan, &e->schedule, i, i == 0 ? e->store : NULL, err);
@@ -209,8 +210,21 @@ static m3_status check_arguments(m3_device *device, m3_store *store, const m3_co
     return M3_OK;
 }
 
+void m3_executable_set_ready(m3_executable *e, m3_ready_fn ready, void *user)
+{
+    e->ready = ready;
+    e->ready_user = user;
+}
+
 m3_status m3_executable_create(m3_device *device, m3_store *store, const m3_graph *graph,
                                const m3_compile_options *options, m3_executable **executable, m3_error *err)
+{
+    return m3_executable_create_early(device, store, graph, options, NULL, executable, err);
+}
+
+m3_status m3_executable_create_early(m3_device *device, m3_store *store, const m3_graph *graph,
+                                     const m3_compile_options *options, const m3_buckets *buckets,
+                                     m3_executable **executable, m3_error *err)
 {
     m3_compile_options o = {0};
     *executable = NULL;
@@ -220,7 +234,7 @@ m3_status m3_executable_create(m3_device *device, m3_store *store, const m3_grap
     m3_executable *e = m3_calloc(1, sizeof *e);
     if (e == NULL) return M3_FAIL_MEMORY(err, "executable", sizeof *e);
     e->store = store;
-    st = m3_executable_plan(e, device, graph, &o, err);
+    st = m3_executable_plan(e, device, graph, &o, buckets, err);
     if (st == M3_OK) st = build(e, err);
     if (st == M3_OK) {
         m3_engine_log(device->engine, M3_LOG_DEBUG, "%s on %s: %u nodes in %u partitions, %llu bytes of scratch",
@@ -258,6 +272,7 @@ void m3_executable_free(m3_executable *executable)
     m3_free(e->input);
     m3_free(e->output);
     m3_free(e->times);
+    m3_free(e->began);
     m3_free(e->targets);
     m3_free(e->devices);
     m3_free(e->name);

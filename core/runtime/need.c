@@ -32,7 +32,7 @@ m3_status m3_executable_measure(m3_device *device, const m3_graph *graph, const 
 {
     m3_executable *e = m3_calloc(1, sizeof *e);
     if (e == NULL) return M3_FAIL_MEMORY(err, "executable", sizeof *e);
-    m3_status st = m3_executable_plan(e, device, graph, options, err);
+    m3_status st = m3_executable_plan(e, device, graph, options, NULL, err);
     for (uint32_t i = 0; st == M3_OK && i < e->targets[0].plan.segment_count; i++)
         need->bytes += e->targets[0].plan.segments[i].bytes;
     if (st == M3_OK) st = add_stored(e, need, err);

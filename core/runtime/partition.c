@@ -1,4 +1,4 @@
-/* partition: cuts the steps of a schedule where the device changes. */
+/* partition: cuts the steps of a schedule where the device changes, and where a bucket is ready. */
 #include "core/runtime/partition.h"
 
 #include "core/base/alloc.h"
@@ -32,23 +32,56 @@ static m3_status add_transfers(m3_schedule *s, const m3_step *step, bool *there,
     return st;
 }
 
-m3_status m3_schedule_partition(m3_schedule *s, m3_error *err)
+/* How many buckets are ready behind each step; a bucket is not ready before those before it. */
+static uint32_t *find_ready(const m3_schedule *s, const m3_buckets *buckets)
+{
+    const uint32_t count = buckets != NULL ? buckets->count : 0;
+    uint32_t *ready = m3_calloc(s->step_count, sizeof *ready), *last = m3_calloc(count, sizeof *last);
+    for (uint32_t i = 0; ready != NULL && last != NULL && i < s->step_count; i++) {
+        const m3_node *node = s->steps[i].node;
+        for (uint32_t k = 0; k < node->out_count; k++) {
+            const uint32_t state = s->into[s->root[node->out[k]->id]];
+            const uint32_t bucket =
+                state != M3_NONE ? m3_buckets_find(buckets, m3_graph_tensor(s->graph, state)->name) : M3_NO_BUCKET;
+            if (bucket != M3_NO_BUCKET) last[bucket] = i;
+        }
+    }
+    for (uint32_t i = 0, now = 0; ready != NULL && last != NULL && i < s->step_count; i++) {
+        while (now < count && last[now] <= i) now++;
+        ready[i] = now;
+    }
+    if (last == NULL) {
+        m3_free(ready);
+        ready = NULL;
+    }
+    m3_free(last);
+    return ready;
+}
+
+m3_status m3_schedule_partition(m3_schedule *s, const m3_buckets *buckets, m3_error *err)
 {
     m3_status st = M3_OK;
     bool *there = m3_calloc((size_t)s->device_count * s->tensor_count, sizeof *there);
+    uint32_t *ready = find_ready(s, buckets);
     s->partitions = m3_calloc(s->step_count, sizeof *s->partitions);
-    if (there == NULL || s->partitions == NULL) {
+    if (there == NULL || ready == NULL || s->partitions == NULL) {
+        m3_free(ready);
         m3_free(there);
         return M3_FAIL_MEMORY(err, "partitions", s->step_count * sizeof *s->partitions);
     }
     for (uint32_t i = 0; i < s->step_count && st == M3_OK; i++) {
-        if (i == 0 || s->steps[i].device != s->steps[i - 1].device)
-            s->partitions[s->partition_count++] = (m3_partition){s->steps[i].device, i, 0, s->transfer_count, 0};
+        const uint32_t now = i > 0 ? ready[i - 1] : 0, before = i > 1 ? ready[i - 2] : 0;
+        const bool cut = now != before && now < buckets->count; /* the last one has nothing behind it to wait for */
+        if (i == 0 || s->steps[i].device != s->steps[i - 1].device || cut)
+            s->partitions[s->partition_count++] =
+                (m3_partition){.device = s->steps[i].device, .first = i, .transfer = s->transfer_count};
         m3_partition *partition = &s->partitions[s->partition_count - 1];
         partition->count++;
+        partition->ready = ready[i];
         st = add_transfers(s, &s->steps[i], there, err);
         partition->transfer_count = s->transfer_count - partition->transfer;
     }
+    m3_free(ready);
     m3_free(there);
     return st;
 }

@@ -59,10 +59,19 @@ static m3_status run_partition(m3_executable *e, uint32_t index, m3_error *err)
         st = transfer(e, partition->transfer + i, err);
     if (st != M3_OK) return st;
     if (partition->device != 0) m3_device_begin(target->device, "runs");
+    e->began[index] = m3_seconds();
     if (can_stop(e, index))
         return target->device->api->submit_until(target->device->impl, e->execs[index], e->stop, e->anywhere,
                                                  &target->value, err);
     return target->device->api->submit(target->device->impl, e->execs[index], &target->value, err);
+}
+
+/* The device goes on with the next partition while the host looks after what this one has made. */
+static m3_status tell_ready(m3_executable *e, uint32_t index, m3_error *err)
+{
+    const m3_schedule *s = &e->schedule;
+    const uint32_t now = s->partitions[index].ready, before = index > 0 ? s->partitions[index - 1].ready : 0;
+    return e->ready != NULL && now > before ? e->ready(e->ready_user, now, err) : M3_OK;
 }
 
 static m3_status read_times(m3_executable *e, m3_error *err)
@@ -85,7 +94,10 @@ m3_status m3_executable_run(m3_executable *executable, m3_error *err)
     m3_status st = M3_OK;
     m3_device_begin(e->devices[0], "runs");
     if (plan->input_bytes > 0) st = upload(&e->targets[0], &input, e->input, plan->input_bytes, err);
-    for (uint32_t i = 0; i < e->schedule.partition_count && st == M3_OK; i++) st = run_partition(e, i, err);
+    for (uint32_t i = 0; i < e->schedule.partition_count && st == M3_OK; i++) {
+        st = run_partition(e, i, err);
+        if (st == M3_OK) st = tell_ready(e, i, err);
+    }
     if (st == M3_OK && plan->output_bytes > 0)
         st = download(&e->targets[0], &output, e->output, plan->output_bytes, err);
     /* After a failure too: nothing may still be reading or writing host memory when this returns. */

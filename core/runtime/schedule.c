@@ -4,7 +4,8 @@
  * Order of the steps:  copies of leaves  |  the graph's nodes  |  copies into states and outputs
  *   An update writes `value` straight into the state's place when nothing reads the old value afterwards (its own node
  *   may, where it works in place); else a copy at the end does. Copies of leaves that are overwritten come first,
- *   so every read of the graph sees the old value. */
+ *   so every read of the graph sees the old value. A copy into a state that is wanted early stands right behind the
+ *   nodes that make the value and read the old one. */
 #include "core/runtime/schedule.h"
 
 #include <string.h>
@@ -22,6 +23,7 @@ typedef struct scheduler {
     bool *joined;          /* by root: it is made by the nodes that make its parts */
     m3_tensor **front;     /* outputs of the copies before the nodes */
     m3_tensor **tail;      /* outputs of the copies behind the nodes */
+    uint32_t *behind;      /* by copy in `tail`: the node that it may stand behind, or M3_NONE: all of them */
     uint32_t front_count, tail_count;
 } scheduler;
 
@@ -236,6 +238,15 @@ static bool fits(const scheduler *m, const m3_tensor *state, const m3_tensor *va
     return last == node->id && m3_schedule_in_place(s, node, 0, root->output, state->id);
 }
 
+/* The node that the copy of a value into its state may stand behind. */
+static uint32_t copied_behind(const scheduler *m, const m3_tensor *state, const m3_tensor *value)
+{
+    const m3_tensor *root = tensor_at(m->s, m->s->root[value->id]);
+    const uint32_t last = m->last_reader[state->id];
+    if (root->kind != M3_TEMPORARY || m3_buckets_find(m->options->buckets, state->name) == M3_NO_BUCKET) return M3_NONE;
+    return last == M3_NONE || last < root->producer->id ? root->producer->id : last;
+}
+
 static m3_status resolve_update(scheduler *m, m3_tensor *state, m3_tensor *value, m3_error *err)
 {
     m3_schedule *s = m->s;
@@ -244,10 +255,13 @@ static m3_status resolve_update(scheduler *m, m3_tensor *state, m3_tensor *value
         s->into[s->root[value->id]] = state->id;
         return M3_OK;
     }
+    const uint32_t behind = copied_behind(m, state, value);
     if (m->overwritten[s->root[value->id]]) st = copy(m, value, true, &value, err);
     if (st == M3_OK) st = copy(m, value, false, &value, err);
-    if (st == M3_OK) s->into[value->id] = state->id;
-    return st;
+    if (st != M3_OK) return st;
+    m->behind[m->tail_count - 1] = behind;
+    s->into[value->id] = state->id;
+    return M3_OK;
 }
 
 static m3_status resolve_updates(scheduler *m, m3_error *err)
@@ -296,7 +310,15 @@ static void arrange(scheduler *m)
     memmove(s->steps + m->front_count, s->steps, s->step_count * sizeof *s->steps);
     s->step_count += m->front_count;
     for (uint32_t i = 0; i < m->front_count; i++) s->steps[i] = (m3_step){m->front[i]->producer, 0, NULL};
-    for (uint32_t i = 0; i < m->tail_count; i++) s->steps[s->step_count++] = (m3_step){m->tail[i]->producer, 0, NULL};
+    for (uint32_t i = 0; i < m->tail_count; i++) {
+        uint32_t at = s->step_count++;
+        for (; m->behind[i] < m->node_count && at > m->front_count; at--) { /* past nodes that come later */
+            const uint32_t other = s->steps[at - 1].node->id;
+            if (other <= m->behind[i]) break;
+            s->steps[at] = s->steps[at - 1];
+        }
+        s->steps[at] = (m3_step){m->tail[i]->producer, 0, NULL};
+    }
     s->tensor_count = m3_graph_tensor_count(s->graph);
 }
 
@@ -318,11 +340,13 @@ static m3_status allocate(scheduler *m, m3_error *err)
     m->joined = m3_calloc(tensors, sizeof *m->joined);
     m->front = m3_calloc(copies, sizeof *m->front);
     m->tail = m3_calloc(copies, sizeof *m->tail);
+    m->behind = m3_calloc(copies, sizeof *m->behind);
     if (s->steps == NULL || s->root == NULL || s->offset == NULL || s->home == NULL || s->into == NULL ||
         s->output == NULL || s->outputs == NULL || m->last_reader == NULL || m->overwritten == NULL ||
-        m->published == NULL || m->joined == NULL || m->front == NULL || m->tail == NULL)
+        m->published == NULL || m->joined == NULL || m->front == NULL || m->tail == NULL || m->behind == NULL)
         return M3_FAIL_MEMORY(err, "schedule", tensors * sizeof *s->offset);
     for (size_t i = 0; i < tensors; i++) m->last_reader[i] = M3_NONE;
+    for (size_t i = 0; i < copies; i++) m->behind[i] = M3_NONE;
     return M3_OK;
 }
 
@@ -349,6 +373,7 @@ done:
     m3_free(m.joined);
     m3_free(m.front);
     m3_free(m.tail);
+    m3_free(m.behind);
     return st; /* the caller calls m3_schedule_fini either way */
 }
 

@@ -6,6 +6,7 @@
 #ifndef M3_CORE_RUNTIME_SCHEDULE_H
 #define M3_CORE_RUNTIME_SCHEDULE_H
 
+#include "core/passes/buckets.h"
 #include "core/runtime/engine.h"
 
 #define M3_NONE UINT32_MAX
@@ -23,11 +24,13 @@ typedef struct m3_transfer {
     uint32_t from, to; /* devices; from M3_NONE: the host block of inputs */
 } m3_transfer;
 
-/* A maximal run of steps on one device, after the transfers that it needs. */
+/* A run of steps on one device, after the transfers that it needs, as long as can be: it ends where the device changes
+ * or a bucket is ready. */
 typedef struct m3_partition {
     uint32_t device;
     uint32_t first, count; /* steps */
     uint32_t transfer, transfer_count;
+    uint32_t ready; /* buckets, from the first one on, whose states have their new values behind it */
 } m3_partition;
 
 typedef struct m3_schedule {
@@ -57,7 +60,8 @@ typedef struct m3_schedule {
 typedef struct m3_schedule_options {
     m3_device *const *devices;
     uint32_t device_count;
-    bool strict; /* no fallbacks */
+    bool strict;               /* no fallbacks */
+    const m3_buckets *buckets; /* of states that are wanted early; NULL: none */
 } m3_schedule_options;
 
 m3_status m3_schedule_make(m3_schedule *s, m3_graph *graph, const m3_schedule_options *options, m3_error *err);

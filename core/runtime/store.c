@@ -246,26 +246,46 @@ uint64_t m3_store_entry_bytes(const m3_store *store, uint32_t entry)
     return m3_shape_count(&e->shape) * m3_dtype_bytes(e->dtype);
 }
 
-/* Waits after a failure too: nothing may still read or write the host's memory when this returns. */
-static m3_status copy(m3_store *store, const uint32_t *entries, uint32_t count, bool out, unsigned char *data,
-                      m3_error *err)
+/* @param value  Of the last copy that was queued, also after a failure. */
+static m3_status start(m3_store *store, const uint32_t *entries, uint32_t count, bool out, unsigned char *data,
+                       uint64_t *value, m3_error *err)
 {
-    m3_device *device = store->device;
-    uint64_t value = 0;
+    const m3_device *device = store->device;
     m3_status st = M3_OK;
-    m3_device_begin(device, "copies");
+    *value = 0;
     for (uint32_t i = 0; st == M3_OK && i < count; i++) {
         const m3_stored *entry = &store->entries[entries[i]];
         m3_buffer *buffer = store->chunks[entry->chunk].buffer;
         const uint64_t bytes = m3_store_entry_bytes(store, entries[i]);
         if (bytes == 0) continue;
-        st = out ? device->api->download(device->impl, buffer, entry->offset, data, bytes, &value, err)
-                 : device->api->upload(device->impl, buffer, entry->offset, data, bytes, &value, err);
+        st = out ? device->api->download(device->impl, buffer, entry->offset, data, bytes, value, err)
+                 : device->api->upload(device->impl, buffer, entry->offset, data, bytes, value, err);
         data += bytes;
     }
-    const m3_status waited = device->api->wait(device->impl, value, UINT64_MAX, st == M3_OK ? err : NULL);
-    m3_device_idle(device);
+    return st;
+}
+
+/* Waits after a failure too: nothing may still read or write the host's memory when this returns. */
+static m3_status copy(m3_store *store, const uint32_t *entries, uint32_t count, bool out, unsigned char *data,
+                      m3_error *err)
+{
+    uint64_t value = 0;
+    m3_device_begin(store->device, "copies");
+    const m3_status st = start(store, entries, count, out, data, &value, err);
+    const m3_status waited = m3_store_wait(store, value, st == M3_OK ? err : NULL);
+    m3_device_idle(store->device);
     return st != M3_OK ? st : waited;
+}
+
+m3_status m3_store_start_out(m3_store *store, const uint32_t *entries, uint32_t count, void *data, uint64_t *value,
+                             m3_error *err)
+{
+    return start(store, entries, count, true, data, value, err);
+}
+
+m3_status m3_store_wait(const m3_store *store, uint64_t value, m3_error *err)
+{
+    return store->device->api->wait(store->device->impl, value, UINT64_MAX, err);
 }
 
 m3_status m3_store_copy_out(m3_store *store, const uint32_t *entries, uint32_t count, void *data, m3_error *err)

@@ -39,6 +39,12 @@ m3_status m3_store_declare(m3_store *store, const m3_tensor *const *tensors, uin
  * @param entries  [count], as m3_store_at() counts. */
 m3_status m3_store_copy_out(m3_store *store, const uint32_t *entries, uint32_t count, void *data, m3_error *err);
 m3_status m3_store_copy_in(m3_store *store, const uint32_t *entries, uint32_t count, const void *data, m3_error *err);
+/** As m3_store_copy_out(), without waiting: `data` is filled when m3_store_wait() has returned for *value. Behind what
+ * was handed to the device before; may be called while an executable runs, between its partitions. */
+m3_status m3_store_start_out(m3_store *store, const uint32_t *entries, uint32_t count, void *data, uint64_t *value,
+                             m3_error *err);
+/** From any thread, whatever others do with the store and its device meanwhile. */
+m3_status m3_store_wait(const m3_store *store, uint64_t value, m3_error *err);
 /** Of tensor `entry`. */
 uint64_t m3_store_entry_bytes(const m3_store *store, uint32_t entry);
 

@@ -8,6 +8,7 @@
 
 #include "core/base/alloc.h"
 #include "core/runtime/engine.h"
+#include "core/runtime/executable.h"
 #include "core/runtime/store.h"
 #include "m3bsr/version.h"
 
@@ -201,9 +202,37 @@ static XXH64_hash_t hash_list(const m3_store *store, const uint32_t *list, uint3
     return hash;
 }
 
+/* Sums lie by bucket, and by name within one. */
+static m3_status put_in_buckets(m3_trainer *tr, m3_error *err)
+{
+    m3_shared *s = &tr->shared;
+    const m3_buckets *known = &tr->programs.buckets;
+    uint32_t at = 0;
+    s->buckets = known->count > 0 ? known->count : 1;
+    uint32_t *sorted = m3_calloc(s->summed_count, sizeof *sorted);
+    s->bucket_end = m3_calloc(s->buckets, sizeof *s->bucket_end);
+    if (sorted == NULL || s->bucket_end == NULL) {
+        m3_free(sorted);
+        return M3_FAIL_MEMORY(err, "ranks", s->summed_count * sizeof *sorted);
+    }
+    for (uint32_t b = 0; b < s->buckets; b++) {
+        for (uint32_t i = 0; i < s->summed_count; i++) {
+            m3_store_entry entry;
+            m3_store_at(tr->store, s->summed[i], &entry);
+            const uint32_t bucket = m3_buckets_find(known, entry.name);
+            if ((bucket == M3_NO_BUCKET ? s->buckets - 1 : bucket) == b) sorted[at++] = s->summed[i];
+        }
+        s->bucket_end[b] = at;
+    }
+    m3_free(s->summed);
+    s->summed = sorted;
+    return M3_OK;
+}
+
 /* Which tensors are moved, and room for them. */
 static m3_status list_tensors(m3_trainer *tr, m3_error *err)
 {
+    m3_status st;
     m3_shared *s = &tr->shared;
     char text[40];
     const uint32_t all = m3_store_count(tr->store);
@@ -224,10 +253,12 @@ static m3_status list_tensors(m3_trainer *tr, m3_error *err)
         put_sorted(tr->store, s->kept, &s->kept_count, i);
         if (bytes > largest) largest = bytes;
     }
+    if ((st = put_in_buckets(tr, err)) != M3_OK) return st;
     s->bytes = sums > largest ? sums : largest;
     if ((s->data = m3_calloc((size_t)s->bytes, 1)) == NULL)
         return M3_FAIL_MEMORY(err, "sums of gradients", (size_t)s->bytes);
-    const XXH64_hash_t hash = hash_list(tr->store, s->summed, s->summed_count, 0);
+    XXH64_hash_t hash = XXH64(s->bucket_end, s->buckets * sizeof *s->bucket_end, 0);
+    hash = hash_list(tr->store, s->summed, s->summed_count, hash);
     (void)snprintf(text, sizeof text, "%016" PRIx64, hash_list(tr->store, s->kept, s->kept_count, hash));
     return agree(tr, "the list of parameters", text, err);
 }
@@ -303,12 +334,15 @@ m3_status m3_ranks_begin(m3_trainer *tr, m3_error *err)
     if ((st = list_tensors(tr, err)) != M3_OK) return st;
     if ((st = make_message(tr, err)) != M3_OK) return st;
     if ((st = compare_devices(tr, err)) != M3_OK) return st;
-    return move_kept(tr, FROM_RANK_0, NULL, err);
+    if ((st = move_kept(tr, FROM_RANK_0, NULL, err)) != M3_OK || tr->shared.buckets == 1) return st;
+    return m3_sums_create(tr->shared.member, tr->store, tr->shared.buckets, &tr->shared.sums, err);
 }
 
 void m3_ranks_fini(m3_trainer *tr)
 {
     m3_shared *s = &tr->shared;
+    m3_sums_free(s->sums);
+    m3_free(s->bucket_end);
     m3_free(s->summed);
     m3_free(s->kept);
     m3_free(s->data);
@@ -341,16 +375,60 @@ m3_status m3_ranks_losses(m3_trainer *tr, uint64_t batches, bool *cut, m3_error 
     return M3_OK;
 }
 
+/* Bytes of the sums before place `end` of the list. */
+static uint64_t bytes_before(const m3_trainer *tr, uint32_t end)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < end; i++) bytes += m3_store_entry_bytes(tr->store, tr->shared.summed[i]);
+    return bytes;
+}
+
+/* The device has been given what makes the first `buckets` buckets. */
+static m3_status send_ready(void *user, uint32_t buckets, m3_error *err)
+{
+    m3_trainer *tr = user;
+    m3_shared *s = &tr->shared;
+    m3_status st = M3_OK;
+    for (; s->sent < buckets && st == M3_OK; s->sent++) {
+        const uint32_t first = s->sent > 0 ? s->bucket_end[s->sent - 1] : 0, end = s->bucket_end[s->sent];
+        const uint64_t at = bytes_before(tr, first), bytes = bytes_before(tr, end) - at;
+        uint64_t value = 0;
+        st = m3_store_start_out(tr->store, s->summed + first, end - first, s->data + at, &value, err);
+        m3_sums_post(s->sums, (float *)(void *)(s->data + at), st == M3_OK ? bytes / sizeof(float) : 0, value);
+    }
+    return st;
+}
+
+void m3_ranks_watch(m3_trainer *tr, bool last)
+{
+    if (tr->shared.sums != NULL) m3_executable_set_ready(tr->programs.step, last ? send_ready : NULL, tr);
+}
+
+m3_status m3_ranks_send(m3_trainer *tr, m3_error *err)
+{
+    m3_shared *s = &tr->shared;
+    bool others = false;
+    if (s->sums == NULL) return M3_OK;
+    const m3_status sent = send_ready(tr, s->buckets, err);
+    const m3_status st = m3_sums_finish(s->sums, &others, sent == M3_OK ? err : NULL);
+    s->sent = 0;
+    if (sent != M3_OK) return sent;
+    s->heard = s->heard || others;
+    return st;
+}
+
 m3_status m3_ranks_sum(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
     const m3_shared *s = &tr->shared;
-    uint64_t bytes = 0;
     if (s->count == 1) return M3_OK;
-    for (uint32_t i = 0; i < s->summed_count; i++) bytes += m3_store_entry_bytes(tr->store, s->summed[i]);
-    if ((st = m3_store_copy_out(tr->store, s->summed, s->summed_count, s->data, err)) != M3_OK) return st;
-    st = heard(tr, m3_member_sum(s->member, (float *)(void *)s->data, bytes / sizeof(float), err));
-    return st != M3_OK ? st : m3_store_copy_in(tr->store, s->summed, s->summed_count, s->data, err);
+    if (s->sums == NULL) {
+        const uint64_t count = bytes_before(tr, s->summed_count) / sizeof(float);
+        if ((st = m3_store_copy_out(tr->store, s->summed, s->summed_count, s->data, err)) != M3_OK) return st;
+        st = heard(tr, m3_member_sum(s->member, (float *)(void *)s->data, count, err));
+        if (st != M3_OK) return st;
+    }
+    return m3_store_copy_in(tr->store, s->summed, s->summed_count, s->data, err);
 }
 
 m3_status m3_ranks_follow(m3_trainer *tr, double *figures, uint32_t count, m3_error *err)
@@ -423,7 +501,7 @@ m3_status m3_ranks_waited(m3_trainer *tr, json_t **all, m3_error *err)
     m3_shared *s = &tr->shared;
     *all = NULL;
     if (s->count == 1) return M3_OK;
-    const double now = m3_member_waited(s->member), seconds = now - s->waited;
+    const double now = m3_member_waited(s->member) + m3_sums_waited(s->sums), seconds = now - s->waited;
     double *of = s->message;
     s->waited = now;
     const m3_status st = gather(tr, &seconds, sizeof seconds, of, err);

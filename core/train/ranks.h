@@ -21,10 +21,15 @@ m3_status m3_ranks_take_state(m3_trainer *trainer, m3_error *err);
 m3_status m3_ranks_begin(m3_trainer *trainer, m3_error *err);
 void m3_ranks_fini(m3_trainer *trainer);
 
+/** Before a batch: the sums of gradients are sent while it is computed, if it is this rank's last one of the step. */
+void m3_ranks_watch(m3_trainer *trainer, bool last);
+/** Behind a step's batches: wait until the sums that are sent early have been sent by all. A rank without a batch, or
+ * that was stopped in one, sends what it has. */
+m3_status m3_ranks_send(m3_trainer *trainer, m3_error *err);
 /** Losses of the batches of a step, everywhere: trainer->losses has this rank's own.
  * @param cut  In: this rank left out a batch, as it was asked to stop; out: one of them did. */
 m3_status m3_ranks_losses(m3_trainer *trainer, uint64_t batches, bool *cut, m3_error *err);
-/** Sums of gradients over the ranks, everywhere. */
+/** Sums of gradients over the ranks, everywhere, in the store. */
 m3_status m3_ranks_sum(m3_trainer *trainer, m3_error *err);
 /** Where devices round differently: what rank 0 made of the sums, everywhere.
  * @param figures  [count], of rank 0 afterwards. */

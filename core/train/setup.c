@@ -51,6 +51,7 @@ static m3_programs_plan plan_of(m3_trainer *tr)
                               .config = &tr->config,
                               .batch = m3_data_loader_batch(tr->loader),
                               .accumulate = tr->keys.accumulate,
+                              .early = tr->shared.count > 1,
                               .eval_batch = (uint32_t)eval_batch,
                               .published_batch = (uint32_t)watched,
                               .publish = publish,
@@ -455,6 +456,7 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
 
 void m3_trainer_fini(m3_trainer *tr)
 {
+    m3_ranks_fini(tr); /* first: its thread may still read the store */
     m3_warm_start_fini(&tr->from);
     m3_trace_free(tr->trace);
     m3_run_close(&tr->run);
@@ -470,5 +472,4 @@ void m3_trainer_fini(m3_trainer *tr)
     m3_free(tr->last);
     m3_free(tr->best);
     json_decref(tr->warned);
-    m3_ranks_fini(tr);
 }

@@ -64,6 +64,7 @@ static m3_status run_batches(m3_trainer *tr, uint32_t batches, bool *cut, m3_err
     const uint32_t end = (uint32_t)m3_share_begin(batches, s->rank + 1, s->count);
     for (uint32_t k = begin; st == M3_OK && k < end && !*cut; k++) {
         *cut = k > begin && tr->options.stop != NULL && *tr->options.stop != 0;
+        m3_ranks_watch(tr, k + 1 == end);
         if (!*cut) st = run_batch(tr, k, &tr->losses[k], err);
     }
     if (st != M3_ERR_INTERRUPTED) return st;
@@ -135,6 +136,7 @@ static m3_status run_step(m3_trainer *tr, m3_error *err)
     uint32_t batches = (uint32_t)(left < tr->keys.accumulate ? left : tr->keys.accumulate);
     if (tr->programs.apply == NULL) fill_step(tr, tr->programs.step);
     if ((st = run_batches(tr, batches, &cut, err)) != M3_OK) return st;
+    if ((st = m3_ranks_send(tr, err)) != M3_OK) return st;
     if ((st = m3_ranks_losses(tr, batches, &cut, err)) != M3_OK) return st;
     if (cut) return M3_ERR_INTERRUPTED; /* sums of gradients are not saved */
     for (uint32_t k = 0; k < batches; k++) {

@@ -15,6 +15,7 @@
 #include "core/settings/settings.h"
 #include "core/train/data_loader.h"
 #include "core/train/lr_schedule.h"
+#include "core/train/sums.h"
 #include "m3bsr/serve.h"
 #include "m3bsr/train.h"
 
@@ -35,10 +36,13 @@ typedef struct m3_rank_name {
 typedef struct m3_shared {
     m3_member *member;    /* NULL: alone */
     uint32_t rank, count; /* 0 and 1 alone */
-    uint32_t *summed;     /* [summed_count] sums of gradients in the store */
+    uint32_t *summed;     /* [summed_count] sums of gradients in the store, by bucket */
     uint32_t *kept;       /* [kept_count] parameters and states of steps */
     uint32_t summed_count, kept_count;
-    unsigned char *data; /* [bytes] on their way, the sums at least */
+    uint32_t buckets, *bucket_end; /* [buckets] in `summed` */
+    uint32_t sent;                 /* buckets of this step that were given to `sums` */
+    m3_sums *sums;                 /* NULL: there is one bucket, which is sent behind the backward pass */
+    unsigned char *data;           /* [bytes] on their way, the sums at least */
     uint64_t bytes;
     void *message;       /* losses or places of one rank, then of all */
     m3_rank_name *names; /* [count] */

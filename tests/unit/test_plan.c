@@ -115,9 +115,9 @@ static void make_plans(subject *t, m3_graph *graph)
 {
     m3_error err = {0};
     for (uint32_t i = 0; i < 2; i++) t->devices[i] = &t->fakes[i].device;
-    const m3_schedule_options options = {t->devices, t->device_count, false};
+    const m3_schedule_options options = {t->devices, t->device_count, false, NULL};
     m3_status st = m3_schedule_make(&t->schedule, graph, &options, &err);
-    if (st == M3_OK) st = m3_schedule_partition(&t->schedule, &err);
+    if (st == M3_OK) st = m3_schedule_partition(&t->schedule, NULL, &err);
     if (st == M3_OK) st = m3_store_create(t->devices[0], 1, &t->store, &err);
     for (uint32_t i = 0; i < m3_graph_tensor_count(graph) && st == M3_OK; i++) {
         const m3_tensor *x = m3_graph_tensor(graph, i);
