@@ -27,9 +27,13 @@ struct m3_parts {
     uint32_t count; /* of parts; 0: all is in main */
     sharded *tensors;
     uint32_t tensor_count;
-    m3_safetensors *part; /* the one that is open, or NULL */
-    uint32_t part_index;
+    m3_safetensors **files; /* [count] those that are open */
+    uint32_t last;          /* the one beyond HELD that is open, or count */
 };
+
+/* So many stay open, and can be read on when a training has put another save in their place; a process may have some
+ * more files than that. */
+enum { HELD = 64, TRIES = 8 };
 
 /* Names. */
 
@@ -273,13 +277,21 @@ done:
     return st;
 }
 
+static void close_part(m3_parts *p, uint32_t index)
+{
+    m3_safetensors_close(p->files[index]);
+    p->files[index] = NULL;
+}
+
 static m3_status look_at_all(m3_parts *p, m3_error *err)
 {
     m3_status st = M3_OK;
+    if ((p->files = m3_calloc(p->count, sizeof *p->files)) == NULL)
+        return M3_FAIL_MEMORY(err, p->path, p->count * sizeof *p->files);
+    p->last = p->count;
     for (uint32_t i = 0; st == M3_OK && i < p->count; i++) {
-        m3_safetensors *file = NULL;
-        if ((st = open_part(p, i, &file, err)) == M3_OK) st = look_at(p, file, i, err);
-        m3_safetensors_close(file);
+        if ((st = open_part(p, i, &p->files[i], err)) == M3_OK) st = look_at(p, p->files[i], i, err);
+        if (i >= HELD) close_part(p, i);
     }
     return st;
 }
@@ -301,7 +313,7 @@ static m3_status read_main(m3_parts *p, m3_error *err)
     return M3_OK;
 }
 
-m3_status m3_parts_open(const char *path, m3_parts **parts, m3_error *err)
+static m3_status open_once(const char *path, m3_parts **parts, uint64_t *save, m3_error *err)
 {
     m3_status st;
     m3_parts *p = m3_calloc(1, sizeof *p);
@@ -313,12 +325,28 @@ m3_status m3_parts_open(const char *path, m3_parts **parts, m3_error *err)
     }
     if ((st = m3_safetensors_open(path, &p->main, err)) != M3_OK) goto done;
     if ((st = read_main(p, err)) != M3_OK) goto done;
+    *save = p->save;
     if ((st = look_at_all(p, err)) != M3_OK) goto done;
     *parts = p;
     p = NULL; /* the caller owns it now */
 done:
     m3_parts_close(p);
     return st;
+}
+
+/* A training may have removed the parts while they were looked for: then there are others. */
+m3_status m3_parts_open(const char *path, m3_parts **parts, m3_error *err)
+{
+    uint64_t save = 0, now = 0;
+    for (int tries = 1;; tries++) {
+        m3_error why = {0};
+        const m3_status st = open_once(path, parts, &save, &why);
+        const bool replaced =
+            st == M3_ERR_INVALID && save != 0 && m3_parts_save_at(path, &now, NULL) == M3_OK && now != save;
+        if (replaced && tries < TRIES) continue;
+        if (st != M3_OK && err != NULL) *err = why;
+        return st;
+    }
 }
 
 m3_status m3_parts_check(const char *path, uint64_t save, uint32_t count, m3_error *err)
@@ -343,7 +371,8 @@ void m3_parts_close(m3_parts *p)
         m3_free(p->tensors[i].begins);
     }
     m3_free(p->tensors);
-    m3_safetensors_close(p->part);
+    for (uint32_t i = 0; p->files != NULL && i < p->count; i++) m3_safetensors_close(p->files[i]);
+    m3_free((void *)p->files);
     m3_safetensors_close(p->main);
     m3_free(p->file_path);
     m3_free(p->stem);
@@ -392,19 +421,19 @@ const char *m3_parts_meta(const m3_parts *p, const char *key)
     return m3_safetensors_meta(p->main, key);
 }
 
-/* Opened again: it may have changed since all were looked at. */
+/* One that is opened again may have changed since all were looked at. */
 static m3_status use_part(m3_parts *p, uint32_t index, const sharded *t, uint32_t *at, m3_error *err)
 {
-    m3_status st;
-    if (p->part == NULL || p->part_index != index) {
-        m3_safetensors_close(p->part);
-        p->part = NULL;
-        if ((st = open_part(p, index, &p->part, err)) != M3_OK) return st;
-        p->part_index = index;
+    if (p->files[index] == NULL) {
+        if (p->last < p->count) close_part(p, p->last);
+        p->last = index;
+        const m3_status st = open_part(p, index, &p->files[index], err);
+        if (st != M3_OK) return st;
     }
+    const m3_safetensors *file = p->files[index];
     const uint64_t rows = t->begins[index + 1] - t->begins[index];
-    if (m3_safetensors_find(p->part, t->entry.name, at) && same_rows(m3_safetensors_at(p->part, *at), &t->entry) &&
-        m3_safetensors_at(p->part, *at)->shape.dim[0] == rows)
+    if (m3_safetensors_find(file, t->entry.name, at) && same_rows(m3_safetensors_at(file, *at), &t->entry) &&
+        m3_safetensors_at(file, *at)->shape.dim[0] == rows)
         return M3_OK;
     return M3_FAIL(err, M3_ERR_INVALID, t->entry.name, "in part %" PRIu32 " of %s: has changed while it was read",
                    index + 1, p->path);
@@ -427,7 +456,7 @@ m3_status m3_parts_read_rows(m3_parts *p, uint32_t index, uint64_t begin, uint64
         uint32_t at = 0;
         if (first >= last) continue;
         if ((st = use_part(p, i, t, &at, err)) == M3_OK)
-            st = m3_safetensors_read_rows(p->part, at, first - t->begins[i], last - t->begins[i],
+            st = m3_safetensors_read_rows(p->files[i], at, first - t->begins[i], last - t->begins[i],
                                           (char *)data + (first - begin) * bytes, err);
     }
     return st;

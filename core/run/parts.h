@@ -24,7 +24,8 @@ typedef struct m3_checkpoint_part {
 typedef struct m3_parts m3_parts;
 
 /** Looks at all parts: M3_ERR_INVALID names the one that is missing, belongs to another save or has other rows than
- * the others leave it. One file is open at a time, and no tensor is read. @param parts  Yours; NULL on failure. */
+ * the others leave it. No tensor is read. They stay open, up to a number, so that a training
+ * that goes on does not change what is read. @param parts  Yours; NULL on failure. */
 m3_status m3_parts_open(const char *path, m3_parts **parts, m3_error *err);
 void m3_parts_close(m3_parts *parts); /* takes NULL */
 /** The same of parts whose file is still to be written. */

@@ -136,18 +136,23 @@ m3_status m3_save_rehearse(m3_trainer *tr, m3_error *err)
     return st;
 }
 
+m3_status m3_save_rows(m3_trainer *tr, const char *path, const m3_checkpoint_rows *rows, uint32_t count, m3_error *err)
+{
+    uint32_t lacks = 0;
+    m3_checkpoint_part part;
+    m3_status st = begin(tr, path, &part, err);
+    if (st == M3_OK) st = m3_checkpoint_write_part(path, &part, rows, count, err);
+    if (st == M3_OK) st = ask_all(tr, true, &lacks, err);
+    if (st == M3_OK && part.index == 0) st = m3_checkpoint_commit(path, &part, tr->store, rows, count, &tr->state, err);
+    return st;
+}
+
 m3_status m3_save_checkpoint(m3_trainer *tr, const char *path, m3_error *err)
 {
     tables t = {0};
-    uint32_t lacks = 0;
-    m3_checkpoint_part part;
     if (!is_in_parts(tr)) return tr->shared.rank == 0 ? m3_checkpoint_save(path, tr->store, &tr->state, err) : M3_OK;
     list_tables(tr, &t);
-    m3_status st = begin(tr, path, &part, err);
-    if (st == M3_OK) st = m3_checkpoint_write_part(path, &part, t.rows, t.count, err);
-    if (st == M3_OK) st = ask_all(tr, true, &lacks, err);
+    const m3_status st = m3_save_rows(tr, path, t.rows, t.count, err);
     m3_free(t.data);
-    if (st == M3_OK && part.index == 0)
-        st = m3_checkpoint_commit(path, &part, tr->store, t.rows, t.count, &tr->state, err);
     return st;
 }

@@ -95,6 +95,13 @@ static void seed_safetensors(void)
     put("matrix", "safetensors", "\1", 1, bytes, size);
 }
 
+static m3_status read_rows(const m3_checkpoint_rows *rows, uint64_t begin, uint64_t end, void *data, m3_error *err)
+{
+    (void)err;
+    memset(data, 0, (size_t)((end - begin) * rows->shape.dim[1] * sizeof(float)));
+    return M3_OK;
+}
+
 /* As a training writes it, for the model of fuzz_checkpoint.c. */
 static void seed_checkpoint(void)
 {
@@ -107,6 +114,10 @@ static void seed_checkpoint(void)
     for (int i = 0; i < 3; i++) FUZZ_CHECK(m3_store_write(store, names[i], M3_F32, &shape, values, NULL) == M3_OK);
     FUZZ_CHECK(m3_checkpoint_save(place("checkpoint", "saved"), store, &state, NULL) == M3_OK);
     m3_store_free(store);
+    const m3_checkpoint_rows rows = {
+        .name = "w", .dtype = M3_F32, .shape = shape, .begin = 0, .end = shape.dim[0], .read = read_rows};
+    const m3_checkpoint_part part = {UINT64_C(0x0123456789abcdef), 0, 1};
+    FUZZ_CHECK(m3_checkpoint_write_part(place("checkpoint", "part"), &part, &rows, 1, NULL) == M3_OK);
 }
 
 static void seed_set(void)

@@ -307,6 +307,36 @@ static void leftovers_go_and_others_stay(void **state)
     assert_int_equal(access(file_in("sweep", files[0].name), F_OK), 0);
 }
 
+static void more_parts_than_stay_open_are_read(void **state)
+{
+    enum { MANY = 70 };
+    (void)state;
+    m3_error err = {0};
+    uint32_t age = 0;
+    new_folder("many");
+    save_parts(file_in("many", "last.safetensors"), MANY, 3);
+    check(load(file_in("many", "last.safetensors"), 2, &age, &err), &err);
+    assert_int_equal(age, 3);
+}
+
+static void a_save_that_is_replaced_is_read_on(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_parts *parts = NULL;
+    uint32_t index = 0;
+    float got[ROWS * WIDTH];
+    new_folder("replaced");
+    save_parts(file_in("replaced", "last.safetensors"), 3, 1);
+    check(m3_parts_open(file_in("replaced", "last.safetensors"), &parts, &err), &err);
+    save_parts(file_in("replaced", "last.safetensors"), 2, 2);
+    assert_true(m3_parts_find(parts, names[1], &index));
+    check(m3_parts_read_f32(parts, index, got, ROWS * WIDTH, &err), &err);
+    for (uint64_t i = 0; i < ROWS * WIDTH; i++) assert_true(got[i] == value(1, i, 1));
+    assert_int_equal(m3_parts_read_rows(parts, index, 4, ROWS + 1, got, &err), M3_ERR_RANGE);
+    m3_parts_close(parts);
+}
+
 /* A rank that is left behind writes to a name that nobody has any more. */
 static void no_save_has_the_names_of_the_one_before(void **state)
 {
@@ -678,13 +708,15 @@ int main(int argc, char **argv)
 {
     program = argv[0];
     if (argc == 3 && start(NULL) == 0) return save_for_cut(argv[2]) + stop(NULL);
-    struct CMUnitTest tests[DAMAGES + 8];
+    struct CMUnitTest tests[DAMAGES + 10];
     size_t count = 0;
     for (; count < DAMAGES; count++)
         tests[count] = (struct CMUnitTest){damages[count].name, is_refused, NULL, NULL, (void *)&damages[count]};
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(any_number_reads_what_any_number_wrote);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(parts_join_to_the_file_of_one);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(leftovers_go_and_others_stay);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(more_parts_than_stay_open_are_read);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_save_that_is_replaced_is_read_on);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(no_save_has_the_names_of_the_one_before);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(nothing_is_committed_without_all_parts);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(nan_is_not_saved);
