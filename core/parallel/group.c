@@ -351,3 +351,18 @@ m3_status m3_member_gather(m3_member *member, const void *mine, uint64_t bytes, 
         if (i != member->number) member->parcels[i] = (m3_parcel){own, bytes, to + i * bytes, bytes};
     return run(member, err);
 }
+
+m3_status m3_member_collect(m3_member *member, const void *mine, const uint64_t *bytes, void *all, m3_error *err)
+{
+    const uint32_t rank = m3_member_rank(member);
+    unsigned char *to = all;
+    if (rank == 0 && bytes[0] > 0) memcpy(to, mine, bytes[0]);
+    if (is_alone(member)) return M3_OK;
+    clear(member);
+    if (rank != 0) member->parcels[0] = (m3_parcel){.send = mine, .send_bytes = bytes[rank]};
+    for (uint32_t i = 1; i < member->count && rank == 0; i++) {
+        to += bytes[i - 1];
+        member->parcels[i] = (m3_parcel){.receive = to, .receive_bytes = bytes[i]};
+    }
+    return run(member, err);
+}

@@ -37,6 +37,9 @@ m3_status m3_member_broadcast(m3_member *member, uint32_t root, void *data, uint
 /** all [count * bytes]: what each rank has in `mine` [bytes], in the order of the ranks. `mine` may be its place in
  * `all`. */
 m3_status m3_member_gather(m3_member *member, const void *mine, uint64_t bytes, void *all, m3_error *err);
+/** To rank 0 what each rank has, of any size. @param bytes  [count] of each rank, the same everywhere.
+ * @param all  Of rank 0: they lie there one behind the other. NULL on the others. */
+m3_status m3_member_collect(m3_member *member, const void *mine, const uint64_t *bytes, void *all, m3_error *err);
 /** Fails on every rank, M3_ERR_INVALID, unless all have the same text; names the ranks that differ from rank 0, and the
  * first line in which one does.
  * @param what  For the message: "settings", "data set". */

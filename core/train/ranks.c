@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "core/base/alloc.h"
+#include "core/base/clock.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
 #include "core/runtime/store.h"
@@ -159,17 +160,19 @@ m3_status m3_ranks_take_state(m3_trainer *tr, m3_error *err)
     m3_status st;
     struct {
         m3_trainer_state state;
-        uint64_t saved, saved_steps;
+        uint64_t saved, saved_steps, traced;
     } at;
     if (tr->shared.count == 1) return M3_OK;
     memset(&at, 0, sizeof at); /* padding, too */
     at.state = tr->state;
     at.saved = tr->saved;
     at.saved_steps = tr->saved_steps;
+    at.traced = tr->options.profile != NULL;
     if ((st = broadcast(tr, &at, sizeof at, err)) != M3_OK) return st;
     tr->state = at.state;
     tr->saved = at.saved != 0;
     tr->saved_steps = at.saved_steps;
+    tr->shared.traced = at.traced != 0;
     return M3_OK;
 }
 
@@ -281,7 +284,9 @@ static m3_status make_message(m3_trainer *tr, m3_error *err)
     const uint64_t places = places_count(tr, m3_trainer_eval_batches(tr)) * sizeof *tr->ranks;
     const uint64_t bytes = (1 + (uint64_t)s->count) * (losses > places ? losses : places); /* of doubles at least */
     s->message = m3_calloc((size_t)bytes, 1);
-    return s->message != NULL ? M3_OK : M3_FAIL_MEMORY(err, "ranks", (size_t)bytes);
+    s->waits = m3_calloc(s->count, sizeof *s->waits);
+    if (s->message == NULL || s->waits == NULL) return M3_FAIL_MEMORY(err, "ranks", (size_t)bytes);
+    return M3_OK;
 }
 
 /* Devices that are the same by name, driver and threads give the same bits. */
@@ -347,11 +352,26 @@ void m3_ranks_fini(m3_trainer *tr)
     m3_free(s->kept);
     m3_free(s->data);
     m3_free(s->message);
+    m3_free(s->waits);
     m3_free(s->names);
     m3_settings_free(tr->own);
 }
 
 /* A step. */
+
+static double waited_so_far(const m3_shared *s)
+{
+    return m3_member_waited(s->member) + m3_sums_waited(s->sums);
+}
+
+/* Something went over since `begin`, for which this rank has waited. */
+static m3_status trace_wait(m3_trainer *tr, const char *what, double begin, uint64_t bytes, m3_error *err)
+{
+    if (tr->trace == NULL || tr->done == 0) return M3_OK;
+    const double end = m3_seconds();
+    const m3_status st = m3_trace_add_exchange(tr->trace, what, begin, end, bytes, err);
+    return st == M3_OK ? m3_trace_add_wait(tr->trace, begin, end, err) : st;
+}
 
 m3_status m3_ranks_losses(m3_trainer *tr, uint64_t batches, bool *cut, m3_error *err)
 {
@@ -361,15 +381,18 @@ m3_status m3_ranks_losses(m3_trainer *tr, uint64_t batches, bool *cut, m3_error 
     m3_losses *mine = s->message, *all = mine + each;
     const uint64_t begin = m3_share_begin(batches, s->rank, s->count);
     const uint64_t end = m3_share_begin(batches, s->rank + 1, s->count);
-    mine[0] = (m3_losses){*cut, {tr->options.stop != NULL && *tr->options.stop != 0}};
+    const double began = m3_seconds();
+    mine[0] = (m3_losses){*cut, {tr->options.stop != NULL && *tr->options.stop != 0, waited_so_far(s) - s->waited}};
     memcpy(mine + 1, tr->losses + begin, (size_t)(end - begin) * sizeof *mine);
-    const m3_status st = gather(tr, mine, bytes, all, err);
+    m3_status st = gather(tr, mine, bytes, all, err);
+    if (st == M3_OK) st = trace_wait(tr, "losses", began, bytes, err);
     if (st != M3_OK) return st;
     for (uint32_t r = 0; r < s->count; r++) {
         const m3_losses *from = all + r * each;
         const uint64_t at = m3_share_begin(batches, r, s->count);
         *cut = *cut || from->rows != 0.0;
         s->stop = s->stop || from->terms[0] != 0.0;
+        s->waits[r] = from->terms[1];
         memcpy(tr->losses + at, from + 1, (size_t)(m3_share_begin(batches, r + 1, s->count) - at) * sizeof *tr->losses);
     }
     return M3_OK;
@@ -404,17 +427,31 @@ void m3_ranks_watch(m3_trainer *tr, bool last)
     if (tr->shared.sums != NULL) m3_executable_set_ready(tr->programs.step, last ? send_ready : NULL, tr);
 }
 
+static m3_status trace_sums(m3_trainer *tr, double began, m3_error *err)
+{
+    m3_status st = M3_OK;
+    char name[40];
+    if (tr->trace == NULL || tr->done == 0) return M3_OK;
+    for (uint32_t b = 0; b < tr->shared.buckets && st == M3_OK; b++) {
+        const m3_sum_time t = m3_sums_time(tr->shared.sums, b);
+        (void)snprintf(name, sizeof name, "sum %u of %u", b + 1, tr->shared.buckets);
+        st = m3_trace_add_exchange(tr->trace, name, t.begin, t.end, t.bytes, err);
+    }
+    return st == M3_OK ? m3_trace_add_wait(tr->trace, began, m3_seconds(), err) : st;
+}
+
 m3_status m3_ranks_send(m3_trainer *tr, m3_error *err)
 {
     m3_shared *s = &tr->shared;
     bool others = false;
     if (s->sums == NULL) return M3_OK;
     const m3_status sent = send_ready(tr, s->buckets, err);
+    const double began = m3_seconds();
     const m3_status st = m3_sums_finish(s->sums, &others, sent == M3_OK ? err : NULL);
     s->sent = 0;
     if (sent != M3_OK) return sent;
     s->heard = s->heard || others;
-    return st;
+    return st == M3_OK ? trace_sums(tr, began, err) : st;
 }
 
 m3_status m3_ranks_sum(m3_trainer *tr, m3_error *err)
@@ -425,18 +462,29 @@ m3_status m3_ranks_sum(m3_trainer *tr, m3_error *err)
     if (s->sums == NULL) {
         const uint64_t count = bytes_before(tr, s->summed_count) / sizeof(float);
         if ((st = m3_store_copy_out(tr->store, s->summed, s->summed_count, s->data, err)) != M3_OK) return st;
+        const double began = m3_seconds();
         st = heard(tr, m3_member_sum(s->member, (float *)(void *)s->data, count, err));
+        if (st == M3_OK) st = trace_wait(tr, "sum 1 of 1", began, count * sizeof(float), err);
         if (st != M3_OK) return st;
     }
     return m3_store_copy_in(tr->store, s->summed, s->summed_count, s->data, err);
+}
+
+static uint64_t kept_bytes(const m3_trainer *tr)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < tr->shared.kept_count; i++) bytes += m3_store_entry_bytes(tr->store, tr->shared.kept[i]);
+    return bytes;
 }
 
 m3_status m3_ranks_follow(m3_trainer *tr, double *figures, uint32_t count, m3_error *err)
 {
     m3_status st;
     if (tr->shared.count == 1 || !tr->shared.mixed) return M3_OK;
+    const double began = m3_seconds();
     if ((st = broadcast(tr, figures, count * sizeof *figures, err)) != M3_OK) return st;
-    return move_kept(tr, FROM_RANK_0, NULL, err);
+    if ((st = move_kept(tr, FROM_RANK_0, NULL, err)) != M3_OK) return st;
+    return trace_wait(tr, "parameters of rank 0", began, kept_bytes(tr), err);
 }
 
 /* An epoch. */
@@ -501,9 +549,10 @@ m3_status m3_ranks_waited(m3_trainer *tr, json_t **all, m3_error *err)
     m3_shared *s = &tr->shared;
     *all = NULL;
     if (s->count == 1) return M3_OK;
-    const double now = m3_member_waited(s->member) + m3_sums_waited(s->sums), seconds = now - s->waited;
+    const double now = waited_so_far(s), seconds = now - s->waited;
     double *of = s->message;
     s->waited = now;
+    memset(s->waits, 0, s->count * sizeof *s->waits);
     const m3_status st = gather(tr, &seconds, sizeof seconds, of, err);
     if (st != M3_OK) return st;
     *all = json_array();
@@ -513,6 +562,46 @@ m3_status m3_ranks_waited(m3_trainer *tr, json_t **all, m3_error *err)
     json_decref(*all);
     *all = NULL;
     return M3_FAIL_MEMORY(err, "log.jsonl", s->count * sizeof *of);
+}
+
+m3_status m3_ranks_zero(m3_trainer *tr, double *zero, m3_error *err)
+{
+    m3_status st;
+    double *of = tr->shared.message, here = m3_seconds();
+    *zero = tr->began;
+    if (tr->shared.count == 1) return M3_OK;
+    if ((st = gather(tr, &here, sizeof here, of, err)) != M3_OK) return st;
+    here = m3_seconds();
+    double passed = here - tr->began;
+    if ((st = broadcast(tr, &passed, sizeof passed, err)) != M3_OK) return st;
+    *zero = here - passed;
+    return M3_OK;
+}
+
+m3_status m3_ranks_collect(m3_trainer *tr, const char *mine, size_t bytes, char **all, size_t *all_bytes, m3_error *err)
+{
+    const m3_shared *s = &tr->shared;
+    uint64_t own = bytes, sum = 0;
+    char *texts = NULL;
+    *all = NULL;
+    *all_bytes = 0;
+    if (s->count == 1) return M3_OK;
+    uint64_t *sizes = m3_calloc(s->count, sizeof *sizes);
+    if (sizes == NULL) return M3_FAIL_MEMORY(err, "trace", s->count * sizeof *sizes);
+    if (s->rank == 0) own = 0; /* what it has is there */
+    m3_status st = gather(tr, &own, sizeof own, sizes, err);
+    for (uint32_t r = 0; r < s->count; r++) sum += sizes[r];
+    if (st == M3_OK && s->rank == 0 && (texts = m3_calloc(1, (size_t)sum)) == NULL)
+        st = M3_FAIL_MEMORY(err, "trace", (size_t)sum);
+    if (st == M3_OK) st = heard(tr, m3_member_collect(s->member, mine, sizes, texts, err));
+    m3_free(sizes);
+    if (st == M3_OK) {
+        *all = texts;
+        *all_bytes = (size_t)sum;
+        return M3_OK;
+    }
+    m3_free(texts);
+    return st;
 }
 
 m3_status m3_ranks_end(m3_trainer *tr, m3_error *err)

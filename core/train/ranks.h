@@ -26,7 +26,7 @@ void m3_ranks_watch(m3_trainer *trainer, bool last);
 /** Behind a step's batches: wait until the sums that are sent early have been sent by all. A rank without a batch, or
  * that was stopped in one, sends what it has. */
 m3_status m3_ranks_send(m3_trainer *trainer, m3_error *err);
-/** Losses of the batches of a step, everywhere: trainer->losses has this rank's own.
+/** Losses of the batches of a step, everywhere: trainer->losses has this rank's own; and how long each has waited.
  * @param cut  In: this rank left out a batch, as it was asked to stop; out: one of them did. */
 m3_status m3_ranks_losses(m3_trainer *trainer, uint64_t batches, bool *cut, m3_error *err);
 /** Sums of gradients over the ranks, everywhere, in the store. */
@@ -44,6 +44,12 @@ m3_status m3_ranks_hear(m3_trainer *trainer, bool *cut, m3_error *err);
 m3_status m3_ranks_compare(m3_trainer *trainer, m3_error *err);
 /** Seconds that each rank has waited for others since the last call. @param all  Yours, an array; NULL alone. */
 m3_status m3_ranks_waited(m3_trainer *trainer, json_t **all, m3_error *err);
+/** The moment from which a trace counts: rank 0 began to train then, by the clock of this rank. As exact as an exchange
+ * that all ranks end together. */
+m3_status m3_ranks_zero(m3_trainer *trainer, double *zero, m3_error *err);
+/** Texts of ranks 1, 2, …, at rank 0. @param all  Yours, m3_free(); NULL on the others. */
+m3_status m3_ranks_collect(m3_trainer *trainer, const char *mine, size_t bytes, char **all, size_t *all_bytes,
+                           m3_error *err);
 /** The last of all: rank 0 has written what it writes. */
 m3_status m3_ranks_end(m3_trainer *trainer, m3_error *err);
 /** An error that all ranks have alike, so that none need tell the others. Returns st. */

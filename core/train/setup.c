@@ -430,6 +430,18 @@ static m3_status write_settings(const m3_trainer *tr, m3_error *err)
     return st;
 }
 
+static m3_status make_trace(m3_trainer *tr, m3_error *err)
+{
+    char name[96];
+    const char *device = m3_device_name(tr->device);
+    if (tr->options.profile == NULL && !tr->shared.traced) return M3_OK;
+    if (tr->shared.count == 1)
+        (void)snprintf(name, sizeof name, "%s", device);
+    else
+        (void)snprintf(name, sizeof name, "rank %u: %s", tr->shared.rank, device);
+    return m3_trace_create(tr->options.profile, tr->shared.rank, name, &tr->trace, err);
+}
+
 m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
 {
     m3_status st;
@@ -448,9 +460,9 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
     if ((st = fill_store(tr, err)) != M3_OK) return st;
     m3_warm_start_fini(&tr->from); /* its set is not kept open while this one trains */
     if ((st = m3_ranks_begin(tr, err)) != M3_OK) return st;
-    if ((st = m3_save_rehearse(tr, err)) != M3_OK || tr->shared.rank != 0) return st;
+    if ((st = m3_save_rehearse(tr, err)) != M3_OK) return st;
+    if ((st = make_trace(tr, err)) != M3_OK || tr->shared.rank != 0) return st;
     if ((st = write_settings(tr, err)) != M3_OK || (st = open_log(tr, err)) != M3_OK) return st;
-    if (profile != NULL && (st = m3_trace_create(profile, &tr->trace, err)) != M3_OK) return st;
     return write_start(tr, err);
 }
 

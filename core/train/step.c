@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <math.h>
 
+#include "core/base/alloc.h"
 #include "core/base/clock.h"
 #include "core/train/ranks.h"
 #include "core/train/save.h"
@@ -162,23 +163,42 @@ static m3_status profile(m3_trainer *tr, bool on, m3_error *err)
     return st;
 }
 
-m3_status m3_trainer_step(m3_trainer *tr, m3_error *err)
+m3_status m3_trainer_end_trace(m3_trainer *tr, m3_error *err)
 {
-    m3_status st;
-    if (tr->trace == NULL || tr->done == 0) return run_step(tr, err);
-    uint64_t begin = (uint64_t)((m3_seconds() - tr->began) * 1e9);
-    if (tr->done == 1 && (st = profile(tr, true, err)) != M3_OK) return st;
-    if ((st = run_step(tr, err)) != M3_OK) return st;
-    if ((st = m3_trace_add(tr->trace, tr->programs.apply != NULL ? "accumulate" : "train", begin, tr->programs.step,
-                           err)) != M3_OK)
-        return st;
-    begin = (uint64_t)((m3_seconds() - tr->began) * 1e9);
-    if (tr->programs.apply != NULL && (st = m3_trace_add(tr->trace, "apply", begin, tr->programs.apply, err)) != M3_OK)
-        return st;
-    if (tr->done <= TRACED_STEPS) return M3_OK;
-    if ((st = profile(tr, false, err)) != M3_OK) return st;
-    st = m3_trace_finish(tr->trace, err);
+    char *others = NULL;
+    size_t bytes = 0, own = 0;
+    if (tr->trace == NULL) return M3_OK;
+    const char *text = m3_trace_text(tr->trace, &own);
+    m3_status st =
+        text != NULL ? m3_ranks_collect(tr, text, own, &others, &bytes, err) : M3_FAIL_MEMORY(err, "trace", sizeof *tr);
+    if (st == M3_OK && tr->shared.rank == 0) st = m3_trace_finish(tr->trace, others, bytes, err);
+    m3_free(others);
     m3_trace_free(tr->trace);
     tr->trace = NULL;
     return st;
+}
+
+static m3_status start_trace(m3_trainer *tr, m3_error *err)
+{
+    double zero = 0.0;
+    m3_status st = profile(tr, true, err);
+    if (st == M3_OK) st = m3_ranks_zero(tr, &zero, err);
+    if (st == M3_OK) m3_trace_begin(tr->trace, zero);
+    return st;
+}
+
+m3_status m3_trainer_step(m3_trainer *tr, m3_error *err)
+{
+    m3_status st;
+    const m3_programs *p = &tr->programs;
+    if (tr->trace == NULL || tr->done == 0) return run_step(tr, err);
+    if (tr->done == 1 && (st = start_trace(tr, err)) != M3_OK) return st;
+    const double began = m3_seconds();
+    if ((st = run_step(tr, err)) != M3_OK) return st;
+    if ((st = m3_trace_add(tr->trace, p->apply != NULL ? "accumulate" : "train", began, p->step, err)) != M3_OK)
+        return st;
+    if (p->apply != NULL && (st = m3_trace_add(tr->trace, "apply", began, p->apply, err)) != M3_OK) return st;
+    if (tr->done <= TRACED_STEPS) return M3_OK;
+    if ((st = profile(tr, false, err)) != M3_OK) return st;
+    return m3_trainer_end_trace(tr, err);
 }

@@ -24,7 +24,7 @@ static void report_progress(const m3_trainer *tr, const char *note)
     for (uint64_t i = 0; i < kept; i++) sum += tr->recent[i];
     double rate = seconds > 0.0 ? (double)tr->epoch_rows / seconds : 0.0;
     double left = (double)(m3_data_loader_samples(tr->loader) - tr->state.rows);
-    const m3_progress progress = {.size = M3_STRUCT_SIZE(m3_progress, note),
+    const m3_progress progress = {.size = M3_STRUCT_SIZE(m3_progress, waited),
                                   .epoch = tr->state.epoch + 1,
                                   .epochs = (uint32_t)tr->keys.epochs,
                                   .step = (tr->state.batch + accumulate - 1) / accumulate,
@@ -32,7 +32,10 @@ static void report_progress(const m3_trainer *tr, const char *note)
                                   .loss = kept != 0 ? sum / (double)kept : 0.0,
                                   .samples_per_s = rate,
                                   .seconds_left = rate > 0.0 ? left / rate : 0.0,
-                                  .note = note};
+                                  .note = note,
+                                  .seconds = seconds,
+                                  .ranks = tr->shared.count,
+                                  .waited = tr->shared.waits};
     tr->options.progress(tr->options.user, &progress);
 }
 
@@ -259,8 +262,8 @@ m3_status m3_trainer_train(m3_trainer *tr, const char *run, const m3_train_optio
     m3_settings_training(tr->settings, &tr->keys);
     if ((st = m3_trainer_init(tr, run, err)) != M3_OK) goto done;
     if ((st = run_epochs(tr, err)) != M3_OK && st != M3_ERR_INTERRUPTED) goto done;
-    m3_status written = tr->shared.rank == 0 ? m3_report_write(run, st == M3_OK ? err : NULL) : M3_OK;
-    if (tr->trace != NULL && written == M3_OK) written = m3_trace_finish(tr->trace, st == M3_OK ? err : NULL);
+    m3_status written = m3_trainer_end_trace(tr, st == M3_OK ? err : NULL);
+    if (tr->shared.rank == 0 && written == M3_OK) written = m3_report_write(run, st == M3_OK ? err : NULL);
     if (st == M3_OK) st = written;
     if (st == M3_OK || st == M3_ERR_INTERRUPTED) { /* other ranks end when rank 0 has written all */
         const m3_status ended = m3_ranks_end(tr, st == M3_OK ? err : NULL);

@@ -50,6 +50,8 @@ typedef struct m3_shared {
     bool stop;           /* one of the ranks was asked to stop */
     bool heard, known;   /* the training ended by what other ranks said; by what all see alike */
     double waited;       /* seconds until the last epoch's end */
+    double *waits;       /* [count] seconds that each rank has waited since then */
+    bool traced;         /* rank 0 writes a trace */
 } m3_shared;
 
 typedef struct m3_trainer {
@@ -123,6 +125,8 @@ uint64_t m3_trainer_eval_batches(const m3_trainer *trainer);
 /** One step; some of the first steps go into the trace when one is wanted. M3_ERR_INTERRUPTED: it
  * was stopped between its batches or in one, and the state is that of before it. */
 m3_status m3_trainer_step(m3_trainer *trainer, m3_error *err);
+/** Put the trace in place where there is one, with what all ranks have; it is complete then. */
+m3_status m3_trainer_end_trace(m3_trainer *trainer, m3_error *err);
 /** Write the last checkpoint. Called between steps alone. */
 m3_status m3_trainer_save(m3_trainer *trainer, m3_error *err);
 

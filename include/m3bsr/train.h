@@ -21,9 +21,12 @@ typedef struct m3_progress {
     uint32_t epoch, epochs;     /**< from 1 */
     uint64_t step, epoch_steps; /**< of this epoch, from 1 */
     double loss;                /**< mean over the last steps */
-    double samples_per_s;
-    double seconds_left; /**< of the epoch */
-    const char *note;    /**< a line worth printing, such as an epoch's validation, or NULL */
+    double samples_per_s;       /**< of all ranks */
+    double seconds_left;        /**< of the epoch */
+    const char *note;           /**< a line worth printing, such as an epoch's validation, or NULL */
+    double seconds;             /**< of the epoch's steps so far */
+    uint32_t ranks;             /**< 1: alone */
+    const double *waited;       /**< [ranks] seconds of them in which each rank waited for others; NULL alone */
 } m3_progress;
 
 typedef struct m3_train_options {

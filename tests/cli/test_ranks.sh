@@ -17,6 +17,11 @@ check 'three devices' 0 '3 ranks (cpu:0, cpu:0, cpu:0): a step takes 3 batches o
     "$m" train config.yaml --out three --devices cpu,cpu,cpu --threads 3
 same alone/last.safetensors three/last.safetensors || fail 'three ranks are not one that accumulates three batches'
 grep -q '"waited":\[' three/log.jsonl || fail 'the log has no waiting times'
+if command -v script >/dev/null; then # the bar, which a terminal alone sees
+    script -qec "'$m' train config.yaml --out shown --devices cpu,cpu --threads 2 --profile shown.json" /dev/null >said 2>&1
+    grep -qE 'samples/s  waits [0-9]+, [0-9]+ %' said || fail "the bar has no waiting times: $(cat said)"
+    grep -q '"rank 1: cpu:0"' shown.json || fail 'the trace has no track of rank 1'
+fi
 check 'a list of one' 0 'best is epoch' "$m" train config.yaml --out one --devices cpu --set accumulate=3
 same alone/last.safetensors one/last.safetensors || fail 'a list of one device is not that device'
 check 'devices twice' 2 'give one of them' "$m" train config.yaml --out no --devices cpu,cpu --backend cpu

@@ -3,6 +3,8 @@
  * rounding; devices that round differently train one model; who fails ends all.   Labels: threads */
 #include <stdatomic.h>
 
+#include <jansson.h>
+
 #include "core/base/alloc.h"
 #include "tests/support/training.h"
 
@@ -128,6 +130,103 @@ static void adds_up_early(void **state)
     train_alone(with(settings, "accumulate=2"), "early-alone", few, M3_ERR_INTERRUPTED);
     training_same_tensors(&source, "early-alone", "early", "last.safetensors", 0.0);
     m3_settings_free(settings);
+}
+
+typedef struct spans {
+    uint32_t sums, bytes, waits, beside; /* beside: nodes that ran while a sum of their rank was on its way */
+    bool named;
+} spans;
+
+static double number(const json_t *event, const char *key)
+{
+    return json_number_value(json_object_get(event, key));
+}
+
+static bool is(const json_t *event, const char *key, const char *want)
+{
+    const char *value = json_string_value(json_object_get(event, key));
+    return value != NULL && strcmp(value, want) == 0;
+}
+
+static uint32_t nodes_beside(const json_t *events, const json_t *sum)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *e = json_array_get(events, i);
+        count += is(e, "cat", "node") && number(e, "pid") == number(sum, "pid") &&
+                 number(e, "ts") < number(sum, "ts") + number(sum, "dur") &&
+                 number(sum, "ts") < number(e, "ts") + number(e, "dur");
+    }
+    return count;
+}
+
+/* The track of a rank. */
+static spans look_at(const json_t *events, int rank)
+{
+    spans s = {0};
+    char name[32];
+    (void)snprintf(name, sizeof name, "rank %d: cpu:0", rank);
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *e = json_array_get(events, i), *args = json_object_get(e, "args");
+        if (number(e, "pid") != rank + 1) continue;
+        s.named = s.named || (is(e, "name", "process_name") && is(args, "name", name));
+        s.waits += is(e, "cat", "wait");
+        if (!is(e, "cat", "exchange") || strncmp(json_string_value(json_object_get(e, "name")), "sum", 3) != 0)
+            continue;
+        s.sums++;
+        s.bytes += (uint32_t)number(args, "bytes");
+        s.beside += nodes_beside(events, e);
+    }
+    return s;
+}
+
+static void hear_of_ranks(void *user, const m3_progress *p)
+{
+    int *heard = user;
+    assert_true(p->size >= M3_STRUCT_SIZE(m3_progress, waited) && p->ranks == 2);
+    for (uint32_t r = 0; r < p->ranks; r++) assert_true(p->waited[r] >= 0.0 && p->waited[r] < p->seconds + 1.0);
+    *heard = 1;
+}
+
+/* The tracks of both ranks, with three steps. */
+static void trace(const char *const *no_pass, spans tracks[2])
+{
+    int heard = 0;
+    json_error_t wrong;
+    const char *path = data_source_path(&source, "trace.json");
+    const m3_train_options options = {
+        .profile = path, .stop_after = 5, .no_pass = no_pass, .progress = hear_of_ranks, .user = &heard};
+    m3_settings *settings = make_large();
+    char run[32];
+    static int runs;
+    (void)snprintf(run, sizeof run, "traced-%d", runs++);
+    train(2, settings, run, options, M3_ERR_INTERRUPTED);
+    json_t *all = json_load_file(data_source_path(&source, "trace.json"), 0, &wrong);
+    if (all == NULL) fail_msg("line %d: %s", wrong.line, wrong.text);
+    for (int rank = 0; rank < 2; rank++) tracks[rank] = look_at(json_object_get(all, "traceEvents"), rank);
+    assert_int_equal(heard, 1);
+    json_decref(all);
+    m3_settings_free(settings);
+}
+
+/* Each rank's sums go in several buckets, all but the last beside nodes of the backward pass. On a machine that is busy
+ * the thread that sends them may come late, but not every time. */
+static void shows_what_goes_on_at_once(void **state)
+{
+    (void)state;
+    static const char *const late[] = {"overlap", NULL};
+    spans with[2] = {{0}}, without[2] = {{0}};
+    for (int tries = 0; tries < 10 && (with[0].beside == 0 || with[1].beside == 0); tries++) trace(NULL, with);
+    trace(late, without);
+    for (int rank = 0; rank < 2; rank++) {
+        assert_true(with[rank].named && with[rank].beside > 0);
+        assert_true(with[rank].sums >= 3 * 2 && with[rank].sums <= 3 * 4);
+        assert_int_equal(without[rank].sums, 3);
+        assert_int_equal(without[rank].beside, 0);
+        assert_int_equal(without[rank].bytes, with[rank].bytes);
+        assert_int_equal(with[rank].bytes, with[0].bytes);
+        assert_true(with[rank].waits >= 3 && without[rank].waits >= 3);
+    }
 }
 
 static void goes_on(void **state)
@@ -294,6 +393,7 @@ int main(void)
         {"ranks with a batch each are one that accumulates, bf16", adds_up, NULL, NULL, (void *)"precision=bf16"},
         {"ranks with several batches are so within rounding", adds_up_shares, NULL, NULL, NULL},
         {"sums that are sent while others are computed are the same", adds_up_early, NULL, NULL, NULL},
+        {"a trace has both ranks, and sums beside nodes", shows_what_goes_on_at_once, NULL, NULL, NULL},
         {"a run goes on with the same ranks bit for bit", goes_on, NULL, NULL, NULL},
         {"a run goes on with other ranks within rounding", goes_on_with_others, NULL, NULL, NULL},
         {"a run whose steps have one batch is not shared", refuses_one_batch, NULL, NULL, NULL},

@@ -340,6 +340,31 @@ static void memory_may_fail_anywhere(void **state)
     }
 }
 
+/* Rank r has r letters, rank 0 none. */
+static void collect_letters(worker *w)
+{
+    uint64_t bytes[MOST] = {0};
+    char mine[MOST], all[MOST * MOST] = "";
+    for (uint32_t r = 0; r < w->all->count; r++) bytes[r] = r;
+    memset(mine, 'a' + (int)w->rank, sizeof mine);
+    w->status = m3_member_collect(w->member, mine, bytes, w->rank == 0 ? all : NULL, &w->err);
+    if (w->rank == 0) assert_memory_equal(all, "bccddd", sizeof "bccddd");
+}
+
+static void rank_0_collects(void **state)
+{
+    (void)state;
+    gang g;
+    open_gang(&g, 4, 0);
+    run_gang(&g, collect_letters);
+    all_are_well(&g);
+    close_gang(&g);
+    const uint64_t three = 3;
+    char alone[4] = "";
+    assert_int_equal(m3_member_collect(NULL, "abc", &three, alone, NULL), M3_OK);
+    assert_string_equal(alone, "abc");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_rank_that_is_silent_is_named),
         cmocka_unit_test(other_sizes_are_refused),
         cmocka_unit_test(a_sum_sends_what_is_said),
+        cmocka_unit_test(rank_0_collects),
         cmocka_unit_test(texts_that_differ_are_shown),
         cmocka_unit_test(a_group_of_none_moves_nothing),
         cmocka_unit_test(what_cannot_be_opened),

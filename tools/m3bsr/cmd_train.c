@@ -60,17 +60,40 @@ static const char *duration(double seconds, char text[32])
     return text;
 }
 
+/* "  waits 3, 0, 12 %", by rank; of many ranks the least and the most: "  waits 0 to 12 % (rank 7)". */
+static const char *waits(const m3_progress *p, char *text, size_t bytes)
+{
+    enum { FEW = 4 };
+    uint32_t least = 0, most = 0;
+    int at = 0;
+    text[0] = '\0';
+    if (p->ranks < 2 || p->waited == NULL || !(p->seconds > 0.0)) return text;
+    for (uint32_t r = 1; r < p->ranks; r++) {
+        if (p->waited[r] < p->waited[least]) least = r;
+        if (p->waited[r] > p->waited[most]) most = r;
+    }
+    const double percent = 100.0 / p->seconds;
+    if (p->ranks > FEW)
+        (void)snprintf(text, bytes, "  waits %.0f to %.0f %% (rank %u)", percent * p->waited[least],
+                       percent * p->waited[most], most);
+    for (uint32_t r = 0; r < p->ranks && p->ranks <= FEW; r++)
+        at += snprintf(text + at, bytes - (size_t)at, "%s%.0f%s", r > 0 ? ", " : "  waits ", percent * p->waited[r],
+                       r + 1 < p->ranks ? "" : " %");
+    return text;
+}
+
 /* "epoch 3/100 [#####.....]  52 %  loss 6.1234  812 samples/s  0:42 left" */
 static void draw_bar(const m3_progress *p)
 {
     enum { WIDTH = 24 };
-    char bar[WIDTH + 1], left[32];
+    char bar[WIDTH + 1], left[32], waiting[96];
     const uint64_t steps = p->epoch_steps > 0 ? p->epoch_steps : 1;
     const uint64_t filled = p->step >= steps ? WIDTH : p->step * WIDTH / steps;
     for (uint64_t i = 0; i < WIDTH; i++) bar[i] = i < filled ? '#' : '.';
     bar[WIDTH] = '\0';
-    (void)fprintf(stderr, "\r\033[Kepoch %u/%u [%s] %3u %%  loss %.4f  %.0f samples/s  %s left", p->epoch, p->epochs,
-                  bar, (unsigned)(100 * p->step / steps), p->loss, p->samples_per_s, duration(p->seconds_left, left));
+    (void)fprintf(stderr, "\r\033[Kepoch %u/%u [%s] %3u %%  loss %.4f  %.0f samples/s%s  %s left", p->epoch, p->epochs,
+                  bar, (unsigned)(100 * p->step / steps), p->loss, p->samples_per_s, waits(p, waiting, sizeof waiting),
+                  duration(p->seconds_left, left));
     (void)fflush(stderr);
 }
 
