@@ -47,20 +47,28 @@ typedef enum lower_kind {
                                after 65535 iterations in all */
 } lower_kind;
 
+/* Subgroups whose items exchange values without memory, where a kernel can ask for full ones of a known size. */
+typedef struct lower_subgroups {
+    uint32_t items; /* of one, a power of two; 0: kernels have no such */
+    uint32_t least; /* that one may have instead, where groups are smaller; likewise */
+    uint32_t most;  /* of a group */
+} lower_subgroups;
+
 /* What lowering knows of a device. */
 typedef struct lower_traits {
     lower_kind kind;
-    uint32_t lanes;             /* items of one group that work on a row together, a power of two; 1 of a processor */
-    uint32_t vector;            /* f32 that an item reads at once: 16, 8, 4 or 1 */
-    uint32_t group;             /* items of a group where nothing else decides it; a power of two */
-    uint32_t largest_group;     /* items of any group */
-    uint32_t largest_count[3];  /* groups along each axis */
-    uint32_t units;             /* compute units, at least 1 */
-    uint32_t simulated;         /* of a simulated GPU, items of the vectors that play a group; else 0 */
+    uint32_t lanes;            /* items of one group that work on a row together, a power of two; 1 of a processor */
+    uint32_t vector;           /* f32 that an item reads at once: 16, 8, 4 or 1 */
+    uint32_t group;            /* items of a group where nothing else decides it; a power of two */
+    uint32_t largest_group;    /* items of any group */
+    uint32_t largest_count[3]; /* groups along each axis */
+    uint32_t units;            /* compute units, at least 1 */
+    uint32_t simulated;        /* of a simulated GPU, items of the vectors that play a group; else 0 */
+    lower_subgroups subgroups;
     uint64_t local_bytes;       /* memory that a group shares */
     uint64_t largest_binding;   /* bytes of a buffer that a kernel sees */
     const lower_tuning *tuning; /* measured choices, or NULL */
-    const char *variant;        /* of products that can be computed by it, whatever was measured; or NULL */
+    const char *variant;        /* of nodes that can be computed by it, whatever was measured; or NULL */
     bool clblast; /* the backend runs the entry gemm by a call of that library; geometry means nothing there */
     lower_custom_limits custom;
 } lower_traits;

@@ -92,32 +92,18 @@ static void clblast_lower(lower_list *l, const lower_product *p)
 
 /* Choice. */
 
-/* Shapes of one class behave alike: extents are rounded to the nearest power of two. */
-static unsigned long long rounded(uint64_t x)
-{
-    uint64_t power = 1;
-    while (2 * power <= x) power *= 2;
-    if (x > power && 2 * power - x <= x - power) power *= 2;
-    return (unsigned long long)power;
-}
-
+/* Shapes of one class behave alike. */
 uint32_t lower_product_variants(const lower_traits *traits, const lower_product *p, char *class_text,
                                 const char **names)
 {
     (void)snprintf(class_text, LOWER_CLASS_BYTES, "product.%s%c%c.m%llu.n%llu.k%llu.b%llu",
                    m3_dtype_is_half(p->a->dtype) ? "halves." : "", p->transpose_a ? 't' : 'n',
-                   p->transpose_b ? 't' : 'n', rounded(p->m), rounded(p->n), rounded(p->k), rounded(products(p)));
+                   p->transpose_b ? 't' : 'n', lower_class_extent(p->m), lower_class_extent(p->n),
+                   lower_class_extent(p->k), lower_class_extent(products(p)));
     uint32_t count = traits->kind == LOWER_PROCESSOR ? lower_processor_variants(traits, p, names)
                                                      : lower_tiles_variants(traits, p, names);
     if (clblast_takes(traits, p)) names[count++] = "clblast";
     return count;
-}
-
-const char *lower_variant_named(const char *name)
-{
-    const char *variant = lower_processor_variant(name);
-    if (variant == NULL) variant = lower_tiles_variant(name);
-    return variant == NULL && strcmp(name, "clblast") == 0 ? "clblast" : variant;
 }
 
 void lower_product_emit(lower_list *l, const lower_product *p)
@@ -126,10 +112,7 @@ void lower_product_emit(lower_list *l, const lower_product *p)
     const char *names[LOWER_MAX_VARIANTS];
     if (products(p) * p->m * p->n == 0) return;
     const uint32_t count = lower_product_variants(l->traits, p, class_text, names);
-    const char *tuned = lower_tuned(l->traits->tuning, class_text), *variant = names[0];
-    if (l->traits->variant != NULL) tuned = l->traits->variant;
-    for (uint32_t i = 0; i < count && tuned != NULL; i++)
-        if (strcmp(names[i], tuned) == 0) variant = names[i];
+    const char *variant = lower_chosen(l->traits, class_text, names, count);
     if (strcmp(variant, "clblast") == 0)
         clblast_lower(l, p);
     else if (l->traits->kind == LOWER_PROCESSOR)

@@ -11,7 +11,7 @@ m3_status lower_read_variant(m3_span options, const char **variant, m3_error *er
     *variant = lower_variant_named(name);
     if (*variant != NULL || name[0] == 0) return M3_OK;
     return M3_FAIL(err, M3_ERR_INVALID, "variant",
-                   "'%s' is no variant of a product; the files that `m3bsr tune` writes name them", name);
+                   "'%s' is no variant of a kernel; the files that `m3bsr tune` writes name them", name);
 }
 
 /* What the option says, in memory of its own; NULL when it was not given. */

@@ -40,6 +40,8 @@ static void query_traits(m3_device_impl *d)
     t->largest_group = largest_power(t->largest_group);
     for (int i = 0; i < 3; i++) t->largest_count[i] = min_u32(limits->maxComputeWorkGroupCount[i], INT32_MAX);
     t->lanes = min_u32(d->adapter->subgroup == 64 ? 64 : 32, t->largest_group);
+    if (d->adapter->exchanges && d->adapter->sizes_subgroups)
+        t->subgroups = (lower_subgroups){d->adapter->subgroup, d->adapter->least_subgroup, d->adapter->subgroups};
     t->vector = 1;
     t->group = min_u32(128, t->largest_group);
     t->units = software ? d->host->threads : d->adapter->units;
@@ -75,11 +77,12 @@ static m3_status check_limits(const m3_device_impl *d, m3_error *err)
 static m3_status create_device(m3_device_impl *d, m3_error *err)
 {
     const float priority = 1;
-    const char *extensions[3];
+    const char *extensions[4];
     uint32_t count = 0;
     if (d->timeline) extensions[count++] = VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME;
     if (d->adapter->statistics) extensions[count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
     if (d->adapter->budget) extensions[count++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+    if (d->adapter->sizes_subgroups) extensions[count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = d->adapter->family,
                                            .queueCount = 1,
@@ -90,8 +93,13 @@ static m3_status create_device(m3_device_impl *d, m3_error *err)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
         .pNext = d->timeline ? &timeline : NULL,
         .pipelineExecutableInfo = VK_TRUE};
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+        .pNext = d->adapter->statistics ? &executables : executables.pNext,
+        .subgroupSizeControl = VK_TRUE,
+        .computeFullSubgroups = VK_TRUE};
     const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                                .pNext = d->adapter->statistics ? &executables : executables.pNext};
+                                                .pNext = d->adapter->sizes_subgroups ? &sizes : sizes.pNext};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = &features,
                                      .queueCreateInfoCount = 1,

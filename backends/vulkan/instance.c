@@ -105,6 +105,7 @@ static m3_status find_extensions(vulkan_instance *instance, vulkan_adapter *a, b
         a->timeline = a->timeline || strcmp(name, VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME) == 0;
         a->budget = a->budget || strcmp(name, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) == 0;
         a->statistics = a->statistics || strcmp(name, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME) == 0;
+        a->sizes_subgroups = a->sizes_subgroups || strcmp(name, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME) == 0;
         vulkan_units_note(units, name);
         *names_driver = *names_driver || strcmp(name, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME) == 0;
     }
@@ -133,6 +134,32 @@ static bool find_family(const vulkan_instance *instance, vulkan_adapter *a)
     return best != UINT32_MAX;
 }
 
+/* What kernels can do within subgroups, and of which sizes. */
+static void describe_subgroups(vulkan_instance *instance, vulkan_adapter *a)
+{
+    const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
+    VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
+                                                   .pNext = a->sizes_subgroups ? &sizes : NULL};
+    VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
+    instance->vk.GetPhysicalDeviceProperties2(a->physical, &all);
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT control = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                          .pNext = a->sizes_subgroups ? &control : NULL};
+    instance->vk.GetPhysicalDeviceFeatures2(a->physical, &features);
+    a->subgroup = subgroup.subgroupSize;
+    a->sizes_subgroups = control.subgroupSizeControl == VK_TRUE && control.computeFullSubgroups == VK_TRUE;
+    a->chooses_subgroups = a->sizes_subgroups && (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+    a->exchanges = (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
+                   (subgroup.supportedOperations & wanted) == wanted;
+    a->least_subgroup = sizes.minSubgroupSize;
+    a->subgroups = sizes.maxComputeWorkgroupSubgroups;
+    /* A pipeline that cannot choose has the only size there is, or one that nobody knows. */
+    if (!a->chooses_subgroups && sizes.minSubgroupSize != sizes.maxSubgroupSize) a->sizes_subgroups = false;
+}
+
 static m3_status describe(vulkan_instance *instance, vulkan_adapter *a, m3_error *err)
 {
     bool names_driver = false;
@@ -140,10 +167,8 @@ static m3_status describe(vulkan_instance *instance, vulkan_adapter *a, m3_error
     const m3_status st = find_extensions(instance, a, &names_driver, &units, err);
     if (st != M3_OK) return st;
     VkPhysicalDeviceDriverPropertiesKHR driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES_KHR};
-    VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
-                                                   .pNext = vulkan_units_chain(&units, names_driver ? &driver : NULL)};
     VkPhysicalDeviceMaintenance3Properties three = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
-                                                    .pNext = &subgroup};
+                                                    .pNext = vulkan_units_chain(&units, names_driver ? &driver : NULL)};
     VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &three};
     instance->vk.GetPhysicalDeviceProperties2(a->physical, &all);
     VkPhysicalDeviceMemoryProperties2 memory = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
@@ -160,7 +185,7 @@ static m3_status describe(vulkan_instance *instance, vulkan_adapter *a, m3_error
     a->statistics = executables.pipelineExecutableInfo == VK_TRUE;
     a->properties = all.properties;
     a->memory = memory.memoryProperties;
-    a->subgroup = subgroup.subgroupSize;
+    describe_subgroups(instance, a);
     a->units = vulkan_units_count(&units, all.properties.deviceType);
     a->largest_allocation = three.maxMemoryAllocationSize;
     const uint32_t v = all.properties.driverVersion;
@@ -278,12 +303,13 @@ m3_status vulkan_devices_list(m3_backend *backend, m3_device_info *infos, uint32
         (void)snprintf(info->name, sizeof info->name, "%.120s", a->properties.deviceName);
         (void)snprintf(info->driver, sizeof info->driver, "%s", a->driver);
         (void)snprintf(info->features, sizeof info->features,
-                       "vulkan=%u.%u f32 %s queue=%s subgroup=%u group=%u shared=%u binding=%u push=%u%s%s",
+                       "vulkan=%u.%u f32 %s queue=%s subgroup=%u group=%u shared=%u binding=%u push=%u%s%s%s",
                        VK_VERSION_MAJOR(v), VK_VERSION_MINOR(v), a->timeline ? "timeline" : "fences",
                        a->compute_only ? "compute" : "shared-with-graphics", a->subgroup,
                        limits->maxComputeWorkGroupInvocations, limits->maxComputeSharedMemorySize,
                        limits->maxStorageBufferRange, limits->maxPushConstantsSize,
-                       a->timestamp_bits != 0 ? " timestamps" : "", a->budget ? " budget" : "");
+                       a->timestamp_bits != 0 ? " timestamps" : "", a->budget ? " budget" : "",
+                       a->exchanges && a->sizes_subgroups ? " exchange" : "");
     }
     return M3_OK;
 }

@@ -16,7 +16,11 @@ typedef struct vulkan_adapter {
     uint32_t family;         /* of queues */
     uint32_t timestamp_bits; /* 0: its queue has no timestamps */
     bool compute_only;
-    uint32_t subgroup, units; /* items of a subgroup; compute units (units.h) */
+    uint32_t subgroup, units;           /* items of a subgroup; compute units (units.h) */
+    uint32_t least_subgroup, subgroups; /* items of one where a pipeline may choose; how many a group may have */
+    bool sizes_subgroups;               /* VK_EXT_subgroup_size_control, with which pipelines demand full subgroups */
+    bool chooses_subgroups;             /* and their size */
+    bool exchanges;                     /* values within a subgroup, in compute shaders */
     VkDeviceSize largest_allocation;
     bool timeline, budget;
     bool statistics; /* VK_KHR_pipeline_executable_properties */

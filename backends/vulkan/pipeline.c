@@ -51,6 +51,14 @@ static m3_status get_layout(m3_device_impl *device, uint32_t buffers, vulkan_lay
     return vulkan_result_check(device, result, "a pipeline layout", err);
 }
 
+/* Of a kernel whose items exchange values within subgroups, else 0. */
+static uint32_t subgroup_of(const lower_dispatch *d)
+{
+    for (uint32_t i = 0; i < d->constant_count && d->source != NULL; i++)
+        if (strcmp(d->constants[i].name, "SUBGROUP") == 0) return (uint32_t)d->constants[i].value;
+    return 0;
+}
+
 static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_module *code, VkPipelineCache cache,
                        VkPipelineCreateFlags flags, m3_error *err)
 {
@@ -60,11 +68,19 @@ static m3_status build(m3_device_impl *device, vulkan_pipeline *p, const vulkan_
     VkShaderModule module = VK_NULL_HANDLE;
     for (uint32_t i = 0; i < p->value_count; i++)
         entries[i] = (VkSpecializationMapEntry){i, i * (uint32_t)sizeof(int32_t), sizeof(int32_t)};
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
+        .requiredSubgroupSize = p->subgroup};
+    const bool chooses = p->subgroup > 0 && device->adapter->chooses_subgroups;
+    const VkPipelineShaderStageCreateFlags full =
+        p->subgroup > 0 ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT : 0;
     const VkSpecializationInfo values = {p->value_count, entries, p->value_count * sizeof(int32_t), p->values};
     VkResult result = device->vk.CreateShaderModule(device->device, &module_info, NULL, &module);
     const VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                               .flags = flags,
                                               .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                                                        .pNext = chooses ? &size : NULL,
+                                                        .flags = full,
                                                         .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                                                         .module = module,
                                                         .pName = code->entry,
@@ -118,11 +134,13 @@ typedef struct module_text {
 
 static m3_status find_ours(const lower_dispatch *d, module_text *text, vulkan_module *code, m3_error *err)
 {
-    const vulkan_shader *shader = vulkan_shader_find(d->source, d->entry);
+    char entry[NAME_BYTES / 2];
+    (void)snprintf(entry, sizeof entry, "%s%s", d->entry, subgroup_of(d) > 0 ? "_subgroups" : "");
+    const vulkan_shader *shader = vulkan_shader_find(d->source, entry);
     if (shader == NULL)
-        return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry, "no shader %s.comp has the entry '%s'", d->source, d->entry);
-    (void)snprintf(text->name, sizeof text->name, "%s.comp %s", d->source, d->entry);
-    (void)snprintf(text->what, sizeof text->what, "the pipeline of shader %s.comp, entry '%s'", d->source, d->entry);
+        return M3_FAIL(err, M3_ERR_UNSUPPORTED, d->entry, "no shader %s.comp has the entry '%s'", d->source, entry);
+    (void)snprintf(text->name, sizeof text->name, "%s.comp %s", d->source, entry);
+    (void)snprintf(text->what, sizeof text->what, "the pipeline of shader %s.comp, entry '%s'", d->source, entry);
     *code = (vulkan_module){shader->words, shader->bytes, "main",
                             text->name,    text->what,    (uint64_t)(uintptr_t)shader->words};
     if (d->tape.steps > 0) code->key = vulkan_hash(code->key, &d->tape, sizeof d->tape);
@@ -155,7 +173,10 @@ static m3_status find_module(const m3_device_impl *device, const lower_dispatch 
 static vulkan_pipeline *find(const m3_device_impl *device, const lower_dispatch *d, const vulkan_module *code,
                              vulkan_pipeline *key)
 {
-    *key = (vulkan_pipeline){.code = code->key, .value_count = 3 + d->constant_count, .buffers = d->buffer_count};
+    *key = (vulkan_pipeline){.code = code->key,
+                             .value_count = 3 + d->constant_count,
+                             .buffers = d->buffer_count,
+                             .subgroup = subgroup_of(d)};
     for (uint32_t i = 0; i < 3; i++) key->values[i] = (int32_t)d->group[i];
     for (uint32_t i = 0; i < d->constant_count; i++) key->values[3 + i] = d->constants[i].value;
     vulkan_pipeline *p = device->pipelines;

@@ -17,6 +17,7 @@ typedef struct vulkan_pipeline {
     uint64_t code; /* of its module; with what follows it is the key */
     int32_t values[3 + LOWER_MAX_CONSTANTS];
     uint32_t value_count, buffers;
+    uint32_t subgroup; /* items of the full subgroups that a group consists of; 0: the driver's own */
     VkPipeline pipeline;
     const vulkan_layout *layout;
     struct vulkan_pipeline *next;

@@ -1,4 +1,6 @@
-/* common: what every source of this folder includes. Floor: Vulkan 1.1, SPIR-V 1.3, no extension.
+/* common: what every source of this folder includes. Floor: Vulkan 1.1, SPIR-V 1.3, no extension. Entries that the
+ * contract lists as `subgroups` are compiled once more with SUBGROUPS defined, for devices whose subgroups exchange
+ * values: a group consists of full subgroups of SUBGROUP invocations then.
  *
  * A source NAME.comp has one or more entries, which shaders/contract lists; the build compiles it once for each, with
  * ENTRY its name and ENTRY_name defined. DECLARE_CONTRACT(ENTRY) declares what the contract has of it: specialisation
@@ -7,6 +9,11 @@
  * Bytes (bool, u8) and halves lie in words of 32 bits: BYTE reads one; whoever writes them writes whole words, whose
  * rest is padding, because places are aligned. */
 #include "shaders/contract/types.h"
+
+#ifdef SUBGROUPS
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 
@@ -42,4 +49,8 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 #define GROUP (gl_WorkGroupID.x + gl_NumWorkGroups.x * gl_WorkGroupID.y)
 /* Rows that LANES invocations share: a group takes a row, or an invocation does when it is alone. */
 #define ROW  (LANES == 1 ? ITEM : GROUP)
+#ifdef SUBGROUPS
+#define LANE (gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID) /* neighbours are of one subgroup, whatever the driver's order */
+#else
 #define LANE (LANES == 1 ? 0u : gl_LocalInvocationID.x)
+#endif

@@ -9,8 +9,8 @@
 /* Words: q_row and kv_row, elements between rows of q and dq, and of k, v and their gradients; k_first and v_first, elements
  * before the first k and v and their gradients: packed operands are columns of one tensor. */
 #define ATTENTION_ENTRIES(ENTRY)                \
-    ENTRY(attention, attend, both)              \
-    ENTRY(attention, attend_grad, both)         \
+    ENTRY(attention, attend, subgroups)         \
+    ENTRY(attention, attend_grad, subgroups)    \
     ENTRY(attention, attend_alone, simulated)   \
     ENTRY(attention, attend_queries, simulated) \
     ENTRY(attention, attend_keys, simulated)
@@ -26,6 +26,7 @@
     CONSTANT(7, LANES)                          \
     CONSTANT(8, HALVES)                         \
     CONSTANT(9, Y_HALVES)                       \
+    CONSTANT(10, SUBGROUP)                      \
     BUFFER(0, read, f32, q)                     \
     BUFFER(1, read, f32, k)                     \
     BUFFER(2, read, f32, v)                     \
@@ -52,6 +53,7 @@
     CONSTANT(7, LANES)                               \
     CONSTANT(8, HALVES)                              \
     CONSTANT(9, Y_HALVES)                            \
+    CONSTANT(10, SUBGROUP)                           \
     BUFFER(0, read, f32, q)                          \
     BUFFER(1, read, f32, k)                          \
     BUFFER(2, read, f32, v)                          \

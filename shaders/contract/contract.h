@@ -3,6 +3,7 @@
  *   FAMILY_ENTRIES(ENTRY)   ENTRY(source, entry, where) for each kernel. Names of entries differ over all families.
  *     where:  both         gpu/SOURCE.cl and gpu/SOURCE.comp have it, and where there is processor/SOURCE.cl and a
  *                          processor runs the op, that too
+ *             subgroups    the same, and gpu/SOURCE.comp a second time, compiled with SUBGROUPS (common.glsl)
  *             opencl       gpu/SOURCE.cl alone            vulkan       gpu/SOURCE.comp alone
  *             processor    processor/SOURCE.cl alone      simulated    simulated/SOURCE.comp alone
  *             clblast      is a call of that library

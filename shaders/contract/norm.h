@@ -4,9 +4,9 @@
 /* clang-format off */
 
 /* adds: residual is there, and is added to dx. */
-#define NORM_ENTRIES(ENTRY)            \
-    ENTRY(norm, layer_norm, both)      \
-    ENTRY(norm, layer_norm_grad, both) \
+#define NORM_ENTRIES(ENTRY)                 \
+    ENTRY(norm, layer_norm, subgroups)      \
+    ENTRY(norm, layer_norm_grad, subgroups) \
     ENTRY(norm, layer_norm_sums, both)
 
 #define CONTRACT_layer_norm(CONSTANT, BUFFER, WORD) \
@@ -15,6 +15,7 @@
     CONSTANT(2, SLICES)                             \
     CONSTANT(3, LANES)                              \
     CONSTANT(4, HALVES)                             \
+    CONSTANT(5, SUBGROUP)                           \
     BUFFER(0, read, f32, x)                         \
     BUFFER(1, read, f32, gamma)                     \
     BUFFER(2, read, f32, beta)                      \
@@ -30,6 +31,7 @@
     CONSTANT(2, SLICES)                                  \
     CONSTANT(3, LANES)                                   \
     CONSTANT(4, HALVES)                                  \
+    CONSTANT(5, SUBGROUP)                                \
     BUFFER(0, read, f32, x)                              \
     BUFFER(1, read, f32, gamma)                          \
     BUFFER(2, read, f32, dy)                             \
@@ -50,6 +52,7 @@
     CONSTANT(2, SLICES)                                  \
     CONSTANT(3, LANES)                                   \
     CONSTANT(4, HALVES)                                  \
+    CONSTANT(5, SUBGROUP)                                \
     BUFFER(0, read, f32, sums)                           \
     BUFFER(1, write, f32, dgamma)                        \
     BUFFER(2, write, f32, dbeta)                         \

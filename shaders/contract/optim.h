@@ -10,17 +10,18 @@
 #define TABLE_ORDER 2
 #define TABLE_AT    3
 
-#define OPTIM_ENTRIES(ENTRY)       \
-    ENTRY(optim, adamw, both)      \
-    ENTRY(optim, adamw_rows, both) \
-    ENTRY(optim, adamw_copy, both) \
-    ENTRY(optim, squares, both)    \
-    ENTRY(optim, norm, both)
+#define OPTIM_ENTRIES(ENTRY)         \
+    ENTRY(optim, adamw, both)        \
+    ENTRY(optim, adamw_rows, both)   \
+    ENTRY(optim, adamw_copy, both)   \
+    ENTRY(optim, squares, subgroups) \
+    ENTRY(optim, norm, subgroups)
 
 #define CONTRACT_adamw(CONSTANT, BUFFER, WORD) \
     CONSTANT(0, VECTOR)                        \
     CONSTANT(1, CHUNK)                         \
     CONSTANT(2, LANES)                         \
+    CONSTANT(3, SUBGROUP)                      \
     BUFFER(0, read, u32, table)                \
     BUFFER(1, read, f32, step)                 \
     BUFFER(2, read, f32, scale)                \
@@ -44,6 +45,7 @@
     CONSTANT(0, VECTOR)                             \
     CONSTANT(1, CHUNK)                              \
     CONSTANT(2, LANES)                              \
+    CONSTANT(3, SUBGROUP)                           \
     BUFFER(0, read, f32, step)                      \
     BUFFER(1, read, f32, scale)                     \
     BUFFER(2, read, f32, p)                         \
@@ -68,6 +70,7 @@
     CONSTANT(0, VECTOR)                             \
     CONSTANT(1, CHUNK)                              \
     CONSTANT(2, LANES)                              \
+    CONSTANT(3, SUBGROUP)                           \
     BUFFER(0, read, f32, p)                         \
     BUFFER(1, read, f32, m)                         \
     BUFFER(2, read, f32, v)                         \
@@ -81,6 +84,7 @@
     CONSTANT(0, VECTOR)                          \
     CONSTANT(1, CHUNK)                           \
     CONSTANT(2, LANES)                           \
+    CONSTANT(3, SUBGROUP)                        \
     BUFFER(0, read, u32, table)                  \
     BUFFER(1, read, f32, g)                      \
     BUFFER(2, update, f32, sums)                 \
@@ -91,6 +95,7 @@
     CONSTANT(0, VECTOR)                       \
     CONSTANT(1, CHUNK)                        \
     CONSTANT(2, LANES)                        \
+    CONSTANT(3, SUBGROUP)                     \
     BUFFER(0, read, f32, sums)                \
     BUFFER(1, write, f32, y)                  \
     WORD(u32, count)

@@ -9,8 +9,8 @@
 #define REDUCE_SUM_I32 2
 #define REDUCE_MAX_I32 3
 
-#define REDUCE_ENTRIES(ENTRY)        \
-    ENTRY(reduce, reduce_rows, both) \
+#define REDUCE_ENTRIES(ENTRY)             \
+    ENTRY(reduce, reduce_rows, subgroups) \
     ENTRY(reduce, reduce_columns, both)
 
 #define CONTRACT_reduce_rows(CONSTANT, BUFFER, WORD) \
@@ -19,6 +19,7 @@
     CONSTANT(2, STRIP)                               \
     CONSTANT(3, SLICES)                              \
     CONSTANT(4, LANES)                               \
+    CONSTANT(5, SUBGROUP)                            \
     BUFFER(0, read, value, x)                        \
     BUFFER(1, write, value, y)                       \
     WORD(u32, outer)                                 \
@@ -33,6 +34,7 @@
     CONSTANT(2, STRIP)                                  \
     CONSTANT(3, SLICES)                                 \
     CONSTANT(4, LANES)                                  \
+    CONSTANT(5, SUBGROUP)                               \
     BUFFER(0, read, value, x)                           \
     BUFFER(1, write, value, y)                          \
     WORD(u32, outer)                                    \

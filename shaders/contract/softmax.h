@@ -6,16 +6,17 @@
 /* Axes of rows along which a mask may be broadcast: words dim0 … and stride0 …. */
 #define SOFTMAX_AXES 5
 
-#define SOFTMAX_ENTRIES(ENTRY)           \
-    ENTRY(softmax, masked_softmax, both) \
-    ENTRY(softmax, cross_entropy, both)  \
-    ENTRY(softmax, cross_entropy_grad, both)
+#define SOFTMAX_ENTRIES(ENTRY)                \
+    ENTRY(softmax, masked_softmax, subgroups) \
+    ENTRY(softmax, cross_entropy, subgroups)  \
+    ENTRY(softmax, cross_entropy_grad, subgroups)
 
 #define CONTRACT_masked_softmax(CONSTANT, BUFFER, WORD) \
     CONSTANT(0, VECTOR)                                 \
     CONSTANT(1, AXES)                                   \
     CONSTANT(2, STEP)                                   \
     CONSTANT(3, LANES)                                  \
+    CONSTANT(4, SUBGROUP)                               \
     BUFFER(0, read, f32, x)                             \
     BUFFER(1, read, u8, mask)                           \
     BUFFER(2, write, f32, y)                            \
@@ -37,6 +38,7 @@
     CONSTANT(1, AXES)                                  \
     CONSTANT(2, STEP)                                  \
     CONSTANT(3, LANES)                                 \
+    CONSTANT(4, SUBGROUP)                              \
     BUFFER(0, read, f32, x)                            \
     BUFFER(1, read, i32, target)                       \
     BUFFER(2, write, f32, y)                           \
@@ -48,6 +50,7 @@
     CONSTANT(1, AXES)                                       \
     CONSTANT(2, STEP)                                       \
     CONSTANT(3, LANES)                                      \
+    CONSTANT(4, SUBGROUP)                                   \
     BUFFER(0, read, f32, x)                                 \
     BUFFER(1, read, i32, target)                            \
     BUFFER(2, read, f32, dloss)                             \

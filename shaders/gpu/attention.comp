@@ -101,6 +101,53 @@ void store_scores(mat4 sum, float factor, float missing, uint to, uint start)
     }
 }
 
+/* Scores become exp of their distance to the largest. */
+void exponents()
+{
+    for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
+        const uint i = e / KEYS, at = P + i * ACROSS + e % KEYS;
+        staged[at] = m_exp(staged[at] - largest[i]);
+    }
+}
+
+#ifdef SUBGROUPS
+/* Scores of a block of n keys become exp of their distance to the largest of their query so far; what was summed before
+ * shrinks, and the block adds to it. Of a subgroup four invocations take a query, and a key each in turn. */
+void soften(uint n)
+{
+    for (uint e = LANE; e < QUERIES * 4u; e += LANES) {
+        const uint i = e / 4u, at = i * ACROSS;
+        float top = largest[i], sum = 0.0, dots = 0.0;
+        const float before = top;
+        for (uint j = e % 4u; j < KEYS; j += 4u) top = max(top, staged[P + at + j]);
+        top = max(top, subgroupShuffleXor(top, 1u));
+        top = max(top, subgroupShuffleXor(top, 2u));
+        for (uint j = e % 4u; j < KEYS; j += 4u) {
+            const float of_p = m_exp(staged[P + at + j] - top);
+            staged[P + at + j] = of_p;
+            sum += of_p;
+#ifdef ENTRY_attend_grad
+            dots += of_p * staged[DS + at + j];
+#endif
+        }
+        sum += subgroupShuffleXor(sum, 1u);
+        sum += subgroupShuffleXor(sum, 2u);
+#ifdef ENTRY_attend_grad
+        dots += subgroupShuffleXor(dots, 1u);
+        dots += subgroupShuffleXor(dots, 2u);
+#endif
+        if (e % 4u == 0u) {
+            const float shrink = m_exp(before - top);
+            largest[i] = top;
+            keep[i] = shrink;
+            total[i] = total[i] * shrink + sum;
+#ifdef ENTRY_attend_grad
+            dot_of[i] = dot_of[i] * shrink + dots;
+#endif
+        }
+    }
+}
+#else
 /* The largest score of each query so far, and by how much what was summed before shrinks. */
 void raise()
 {
@@ -111,14 +158,32 @@ void raise()
     largest[LANE] = top;
 }
 
-/* Scores become exp of their distance to the largest. */
-void exponents()
+/* Scores of a block of n keys become exp of their distance to the largest of their query so far; what was summed before
+ * shrinks, and the block adds to it. */
+void soften(uint n)
 {
-    for (uint e = LANE; e < QUERIES * KEYS; e += LANES) {
-        const uint i = e / KEYS, at = P + i * ACROSS + e % KEYS;
-        staged[at] = m_exp(staged[at] - largest[i]);
+    raise();
+    barrier();
+    exponents();
+    barrier();
+    if (LANE >= QUERIES) return;
+    float sum = total[LANE] * keep[LANE];
+#ifdef ENTRY_attend_grad
+    float dots = dot_of[LANE] * keep[LANE];
+#endif
+    for (uint j = 0u; j < n; j++) {
+        const float of_p = staged[P + LANE * ACROSS + j];
+        sum += of_p;
+#ifdef ENTRY_attend_grad
+        dots += of_p * staged[DS + LANE * ACROSS + j];
+#endif
     }
+    total[LANE] = sum;
+#ifdef ENTRY_attend_grad
+    dot_of[LANE] = dots;
+#endif
 }
+#endif
 
 /* The largest score adds exp(0), so that only a row without keys sums to 0. */
 float inverse_of(uint i)
@@ -156,15 +221,7 @@ void main()
         }
         store_scores(s, scale, uintBitsToFloat(M_SIGN | M_INF), P, start);
         barrier();
-        raise();
-        barrier();
-        exponents();
-        barrier();
-        if (LANE < QUERIES) {
-            float sum = total[LANE] * keep[LANE];
-            for (uint j = 0u; j < n; j++) sum += staged[P + LANE * ACROSS + j];
-            total[LANE] = sum;
-        }
+        soften(n);
         for (uint c = 0u; c < WIDTH; c += COLUMNS) {
             barrier();
             LOAD_KEYS(OF_K, v, v_first, start, c)
@@ -275,20 +332,7 @@ void main()
         }
         for (uint start = 0u; start == 0u || start < keys; start += KEYS) {
             score(q_at, at, count, start);
-            raise();
-            barrier();
-            exponents();
-            barrier();
-            if (LANE < QUERIES) {
-                float sum = total[LANE] * keep[LANE], dots = dot_of[LANE] * keep[LANE];
-                for (uint j = 0u; j < min(KEYS, keys - start); j++) {
-                    const float of_p = staged[P + LANE * ACROSS + j];
-                    sum += of_p;
-                    dots += of_p * staged[DS + LANE * ACROSS + j];
-                }
-                total[LANE] = sum;
-                dot_of[LANE] = dots;
-            }
+            soften(min(KEYS, keys - start));
             barrier();
         }
         for (uint start = 0u; start == 0u || start < keys; start += KEYS) {

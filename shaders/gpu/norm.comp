@@ -13,8 +13,7 @@
 #include "shaders/contract/norm.h"
 
 DECLARE_CONTRACT(ENTRY)
-
-shared vec2 between[LANES];
+#include "shaders/common/across.glsl"
 
 #ifndef ENTRY_layer_norm_sums
 layout(set = 0, binding = 0, std430) readonly buffer Words0 { uint x_words[]; };
@@ -24,25 +23,8 @@ float x_at(uint i)
     return HALVES != DTYPE_F32 ? half_at(x_words[i / 2u], i, HALVES) : x[i];
 }
 
-const uint TEAM = LANES < 8 ? LANES : 8u;
-shared vec2 team[8];
-
-/* Sum over the invocations of the group, for each of them. */
-vec2 sum_over(vec2 v)
-{
-    vec2 sum = vec2(0.0);
-    if (LANES == 1) return v;
-    between[LANE] = v;
-    barrier();
-    if (LANE < TEAM) {
-        for (uint k = LANE; k < LANES; k += TEAM) sum += between[k];
-        team[LANE] = sum;
-    }
-    barrier();
-    sum = vec2(0.0);
-    for (uint k = 0u; k < TEAM; k++) sum += team[k];
-    return sum;
-}
+ACROSS_MEMORY(vec2)
+DECLARE_ACROSS(vec2, sum_over, SUM_OF)
 
 /* Mean and 1 / s of the row at i. */
 vec2 moments_of(uint i, uint length)
@@ -184,6 +166,8 @@ void main()
 #endif
 
 #ifdef ENTRY_layer_norm_sums
+shared vec2 between[LANES];
+
 /* Sums of the parts: a group takes LANES / SLICES columns, SLICES invocations each. */
 const uint BESIDE = LANES / SLICES;
 

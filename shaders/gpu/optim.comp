@@ -91,6 +91,11 @@ void main()
 /* The global norm: a sum of each chunk, at its number in the node, and then their sum in order. */
 
 #if defined(ENTRY_squares) || defined(ENTRY_norm)
+#ifdef SUBGROUPS
+#include "shaders/common/across.glsl"
+ACROSS_MEMORY(float)
+DECLARE_ACROSS(float, sum_over, SUM_OF)
+#else
 shared float part[LANES];
 
 /* Sum over the invocations that share a row, for the first of them. */
@@ -104,6 +109,7 @@ float sum_over(float sum)
     }
     return part[LANE];
 }
+#endif
 #endif
 
 #ifdef ENTRY_squares

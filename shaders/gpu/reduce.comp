@@ -14,7 +14,6 @@ DECLARE_CONTRACT(ENTRY)
 
 const uint BLOCK = 128u;
 const uint COLUMNS = LANES / SLICES;
-shared uint between[LANES];
 
 /* Values are bits, as KIND says their type. */
 const uint START = KIND == REDUCE_MAX_F32 ? M_SIGN | M_INF : KIND == REDUCE_MAX_I32 ? M_SIGN : 0u;
@@ -27,6 +26,36 @@ uint join(uint a, uint b)
     if (KIND == REDUCE_SUM_I32) return a + b;
     return uint(max(int(a), int(b)));
 }
+
+#ifdef SUBGROUPS
+/* Slices lie side by side: of a subgroup those exchange what they have, and the first adds what other subgroups found. */
+const uint NEAR = SLICES < SUBGROUP ? SLICES : SUBGROUP;
+shared uint between[LANES / SUBGROUP];
+
+uint over_slices(uint total, uint slice, uint mine)
+{
+    for (uint k = 1u; k < NEAR; k *= 2u) total = join(total, subgroupShuffleXor(total, k));
+    if (SLICES == NEAR) return total;
+    if (gl_SubgroupInvocationID == 0u) between[gl_SubgroupID] = total;
+    barrier();
+    if (slice > 0u) return total;
+    for (uint k = 1u; k < SLICES / SUBGROUP; k++) total = join(total, between[gl_SubgroupID + k]);
+    return total;
+}
+#else
+shared uint between[LANES];
+
+/* What the slices of a column or row make together, for the first of them; mine: place of the invocation. */
+uint over_slices(uint total, uint slice, uint mine)
+{
+    between[mine] = total;
+    for (uint k = SLICES / 2u; k > 0u; k /= 2u) {
+        barrier();
+        if (slice < k) between[mine] = join(between[mine], between[mine + k * COLUMNS]);
+    }
+    return between[mine];
+}
+#endif
 
 void main()
 {
@@ -49,10 +78,6 @@ void main()
             total = join(total, sum);
         }
     }
-    between[mine] = total;
-    for (uint k = SLICES / 2u; k > 0u; k /= 2u) {
-        barrier();
-        if (slice < k) between[mine] = join(between[mine], between[mine + k * COLUMNS]);
-    }
-    if (valid && slice == 0u) y[(o * parts + p) * inner + i] = between[mine];
+    total = over_slices(total, slice, mine);
+    if (valid && slice == 0u) y[(o * parts + p) * inner + i] = total;
 }

@@ -12,27 +12,12 @@
 #include "shaders/contract/softmax.h"
 
 DECLARE_CONTRACT(ENTRY)
+#include "shaders/common/across.glsl"
 
-const uint TEAM = LANES < 8 ? LANES : 8u;
 const float LOWEST = -3.402823466e+38;
-shared float between[LANES], team[8];
-
-/* Sum, or largest, over the invocations of the group, for each of them. */
-float over(float v, bool sums)
-{
-    if (LANES == 1) return v;
-    between[LANE] = v;
-    barrier();
-    if (LANE < TEAM) {
-        float of = between[LANE];
-        for (uint k = LANE + TEAM; k < LANES; k += TEAM) of = sums ? of + between[k] : max(of, between[k]);
-        team[LANE] = of;
-    }
-    barrier();
-    float of = team[0];
-    for (uint k = 1u; k < TEAM; k++) of = sums ? of + team[k] : max(of, team[k]);
-    return of;
-}
+ACROSS_MEMORY(float)
+DECLARE_ACROSS(float, sum_over, SUM_OF)
+DECLARE_ACROSS(float, largest_over, max)
 
 /* What a row adds to the largest element: a NaN nothing. */
 float candidate(float v)
@@ -58,14 +43,14 @@ void main()
     float largest = uintBitsToFloat(M_SIGN | M_INF), sum = 0.0;
     for (uint j = LANE; j < end; j += LANES)
         largest = max(largest, valid(start + j * STEP) ? candidate(x[i + j]) : LOWEST);
-    largest = over(largest, false);
+    largest = largest_over(largest);
     for (uint j = LANE; j < end; j += LANES) {
         const float e = valid(start + j * STEP) ? m_exp(x[i + j] - largest) : 0.0;
         sum += e;
         y[i + j] = e;
     }
     /* The largest valid entry adds exp(0): with finite x only an empty row sums below 1. */
-    sum = over(sum, true);
+    sum = sum_over(sum);
     const float scale = 1.0 / (sum < 1.0 ? 1.0 : sum);
     for (uint j = LANE; j < end; j += LANES) y[i + j] *= scale;
 }
@@ -76,9 +61,9 @@ vec2 moments_of(uint i, uint end)
 {
     float largest = uintBitsToFloat(M_SIGN | M_INF), sum = 0.0;
     for (uint j = LANE; j < end; j += LANES) largest = max(largest, candidate(x[i + j]));
-    largest = over(largest, false);
+    largest = largest_over(largest);
     for (uint j = LANE; j < end; j += LANES) sum += m_exp(x[i + j] - largest);
-    return vec2(largest, over(sum, true));
+    return vec2(largest, sum_over(sum));
 }
 #endif
 

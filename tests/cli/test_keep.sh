@@ -39,6 +39,16 @@ for time in first second; do
 done
 diff -r "$folder/first" "$folder/second" >"$folder/said" || fail "a second run keeps something else: $(cat "$folder/said")"
 
+# Items of full subgroups exchange values in a module of its own, where a device has such.
+if "$M3BSR" devices -v 2>/dev/null | grep -A1 "^$backend:0" | grep -qw exchange; then
+    "$M3BSR" conformance --backend "$backend" --layer ops --cases 'softmax_cross_entropy(f32*' --device-option shape=gpu \
+        --device-option variant=subgroups --device-option "keep=$folder/exchange" >"$folder/said" 2>&1 ||
+        fail "the cases do not pass with subgroups: $(cat "$folder/said")"
+    grep -lE '^softmax.comp cross_entropy_subgroups .*SUBGROUP=([2-9]|[1-9][0-9]+)$' "$folder/exchange"/*.txt >"$folder/said" ||
+        fail "no kernel exchanges values: $(cat "$folder/exchange"/*.txt)"
+    while read -r file; do kept_vulkan "${file%.txt}"; done <"$folder/said"
+fi
+
 bench=(bench --backend "$backend" --set width=8)
 : >"$folder/file"
 check 'a file instead of a folder' 3 "'$folder/file' is no folder" "$M3BSR" "${bench[@]}" --device-option "keep=$folder/file"

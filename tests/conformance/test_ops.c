@@ -1,17 +1,19 @@
 /* ops: the case list on every backend of the build, and the gradients of all ops on the reference.
  * A test is one op on one device, or the gradients of one op; it reports every case of it that does not hold.
  * The argument is "gradients", or names devices (named.h).
- * With a variant of products among the options, only the ops that are products run. Where Vulkan on a processor is
- * given a GPU's shape, only attention does: the other kernels of a GPU run without it. Where a driver compiles kernels,
- * which takes most of the time, and under sanitizers only one in FEW of the cases by rule runs, others with other
- * options; `m3bsr conformance --backend NAME` runs them all.
+ * With a variant of products among the options, only the ops that are products run, and with variant=subgroups those
+ * whose items join values. Where Vulkan on a processor is given a GPU's shape and no variant, only attention does: the
+ * other kernels of a GPU run without it. Where a driver compiles kernels, which takes most of the time, and under
+ * sanitizers only one in FEW of the cases by rule runs, others with other options; `m3bsr conformance --backend NAME`
+ * runs them all.
  * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes vulkan,shape=gpu
  * Parts: opencl,variant=clblast opencl,vector=16,variant=rows8 opencl,vector=16,variant=rows12
  * Parts: opencl,vector=16,variant=rows14
  * Parts: opencl,vector=8,variant=rows4 opencl,vector=8,variant=rows6
  * Parts: opencl,shape=gpu,variant=tile8x128 opencl,shape=gpu,variant=tile64x8
  * Parts: vulkan,variant=tile128x128 vulkan,variant=tile64x64r8 vulkan,variant=tile32x64
- * Parts: vulkan,variant=tile8x128 vulkan,variant=tile64x8 */
+ * Parts: vulkan,variant=tile8x128 vulkan,variant=tile64x8
+ * Parts: vulkan,shape=gpu,lanes=8,units=64,variant=subgroups */
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
 #include "core/ops/common/op.h"
@@ -30,6 +32,7 @@ static struct {
     uint32_t count;
     bool products;  /* alone */
     bool attention; /* likewise */
+    bool across;    /* likewise ops whose items join values */
     bool few;       /* of the cases by rule */
     uint32_t first; /* of FEW */
 } with;
@@ -49,7 +52,8 @@ static void holds(void **state)
         m3_case_result result;
         assert_int_equal(m3_case_at(i, &c, NULL), M3_OK);
         if (strcmp(c.op, s->op->name) != 0) continue;
-        if (with.few && (c.rules & 1u << M3_RULE_LINE) == 0 && i % FEW != with.first) continue;
+        const bool always = (c.rules & 1u << M3_RULE_LINE) != 0 && !with.across;
+        if (with.few && !always && i % FEW != with.first) continue;
         if (s->device == NULL)
             m3_case_run_gradient(NULL, with.reference, NULL, &c, SEED, &result);
         else
@@ -80,6 +84,7 @@ static void open_devices(const char *argument)
     }
     if (strcmp(argument, "gradients") == 0) return;
     named_read(&n, argument);
+    with.across = strstr(argument, "variant=subgroups") != NULL;
     for (uint32_t i = 0; i < n.option_count; i++) with.products |= strcmp(n.option[i].key, "variant") == 0;
     for (uint32_t i = 0; i < n.option_count; i++)
         with.attention |= strcmp(n.option[i].key, "shape") == 0 && strncmp(argument, "vulkan", strlen("vulkan")) == 0;
@@ -91,6 +96,11 @@ static void open_devices(const char *argument)
 
 static bool is_wanted(const m3_op *op)
 {
+    static const char *const across[] = {"layer_norm", "masked_softmax", "softmax",
+                                         "reduce_",    "global_norm",    "attention"};
+    for (size_t i = 0; with.across && i < sizeof across / sizeof across[0]; i++)
+        if (strncmp(op->name, across[i], strlen(across[i])) == 0) return true;
+    if (with.across) return false;
     if (with.attention) return strncmp(op->name, "attention", strlen("attention")) == 0;
     return !with.products || strcmp(op->name, "linear") == 0 || strcmp(op->name, "matmul") == 0;
 }

@@ -4,6 +4,7 @@
  * takes a block of a unit's queries, or of its keys for their gradients. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/across.h"
 #include "backends/lowering/contract.h"
 #include "backends/lowering/matmul_plan.h"
 
@@ -191,7 +192,7 @@ static void emit_shared(lower_list *l, const m3_node *node, const shape *s)
     const results r = open_results(l, node, s->keys <= b.keys && (!gradient || s->queries <= b.queries));
 #define BLOCKS                                                                                                         \
     .VECTOR = b.vector, .WIDTH = s->width, .QUERIES = b.queries, .KEYS = b.keys, .TILE = b.tile,                       \
-    .AGAIN = s->keys > b.keys, .GRADIENT = gradient, .LANES = b.lanes, TYPES(r)
+    .AGAIN = s->keys > b.keys, .GRADIENT = gradient, .LANES = b.lanes, TYPES(r), .SUBGROUP = lower_across(l, b.lanes)
     lower_dispatch *d = gradient
                             ? LOWER(l, attend_grad, BLOCKS, INPUTS, SLOPE, GRADIENT_Q(r), GRADIENTS_KV(r), SHAPE(s))
                             : LOWER(l, attend, BLOCKS, INPUTS, OUTPUT(r), SHAPE(s));
@@ -281,6 +282,13 @@ static void lower(lower_list *l, const m3_node *node)
         emit_alone(l, node, &s);
     else
         emit_shared(l, node, &s);
+}
+
+uint32_t lower_attention_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+{
+    const shape s = shape_of(node);
+    if (traits->kind != LOWER_GPU || s.rows * s.heads * s.queries * s.keys == 0) return 0;
+    return lower_across_variants(traits, node, blocks_of(traits, &s).lanes, class_text, names);
 }
 
 const lower_op lower_attention_ops[] = {{"attention", supports, lower},

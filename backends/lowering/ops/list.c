@@ -22,7 +22,20 @@ static const struct choice {
     uint32_t (*variants)(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
 } choices[] = {{"matmul", lower_matmul_variants},
                {"linear", lower_matmul_variants},
-               {"linear_grad_weight", lower_matmul_variants}};
+               {"linear_grad_weight", lower_matmul_variants},
+               {"reduce_sum", lower_reduce_variants},
+               {"reduce_max", lower_reduce_variants},
+               {"layer_norm", lower_norm_variants},
+               {"layer_norm_grad", lower_norm_variants},
+               {"layer_norm_grad_add", lower_norm_variants},
+               {"masked_softmax", lower_softmax_variants},
+               {"softmax_cross_entropy", lower_softmax_variants},
+               {"softmax_cross_entropy_grad", lower_softmax_variants},
+               {"attention", lower_attention_variants},
+               {"attention_grad", lower_attention_variants},
+               {"attention_packed", lower_attention_variants},
+               {"attention_packed_grad", lower_attention_variants},
+               {"global_norm", lower_optim_variants}};
 
 uint32_t lower_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
 {

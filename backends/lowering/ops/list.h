@@ -62,5 +62,11 @@ extern const lower_op lower_softmax_ops[];
 
 /* Ops with several variants, see variants.h. */
 uint32_t lower_matmul_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
+uint32_t lower_reduce_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
+uint32_t lower_norm_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
+uint32_t lower_softmax_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
+uint32_t lower_attention_variants(const lower_traits *traits, const m3_node *node, char *class_text,
+                                  const char **names);
+uint32_t lower_optim_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names);
 
 #endif

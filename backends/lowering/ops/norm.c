@@ -3,6 +3,7 @@
  * by itself, and a second dispatch adds the parts in order. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/across.h"
 #include "backends/lowering/contract.h"
 #include "backends/lowering/ops/split.h"
 #include "m3bsr/ops.h"
@@ -34,9 +35,9 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
 }
 
 /* The same constants for each kernel, so that a processor compiles the source once. */
-#define CONSTANTS(columns, slices, lanes)                                                                              \
+#define CONSTANTS(columns, slices, lanes, subgroup)                                                                    \
     .VECTOR = l->traits->vector, .COLUMNS = (columns), .SLICES = (slices), .LANES = (lanes),                           \
-    .HALVES = lower_halves(node->in[M3_LAYER_NORM_X])
+    .HALVES = lower_halves(node->in[M3_LAYER_NORM_X]), .SUBGROUP = (subgroup)
 
 static void lower(lower_list *l, const m3_node *node)
 {
@@ -44,8 +45,8 @@ static void lower(lower_list *l, const m3_node *node)
     if (n.groups * n.rows == 0) return;
     const uint32_t lanes = lower_pass_lanes(l->traits, n.width, PASSES);
     lower_dispatch *d =
-        LOWER(l, layer_norm, CONSTANTS(1, 1, lanes), .x = lower_tensor(l, node->in[M3_LAYER_NORM_X]),
-              .gamma = lower_tensor(l, node->in[M3_LAYER_NORM_GAMMA]),
+        LOWER(l, layer_norm, CONSTANTS(1, 1, lanes, lower_across(l, lanes)),
+              .x = lower_tensor(l, node->in[M3_LAYER_NORM_X]), .gamma = lower_tensor(l, node->in[M3_LAYER_NORM_GAMMA]),
               .beta = lower_tensor(l, node->in[M3_LAYER_NORM_BETA]), .y = lower_tensor(l, node->out[M3_LAYER_NORM_Y]),
               .groups = n.groups, .rows = n.rows, .width = n.width, .eps = n.eps);
     lower_pieces(d, n.groups * n.rows, n.width, lanes);
@@ -74,7 +75,8 @@ static void emit_parts(lower_list *l, const m3_node *node, const norm *n, uint64
     const uint32_t side = m3_dtype_is_half(node->in[M3_LAYER_NORM_GRAD_X]->dtype) ? 2 : 1; /* columns of a word */
     const uint64_t columns = lanes > 1 ? side * lower_parts(n->width / side, lanes) : 1;
     lower_dispatch *d = LOWER(
-        l, layer_norm_grad, CONSTANTS(columns, 1, lanes), .x = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_X]),
+        l, layer_norm_grad, CONSTANTS(columns, 1, lanes, lower_across(l, lanes)),
+        .x = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_X]),
         .gamma = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_GAMMA]),
         .dy = lower_tensor(l, node->in[M3_LAYER_NORM_GRAD_DY]), .residual = lower_tensor(l, residual),
         .dx = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DX]), .sums = sums, .groups = n->groups, .rows = n->rows,
@@ -97,11 +99,18 @@ static void emit_grad(lower_list *l, const m3_node *node)
     }
     const uint32_t slices = lanes > 1 ? lower_slices(traits, lanes, parts, n.width) : 1;
     const uint64_t pieces = n.groups * lower_parts(n.width, lanes > 1 ? lanes / slices : traits->vector);
-    lower_dispatch *d = LOWER(l, layer_norm_sums, CONSTANTS(1, slices, lanes), .sums = sums,
+    lower_dispatch *d = LOWER(l, layer_norm_sums, CONSTANTS(1, slices, lanes, 0), .sums = sums,
                               .dgamma = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DGAMMA]),
                               .dbeta = lower_tensor(l, node->out[M3_LAYER_NORM_GRAD_DBETA]), .groups = n.groups,
                               .width = n.width, .parts = parts);
     lower_pieces(d, pieces, 2 * parts * traits->vector, lanes);
+}
+
+uint32_t lower_norm_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+{
+    const norm n = norm_of(node);
+    if (n.groups * n.rows == 0) return 0;
+    return lower_across_variants(traits, node, lower_pass_lanes(traits, n.width, PASSES), class_text, names);
 }
 
 const lower_op lower_norm_ops[] = {{"layer_norm", supports, lower},

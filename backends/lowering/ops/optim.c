@@ -3,6 +3,7 @@
  * table where each lies. Where a device cannot see so much of a buffer, each tensor has a dispatch of its own. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/across.h"
 #include "backends/lowering/contract.h"
 
 #include <string.h>
@@ -17,7 +18,7 @@ _Static_assert(M3_ADAMW_STEP == (int)M3_ADAMW_ROWS_STEP && M3_ADAMW_SCALE == (in
                    M3_ADAMW_EPS == (int)M3_ADAMW_ROWS_EPS && M3_ADAMW_WEIGHT_DECAY == (int)M3_ADAMW_ROWS_WEIGHT_DECAY,
                "adamw and adamw_rows have one rule");
 
-#define CONSTANTS(lanes) .VECTOR = l->traits->vector, .CHUNK = CHUNK, .LANES = (lanes)
+#define CONSTANTS(lanes, subgroup) .VECTOR = l->traits->vector, .CHUNK = CHUNK, .LANES = (lanes), .SUBGROUP = (subgroup)
 
 /* Many tensors. */
 
@@ -145,7 +146,7 @@ static void emit_adamw_chunks(const many *job, lower_view table, const lower_vie
     const m3_node *node = job->node;
     const uint32_t lanes = lower_pass_lanes(l->traits, CHUNK, 1);
     lower_dispatch *d = LOWER(
-        l, adamw, CONSTANTS(lanes), .table = table, .step = lower_tensor(l, node->in[M3_ADAMW_STEP]),
+        l, adamw, CONSTANTS(lanes, 0), .table = table, .step = lower_tensor(l, node->in[M3_ADAMW_STEP]),
         .scale = lower_tensor(l, node->in[M3_ADAMW_SCALE]), .p = view[0], .m = view[1], .v = view[2], .g = view[3],
         .new_p = view[4], .new_m = view[5], .new_v = view[6], .tensors = tensors, .chunks = chunks, RULE(node));
     lower_pieces(d, chunks, CHUNK, lanes);
@@ -185,14 +186,14 @@ static void emit_rows(lower_list *l, const m3_node *node)
     if (moves(in, out)) {
         const uint64_t chunks = lower_parts(count, CHUNK);
         const uint32_t lanes = lower_pass_lanes(l->traits, CHUNK, 1);
-        lower_dispatch *d = LOWER(l, adamw_copy, CONSTANTS(lanes), .p = in[0], .m = in[1], .v = in[2], .new_p = out[0],
-                                  .new_m = out[1], .new_v = out[2], .count = count, .chunks = chunks);
+        lower_dispatch *d = LOWER(l, adamw_copy, CONSTANTS(lanes, 0), .p = in[0], .m = in[1], .v = in[2],
+                                  .new_p = out[0], .new_m = out[1], .new_v = out[2], .count = count, .chunks = chunks);
         lower_pieces(d, chunks, CHUNK, lanes);
     }
     if (ids == 0) return;
     const uint32_t lanes = lower_pass_lanes(l->traits, size, 1);
     lower_dispatch *d =
-        LOWER(l, adamw_rows, CONSTANTS(lanes), .step = lower_tensor(l, node->in[M3_ADAMW_ROWS_STEP]),
+        LOWER(l, adamw_rows, CONSTANTS(lanes, 0), .step = lower_tensor(l, node->in[M3_ADAMW_ROWS_STEP]),
               .scale = lower_tensor(l, node->in[M3_ADAMW_ROWS_SCALE]), .p = in[0], .m = in[1], .v = in[2],
               .ids = lower_tensor(l, node->in[M3_ADAMW_ROWS_IDS]), .g = lower_tensor(l, node->in[M3_ADAMW_ROWS_ROWS]),
               .new_p = out[0], .new_m = out[1], .new_v = out[2], .count = ids, .rows = rows, .size = size, RULE(node));
@@ -212,8 +213,8 @@ static void emit_norm_chunks(const many *job, lower_view table, const lower_view
 {
     lower_list *l = job->l;
     const uint32_t lanes = lower_pass_lanes(l->traits, CHUNK, 1);
-    lower_dispatch *d = LOWER(l, squares, CONSTANTS(lanes), .table = table, .g = view[0], .sums = job->sums,
-                              .tensors = tensors, .chunks = chunks);
+    lower_dispatch *d = LOWER(l, squares, CONSTANTS(lanes, lower_across(l, lanes)), .table = table, .g = view[0],
+                              .sums = job->sums, .tensors = tensors, .chunks = chunks);
     lower_pieces(d, chunks, CHUNK, lanes);
 }
 
@@ -224,9 +225,14 @@ static void emit_norm(lower_list *l, const m3_node *node)
     if (sums > 0) job.sums = lower_scratch(l, sums * sizeof(float));
     run(&job);
     const uint32_t lanes = lower_pass_lanes(l->traits, sums, 1);
-    lower_dispatch *d =
-        LOWER(l, norm, CONSTANTS(lanes), .sums = job.sums, .y = lower_tensor(l, node->out[0]), .count = sums);
+    lower_dispatch *d = LOWER(l, norm, CONSTANTS(lanes, lower_across(l, lanes)), .sums = job.sums,
+                              .y = lower_tensor(l, node->out[0]), .count = sums);
     lower_pieces(d, 1, sums, lanes);
+}
+
+uint32_t lower_optim_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+{
+    return lower_across_variants(traits, node, lower_pass_lanes(traits, CHUNK, 1), class_text, names);
 }
 
 const lower_op lower_optim_ops[] = {

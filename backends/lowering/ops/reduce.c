@@ -3,6 +3,7 @@
  * reduces in order. Shape and traits decide the parts, so the same device gives the same bits twice. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/across.h"
 #include "backends/lowering/contract.h"
 
 #include <string.h>
@@ -62,14 +63,21 @@ static void choose_parts(reduction *r, const lower_traits *traits)
     r->parts = parts > 1 ? lower_parts(r->length, r->part) : 1;
 }
 
+/* Do neighbouring items of a group work on one row? */
+static bool shares_rows(const reduction *r)
+{
+    return r->inner == 1 && r->slices > 1;
+}
+
 static void dispatch(lower_list *l, const reduction *r, lower_view x, lower_view y)
 {
     const lower_traits *traits = l->traits;
     const uint32_t lanes = traits->kind != LOWER_PROCESSOR ? traits->group : 1;
     const uint64_t pieces = pieces_of(r, traits) * r->parts;
 #define REDUCTION                                                                                                      \
-    .VECTOR = traits->vector, .KIND = r->kind, .STRIP = r->strip, .SLICES = r->slices, .LANES = lanes, .x = x, .y = y, \
-    .outer = r->outer, .length = r->length, .inner = r->inner, .parts = r->parts, .part = r->part
+    .VECTOR = traits->vector, .KIND = r->kind, .STRIP = r->strip, .SLICES = r->slices, .LANES = lanes,                 \
+    .SUBGROUP = shares_rows(r) ? lower_across(l, lanes) : 0, .x = x, .y = y, .outer = r->outer, .length = r->length,   \
+    .inner = r->inner, .parts = r->parts, .part = r->part
     lower_dispatch *d = r->inner == 1 ? LOWER(l, reduce_rows, REDUCTION) : LOWER(l, reduce_columns, REDUCTION);
 #undef REDUCTION
     lower_pieces(d, pieces, pieces > 0 ? r->outer * r->length * r->inner / pieces : 0, lanes);
@@ -82,19 +90,31 @@ static uint32_t kind_of(const m3_node *node)
     return max ? REDUCE_MAX_I32 : REDUCE_SUM_I32;
 }
 
-static void lower(lower_list *l, const m3_node *node)
+static reduction reduction_of(const lower_traits *traits, const m3_node *node)
 {
     const m3_shape *x = &node->in[0]->shape;
     const uint32_t axis = (uint32_t)m3_node_int(node, M3_REDUCE_AXIS);
-    reduction r = {.outer = 1, .length = x->dim[axis], .inner = 1, .strip = 1, .slices = 1};
-    if (m3_tensor_count(node->out[0]) == 0) return;
-    r.kind = kind_of(node);
+    reduction r = {.kind = kind_of(node), .outer = 1, .length = x->dim[axis], .inner = 1, .strip = 1, .slices = 1};
     for (uint32_t i = 0; i < axis; i++) r.outer *= x->dim[i];
     for (uint32_t i = axis + 1; i < x->rank; i++) r.inner *= x->dim[i];
-    if (l->traits->kind != LOWER_PROCESSOR)
-        r.slices = lower_slices(l->traits, l->traits->group, r.length, r.inner);
+    if (traits->kind != LOWER_PROCESSOR)
+        r.slices = lower_slices(traits, traits->group, r.length, r.inner);
     else
-        r.strip = strip_of(l->traits, r.inner);
+        r.strip = strip_of(traits, r.inner);
+    return r;
+}
+
+uint32_t lower_reduce_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+{
+    if (m3_tensor_count(node->in[0]) == 0) return 0;
+    const reduction r = reduction_of(traits, node);
+    return shares_rows(&r) ? lower_across_variants(traits, node, traits->group, class_text, names) : 0;
+}
+
+static void lower(lower_list *l, const m3_node *node)
+{
+    if (m3_tensor_count(node->out[0]) == 0) return;
+    reduction r = reduction_of(l->traits, node);
     choose_parts(&r, l->traits);
     if (r.parts == 1) {
         dispatch(l, &r, lower_tensor(l, node->in[0]), lower_tensor(l, node->out[0]));

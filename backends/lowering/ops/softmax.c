@@ -1,6 +1,7 @@
 /* softmax: masked_softmax, softmax_cross_entropy and its gradient, each over the rows of x [rows, length]. */
 #include "backends/lowering/ops/list.h"
 
+#include "backends/lowering/across.h"
 #include "backends/lowering/contract.h"
 #include "backends/lowering/ops/split.h"
 #include "m3bsr/ops.h"
@@ -12,17 +13,26 @@ static m3_status supports(const lower_traits *traits, const m3_node *node, m3_er
     return lower_check_rows(traits, node, PASSES, why);
 }
 
-static uint32_t lanes_of(const lower_list *l, const m3_tensor *x)
+static uint32_t lanes_of(const lower_traits *traits, const m3_tensor *x)
 {
-    return lower_pass_lanes(l->traits, lower_last(x), PASSES);
+    return lower_pass_lanes(traits, lower_last(x), PASSES);
+}
+
+/* Rows are those of the first input. */
+uint32_t lower_softmax_variants(const lower_traits *traits, const m3_node *node, char *class_text, const char **names)
+{
+    if (m3_tensor_count(node->in[0]) == 0) return 0;
+    return lower_across_variants(traits, node, lanes_of(traits, node->in[0]), class_text, names);
 }
 
 static void finish(lower_dispatch *d, const m3_tensor *x)
 {
-    lower_pieces(d, lower_row_count(x), lower_last(x), lanes_of(d->list, x));
+    lower_pieces(d, lower_row_count(x), lower_last(x), lanes_of(d->list->traits, x));
 }
 
-#define CONSTANTS(axes, step) .VECTOR = l->traits->vector, .AXES = (axes), .STEP = (step), .LANES = lanes_of(l, x)
+#define CONSTANTS(axes, step)                                                                                          \
+    .VECTOR = l->traits->vector, .AXES = (axes), .STEP = (step), .LANES = lanes_of(l->traits, x),                      \
+    .SUBGROUP = lower_across(l, lanes_of(l->traits, x))
 
 /* Rows of the mask stand still along the axes where it is broadcast: a row's mask starts at the sum of the strides
  * times the row's place along the axes, of which the kernel takes SOFTMAX_AXES. */
