@@ -4,8 +4,9 @@
  *   losses           its own to everybody
  * and a step takes
  *   T = batches * step + apply + bus + bytes sent / link + exchanges * latency
- * with what a run of an executable takes added up over its nodes (work.c). Nothing overlaps, and no rank waits for one
- * that is slower, so T is what ranks that are alike take on a link that is theirs. */
+ * with what a run of an executable takes added up over its nodes (work.c), and less what goes over the link while the
+ * last batch is computed. No rank waits for one that is slower, so T is what ranks that are alike take on a link that
+ * is theirs. */
 #include <math.h>
 #include <string.h>
 
@@ -48,7 +49,8 @@ static m3_status check_options(const planning *p, m3_error *err)
     if (!(o->link > 0) || !(o->latency >= 0))
         return M3_FAIL(err, M3_ERR_INVALID, "link", "is %g bytes a second, with a latency of %g s; give more than 0",
                        o->link, o->latency);
-    if (!(r->flops > 0) || !(r->memory > 0) || !(r->factor > 0) || !(r->bus >= 0) || !(r->run_s >= 0))
+    if (!(r->flops > 0) || !(r->memory > 0) || !(r->factor > 0) || !(r->bus >= 0) || !(r->run_s >= 0) ||
+        !(r->node_s >= 0))
         return M3_FAIL(err, M3_ERR_INVALID, "rates",
                        "of the device are %g FLOP/s and %g bytes/s; give what it was measured at", r->flops, r->memory);
     if (o->sharded && p->config.loss != M3_LOSS_SAMPLED)
@@ -111,6 +113,7 @@ static m3_status make_work(planning *p, m3_error *err)
     const m3_work_options o = {.device = p->device,
                                .config = &p->local,
                                .accumulate = p->plan.batches > 1,
+                               .early = p->options.ranks > 1,
                                .updated_items = p->updated > 1 ? p->updated : 1,
                                .eval_batch = p->options.sharded ? 0 : (uint32_t)p->keys.eval_batch,
                                .plan = &p->options};
@@ -128,7 +131,7 @@ static void add_traffic(planning *p)
     const uint32_t ranks = p->options.ranks;
     const uint64_t others = ranks - 1;
     if (ranks == 1) return;
-    plan->traffic[M3_PLAN_SUMMED] = m3_sum_traffic(m3_work_sums(&p->work, p->options.sharded) / sizeof(float), ranks);
+    plan->traffic[M3_PLAN_SUMMED] = m3_work_traffic(&p->work, p->options.sharded, ranks);
     plan->traffic[M3_PLAN_LOSSES] = others * sizeof(m3_losses) * (1 + plan->own_batches);
     if (!p->options.sharded) return;
     /* Of the rows of one rank's window as many lie with each rank. */
@@ -141,18 +144,19 @@ static void add_traffic(planning *p)
     plan->traffic[M3_PLAN_LOSSES] += others * sizeof(double); /* of the norm */
 }
 
-static uint64_t all_traffic(const m3_ranks_plan *plan)
+/* What is left of the way of the sums behind the last batch; then losses, and before and behind it counts, ids, rows,
+ * gradients and norms. */
+static double link_seconds(const planning *p, double *hidden)
 {
-    uint64_t bytes = 0;
-    for (int i = 0; i < M3_PLAN_TRAFFICS; i++) bytes += plan->traffic[i];
-    return bytes;
-}
-
-/* That a step waits for: sums and their slices; losses; counts, ids, rows, gradients and norms. */
-static double exchanges(const planning *p)
-{
-    if (p->options.ranks == 1) return 0.0;
-    return 3.0 + (p->options.sharded ? 5.0 : 0.0);
+    const m3_plan_options *o = &p->options;
+    if (o->ranks == 1) return 0.0;
+    const double sums = (double)p->plan.traffic[M3_PLAN_SUMMED] / o->link + 2.0 * p->work.buckets.count * o->latency;
+    const double exposed = m3_work_exposed(&p->work, o);
+    double others = (1.0 + (o->sharded ? 5.0 : 0.0)) * o->latency;
+    for (int i = 0; i < M3_PLAN_TRAFFICS; i++)
+        if (i != M3_PLAN_SUMMED) others += (double)p->plan.traffic[i] / o->link;
+    *hidden = sums - exposed;
+    return exposed + others;
 }
 
 /* Memory. */
@@ -205,7 +209,7 @@ static void add_time(planning *p)
     m3_work_add_time(p->work.apply, &o->rates, 1.0, plan);
     plan->seconds[M3_PLAN_BUS] = bus_seconds(p);
     for (int i = 0; i < M3_PLAN_LINK; i++) plan->seconds[i] *= o->crowd;
-    plan->seconds[M3_PLAN_LINK] = (double)all_traffic(plan) / o->link + exchanges(p) * o->latency;
+    plan->seconds[M3_PLAN_LINK] = link_seconds(p, &plan->hidden_s);
     plan->step_s = sum_seconds(plan);
 }
 
@@ -234,7 +238,7 @@ m3_status m3_plan_ranks(m3_device *device, const m3_settings *settings, const m3
                         m3_ranks_plan *plan, m3_error *err)
 {
     m3_status st;
-    planning p = {.device = device, .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, alone_s)}};
+    planning p = {.device = device, .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)}};
     m3_copy_out(&p.options, options, options->size, M3_STRUCT_SIZE(m3_plan_options, fallbacks));
     if (p.options.crowd == 0) p.options.crowd = 1;
     if ((st = take_settings(&p, settings, err)) != M3_OK) return st;

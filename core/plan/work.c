@@ -1,10 +1,13 @@
-/* work: see the header. A node takes  max(FLOP / arithmetic, bytes / bandwidth) * factor of its op. */
+/* work: see the header. A node takes  max(FLOP / arithmetic, bytes / bandwidth) * factor of its op + what any node
+ * takes. */
 #include "core/plan/work.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/parallel/group.h"
+#include "core/programs/programs.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
 
@@ -12,7 +15,7 @@ typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, 
                               m3_graph **graph, m3_error *err);
 
 static m3_status plan_one(const m3_work_options *o, const m3_model_config *config, build_fn build, const char *name,
-                          m3_build_options how, m3_executable **to, m3_error *err)
+                          m3_build_options how, m3_buckets *buckets, m3_executable **to, m3_error *err)
 {
     m3_graph *graph = NULL;
     how.size = M3_STRUCT_SIZE(m3_build_options, accumulate);
@@ -24,11 +27,9 @@ static m3_status plan_one(const m3_work_options *o, const m3_model_config *confi
                                         .precision = m3_model_precision(config),
                                         .fallbacks = o->plan->fallbacks};
     m3_status st = build(m3_device_engine(o->device), config, &how, &graph, err);
-    if (st != M3_OK) return st;
-    if ((*to = m3_calloc(1, sizeof **to)) == NULL)
-        st = M3_FAIL_MEMORY(err, "plan", sizeof **to);
-    else
-        st = m3_executable_plan(*to, o->device, graph, &compile, NULL, err);
+    if (st == M3_OK && buckets != NULL) st = m3_programs_buckets(graph, o->plan->no_pass, buckets, err);
+    if (st == M3_OK && (*to = m3_calloc(1, sizeof **to)) == NULL) st = M3_FAIL_MEMORY(err, "plan", sizeof **to);
+    if (st == M3_OK) st = m3_executable_plan(*to, o->device, graph, &compile, buckets, err);
     m3_graph_free(graph);
     return st;
 }
@@ -40,13 +41,14 @@ m3_status m3_work_make(const m3_work_options *o, m3_work *work, m3_error *err)
     *work = (m3_work){0};
     updated.items = (int32_t)o->updated_items;
     st = plan_one(o, o->config, m3_model_build_train, o->accumulate ? "accumulate" : "train",
-                  (m3_build_options){.accumulate = o->accumulate}, &work->step, err);
+                  (m3_build_options){.accumulate = o->accumulate}, o->early ? &work->buckets : NULL, &work->step, err);
     if (st == M3_OK && o->accumulate)
-        st = plan_one(o, &updated, m3_model_build_apply, "apply", (m3_build_options){.accumulate = true}, &work->apply,
-                      err);
+        st = plan_one(o, &updated, m3_model_build_apply, "apply", (m3_build_options){.accumulate = true}, NULL,
+                      &work->apply, err);
     if (st == M3_OK && o->eval_batch != 0)
-        st = plan_one(o, o->config, m3_model_build_infer, "infer",
-                      (m3_build_options){.batch = o->eval_batch, .publish = M3_PUBLISH_SCORES}, &work->infer, err);
+        st =
+            plan_one(o, o->config, m3_model_build_infer, "infer",
+                     (m3_build_options){.batch = o->eval_batch, .publish = M3_PUBLISH_SCORES}, NULL, &work->infer, err);
     return st;
 }
 
@@ -55,6 +57,7 @@ void m3_work_fini(m3_work *work)
     m3_executable_free(work->step);
     m3_executable_free(work->apply);
     m3_executable_free(work->infer);
+    m3_buckets_fini(&work->buckets);
     *work = (m3_work){0};
 }
 
@@ -158,18 +161,64 @@ static double factor_of(const m3_plan_rates *rates, const char *op)
     return rates->factor;
 }
 
-void m3_work_add_time(const m3_executable *e, const m3_plan_rates *rates, double runs, m3_ranks_plan *to)
+typedef struct node_time {
+    double seconds;
+    bool arithmetic; /* is longer than memory */
+} node_time;
+
+static node_time time_of(const m3_node *node, const m3_plan_rates *rates)
 {
     const double half = rates->half_flops > 0 ? rates->half_flops : rates->flops;
+    const double arithmetic = (double)m3_node_flops(node) / (m3_node_has_halves(node) ? half : rates->flops);
+    const double memory = (double)m3_node_traffic(node, NULL) / rates->memory;
+    const double floor = fmax(arithmetic, memory);
+    return (node_time){floor * factor_of(rates, node->op->name) + rates->node_s, arithmetic > memory};
+}
+
+void m3_work_add_time(const m3_executable *e, const m3_plan_rates *rates, double runs, m3_ranks_plan *to)
+{
     for (uint32_t i = 0; e != NULL && i < e->schedule.step_count; i++) {
         const m3_node *node = e->schedule.steps[i].node;
-        const uint64_t flops = m3_node_flops(node), bytes = m3_node_traffic(node, NULL);
-        const double arithmetic = (double)flops / (m3_node_has_halves(node) ? half : rates->flops);
-        const double memory = (double)bytes / rates->memory;
-        const double seconds = runs * fmax(arithmetic, memory) * factor_of(rates, node->op->name);
-        to->seconds[arithmetic > memory ? M3_PLAN_ARITHMETIC : M3_PLAN_MEMORY] += seconds;
-        to->flops += (uint64_t)(runs * (double)flops);
-        to->bytes += (uint64_t)(runs * (double)bytes);
+        const node_time time = time_of(node, rates);
+        to->seconds[time.arithmetic ? M3_PLAN_ARITHMETIC : M3_PLAN_MEMORY] += runs * time.seconds;
+        to->flops += (uint64_t)(runs * (double)m3_node_flops(node));
+        to->bytes += (uint64_t)(runs * (double)m3_node_traffic(node, NULL));
     }
     if (e != NULL) to->seconds[M3_PLAN_RUNS] += runs * rates->run_s;
+}
+
+/* Sums on their way. */
+
+static uint64_t bucket_traffic(const m3_work *w, bool sharded, uint32_t bucket, uint32_t ranks)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < w->buckets.states; i++) {
+        const m3_tensor *sum = m3_graph_find(w->step->graph, w->buckets.names[i]);
+        if (w->buckets.bucket[i] == bucket && sum != NULL && !(sharded && is_of_table(sum->name)))
+            bytes += m3_tensor_bytes(sum);
+    }
+    return m3_sum_traffic(bytes / sizeof(float), ranks);
+}
+
+uint64_t m3_work_traffic(const m3_work *w, bool sharded, uint32_t ranks)
+{
+    uint64_t bytes = 0;
+    for (uint32_t b = 0; b < w->buckets.count; b++) bytes += bucket_traffic(w, sharded, b, ranks);
+    return bytes;
+}
+
+/* A bucket goes when its last state is there and the one before it is away; the host's part is left out. */
+double m3_work_exposed(const m3_work *w, const m3_plan_options *o)
+{
+    double now = 0, away = 0;
+    uint32_t sent = 0;
+    const m3_schedule *s = &w->step->schedule;
+    for (uint32_t i = 0; i < s->partition_count; i++) {
+        const m3_partition *p = &s->partitions[i];
+        for (uint32_t k = p->first; k < p->first + p->count; k++)
+            now += o->crowd * time_of(s->steps[k].node, &o->rates).seconds;
+        for (; sent < (i + 1 < s->partition_count ? p->ready : w->buckets.count); sent++)
+            away = fmax(now, away) + (double)bucket_traffic(w, o->sharded, sent, o->ranks) / o->link + 2.0 * o->latency;
+    }
+    return fmax(away - now, 0.0);
 }

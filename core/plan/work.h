@@ -2,12 +2,14 @@
 #ifndef M3_CORE_PLAN_WORK_H
 #define M3_CORE_PLAN_WORK_H
 
+#include "core/passes/buckets.h"
 #include "m3bsr/plan.h"
 
 typedef struct m3_work_options {
     m3_device *device;
     const m3_model_config *config;
     bool accumulate;        /**< a step in two halves */
+    bool early;             /**< other ranks get the sums of gradients */
     uint64_t updated_items; /**< items whose rows the second half updates, at least 1 */
     uint32_t eval_batch;    /**< 0: nothing is ranked */
     const m3_plan_options *plan;
@@ -15,6 +17,7 @@ typedef struct m3_work_options {
 
 typedef struct m3_work {
     m3_executable *step, *apply, *infer; /**< apply: NULL for a whole step; infer: NULL when nothing is ranked */
+    m3_buckets buckets;                  /**< of the sums that other ranks get; none where there are none */
 } m3_work;
 
 /** @param work  m3_work_fini() ends it, whatever comes. */
@@ -32,6 +35,11 @@ uint64_t m3_work_blocks(const m3_executable *executable);
 uint64_t m3_work_sums(const m3_work *work, bool sharded);
 /** Bytes of the largest tensor that is kept. */
 uint64_t m3_work_largest(const m3_work *work);
+
+/** Bytes that the rank which sends most sends of the sums, bucket by bucket. */
+uint64_t m3_work_traffic(const m3_work *work, bool sharded, uint32_t ranks);
+/** Seconds for which the sums are still on their way when the last batch has ended. */
+double m3_work_exposed(const m3_work *work, const m3_plan_options *options);
 
 /** Add `runs` runs of an executable; NULL takes no time. */
 void m3_work_add_time(const m3_executable *executable, const m3_plan_rates *rates, double runs, m3_ranks_plan *to);

@@ -60,15 +60,20 @@ static m3_compile_options compile_options(const m3_programs_plan *plan, const ch
                                 .fallbacks = plan->fallbacks};
 }
 
+m3_status m3_programs_buckets(const m3_graph *graph, const char *const *no_pass, m3_buckets *buckets, m3_error *err)
+{
+    const uint32_t most = m3_pass_enabled(no_pass, "overlap") ? MOST_BUCKETS : 1;
+    return m3_buckets_make(buckets, graph, "accum.", most, LEAST_BYTES, err);
+}
+
 static m3_status make_piece(const m3_programs_plan *plan, const piece *p, m3_store *store, m3_buckets *buckets,
                             m3_executable **executable, m3_error *err)
 {
     m3_graph *graph = NULL;
     const m3_compile_options options = compile_options(plan, p->name);
     const bool early = plan->early && p->options.accumulate && p->build == m3_model_build_train;
-    const uint32_t most = m3_pass_enabled(plan->no_pass, "overlap") ? MOST_BUCKETS : 1;
     m3_status st = p->build(m3_device_engine(plan->device), plan->config, &p->options, &graph, err);
-    if (st == M3_OK && early) st = m3_buckets_make(buckets, graph, "accum.", most, LEAST_BYTES, err);
+    if (st == M3_OK && early) st = m3_programs_buckets(graph, plan->no_pass, buckets, err);
     if (st == M3_OK)
         st = m3_executable_create_early(plan->device, store, graph, &options, early ? buckets : NULL, executable, err);
     m3_graph_free(graph);

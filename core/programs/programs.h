@@ -38,6 +38,9 @@ typedef struct m3_programs {
 /** @param programs  All that the plan has, or none of it. */
 m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err);
 void m3_programs_free(m3_programs *programs);
+/** Which sums of gradients of a step's first half are wanted early together. The caller calls m3_buckets_fini() either
+ * way. @param graph  Before passes. */
+m3_status m3_programs_buckets(const m3_graph *graph, const char *const *no_pass, m3_buckets *buckets, m3_error *err);
 /** After making them, or filling their store, failed: if device memory was short, add to the message which sizes
  * would fit. What was made must have been freed. Slow: it plans and tries. */
 void m3_programs_explain(const m3_programs_plan *plan, m3_error *err);

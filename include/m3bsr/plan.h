@@ -5,6 +5,7 @@
 #ifndef M3BSR_PLAN_H
 #define M3BSR_PLAN_H
 
+#include "m3bsr/parallel.h"
 #include "m3bsr/runtime.h"
 #include "m3bsr/settings.h"
 
@@ -28,6 +29,7 @@ typedef struct m3_plan_rates {
     double factor;     /**< of ops that are not in `ops`, above 0; 1 for peaks */
     m3_span ops;       /**< m3_plan_op, borrowed; may be none */
     double run_s;      /**< seconds of a run beside its nodes */
+    double node_s;     /**< seconds that each node takes beside its floor times its factor */
 } m3_plan_rates;
 
 typedef struct m3_plan_options {
@@ -90,6 +92,7 @@ typedef struct m3_ranks_plan {
     double seconds[M3_PLAN_TIMES];           /**< a step */
     double step_s;                           /**< their sum */
     double alone_s;                          /**< a step of one process with own_batches, which sends nothing */
+    double hidden_s; /**< of the link, while gradients are computed: not in seconds[M3_PLAN_LINK] */
 } m3_ranks_plan;
 
 /** Plan the training of `settings` by many ranks that are alike. Behaviors, items and modalities are those of the set
@@ -99,6 +102,20 @@ typedef struct m3_ranks_plan {
  * Returns M3_ERR_INVALID: settings, or options that do not fit them; or what the set or a graph fails with. */
 M3_API m3_status m3_plan_ranks(m3_device *device, const m3_settings *settings, const m3_plan_options *options,
                                m3_ranks_plan *plan, m3_error *err);
+
+/** What ranks reach between them. */
+typedef struct m3_link_result {
+    uint32_t size;
+    uint32_t ranks;
+    double latency_s;   /**< of an exchange of a few bytes */
+    double bytes_per_s; /**< that the rank which sends most sends, while as many come */
+} m3_link_result;
+
+/** Time sums of gradients between the ranks of a group, one of them in each process; all call it. Takes some seconds,
+ * or as long as 16 MiB take a few times, and 16 MiB of memory.
+ * @param result  The caller sets its size. As this rank sees it.
+ * Returns M3_ERR_INVALID: no other process; or what the group fails with. */
+M3_API m3_status m3_bench_link(m3_group *group, m3_link_result *result, m3_error *err);
 
 #ifdef __cplusplus
 }

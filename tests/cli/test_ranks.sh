@@ -88,6 +88,11 @@ check 'other settings' 2 'lr' mpirun --oversubscribe -n 1 "$m" train config.yaml
 check 'other data' 2 'the ranks differ in data set' mpirun --oversubscribe -n 1 "$m" train config.yaml --out differ : -n 1 "$m" train config.yaml --out differ --set data=set2
 check 'devices in turn' 0 'cpu:0, reference:0' run 2 "$m" train config.yaml --out turns --devices cpu,reference --set epochs=1
 
+# A link, for plans.
+check 'a link' 0 '"latency_s"' run 2 "$m" bench --what link --json
+run 2 "$m" bench --what link --json >link.json 2>said || fail "a link: $(cat said)"
+check 'a plan over it' 0 'between ranks' "$m" plan config.yaml --ranks 2 --link link.json --device h200
+
 # One is killed: all end, and three go on from what was saved.
 run 4 "$m" train config.yaml --out "$folder/killed" --threads 1 --set epochs=1000 --set patience=1000 --set checkpoint_steps=1 >said 2>&1 &
 pid=$!

@@ -97,6 +97,8 @@ check 'an unknown format' 2 'give tsv or json' "$m" recommend "$folder/x" --user
 
 check 'a plan on nothing' 2 'on what?' "$m" plan --ranks 2 --link 1e9
 check 'a plan without a link' 2 'on what?' "$m" plan --ranks 2 --device h200
+check 'a plan over what is no link' 2 'a number of bytes a second' "$m" plan --ranks 2 --link fast --device h200
+check 'a link without others' 2 'mpirun -n 2' "$m" bench --what link --collectives local
 check 'a plan on an unknown device' 2 'h100 or h200' "$m" plan --device b200
 check 'a plan on a file that is none' 2 'is no JSON' "$m" plan --device "$folder/typo.yaml"
 check 'a plan of shards that the loss cannot have' 2 'loss=sampled' "$m" plan --ranks 2 --link 1e9 --device h200 --shard rows

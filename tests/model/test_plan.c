@@ -28,13 +28,13 @@ static m3_plan_options options_of(uint32_t ranks)
         .ranks = ranks,
         .link = 1e9,
         .rates = {
-            .size = M3_STRUCT_SIZE(m3_plan_rates, run_s), .flops = 1e12, .memory = 1e11, .bus = 1e10, .factor = 1.0}};
+            .size = M3_STRUCT_SIZE(m3_plan_rates, node_s), .flops = 1e12, .memory = 1e11, .bus = 1e10, .factor = 1.0}};
 }
 
 static m3_ranks_plan plan_of(const m3_settings *settings, const m3_plan_options *options)
 {
     m3_error err = {0};
-    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, alone_s)};
+    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)};
     training_check(m3_plan_ranks(devices[0], settings, options, &plan, &err), &err);
     return plan;
 }
@@ -188,6 +188,22 @@ static void shards_send_rows(void **state)
     m3_settings_free(settings);
 }
 
+/* What can go while gradients are computed does, unless the pass is left out; the rest is the same. */
+static void some_of_the_link_is_hidden(void **state)
+{
+    (void)state;
+    static const char *const without[] = {"overlap", NULL};
+    m3_settings *settings = large_settings();
+    m3_plan_options options = options_of(2);
+    const m3_ranks_plan with = plan_of(settings, &options);
+    options.no_pass = without;
+    const m3_ranks_plan plain = plan_of(settings, &options);
+    const double whole = with.seconds[M3_PLAN_LINK] + with.hidden_s;
+    assert_true(with.hidden_s > 0 && plain.hidden_s < 1e-9);
+    assert_true(plain.seconds[M3_PLAN_LINK] < 1.0001 * whole && plain.seconds[M3_PLAN_LINK] > 0.9999 * whole);
+    m3_settings_free(settings);
+}
+
 static void rates_count(void **state)
 {
     (void)state;
@@ -220,7 +236,7 @@ static void refuses(void **state)
 {
     (void)state;
     m3_error err = {0};
-    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, alone_s)};
+    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)};
     m3_settings *settings = large_settings();
     m3_plan_options options = options_of(2);
     options.sharded = true;
@@ -270,11 +286,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         {"a step sends what is planned", sends_what_ranks_send, NULL, NULL, (void *)"accumulate=1"},
+        {"a step with gradients in buckets, too", sends_what_ranks_send, NULL, NULL, (void *)"width=66"},
         {"a step with two batches a rank, too", sends_what_ranks_send, NULL, NULL, (void *)"accumulate=6"},
         {"programs take the memory that is planned", takes_what_programs_take, NULL, NULL, (void *)"accumulate=1"},
         {"so do those of a step in two halves", takes_what_programs_take, NULL, NULL, (void *)"accumulate=2"},
         {"a billion items need not be there", a_billion_items_need_not_be_there, NULL, NULL, NULL},
         {"shards send rows", shards_send_rows, NULL, NULL, NULL},
+        {"some of the link is hidden", some_of_the_link_is_hidden, NULL, NULL, NULL},
         {"rates of device and link count", rates_count, NULL, NULL, NULL},
         {"what makes no sense is refused", refuses, NULL, NULL, NULL},
     };

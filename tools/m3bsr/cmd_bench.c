@@ -1,9 +1,12 @@
 /* bench: time a training step or an inference.
- *   m3bsr bench [CONFIG] --what step|infer [--batch N] [--repeats N] [--per-op] [--roofline] */
+ *   m3bsr bench [CONFIG] --what step|infer [--batch N] [--repeats N] [--per-op] [--roofline]
+ * or, between ranks, their link:
+ *   mpirun -n 2 m3bsr bench --what link */
 #include <math.h>
 #include <string.h>
 
 #include "m3bsr/bench.h"
+#include "m3bsr/plan.h"
 #include "tools/m3bsr/cli.h"
 #include "tools/m3bsr/roofline.h"
 
@@ -98,22 +101,56 @@ static m3_status time_it(request *q, m3_error *err)
     return q->wants_roofline ? roofline_print(&q->roofline, &result, err) : M3_OK;
 }
 
+/* Between ranks. */
+
+static void print_link(const cli *c, const m3_group *group, const m3_link_result *r)
+{
+    if (m3_group_first(group) != 0) return;
+    if (!c->json) {
+        (void)printf("%u ranks, %s: an exchange takes %.3f ms, and a rank sends and receives %.1f MB/s\n", r->ranks,
+                     m3_group_name(group), 1e3 * r->latency_s, 1e-6 * r->bytes_per_s);
+        return;
+    }
+    (void)printf("{\"what\": \"link\", \"collectives\": ");
+    cli_json_text(m3_group_name(group));
+    (void)printf(", \"ranks\": %u", r->ranks);
+    print_number("latency_s", r->latency_s);
+    print_number("bytes_per_s", r->bytes_per_s);
+    (void)printf("}\n");
+}
+
+static m3_status time_link(cli *c, const char *collectives, m3_error *err)
+{
+    enum { PATIENCE_S = 900 };
+    m3_group *group = NULL;
+    m3_link_result result = {.size = M3_STRUCT_SIZE(m3_link_result, bytes_per_s)};
+    m3_status st = cli_open_engine(c, err);
+    if (st == M3_OK) st = m3_group_open(c->engine, collectives, 1, PATIENCE_S, (m3_span){0}, &group, err);
+    if (st == M3_OK) st = m3_bench_link(group, &result, err);
+    if (st == M3_OK) print_link(c, group, &result);
+    m3_group_close(group);
+    return st;
+}
+
 int cmd_bench(int argc, char **argv)
 {
     request q = {.bench = {.size = M3_STRUCT_SIZE(m3_bench_options, node_user)}};
     m3_error err = {0};
-    const char *what = "step";
+    const char *what = "step", *collectives = "mpi";
     const cli_option options[] = {
-        {"what", CLI_TEXT, &what, "NAME", "step (default): training; or infer: inference and top 10"},
+        {"what", CLI_TEXT, &what, "NAME", "step (default): training; infer: inference and top 10; link: between ranks"},
         {"batch", CLI_COUNT, &q.bench.batch, "N", "the same as --set batch=N"},
         {"repeats", CLI_COUNT, &q.bench.repeats, "N", "runs; default: what fits about 10 s, at least 5"},
         {"per-op", CLI_FLAG, &q.bench.per_op, NULL, "a table by op"},
+        {"collectives", CLI_TEXT, &collectives, "NAME", "of a link: the plugin that moves bytes; mpi by default"},
         {"roofline", CLI_FLAG, &q.wants_roofline, NULL, "nodes beside the device's measured bandwidth and arithmetic"},
     };
     const cli_command command = {
         .usage = "bench [CONFIG] [--what step|infer] [options]",
-        .about = "Time the model of a configuration, its behaviors, items and modalities as written, on random full\n"
-                 "histories: median and spread, samples/s, GFLOP/s and their share of the measured peak, memory.",
+        .about =
+            "Time the model of a configuration, its behaviors, items and modalities as written, on random full\n"
+            "histories: median and spread, samples/s, GFLOP/s and their share of the measured peak, memory. Or, under\n"
+            "mpirun, what ranks reach between them.",
         .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
         .options = options,
         .option_count = sizeof options / sizeof options[0],
@@ -121,11 +158,12 @@ int cmd_bench(int argc, char **argv)
     int status = cli_parse(&q.c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
     q.bench.infer = strcmp(what, "infer") == 0;
-    if (!q.bench.infer && strcmp(what, "step") != 0) {
-        (void)fprintf(stderr, "error: --what cannot be '%s'; give step or infer\n", what);
+    const bool link = strcmp(what, "link") == 0;
+    if (!q.bench.infer && !link && strcmp(what, "step") != 0) {
+        (void)fprintf(stderr, "error: --what cannot be '%s'; give step or infer, or link\n", what);
         return CLI_BAD_INPUT;
     }
-    m3_status st = time_it(&q, &err);
+    const m3_status st = link ? time_link(&q.c, collectives, &err) : time_it(&q, &err);
     roofline_free(&q.roofline);
     m3_settings_free(q.settings);
     cli_close(&q.c);

@@ -1,14 +1,13 @@
 /* plan: what a training by many ranks would take, before there are any.
  *   m3bsr plan CONFIG --ranks 64 --items 1e9 --link 25e9 --device h200|FILE.json [--shard rows] */
-#include <math.h>
 #include <string.h>
 
 #include "tools/m3bsr/plan_device.h"
 
 typedef struct request {
     cli c;
-    const char *device, *shard;
-    double items, link, latency, bus;
+    const char *device, *shard, *link;
+    double items, latency, bus;
     m3_plan_options options;
     plan_device rates;
     m3_settings *settings;
@@ -113,6 +112,8 @@ static void print_time(const request *r)
         if (p->seconds[i] > 0)
             (void)printf("  %-50s %10.3f ms %5.1f %%\n", time_says[i], 1e3 * p->seconds[i],
                          100.0 * ratio(p->seconds[i], p->step_s));
+    if (p->hidden_s > 0)
+        (void)printf("  %-50s %10.3f ms\n", "between ranks, while gradients are computed: not", 1e3 * p->hidden_s);
     (void)printf("  %-50s %10.3f ms, bound by %s\n", "together", 1e3 * p->step_s, time_names[bound(p)]);
     (void)printf("  %.1f samples/s; %.1f %% of ranks that need not exchange anything\n",
                  ratio((double)p->samples, p->step_s), 100.0 * ratio(p->alone_s * r->options.crowd, p->step_s));
@@ -171,6 +172,7 @@ static void print_json(const request *r)
     (void)printf("}");
     print_number("step_s", p->step_s);
     print_number("alone_s", p->alone_s * r->options.crowd);
+    print_number("hidden_s", p->hidden_s);
     print_number("samples_per_s", ratio((double)p->samples, p->step_s));
     (void)printf(", \"bound\": \"%s\"}\n", time_names[bound(p)]);
 }
@@ -191,13 +193,13 @@ static m3_status make_plan(request *r, m3_error *err)
     cli *c = &r->c;
     if (!(r->items >= 0 && r->items < 0x1p53)) return M3_FAIL(err, M3_ERR_INVALID, "--items", "cannot be %g", r->items);
     if ((st = plan_device_find(r->device, &r->rates, err)) != M3_OK) return st;
+    if ((st = plan_link_find(r->link, &r->options.link, &r->latency, err)) != M3_OK) return st;
     if (c->backend == NULL) c->backend = "cpu"; /* whose buffers are as large as wanted */
     if ((st = cli_settings(c, c->count > 0 ? c->words[0] : NULL, &r->settings, err)) != M3_OK) return st;
     if ((st = take_shard(r, err)) != M3_OK) return st;
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     m3_plan_options *o = &r->options;
     o->items = (uint64_t)r->items;
-    o->link = r->link;
     o->latency = r->latency;
     o->rates = r->rates.rates;
     if (r->bus > 0) o->rates.bus = r->bus;
@@ -209,15 +211,15 @@ static m3_status make_plan(request *r, m3_error *err)
 
 int cmd_plan(int argc, char **argv)
 {
-    request r = {.link = NAN,
-                 .latency = 50e-6,
+    request r = {.latency = 50e-6,
                  .options = {.size = M3_STRUCT_SIZE(m3_plan_options, fallbacks), .ranks = 1, .crowd = 1},
-                 .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, alone_s)}};
+                 .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)}};
     m3_error err = {0};
     const cli_option options[] = {
         {"ranks", CLI_COUNT, &r.options.ranks, "N", "how many train one model; by default 1"},
         {"items", CLI_REAL, &r.items, "N", "such as 1e9, instead of the configuration's; the table need not exist"},
-        {"link", CLI_REAL, &r.link, "BYTES", "that a rank sends in a second, and receives at the same time: 25e9"},
+        {"link", CLI_TEXT, &r.link, "BYTES|FILE",
+         "that a rank sends in a second: 25e9; or what bench --what link wrote"},
         {"latency", CLI_REAL, &r.latency, "SECONDS", "of an exchange; by default 50e-6"},
         {"device", CLI_TEXT, &r.device, "NAME|FILE", "h200, h100 or a100, or what bench --roofline --json wrote"},
         {"bus", CLI_REAL, &r.bus, "BYTES", "that go in a second between host and device, one way"},
@@ -225,7 +227,7 @@ int cmd_plan(int argc, char **argv)
         {"crowd", CLI_COUNT, &r.options.crowd, "N", "ranks that share one device; by default 1"},
     };
     const cli_command command = {
-        .usage = "plan CONFIG --ranks N --link BYTES --device NAME|FILE [options]",
+        .usage = "plan CONFIG --ranks N --link BYTES|FILE --device NAME|FILE [options]",
         .about = "Say what a training by many ranks would take: memory of a rank, bytes that it sends in a step, the\n"
                  "time of a step, and what bounds it. Nothing runs, and nothing of these sizes is allocated.",
         .groups = CLI_MODEL | CLI_DEVICE | CLI_PASSES,
@@ -234,12 +236,12 @@ int cmd_plan(int argc, char **argv)
         .max_words = 1};
     const int status = cli_parse(&r.c, &command, argc, argv);
     if (status != CLI_GO_ON) return status;
-    if (r.device == NULL || (isnan(r.link) && r.options.ranks > 1)) {
+    if (r.device == NULL || (r.link == NULL && r.options.ranks > 1)) {
         (void)fprintf(stderr, "error: on what? m3bsr plan CONFIG --ranks 64 --link 25e9 --device h200, or a file that "
                               "m3bsr bench CONFIG --roofline --json wrote\n");
         return CLI_BAD_INPUT;
     }
-    if (isnan(r.link)) r.link = 1.0; /* of one rank, which sends nothing */
+    if (r.link == NULL) r.link = "1"; /* of one rank, which sends nothing */
     const m3_status st = make_plan(&r, &err);
     if (st == M3_OK && r.c.json) print_json(&r);
     if (st == M3_OK && !r.c.json) print_text(&r);

@@ -33,7 +33,7 @@ static bool take_peak(const char *text, plan_device *d)
     for (size_t i = 0; i < PEAKS; i++) {
         const struct peak *p = &peaks[i];
         if (strcmp(p->name, text) != 0) continue;
-        d->rates = (m3_plan_rates){.size = M3_STRUCT_SIZE(m3_plan_rates, run_s),
+        d->rates = (m3_plan_rates){.size = M3_STRUCT_SIZE(m3_plan_rates, node_s),
                                    .flops = p->flops,
                                    .memory = p->memory,
                                    .bus = p->bus,
@@ -52,39 +52,69 @@ static double number_of(const json_t *object, const char *key)
     return json_number_value(json_object_get(object, key)); /* 0 where it is not there */
 }
 
+/* Nodes with a shorter floor are as long as what it takes to start one, whatever they compute: their factor would say
+ * nothing of a larger node. */
+static const double SMALL_S = 20e-6;
+
 typedef struct op_sum {
-    const char *name;
-    double seconds, floor;
+    const char *name; /* NULL: of all */
+    double nodes, seconds, floor;
 } op_sum;
 
-static void add_node(op_sum *sums, uint32_t *count, const json_t *node)
+static void add_node(op_sum *sum, const json_t *node)
 {
-    const char *name = json_string_value(json_object_get(node, "op"));
-    uint32_t k = 0;
-    if (name == NULL) return;
-    while (k < *count && strcmp(sums[k].name, name) != 0) k++;
-    if (k == *count) sums[(*count)++] = (op_sum){.name = name};
-    sums[k].seconds += number_of(node, "seconds");
-    sums[k].floor += number_of(node, "floor_s");
+    sum->nodes += 1.0;
+    sum->seconds += number_of(node, "seconds");
+    sum->floor += number_of(node, "floor_s");
+}
+
+static op_sum *find_op(op_sum *sums, uint32_t *count, const char *name)
+{
+    for (uint32_t k = 0; k < *count; k++)
+        if (strcmp(sums[k].name, name) == 0) return &sums[k];
+    sums[*count].name = name;
+    return &sums[(*count)++];
+}
+
+/* Beside `each` of a node. Below 1 where operands lay in a cache. */
+static double factor_of(const op_sum *sum, double each)
+{
+    const double beside = sum->seconds - sum->nodes * each;
+    return sum->floor > 0 && beside > 0 ? beside / sum->floor : 1.0;
+}
+
+/* sums: [nodes]. */
+static bool sum_up(const json_t *nodes, op_sum *sums, plan_device *d)
+{
+    uint32_t count = 0;
+    op_sum small = {0}, large = {0};
+    for (size_t i = 0; i < json_array_size(nodes); i++) {
+        const json_t *node = json_array_get(nodes, i);
+        const char *name = json_string_value(json_object_get(node, "op"));
+        const bool is_small = number_of(node, "floor_s") < SMALL_S;
+        if (name == NULL) continue;
+        add_node(is_small ? &small : &large, node);
+        if (!is_small) add_node(find_op(sums, &count, name), node);
+    }
+    if (small.seconds > small.floor) d->rates.node_s = (small.seconds - small.floor) / small.nodes;
+    d->rates.factor = factor_of(&large, d->rates.node_s);
+    for (uint32_t k = 0; k < count; k++) {
+        m3_plan_op *op = &d->ops[d->op_count];
+        op->factor = factor_of(&sums[k], d->rates.node_s);
+        if ((op->name = strdup(sums[k].name)) == NULL) return false;
+        d->op_count++;
+    }
+    return true;
 }
 
 static m3_status take_ops(const json_t *nodes, plan_device *d, m3_error *err)
 {
-    uint32_t count = 0;
-    const size_t most = json_array_size(nodes);
-    op_sum *sums = calloc(most + 1, sizeof *sums);
-    d->ops = calloc(most + 1, sizeof *d->ops);
-    bool whole = sums != NULL && d->ops != NULL;
-    for (size_t i = 0; whole && i < most; i++) add_node(sums, &count, json_array_get(nodes, i));
-    for (uint32_t k = 0; whole && k < count; k++) {
-        if (!(sums[k].floor > 0) || !(sums[k].seconds > 0)) continue;
-        m3_plan_op *op = &d->ops[d->op_count];
-        op->factor = sums[k].seconds / sums[k].floor;
-        whole = (op->name = strdup(sums[k].name)) != NULL;
-        d->op_count += whole;
-    }
+    const size_t most = json_array_size(nodes) + 1;
+    op_sum *sums = calloc(most, sizeof *sums);
+    d->ops = calloc(most, sizeof *d->ops);
+    const bool whole = sums != NULL && d->ops != NULL && sum_up(nodes, sums, d);
     free(sums);
-    if (!whole) return M3_FAIL_MEMORY(err, "plan", (most + 1) * sizeof *sums);
+    if (!whole) return M3_FAIL_MEMORY(err, "plan", most * sizeof *sums);
     d->rates.ops = (m3_span){.count = d->op_count, .stride = sizeof d->ops[0], .data = d->ops};
     return M3_OK;
 }
@@ -96,7 +126,7 @@ static m3_status take_bench(const char *path, const json_t *root, plan_device *d
     const double peak = number_of(root, "peak_gflops"), product = number_of(roofline, "product_gflops");
     const double nodes = number_of(roofline, "nodes_s"), floor = number_of(roofline, "floor_s");
     const double share = number_of(root, "host_share");
-    d->rates = (m3_plan_rates){.size = M3_STRUCT_SIZE(m3_plan_rates, run_s),
+    d->rates = (m3_plan_rates){.size = M3_STRUCT_SIZE(m3_plan_rates, node_s),
                                .flops = 1e9 * (peak > product ? peak : product),
                                .half_flops = 1e9 * number_of(roofline, "half_gflops"),
                                .memory = 1e9 * number_of(roofline, "copy_gigabytes_per_s"),
@@ -105,28 +135,51 @@ static m3_status take_bench(const char *path, const json_t *root, plan_device *d
         return M3_FAIL(err, M3_ERR_INVALID, path,
                        "lacks the figures of a device; write it by m3bsr bench CONFIG --roofline --json >FILE");
     if (d->rates.half_flops > 0 && d->rates.half_flops < d->rates.flops) d->rates.half_flops = d->rates.flops;
-    d->rates.factor = nodes / floor;
     d->measured = true;
     (void)snprintf(d->name, sizeof d->name, "%s", device);
     return take_ops(json_object_get(roofline, "nodes"), d, err);
 }
 
-m3_status plan_device_find(const char *text, plan_device *d, m3_error *err)
+/* @param root  Yours, json_decref(). */
+static m3_status read_file(const char *option, const char *path, const char *what, json_t **root, m3_error *err)
 {
     json_error_t wrong;
+    FILE *from = fopen(path, "r");
+    *root = NULL;
+    if (from == NULL)
+        return M3_FAIL(err, M3_ERR_INVALID, option, "'%s' is neither %s nor a file that can be read: %s", path, what,
+                       strerror(errno));
+    *root = json_loadf(from, JSON_REJECT_DUPLICATES, &wrong);
+    (void)fclose(from);
+    if (*root != NULL) return M3_OK;
+    return M3_FAIL(err, M3_ERR_INVALID, path, "is no JSON: line %d: %s", wrong.line, wrong.text);
+}
+
+m3_status plan_device_find(const char *text, plan_device *d, m3_error *err)
+{
+    json_t *root = NULL;
     *d = (plan_device){0};
     if (take_peak(text, d)) return M3_OK;
-    FILE *from = fopen(text, "r");
-    if (from == NULL)
-        return M3_FAIL(err, M3_ERR_INVALID, "--device",
-                       "'%s' is neither a100, h100 or h200 nor a file that can be read (%s); a file comes from m3bsr "
-                       "bench CONFIG --roofline --json",
-                       text, strerror(errno));
-    json_t *root = json_loadf(from, JSON_REJECT_DUPLICATES, &wrong);
-    (void)fclose(from);
-    const m3_status st = root != NULL
-                             ? take_bench(text, root, d, err)
-                             : M3_FAIL(err, M3_ERR_INVALID, text, "is no JSON: line %d: %s", wrong.line, wrong.text);
+    m3_status st = read_file("--device", text, "a100, h100 or h200", &root, err);
+    if (st == M3_OK) st = take_bench(text, root, d, err);
+    json_decref(root);
+    return st;
+}
+
+m3_status plan_link_find(const char *text, double *bytes_per_s, double *latency, m3_error *err)
+{
+    char *end = NULL;
+    json_t *root = NULL;
+    *bytes_per_s = strtod(text, &end);
+    if (*text != 0 && *end == 0) return M3_OK;
+    m3_status st = read_file("--link", text, "a number of bytes a second", &root, err);
+    if (st == M3_OK) {
+        *bytes_per_s = number_of(root, "bytes_per_s");
+        *latency = number_of(root, "latency_s");
+        if (!(*bytes_per_s > 0))
+            st = M3_FAIL(err, M3_ERR_INVALID, text,
+                         "lacks the figures of a link; write it by mpirun -n 2 m3bsr bench --what link --json >FILE");
+    }
     json_decref(root);
     return st;
 }

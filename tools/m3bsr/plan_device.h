@@ -20,4 +20,8 @@ typedef struct plan_device {
 m3_status plan_device_find(const char *text, plan_device *device, m3_error *err);
 void plan_device_free(plan_device *device);
 
+/** What ranks reach between them: a number of bytes a second, or a file that `m3bsr bench --what link --json` wrote.
+ * @param latency  Of the file; as it is for a number. */
+m3_status plan_link_find(const char *text, double *bytes_per_s, double *latency, m3_error *err);
+
 #endif
