@@ -285,8 +285,10 @@ m3_status m3_checkpoint_commit(const char *path, const m3_checkpoint_part *part,
                                const m3_checkpoint_rows *rows, uint32_t count, const m3_trainer_state *state,
                                m3_error *err)
 {
-    const m3_status st = m3_parts_check(path, part->save, part->count, err);
-    return st == M3_OK ? write_main(path, part, store, rows, count, state, err) : st;
+    m3_status st = m3_parts_check(path, part->save, part->count, err);
+    if (st == M3_OK) st = write_main(path, part, store, rows, count, state, err);
+    if (st != M3_OK) (void)m3_parts_sweep(path, NULL); /* its parts would fill a disk that is full already */
+    return st;
 }
 
 /* Loading. */

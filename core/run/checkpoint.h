@@ -59,7 +59,8 @@ m3_status m3_checkpoint_next_save(const char *path, const m3_trainer_state *stat
 m3_status m3_checkpoint_write_part(const char *path, const m3_checkpoint_part *part, const m3_checkpoint_rows *rows,
                                    uint32_t count, m3_error *err);
 /** Put the save in place of what path was before, with the state and with the tensors of the store that are none of
- * `rows`, and remove the parts of other saves. M3_ERR_INVALID names a part that is not there. */
+ * `rows`, and remove the parts of other saves. M3_ERR_INVALID names a part that is not there. On
+ * failure the save's parts are removed. */
 m3_status m3_checkpoint_commit(const char *path, const m3_checkpoint_part *part, m3_store *store,
                                const m3_checkpoint_rows *rows, uint32_t count, const m3_trainer_state *state,
                                m3_error *err);

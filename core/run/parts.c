@@ -301,6 +301,12 @@ static m3_status read_main(m3_parts *p, m3_error *err)
 {
     uint64_t count = 0;
     const char *text = m3_safetensors_meta(p->main, "parts"), *stem = m3_safetensors_meta(p->main, "stem");
+    const char *format = m3_safetensors_meta(p->main, "format"), *part = m3_safetensors_meta(p->main, "part");
+    if (format != NULL && strcmp(format, M3_PART_FORMAT) == 0)
+        return M3_FAIL(err, M3_ERR_INVALID, p->path,
+                       "is part %s of a checkpoint, with some rows of its tables; name the file beside it that has the "
+                       "rest, such as last.safetensors",
+                       part != NULL ? part : "?");
     if (text == NULL) return M3_OK;
     if (!read_number(&text, &count) || *text != '\0' || count == 0 || count > M3_MOST_PARTS ||
         !read_save(m3_safetensors_meta(p->main, "save"), &p->save) || stem == NULL || stem[0] == '\0' ||

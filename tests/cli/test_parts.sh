@@ -25,7 +25,8 @@ check 'a run to start from' 0 'best is epoch' "$m" train --from parts --set data
 # One file of them.
 check 'joined elsewhere' 0 'parts: 2 parts joined to joined.safetensors' "$m" checkpoint join parts --out joined.safetensors
 same joined.safetensors one/best.safetensors || fail 'what is joined has other tensors'
-check 'a part is no checkpoint' 2 'training cannot go on from it' "$m" checkpoint join parts --out x --checkpoint "$(echo parts/last.*.1-of-2.safetensors)"
+check 'a part is no checkpoint' 2 'is part 1 of 2 of a checkpoint' "$m" checkpoint join parts --out x --checkpoint "$(echo parts/last.*.1-of-2.safetensors)"
+check 'nor to evaluate' 2 'name the file beside it' "$m" evaluate parts --backend cpu --checkpoint "$(echo parts/last.*.2-of-2.safetensors)"
 check 'not over the run' 2 'which is read here' "$m" checkpoint join parts --out parts/last.safetensors
 check 'not over a part' 2 'which is read here' "$m" checkpoint join parts --out "$(echo parts/best.*.1-of-2.safetensors)"
 cp -r parts kept
@@ -43,6 +44,10 @@ rm kept/last.*.2-of-2.safetensors
 check 'a part that is missing' 2 '2-of-2.safetensors: is missing' "$m" checkpoint join kept
 check 'the best is joined before that' 0 '"parts": 0' "$m" checkpoint join kept --out best --json
 check 'resumption without a part' 2 '2-of-2.safetensors: is missing' "${train[@]}" --out kept --resume
+
+check 'a file that may not grow' 3 'best.safetensors: could not be written: File too large' \
+    bash -c 'ulimit -f 8; exec "$@"' - "${train[@]}" --out full --set checkpoint_parts=on
+[ -z "$(find full -name '*-of-*')" ] || fail "a save that failed leaves $(ls full)"
 
 if [ -n "$SANITIZE" ] || ! command -v mpirun >/dev/null || ! "$m" plugins 2>/dev/null | grep -q 'loaded.*mpi '; then
     echo 'left out: mpirun, or the plugin mpi, is not here'

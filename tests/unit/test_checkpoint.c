@@ -528,6 +528,7 @@ static void nothing_is_committed_without_all_parts(void **state)
     assert_int_equal(commit(path, save, 3, 2, &err), M3_ERR_INVALID);
     assert_non_null(strstr(err.message, "one folder that all of them share"));
     is_at(path, 1);
+    assert_int_equal(count_files(data_source_path(&source, "uncommitted"), NULL, NULL), 3);
 }
 
 static m3_status read_nan(const m3_checkpoint_rows *rows, uint64_t begin, uint64_t end, void *data, m3_error *err)
@@ -615,6 +616,8 @@ static void memory_runs_out(void **state)
             uint32_t age = 0;
             failing f = {.at = at};
             err = (m3_error){0};
+            for (uint32_t rank = 0; i == 1 && rank < 2; rank++) /* a commit that failed has removed them */
+                check(write_one(path, with_save, rank, 2, 2, &err), &err);
             m3_alloc_set_gate(fail_at, &f);
             st = steps[i](path, &err);
             m3_alloc_set_gate(NULL, NULL);
