@@ -53,10 +53,11 @@ static void search_fini(search *s)
 
 static m3_status side_make(const search *s, side *to, m3_device *device, const char *const *no_pass, m3_error *err)
 {
-    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                         .name = "step",
                                         .no_pass = no_pass,
                                         .precision = m3_model_precision(s->config),
+                                        .recompute = m3_model_recompute(s->config),
                                         .fallbacks = s->options->fallbacks};
     const m3_inputs in = {.config = s->config, .seed = SEED, .step = 1, .rows = (uint32_t)s->config->batch};
     m3_status st = m3_store_create(to->device = device, SEED, &to->store, err);

@@ -53,6 +53,7 @@ static const struct row {
     {"clip", {"1", "0", "0.1", "100"}},
     {"lazy", {NULL}},
     {"precision", {"f32", "f32", "bf16", "f32", "f16"}},
+    {"recompute", {"off", "on", "light"}},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 

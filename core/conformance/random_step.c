@@ -136,9 +136,10 @@ static m3_status compile(const comparison *c, side *s, const char *const *no_pas
     m3_device *other = c->devices->reference;
     const bool alone = c->devices->strict || s->device == other;
     const m3_inputs in = inputs_of(c, 0, 0);
-    m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+    m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                   .no_pass = no_pass,
                                   .precision = s->precision,
+                                  .recompute = m3_model_recompute(&c->config->model),
                                   .strict = c->devices->strict,
                                   .fallbacks = {.count = !alone, .stride = sizeof(m3_device *), .data = &other}};
     m3_status st = m3_store_create(s->device, c->config->seed, &s->store, err);

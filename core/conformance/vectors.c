@@ -225,11 +225,12 @@ static m3_status fill_inputs(check *c, const m3_graph *graph, m3_executable *run
 
 static m3_status compile(check *c, const m3_graph *graph, const char *name, m3_executable **run, m3_error *err)
 {
-    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                         .name = name,
                                         .no_pass = c->options->no_pass,
                                         .strict = c->options->strict,
                                         .precision = m3_model_precision(&c->config),
+                                        .recompute = m3_model_recompute(&c->config),
                                         .fallbacks = c->options->fallbacks};
     return m3_executable_create(c->device, c->store, graph, &options, run, err);
 }

@@ -86,6 +86,8 @@ static const key keys[] = {
     CHOICE(lazy, "auto|on|off", "auto", "update only the rows of the item table that a batch used; auto: for sampled"),
     LATER_CHOICE(precision, "f32", "f32|bf16|f16", "f32",
                  "type of activations and of what layers read; sums, parameters and losses are f32 whatever it is"),
+    LATER_CHOICE(recompute, "off", "off|light|on", "off",
+                 "for less memory compute again, in the backward pass, what is cheap to make"),
 };
 enum { KEYS = sizeof keys / sizeof keys[0] };
 _Static_assert(sizeof(m3_lazy) == sizeof(int32_t), "members that choose are set as whole numbers");
@@ -99,6 +101,16 @@ m3_dtype m3_model_precision(const m3_model_config *config)
     case M3_PRECISION_F32: break;
     }
     return M3_F32;
+}
+
+uint32_t m3_model_recompute(const m3_model_config *config)
+{
+    switch (config->recompute) {
+    case M3_RECOMPUTE_LIGHT: return 32;
+    case M3_RECOMPUTE_ON: return 4;
+    case M3_RECOMPUTE_OFF: break;
+    }
+    return 0;
 }
 
 m3_span m3_model_keys(void)

@@ -4,8 +4,8 @@
 #include "core/base/alloc.h"
 #include "m3bsr/runtime.h"
 
-static const char *const names[] = {"fold", "dedupe", "dead",         "sink",    "grouping", "pack",
-                                    "fuse", "chain",  "multi_tensor", "overlap", NULL};
+static const char *const names[] = {"fold", "dedupe", "dead",         "sink",      "grouping", "pack",
+                                    "fuse", "chain",  "multi_tensor", "recompute", "overlap",  NULL};
 
 const char *const *m3_pass_names(void)
 {
@@ -46,6 +46,7 @@ static m3_status run_all(const m3_graph *in, const m3_pass *const *passes, const
     for (; *passes != NULL; passes++) {
         const bool optional = *passes != &m3_pass_decompose && *passes != &m3_pass_precision;
         if (optional && !m3_pass_enabled(context->no_pass, (*passes)->name)) continue;
+        if (*passes == &m3_pass_recompute && context->recompute == 0) continue;
         m3_graph *next = NULL;
         m3_status st = (*passes)->run(now != NULL ? now : in, context, &next, err);
         m3_graph_free(now);
@@ -68,12 +69,9 @@ m3_status m3_passes_before_gradients(const m3_graph *in, const char *const *no_p
 
 m3_status m3_passes_run(const m3_graph *in, const m3_pass_context *context, m3_graph **out, m3_error *err)
 {
-    static const m3_pass *const passes[] = {&m3_pass_fold,      &m3_pass_dedupe,
-                                            &m3_pass_dead,      &m3_pass_multi_tensor,
-                                            &m3_pass_fuse,      &m3_pass_dead,
-                                            &m3_pass_precision, &m3_pass_chain,
-                                            &m3_pass_decompose, &m3_pass_fold,
-                                            &m3_pass_dedupe,    &m3_pass_dead,
-                                            &m3_pass_overlap,   NULL};
+    static const m3_pass *const passes[] = {
+        &m3_pass_fold,   &m3_pass_dedupe,    &m3_pass_dead,      &m3_pass_multi_tensor, &m3_pass_fuse,
+        &m3_pass_dead,   &m3_pass_precision, &m3_pass_chain,     &m3_pass_decompose,    &m3_pass_fold,
+        &m3_pass_dedupe, &m3_pass_dead,      &m3_pass_recompute, &m3_pass_overlap,      NULL};
     return run_all(in, passes, context, out, err);
 }

@@ -2,8 +2,8 @@
  *
  * Before differentiation:  sink, fold, dedupe, pack, dead.   (m3_passes_before_gradients)
  * At compile time:         fold, dedupe, dead, multi_tensor, fuse, precision, chain, then what the device refuses is
- * decomposed, again fold, dedupe, dead, and overlap.  (m3_passes_run) Row sinking comes before differentiation, so that
- * the backward pass works on the few rows too. */
+ * decomposed, again fold, dedupe, dead, and where they are wanted recompute and overlap.  (m3_passes_run) Row sinking
+ * comes before differentiation, so that the backward pass works on the few rows too. */
 #ifndef M3_CORE_PASSES_PASS_H
 #define M3_CORE_PASSES_PASS_H
 
@@ -15,6 +15,7 @@ typedef struct m3_pass_context {
     bool (*supports)(void *user, const m3_node *node); /* does the chosen device run it? NULL: everything */
     void *user;
     m3_dtype precision;        /* of activations: f16 or bf16; else f32 */
+    uint32_t recompute;        /* 1/N of the work may be done twice; 0: none */
     const m3_buckets *buckets; /* of states that are wanted early; NULL: none */
 } m3_pass_context;
 
@@ -33,6 +34,7 @@ extern const m3_pass m3_pass_chain;        /* elementwise nodes that read each o
 extern const m3_pass m3_pass_multi_tensor; /* one update over many tensors */
 extern const m3_pass m3_pass_overlap;      /* new values of states that are wanted early as early as can be */
 extern const m3_pass m3_pass_precision;    /* activations in 16 bits; cannot be turned off here, but by the key */
+extern const m3_pass m3_pass_recompute;    /* what lies in memory for long is made again; off unless wanted */
 extern const m3_pass m3_pass_decompose;    /* what the device refuses, by its meaning; cannot be turned off */
 
 /** Is a pass left on? "grouping", which the model asks for while it builds, is one of the names. */

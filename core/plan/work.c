@@ -20,11 +20,12 @@ static m3_status plan_one(const m3_work_options *o, const m3_model_config *confi
     m3_graph *graph = NULL;
     how.size = M3_STRUCT_SIZE(m3_build_options, accumulate);
     how.no_pass = o->plan->no_pass;
-    const m3_compile_options compile = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+    const m3_compile_options compile = {.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                         .name = name,
                                         .no_pass = o->plan->no_pass,
                                         .strict = o->plan->strict,
                                         .precision = m3_model_precision(config),
+                                        .recompute = m3_model_recompute(config),
                                         .fallbacks = o->plan->fallbacks};
     m3_status st = build(m3_device_engine(o->device), config, &how, &graph, err);
     if (st == M3_OK && buckets != NULL) st = m3_programs_buckets(graph, o->plan->no_pass, buckets, err);

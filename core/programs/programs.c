@@ -52,11 +52,12 @@ static void list_pieces(const m3_programs_plan *plan, piece pieces[PIECES])
 
 static m3_compile_options compile_options(const m3_programs_plan *plan, const char *name)
 {
-    return (m3_compile_options){.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+    return (m3_compile_options){.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                 .name = name,
                                 .no_pass = plan->no_pass,
                                 .strict = plan->strict,
                                 .precision = m3_model_precision(plan->config),
+                                .recompute = m3_model_recompute(plan->config),
                                 .fallbacks = plan->fallbacks};
 }
 

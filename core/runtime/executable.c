@@ -142,7 +142,8 @@ static m3_status compile(m3_executable *e, m3_error *err)
 m3_status m3_executable_plan(m3_executable *e, m3_device *device, const m3_graph *graph,
                              const m3_compile_options *options, const m3_buckets *buckets, m3_error *err)
 {
-    const m3_pass_context context = {options->no_pass, supports, device, options->precision, buckets};
+    const m3_pass_context context = {options->no_pass,   supports,           device,
+                                     options->precision, options->recompute, buckets};
     m3_status st;
     e->name = m3_strdup(options->name != NULL ? options->name : "graph");
     if (e->name == NULL) return M3_FAIL_MEMORY(err, "executable", sizeof *e);

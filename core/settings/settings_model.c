@@ -243,8 +243,10 @@ m3_status m3_settings_store_features(const m3_settings *settings, const m3_datas
 
 static bool is_computed(const m3_settings *settings, const char *key)
 {
-    static const char *const others[] = {"data", "from",       "new_items",        "patience",         "metric",
-                                         "ks",   "eval_batch", "checkpoint_steps", "checkpoint_parts", "instruments"};
+    static const char *const others[] = {
+        "data",     "from",       "new_items",        "patience",         "metric",
+        "ks",       "eval_batch", "checkpoint_steps", "checkpoint_parts", "instruments",
+        "recompute"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(key, others[i]) == 0) return false;
     return strcmp(key, "epochs") != 0 || strcmp(m3_settings_get(settings, "schedule"), "constant") != 0;

@@ -41,6 +41,7 @@ typedef enum m3_contrast { M3_CONTRAST_INTERESTS = 0, M3_CONTRAST_USERS = 1, M3_
 typedef enum m3_fusion { M3_FUSION_NONE = 0, M3_FUSION_TABLE = 1, M3_FUSION_SCORES = 2 } m3_fusion;
 typedef enum m3_loss { M3_LOSS_FULL = 0, M3_LOSS_SAMPLED = 1 } m3_loss;
 typedef enum m3_precision { M3_PRECISION_F32 = 0, M3_PRECISION_BF16 = 1, M3_PRECISION_F16 = 2 } m3_precision;
+typedef enum m3_recompute { M3_RECOMPUTE_OFF = 0, M3_RECOMPUTE_LIGHT = 1, M3_RECOMPUTE_ON = 2 } m3_recompute;
 typedef enum m3_lazy { M3_LAZY_AUTO = 0, M3_LAZY_ON = 1, M3_LAZY_OFF = 2 } m3_lazy;
 
 /** A configuration is a plain value: copy it with =, nothing to free. Fill it with m3_model_defaults() and
@@ -61,6 +62,7 @@ typedef struct m3_model_config {
     m3_loss loss;
     m3_lazy lazy;
     m3_precision precision;
+    m3_recompute recompute;
     int32_t trend;
     double router_floor, denoise_scale;
     double temperature;
@@ -100,6 +102,8 @@ M3_API m3_status m3_model_fill_options(m3_engine *engine, m3_model_config *confi
 M3_API m3_status m3_model_check(m3_engine *engine, const m3_model_config *config, m3_error *err);
 /** The type that key "precision" names: of activations and of what products read (m3_compile_options.precision). */
 M3_API m3_dtype m3_model_precision(const m3_model_config *config);
+/** What key "recompute" allows: m3_compile_options.recompute. */
+M3_API uint32_t m3_model_recompute(const m3_model_config *config);
 /** Are the rows of the item table updated lazily? Key "lazy": on, off, or auto, which is on for the sampled loss.
  *
  * The lazy rule: a step updates row i of item.weight and of its two moments only when its batch used item i (in a

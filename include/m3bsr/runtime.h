@@ -141,6 +141,7 @@ typedef struct m3_compile_options {
     bool strict;                /**< a node that the device does not run is an error, not a fallback */
     m3_span fallbacks;          /**< m3_device *: other opened devices for what the device refuses, in order */
     m3_dtype precision; /**< of activations and what products read: M3_F32, M3_F16 or M3_BF16; see m3bsr-config(5) */
+    uint32_t recompute; /**< for less memory 1/N of the work may be done twice; 0: none */
 } m3_compile_options;
 
 /** Run passes, decompose what the device refuses, partition, plan memory and compile. Parameters and states of the

@@ -52,10 +52,11 @@ typedef struct trainee {
 
 static m3_executable *compile(trainee *t, m3_graph *graph)
 {
-    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                         .name = "test",
                                         .strict = true,
-                                        .precision = m3_model_precision(&t->config)};
+                                        .precision = m3_model_precision(&t->config),
+                                        .recompute = m3_model_recompute(&t->config)};
     m3_executable *run = NULL;
     m3_error err = {0};
     check(m3_executable_create(device, t->store, graph, &options, &run, &err), &err);
@@ -269,6 +270,42 @@ static void the_padding_item_stays_zero(void **state)
     end(&t);
 }
 
+static uint64_t scratch_of(const trainee *t)
+{
+    m3_executable_stats stats = {.size = M3_STRUCT_SIZE(m3_executable_stats, written_bytes)};
+    m3_executable_get_stats(t->step, &stats);
+    return stats.scratch_bytes;
+}
+
+/* With draws, dropout and all losses. */
+static void recomputing_takes_less_memory_and_keeps_every_bit(void **state)
+{
+    m3_model_config c = small();
+    set(&c, "precision", *state);
+    trainee plain = train(c, ROWS);
+    set(&c, "recompute", "on");
+    trainee less = train(c, ROWS);
+    assert_true(scratch_of(&less) < scratch_of(&plain));
+    for (int i = 1; i <= 3; i++) {
+        step(&plain, i, ROWS, (uint32_t)i, i);
+        step(&less, i, ROWS, (uint32_t)i, i);
+        assert_true(plain.loss == less.loss);
+        assert_true(plain.norm == less.norm);
+    }
+    static float x[4096], y[4096];
+    for (uint32_t i = 0; i < m3_store_count(plain.store); i++) {
+        m3_store_entry entry;
+        m3_store_at(plain.store, i, &entry);
+        const uint64_t bytes = m3_shape_count(&entry.shape) * sizeof *x;
+        assert_true(bytes <= sizeof x);
+        read_all(&plain, entry.name, x, bytes);
+        read_all(&less, entry.name, y, bytes);
+        if (memcmp(x, y, bytes) != 0) fail_msg("%s has other bits", entry.name);
+    }
+    end(&plain);
+    end(&less);
+}
+
 /* Loss of a fresh model at a draw. */
 static float first_loss(m3_model_config c, uint32_t draw)
 {
@@ -434,6 +471,8 @@ int main(void)
         cmocka_unit_test(lazy_rows_equal_dense_rows_while_moments_are_zero),
         cmocka_unit_test(lazy_rows_that_are_not_used_stand_still),
         cmocka_unit_test(the_padding_item_stays_zero),
+        {"recomputing keeps every bit: f32", recomputing_takes_less_memory_and_keeps_every_bit, NULL, NULL, "f32"},
+        {"recomputing keeps every bit: bf16", recomputing_takes_less_memory_and_keeps_every_bit, NULL, NULL, "bf16"},
         cmocka_unit_test(draws_follow_the_step),
         cmocka_unit_test(dropout_acts_in_training_alone),
         cmocka_unit_test(a_batch_without_any_history_trains),

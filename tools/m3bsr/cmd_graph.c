@@ -19,11 +19,12 @@ static m3_status compile(request *r, const m3_model_config *config, m3_error *er
     const m3_build_options build = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
                                     .publish = r->infer ? M3_PUBLISH_SCORES : 0u,
                                     .no_pass = cli_no_pass(&r->c)};
-    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, precision),
+    const m3_compile_options options = {.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                         .name = r->infer ? "infer" : "step",
                                         .no_pass = cli_no_pass(&r->c),
                                         .strict = r->c.strict,
                                         .precision = m3_model_precision(config),
+                                        .recompute = m3_model_recompute(config),
                                         .fallbacks = r->c.fallbacks};
     m3_status st = r->infer ? m3_model_build_infer(r->c.engine, config, &build, &graph, err)
                             : m3_model_build_train(r->c.engine, config, &build, &graph, err);
