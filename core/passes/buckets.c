@@ -65,13 +65,14 @@ m3_early *m3_buckets_early(const m3_graph *graph, const uint32_t *group)
 typedef struct ready {
     const m3_tensor *state;
     uint32_t behind; /* the node */
+    uint32_t update; /* among those of the graph */
 } ready;
 
 static int earlier(const void *a, const void *b)
 {
     const ready *x = a, *y = b;
     if (x->behind != y->behind) return x->behind < y->behind ? -1 : 1;
-    return strcmp(x->state->name, y->state->name);
+    return x->update < y->update ? -1 : x->update > y->update;
 }
 
 /* A state that has as much as a bucket of like bytes would, such as the table of items, waits for nobody and nobody for
@@ -140,7 +141,7 @@ m3_status m3_buckets_make(m3_buckets *buckets, const m3_graph *graph, const char
     for (uint32_t i = 0; i < updates; i++) {
         const m3_tensor *state = m3_graph_update_at(graph, i, &value);
         if (group[i] == M3_NO_BUCKET) continue;
-        list[count++] = (ready){state, value->producer != NULL ? early[value->producer->id].behind : 0};
+        list[count++] = (ready){state, value->producer != NULL ? early[value->producer->id].behind : 0, i};
     }
     qsort(list, count, sizeof *list, earlier);
     st = fill(buckets, list, count, most, least, err);

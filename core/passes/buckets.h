@@ -11,7 +11,7 @@
 typedef struct m3_buckets {
     uint32_t count; /* of buckets, in the order in which they can be ready */
     uint32_t states;
-    char **names;     /* [states] */
+    char **names;     /* [states] in the order in which they can be ready */
     uint32_t *bucket; /* [states] */
 } m3_buckets;
 

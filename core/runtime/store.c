@@ -246,17 +246,26 @@ uint64_t m3_store_entry_bytes(const m3_store *store, uint32_t entry)
     return m3_shape_count(&e->shape) * m3_dtype_bytes(e->dtype);
 }
 
-/* @param value  Of the last copy that was queued, also after a failure. */
+/* Does an entry begin where `bytes` from the start of another end? */
+static bool follows(const m3_stored *first, uint64_t bytes, const m3_stored *entry)
+{
+    return entry == first || (entry->chunk == first->chunk && entry->offset == first->offset + bytes);
+}
+
+/* What lies side by side is one copy: each may cost a device as much as a kernel does.
+ * @param value  Of the last copy that was queued, also after a failure. */
 static m3_status start(m3_store *store, const uint32_t *entries, uint32_t count, bool out, unsigned char *data,
                        uint64_t *value, m3_error *err)
 {
     const m3_device *device = store->device;
     m3_status st = M3_OK;
     *value = 0;
-    for (uint32_t i = 0; st == M3_OK && i < count; i++) {
+    for (uint32_t i = 0, next = 0; st == M3_OK && i < count; i = next) {
         const m3_stored *entry = &store->entries[entries[i]];
         m3_buffer *buffer = store->chunks[entry->chunk].buffer;
-        const uint64_t bytes = m3_store_entry_bytes(store, entries[i]);
+        uint64_t bytes = 0;
+        for (next = i; next < count && follows(entry, bytes, &store->entries[entries[next]]); next++)
+            bytes += m3_store_entry_bytes(store, entries[next]);
         if (bytes == 0) continue;
         st = out ? device->api->download(device->impl, buffer, entry->offset, data, bytes, value, err)
                  : device->api->upload(device->impl, buffer, entry->offset, data, bytes, value, err);

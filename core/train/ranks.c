@@ -205,30 +205,41 @@ static XXH64_hash_t hash_list(const m3_store *store, const uint32_t *list, uint3
     return hash;
 }
 
-/* Sums lie by bucket, and by name within one. */
+/* Move the sum of this name from `from`, where it leaves M3_NONE, to the end of `to`. */
+static void take(const m3_store *store, uint32_t *from, uint32_t count, const char *name, uint32_t *to, uint32_t *at)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        m3_store_entry entry;
+        if (from[i] == M3_NONE) continue;
+        m3_store_at(store, from[i], &entry);
+        if (name != NULL && strcmp(entry.name, name) != 0) continue;
+        to[(*at)++] = from[i];
+        from[i] = M3_NONE;
+    }
+}
+
+/* In the order in which they are ready, as the store has them too, so that a bucket is few copies. What is in no bucket
+ * goes with the last. */
 static m3_status put_in_buckets(m3_trainer *tr, m3_error *err)
 {
     m3_shared *s = &tr->shared;
     const m3_buckets *known = &tr->programs.buckets;
     uint32_t at = 0;
     s->buckets = known->count > 0 ? known->count : 1;
-    uint32_t *sorted = m3_calloc(s->summed_count, sizeof *sorted);
+    uint32_t *ready = m3_calloc(s->summed_count, sizeof *ready);
     s->bucket_end = m3_calloc(s->buckets, sizeof *s->bucket_end);
-    if (sorted == NULL || s->bucket_end == NULL) {
-        m3_free(sorted);
-        return M3_FAIL_MEMORY(err, "ranks", s->summed_count * sizeof *sorted);
+    if (ready == NULL || s->bucket_end == NULL) {
+        m3_free(ready);
+        return M3_FAIL_MEMORY(err, "ranks", s->summed_count * sizeof *ready);
     }
-    for (uint32_t b = 0; b < s->buckets; b++) {
-        for (uint32_t i = 0; i < s->summed_count; i++) {
-            m3_store_entry entry;
-            m3_store_at(tr->store, s->summed[i], &entry);
-            const uint32_t bucket = m3_buckets_find(known, entry.name);
-            if ((bucket == M3_NO_BUCKET ? s->buckets - 1 : bucket) == b) sorted[at++] = s->summed[i];
-        }
-        s->bucket_end[b] = at;
+    for (uint32_t i = 0; i < known->states; i++) {
+        take(tr->store, s->summed, s->summed_count, known->names[i], ready, &at);
+        s->bucket_end[known->bucket[i]] = at;
     }
+    take(tr->store, s->summed, s->summed_count, NULL, ready, &at);
+    s->bucket_end[s->buckets - 1] = at;
     m3_free(s->summed);
-    s->summed = sorted;
+    s->summed = ready;
     return M3_OK;
 }
 
