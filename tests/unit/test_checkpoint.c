@@ -531,6 +531,32 @@ static void nothing_is_committed_without_all_parts(void **state)
     assert_int_equal(count_files(data_source_path(&source, "uncommitted"), NULL, NULL), 3);
 }
 
+static void rows_of_another_table_are_refused(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    shard shards[SHARDED];
+    m3_checkpoint_rows rows[SHARDED];
+    new_folder("other-table");
+    const char *path = file_in("other-table", "last.safetensors");
+    save_parts(path, 2, 1);
+    make_rows(0, 2, 1, shards, rows);
+    rows[0].shape.dim[1]++;
+    assert_int_equal(m3_checkpoint_load_rows(path, rows, SHARDED, &err), M3_ERR_INVALID);
+    assert_non_null(strstr(err.message, "is [11, 3] in "));
+    err = (m3_error){0};
+    rows[0].shape = table;
+    rows[0].dtype = M3_I32;
+    assert_int_equal(m3_checkpoint_load_rows(path, rows, SHARDED, &err), M3_ERR_INVALID);
+    assert_non_null(strstr(err.message, "is f32 in "));
+    err = (m3_error){0};
+    rows[0].dtype = M3_F32;
+    rows[1].name = "adam.v.item.weight";
+    assert_int_equal(m3_checkpoint_load_rows(path, rows, SHARDED, &err), M3_ERR_INVALID);
+    assert_string_equal(err.subject, "adam.v.item.weight");
+    assert_non_null(strstr(err.message, "is not among the 4 tensors"));
+}
+
 static m3_status read_nan(const m3_checkpoint_rows *rows, uint64_t begin, uint64_t end, void *data, m3_error *err)
 {
     const m3_status st = read_shard(rows, begin, end, data, err);
@@ -711,7 +737,7 @@ int main(int argc, char **argv)
 {
     program = argv[0];
     if (argc == 3 && start(NULL) == 0) return save_for_cut(argv[2]) + stop(NULL);
-    struct CMUnitTest tests[DAMAGES + 10];
+    struct CMUnitTest tests[DAMAGES + 11];
     size_t count = 0;
     for (; count < DAMAGES; count++)
         tests[count] = (struct CMUnitTest){damages[count].name, is_refused, NULL, NULL, (void *)&damages[count]};
@@ -722,6 +748,7 @@ int main(int argc, char **argv)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_save_that_is_replaced_is_read_on);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(no_save_has_the_names_of_the_one_before);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(nothing_is_committed_without_all_parts);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(rows_of_another_table_are_refused);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(nan_is_not_saved);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(memory_runs_out);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_kill_leaves_a_save_that_is_whole);

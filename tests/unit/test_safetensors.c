@@ -249,9 +249,89 @@ static void a_file_cut_short_while_open_is_an_error(void **state)
     m3_safetensors_close(file);
 }
 
+/* More than is moved at once, and a row that is more than that by itself. */
+static const m3_safetensors_entry large[] = {
+    {"tall", M3_F32, {.rank = 2, .dim = {300000, 5}}},
+    {"wide", M3_F32, {.rank = 2, .dim = {2, 1100000}}},
+    {"one", M3_F32, {.rank = 0}},
+    {"none", M3_F32, {.rank = 2, .dim = {0, 5}}},
+};
+
+static m3_status fill_rows(void *user, uint32_t index, uint64_t begin, uint64_t end, void *data, m3_error *err)
+{
+    uint64_t *calls = user;
+    const uint64_t width = m3_safetensors_row_bytes(&large[index]) / sizeof(float);
+    (void)err;
+    for (uint64_t i = 0; i < (end - begin) * width; i++) ((float *)data)[i] = (float)(begin * width + i) + (float)index;
+    if (calls != NULL) calls[index]++;
+    return M3_OK;
+}
+
+static m3_status fill_large(void *user, uint32_t index, void *data, uint64_t bytes, m3_error *err)
+{
+    (void)bytes;
+    return fill_rows(user, index, 0, m3_safetensors_rows(&large[index].shape), data, err);
+}
+
+static uint64_t checksum(void)
+{
+    static uint64_t words[8192];
+    uint64_t sum = 0;
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    for (size_t count; (count = fread(words, 1, sizeof words, file)) != 0; memset(words, 0, sizeof words))
+        for (size_t i = 0; i < (count + 7) / 8; i++) sum = sum * 31 + words[i];
+    assert_int_equal(fclose(file), 0);
+    return sum;
+}
+
+static void rows_at_a_time_make_the_same_file(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_safetensors *file = NULL;
+    uint64_t calls[4] = {0};
+    uint32_t at = 0;
+    float got[10];
+    assert_int_equal(m3_safetensors_write(path, large, 4, NULL, 0, fill_large, NULL, &err), M3_OK);
+    const uint64_t whole = checksum();
+    assert_int_equal(m3_safetensors_write_rows(path, large, 4, NULL, 0, fill_rows, calls, &err), M3_OK);
+    assert_true(checksum() == whole);
+    assert_true(calls[0] == 2 && calls[1] == 2 && calls[2] == 1 && calls[3] == 0);
+    assert_int_equal(m3_safetensors_open(path, &file, &err), M3_OK);
+    assert_true(m3_safetensors_find(file, "tall", &at));
+    assert_int_equal(m3_safetensors_read_rows(file, at, 299998, 300000, got, &err), M3_OK);
+    for (int i = 0; i < 10; i++) assert_true(got[i] == (float)(299998 * 5 + i));
+    assert_int_equal(m3_safetensors_read_rows(file, at, 299999, 300001, got, &err), M3_ERR_RANGE);
+    assert_int_equal(m3_safetensors_read_rows(file, at, 2, 1, got, &err), M3_ERR_RANGE);
+    m3_safetensors_close(file);
+}
+
+/* Nearly all of the file is a hole. */
+static void rows_beyond_4_gib_are_read(void **state)
+{
+    (void)state;
+    const char *header = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1610612736,2],\"data_offsets\":[0,12884901888]}}";
+    const int64_t data = 8 + (int64_t)strlen(header);
+    const float row[2] = {3.0F, 4.0F};
+    m3_error err = {0};
+    m3_safetensors *file = NULL;
+    float got[2] = {0};
+    put(header, strlen(header), 0);
+    FILE *to = fopen(path, "r+b");
+    assert_non_null(to);
+    if (fseeko(to, data + (INT64_C(1610612735) * 8), SEEK_SET) != 0 || fwrite(row, 1, sizeof row, to) != sizeof row ||
+        fclose(to) != 0)
+        skip(); /* a file system without files of this size */
+    assert_int_equal(m3_safetensors_open(path, &file, &err), M3_OK);
+    assert_int_equal(m3_safetensors_read_rows(file, 0, 1610612735, 1610612736, got, &err), M3_OK);
+    assert_memory_equal(got, row, sizeof row);
+    m3_safetensors_close(file);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + 9];
+    struct CMUnitTest tests[ROWS + 11];
     size_t count = 0;
     const char *folder = getenv("TMPDIR");
     (void)snprintf(path, sizeof path, "%s/m3bsr-test-%ld.safetensors", folder != NULL ? folder : "/tmp",
@@ -267,6 +347,8 @@ int main(void)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_failed_write_leaves_the_old_file);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_name_may_not_be_written_twice);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_file_cut_short_while_open_is_an_error);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(rows_at_a_time_make_the_same_file);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(rows_beyond_4_gib_are_read);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     (void)unlink(path);
     return failed;
