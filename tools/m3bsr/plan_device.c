@@ -119,13 +119,21 @@ static m3_status take_ops(const json_t *nodes, plan_device *d, m3_error *err)
     return M3_OK;
 }
 
+static void stretch(plan_device *d, double by)
+{
+    d->rates.factor *= by;
+    d->rates.node_s *= by;
+    d->rates.run_s *= by;
+    for (uint32_t i = 0; i < d->op_count; i++) d->ops[i].factor *= by;
+}
+
 static m3_status take_bench(const char *path, const json_t *root, plan_device *d, m3_error *err)
 {
     const json_t *roofline = json_object_get(root, "roofline");
     const char *device = json_string_value(json_object_get(root, "device"));
     const double peak = number_of(root, "peak_gflops"), product = number_of(roofline, "product_gflops");
     const double nodes = number_of(roofline, "nodes_s"), floor = number_of(roofline, "floor_s");
-    const double share = number_of(root, "host_share");
+    const double share = number_of(root, "host_share"), median = number_of(root, "median_s");
     d->rates = (m3_plan_rates){.size = M3_STRUCT_SIZE(m3_plan_rates, node_s),
                                .flops = 1e9 * (peak > product ? peak : product),
                                .half_flops = 1e9 * number_of(roofline, "half_gflops"),
@@ -137,7 +145,9 @@ static m3_status take_bench(const char *path, const json_t *root, plan_device *d
     if (d->rates.half_flops > 0 && d->rates.half_flops < d->rates.flops) d->rates.half_flops = d->rates.flops;
     d->measured = true;
     (void)snprintf(d->name, sizeof d->name, "%s", device);
-    return take_ops(json_object_get(roofline, "nodes"), d, err);
+    const m3_status st = take_ops(json_object_get(roofline, "nodes"), d, err);
+    if (st == M3_OK && median > 0) stretch(d, median / (nodes + d->rates.run_s));
+    return st;
 }
 
 /* @param root  Yours, json_decref(). */
