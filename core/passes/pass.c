@@ -69,9 +69,11 @@ m3_status m3_passes_before_gradients(const m3_graph *in, const char *const *no_p
 
 m3_status m3_passes_run(const m3_graph *in, const m3_pass_context *context, m3_graph **out, m3_error *err)
 {
+    /* overlap moves nodes to what they read, recompute puts what it makes again before who reads it, so it comes last.
+     */
     static const m3_pass *const passes[] = {
-        &m3_pass_fold,   &m3_pass_dedupe,    &m3_pass_dead,      &m3_pass_multi_tensor, &m3_pass_fuse,
-        &m3_pass_dead,   &m3_pass_precision, &m3_pass_chain,     &m3_pass_decompose,    &m3_pass_fold,
-        &m3_pass_dedupe, &m3_pass_dead,      &m3_pass_recompute, &m3_pass_overlap,      NULL};
+        &m3_pass_fold,   &m3_pass_dedupe,    &m3_pass_dead,    &m3_pass_multi_tensor, &m3_pass_fuse,
+        &m3_pass_dead,   &m3_pass_precision, &m3_pass_chain,   &m3_pass_decompose,    &m3_pass_fold,
+        &m3_pass_dedupe, &m3_pass_dead,      &m3_pass_overlap, &m3_pass_recompute,    NULL};
     return run_all(in, passes, context, out, err);
 }

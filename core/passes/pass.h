@@ -2,7 +2,7 @@
  *
  * Before differentiation:  sink, fold, dedupe, pack, dead.   (m3_passes_before_gradients)
  * At compile time:         fold, dedupe, dead, multi_tensor, fuse, precision, chain, then what the device refuses is
- * decomposed, again fold, dedupe, dead, and where they are wanted recompute and overlap.  (m3_passes_run) Row sinking
+ * decomposed, again fold, dedupe, dead, and where they are wanted overlap and recompute.  (m3_passes_run) Row sinking
  * comes before differentiation, so that the backward pass works on the few rows too. */
 #ifndef M3_CORE_PASSES_PASS_H
 #define M3_CORE_PASSES_PASS_H

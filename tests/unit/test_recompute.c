@@ -57,6 +57,37 @@ static m3_graph *build_gap(bool reshaped)
     return graph;
 }
 
+/* A node that only leads to a state that is wanted early stands early; what is made again must not. */
+static void what_is_made_again_stays_late(void **state)
+{
+    (void)state;
+    static const char *const no_pass[] = {"chain", NULL};
+    m3_error err = {0};
+    m3_graph *graph = begin(), *made = NULL;
+    m3_builder *b = m3_graph_builder(graph);
+    m3_buckets buckets;
+    uint32_t last = 0, large = 0;
+    m3_tensor *h = m3_exp(b, m3_graph_input(b, "x", M3_F32, M3_SHAPE(32, 32)));
+    m3_tensor *wide = m3_tanh(b, m3_broadcast(b, m3_sum_all(b, h), M3_SHAPE(4096)));
+    m3_tensor *sum = m3_graph_state(b, "sum", M3_F32, M3_SHAPE(32, 32), (m3_init){M3_INIT_CONSTANT, 0.0F, 0});
+    m3_tensor *y = m3_sum_all(b, wide);
+    m3_graph_output(b, "y", y);
+    m3_graph_update(b, sum, m3_add(b, sum, m3_mul(b, h, y)));
+    check(m3_builder_status(b, &err), &err);
+    check(m3_buckets_make(&buckets, graph, "sum", 1, 1, &err), &err);
+    const m3_pass_context context = {.no_pass = no_pass, .recompute = 1, .buckets = &buckets};
+    check(m3_passes_run(graph, &context, &made, &err), &err);
+    assert_int_equal(count(made, "exp"), 2);
+    for (uint32_t i = 0; i < m3_graph_node_count(made); i++) {
+        if (strcmp(m3_graph_node(made, i)->op->name, "exp") == 0) last = i;
+        if (strcmp(m3_graph_node(made, i)->op->name, "tanh") == 0) large = i;
+    }
+    assert_true(last > large);
+    m3_buckets_fini(&buckets);
+    m3_graph_free(made);
+    m3_graph_free(graph);
+}
+
 static void what_lies_unread_is_made_again(void **state)
 {
     const bool *reshaped = *state;
@@ -140,6 +171,7 @@ int main(void)
         {"what lies unread is made again", what_lies_unread_is_made_again, NULL, NULL, (void *)&plain},
         {"what lies unread under another shape is made again", what_lies_unread_is_made_again, NULL, NULL,
          (void *)&reshaped},
+        cmocka_unit_test(what_is_made_again_stays_late),
         cmocka_unit_test(work_is_bounded),
         cmocka_unit_test(what_stays_is_not_made_again),
         cmocka_unit_test(what_is_gone_is_made_again_too),
