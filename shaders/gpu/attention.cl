@@ -63,15 +63,15 @@ inline void load_keys(local float *to, global const value_t *x, global const uch
         }                                                                                                              \
     }
 
-/* An item's tile of scores to local memory, -infinity where there is no key. */
+/* An item's tile of scores to local memory, -infinity where there is no key. Who has none leaves in the inner loop: PoCL 3
+ * joined a return up here with the condition of the products, across barriers, where there is one tile, and failed. */
 inline void store_scores(float (*sum)[4], float factor, float missing, local float *s, global const uchar *mask,
                          uint count)
 {
     const uint i = LANE / (KEYS / 4) * TILE, j = LANE % (KEYS / 4) * 4;
-    if (LANE >= SCORES) return;
     for (uint l = 0; l < 4; l++) {
         const bool valid = j + l < count && mask[j + l] != 0;
-        for (uint r = 0; r < TILE; r++) s[(i + r) * ACROSS + j + l] = valid ? sum[r][l] * factor : missing;
+        for (uint r = 0; r < TILE && LANE < SCORES; r++) s[(i + r) * ACROSS + j + l] = valid ? sum[r][l] * factor : missing;
     }
 }
 
