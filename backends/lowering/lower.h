@@ -54,6 +54,12 @@ typedef struct lower_subgroups {
     uint32_t most;  /* of a group */
 } lower_subgroups;
 
+/* Matrices of 16 x 16 halves that the items of a subgroup multiply together, with sums of f32. */
+typedef struct lower_matrices {
+    uint32_t items; /* of a subgroup; 0: the device has none */
+    bool played;    /* by loops over shared memory, to try them */
+} lower_matrices;
+
 /* What lowering knows of a device. */
 typedef struct lower_traits {
     lower_kind kind;
@@ -65,6 +71,7 @@ typedef struct lower_traits {
     uint32_t units;            /* compute units, at least 1 */
     uint32_t simulated;        /* of a simulated GPU, items of the vectors that play a group; else 0 */
     lower_subgroups subgroups;
+    lower_matrices matrices;
     uint64_t local_bytes;       /* memory that a group shares */
     uint64_t largest_binding;   /* bytes of a buffer that a kernel sees */
     const lower_tuning *tuning; /* measured choices, or NULL */

@@ -102,6 +102,7 @@ uint32_t lower_product_variants(const lower_traits *traits, const lower_product 
                    lower_class_extent(p->k), lower_class_extent(products(p)));
     uint32_t count = traits->kind == LOWER_PROCESSOR ? lower_processor_variants(traits, p, names)
                                                      : lower_tiles_variants(traits, p, names);
+    if (count > 0) count += lower_matrices_variants(traits, p, names + count);
     if (clblast_takes(traits, p)) names[count++] = "clblast";
     return count;
 }
@@ -115,6 +116,8 @@ void lower_product_emit(lower_list *l, const lower_product *p)
     const char *variant = lower_chosen(l->traits, class_text, names, count);
     if (strcmp(variant, "clblast") == 0)
         clblast_lower(l, p);
+    else if (lower_matrices_variant(variant) != NULL)
+        lower_matrices_emit(l, p, variant);
     else if (l->traits->kind == LOWER_PROCESSOR)
         lower_processor_emit(l, p, variant);
     else

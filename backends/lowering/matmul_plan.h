@@ -4,6 +4,7 @@
  * Variants have names, which tuning.h measures:
  *   rowsN      a processor's: tiles whose sums lie in registers, N rows high (matmul_processor.c)
  *   tileMxN…   of devices with groups: tiles in local memory (matmul_tiles.c)
+ *   matricesMxN  of GPUs with matrices of 16 x 16 halves (matmul_matrices.c); only where it was measured
  *   clblast    a call of that library, where a device has it */
 #ifndef LOWER_MATMUL_PLAN_H
 #define LOWER_MATMUL_PLAN_H
@@ -73,12 +74,18 @@ void lower_product_sum(lower_list *l, const lower_product *p, lower_cut cut, uin
 void lower_round(lower_list *l, lower_view from, const m3_tensor *to);
 uint64_t lower_max_parts(const lower_traits *traits, const lower_product *p);
 
+/* Can all be read in fours? */
+bool lower_product_is_wide(const lower_product *p);
+
 /* The kinds. Their names are listed from the one that is the default for the product on; ended by NULL. */
 const char *lower_processor_variant(const char *name); /* that name, static, or NULL when it is none of them */
 const char *lower_tiles_variant(const char *name);
+const char *lower_matrices_variant(const char *name);
 void lower_processor_emit(lower_list *l, const lower_product *p, const char *variant);
 uint32_t lower_processor_variants(const lower_traits *traits, const lower_product *p, const char **names);
 void lower_tiles_emit(lower_list *l, const lower_product *p, const char *variant);
 uint32_t lower_tiles_variants(const lower_traits *traits, const lower_product *p, const char **names);
+void lower_matrices_emit(lower_list *l, const lower_product *p, const char *variant);
+uint32_t lower_matrices_variants(const lower_traits *traits, const lower_product *p, const char **names);
 
 #endif

@@ -120,8 +120,7 @@ uint32_t lower_tiles_variants(const lower_traits *traits, const lower_product *p
     return count;
 }
 
-/* Can all be read in fours? */
-static bool is_wide(const lower_product *p)
+bool lower_product_is_wide(const lower_product *p)
 {
     const uint64_t a_row = p->transpose_a ? p->m : p->k, b_row = p->transpose_b ? p->k : p->n;
     return ((a_row | b_row | p->n | p->a_first | p->a_inner | p->a_outer | p->b_first | p->b_inner | p->b_outer) & 3) ==
@@ -145,10 +144,11 @@ void lower_tiles_emit(lower_list *l, const lower_product *p, const char *name)
     if (parts > 1 || acts_late(p)) cut = lower_product_parts(l, p, parts);
     lower_dispatch *d =
         LOWER(l, product, .TRANSPOSE_A = p->transpose_a, .TRANSPOSE_B = p->transpose_b, .TM = t->rows, .TN = t->columns,
-              .TK = t->steps, .RM = t->item_rows, .RN = t->item_columns, .LANES = items_of(t), .WIDE = is_wide(p),
-              .EPILOGUE = lower_is_cut(cut) ? 0 : lower_product_flags(p), .AHEAD = l->traits->kind == LOWER_GPU,
-              .HALVES = lower_halves(p->a), .Y_HALVES = lower_is_cut(cut) ? 0 : lower_halves(p->y),
-              LOWER_PRODUCT(l, p, cut), .parts = parts, .depth = depth, .groups = tiles_in(p, t) * parts);
+              .TK = t->steps, .RM = t->item_rows, .RN = t->item_columns, .LANES = items_of(t),
+              .WIDE = lower_product_is_wide(p), .EPILOGUE = lower_is_cut(cut) ? 0 : lower_product_flags(p),
+              .AHEAD = l->traits->kind == LOWER_GPU, .HALVES = lower_halves(p->a),
+              .Y_HALVES = lower_is_cut(cut) ? 0 : lower_halves(p->y), LOWER_PRODUCT(l, p, cut), .parts = parts,
+              .depth = depth, .groups = tiles_in(p, t) * parts);
     lower_rows(d, tiles_in(p, t) * parts, items_of(t));
     if (lower_is_cut(cut)) lower_product_sum(l, p, cut, parts);
 }

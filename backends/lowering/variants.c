@@ -18,6 +18,7 @@ const char *lower_variant_named(const char *name)
 {
     const char *variant = lower_processor_variant(name);
     if (variant == NULL) variant = lower_tiles_variant(name);
+    if (variant == NULL) variant = lower_matrices_variant(name);
     if (variant == NULL) variant = lower_across_variant(name);
     return variant == NULL && strcmp(name, "clblast") == 0 ? "clblast" : variant;
 }

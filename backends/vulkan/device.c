@@ -7,6 +7,7 @@
 #include "backends/vulkan/failure.h"
 #include "backends/vulkan/instance.h"
 #include "backends/vulkan/loader.h"
+#include "backends/vulkan/matrices.h"
 #include "backends/vulkan/memory.h"
 #include "backends/vulkan/options.h"
 #include "backends/vulkan/pipeline.h"
@@ -42,6 +43,7 @@ static void query_traits(m3_device_impl *d)
     t->lanes = min_u32(d->adapter->subgroup == 64 ? 64 : 32, t->largest_group);
     if (d->adapter->exchanges && d->adapter->sizes_subgroups)
         t->subgroups = (lower_subgroups){d->adapter->subgroup, d->adapter->least_subgroup, d->adapter->subgroups};
+    if (d->adapter->matrices) t->matrices = (lower_matrices){d->adapter->subgroup, false};
     t->vector = 1;
     t->group = min_u32(128, t->largest_group);
     t->units = software ? d->host->threads : d->adapter->units;
@@ -77,12 +79,13 @@ static m3_status check_limits(const m3_device_impl *d, m3_error *err)
 static m3_status create_device(m3_device_impl *d, m3_error *err)
 {
     const float priority = 1;
-    const char *extensions[4];
+    const char *extensions[7];
     uint32_t count = 0;
     if (d->timeline) extensions[count++] = VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME;
     if (d->adapter->statistics) extensions[count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
     if (d->adapter->budget) extensions[count++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
     if (d->adapter->sizes_subgroups) extensions[count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    if (d->adapter->matrices) count += vulkan_matrices_extensions(extensions + count);
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = d->adapter->family,
                                            .queueCount = 1,
@@ -98,8 +101,10 @@ static m3_status create_device(m3_device_impl *d, m3_error *err)
         .pNext = d->adapter->statistics ? &executables : executables.pNext,
         .subgroupSizeControl = VK_TRUE,
         .computeFullSubgroups = VK_TRUE};
-    const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                                .pNext = d->adapter->sizes_subgroups ? &sizes : sizes.pNext};
+    void *next = d->adapter->sizes_subgroups ? &sizes : sizes.pNext;
+    vulkan_matrices_features matrices;
+    if (d->adapter->matrices) next = vulkan_matrices_chain(&matrices, next);
+    const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = next};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = &features,
                                      .queueCreateInfoCount = 1,

@@ -2,6 +2,7 @@
  * at Vulkan 1.1 or later. */
 #include "backends/vulkan/instance.h"
 #include "backends/vulkan/loader.h"
+#include "backends/vulkan/matrices.h"
 #include "backends/vulkan/units.h"
 
 #include <string.h>
@@ -106,6 +107,7 @@ static m3_status find_extensions(vulkan_instance *instance, vulkan_adapter *a, b
         a->budget = a->budget || strcmp(name, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) == 0;
         a->statistics = a->statistics || strcmp(name, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME) == 0;
         a->sizes_subgroups = a->sizes_subgroups || strcmp(name, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME) == 0;
+        a->matrices = a->matrices || strcmp(name, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME) == 0;
         vulkan_units_note(units, name);
         *names_driver = *names_driver || strcmp(name, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME) == 0;
     }
@@ -186,6 +188,7 @@ static m3_status describe(vulkan_instance *instance, vulkan_adapter *a, m3_error
     a->properties = all.properties;
     a->memory = memory.memoryProperties;
     describe_subgroups(instance, a);
+    a->matrices = a->exchanges && a->sizes_subgroups && vulkan_matrices_there(instance, a->physical, a->matrices);
     a->units = vulkan_units_count(&units, all.properties.deviceType);
     a->largest_allocation = three.maxMemoryAllocationSize;
     const uint32_t v = all.properties.driverVersion;
@@ -303,13 +306,13 @@ m3_status vulkan_devices_list(m3_backend *backend, m3_device_info *infos, uint32
         (void)snprintf(info->name, sizeof info->name, "%.120s", a->properties.deviceName);
         (void)snprintf(info->driver, sizeof info->driver, "%s", a->driver);
         (void)snprintf(info->features, sizeof info->features,
-                       "vulkan=%u.%u f32 %s queue=%s subgroup=%u group=%u shared=%u binding=%u push=%u%s%s%s",
+                       "vulkan=%u.%u f32 %s queue=%s subgroup=%u group=%u shared=%u binding=%u push=%u%s%s%s%s",
                        VK_VERSION_MAJOR(v), VK_VERSION_MINOR(v), a->timeline ? "timeline" : "fences",
                        a->compute_only ? "compute" : "shared-with-graphics", a->subgroup,
                        limits->maxComputeWorkGroupInvocations, limits->maxComputeSharedMemorySize,
                        limits->maxStorageBufferRange, limits->maxPushConstantsSize,
                        a->timestamp_bits != 0 ? " timestamps" : "", a->budget ? " budget" : "",
-                       a->exchanges && a->sizes_subgroups ? " exchange" : "");
+                       a->exchanges && a->sizes_subgroups ? " exchange" : "", a->matrices ? " matrices" : "");
     }
     return M3_OK;
 }

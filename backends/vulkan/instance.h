@@ -21,6 +21,7 @@ typedef struct vulkan_adapter {
     bool sizes_subgroups;               /* VK_EXT_subgroup_size_control, with which pipelines demand full subgroups */
     bool chooses_subgroups;             /* and their size */
     bool exchanges;                     /* values within a subgroup, in compute shaders */
+    bool matrices;                      /* of halves, which a subgroup multiplies (matrices.h) */
     VkDeviceSize largest_allocation;
     bool timeline, budget;
     bool statistics; /* VK_KHR_pipeline_executable_properties */

@@ -5,6 +5,7 @@
 
 #define UNLIMITED 0x1p63
 #define SHAPES    "gpu|simulated"
+#define MATRICES  "off|played"
 
 /* clang-format off */
 const m3_option_desc vulkan_options[VULKAN_OPTIONS] = {
@@ -12,6 +13,7 @@ const m3_option_desc vulkan_options[VULKAN_OPTIONS] = {
     M3_DESCRIBE_CHOICE("shape", SHAPES, "", "kernels made for that kind of device, whatever the driver says it is"),
     M3_DESCRIBE_INT("lanes", 1, 1024, "", "invocations that work on a row together, a power of two"),
     M3_DESCRIBE_INT("units", 1, 65536, "", "compute units that work is cut for"),
+    M3_DESCRIBE_CHOICE("matrices", MATRICES, "", "products by matrices of halves: never, or played by loops, to try them"),
     M3_DESCRIBE_BOOL("cache", "true", "keep compiled kernels on disk"),
     M3_DESCRIBE_BOOL("timeline", "true", "timeline semaphores instead of fences"),
     M3_DESCRIBE_BOOL("staging", "false", "copy through staging buffers even where the host sees device memory"),
@@ -35,6 +37,8 @@ m3_status vulkan_set_shape(m3_device_impl *device, m3_span given, m3_error *err)
     if (lanes > t->largest_group || (lanes & (lanes - 1)) != 0)
         return M3_FAIL(err, M3_ERR_INVALID, "lanes", "is %lld; give a power of two that is at most %u",
                        (long long)lanes, t->largest_group);
+    const int matrices = m3_options_choice(given, "matrices", MATRICES, -1);
+    if (matrices >= 0) t->matrices = (lower_matrices){matrices == 0 ? 0 : (uint32_t)lanes, matrices != 0};
     t->lanes = (uint32_t)lanes;
     t->units = (uint32_t)units;
     return M3_OK;

@@ -4,7 +4,7 @@
 
 #include "m3bsr/backend.h"
 
-enum { VULKAN_OPTIONS = 15 };
+enum { VULKAN_OPTIONS = 16 };
 extern const m3_option_desc vulkan_options[VULKAN_OPTIONS];
 
 m3_status vulkan_set_options(m3_device_impl *device, m3_span given, m3_error *err);

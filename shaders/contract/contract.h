@@ -4,6 +4,7 @@
  *     where:  both         gpu/SOURCE.cl and gpu/SOURCE.comp have it, and where there is processor/SOURCE.cl and a
  *                          processor runs the op, that too
  *             subgroups    the same, and gpu/SOURCE.comp a second time, compiled with SUBGROUPS (common.glsl)
+ *             matrices     gpu/SOURCE.comp alone, likewise compiled twice where the compiler knows cooperative matrices
  *             opencl       gpu/SOURCE.cl alone            vulkan       gpu/SOURCE.comp alone
  *             processor    processor/SOURCE.cl alone      simulated    simulated/SOURCE.comp alone
  *             clblast      is a call of that library

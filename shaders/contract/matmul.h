@@ -25,6 +25,7 @@
 
 #define MATMUL_ENTRIES(ENTRY)                     \
     ENTRY(matmul, product, both)                  \
+    ENTRY(matmul, product_matrices, matrices)     \
     ENTRY(matmul, sum_parts, both)                \
     ENTRY(matmul, product_processor, processor)   \
     ENTRY(matmul, sum_parts_processor, processor) \
@@ -66,6 +67,42 @@
     WORD(u32, y_first)                           \
     WORD(u32, parts)                             \
     WORD(u32, depth)                             \
+    WORD(u32, groups)
+
+#define CONTRACT_product_matrices(CONSTANT, BUFFER, WORD) \
+    CONSTANT(0, TRANSPOSE_A)                              \
+    CONSTANT(1, TRANSPOSE_B)                              \
+    CONSTANT(2, TM)                                       \
+    CONSTANT(3, TN)                                       \
+    CONSTANT(4, TK)                                       \
+    CONSTANT(5, RM)                                       \
+    CONSTANT(6, RN)                                       \
+    CONSTANT(7, LANES)                                    \
+    CONSTANT(8, SHARE)                                    \
+    CONSTANT(9, EPILOGUE)                                 \
+    CONSTANT(10, HALVES)                                  \
+    CONSTANT(11, Y_HALVES)                                \
+    CONSTANT(12, SUBGROUP)                                \
+    BUFFER(0, read, f32, a)                               \
+    BUFFER(1, read, f32, b)                               \
+    BUFFER(2, read, f32, bias)                            \
+    BUFFER(3, read, f32, residual)                        \
+    BUFFER(4, read, f32, gate)                            \
+    BUFFER(5, write, f32, y)                              \
+    WORD(u32, m)                                          \
+    WORD(u32, n)                                          \
+    WORD(u32, k)                                          \
+    WORD(u32, batches)                                    \
+    WORD(u32, inner)                                      \
+    WORD(u32, a_outer)                                    \
+    WORD(u32, a_inner)                                    \
+    WORD(u32, b_outer)                                    \
+    WORD(u32, b_inner)                                    \
+    WORD(u32, a_first)                                    \
+    WORD(u32, b_first)                                    \
+    WORD(u32, y_first)                                    \
+    WORD(u32, parts)                                      \
+    WORD(u32, depth)                                      \
     WORD(u32, groups)
 
 #define CONTRACT_sum_parts(CONSTANT, BUFFER, WORD) \

@@ -22,6 +22,11 @@
  * Parts are added in order, and finished, by sum_parts. Sums run k rising within a part. */
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#if defined(ENTRY_product_matrices) && defined(SUBGROUPS)
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_NV_cooperative_matrix : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "shaders/common/common.glsl"
 #include "shaders/common/math.glsl"
 #include "shaders/common/halves.glsl"
@@ -37,6 +42,34 @@ float activated(float z, uint act)
     return act == ACT_TANH ? m_tanh(z) : z;
 }
 
+#if defined(ENTRY_product) || defined(ENTRY_product_matrices)
+const bool LONG_ACT = EPILOGUE >> EPILOGUE_ACT_SHIFT > ACT_RELU;
+
+layout(set = 0, binding = 3, std430) readonly buffer Words3 { uint residual_words[]; };
+layout(set = 0, binding = 4, std430) readonly buffer Words4 { uint gate_words[]; };
+layout(set = 0, binding = 5, std430) writeonly buffer Words5 { uint y_words[]; };
+
+float residual_at(uint at)
+{
+    return HALVES != DTYPE_F32 ? half_at(residual_words[at / 2u], at, HALVES) : residual[at];
+}
+
+bool is_open(uint at)
+{
+    return (HALVES != DTYPE_F32 ? half_at(gate_words[at / 2u], at, HALVES) : gate[at]) > 0.0;
+}
+
+/* y at an element and its bias, from the sum; without a long activation, and then without the gate behind it. */
+float finish(float z, uint at, uint bias_at)
+{
+    if ((EPILOGUE & EPILOGUE_BIAS) != 0u) z += bias[bias_at];
+    if ((EPILOGUE & EPILOGUE_RESIDUAL) != 0u) z += residual_at(at);
+    if (EPILOGUE >> EPILOGUE_ACT_SHIFT == ACT_RELU) z = z < 0.0 ? 0.0 : z;
+    if (!LONG_ACT && (EPILOGUE & EPILOGUE_GATE) != 0u && !is_open(at)) z = 0.0;
+    return z;
+}
+#endif
+
 #ifdef ENTRY_product
 const uint ROWS = RM < 4 ? RM : 4;
 const uint ACROSS = TN / RN; /* invocations of a row of sums */
@@ -47,7 +80,6 @@ const uint A_QUADS = (TM * TK / 4 + LANES - 1) / LANES; /* of an invocation */
 const uint B_QUADS = (TN * TK / 4 + LANES - 1) / LANES;
 const uint SUMMED = SUMS == SUMS_OF_A ? TM : TN; /* columns of which a group has the sums */
 const uint OWN = (SUMMED + LANES - 1) / LANES;   /* of them, an invocation's */
-const bool LONG_ACT = EPILOGUE >> EPILOGUE_ACT_SHIFT > ACT_RELU;
 
 layout(set = 0, binding = 0, std430) readonly buffer Quads0 { vec4 a_quads[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Quads1 { vec4 b_quads[]; };
@@ -55,9 +87,6 @@ layout(set = 0, binding = 0, std430) readonly buffer Pairs0 { uvec2 a_pairs[]; }
 layout(set = 0, binding = 1, std430) readonly buffer Pairs1 { uvec2 b_pairs[]; };
 layout(set = 0, binding = 0, std430) readonly buffer Words0 { uint a_words[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Words1 { uint b_words[]; };
-layout(set = 0, binding = 3, std430) readonly buffer Words3 { uint residual_words[]; };
-layout(set = 0, binding = 4, std430) readonly buffer Words4 { uint gate_words[]; };
-layout(set = 0, binding = 5, std430) writeonly buffer Words5 { uint y_words[]; };
 
 shared float a_tile[TK * A_ROW];
 shared float b_tile[TK * B_ROW];
@@ -111,26 +140,6 @@ float column_sum(uint i)
     float z = 0.0;
     for (uint step = 0u; step < TK; step++)
         z += SUMS == SUMS_OF_A ? a_tile[step * A_ROW + i] : b_tile[step * B_ROW + i];
-    return z;
-}
-
-float residual_at(uint at)
-{
-    return HALVES != DTYPE_F32 ? half_at(residual_words[at / 2u], at, HALVES) : residual[at];
-}
-
-bool is_open(uint at)
-{
-    return (HALVES != DTYPE_F32 ? half_at(gate_words[at / 2u], at, HALVES) : gate[at]) > 0.0;
-}
-
-/* y at an element and its bias, from the sum; without a long activation, and then without the gate behind it. */
-float finish(float z, uint at, uint bias_at)
-{
-    if ((EPILOGUE & EPILOGUE_BIAS) != 0u) z += bias[bias_at];
-    if ((EPILOGUE & EPILOGUE_RESIDUAL) != 0u) z += residual_at(at);
-    if (EPILOGUE >> EPILOGUE_ACT_SHIFT == ACT_RELU) z = z < 0.0 ? 0.0 : z;
-    if (!LONG_ACT && (EPILOGUE & EPILOGUE_GATE) != 0u && !is_open(at)) z = 0.0;
     return z;
 }
 
@@ -220,6 +229,137 @@ void main()
             float z = activated(y[to], EPILOGUE >> EPILOGUE_ACT_SHIFT);
             if ((EPILOGUE & EPILOGUE_GATE) != 0u && !(gate[to] > 0.0)) z = 0.0;
             y[to] = z;
+        }
+    }
+}
+#endif
+
+#ifdef ENTRY_product_matrices
+/* The product of f16 by matrices of 16 x 16 elements that the invocations of a subgroup hold together; sums are f32.
+ * A group has TM x TN elements, a subgroup of SHARE invocations RM x RN matrices of them, those of a row of subgroups
+ * side by side. For each TK steps the group copies rows of a and b to shared memory as they lie in memory, in pairs of
+ * halves; what is transposed is loaded by columns. At the end each matrix of sums goes through shared memory to the
+ * invocations, which finish pairs of elements. All rows are read in fours, as with WIDE above.
+ *   LANES = SHARE * TM / (16 RM) * TN / (16 RN);  TK is a multiple of 16, TM and TN of 16 RM and 16 RN
+ * With SUBGROUPS the matrices are those of VK_NV_cooperative_matrix; without they are played by loops, of the same form. */
+const uint SIDE = 16u, ROUND = 4u; /* words between rows of shared memory that keep them aligned, in other banks */
+const uint A_ROWS = TRANSPOSE_A != 0 ? TK : TM, A_WORDS = (TRANSPOSE_A != 0 ? TM : TK) / 2;
+const uint B_ROWS = TRANSPOSE_B == 0 ? TK : TN, B_WORDS = (TRANSPOSE_B == 0 ? TN : TK) / 2;
+const uint A_PITCH = A_WORDS + ROUND, B_PITCH = B_WORDS + ROUND;
+const uint TEAMS = LANES / SHARE, TEAMS_ACROSS = TN / (16 * RN);
+
+layout(set = 0, binding = 0, std430) readonly buffer Pairs0 { uvec2 a_pairs[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Pairs1 { uvec2 b_pairs[]; };
+
+shared uint a_tile[A_ROWS * A_PITCH];
+shared uint b_tile[B_ROWS * B_PITCH];
+shared float out_tile[TEAMS * 256];
+
+#ifdef SUBGROUPS
+#define FACTOR                                  fcoopmatNV<16, gl_ScopeSubgroup, 16, 16>
+#define SUMS_OF_MATRIX                          fcoopmatNV<32, gl_ScopeSubgroup, 16, 16>
+#define CLEAR(sums)                             sums = SUMS_OF_MATRIX(0.0)
+#define LOAD_FACTOR(to, tile, at, pitch, turned) coopMatLoadNV(to, tile, at, pitch, turned)
+#define MULTIPLY_ADD(sums, x, z)                sums = coopMatMulAddNV(x, z, sums)
+#define STORE_SUMS(sums, at)                    coopMatStoreNV(sums, out_tile, at, 16, false)
+#else
+/* A factor is a place in shared memory, and an invocation has every SHARE-th of the sums. */
+const uint EACH = 256 / SHARE;
+struct Factor { uint at, pitch; bool turned; };
+struct Sums { float x[EACH]; };
+#define FACTOR                                  Factor
+#define SUMS_OF_MATRIX                          Sums
+#define CLEAR(sums)                             for (uint e = 0u; e < EACH; e++) sums.x[e] = 0.0
+#define LOAD_FACTOR(to, tile, at, pitch, turned) to = Factor(at, pitch, turned)
+#define MULTIPLY_ADD(sums, x, z)                multiply_add(sums, x, z)
+#define STORE_SUMS(sums, at)                    for (uint e = 0u; e < EACH; e++) out_tile[(at) + LANE % SHARE + e * SHARE] = sums.x[e]
+
+/* The word and the number of element i, j of a factor. */
+uvec2 place_of(Factor f, uint i, uint j)
+{
+    return f.turned ? uvec2(f.at + j * f.pitch + i / 2u, i) : uvec2(f.at + i * f.pitch + j / 2u, j);
+}
+
+void multiply_add(inout Sums sums, Factor x, Factor z)
+{
+    for (uint e = 0u; e < EACH; e++) {
+        const uint i = (LANE % SHARE + e * SHARE) / SIDE, j = (LANE % SHARE + e * SHARE) % SIDE;
+        for (uint step = 0u; step < SIDE; step++) {
+            const uvec2 of_x = place_of(x, i, step), of_z = place_of(z, step, j);
+            sums.x[e] += half_at(a_tile[of_x.x], of_x.y, HALVES) * half_at(b_tile[of_z.x], of_z.y, HALVES);
+        }
+    }
+}
+#endif
+
+/* Rows of a factor to shared memory, from row `row` and element `at` on, with zeros from row_end and end on. */
+#define COPY_ROWS(tile, pairs, ROWS_OF, WORDS_OF, PITCH_OF, first, row, row_end, row_length, at, end) \
+    for (uint q = LANE; q < ROWS_OF * WORDS_OF / 2u; q += LANES) {                         \
+        const uint r = q / (WORDS_OF / 2u), c = q % (WORDS_OF / 2u) * 4u;                  \
+        uvec2 words = uvec2(0u);                                                           \
+        if ((row) + r < (row_end) && (at) + c < (end))                                     \
+            words = pairs[((first) + ((row) + r) * (row_length) + (at) + c) / 4u];         \
+        tile[r * PITCH_OF + c / 2u] = words.x;                                             \
+        tile[r * PITCH_OF + c / 2u + 1u] = words.y;                                        \
+    }
+
+void main()
+{
+    const bool idle = GROUP >= groups; /* of a last, shorter line of groups */
+    const uint columns = (n + TN - 1u) / TN, rows = (m + TM - 1u) / TM;
+    const uint column = GROUP % columns * TN, row = GROUP / columns % rows * TM;
+    const uint part = GROUP / columns / rows % parts, batch = GROUP / columns / rows / parts;
+    const uint k_0 = part * depth, k_1 = idle ? 0u : min(k, k_0 + depth);
+    const uint a_this = a_first + batch / inner * a_outer + batch % inner * a_inner;
+    const uint b_this = b_first + batch / inner * b_outer + batch % inner * b_inner;
+    const uint own = LANE / SHARE; /* subgroup */
+    const uint down = own / TEAMS_ACROSS * RM * SIDE, across = own % TEAMS_ACROSS * RN * SIDE;
+
+    SUMS_OF_MATRIX s[RM * RN];
+    [[unroll]] for (uint i = 0u; i < RM * RN; i++) { CLEAR(s[i]); }
+    for (uint at = k_0; at < k_1; at += TK) {
+        if (TRANSPOSE_A != 0) COPY_ROWS(a_tile, a_pairs, A_ROWS, A_WORDS, A_PITCH, a_this, at, k_1, m, row, m)
+        else COPY_ROWS(a_tile, a_pairs, A_ROWS, A_WORDS, A_PITCH, a_this, row, m, k, at, k_1)
+        if (TRANSPOSE_B == 0) COPY_ROWS(b_tile, b_pairs, B_ROWS, B_WORDS, B_PITCH, b_this, at, k_1, n, column, n)
+        else COPY_ROWS(b_tile, b_pairs, B_ROWS, B_WORDS, B_PITCH, b_this, column, n, k, at, k_1)
+        barrier();
+        [[dont_unroll]] for (uint step = 0u; step < TK; step += SIDE) {
+            FACTOR right[RN];
+            [[unroll]] for (uint j = 0u; j < RN; j++) {
+                const uint c = across + j * SIDE;
+                LOAD_FACTOR(right[j], b_tile, TRANSPOSE_B == 0 ? step * B_PITCH + c / 2u : c * B_PITCH + step / 2u, B_PITCH,
+                            TRANSPOSE_B != 0);
+            }
+            [[unroll]] for (uint i = 0u; i < RM; i++) {
+                const uint r = down + i * SIDE;
+                FACTOR left;
+                LOAD_FACTOR(left, a_tile, TRANSPOSE_A != 0 ? step * A_PITCH + r / 2u : r * A_PITCH + step / 2u, A_PITCH,
+                            TRANSPOSE_A != 0);
+                [[unroll]] for (uint j = 0u; j < RN; j++) { MULTIPLY_ADD(s[i * RN + j], left, right[j]); }
+            }
+        }
+        barrier();
+    }
+
+    const uint y_this = y_first + (part * batches + batch) * m * n;
+    [[unroll]] for (uint i = 0u; i < RM; i++) {
+        [[unroll]] for (uint j = 0u; j < RN; j++) {
+            STORE_SUMS(s[i * RN + j], own * 256u);
+            barrier();
+            for (uint e = LANE % SHARE * 2u; e < 256u; e += SHARE * 2u) {
+                const uint r = row + down + i * SIDE + e / SIDE, c = column + across + j * SIDE + e % SIDE;
+                const uint to = y_this + r * n + c, bias_at = batch * n + c;
+                if (idle || r >= m || c >= n) continue;
+                const float x = finish(out_tile[own * 256u + e], to, bias_at);
+                const float z = finish(out_tile[own * 256u + e + 1u], to + 1u, bias_at + 1u);
+                if (Y_HALVES != DTYPE_F32) {
+                    y_words[to / 2u] = pair_of(x, z, Y_HALVES);
+                } else {
+                    y[to] = x;
+                    y[to + 1u] = z;
+                }
+            }
+            barrier();
         }
     }
 }

@@ -2,10 +2,10 @@
  * A test is one op on one device, or the gradients of one op; it reports every case of it that does not hold.
  * The argument is "gradients", or names devices (named.h).
  * With a variant of products among the options, only the ops that are products run, and with variant=subgroups those
- * whose items join values. Where Vulkan on a processor is given a GPU's shape and no variant, only attention does: the
- * other kernels of a GPU run without it. Where a driver compiles kernels, which takes most of the time, and under
- * sanitizers only one in FEW of the cases by rule runs, others with other options; `m3bsr conformance --backend NAME`
- * runs them all.
+ * whose items join values; with matrices=played only cases of f16. Where Vulkan on a processor is given a GPU's shape
+ * and no variant, only attention does: the other kernels of a GPU run without it. Where a driver compiles kernels,
+ * which takes most of the time, and under sanitizers only one in FEW of the cases by rule runs, others with other
+ * options; `m3bsr conformance --backend NAME` runs them all.
  * Parts: gradients reference cpu opencl opencl,shape=gpu vulkan,validate=yes vulkan,shape=gpu
  * Parts: opencl,variant=clblast opencl,vector=16,variant=rows8 opencl,vector=16,variant=rows12
  * Parts: opencl,vector=16,variant=rows14
@@ -13,7 +13,8 @@
  * Parts: opencl,shape=gpu,variant=tile8x128 opencl,shape=gpu,variant=tile64x8
  * Parts: vulkan,variant=tile128x128 vulkan,variant=tile64x64r8 vulkan,variant=tile32x64
  * Parts: vulkan,variant=tile8x128 vulkan,variant=tile64x8
- * Parts: vulkan,shape=gpu,lanes=8,units=64,variant=subgroups */
+ * Parts: vulkan,shape=gpu,lanes=8,units=64,variant=subgroups
+ * Parts: vulkan,shape=gpu,lanes=16,units=64,matrices=played,variant=matrices64x64 */
 #include "core/base/alloc.h"
 #include "core/conformance/cases.h"
 #include "core/ops/common/op.h"
@@ -33,6 +34,7 @@ static struct {
     bool products;  /* alone */
     bool attention; /* likewise */
     bool across;    /* likewise ops whose items join values */
+    bool f16;       /* cases of it alone */
     bool few;       /* of the cases by rule */
     uint32_t first; /* of FEW */
 } with;
@@ -51,7 +53,7 @@ static void holds(void **state)
         m3_case c;
         m3_case_result result;
         assert_int_equal(m3_case_at(i, &c, NULL), M3_OK);
-        if (strcmp(c.op, s->op->name) != 0) continue;
+        if (strcmp(c.op, s->op->name) != 0 || (with.f16 && strstr(c.name, "(f16") == NULL)) continue;
         const bool always = (c.rules & 1u << M3_RULE_LINE) != 0 && !with.across;
         if (with.few && !always && i % FEW != with.first) continue;
         if (s->device == NULL)
@@ -84,6 +86,7 @@ static void open_devices(const char *argument)
     }
     if (strcmp(argument, "gradients") == 0) return;
     named_read(&n, argument);
+    with.f16 = strstr(argument, "matrices=") != NULL;
     with.across = strstr(argument, "variant=subgroups") != NULL;
     for (uint32_t i = 0; i < n.option_count; i++) with.products |= strcmp(n.option[i].key, "variant") == 0;
     for (uint32_t i = 0; i < n.option_count; i++)
@@ -101,7 +104,7 @@ static bool is_wanted(const m3_op *op)
     for (size_t i = 0; with.across && i < sizeof across / sizeof across[0]; i++)
         if (strncmp(op->name, across[i], strlen(across[i])) == 0) return true;
     if (with.across) return false;
-    if (with.attention) return strncmp(op->name, "attention", strlen("attention")) == 0;
+    if (with.attention && !with.products) return strncmp(op->name, "attention", strlen("attention")) == 0;
     return !with.products || strcmp(op->name, "linear") == 0 || strcmp(op->name, "matmul") == 0;
 }
 

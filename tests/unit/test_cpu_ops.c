@@ -256,9 +256,11 @@ static const m3_case large[] = {
 };
 
 /* The lines, which take turns with machines and threads here; conformance has the cases by rule. Not in double
- * precision, which the cpu backend lacks by design. */
-static bool takes_part(const m3_case *c)
+ * precision, which the cpu backend lacks by design, and not with 16 bits in the place of f32, for which casts stand in
+ * a graph. */
+static bool takes_part(const m3_case *c, const m3_op *op)
 {
+    if (M3_OP_MEMBER(op, halves) != 0 && strstr(c->inputs, "f16") != NULL) return false;
     return (c->layers & M3_CASE_OPS) != 0 && (c->rules & 1u << M3_RULE_LINE) != 0 && strstr(c->inputs, "f64") == NULL;
 }
 
@@ -271,7 +273,7 @@ static void computes(void **state)
         m3_case c;
         m3_error err = {0};
         assert_int_equal(m3_case_at(i, &c, &err), M3_OK);
-        if (strcmp(c.op, op->name) != 0 || !takes_part(&c)) continue;
+        if (strcmp(c.op, op->name) != 0 || !takes_part(&c, op)) continue;
         if (m3_op_rules_find(c.op)->room != M3_ROOM_NONE) c.bound = &sum;
         kernels += check_case(&c, op);
         cases++;

@@ -440,6 +440,46 @@ static void a_library_is_called_where_the_device_has_it(void **state)
     lower_tuning_free(t);
 }
 
+/* Names of the variants of linear(x [64, 128], w [128, 64]) with matrices are among those of the device. */
+static void matrices_multiply_halves_where_they_were_measured(void **state)
+{
+    static const struct {
+        m3_dtype dtype;
+        uint32_t items;
+        uint64_t k;
+        lower_kind kind;
+        uint32_t names; /* how many begin with "matrices" */
+    } rows[] = {{M3_F16, 32, 128, LOWER_GPU, 3},          {M3_BF16, 32, 128, LOWER_GPU, 0},
+                {M3_F32, 32, 128, LOWER_GPU, 0},          {M3_F16, 0, 128, LOWER_GPU, 0},
+                {M3_F16, 128, 128, LOWER_GPU, 0},         {M3_F16, 32, 130, LOWER_GPU, 0},
+                {M3_F16, 32, 128, LOWER_SIMULATED_GPU, 0}};
+    counters c = {0};
+    const m3_host host = host_of(&c);
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        lower_traits traits = card;
+        char class_text[LOWER_CLASS_BYTES];
+        const char *names[LOWER_MAX_VARIANTS];
+        lower_list list = {0};
+        m3_error err = {0};
+        uint32_t found = 0;
+        product p;
+        product_init(&p, false, false, 0, 64, 64, rows[i].k);
+        for (uint32_t j = 0; j < 3; j++) p.tensor[j].dtype = rows[i].dtype;
+        traits.kind = rows[i].kind;
+        traits.matrices.items = rows[i].items;
+        const uint32_t count = lower_variants(&traits, &p.node, class_text, names);
+        for (uint32_t j = 0; j < count; j++) found += strncmp(names[j], "matrices", strlen("matrices")) == 0;
+        assert_int_equal(found, rows[i].names);
+        assert_true(strncmp(names[0], "matrices", strlen("matrices")) != 0);
+        traits.variant = lower_variant_named("matrices32x32");
+        assert_int_equal(lower_program(&list, &host, &traits, &p.program, 256, &err), M3_OK);
+        assert_string_equal(list.dispatches[0].entry, found > 0 ? "product_matrices" : "product");
+        if (found > 0) assert_int_equal(constant(&list.dispatches[0], "SUBGROUP"), rows[i].items);
+        lower_list_fini(&list);
+    }
+}
+
 static void every_way_stays_within_the_device(void **state)
 {
     static const lower_traits *const devices[] = {&processor, &smallest, &card, &least_card};
@@ -539,7 +579,7 @@ static void a_processor_keeps_no_more_than_fits(void **state)
 int main(void)
 {
     enum { FILES = sizeof files / sizeof files[0], MEASUREMENTS = sizeof measurements / sizeof measurements[0] };
-    struct CMUnitTest tests[FILES + MEASUREMENTS + 9];
+    struct CMUnitTest tests[FILES + MEASUREMENTS + 10];
     size_t count = 0;
     for (size_t i = 0; i < FILES; i++)
         tests[count++] = (struct CMUnitTest){files[i].name, reads_a_file, NULL, NULL, (void *)(uintptr_t)&files[i]};
@@ -553,6 +593,7 @@ int main(void)
         cmocka_unit_test(a_cache_that_cannot_be_used_is_a_warning),
         cmocka_unit_test(the_tuned_way_is_taken_and_an_unknown_one_is_not),
         cmocka_unit_test(a_library_is_called_where_the_device_has_it),
+        cmocka_unit_test(matrices_multiply_halves_where_they_were_measured),
         cmocka_unit_test(every_way_stays_within_the_device),
         cmocka_unit_test(a_processor_keeps_no_more_than_fits),
     };
