@@ -7,18 +7,30 @@
 
 #include "core/model/model.h"
 
-/* E, [N+1, d]. */
-static m3_tensor *table(m3_model *m)
+m3_init m3_model_item_start(void)
 {
     m3_init start = m3_init_normal(0.02);
     start.zero_rows = 1;
-    return m3_graph_parameter(m->b, "item.weight", M3_SHAPE(m->N + 1, m->d), start);
+    return start;
+}
+
+m3_tensor *m3_model_item_table(m3_builder *b, const m3_model_config *config)
+{
+    return m3_graph_parameter(b, M3_ITEM_PARAMETER, M3_SHAPE((uint64_t)config->items + 1, (uint64_t)config->width),
+                              m3_model_item_start());
+}
+
+/* E, or a window of it. What a window starts with is overwritten before it is read. */
+static m3_tensor *table(m3_model *m)
+{
+    if (!m->window) return m3_model_item_table(m->b, m->c);
+    return m3_graph_parameter(m->b, M3_WINDOW_TABLE, M3_SHAPE(m->N + 1, m->d), m3_init_constant(0.0F));
 }
 
 m3_tensor *m3_model_features(m3_model *m, uint64_t k)
 {
-    char name[32];
-    (void)snprintf(name, sizeof name, "features%llu", (unsigned long long)k);
+    char name[48];
+    (void)snprintf(name, sizeof name, "%sfeatures%llu", m->window ? "window." : "", (unsigned long long)k);
     uint64_t width = (uint64_t)m->c->modalities[k];
     return m3_graph_state(m->b, name, M3_F32, M3_SHAPE(m->N + 1, width), m3_init_constant(0.0F));
 }

@@ -64,16 +64,40 @@ static m3_status make_schedule(m3_model *m, m3_error *err)
     return M3_OK;
 }
 
-static void set_sizes(m3_model *m, uint32_t batch)
+uint64_t m3_model_sample_items(const m3_model_config *c)
+{
+    const uint64_t negatives = c->loss == M3_LOSS_SAMPLED ? (uint64_t)c->negatives : 0;
+    return (uint64_t)c->behaviors * (uint64_t)c->length + 1 + negatives;
+}
+
+uint32_t m3_model_window_rows(const m3_model_config *c, uint64_t samples)
+{
+    const uint64_t all = (uint64_t)c->items + 1, most = 1 + samples * m3_model_sample_items(c);
+    return (uint32_t)(most < all ? most : all);
+}
+
+bool m3_model_sees_all(const m3_model_config *c, uint32_t window)
+{
+    return window == (uint64_t)c->items + 1;
+}
+
+uint32_t m3_model_window(const m3_build_options *options)
+{
+    return M3_HAS(options, m3_build_options, elsewhere) ? options->window : 0;
+}
+
+static void set_sizes(m3_model *m, const m3_build_options *options)
 {
     const m3_model_config *c = m->c;
+    const uint32_t batch = options->batch, window = m3_model_window(options);
     m->B = (uint64_t)c->behaviors;
     m->n = batch != 0 ? batch : (uint64_t)c->batch;
     m->L = (uint64_t)c->length;
     m->K = (uint64_t)c->modality_count;
     m->M = m->K + 1;
     m->G = m->B * m->M;
-    m->N = (uint64_t)c->items;
+    m->window = window != 0 && (options->elsewhere || !m3_model_sees_all(c, window));
+    m->N = m->window ? window - 1 : (uint64_t)c->items;
     m->d = (uint64_t)c->width;
 }
 
@@ -95,7 +119,7 @@ m3_status m3_model_begin(m3_model *m, m3_engine *engine, const m3_model_config *
     if ((st = make_schedule(m, err)) != M3_OK) goto done;
     if ((st = m3_graph_create(m3_engine_ops(engine), graph, err)) != M3_OK) goto done;
     m3_builder *b = m->b = m3_graph_builder(*graph);
-    set_sizes(m, options->batch);
+    set_sizes(m, options);
     m->given_draws = train && options->given_draws;
     m->ids = m3_graph_input(b, "ids", M3_I32, M3_SHAPE(m->B, m->n, m->L));
     m->mask = m3_not(b, m3_equal(b, m->ids, m3_scalar_i32(b, 0)));
@@ -153,6 +177,25 @@ m3_status m3_model_build_infer(m3_engine *engine, const m3_model_config *config,
     }
     st = m3_passes_before_gradients(built, options->no_pass, graph, err);
 done:
+    m3_graph_free(built);
+    m3_model_end(&m);
+    return st;
+}
+
+/* The graph's ids are dead, and go with the passes. */
+m3_status m3_model_build_scores(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                                m3_graph **graph, m3_error *err)
+{
+    m3_model m;
+    m3_graph *built = NULL;
+    *graph = NULL;
+    m3_status st = m3_model_begin(&m, engine, config, options, false, &built, err);
+    if (st != M3_OK) return st;
+    const uint64_t width = config->fusion == M3_FUSION_SCORES ? m.M * m.d : m.d;
+    m3_tensor *user = m3_graph_input(m.b, "user", M3_F32, M3_SHAPE(m.n, width));
+    m3_graph_output(m.b, "scores", m3_model_scores(&m, user));
+    if ((st = m3_builder_status(m.b, err)) == M3_OK)
+        st = m3_passes_before_gradients(built, options->no_pass, graph, err);
     m3_graph_free(built);
     m3_model_end(&m);
     return st;

@@ -44,6 +44,7 @@ typedef struct m3_model {
     m3_builder *b;
     uint64_t B, n, L, K, M, G, N, d;
     bool train, given_draws;
+    bool window;       /* tables are windows of N + 1 rows (m3_build_options) */
     double *alpha_bar; /* [T+1]: alpha_bar[0] = 1 */
     m3_tensor *ids;    /* i32 [B, n, L] */
     m3_tensor *mask;   /* bool [B, n, L] */
@@ -77,6 +78,13 @@ typedef struct m3_forward {
 m3_tensor *m3_model_at(m3_model *m, m3_tensor *x, uint64_t index);
 /** sum / max(count, min): a mean over what may be nothing. */
 m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float min);
+/** The item table's name, and that of a window of it, in the graphs that see one. */
+#define M3_ITEM_PARAMETER "item.weight"
+#define M3_WINDOW_TABLE   "window.item.weight"
+/** How the item table starts. */
+m3_init m3_model_item_start(void);
+/** All of it, E [N+1, d]. */
+m3_tensor *m3_model_item_table(m3_builder *b, const m3_model_config *config);
 /** F_k, the state features`k` [N+1, D_k]. */
 m3_tensor *m3_model_features(m3_model *m, uint64_t k);
 /** MODEL.md 4: the vectors of items in histories, ids [...] -> [..., d]. */
@@ -110,10 +118,44 @@ m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f, m3_tensor *target
 /** MODEL.md 11: publish the losses as outputs. */
 void m3_model_losses(m3_model *m, const m3_forward *f);
 
+/** Items that a sample names: in histories, as target and as negatives. */
+uint64_t m3_model_sample_items(const m3_model_config *config);
+/** The largest window that samples need: all that they name, or the whole table. */
+uint32_t m3_model_window_rows(const m3_model_config *config, uint64_t samples);
+/** Is a window as large as the table? */
+bool m3_model_sees_all(const m3_model_config *config, uint32_t window);
+/** Of options that may be older. */
+uint32_t m3_model_window(const m3_build_options *options);
 /** Check the configuration and start a graph with ids and mask. Ends with m3_model_end, which takes a zeroed one. */
 m3_status m3_model_begin(m3_model *m, m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                          bool train, m3_graph **graph, m3_error *err);
 void m3_model_end(m3_model *m);
+/** Scores alone, of users that another graph has made: input "user" f32 [n, d], with fusion scores [n, M d], and with
+ * trend "trend" f32 [n, N]; output "scores" [n, N]. */
+m3_status m3_model_build_scores(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                                m3_graph **graph, m3_error *err);
+
+/* window.c: rows on their way between windows and the tables. */
+
+/** Fill a window from the whole tables, in the same store: input "ids" i32 [window], -1 where it has none. */
+m3_status m3_model_build_window(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                                m3_graph **graph, m3_error *err);
+
+/** The rows of the item table that one of several ranks owns, [rows, d], under the table's own names.
+ * @param rows   Of the shard. @param batch  Rows at a time. */
+typedef struct m3_shard_size {
+    uint32_t rows, batch;
+} m3_shard_size;
+
+/** Input "ids" i32 [batch], -1 where there is none; output "rows" f32 [batch, d]. */
+m3_status m3_model_build_fetch(m3_engine *engine, const m3_model_config *config, const m3_shard_size *size,
+                               m3_graph **graph, m3_error *err);
+/** The optimiser's step of the shard: inputs "step" as in m3_model_build_train(), "scale" f32 [] that
+ * m3_model_build_apply() gave, and gradients: lazily "ids" i32 [batch], different ones, -1 where there is none, and
+ * "rows" f32 [batch, d]; else "rows" of the whole shard. */
+m3_status m3_model_build_update(m3_engine *engine, const m3_model_config *config, const m3_shard_size *size,
+                                m3_graph **graph, m3_error *err);
+
 /** Publish what the bits ask for. */
 void m3_model_publish(m3_model *m, const m3_forward *f, uint32_t publish);
 

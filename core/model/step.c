@@ -21,6 +21,7 @@ typedef struct step {
     uint32_t count;
     m3_tensor **parameters, **gradients; /* [count] */
     m3_tensor *ids, *rows;               /* of item.weight's gradient when it is lazy, else NULL */
+    m3_tensor *rows_norm;                /* f32 []: of a table whose step is another's; NULL: all are in the graph */
     m3_tensor *loss_scale;               /* f32 []: of the loss and all gradients; NULL: 1 */
     m3_tensor *scalars;                  /* f32 [3]: lr, 1 - beta1^t, 1 - beta2^t */
 } step;
@@ -47,12 +48,19 @@ static void step_fini(step *s)
     m3_free(s->gradients);
 }
 
+/* In a graph that has a window the table's gradient is one of the window's rows. */
+static bool is_table(const step *s, uint32_t i)
+{
+    const char *name = s->parameters[i]->name;
+    return strcmp(name, M3_ITEM_PARAMETER) == 0 || strcmp(name, M3_WINDOW_TABLE) == 0;
+}
+
 /* Replace the gradient of the item table by its rows. */
 static m3_status make_lazy(step *s, m3_error *err)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const m3_tensor *g = s->gradients[i];
-        if (g == NULL || strcmp(s->parameters[i]->name, "item.weight") != 0) continue;
+        if (g == NULL || !is_table(s, i)) continue;
         if (g->producer == NULL || (g->producer->op->flags & M3_OP_ROW_SUM) == 0)
             return M3_FAIL(err, M3_ERR_INTERNAL, "item.weight",
                            "its gradient is made by %s, not a sum of rows; set lazy to off",
@@ -67,18 +75,27 @@ static m3_status make_lazy(step *s, m3_error *err)
 
 static bool is_lazy(const step *s, uint32_t i)
 {
-    return s->ids != NULL && strcmp(s->parameters[i]->name, "item.weight") == 0;
+    return s->ids != NULL && is_table(s, i);
+}
+
+/* Does somebody else update it? */
+static bool is_elsewhere(const step *s, uint32_t i)
+{
+    return s->rows_norm != NULL && is_table(s, i);
 }
 
 static m3_tensor *global_norm(step *s)
 {
+    uint32_t count = 0;
     m3_tensor **in = m3_calloc(s->count, sizeof(m3_tensor *));
     if (in == NULL) {
         s->b->api->fail(s->b, M3_ERR_MEMORY, "no memory for the list of gradients");
         return NULL;
     }
-    for (uint32_t i = 0; i < s->count; i++) in[i] = is_lazy(s, i) ? s->rows : s->gradients[i];
-    m3_tensor *norm = m3_global_norm(s->b, in, s->count);
+    for (uint32_t i = 0; i < s->count; i++)
+        if (!is_elsewhere(s, i)) in[count++] = is_lazy(s, i) ? s->rows : s->gradients[i];
+    if (s->rows_norm != NULL) in[count++] = s->rows_norm; /* in the place of the window's table */
+    m3_tensor *norm = m3_global_norm(s->b, in, count);
     m3_free(in);
     return norm;
 }
@@ -162,7 +179,9 @@ static void update_all(step *s)
     m3_tensor *norm = global_norm(s);
     m3_tensor *scale = update_scale(s, &norm);
     m3_graph_output(s->b, "grad_norm", norm);
-    for (uint32_t i = 0; i < s->count && s->parameters[i] != NULL; i++) update(s, scale, i);
+    if (s->rows_norm != NULL) m3_graph_output(s->b, "scale", scale);
+    for (uint32_t i = 0; i < s->count && s->parameters[i] != NULL; i++)
+        if (!is_elsewhere(s, i)) update(s, scale, i);
     m3_pop(s->b);
 }
 
@@ -210,6 +229,9 @@ m3_status m3_model_build_train(m3_engine *engine, const m3_model_config *config,
     step s = {.c = config};
     m3_graph *forward = NULL, *built = NULL;
     *graph = NULL;
+    if (m3_model_window(options) != 0 && !options->accumulate)
+        return M3_FAIL(err, M3_ERR_INVALID, "options",
+                       "have a window, whose rows a step cannot update; set accumulate, and apply it elsewhere");
     if ((st = build_forward(engine, config, options, &forward, err)) != M3_OK) goto done;
     if ((st = m3_passes_before_gradients(forward, options->no_pass, &built, err)) != M3_OK) goto done;
     s.b = m3_graph_builder(built);
@@ -249,6 +271,23 @@ static void take_means(step *s)
     m3_pop(b);
 }
 
+/* The table's gradient: its norm alone, or as the rows of the whole table that it is of, which takes the window's place
+ * among the parameters. */
+static void leave_window(step *s, const m3_build_options *options)
+{
+    m3_builder *b = s->b;
+    if (options->elsewhere) {
+        s->rows_norm = m3_graph_input(b, "rows_norm", M3_F32, m3_shape_of(0, NULL));
+        return;
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (s->parameters[i] == NULL || !is_table(s, i)) continue;
+        s->ids = m3_graph_input(b, "ids", M3_I32, M3_SHAPE(s->parameters[i]->shape.dim[0]));
+        s->rows = s->gradients[i];
+        s->parameters[i] = m3_model_item_table(b, s->c);
+    }
+}
+
 m3_status m3_model_build_apply(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                                m3_graph **graph, m3_error *err)
 {
@@ -262,6 +301,7 @@ m3_status m3_model_build_apply(m3_engine *engine, const m3_model_config *config,
     if ((st = take_parameters(&s, forward, err)) != M3_OK) goto done;
     (void)scale_loss(&s, NULL);
     take_means(&s);
+    if (m3_model_window(options) != 0) leave_window(&s, options);
     update_all(&s);
     if ((st = m3_builder_status(s.b, err)) != M3_OK) goto done;
     *graph = built;

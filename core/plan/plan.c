@@ -1,6 +1,7 @@
 /* plan: see the header. The exchanges are those of core/parallel/group.c and core/train/ranks.c:
  *   a rank sends     2 (R - 1)/R of the sums of gradients, as each adds up a slice: reduce-scatter, all-gather
  *   sharded          the window's rows but its own, (R - 1)/R of them: 4 bytes of an id, the row, its gradient
+ *   lazily           the items of its batches to everybody, and gradients of what all touched in the place of the table
  *   losses           its own to everybody
  * and a step takes
  *   T = batches * step + apply + bus + bytes sent / link + exchanges * latency
@@ -10,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/model/model.h"
 #include "core/parallel/group.h"
 #include "core/plan/work.h"
 #include "core/runtime/engine.h"
@@ -23,6 +25,7 @@ typedef struct planning {
     m3_model_config config, local; /* as asked; what one rank's step computes with */
     double touched;                /* sharded: rows that all batches of a step touch */
     uint64_t updated;              /* rows of the item table that one rank updates */
+    uint32_t window;               /* rows that a step sees, not sharded; 0: all */
     uint64_t row_bytes;
     m3_work work;
     m3_ranks_plan plan;
@@ -37,8 +40,7 @@ static double distinct(double draws, double items)
 /* Items that a batch names: in histories, as targets and as negatives. */
 static double named(const m3_model_config *c)
 {
-    const double each = (double)c->behaviors * c->length + 1.0 + c->negatives;
-    return (double)c->batch * each;
+    return (double)c->batch * (double)m3_model_sample_items(c);
 }
 
 static m3_status check_options(const planning *p, m3_error *err)
@@ -85,6 +87,13 @@ static m3_status take_settings(planning *p, const m3_settings *settings, m3_erro
     return check_options(p, err);
 }
 
+/* Of a step in two halves, lazily (core/train/window.h). */
+static uint32_t window_of(const planning *p, uint64_t batches)
+{
+    const uint64_t samples = batches * (uint64_t)p->config.batch;
+    return batches > 1 && m3_model_is_lazy(&p->config) ? m3_model_window_rows(&p->config, samples) : 0;
+}
+
 /* How a step is shared out, and which rows of the table a rank has to do with. */
 static void size_step(planning *p)
 {
@@ -98,7 +107,10 @@ static void size_step(planning *p)
     plan->shard_rows = plan->items + 1;
     p->local = p->config;
     p->updated = plan->items;
-    if (!p->options.sharded) return;
+    if (!p->options.sharded) {
+        p->window = window_of(p, plan->batches);
+        return;
+    }
     const double window = (double)plan->own_batches * named(&p->config);
     plan->shard_rows = (plan->items + 1 + ranks - 1) / ranks;
     plan->window_rows = window < items ? (uint64_t)window + 1 : plan->items + 1;
@@ -115,11 +127,14 @@ static m3_status make_work(planning *p, m3_error *err)
                                .accumulate = p->plan.batches > 1,
                                .early = p->options.ranks > 1,
                                .updated_items = p->updated > 1 ? p->updated : 1,
+                               .window = p->window,
                                .eval_batch = p->options.sharded ? 0 : (uint32_t)p->keys.eval_batch,
                                .plan = &p->options};
+    const bool small = p->window != 0 && !m3_model_sees_all(&p->config, p->window);
+    const char *name = small ? M3_WINDOW_TABLE : M3_ITEM_PARAMETER;
     const m3_status st = m3_work_make(&o, &p->work, err);
-    const m3_tensor *table = st == M3_OK ? m3_graph_find(m3_executable_graph(p->work.step), "item.weight") : NULL;
-    if (table != NULL) p->row_bytes = m3_tensor_bytes(table) / ((uint64_t)p->local.items + 1);
+    const m3_tensor *table = st == M3_OK ? m3_graph_find(m3_executable_graph(p->work.step), name) : NULL;
+    if (table != NULL) p->row_bytes = m3_tensor_bytes(table) / table->shape.dim[0];
     return st;
 }
 
@@ -133,6 +148,10 @@ static void add_traffic(planning *p)
     if (ranks == 1) return;
     plan->traffic[M3_PLAN_SUMMED] = m3_work_traffic(&p->work, p->options.sharded, ranks);
     plan->traffic[M3_PLAN_LOSSES] = others * sizeof(m3_losses) * (1 + plan->own_batches);
+    if (p->window != 0) {
+        const double own = fmin((double)plan->own_batches * named(&p->config), (double)plan->items + 1.0);
+        plan->traffic[M3_PLAN_IDS] = others * (uint64_t)(1.0 + own) * sizeof(int32_t);
+    }
     if (!p->options.sharded) return;
     /* Of the rows of one rank's window as many lie with each rank. */
     const double window = distinct((double)plan->own_batches * named(&p->config), (double)plan->items);
@@ -152,7 +171,7 @@ static double link_seconds(const planning *p, double *hidden)
     if (o->ranks == 1) return 0.0;
     const double sums = (double)p->plan.traffic[M3_PLAN_SUMMED] / o->link + 2.0 * p->work.buckets.count * o->latency;
     const double exposed = m3_work_exposed(&p->work, o);
-    double others = (1.0 + (o->sharded ? 5.0 : 0.0)) * o->latency;
+    double others = (1.0 + (o->sharded ? 5.0 : p->window != 0 ? 1.0 : 0.0)) * o->latency;
     for (int i = 0; i < M3_PLAN_TRAFFICS; i++)
         if (i != M3_PLAN_SUMMED) others += (double)p->plan.traffic[i] / o->link;
     *hidden = sums - exposed;
@@ -172,9 +191,10 @@ static void add_memory(planning *p)
         memory[M3_PLAN_TABLE] = p->plan.shard_rows * p->row_bytes;
         memory[M3_PLAN_MOMENTS] = 2 * memory[M3_PLAN_TABLE];
     }
-    memory[M3_PLAN_TEMPORARIES] = m3_work_scratch(w->step) + m3_work_scratch(w->apply);
+    memory[M3_PLAN_TEMPORARIES] = m3_work_scratch(w->step) + m3_work_scratch(w->apply) + m3_work_scratch(w->window);
     memory[M3_PLAN_RANKING] = m3_work_scratch(w->infer);
-    memory[M3_PLAN_HOST] = m3_work_blocks(w->step) + m3_work_blocks(w->apply) + m3_work_blocks(w->infer);
+    memory[M3_PLAN_HOST] =
+        m3_work_blocks(w->step) + m3_work_blocks(w->apply) + m3_work_blocks(w->infer) + m3_work_blocks(w->window);
     if (p->options.ranks == 1) return;
     memory[M3_PLAN_HOST] += (sums > largest ? sums : largest) + m3_sum_room(p->options.ranks);
     if (sharded) memory[M3_PLAN_HOST] += 4 * p->plan.window_rows * p->row_bytes; /* there and back, of rows and sums */
@@ -207,6 +227,7 @@ static void add_time(planning *p)
     const m3_plan_options *o = &p->options;
     m3_work_add_time(p->work.step, &o->rates, (double)plan->own_batches, plan);
     m3_work_add_time(p->work.apply, &o->rates, 1.0, plan);
+    m3_work_add_time(p->work.window, &o->rates, 1.0, plan);
     plan->seconds[M3_PLAN_BUS] = bus_seconds(p);
     for (int i = 0; i < M3_PLAN_LINK; i++) plan->seconds[i] *= o->crowd;
     plan->seconds[M3_PLAN_LINK] = link_seconds(p, &plan->hidden_s);
@@ -222,12 +243,14 @@ static m3_status add_alone(planning *p, m3_error *err)
                          .config = &p->local,
                          .accumulate = two,
                          .updated_items = p->updated > 1 ? p->updated : 1,
+                         .window = p->options.sharded ? 0 : window_of(p, p->plan.own_batches),
                          .plan = &p->options};
     m3_work work = {0};
     const m3_status st = m3_work_make(&o, &work, err);
     if (st == M3_OK) {
         m3_work_add_time(work.step, &p->options.rates, (double)p->plan.own_batches, &alone);
         m3_work_add_time(work.apply, &p->options.rates, 1.0, &alone);
+        m3_work_add_time(work.window, &p->options.rates, 1.0, &alone);
         p->plan.alone_s = sum_seconds(&alone);
     }
     m3_work_fini(&work);

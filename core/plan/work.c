@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/model/model.h"
 #include "core/parallel/group.h"
 #include "core/programs/programs.h"
 #include "core/runtime/engine.h"
@@ -18,7 +19,7 @@ static m3_status plan_one(const m3_work_options *o, const m3_model_config *confi
                           m3_build_options how, m3_buckets *buckets, m3_executable **to, m3_error *err)
 {
     m3_graph *graph = NULL;
-    how.size = M3_STRUCT_SIZE(m3_build_options, accumulate);
+    how.size = M3_STRUCT_SIZE(m3_build_options, elsewhere);
     how.no_pass = o->plan->no_pass;
     const m3_compile_options compile = {.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                         .name = name,
@@ -42,10 +43,14 @@ m3_status m3_work_make(const m3_work_options *o, m3_work *work, m3_error *err)
     *work = (m3_work){0};
     updated.items = (int32_t)o->updated_items;
     st = plan_one(o, o->config, m3_model_build_train, o->accumulate ? "accumulate" : "train",
-                  (m3_build_options){.accumulate = o->accumulate}, o->early ? &work->buckets : NULL, &work->step, err);
+                  (m3_build_options){.accumulate = o->accumulate, .window = o->window},
+                  o->early ? &work->buckets : NULL, &work->step, err);
     if (st == M3_OK && o->accumulate)
-        st = plan_one(o, &updated, m3_model_build_apply, "apply", (m3_build_options){.accumulate = true}, NULL,
-                      &work->apply, err);
+        st = plan_one(o, &updated, m3_model_build_apply, "apply",
+                      (m3_build_options){.accumulate = true, .window = o->window}, NULL, &work->apply, err);
+    if (st == M3_OK && o->window != 0 && !m3_model_sees_all(o->config, o->window))
+        st = plan_one(o, o->config, m3_model_build_window, "window", (m3_build_options){.window = o->window}, NULL,
+                      &work->window, err);
     if (st == M3_OK && o->eval_batch != 0)
         st =
             plan_one(o, o->config, m3_model_build_infer, "infer",
@@ -59,6 +64,7 @@ void m3_work_fini(m3_work *work)
     m3_executable_free(work->apply);
     m3_executable_free(work->infer);
     m3_buckets_fini(&work->buckets);
+    m3_executable_free(work->window);
     *work = (m3_work){0};
 }
 
@@ -77,6 +83,7 @@ static bool is_of_table(const char *name)
 
 static int kind_of(const char *name, bool sharded)
 {
+    if (starts_with(name, "window.")) return M3_PLAN_WINDOW;
     if (is_of_table(name)) {
         if (sharded) return M3_PLAN_WINDOW;
         if (starts_with(name, "adam.")) return M3_PLAN_MOMENTS;
@@ -104,12 +111,14 @@ static bool has(const m3_executable *e, const char *name)
 
 void m3_work_add_stored(const m3_work *w, bool sharded, uint64_t memory[M3_PLAN_MEMORIES])
 {
-    const m3_executable *const all[] = {w->step, w->apply, w->infer};
+    const m3_executable *const all[] = {w->step, w->apply, w->infer, w->window};
     for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
         const uint32_t tensors = all[k] != NULL ? m3_graph_tensor_count(all[k]->graph) : 0;
         for (uint32_t i = 0; i < tensors; i++) {
             const m3_tensor *x = m3_graph_tensor(all[k]->graph, i);
-            if (!is_stored(x) || (k > 0 && has(all[0], x->name)) || (k > 1 && has(all[1], x->name))) continue;
+            if (!is_stored(x) || (k > 0 && has(all[0], x->name)) || (k > 1 && has(all[1], x->name)) ||
+                (k > 2 && has(all[2], x->name)))
+                continue;
             if (sharded && k > 0 && is_of_table(x->name)) continue;
             memory[kind_of(x->name, sharded)] += aligned_bytes(all[k], x);
         }
@@ -142,12 +151,14 @@ uint64_t m3_work_sums(const m3_work *w, bool sharded)
 
 uint64_t m3_work_largest(const m3_work *w)
 {
+    const m3_executable *const all[] = {w->step, w->apply};
     uint64_t largest = 0;
-    for (uint32_t i = 0; i < m3_graph_tensor_count(w->step->graph); i++) {
-        const m3_tensor *x = m3_graph_tensor(w->step->graph, i);
-        if (is_stored(x) && !starts_with(x->name, "features") && m3_tensor_bytes(x) > largest)
-            largest = m3_tensor_bytes(x);
-    }
+    for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
+        for (uint32_t i = 0; all[k] != NULL && i < m3_graph_tensor_count(all[k]->graph); i++) {
+            const m3_tensor *x = m3_graph_tensor(all[k]->graph, i);
+            const bool kept = is_stored(x) && !starts_with(x->name, "features") && !starts_with(x->name, "window.");
+            if (kept && m3_tensor_bytes(x) > largest) largest = m3_tensor_bytes(x);
+        }
     return largest;
 }
 

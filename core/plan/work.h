@@ -11,6 +11,7 @@ typedef struct m3_work_options {
     bool accumulate;        /**< a step in two halves */
     bool early;             /**< other ranks get the sums of gradients */
     uint64_t updated_items; /**< items whose rows the second half updates, at least 1 */
+    uint32_t window;        /**< rows of the item table that a step in two halves sees; 0: all */
     uint32_t eval_batch;    /**< 0: nothing is ranked */
     const m3_plan_options *plan;
 } m3_work_options;
@@ -18,6 +19,7 @@ typedef struct m3_work_options {
 typedef struct m3_work {
     m3_executable *step, *apply, *infer; /**< apply: NULL for a whole step; infer: NULL when nothing is ranked */
     m3_buckets buckets;                  /**< of the sums that other ranks get; none where there are none */
+    m3_executable *window;               /**< NULL without one */
 } m3_work;
 
 /** @param work  m3_work_fini() ends it, whatever comes. */

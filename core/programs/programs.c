@@ -16,38 +16,60 @@
  * exchange. Below so many bytes that is no gain. */
 enum { MOST_BUCKETS = 4, LEAST_BYTES = 64 << 10 };
 
-/* The step or its first half, its second half, inference, inference that publishes more, losses of denoisers. */
-enum { PIECES = 5 };
+/* The step or its first half, its second half, inference, inference that publishes more, losses of denoisers; the
+ * window of a whole table; scores, rows, and the update of a table in shards. */
+enum { PIECES = 9 };
 
 typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                               m3_graph **graph, m3_error *err);
+typedef m3_status (*build_shard_fn)(m3_engine *engine, const m3_model_config *config, const m3_shard_size *size,
+                                    m3_graph **graph, m3_error *err);
 
 typedef struct piece {
     const char *name; /* NULL: not wanted */
-    build_fn build;
+    build_fn build;   /* NULL: of the shard */
     m3_build_options options;
+    build_shard_fn build_shard;
 } piece;
+
+static m3_status build(const m3_programs_plan *plan, const piece *p, m3_graph **graph, m3_error *err)
+{
+    const m3_shard_size size = {plan->shard.rows, plan->shard.batch};
+    m3_engine *engine = m3_device_engine(plan->device);
+    return p->build != NULL ? p->build(engine, plan->config, &p->options, graph, err)
+                            : p->build_shard(engine, plan->config, &size, graph, err);
+}
 
 static void list_pieces(const m3_programs_plan *plan, piece pieces[PIECES])
 {
-    const bool accumulate = plan->accumulate > 1;
-    const m3_build_options step = {.size = M3_STRUCT_SIZE(m3_build_options, accumulate),
+    const bool sharded = plan->shard.rows != 0, accumulate = plan->accumulate > 1 || plan->window != 0;
+    const m3_build_options step = {.size = M3_STRUCT_SIZE(m3_build_options, elsewhere),
                                    .batch = plan->batch,
                                    .no_pass = plan->no_pass,
-                                   .accumulate = accumulate};
-    m3_build_options infer = step, published = step, denoisers = step;
+                                   .accumulate = accumulate,
+                                   .window = plan->window,
+                                   .elsewhere = sharded};
+    m3_build_options infer = step, published = step, denoisers = step, scores = step;
     memset(pieces, 0, PIECES * sizeof *pieces);
     infer.batch = plan->eval_batch;
-    infer.publish = M3_PUBLISH_SCORES;
+    infer.publish = sharded ? M3_PUBLISH_USER : M3_PUBLISH_SCORES;
     published.batch = plan->published_batch;
     published.publish = plan->publish;
     denoisers.batch = plan->denoiser_batch;
-    infer.accumulate = published.accumulate = denoisers.accumulate = false;
-    if (plan->batch != 0) pieces[0] = (piece){accumulate ? "accumulate" : "train", m3_model_build_train, step};
-    if (plan->batch != 0 && accumulate) pieces[1] = (piece){"apply", m3_model_build_apply, step};
-    if (plan->eval_batch != 0) pieces[2] = (piece){"infer", m3_model_build_infer, infer};
-    if (plan->published_batch != 0) pieces[3] = (piece){"published", m3_model_build_infer, published};
-    if (plan->denoiser_batch != 0) pieces[4] = (piece){"denoisers", m3_model_build_denoisers, denoisers};
+    scores.batch = plan->shard.users;
+    if (!sharded) infer.window = published.window = denoisers.window = 0;
+    infer.accumulate = published.accumulate = denoisers.accumulate = scores.accumulate = false;
+    if (plan->batch != 0) pieces[0] = (piece){accumulate ? "accumulate" : "train", m3_model_build_train, step, NULL};
+    if (plan->batch != 0 && accumulate) pieces[1] = (piece){"apply", m3_model_build_apply, step, NULL};
+    if (plan->eval_batch != 0) pieces[2] = (piece){"infer", m3_model_build_infer, infer, NULL};
+    if (plan->published_batch != 0) pieces[3] = (piece){"published", m3_model_build_infer, published, NULL};
+    if (plan->denoiser_batch != 0) pieces[4] = (piece){"denoisers", m3_model_build_denoisers, denoisers, NULL};
+    if (plan->window != 0 && !sharded && !m3_model_sees_all(plan->config, plan->window))
+        pieces[5] = (piece){"window", m3_model_build_window, step, NULL};
+    if (!sharded) return;
+    if (plan->eval_batch != 0) pieces[6] = (piece){"scores", m3_model_build_scores, scores, NULL};
+    pieces[7] = (piece){.name = "fetch", .build_shard = m3_model_build_fetch};
+    pieces[8] = (piece){.name = "rows", .build_shard = m3_model_build_update};
 }
 
 static m3_compile_options compile_options(const m3_programs_plan *plan, const char *name)
@@ -73,7 +95,7 @@ static m3_status make_piece(const m3_programs_plan *plan, const piece *p, m3_sto
     m3_graph *graph = NULL;
     const m3_compile_options options = compile_options(plan, p->name);
     const bool early = plan->early && p->options.accumulate && p->build == m3_model_build_train;
-    m3_status st = p->build(m3_device_engine(plan->device), plan->config, &p->options, &graph, err);
+    m3_status st = build(plan, p, &graph, err);
     if (st == M3_OK && early) st = m3_programs_buckets(graph, plan->no_pass, buckets, err);
     if (st == M3_OK)
         st = m3_executable_create_early(plan->device, store, graph, &options, early ? buckets : NULL, executable, err);
@@ -84,8 +106,9 @@ static m3_status make_piece(const m3_programs_plan *plan, const piece *p, m3_sto
 m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err)
 {
     piece pieces[PIECES];
-    m3_executable **to[PIECES] = {&programs->step, &programs->apply, &programs->infer, &programs->published,
-                                  &programs->denoisers};
+    m3_executable **to[PIECES] = {&programs->step,      &programs->apply,     &programs->infer,
+                                  &programs->published, &programs->denoisers, &programs->window,
+                                  &programs->scores,    &programs->fetch,     &programs->rows};
     m3_status st = M3_OK;
     *programs = (m3_programs){0};
     list_pieces(plan, pieces);
@@ -103,6 +126,10 @@ void m3_programs_free(m3_programs *programs)
     m3_executable_free(programs->published);
     m3_executable_free(programs->denoisers);
     m3_buckets_fini(&programs->buckets);
+    m3_executable_free(programs->window);
+    m3_executable_free(programs->scores);
+    m3_executable_free(programs->fetch);
+    m3_executable_free(programs->rows);
     *programs = (m3_programs){0};
 }
 
@@ -119,7 +146,7 @@ static m3_status measure(const m3_programs_plan *plan, uint64_t *bytes)
         m3_graph *graph = NULL;
         if (pieces[i].name == NULL) continue;
         const m3_compile_options options = compile_options(plan, pieces[i].name);
-        st = pieces[i].build(m3_device_engine(plan->device), plan->config, &pieces[i].options, &graph, &ignored);
+        st = build(plan, &pieces[i], &graph, &ignored);
         if (st == M3_OK) st = m3_executable_measure(plan->device, graph, &options, &need, &ignored);
         m3_graph_free(graph);
     }
@@ -144,6 +171,8 @@ static m3_programs_plan resized(const m3_programs_plan *plan, uint32_t size)
     while (samples % other.accumulate != 0 && other.accumulate < 2 * min) other.accumulate++;
     if (samples % other.accumulate != 0) other.accumulate = min;
     other.batch = (uint32_t)((samples + other.accumulate - 1) / other.accumulate);
+    if (plan->shard.rows == 0 && other.accumulate > 1 && m3_model_is_lazy(plan->config))
+        other.window = m3_model_window_rows(plan->config, other.batch * other.accumulate);
     return other;
 }
 

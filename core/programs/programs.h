@@ -22,6 +22,14 @@ typedef struct m3_programs_plan {
     m3_span fallbacks;
     const char *key; /**< the name under which the user sets the size: "batch", "eval_batch" */
     bool spread;     /**< the user can set accumulate as well */
+    uint32_t window; /**< rows of the item table that a step sees (core/train/window.h); 0: all */
+    /** Of a table in shards (core/train/shards.h), which inference sees by the window, too; rows 0: it is whole here.
+     */
+    struct {
+        uint32_t rows;
+        uint32_t batch; /**< rows of the shard that are read or updated at a time */
+        uint32_t users; /**< that are scored at a time */
+    } shard;
     m3_status (*fill)(void *user, m3_store *store, m3_error *err); /**< writes into the store before; NULL: nothing */
     void *user;
 } m3_programs_plan;
@@ -33,6 +41,11 @@ typedef struct m3_programs {
     m3_executable *published; /**< publishes what the plan says */
     m3_executable *denoisers; /**< m3_model_build_denoisers() */
     m3_buckets buckets;       /**< of the sums, where they are wanted early; at most one where the pass is left out */
+    m3_executable *window;    /**< m3_model_build_window(); NULL without one, and for shards */
+    /* Of a table in shards; NULL without. infer then publishes users instead of scores. */
+    m3_executable *scores; /**< m3_model_build_scores() */
+    m3_executable *fetch;  /**< m3_model_build_fetch() */
+    m3_executable *rows;   /**< m3_model_build_update() */
 } m3_programs;
 
 /** @param programs  All that the plan has, or none of it. */

@@ -35,7 +35,7 @@ static bool is_among(const char *name, const m3_checkpoint_rows *rows, uint32_t 
 static bool is_saved(const m3_store_entry *entry, const m3_checkpoint_rows *rows, uint32_t count)
 {
     return !starts_with(entry->name, "features") && !starts_with(entry->name, "accum.") &&
-           !is_among(entry->name, rows, count);
+           !starts_with(entry->name, "window.") && !is_among(entry->name, rows, count);
 }
 
 /* The state as notes: texts in the metadata of the file. */
@@ -472,7 +472,8 @@ m3_status m3_checkpoint_load_parameters(const char *path, m3_store *store, const
         } else {
             m3_store_at(store, i, &entry);
         }
-        if (entry.kind == M3_PARAMETER) st = load_parameter(file, path, store, entry.name, &entry.shape, table, err);
+        if (entry.kind == M3_PARAMETER && !starts_with(entry.name, "window."))
+            st = load_parameter(file, path, store, entry.name, &entry.shape, table, err);
     }
     m3_parts_close(file);
     return st;

@@ -240,6 +240,40 @@ m3_status m3_store_read(m3_store *store, const char *name, void *data, uint64_t 
     return st != M3_OK ? st : device->api->wait(device->impl, value, UINT64_MAX, err);
 }
 
+static m3_status find_part(const m3_store *store, const char *name, uint64_t at, uint64_t bytes,
+                           const m3_stored **entry, m3_error *err)
+{
+    *entry = m3_store_get(store, name);
+    if (*entry == NULL) return M3_FAIL(err, M3_ERR_INVALID, name, "the store has no tensor of this name");
+    const uint64_t has = m3_shape_count(&(*entry)->shape) * m3_dtype_bytes((*entry)->dtype);
+    if (at <= has && bytes <= has - at) return M3_OK;
+    return M3_FAIL(err, M3_ERR_RANGE, name, "it has %llu bytes, %llu from %llu on were asked for",
+                   (unsigned long long)has, (unsigned long long)bytes, (unsigned long long)at);
+}
+
+m3_status m3_store_read_part(m3_store *store, const char *name, uint64_t at, void *data, uint64_t bytes, m3_error *err)
+{
+    const m3_stored *entry;
+    m3_device *device = store->device;
+    uint64_t value = 0;
+    m3_status st = find_part(store, name, at, bytes, &entry, err);
+    if (st != M3_OK || bytes == 0) return st;
+    m3_device_begin(device, "copies");
+    st = device->api->download(device->impl, store->chunks[entry->chunk].buffer, entry->offset + at, data, bytes,
+                               &value, err);
+    if (st == M3_OK) st = device->api->wait(device->impl, value, UINT64_MAX, err);
+    m3_device_idle(device);
+    return st;
+}
+
+m3_status m3_store_write_part(m3_store *store, const char *name, uint64_t at, const void *data, uint64_t bytes,
+                              m3_error *err)
+{
+    const m3_stored *entry;
+    const m3_status st = find_part(store, name, at, bytes, &entry, err);
+    return st != M3_OK ? st : upload(store, entry, at, data, bytes, err);
+}
+
 uint64_t m3_store_entry_bytes(const m3_store *store, uint32_t entry)
 {
     const m3_stored *e = &store->entries[entry];

@@ -45,6 +45,10 @@ m3_status m3_store_start_out(m3_store *store, const uint32_t *entries, uint32_t 
                              m3_error *err);
 /** From any thread, whatever others do with the store and its device meanwhile. */
 m3_status m3_store_wait(const m3_store *store, uint64_t value, m3_error *err);
+/** Part of a tensor: `bytes` of it from byte `at` on. Waits. */
+m3_status m3_store_read_part(m3_store *store, const char *name, uint64_t at, void *data, uint64_t bytes, m3_error *err);
+m3_status m3_store_write_part(m3_store *store, const char *name, uint64_t at, const void *data, uint64_t bytes,
+                              m3_error *err);
 /** Of tensor `entry`. */
 uint64_t m3_store_entry_bytes(const m3_store *store, uint32_t entry);
 

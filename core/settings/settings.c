@@ -69,6 +69,8 @@ static const training_key keys[] = {
     CHOICE(empty_histories, "skip|keep", "skip", "what to do with training samples that have no history"),
     INT(instruments, 0, 1 << 20, "256",
         "validation samples on which each epoch looks for parts of the model that died; 0: does not look"),
+    CHOICE(shard, "none|rows", "none",
+           "where several ranks keep the item table: whole in each, or its rows shared out among them"),
 };
 enum { KEYS = sizeof keys / sizeof keys[0] };
 #define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."

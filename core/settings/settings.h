@@ -39,6 +39,7 @@ m3_status m3_settings_write(const m3_settings *settings, const m3_model_config *
 typedef enum m3_decay { M3_DECAY_NONE = 0, M3_DECAY_LINEAR = 1, M3_DECAY_COSINE = 2 } m3_decay;
 typedef enum m3_empty_histories { M3_EMPTY_SKIP = 0, M3_EMPTY_KEEP = 1 } m3_empty_histories;
 typedef enum m3_train_on { M3_TRAIN_ON_ALL = 0, M3_TRAIN_ON_NEW = 1 } m3_train_on;
+typedef enum m3_shard { M3_SHARD_NONE = 0, M3_SHARD_ROWS = 1 } m3_shard;
 typedef enum m3_new_items { M3_NEW_FEATURES = 0, M3_NEW_NEIGHBORS = 1, M3_NEW_RANDOM = 2 } m3_new_items;
 typedef enum m3_parts_wanted { M3_PARTS_AUTO = 0, M3_PARTS_ON = 1, M3_PARTS_OFF = 2 } m3_parts_wanted;
 
@@ -70,6 +71,7 @@ typedef struct m3_training {
     uint64_t seed;
     m3_empty_histories empty_histories; /**< keep: train on samples whose history is empty too */
     uint64_t instruments;               /**< validation samples that they look at; 0: there are none */
+    m3_shard shard;                     /**< rows: several ranks share out the rows of the item table */
 } m3_training;
 
 /** m3_settings_load() for the file that a run wrote: it has every key, so that one that is missing came later, and
@@ -110,14 +112,17 @@ const char *m3_expert_name(const m3_sequence_names *names, uint32_t i, char text
  * @param denoised  m3_denoised_fini() ends it, whatever comes; set and split must outlive it. */
 m3_status m3_settings_denoise(m3_engine *engine, const m3_settings *settings, const m3_model_config *config,
                               const m3_dataset *set, const m3_split *split, m3_denoised *denoised, m3_error *err);
-/** Write the modalities of a set that key "features" names into a store as "features0", "features1", …
+/** The modalities of a set that key "features" names, with the rows that a model sees.
  * @param denoised  NULL: as they are in the set. */
+m3_status m3_settings_features(const m3_settings *settings, const m3_dataset *set, const m3_denoised *denoised,
+                               m3_features features[M3_MAX_MODALITIES], uint32_t *count, m3_error *err);
+/** Write these into a store as "features0", "features1", … */
 m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, const m3_denoised *denoised,
                                      m3_store *store, m3_error *err);
 
 /** Sixteen hexadecimal digits over all values that change what a step computes: everything but data (its checksum
  * counts), from and new_items (a checkpoint has what came of them), patience, metric, ks, eval_batch,
- * checkpoint_steps, instruments, and epochs unless the schedule depends on it. */
+ * checkpoint_steps, instruments, shard, and epochs unless the schedule depends on it. */
 void m3_settings_hash(const m3_settings *settings, const m3_model_config *config, char text[17]);
 /** The hash that a version before this one wrote for these settings, whose texts are as that version wrote them: only
  * the options that were given counted, in the text that was typed. */

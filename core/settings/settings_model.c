@@ -222,21 +222,32 @@ m3_status m3_settings_denoise(m3_engine *engine, const m3_settings *settings, co
     return m3_denoise_set(set, split, &options, denoised, err);
 }
 
+m3_status m3_settings_features(const m3_settings *settings, const m3_dataset *set, const m3_denoised *denoised,
+                               m3_features features[M3_MAX_MODALITIES], uint32_t *count, m3_error *err)
+{
+    uint32_t modalities[M3_MAX_MODALITIES];
+    const m3_status st = find_modalities(settings, set, modalities, count, err);
+    for (uint32_t k = 0; st == M3_OK && k < *count; k++) {
+        features[k] = m3_dataset_features(set, modalities[k]);
+        const float *rows = denoised != NULL ? denoised->features[k].rows : NULL;
+        if (rows != NULL) features[k].rows = rows;
+    }
+    return st;
+}
+
 m3_status m3_settings_store_features(const m3_settings *settings, const m3_dataset *set, const m3_denoised *denoised,
                                      m3_store *store, m3_error *err)
 {
     char name[32];
-    uint32_t modalities[M3_MAX_MODALITIES], count = 0;
-    m3_status st = find_modalities(settings, set, modalities, &count, err);
-    if (st != M3_OK) return st;
-    for (uint32_t k = 0; k < count; k++) {
-        const m3_features f = m3_dataset_features(set, modalities[k]);
-        const float *rows = denoised != NULL ? denoised->features[k].rows : NULL;
-        const m3_shape shape = {.rank = 2, .dim = {(uint64_t)m3_dataset_item_count(set) + 1, f.width}};
+    uint32_t count = 0;
+    m3_features features[M3_MAX_MODALITIES];
+    m3_status st = m3_settings_features(settings, set, denoised, features, &count, err);
+    for (uint32_t k = 0; st == M3_OK && k < count; k++) {
+        const m3_shape shape = {.rank = 2, .dim = {(uint64_t)m3_dataset_item_count(set) + 1, features[k].width}};
         (void)snprintf(name, sizeof name, "features%" PRIu32, k);
-        if ((st = m3_store_write(store, name, M3_F32, &shape, rows != NULL ? rows : f.rows, err)) != M3_OK) return st;
+        st = m3_store_write(store, name, M3_F32, &shape, features[k].rows, err);
     }
-    return M3_OK;
+    return st;
 }
 
 /* The same computation. */
@@ -244,9 +255,9 @@ m3_status m3_settings_store_features(const m3_settings *settings, const m3_datas
 static bool is_computed(const m3_settings *settings, const char *key)
 {
     static const char *const others[] = {
-        "data",     "from",       "new_items",        "patience",         "metric",
-        "ks",       "eval_batch", "checkpoint_steps", "checkpoint_parts", "instruments",
-        "recompute"};
+        "data",      "from",       "new_items",        "patience",         "metric",
+        "ks",        "eval_batch", "checkpoint_steps", "checkpoint_parts", "instruments",
+        "recompute", "shard"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(key, others[i]) == 0) return false;
     return strcmp(key, "epochs") != 0 || strcmp(m3_settings_get(settings, "schedule"), "constant") != 0;

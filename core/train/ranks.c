@@ -11,13 +11,8 @@
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
 #include "core/runtime/store.h"
+#include "core/train/shards.h"
 #include "m3bsr/version.h"
-
-uint64_t m3_share_begin(uint64_t count, uint32_t rank, uint32_t ranks)
-{
-    const uint64_t each = count / ranks, more = count % ranks;
-    return each * rank + (rank < more ? rank : more);
-}
 
 m3_status m3_ranks_all_fail(m3_trainer *tr, m3_status st)
 {
@@ -27,25 +22,25 @@ m3_status m3_ranks_all_fail(m3_trainer *tr, m3_status st)
 
 /* What was heard from others is no fault of this rank's. */
 
-static m3_status heard(m3_trainer *tr, m3_status st)
+m3_status m3_ranks_heard(m3_trainer *tr, m3_status st)
 {
-    tr->shared.heard = tr->shared.heard || st != M3_OK;
+    tr->shared.heard = tr->shared.heard || (st != M3_OK && st != M3_ERR_MEMORY); /* that is of this rank's own */
     return st;
 }
 
-static m3_status gather(m3_trainer *tr, const void *mine, uint64_t bytes, void *all, m3_error *err)
+m3_status m3_ranks_gather(m3_trainer *tr, const void *mine, uint64_t bytes, void *all, m3_error *err)
 {
-    return heard(tr, m3_member_gather(tr->shared.member, mine, bytes, all, err));
+    return m3_ranks_heard(tr, m3_member_gather(tr->shared.member, mine, bytes, all, err));
 }
 
-static m3_status broadcast(m3_trainer *tr, void *data, uint64_t bytes, m3_error *err)
+m3_status m3_ranks_tell(m3_trainer *tr, void *data, uint64_t bytes, m3_error *err)
 {
-    return heard(tr, m3_member_broadcast(tr->shared.member, 0, data, bytes, err));
+    return m3_ranks_heard(tr, m3_member_broadcast(tr->shared.member, 0, data, bytes, err));
 }
 
 static m3_status agree(m3_trainer *tr, const char *what, const char *text, m3_error *err)
 {
-    return heard(tr, m3_member_agree(tr->shared.member, what, text, err));
+    return m3_ranks_heard(tr, m3_member_agree(tr->shared.member, what, text, err));
 }
 
 /* Everybody's number, the same everywhere? */
@@ -54,7 +49,7 @@ static m3_status is_same(m3_trainer *tr, uint64_t number, bool *same, m3_error *
     const uint32_t ranks = tr->shared.count;
     uint64_t *all = m3_calloc(ranks, sizeof *all);
     if (all == NULL) return M3_FAIL_MEMORY(err, "ranks", ranks * sizeof *all);
-    m3_status st = gather(tr, &number, sizeof number, all, err);
+    m3_status st = m3_ranks_gather(tr, &number, sizeof number, all, err);
     *same = true;
     for (uint32_t r = 1; st == M3_OK && r < ranks; r++) *same = *same && all[r] == all[0];
     m3_free(all);
@@ -140,7 +135,7 @@ m3_status m3_ranks_share(m3_trainer *tr, m3_error *err)
     const m3_shared *s = &tr->shared;
     uint64_t accumulate = raised(tr->keys.accumulate, s->count);
     if (tr->goes_on) take_from_run(tr, &accumulate);
-    if (s->count > 1 && (st = broadcast(tr, &accumulate, sizeof accumulate, err)) != M3_OK) return st;
+    if (s->count > 1 && (st = m3_ranks_tell(tr, &accumulate, sizeof accumulate, err)) != M3_OK) return st;
     if (s->count > 1 && accumulate == 1)
         return m3_ranks_all_fail(
             tr, M3_FAIL(err, M3_ERR_INVALID, "accumulate",
@@ -168,7 +163,7 @@ m3_status m3_ranks_take_state(m3_trainer *tr, m3_error *err)
     at.saved = tr->saved;
     at.saved_steps = tr->saved_steps;
     at.traced = tr->options.profile != NULL;
-    if ((st = broadcast(tr, &at, sizeof at, err)) != M3_OK) return st;
+    if ((st = m3_ranks_tell(tr, &at, sizeof at, err)) != M3_OK) return st;
     tr->state = at.state;
     tr->saved = at.saved != 0;
     tr->saved_steps = at.saved_steps;
@@ -259,6 +254,7 @@ static m3_status list_tensors(m3_trainer *tr, m3_error *err)
         m3_store_at(tr->store, i, &entry);
         const uint64_t bytes = m3_store_entry_bytes(tr->store, i);
         if (starts_with(entry.name, "features")) continue; /* of the set, everywhere */
+        if (starts_with(entry.name, "window.") || m3_shards_own(tr->shards, entry.name)) continue;
         if (starts_with(entry.name, "accum.")) {
             put_sorted(tr->store, s->summed, &s->summed_count, i);
             sums += bytes;
@@ -311,7 +307,7 @@ static m3_status compare_devices(m3_trainer *tr, m3_error *err)
                    info->driver);
     if ((s->names = m3_calloc(s->count, sizeof *s->names)) == NULL)
         return M3_FAIL_MEMORY(err, "ranks", s->count * sizeof *s->names);
-    const m3_status st = gather(tr, &own, sizeof own, s->names, err);
+    const m3_status st = m3_ranks_gather(tr, &own, sizeof own, s->names, err);
     for (uint32_t r = 1; st == M3_OK && r < s->count; r++)
         s->mixed =
             s->mixed || strcmp(s->names[r].kind, s->names[0].kind) != 0 || s->names[r].threads != s->names[0].threads;
@@ -337,7 +333,7 @@ static m3_status move_kept(m3_trainer *tr, direction way, XXH64_hash_t *hash, m3
             *hash = XXH64(s->data, (size_t)bytes, *hash);
             continue;
         }
-        if ((st = broadcast(tr, s->data, bytes, err)) != M3_OK) return st;
+        if ((st = m3_ranks_tell(tr, s->data, bytes, err)) != M3_OK) return st;
         if (!reads) st = m3_store_copy_in(tr->store, s->kept + first, end - first, s->data, err);
     }
     return st;
@@ -395,7 +391,7 @@ m3_status m3_ranks_losses(m3_trainer *tr, uint64_t batches, bool *cut, m3_error 
     const double began = m3_seconds();
     mine[0] = (m3_losses){*cut, {tr->options.stop != NULL && *tr->options.stop != 0, waited_so_far(s) - s->waited}};
     memcpy(mine + 1, tr->losses + begin, (size_t)(end - begin) * sizeof *mine);
-    m3_status st = gather(tr, mine, bytes, all, err);
+    m3_status st = m3_ranks_gather(tr, mine, bytes, all, err);
     if (st == M3_OK) st = trace_wait(tr, "losses", began, bytes, err);
     if (st != M3_OK) return st;
     for (uint32_t r = 0; r < s->count; r++) {
@@ -474,11 +470,21 @@ m3_status m3_ranks_sum(m3_trainer *tr, m3_error *err)
         const uint64_t count = bytes_before(tr, s->summed_count) / sizeof(float);
         if ((st = m3_store_copy_out(tr->store, s->summed, s->summed_count, s->data, err)) != M3_OK) return st;
         const double began = m3_seconds();
-        st = heard(tr, m3_member_sum(s->member, (float *)(void *)s->data, count, err));
+        st = m3_ranks_heard(tr, m3_member_sum(s->member, (float *)(void *)s->data, count, err));
         if (st == M3_OK) st = trace_wait(tr, "sum 1 of 1", began, count * sizeof(float), err);
         if (st != M3_OK) return st;
     }
     return m3_store_copy_in(tr->store, s->summed, s->summed_count, s->data, err);
+}
+
+m3_status m3_ranks_doubles(m3_trainer *tr, const double *mine, double *all, m3_error *err)
+{
+    const m3_shared *s = &tr->shared;
+    double *of = s->message;
+    const m3_status st = m3_ranks_gather(tr, mine, sizeof *mine, of, err);
+    *all = 0.0;
+    for (uint32_t r = 0; st == M3_OK && r < s->count; r++) *all += of[r];
+    return st;
 }
 
 static uint64_t kept_bytes(const m3_trainer *tr)
@@ -493,7 +499,7 @@ m3_status m3_ranks_follow(m3_trainer *tr, double *figures, uint32_t count, m3_er
     m3_status st;
     if (tr->shared.count == 1 || !tr->shared.mixed) return M3_OK;
     const double began = m3_seconds();
-    if ((st = broadcast(tr, figures, count * sizeof *figures, err)) != M3_OK) return st;
+    if ((st = m3_ranks_tell(tr, figures, count * sizeof *figures, err)) != M3_OK) return st;
     if ((st = move_kept(tr, FROM_RANK_0, NULL, err)) != M3_OK) return st;
     return trace_wait(tr, "parameters of rank 0", began, kept_bytes(tr), err);
 }
@@ -512,7 +518,7 @@ m3_status m3_ranks_places(m3_trainer *tr, uint64_t batches, bool *cut, m3_error 
     if (begin < tr->valid_count)
         memcpy(mine + 1, tr->ranks + begin,
                (size_t)((end < tr->valid_count ? end : tr->valid_count) - begin) * sizeof *mine);
-    const m3_status st = gather(tr, mine, each * sizeof *mine, all, err);
+    const m3_status st = m3_ranks_gather(tr, mine, each * sizeof *mine, all, err);
     if (st != M3_OK) return st;
     for (uint32_t r = 0; r < s->count; r++) {
         const uint64_t at = m3_share_begin(batches, r, s->count) * rows;
@@ -528,7 +534,7 @@ m3_status m3_ranks_hear(m3_trainer *tr, bool *cut, m3_error *err)
 {
     unsigned char said = *cut;
     if (tr->shared.count == 1) return M3_OK;
-    const m3_status st = broadcast(tr, &said, 1, err);
+    const m3_status st = m3_ranks_tell(tr, &said, 1, err);
     *cut = said != 0;
     return st;
 }
@@ -564,7 +570,7 @@ m3_status m3_ranks_waited(m3_trainer *tr, json_t **all, m3_error *err)
     double *of = s->message;
     s->waited = now;
     memset(s->waits, 0, s->count * sizeof *s->waits);
-    const m3_status st = gather(tr, &seconds, sizeof seconds, of, err);
+    const m3_status st = m3_ranks_gather(tr, &seconds, sizeof seconds, of, err);
     if (st != M3_OK) return st;
     *all = json_array();
     bool whole = *all != NULL;
@@ -581,10 +587,10 @@ m3_status m3_ranks_zero(m3_trainer *tr, double *zero, m3_error *err)
     double *of = tr->shared.message, here = m3_seconds();
     *zero = tr->began;
     if (tr->shared.count == 1) return M3_OK;
-    if ((st = gather(tr, &here, sizeof here, of, err)) != M3_OK) return st;
+    if ((st = m3_ranks_gather(tr, &here, sizeof here, of, err)) != M3_OK) return st;
     here = m3_seconds();
     double passed = here - tr->began;
-    if ((st = broadcast(tr, &passed, sizeof passed, err)) != M3_OK) return st;
+    if ((st = m3_ranks_tell(tr, &passed, sizeof passed, err)) != M3_OK) return st;
     *zero = here - passed;
     return M3_OK;
 }
@@ -600,11 +606,11 @@ m3_status m3_ranks_collect(m3_trainer *tr, const char *mine, size_t bytes, char 
     uint64_t *sizes = m3_calloc(s->count, sizeof *sizes);
     if (sizes == NULL) return M3_FAIL_MEMORY(err, "trace", s->count * sizeof *sizes);
     if (s->rank == 0) own = 0; /* what it has is there */
-    m3_status st = gather(tr, &own, sizeof own, sizes, err);
+    m3_status st = m3_ranks_gather(tr, &own, sizeof own, sizes, err);
     for (uint32_t r = 0; r < s->count; r++) sum += sizes[r];
     if (st == M3_OK && s->rank == 0 && (texts = m3_calloc(1, (size_t)sum)) == NULL)
         st = M3_FAIL_MEMORY(err, "trace", (size_t)sum);
-    if (st == M3_OK) st = heard(tr, m3_member_collect(s->member, mine, sizes, texts, err));
+    if (st == M3_OK) st = m3_ranks_heard(tr, m3_member_collect(s->member, mine, sizes, texts, err));
     m3_free(sizes);
     if (st == M3_OK) {
         *all = texts;
@@ -618,5 +624,5 @@ m3_status m3_ranks_collect(m3_trainer *tr, const char *mine, size_t bytes, char 
 m3_status m3_ranks_end(m3_trainer *tr, m3_error *err)
 {
     unsigned char nothing = 0;
-    return tr->shared.count == 1 ? M3_OK : broadcast(tr, &nothing, 1, err);
+    return tr->shared.count == 1 ? M3_OK : m3_ranks_tell(tr, &nothing, 1, err);
 }

@@ -4,11 +4,8 @@
 #ifndef M3_CORE_TRAIN_RANKS_H
 #define M3_CORE_TRAIN_RANKS_H
 
+#include "core/parallel/trade.h"
 #include "core/train/trainer.h"
-
-/** The first of `count` that rank `rank` of `ranks` has; what the next one has begins where this one's end. The ranks
- * get as many, or the first ones one more. */
-uint64_t m3_share_begin(uint64_t count, uint32_t rank, uint32_t ranks);
 
 /** Are version, settings and data the same everywhere? M3_ERR_INVALID names the ranks that differ, and in what. */
 m3_status m3_ranks_agree(m3_trainer *trainer, m3_error *err);
@@ -52,6 +49,13 @@ m3_status m3_ranks_collect(m3_trainer *trainer, const char *mine, size_t bytes, 
                            m3_error *err);
 /** The last of all: rank 0 has written what it writes. */
 m3_status m3_ranks_end(m3_trainer *trainer, m3_error *err);
+/** A number of each rank, added up in their order: the same everywhere. */
+m3_status m3_ranks_doubles(m3_trainer *trainer, const double *mine, double *all, m3_error *err);
+/** m3_member_gather() and other exchanges: whether they failed is what was heard from others. */
+m3_status m3_ranks_gather(m3_trainer *trainer, const void *mine, uint64_t bytes, void *all, m3_error *err);
+/** Rank 0's bytes, everywhere. */
+m3_status m3_ranks_tell(m3_trainer *trainer, void *data, uint64_t bytes, m3_error *err);
+m3_status m3_ranks_heard(m3_trainer *trainer, m3_status st);
 /** An error that all ranks have alike, so that none need tell the others. Returns st. */
 m3_status m3_ranks_all_fail(m3_trainer *trainer, m3_status st);
 

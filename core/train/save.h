@@ -10,9 +10,8 @@ m3_status m3_save_rehearse(m3_trainer *trainer, m3_error *err);
 /** The store and the state at path, the run's last or best checkpoint. The other ranks do not wait until it is done.
  * Called between steps alone. */
 m3_status m3_save_checkpoint(m3_trainer *trainer, const char *path, m3_error *err);
-/** The same in parts, whatever the key says: with this rank's rows of tensors that no rank has whole, or that each has.
- */
-m3_status m3_save_rows(m3_trainer *trainer, const char *path, const m3_checkpoint_rows *rows, uint32_t count,
-                       m3_error *err);
+/** The store from a checkpoint, whoever wrote it: all that rank 0 has, on it, and the rows of a table in shards, on
+ * each rank. */
+m3_status m3_save_load(m3_trainer *trainer, const char *path, m3_error *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/runtime/executable.h"
 #include "core/train/ranks.h"
 #include "core/train/save.h"
+#include "core/train/shards.h"
 
 /* Executables. */
 
@@ -40,29 +41,36 @@ uint64_t m3_trainer_eval_batches(const m3_trainer *tr)
 
 static m3_programs_plan plan_of(m3_trainer *tr)
 {
-    const uint64_t eval_batch = m3_trainer_eval_batch(tr);
+    const m3_shards *s = tr->shards;
+    const uint64_t eval_batch = s != NULL ? s->eval_batch : m3_trainer_eval_batch(tr);
     uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
     uint32_t publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED | M3_PUBLISH_SPECIFIC | M3_PUBLISH_COMMON;
     if (watched > WATCHED_AT_ONCE) watched = WATCHED_AT_ONCE;
-    if (tr->shared.rank != 0) watched = 0; /* what is logged is measured by one */
+    if (tr->shared.rank != 0 || s != NULL) watched = 0; /* what is logged is measured by one */
     if (m3_model_denoises_modalities(&tr->config)) publish |= M3_PUBLISH_AFTER_MODALITY;
     if (m3_model_denoises_behaviors(&tr->config)) publish |= M3_PUBLISH_AFTER_BEHAVIOR;
-    return (m3_programs_plan){.device = tr->device,
-                              .config = &tr->config,
-                              .batch = m3_data_loader_batch(tr->loader),
-                              .accumulate = tr->keys.accumulate,
-                              .early = tr->shared.count > 1,
-                              .eval_batch = (uint32_t)eval_batch,
-                              .published_batch = (uint32_t)watched,
-                              .publish = publish,
-                              .denoiser_batch = has_denoiser(&tr->config) ? (uint32_t)watched : 0,
-                              .no_pass = tr->options.no_pass,
-                              .strict = tr->options.strict,
-                              .fallbacks = tr->options.fallbacks,
-                              .key = "batch",
-                              .spread = true,
-                              .fill = write_features,
-                              .user = tr};
+    m3_programs_plan plan = {.device = tr->device,
+                             .config = &tr->config,
+                             .batch = m3_data_loader_batch(tr->loader),
+                             .accumulate = tr->keys.accumulate,
+                             .early = tr->shared.count > 1,
+                             .eval_batch = (uint32_t)eval_batch,
+                             .published_batch = (uint32_t)watched,
+                             .publish = publish,
+                             .denoiser_batch = has_denoiser(&tr->config) ? (uint32_t)watched : 0,
+                             .no_pass = tr->options.no_pass,
+                             .strict = tr->options.strict,
+                             .fallbacks = tr->options.fallbacks,
+                             .key = "batch",
+                             .spread = true,
+                             .fill = s == NULL ? write_features : NULL,
+                             .user = tr};
+    if (tr->window != NULL) plan.window = tr->window->rows;
+    if (s == NULL) return plan;
+    plan.shard.rows = s->count;
+    plan.shard.batch = s->batch;
+    plan.shard.users = s->users;
+    return plan;
 }
 
 /* The run to start from, once. */
@@ -156,8 +164,8 @@ static m3_status size_steps(m3_trainer *tr, m3_error *err)
 static void set_stop(m3_trainer *tr)
 {
     const m3_programs *p = &tr->programs;
-    m3_executable *const all[] = {p->step, tr->shared.count == 1 ? p->apply : NULL, p->infer, p->published,
-                                  p->denoisers};
+    m3_executable *const all[] = {p->step, tr->shared.count == 1 ? p->apply : NULL,
+                                  tr->shards == NULL ? p->infer : NULL, p->published, p->denoisers};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i] != NULL) m3_executable_set_stop(all[i], tr->options.stop, all[i] == p->step && p->apply != NULL);
 }
@@ -166,8 +174,9 @@ static m3_status make_store(m3_trainer *tr, m3_error *err)
 {
     const m3_programs_plan plan = plan_of(tr);
     m3_status st = m3_store_create(tr->device, tr->keys.seed, &tr->store, err);
-    if (st == M3_OK) st = write_features(tr, tr->store, err);
+    if (st == M3_OK && plan.fill != NULL) st = plan.fill(tr, tr->store, err);
     if (st == M3_OK) st = m3_programs_make(&plan, tr->store, &tr->programs, err);
+    if (st == M3_OK && tr->shards != NULL) st = m3_shards_start(tr, err);
     if (st == M3_OK) {
         set_stop(tr);
         tr->batch = m3_batch_of(tr->programs.step);
@@ -296,8 +305,9 @@ static m3_status find_state(m3_trainer *tr, m3_error *err)
     return M3_OK;
 }
 
-static uint64_t parameter_count(const m3_store *store)
+static uint64_t parameter_count(const m3_trainer *tr)
 {
+    const m3_store *store = tr->store;
     uint64_t count = 0;
     for (uint32_t i = 0; i < m3_store_count(store); i++) {
         m3_store_entry entry, moment;
@@ -306,6 +316,7 @@ static uint64_t parameter_count(const m3_store *store)
         (void)snprintf(name, sizeof name, "adam.m.%s", entry.name);
         if (m3_store_find(store, name, &moment)) count += m3_shape_count(&entry.shape);
     }
+    if (tr->shards != NULL) count += (tr->shards->total - tr->shards->count) * tr->shards->width; /* the others' */
     return count;
 }
 
@@ -387,8 +398,8 @@ static m3_status write_start(m3_trainer *tr, m3_error *err)
     return m3_run_log(&tr->run, err, "{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:o*, s:o*}", "event", "start",
                       "samples", (json_int_t)m3_data_loader_samples(tr->loader), "skipped", (json_int_t)skipped,
                       "valid", (json_int_t)tr->valid_count, "batches", (json_int_t)m3_data_loader_batches(tr->loader),
-                      "parameters", (json_int_t)parameter_count(tr->store), "device", m3_device_name(tr->device),
-                      "seed", (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL), "devices", devices, "denoised",
+                      "parameters", (json_int_t)parameter_count(tr), "device", m3_device_name(tr->device), "seed",
+                      (json_int_t)tr->keys.seed, "time", (json_int_t)time(NULL), "devices", devices, "denoised",
                       denoised);
 }
 
@@ -405,13 +416,13 @@ static m3_status open_log(m3_trainer *tr, m3_error *err)
     return st;
 }
 
-/* Parameters and states of rank 0: those of a checkpoint, of the run to start from, or what they begin with. */
+/* Parameters and states of rank 0, and each rank's rows of a table in shards: those of a checkpoint, of the run to
+ * start from, or what they begin with. */
 static m3_status fill_store(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
-    m3_trainer_state read; /* again, beside the tensors: what it says of the data has been brought up to date */
+    if (tr->saved) return m3_save_load(tr, tr->resume_from, err);
     if (tr->shared.rank != 0) return M3_OK;
-    if (tr->saved) return m3_checkpoint_load(tr->resume_from, tr->store, &read, err);
     if (tr->keys.from[0] == 0) return M3_OK;
     if ((st = open_from(tr, err)) != M3_OK) return st;
     return m3_warm_start_load(&tr->from, tr->engine, tr->keys.new_items, tr->store, NULL, err);
@@ -456,6 +467,8 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
     if ((st = size_steps(tr, err)) != M3_OK) return st;
     if (tr->shared.rank == 0 && (st = find_state(tr, err)) != M3_OK) return st;
     if ((st = m3_ranks_take_state(tr, err)) != M3_OK) return st;
+    if ((st = m3_window_create(tr, err)) != M3_OK) return st;
+    if (m3_shards_wanted(tr) && (st = m3_shards_create(tr, err)) != M3_OK) return st;
     if ((st = make_store(tr, err)) != M3_OK) return st;
     if ((st = fill_store(tr, err)) != M3_OK) return st;
     m3_warm_start_fini(&tr->from); /* its set is not kept open while this one trains */
@@ -474,6 +487,8 @@ void m3_trainer_fini(m3_trainer *tr)
     m3_run_close(&tr->run);
     m3_programs_free(&tr->programs);
     m3_store_free(tr->store);
+    m3_shards_free(tr->shards);
+    m3_window_free(tr->window);
     m3_data_loader_free(tr->loader);
     m3_denoised_fini(&tr->denoised);
     m3_split_free(tr->split);

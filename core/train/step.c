@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/train/ranks.h"
 #include "core/train/save.h"
+#include "core/train/shards.h"
 
 enum { TRACED_STEPS = 3 };
 
@@ -50,6 +51,7 @@ static m3_status run_batch(m3_trainer *tr, uint32_t k, m3_losses *losses, m3_err
 {
     m3_status st;
     losses->rows = m3_data_loader_fill(tr->loader, tr->state.batch + k, (uint32_t)(tr->state.draws + k), &tr->batch);
+    if (tr->window != NULL) m3_window_place(tr, tr->state.batch + k);
     if ((st = m3_dataset_check(tr->set, err)) != M3_OK) return st; /* what was read is what was checked */
     if ((st = m3_executable_run(tr->programs.step, err)) != M3_OK) return st;
     for (int i = 0; i < M3_LOSSES; i++) losses->terms[i] = output(tr->programs.step, m3_loss_names[i]);
@@ -63,6 +65,7 @@ static m3_status run_batches(m3_trainer *tr, uint32_t batches, bool *cut, m3_err
     const m3_shared *s = &tr->shared;
     const uint32_t begin = (uint32_t)m3_share_begin(batches, s->rank, s->count);
     const uint32_t end = (uint32_t)m3_share_begin(batches, s->rank + 1, s->count);
+    if (tr->window != NULL) st = m3_window_open(tr, tr->state.batch + begin, end - begin, err);
     for (uint32_t k = begin; st == M3_OK && k < end && !*cut; k++) {
         *cut = k > begin && tr->options.stop != NULL && *tr->options.stop != 0;
         m3_ranks_watch(tr, k + 1 == end);
@@ -96,13 +99,14 @@ static void fill_step(const m3_trainer *tr, m3_executable *executable)
 static m3_status apply(m3_trainer *tr, uint32_t batches, m3_error *err)
 {
     float *count = m3_executable_input(tr->programs.apply, "count", NULL);
+    if (tr->window != NULL) m3_window_leave(tr);
     if (count != NULL) *count = (float)batches;
     fill_step(tr, tr->programs.apply);
     return m3_executable_run(tr->programs.apply, err);
 }
 
 /* What a step says of itself. */
-enum { NORM, OVERFLOW, SCALE, FIGURES };
+enum { NORM, OVERFLOW, SCALE, FACTOR, FIGURES };
 
 /* In f16: gradients that overflowed have changed nothing but the loss scale, and the step does not count. At the least
  * scale it is the gradients themselves that are too large. */
@@ -119,12 +123,16 @@ static m3_status update(m3_trainer *tr, uint32_t batches, double figures[FIGURES
 {
     m3_status st;
     if ((st = m3_ranks_sum(tr, err)) != M3_OK) return st;
+    if (tr->shards != NULL && (st = m3_shards_sum(tr, batches, err)) != M3_OK) return st;
     if (tr->programs.apply != NULL && (st = apply(tr, batches, err)) != M3_OK) return st;
     const m3_executable *last = tr->programs.apply != NULL ? tr->programs.apply : tr->programs.step;
     figures[NORM] = output(last, "grad_norm");
     figures[OVERFLOW] = output(last, "overflow");
     figures[SCALE] = output(last, "loss_scale");
-    return m3_ranks_follow(tr, figures, FIGURES, err);
+    figures[FACTOR] = output(last, "scale");
+    if ((st = m3_ranks_follow(tr, figures, FIGURES, err)) != M3_OK || tr->shards == NULL) return st;
+    fill_step(tr, tr->programs.rows);
+    return m3_shards_update(tr, (float)figures[FACTOR], err);
 }
 
 static m3_status run_step(m3_trainer *tr, m3_error *err)

@@ -12,6 +12,7 @@
 #include "core/train/instruments.h"
 #include "core/train/ranks.h"
 #include "core/train/save.h"
+#include "core/train/shards.h"
 
 /* Steps. */
 
@@ -107,7 +108,7 @@ static m3_status validate(m3_trainer *tr, bool *better, m3_error *err)
     m3_places_clear(&tr->places);
     *better = false;
     if (tr->valid_count == 0) return M3_OK;
-    if ((st = rank_all(tr, err)) != M3_OK) return st;
+    if ((st = tr->shards != NULL ? m3_shards_rank(tr, err) : rank_all(tr, err)) != M3_OK) return st;
     for (uint64_t i = 0; i < tr->valid_count; i++) m3_places_add(&tr->places, tr->ranks[i]);
     double value = m3_places_mean(&tr->places, tr->metric);
     *better = value > tr->state.best;
@@ -220,6 +221,9 @@ static void report_ranks(const m3_trainer *tr)
     (void)snprintf(note + at, sizeof note - (size_t)at, "): a step takes %" PRIu64 " batches of %u samples%s",
                    tr->keys.accumulate, m3_data_loader_batch(tr->loader),
                    s->mixed ? "; devices differ, so that each step sends the parameters of rank 0" : "");
+    report_progress(tr, note);
+    if (tr->shards == NULL) return;
+    m3_shards_say(tr, note, sizeof note);
     report_progress(tr, note);
 }
 

@@ -54,6 +54,9 @@ typedef struct m3_shared {
     bool traced;         /* rank 0 writes a trace */
 } m3_shared;
 
+typedef struct m3_window m3_window; /* window.h */
+typedef struct m3_shards m3_shards; /* shards.h */
+
 typedef struct m3_trainer {
     /* Given by the caller. */
     m3_device *device;
@@ -80,6 +83,8 @@ typedef struct m3_trainer {
     /* What computes. */
     m3_store *store;
     m3_programs programs;
+    m3_window *window; /* NULL: steps see all of the item table */
+    m3_shards *shards; /* NULL: the item table is whole */
     m3_batch batch;    /* inputs of programs.step */
     m3_losses *losses; /* [accumulate] of the step's batches */
     m3_lr_schedule schedule;

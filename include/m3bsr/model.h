@@ -109,7 +109,8 @@ M3_API uint32_t m3_model_recompute(const m3_model_config *config);
  * The lazy rule: a step updates row i of item.weight and of its two moments only when its batch used item i (in a
  * history, as target or as negative). Other rows stay as they are: their moments do not decay and they see no weight
  * decay until they are used again. The bias corrections follow the step number, not the row's own count of updates.
- * The gradient norm is the same as in the dense rule. A step with accumulated gradients is always dense. */
+ * The gradient norm is the same as in the dense rule. A step with accumulated gradients, for which the batch is all of
+ * them, needs a window for it (m3_build_options) and is dense without. */
 M3_API bool m3_model_is_lazy(const m3_model_config *config);
 /** Has the graph networks that denoise modalities, or behaviors (MODEL.md 5)? With `denoise: neighbors` it has none:
  * the set is denoised before training. */
@@ -140,7 +141,15 @@ typedef struct m3_build_options {
     const char *const *no_pass; /**< names of passes to leave out, ended by NULL; NULL: none */
     bool given_draws;           /**< training: draws are inputs, see m3_model_build_train() */
     bool accumulate;            /**< training: add gradients up instead of a step, see m3_model_build_apply() */
+    uint32_t window;            /**< rows of the item table and of features that the graph sees; 0: all N + 1 */
+    bool elsewhere;             /**< with a window: who updates the item table is not m3_model_build_apply() */
 } m3_build_options;
+
+/* A graph with a window has the parameter "window.item.weight" [window, d] and the states "window.features0", … in the
+ * place of the whole tables, and ids are places in it: whoever runs it puts the rows there that the ids want. Row 0 is
+ * that of the padding, as in the whole. One of N + 1 rows that is not elsewhere is the whole table itself. For a step
+ * with accumulated gradients and the sampled loss, so that its cost does not grow with the table; and for inference,
+ * whose scores are then those of places 1 .. window - 1. */
 
 /** Inference (MODEL.md 4 to 10, without noise): input "ids" i32 [B, n, L], histories left-padded with 0. A row of
  * zeros is a user without history. With trend and M3_PUBLISH_SCORES also "trend" f32 [n, N].
@@ -166,7 +175,11 @@ M3_API m3_status m3_model_build_train(m3_engine *engine, const m3_model_config *
 
 /** The second half of a step with accumulated gradients, over the same store: mean over the k accumulated batches,
  * clipping, AdamW, and the sums back to zero.
- * Inputs: "count" f32 [] = k; "step" as in m3_model_build_train(). Output: "grad_norm" of the mean. */
+ * Inputs: "count" f32 [] = k; "step" as in m3_model_build_train(). Output: "grad_norm" of the mean.
+ * With a window also "ids" i32 [window]: which rows of the item table its rows are, different ones, -1 where it has
+ * none. These alone are updated (the lazy rule). With `elsewhere` it is instead the norm of the mean of the window's
+ * gradient, "rows_norm" f32 [], and the output "scale" f32 [] is what gradients are to be multiplied by, below 0 for a
+ * step that does not count. */
 M3_API m3_status m3_model_build_apply(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                                       m3_graph **graph, m3_error *err);
 

@@ -50,7 +50,7 @@ typedef struct m3_plan_options {
 enum {
     M3_PLAN_TABLE,       /**< its rows of the item table */
     M3_PLAN_MOMENTS,     /**< two of each */
-    M3_PLAN_WINDOW,      /**< sharded: rows that a step's batches touch, and their sums of gradients */
+    M3_PLAN_WINDOW,      /**< rows that a step's batches touch; sharded, their sums of gradients too */
     M3_PLAN_FEATURES,    /**< of all items, or of the window's */
     M3_PLAN_DENSE,       /**< other parameters with their moments, and states of steps */
     M3_PLAN_SUMS,        /**< of gradients, of what is on the device whole */
@@ -63,7 +63,7 @@ enum {
 /** Kinds of what a rank sends in a step; it receives as much. */
 enum {
     M3_PLAN_SUMMED,    /**< gradients that all ranks have, and their sums */
-    M3_PLAN_IDS,       /**< sharded: of the rows that a rank asks for */
+    M3_PLAN_IDS,       /**< of the rows that a rank asks for, or touches */
     M3_PLAN_ROWS,      /**< sharded */
     M3_PLAN_GRADIENTS, /**< sharded: of rows, to their owners */
     M3_PLAN_LOSSES,    /**< with all that is decided together */

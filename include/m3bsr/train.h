@@ -73,9 +73,9 @@ typedef struct m3_rank_device {
  * machine it is on; the data set may lie elsewhere there, but must be the same.
  *
  * `accumulate` is raised to a multiple of the ranks, and the run keeps it: a run may go on with another number of
- * ranks, or with one alone, and trains on equally within rounding. Updates are dense (m3_model_is_lazy()). Rank 0 alone
- * has the run directory, the log and the progress. Devices that are not the same take what rank 0's made of the sums
- * after each step.
+ * ranks, or with one alone, and trains on equally within rounding. Key shard says whether each rank has the whole item
+ * table. Rank 0 alone has the run directory, unless the table is in shards; and the log and the progress. Devices that
+ * are not the same take what rank 0's made of the sums after each step.
  * @param group    Its ranks here are trained by as many threads, the caller's among them. It is of no more use after
  *                 this.
  * @param devices  m3_rank_device, m3_group_here() of them.

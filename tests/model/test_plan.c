@@ -1,5 +1,6 @@
 /* plan: what m3_plan_ranks says of memory and of bytes is what ranks take and send; nothing is allocated in the sizes
  * that it speaks of; rows that lie with their owners, links and rates count as they should. */
+#include "core/model/model.h"
 #include "m3bsr/plan.h"
 
 #include <setjmp.h>
@@ -115,11 +116,13 @@ static void takes_what_programs_take(void **state)
     const m3_ranks_plan plan = plan_of(settings, &options);
     m3_settings_training(settings, &keys);
     training_check(m3_settings_config(engines[0], settings, &config, &err), &err);
+    const uint64_t samples = keys.accumulate * (uint64_t)config.batch, window = m3_model_window_rows(&config, samples);
     const m3_programs_plan asked = {.device = devices[0],
                                     .config = &config,
                                     .batch = (uint32_t)config.batch,
                                     .accumulate = keys.accumulate,
                                     .eval_batch = (uint32_t)keys.eval_batch,
+                                    .window = keys.accumulate > 1 ? (uint32_t)window : 0,
                                     .key = "batch"};
     training_check(m3_store_create(devices[0], 1, &store, &err), &err);
     const uint64_t before = m3_device_memory_used(devices[0]);

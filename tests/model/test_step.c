@@ -1,7 +1,7 @@
 /* step: what a training step promises beside the vector files: padding counts for nothing, accumulated batches make
  * one step, the lazy rule, draws that follow the seed, dropout, gradients that overflow in f16. On the reference
  * backend. */
-#include "m3bsr/model.h"
+#include "core/model/model.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -256,6 +256,82 @@ static void lazy_rows_that_are_not_used_stand_still(void **state)
     end(&t);
 }
 
+/* The place of item i in a window of the items 1 .. 6, and the item of place i: rows lie in any order. */
+static int32_t turned(int32_t i)
+{
+    return i >= 1 && i <= 6 ? 7 - i : 0;
+}
+
+static void turn(m3_executable *run, const char *name, uint64_t count)
+{
+    int32_t *ids = m3_executable_input(run, name, NULL);
+    for (uint64_t i = 0; i < count; i++) ids[i] = turned(ids[i]);
+}
+
+/* A trainee whose step in two halves sees `rows` of the table, and how it is filled: NULL where it is all of it. */
+static trainee train_window(m3_model_config config, uint32_t rows, m3_executable **fill)
+{
+    trainee t = train(config, ROWS);
+    m3_graph *graph = NULL;
+    m3_error err = {0};
+    const m3_build_options options = {
+        .size = M3_STRUCT_SIZE(m3_build_options, elsewhere), .batch = ROWS, .accumulate = true, .window = rows};
+    m3_executable_free(t.accumulate);
+    m3_executable_free(t.apply);
+    check(m3_model_build_train(engine, &t.config, &options, &graph, &err), &err);
+    t.accumulate = compile(&t, graph);
+    check(m3_model_build_apply(engine, &t.config, &options, &graph, &err), &err);
+    t.apply = compile(&t, graph);
+    *fill = NULL;
+    if (rows == N + 1) return t;
+    check(m3_model_build_window(engine, &t.config, &options, &graph, &err), &err);
+    *fill = compile(&t, graph);
+    return t;
+}
+
+/* Two batches that are the same, so that their mean is the gradient of one. */
+static void step_window(trainee *t, m3_executable *fill, int number, uint32_t draw, int shift, uint32_t rows)
+{
+    int32_t *ids = m3_executable_input(t->apply, "ids", NULL);
+    for (uint32_t i = 0; i < rows; i++) {
+        const int32_t item = fill != NULL ? turned((int32_t)i) : i <= 6 ? (int32_t)i : 0;
+        ids[i] = item > 0 ? item : -1;
+    }
+    if (fill != NULL) memcpy(m3_executable_input(fill, "ids", NULL), ids, rows * sizeof *ids);
+    if (fill != NULL) run(t, fill);
+    feed(t, t->accumulate, ROWS, draw, shift);
+    if (fill != NULL) turn(t->accumulate, "ids", (uint64_t)B * ROWS * L);
+    if (fill != NULL) turn(t->accumulate, "target", ROWS);
+    if (fill != NULL) turn(t->accumulate, "negatives", (uint64_t)ROWS * NEGATIVES);
+    run(t, t->accumulate);
+    run(t, t->accumulate);
+    *(float *)m3_executable_input(t->apply, "count", NULL) = 2.0F;
+    feed_step(t, t->apply, number);
+    run(t, t->apply);
+}
+
+static void a_window_is_the_lazy_step(void **state)
+{
+    const uint32_t rows = *(const uint32_t *)*state;
+    m3_executable *fill = NULL;
+    m3_model_config c = small();
+    set(&c, "loss", "sampled");
+    set(&c, "contrast", "targets"); /* it tells targets apart by their ids */
+    set(&c, "fusion", "table");
+    set(&c, "weight_decay", "0.5");
+    trainee lazy = train(c, ROWS), window = train_window(c, rows, &fill);
+    for (int i = 1; i <= 3; i++) {
+        step(&lazy, i, ROWS, (uint32_t)i, i);
+        step_window(&window, fill, i, (uint32_t)i, i, rows);
+        assert_close(window.loss, lazy.loss);
+        assert_close(window.norm, lazy.norm);
+    }
+    assert_same_parameters(&lazy, &window);
+    m3_executable_free(fill);
+    end(&window);
+    end(&lazy);
+}
+
 static void the_padding_item_stays_zero(void **state)
 {
     (void)state;
@@ -359,6 +435,8 @@ static void a_batch_without_any_history_trains(void **state)
     assert_true(isfinite(t.norm));
     end(&t);
 }
+
+static const uint32_t few_rows = 8, all_rows = N + 1;
 
 static int start(void **state)
 {
@@ -470,6 +548,8 @@ int main(void)
         cmocka_unit_test(accumulated_batches_make_one_step),
         cmocka_unit_test(lazy_rows_equal_dense_rows_while_moments_are_zero),
         cmocka_unit_test(lazy_rows_that_are_not_used_stand_still),
+        {"a step over a window is the lazy step", a_window_is_the_lazy_step, NULL, NULL, (void *)&few_rows},
+        {"so is one over a window of all rows", a_window_is_the_lazy_step, NULL, NULL, (void *)&all_rows},
         cmocka_unit_test(the_padding_item_stays_zero),
         {"recomputing keeps every bit: f32", recomputing_takes_less_memory_and_keeps_every_bit, NULL, NULL, "f32"},
         {"recomputing keeps every bit: bf16", recomputing_takes_less_memory_and_keeps_every_bit, NULL, NULL, "bf16"},

@@ -1,0 +1,52 @@
+/* shards: the item table in rows by rank (key `shard: rows`). Of N + 1 rows, rank r has those from m3_share_begin() on,
+ * and their moments, under the table's own names. What a step or a ranking needs of the others' comes and goes in a
+ * window (window.h).
+ *   step     window <- owners;  batches over the window;  gradients of its rows -> owners, which sum and apply them
+ *   ranking  window <- owners;  users of all ranks;  scores of each shard, a window at a time;  counts summed
+ * All ranks call these functions in the same order. */
+#ifndef M3_CORE_TRAIN_SHARDS_H
+#define M3_CORE_TRAIN_SHARDS_H
+
+#include "core/parallel/trade.h"
+#include "core/train/window.h"
+
+/** A trainer's, NULL in one whose table is whole. */
+struct m3_shards {
+    uint64_t total;        /**< N + 1 */
+    uint32_t begin, count; /**< rows of the table that this rank has */
+    uint32_t batch;        /**< rows that are read or updated at a time */
+    uint32_t eval_batch;   /**< samples of a rank that are ranked at a time; 0: none */
+    uint32_t users;        /**< of all ranks */
+    uint32_t width;        /**< d */
+    m3_trade trade;
+    m3_features features[M3_MAX_MODALITIES];
+    uint32_t feature_count;
+    float *host; /**< window's rows, or features of some, on their way */
+    uint64_t host_bytes;
+};
+
+bool m3_shards_wanted(const m3_trainer *trainer);
+/** Do keys and ranks allow it? Sizes of all. @param trainer  Its samples and window are there. */
+m3_status m3_shards_create(m3_trainer *trainer, m3_error *err);
+void m3_shards_free(m3_shards *shards); /**< takes NULL */
+/** What the shard starts with: the same bits as the whole table's. The programs are there. */
+m3_status m3_shards_start(m3_trainer *trainer, m3_error *err);
+/** Is a tensor of the store this rank's alone, by its name? */
+bool m3_shards_own(const m3_shards *shards, const char *name);
+/** One line of what a rank keeps at most, which rank 0 does. */
+void m3_shards_say(const m3_trainer *trainer, char *text, size_t bytes);
+
+/** Put the rows into the window that it names. */
+m3_status m3_shards_fill(m3_trainer *trainer, m3_error *err);
+/** Gradients of the step's rows to their owners; what the other half of the step wants of them.
+ * @param batches  Of the step, of all ranks. */
+m3_status m3_shards_sum(m3_trainer *trainer, uint32_t batches, m3_error *err);
+/** Update this rank's rows. Input "step" of programs.rows is filled. @param scale  Of the other half. */
+m3_status m3_shards_update(m3_trainer *trainer, float scale, m3_error *err);
+
+/** Make the window rows [first, first + count) of this rank's, behind the padding. */
+m3_status m3_shards_show(m3_trainer *trainer, uint32_t first, uint32_t count, m3_error *err);
+/** trainer->ranks of all validation samples, on all ranks. M3_ERR_INTERRUPTED on all when one was asked to stop. */
+m3_status m3_shards_rank(m3_trainer *trainer, m3_error *err);
+
+#endif

@@ -1,0 +1,394 @@
+/* shards: ranks that share out the rows of the item table (`shard: rows`) train as ranks that have it whole do, within
+ * rounding, whatever the formulas that read it; no rank has all of it; the same ranks give the same bits.
+ * Labels: threads */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/base/alloc.h"
+#include "core/train/shards.h"
+#include "tests/support/training.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MOST = 3, STEPS = 4096, ITEMS = 700 };
+
+static m3_engine *engines[MOST + 1]; /* the last is the groups' */
+static m3_device *devices[MOST], *other;
+static data_source source;
+
+/* What a training said of itself, step by step. */
+typedef struct told {
+    uint32_t count;
+    double loss[STEPS];
+} told;
+
+static void hear(void *user, const m3_progress *progress)
+{
+    told *t = user;
+    if (progress->note == NULL && t->count < STEPS) t->loss[t->count++] = progress->loss;
+}
+
+static m3_status run(m3_device *const *with, uint32_t count, const m3_settings *settings, const char *folder,
+                     m3_train_options options, told *t, m3_train_result *result, m3_error *err)
+{
+    m3_group *group = NULL;
+    m3_rank_device list[MOST] = {{0}};
+    result->size = M3_STRUCT_SIZE(m3_train_result, told);
+    options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
+    if (t != NULL) *t = (told){0};
+    if (t != NULL) options.progress = hear;
+    options.user = t;
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = with[i]};
+    m3_status st = m3_group_open(engines[MOST], "local", count, 60.0, (m3_span){0}, &group, err);
+    if (st == M3_OK) {
+        const m3_span span = {.count = count, .stride = sizeof list[0], .data = list};
+        st = m3_train_ranks(group, span, settings, data_source_path(&source, folder), &options, result, err);
+    }
+    m3_group_close(group);
+    return st;
+}
+
+static m3_train_result train(m3_device *const *with, uint32_t count, const m3_settings *settings, const char *folder,
+                             told *t)
+{
+    m3_error err = {0};
+    m3_train_result result = {0};
+    const m3_status st = run(with, count, settings, folder, (m3_train_options){0}, t, &result, &err);
+    if (st != M3_OK) fail_msg("%s: status %d: %s: %s", folder, (int)st, err.subject, err.message);
+    return result;
+}
+
+static m3_settings *make_settings(const char *more, const char *shard)
+{
+    static const char *const all[] = {"loss=sampled",   "negatives=3",     "dropout=0.2",
+                                      "contrast=users", "schedule=cosine", "batch=4",
+                                      "eval_batch=16",  "length=4",        "metric=mrr@300"};
+    m3_error err = {0};
+    char one[64];
+    m3_settings *settings = training_settings(data_source_path(&source, "set"), shard, NULL);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        training_check(m3_settings_set(settings, all[i], &err), &err);
+    for (const char *at = more; *at != 0; at += strcspn(at, " ") + (at[strcspn(at, " ")] != 0)) {
+        (void)snprintf(one, sizeof one, "%.*s", (int)strcspn(at, " "), at);
+        training_check(m3_settings_set(settings, one, &err), &err);
+    }
+    return settings;
+}
+
+static void same_course(const told *a, const told *b, double bound)
+{
+    assert_true(a->count > 10);
+    assert_int_equal(a->count, b->count);
+    for (uint32_t i = 0; i < a->count; i++)
+        if (!(fabs(a->loss[i] - b->loss[i]) <= (i < 5 ? 1e-5 : bound) * fabs(a->loss[i])))
+            fail_msg("loss after step %u: %.9g and %.9g", i + 1, a->loss[i], b->loss[i]);
+}
+
+/* What rank 0 named, as one file. */
+static void join(const char *folder, const char *name)
+{
+    m3_error err = {0};
+    char from[300], to[320];
+    (void)snprintf(from, sizeof from, "%s/%s.safetensors", data_source_path(&source, folder), name);
+    (void)snprintf(to, sizeof to, "%s/%s.joined", data_source_path(&source, folder), name);
+    training_check(m3_checkpoint_join_file(from, to, NULL, &err), &err);
+}
+
+static void same_tensors(const char *a, const char *b, double bound)
+{
+    static const char *const names[] = {"last", "best"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char joined[32];
+        join(a, names[i]);
+        join(b, names[i]);
+        (void)snprintf(joined, sizeof joined, "%s.joined", names[i]);
+        training_same_tensors(&source, a, b, joined, bound);
+    }
+}
+
+static void adds_up(void **state)
+{
+    static told whole, parts;
+    m3_settings *plain = make_settings(*state, "shard=none"), *sharded = make_settings(*state, "shard=rows");
+    for (uint32_t ranks = 2; ranks <= 3; ranks++) {
+        char a[100], b[100];
+        (void)snprintf(a, sizeof a, "whole-%u-%.60s", ranks, (const char *)*state);
+        (void)snprintf(b, sizeof b, "parts-%u-%.60s", ranks, (const char *)*state);
+        const m3_train_result want = train(devices, ranks, plain, a, &whole);
+        const m3_train_result got = train(devices, ranks, sharded, b, &parts);
+        same_course(&whole, &parts, 1e-3);
+        same_tensors(a, b, 5e-3);
+        assert_int_equal(got.steps, want.steps);
+        assert_true(want.best_metric > 0);
+        if (!(fabs(got.best_metric - want.best_metric) <= 1e-3)) fail_msg("%g %g", got.best_metric, want.best_metric);
+    }
+    m3_settings_free(sharded);
+    m3_settings_free(plain);
+}
+
+/* One batch has all samples, so that a step that adds up two has one, and touches what a whole step does. */
+static void touches_the_same(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_settings *settings = make_settings("batch=500 lr=0.003 epochs=12 weight_decay=0.1 lazy=on", "shard=none");
+    training_run(devices[0], &source, settings, "one", (m3_train_options){0}, M3_OK, &err);
+    training_check(m3_settings_set(settings, "accumulate=2", &err), &err);
+    training_run(devices[0], &source, settings, "halves", (m3_train_options){0}, M3_OK, &err);
+    train(devices, 2, settings, "halves-of-two", NULL);
+    same_tensors("one", "halves", 1e-4);
+    same_tensors("halves", "halves-of-two", 0.0);
+    m3_settings_free(settings);
+}
+
+static void goes_on(void **state)
+{
+    m3_error err = {0};
+    m3_train_result result = {0};
+    m3_settings *settings = make_settings("checkpoint_steps=2", *state);
+    const m3_train_options first = {.stop_after = 3}, next = {.resume = true, .stop_after = 4}, rest = {.resume = true};
+    char whole[40], again[40], parts[40];
+    (void)snprintf(whole, sizeof whole, "once-%s", (const char *)*state);
+    (void)snprintf(again, sizeof again, "again-%s", (const char *)*state);
+    (void)snprintf(parts, sizeof parts, "on-%s", (const char *)*state);
+    train(devices, 3, settings, whole, NULL);
+    train(devices, 3, settings, again, NULL);
+    same_tensors(whole, again, 0.0);
+    assert_int_equal(run(devices, 3, settings, parts, first, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(devices, 3, settings, parts, next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    training_check(run(devices, 3, settings, parts, rest, NULL, &result, &err), &err);
+    same_tensors(whole, parts, 0.0);
+    m3_settings_free(settings);
+}
+
+/* With fewer ranks, with the whole table, and alone. */
+static void goes_on_with_others(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_train_result result = {0};
+    m3_settings *sharded = make_settings("accumulate=6", "shard=rows"),
+                *plain = make_settings("accumulate=6", "shard=none");
+    const m3_train_options first = {.stop_after = 2}, next = {.resume = true, .stop_after = 2}, rest = {.resume = true};
+    train(devices, 3, sharded, "three", NULL);
+    assert_int_equal(run(devices, 3, sharded, "others", first, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(devices, 2, sharded, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(devices, 2, plain, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(devices, 3, sharded, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    training_run(devices[0], &source, sharded, "others", rest, M3_OK, &err);
+    same_tensors("three", "others", 5e-3);
+    m3_settings_free(plain);
+    m3_settings_free(sharded);
+}
+
+static void mixes(void **state)
+{
+    (void)state;
+    m3_device *const two[] = {devices[0], other};
+    m3_settings *settings = make_settings("epochs=1", "shard=rows");
+    train(two, 2, settings, "mixed", NULL);
+    train(devices, 2, settings, "unmixed", NULL);
+    same_tensors("unmixed", "mixed", 5e-3);
+    m3_settings_free(settings);
+}
+
+static void refuses(void **state)
+{
+    static const char *const rows[][2] = {{"loss=full", "loss full"}, {"from=" M3BSR_SOURCE_DIR, "key from"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        m3_error err = {0};
+        m3_train_result result = {0};
+        m3_settings *settings = make_settings(rows[i][0], "shard=rows");
+        const m3_status st = run(devices, 2, settings, "refused", (m3_train_options){0}, NULL, &result, &err);
+        assert_int_equal(st, M3_ERR_INVALID);
+        assert_string_equal(err.subject, "shard");
+        assert_non_null(strstr(err.message, rows[i][1]));
+        m3_settings_free(settings);
+    }
+}
+
+/* A rank that has got ready for its first step. */
+typedef struct ready {
+    m3_trainer tr;
+    const char *folder;
+    m3_status status;
+    m3_error error;
+    uint64_t rows, used; /* of the largest table in its store; bytes of its device */
+} ready;
+
+static void *get_ready(void *arg)
+{
+    ready *r = arg;
+    r->tr.engine = m3_device_engine(r->tr.device);
+    m3_settings_training(r->tr.settings, &r->tr.keys);
+    const uint64_t before = m3_device_memory_used(r->tr.device);
+    r->status = m3_trainer_init(&r->tr, r->folder, &r->error);
+    if (r->status != M3_OK) m3_member_fail(r->tr.shared.member, &r->error);
+    r->used = m3_device_memory_used(r->tr.device) - before;
+    for (uint32_t i = 0; r->status == M3_OK && i < m3_store_count(r->tr.store); i++) {
+        m3_store_entry entry;
+        m3_store_at(r->tr.store, i, &entry);
+        const bool table = strstr(entry.name, "item.weight") != NULL || strstr(entry.name, "features") != NULL;
+        if (table && entry.shape.dim[0] > r->rows) r->rows = entry.shape.dim[0];
+    }
+    m3_trainer_fini(&r->tr);
+    return NULL;
+}
+
+/* The most that one of the ranks keeps. */
+static void measure(const char *shard, const char *folder, uint64_t *rows, uint64_t *used)
+{
+    enum { RANKS = 3 };
+    static ready ranks[RANKS];
+    pthread_t threads[RANKS];
+    m3_error err = {0};
+    m3_group *group = NULL;
+    char path[256];
+    m3_settings *settings = make_settings("width=64", shard);
+    (void)snprintf(path, sizeof path, "%s", data_source_path(&source, folder));
+    training_check(m3_group_open(engines[MOST], "local", RANKS, 60.0, (m3_span){0}, &group, &err), &err);
+    for (uint32_t i = 0; i < RANKS; i++) {
+        m3_member *member = m3_group_member(group, i);
+        ranks[i] = (ready){.tr = {.device = devices[i], .settings = settings}, .folder = path};
+        ranks[i].tr.shared = (m3_shared){.member = member, .rank = i, .count = RANKS};
+        assert_int_equal(pthread_create(&threads[i], NULL, get_ready, &ranks[i]), 0);
+    }
+    *rows = *used = 0;
+    for (uint32_t i = 0; i < RANKS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        training_check(ranks[i].status, &ranks[i].error);
+        if (ranks[i].rows > *rows) *rows = ranks[i].rows;
+        if (ranks[i].used > *used) *used = ranks[i].used;
+    }
+    m3_group_close(group);
+    m3_settings_free(settings);
+}
+
+/* Devices with memory for the largest shard, and not for the table. */
+static void fits(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_train_result result = {0};
+    m3_device *small[MOST] = {NULL};
+    uint64_t rows = 0, parts = 0, whole = 0;
+    char bytes[32];
+    measure("shard=none", "measured-whole", &rows, &whole);
+    const uint64_t all = rows;
+    measure("shard=rows", "measured-parts", &rows, &parts);
+    assert_true(rows < all / 2);
+    assert_true(parts < whole);
+    (void)snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)(parts + (whole - parts) / 2));
+    const m3_option memory = {"memory", bytes};
+    for (int i = 0; i < MOST; i++)
+        training_check(m3_device_open(engines[i], "cpu", (m3_span){1, sizeof memory, &memory}, &small[i], &err), &err);
+    m3_settings *plain = make_settings("width=64", "shard=none"), *sharded = make_settings("width=64", "shard=rows");
+    assert_int_equal(run(small, MOST, plain, "large", (m3_train_options){0}, NULL, &result, &err), M3_ERR_MEMORY);
+    train(small, MOST, sharded, "small", NULL);
+    for (int i = 0; i < MOST; i++) m3_device_close(small[i]);
+    m3_settings_free(sharded);
+    m3_settings_free(plain);
+}
+
+typedef struct failing {
+    _Atomic uint64_t seen;
+    uint64_t at;
+} failing;
+
+static bool fail_at(void *user, size_t bytes)
+{
+    failing *f = user;
+    (void)bytes;
+    return atomic_fetch_add(&f->seen, 1) != f->at;
+}
+
+/* One rank lacks memory, somewhere: all of them end, and nothing is left behind. */
+static void runs_out_of_memory(void **state)
+{
+    enum { POINTS = 10 };
+    (void)state;
+    failing f = {.at = UINT64_MAX};
+    m3_error err = {0};
+    m3_train_result result = {0};
+    m3_settings *settings = make_settings("epochs=1", "shard=rows");
+    m3_alloc_set_gate(fail_at, &f);
+    (void)run(devices, 2, settings, "counted", (m3_train_options){0}, NULL, &result, &err);
+    const uint64_t all = atomic_load(&f.seen);
+    for (uint64_t i = 1; i <= POINTS; i++) {
+        char folder[32];
+        err = (m3_error){0};
+        f.at = all * i / (POINTS + 1);
+        atomic_store(&f.seen, 0);
+        (void)snprintf(folder, sizeof folder, "memory-%d", (int)i);
+        const m3_status st = run(devices, 2, settings, folder, (m3_train_options){0}, NULL, &result, &err);
+        if (st == M3_OK || st == M3_ERR_MEMORY) continue;
+        m3_alloc_set_gate(NULL, NULL);
+        fail_msg("request %d: %s: %s", (int)f.at, err.subject, err.message);
+    }
+    m3_alloc_set_gate(NULL, NULL);
+    m3_settings_free(settings);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_synth_options synth = M3_SYNTH_OPTIONS_INIT;
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
+                                     .threads = 1,
+                                     .log_level = M3_LOG_ERROR,
+                                     .allow_writable_folder = true};
+    data_source_make(&source);
+    synth.users = 50;
+    synth.items = ITEMS;
+    synth.clusters = 4;
+    synth.width = 4;
+    synth.events = 8;
+    if (m3_data_synth(&synth, source.directory, &err) != M3_OK) return -1;
+    if (data_source_import(&source, (m3_import_options){0}, NULL, &err) != M3_OK) return -1;
+    for (int i = 0; i <= MOST; i++)
+        if (m3_engine_create(&config, &engines[i], &err) != M3_OK) return -1;
+    for (int i = 0; i < MOST; i++)
+        if (m3_device_open(engines[i], "cpu", (m3_span){0}, &devices[i], &err) != M3_OK) return -1;
+    return m3_device_open(engines[1], "reference", (m3_span){0}, &other, &err) == M3_OK ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    m3_device_close(other);
+    for (int i = 0; i < MOST; i++) m3_device_close(devices[i]);
+    for (int i = 0; i <= MOST; i++) m3_engine_free(engines[i]);
+    data_source_remove(&source);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"shards add up to the table, lazy off", adds_up, NULL, NULL, (void *)"lazy=off"},
+        {"shards add up to the table, lazy", adds_up, NULL, NULL, (void *)"lazy=on weight_decay=0.1"},
+        {"shards add up to the table, fusion table", adds_up, NULL, NULL, (void *)"fusion=table contrast=targets"},
+        {"shards add up to the table, fusion scores", adds_up, NULL, NULL, (void *)"fusion=scores trend=100"},
+        {"shards add up to the table, two batches a rank", adds_up, NULL, NULL,
+         (void *)"accumulate=6 denoise=neighbors"},
+        {"lazy halves of a step update what the whole does", touches_the_same, NULL, NULL, NULL},
+        {"sharded runs repeat, and go on bit for bit", goes_on, NULL, NULL, (void *)"shard=rows"},
+        {"lazy runs of several ranks repeat, and go on bit for bit", goes_on, NULL, NULL, (void *)"shard=none"},
+        {"a sharded run goes on with others", goes_on_with_others, NULL, NULL, NULL},
+        {"devices that round differently share out a table", mixes, NULL, NULL, NULL},
+        {"what needs the whole table is refused", refuses, NULL, NULL, NULL},
+        {"a table fits by its shards alone", fits, NULL, NULL, NULL},
+        {"no memory at many points", runs_out_of_memory, NULL, NULL, NULL},
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
