@@ -77,6 +77,10 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 run() { mpirun --oversubscribe -n "$@"; }
 
 check '4 processes' 0 '4 ranks (cpu:0, cpu:0, cpu:0, cpu:0): a step takes 4 batches' run 4 "$m" train config.yaml --out four --threads 1
+check 'shards in 3 processes' 0 'each rank keeps' run 3 "$m" train config.yaml --out shards --threads 1 --set loss=sampled \
+    --set negatives=4 --set batch=2 --set shard=rows
+check 'they go on in 2' 0 'best is epoch' run 2 "$m" train shards/settings.yaml --out shards --threads 1 --resume --set epochs=3
+check 'and alone' 0 'best is epoch' "$m" train shards/settings.yaml --out shards --threads 1 --resume --set epochs=4
 "$m" train config.yaml --out alone4 --threads 1 --set accumulate=4 -q >said 2>&1 || fail "alone: $(cat said)"
 same alone4/last.safetensors four/last.safetensors || fail 'four processes are not one that accumulates four batches'
 check 'devices without a rank' 0 'warning: --devices names 3, and there is 1 rank: cpu, reference are not used' \
