@@ -52,8 +52,8 @@ refuse() { # title, lines that should not be
     echo "$2"
     failed=1
 }
-refuse "listed for both or opencl, and not in shaders/gpu" "$(comm -23 <(listed 'both|opencl') <(written gpu))"
-refuse "in shaders/gpu, and not listed" "$(comm -13 <(listed 'both|opencl') <(written gpu))"
+refuse "listed for both, subgroups or opencl, and not in shaders/gpu" "$(comm -23 <(listed 'both|subgroups|opencl') <(written gpu))"
+refuse "in shaders/gpu, and not listed" "$(comm -13 <(listed 'both|subgroups|opencl') <(written gpu))"
 refuse "listed for processors, and not in shaders/processor" "$(comm -23 <(listed processor) <(written processor))"
-refuse "in shaders/processor, and not listed" "$(comm -13 <(listed 'both|processor') <(written processor))"
+refuse "in shaders/processor, and not listed" "$(comm -13 <(listed 'both|subgroups|processor') <(written processor))"
 exit $failed
