@@ -1,7 +1,7 @@
 /* data_loader: which training samples, in which order, with which negatives. Everything is a pure function of the set
- * and (seed, epoch, batch), so a resumed training sees what an uninterrupted one would have seen.
- *   order      Fisher-Yates with draws keyed by (seed, epoch)
- *   negatives  uniform over the items that the user does not touch in training, keyed by (seed, batch, row, draw):
+ * and (seed, epoch, batch), so a resumed training sees what an uninterrupted one would have seen. How many samples a
+ * batch has changes neither their order nor their negatives. order      Fisher-Yates with draws keyed by (seed, epoch)
+ *   negatives  uniform over the items that the user does not touch in training, keyed by (seed, epoch, place, draw):
  * which item is held out must not show. Where repeats are samples, over all items but the target */
 #include "core/train/data_loader.h"
 
@@ -23,6 +23,7 @@ struct m3_data_loader {
     uint32_t *touched;             /* different items that each user has in training, by rising number */
     uint64_t count, skipped, seed;
     uint32_t behaviors, length, batch, negatives, items;
+    uint32_t epoch; /* at hand */
 };
 
 static bool has_history(const m3_data_loader *loader, const m3_sample *sample)
@@ -183,6 +184,7 @@ const m3_trend *m3_data_loader_trend(const m3_data_loader *loader)
 
 void m3_data_loader_shuffle(m3_data_loader *loader, uint32_t epoch)
 {
+    loader->epoch = epoch;
     memcpy(loader->order, loader->kept, loader->count * sizeof *loader->order);
     for (uint64_t i = loader->count; i > 1; i--) {
         uint64_t j = m3_draw(loader->seed, epoch, M3_SITE_ORDER, i) % i, other = loader->order[j];
@@ -197,8 +199,7 @@ const m3_sample *m3_data_loader_at(const m3_data_loader *loader, uint64_t i)
 }
 
 /* A user who touched every item still gets negatives: any item but the target. */
-static void draw_negatives(const m3_data_loader *loader, const m3_sample *sample, uint32_t draw, uint32_t row,
-                           int32_t *to)
+static void draw_negatives(const m3_data_loader *loader, const m3_sample *sample, uint64_t place, int32_t *to)
 {
     m3_items touched = {.count = loader->items};
     if (loader->touched_starts != NULL) {
@@ -207,7 +208,7 @@ static void draw_negatives(const m3_data_loader *loader, const m3_sample *sample
     }
     if (touched.count >= loader->items) touched = (m3_items){.count = 1, .items = &sample->item};
     for (uint32_t k = 0; k < loader->negatives; k++) {
-        uint64_t bits = m3_draw(loader->seed, draw, M3_SITE_NEGATIVES, (uint64_t)row * loader->negatives + k);
+        uint64_t bits = m3_draw(loader->seed, loader->epoch, M3_SITE_NEGATIVES, place * loader->negatives + k);
         to[k] = (int32_t)m3_draw_item(bits, loader->items, touched);
     }
 }
@@ -256,7 +257,7 @@ uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint3
                                 to->ids + (size_t)i * L);
         if (to->target != NULL) to->target[i] = (int32_t)sample->item;
         if (to->negatives != NULL)
-            draw_negatives(loader, sample, draw, i, to->negatives + (size_t)i * loader->negatives);
+            draw_negatives(loader, sample, first + i, to->negatives + (size_t)i * loader->negatives);
         const bool drawn = loader->negatives == 0 || to->negatives != NULL; /* what the trend is of */
         if (to->trend != NULL && loader->trend != NULL && drawn) fill_trend(loader, sample, i, to);
     }

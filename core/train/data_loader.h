@@ -37,12 +37,12 @@ m3_data_loader_batch(const m3_data_loader *loader); /**< rows: the key's, or all
 uint64_t m3_data_loader_batches(const m3_data_loader *loader); /**< an epoch, the last may be smaller */
 /** Recent popularity by the configuration's trend; NULL for 0. */
 const m3_trend *m3_data_loader_trend(const m3_data_loader *loader);
-/** Shuffle for an epoch: a pure function of (seed, epoch). */
+/** Shuffle for an epoch, which keys its negatives, too: a pure function of (seed, epoch). */
 void m3_data_loader_shuffle(m3_data_loader *loader, uint32_t epoch);
 /** Sample number i of the epoch's order. */
 const m3_sample *m3_data_loader_at(const m3_data_loader *loader, uint64_t i);
-/** Fill batch `index` of the epoch. draw: the number of this batch since training began, which keys its draws.
- * Returns the rows that count; those from there on are zero. */
+/** Fill batch `index` of the epoch. draw: the number of this batch since training began, which keys the draws on the
+ * device. Returns the rows that count; those from there on are zero. */
 uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint32_t draw, const m3_batch *batch);
 
 #endif

@@ -111,6 +111,24 @@ static void adds_up_shares(void **state)
     m3_settings_free(settings);
 }
 
+/* Where nothing is drawn on the device and no row looks at another, n batches are one of n times the size. Steps are as
+ * large as gradients: Adam's own would make whole steps of what rounding leaves of a gradient that is 0. */
+static void is_one_large_batch(void **state)
+{
+    (void)state;
+    const m3_train_options few = {.stop_after = 2}; /* before the last step of an epoch, which is uneven */
+    m3_settings *settings = make_settings("loss=sampled");
+    with(with(with(settings, "dropout=0"), "w_contrast=0"), "behavior_denoise=false");
+    with(with(settings, "adam_eps=1"), "lr=1");
+    train(2, with(settings, "modality_denoise=false"), "two-small", few, M3_ERR_INTERRUPTED);
+    train(3, settings, "three-small", few, M3_ERR_INTERRUPTED);
+    train_alone(with(settings, "batch=26"), "one-of-two", few, M3_ERR_INTERRUPTED);
+    train_alone(with(settings, "batch=39"), "one-of-three", few, M3_ERR_INTERRUPTED);
+    training_same_tensors(&source, "one-of-two", "two-small", "last.safetensors", 1e-5);
+    training_same_tensors(&source, "one-of-three", "three-small", "last.safetensors", 1e-5);
+    m3_settings_free(settings);
+}
+
 /* A model large enough that sums are sent in several buckets, while what comes after them is computed. */
 static m3_settings *make_large(void)
 {
@@ -392,6 +410,7 @@ int main(void)
         {"ranks with a batch each are one that accumulates, loss sampled", adds_up, NULL, NULL, (void *)"loss=sampled"},
         {"ranks with a batch each are one that accumulates, bf16", adds_up, NULL, NULL, (void *)"precision=bf16"},
         {"ranks with several batches are so within rounding", adds_up_shares, NULL, NULL, NULL},
+        {"ranks with small batches are one with a large one within rounding", is_one_large_batch, NULL, NULL, NULL},
         {"sums that are sent while others are computed are the same", adds_up_early, NULL, NULL, NULL},
         {"a trace has both ranks, and sums beside nodes", shows_what_goes_on_at_once, NULL, NULL, NULL},
         {"a run goes on with the same ranks bit for bit", goes_on, NULL, NULL, NULL},
