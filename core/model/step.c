@@ -62,7 +62,7 @@ static m3_status make_lazy(step *s, m3_error *err)
         const m3_tensor *g = s->gradients[i];
         if (g == NULL || !is_table(s, i)) continue;
         if (g->producer == NULL || (g->producer->op->flags & M3_OP_ROW_SUM) == 0)
-            return M3_FAIL(err, M3_ERR_INTERNAL, "item.weight",
+            return M3_FAIL(err, M3_ERR_INTERNAL, M3_ITEM_PARAMETER,
                            "its gradient is made by %s, not a sum of rows; set lazy to off",
                            g->producer != NULL ? g->producer->op->name : "no node");
         m3_tensor *grouped[2] = {0};

@@ -77,8 +77,8 @@ static bool starts_with(const char *text, const char *prefix)
 
 static bool is_of_table(const char *name)
 {
-    const char *last = strstr(name, "item.weight");
-    return last != NULL && strcmp(last, "item.weight") == 0;
+    const char *last = strstr(name, M3_ITEM_PARAMETER);
+    return last != NULL && strcmp(last, M3_ITEM_PARAMETER) == 0;
 }
 
 static int kind_of(const char *name, bool sharded)

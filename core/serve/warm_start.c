@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/model/model.h"
 #include "core/run/parts.h"
 #include "core/run/run.h"
 #include "core/runtime/engine.h"
@@ -142,7 +143,7 @@ m3_status m3_warm_start_load(const m3_warm_start *start, m3_engine *engine, m3_n
                              const m3_graph *graph, m3_error *err)
 {
     filling f = {start, engine, new_items};
-    const m3_checkpoint_table table = {M3_ITEM_TABLE, fill, &f};
+    const m3_checkpoint_table table = {M3_ITEM_PARAMETER, fill, &f};
     const m3_status st = m3_checkpoint_load_parameters(start->checkpoint, store, graph, &table, err);
     return st == M3_OK ? m3_dataset_check(start->from, err) : st;
 }

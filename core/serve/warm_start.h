@@ -6,8 +6,6 @@
 #include "core/run/checkpoint.h"
 #include "core/settings/settings.h"
 
-#define M3_ITEM_TABLE "item.weight" /* [N+1, d] */
-
 /** Starts as {0}; m3_warm_start_fini() ends it. */
 typedef struct m3_warm_start {
     char *run, *checkpoint;  /**< paths */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/model/model.h"
 #include "core/train/instruments.h"
 #include "core/train/statistics.h"
 
@@ -63,7 +64,7 @@ static m3_status read_moment(measuring *m, const char *prefix, const m3_store_en
     const uint64_t count = m3_shape_count(&p->shape);
     const uint32_t groups = m->names->behavior_count * m->names->modality_count;
     const bool grouped = strncmp(p->name, specific, sizeof specific - 1) == 0 && p->shape.dim[0] == groups;
-    const bool table = strcmp(p->name, "item.weight") == 0;
+    const bool table = strcmp(p->name, M3_ITEM_PARAMETER) == 0;
     const uint32_t slices = grouped ? groups : 1;
     const uint64_t skip = table && p->shape.dim[0] != 0 ? count / p->shape.dim[0] : 0; /* item 0 is padding */
     (void)snprintf(name, sizeof name, "%s.%s", prefix, p->name);
@@ -114,7 +115,7 @@ static m3_status read_all(measuring *m, bool squares, double limit, m3_error *er
         if (!m3_store_find(m->tr->store, name, &moment)) continue;
         if (squares)
             st = read_moment(m, "adam.v", &p, add_squares, limit, err);
-        else if (strcmp(p.name, "item.weight") == 0)
+        else if (strcmp(p.name, M3_ITEM_PARAMETER) == 0)
             st = read_moment(m, "adam.v", &p, count_zero_v, limit, err);
         else
             st = read_moment(m, "adam.m", &p, count_zero_m, limit, err);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/base/alloc.h"
+#include "core/model/model.h"
 #include "core/runtime/store.h"
 #include "core/train/ranks.h"
 #include "core/train/shards.h"
@@ -41,7 +42,8 @@ static m3_status write_table(const m3_checkpoint_rows *rows, uint64_t begin, uin
 
 static void list_tables(m3_trainer *tr, tables *t)
 {
-    static const char *const names[TABLES] = {M3_ITEM_TABLE, "adam.m." M3_ITEM_TABLE, "adam.v." M3_ITEM_TABLE};
+    static const char *const names[TABLES] = {M3_ITEM_PARAMETER, "adam.m." M3_ITEM_PARAMETER,
+                                              "adam.v." M3_ITEM_PARAMETER};
     *t = (tables){.count = 0};
     for (int i = 0; i < TABLES; i++) {
         m3_store_entry entry;

@@ -12,7 +12,7 @@
 #include "core/runtime/store.h"
 #include "core/train/ranks.h"
 
-static const char table[] = "item.weight", window_table[] = M3_WINDOW_TABLE, sums[] = "accum." M3_WINDOW_TABLE;
+static const char table[] = M3_ITEM_PARAMETER, window_table[] = M3_WINDOW_TABLE, sums[] = "accum." M3_WINDOW_TABLE;
 static const uint64_t most_scores = 1 << 24; /* at a time, so that the ranking takes no more than a step */
 
 bool m3_shards_own(const m3_shards *s, const char *name)

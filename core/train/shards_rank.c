@@ -134,9 +134,8 @@ static void fill_trend(const ranking *r, const int32_t *ids, uint32_t first, uin
         }
 }
 
-static m3_status check_score(const ranking *r, float score, uint64_t sample, m3_error *err)
+static m3_status check_score(float score, uint64_t sample, m3_error *err)
 {
-    (void)r;
     if (isfinite(score)) return M3_OK;
     return M3_FAIL(err, M3_ERR_INVALID, "scores",
                    "hold %s for validation sample %llu, so there is no order; parameters or features are too large: "
@@ -161,7 +160,7 @@ static m3_status score_targets(ranking *r, m3_error *err)
         for (uint32_t i = 0; st == M3_OK && i < r->rows[rank]; i++) {
             const uint64_t u = (uint64_t)rank * each + i;
             r->own[u] = r->scores[u * (r->w->rows - 1) + (uint32_t)r->w->places[u] - 1];
-            st = check_score(r, r->own[u], r->first[rank] + i, err);
+            st = check_score(r->own[u], r->first[rank] + i, err);
         }
     return st;
 }
@@ -177,13 +176,13 @@ static m3_status count_before(ranking *r, uint32_t first, uint32_t count, m3_err
             const uint64_t u = (uint64_t)rank * s->eval_batch + i;
             const float *scores = r->scores + u * (r->w->rows - 1), own = r->own[u];
             const m3_items had = m3_split_had_before(r->tr->split, sample);
+            float odd = 0.0F; /* a score that is not finite */
             uint32_t before = 0;
-            bool finite = true;
             for (uint32_t j = 0; j < count; j++) {
                 before += !(scores[j] < own);
-                finite = finite && isfinite(scores[j]);
+                if (!isfinite(scores[j])) odd = scores[j];
             }
-            if (!finite) st = check_score(r, INFINITY, r->first[rank] + i, err);
+            st = check_score(odd, r->first[rank] + i, err);
             for (uint32_t h = 0; h < had.count; h++)
                 if (had.items[h] - first < count) before -= !(scores[had.items[h] - first] < own);
             if (sample->item - first < count) before -= !(scores[sample->item - first] < own);

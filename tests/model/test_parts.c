@@ -15,24 +15,14 @@
 
 enum { MOST = 3 };
 
-static m3_engine *engines[MOST + 1]; /* the last is the groups' */
-static m3_device *devices[MOST];
+static training_ranks team;
 static data_source source;
 
 static m3_status run_ranks(uint32_t count, const m3_settings *settings, const char *run, m3_train_options options,
                            m3_error *err)
 {
-    m3_group *group = NULL;
-    m3_rank_device list[MOST] = {{0}};
-    m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, told)};
-    options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
-    for (uint32_t i = 0; i < count; i++)
-        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = devices[i]};
-    m3_status st = m3_group_open(engines[MOST], "local", count, 60.0, (m3_span){0}, &group, err);
-    const m3_span span = {.count = count, .stride = sizeof list[0], .data = list};
-    if (st == M3_OK) st = m3_train_ranks(group, span, settings, data_source_path(&source, run), &options, &result, err);
-    m3_group_close(group);
-    return st;
+    m3_train_result result = {0};
+    return training_ranks_train(&team, team.devices, count, &source, settings, run, options, &result, err);
 }
 
 static void train(uint32_t count, const m3_settings *settings, const char *run, m3_train_options options,
@@ -156,7 +146,7 @@ static void changes_hands(void **state)
     assert_int_equal(count_parts("ranks"), 2);
     const m3_train_options alone = {.size = M3_STRUCT_SIZE(m3_train_options, stop_after), .resume = true};
     m3_train_result result = {.size = M3_STRUCT_SIZE(m3_train_result, told)};
-    training_check(m3_train(devices[0], parts, data_source_path(&source, "ranks"), &alone, &result, &err), &err);
+    training_check(m3_train(team.devices[0], parts, data_source_path(&source, "ranks"), &alone, &result, &err), &err);
     assert_int_equal(count_parts("ranks"), 0); /* one process writes one file */
     same("many-3", "ranks", 1e-3);
     m3_settings_free(whole);
@@ -184,24 +174,15 @@ static int start(void **state)
 {
     (void)state;
     m3_error err = {0};
-    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
-                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
-                                     .threads = 1,
-                                     .log_level = M3_LOG_ERROR,
-                                     .allow_writable_folder = true};
     if (training_data(&source, &err) != M3_OK) return -1;
-    for (int i = 0; i <= MOST; i++)
-        if (m3_engine_create(&config, &engines[i], &err) != M3_OK) return -1;
-    for (int i = 0; i < MOST; i++)
-        if (m3_device_open(engines[i], "cpu", (m3_span){0}, &devices[i], &err) != M3_OK) return -1;
+    if (training_ranks_open(&team, M3BSR_BUILD_PLUGIN_DIR, &err) != M3_OK) return -1;
     return 0;
 }
 
 static int stop(void **state)
 {
     (void)state;
-    for (int i = 0; i < MOST; i++) m3_device_close(devices[i]);
-    for (int i = 0; i <= MOST; i++) m3_engine_free(engines[i]);
+    training_ranks_close(&team);
     data_source_remove(&source);
     return 0;
 }

@@ -18,8 +18,7 @@
 
 enum { MOST = 3 };
 
-static m3_engine *engines[MOST + 1]; /* the last is the groups' */
-static m3_device *devices[MOST];
+static training_ranks team;
 static data_source source;
 
 static m3_plan_options options_of(uint32_t ranks)
@@ -36,7 +35,7 @@ static m3_ranks_plan plan_of(const m3_settings *settings, const m3_plan_options 
 {
     m3_error err = {0};
     m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)};
-    training_check(m3_plan_ranks(devices[0], settings, options, &plan, &err), &err);
+    training_check(m3_plan_ranks(team.devices[0], settings, options, &plan, &err), &err);
     return plan;
 }
 
@@ -66,8 +65,8 @@ static uint64_t sent(const m3_settings *settings, uint32_t ranks, uint64_t steps
     const m3_train_options options = {.size = M3_STRUCT_SIZE(m3_train_options, stop_after), .stop_after = steps};
     (void)snprintf(run, sizeof run, "run-%d", runs++);
     for (uint32_t i = 0; i < ranks; i++)
-        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = devices[i]};
-    training_check(m3_group_open(engines[MOST], "local", ranks, 60.0, (m3_span){0}, &group, &err), &err);
+        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = team.devices[i]};
+    training_check(m3_group_open(team.groups, "local", ranks, 60.0, (m3_span){0}, &group, &err), &err);
     const m3_span span = {.count = ranks, .stride = sizeof list[0], .data = list};
     assert_int_equal(m3_train_ranks(group, span, settings, data_source_path(&source, run), &options, &result, &err),
                      M3_ERR_INTERRUPTED);
@@ -115,19 +114,19 @@ static void takes_what_programs_take(void **state)
     const m3_plan_options options = options_of(1);
     const m3_ranks_plan plan = plan_of(settings, &options);
     m3_settings_training(settings, &keys);
-    training_check(m3_settings_config(engines[0], settings, &config, &err), &err);
+    training_check(m3_settings_config(team.engines[0], settings, &config, &err), &err);
     const uint64_t samples = keys.accumulate * (uint64_t)config.batch, window = m3_model_window_rows(&config, samples);
-    const m3_programs_plan asked = {.device = devices[0],
+    const m3_programs_plan asked = {.device = team.devices[0],
                                     .config = &config,
                                     .batch = (uint32_t)config.batch,
                                     .accumulate = keys.accumulate,
                                     .eval_batch = (uint32_t)keys.eval_batch,
                                     .window = keys.accumulate > 1 ? (uint32_t)window : 0,
                                     .key = "batch"};
-    training_check(m3_store_create(devices[0], 1, &store, &err), &err);
-    const uint64_t before = m3_device_memory_used(devices[0]);
+    training_check(m3_store_create(team.devices[0], 1, &store, &err), &err);
+    const uint64_t before = m3_device_memory_used(team.devices[0]);
     training_check(m3_programs_make(&asked, store, &programs, &err), &err);
-    const uint64_t used = m3_device_memory_used(devices[0]) - before;
+    const uint64_t used = m3_device_memory_used(team.devices[0]) - before;
     const uint64_t planned = sum(plan.memory, M3_PLAN_MEMORIES) - plan.memory[M3_PLAN_HOST];
     m3_programs_free(&programs);
     m3_store_free(store);
@@ -249,17 +248,17 @@ static void refuses(void **state)
     m3_plan_options options = options_of(2);
     options.sharded = true;
     training_check(m3_settings_set(settings, "loss=full", &err), &err);
-    assert_int_equal(m3_plan_ranks(devices[0], settings, &options, &plan, &err), M3_ERR_INVALID);
+    assert_int_equal(m3_plan_ranks(team.devices[0], settings, &options, &plan, &err), M3_ERR_INVALID);
     assert_string_equal(err.subject, "loss");
     options = options_of(2);
     options.items = UINT64_C(1) << 40;
     err = (m3_error){0};
-    assert_int_equal(m3_plan_ranks(devices[0], settings, &options, &plan, &err), M3_ERR_RANGE);
+    assert_int_equal(m3_plan_ranks(team.devices[0], settings, &options, &plan, &err), M3_ERR_RANGE);
     assert_string_equal(err.subject, "items");
     options = options_of(2);
     options.link = 0;
     err = (m3_error){0};
-    assert_int_equal(m3_plan_ranks(devices[0], settings, &options, &plan, &err), M3_ERR_INVALID);
+    assert_int_equal(m3_plan_ranks(team.devices[0], settings, &options, &plan, &err), M3_ERR_INVALID);
     assert_string_equal(err.subject, "link");
     m3_settings_free(settings);
 }
@@ -268,24 +267,15 @@ static int start(void **state)
 {
     (void)state;
     m3_error err = {0};
-    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
-                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
-                                     .threads = 1,
-                                     .log_level = M3_LOG_ERROR,
-                                     .allow_writable_folder = true};
     if (training_data(&source, &err) != M3_OK) return -1;
-    for (int i = 0; i <= MOST; i++)
-        if (m3_engine_create(&config, &engines[i], &err) != M3_OK) return -1;
-    for (int i = 0; i < MOST; i++)
-        if (m3_device_open(engines[i], "cpu", (m3_span){0}, &devices[i], &err) != M3_OK) return -1;
+    if (training_ranks_open(&team, M3BSR_BUILD_PLUGIN_DIR, &err) != M3_OK) return -1;
     return 0;
 }
 
 static int stop(void **state)
 {
     (void)state;
-    for (int i = 0; i < MOST; i++) m3_device_close(devices[i]);
-    for (int i = 0; i <= MOST; i++) m3_engine_free(engines[i]);
+    training_ranks_close(&team);
     data_source_remove(&source);
     return 0;
 }

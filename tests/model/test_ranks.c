@@ -18,27 +18,14 @@
 
 enum { MOST = 4 };
 
-static m3_engine *engines[MOST + 1];     /* the last is the groups' */
-static m3_device *devices[MOST], *other; /* cpu; other is of engine 1, and rounds differently */
+static training_ranks team;
+static m3_device *other; /* cpu; other is of engine 1, and rounds differently */
 static data_source source;
 
 static m3_status run_ranks(m3_device *const *with, uint32_t count, const m3_settings *settings, const char *run,
                            m3_train_options options, m3_train_result *result, m3_error *err)
 {
-    m3_group *group = NULL;
-    m3_rank_device list[MOST] = {{0}};
-    result->size = M3_STRUCT_SIZE(m3_train_result, told);
-    options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
-    for (uint32_t i = 0; i < count; i++)
-        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = with[i]};
-    m3_status st = m3_group_open(engines[MOST], "local", count, 60.0, (m3_span){0}, &group, err);
-    if (st == M3_OK) {
-        assert_int_equal(m3_group_ranks(group), count);
-        const m3_span span = {.count = count, .stride = sizeof list[0], .data = list};
-        st = m3_train_ranks(group, span, settings, data_source_path(&source, run), &options, result, err);
-    }
-    m3_group_close(group);
-    return st;
+    return training_ranks_train(&team, with, count, &source, settings, run, options, result, err);
 }
 
 static m3_train_result train(uint32_t count, const m3_settings *settings, const char *run, m3_train_options options,
@@ -46,7 +33,7 @@ static m3_train_result train(uint32_t count, const m3_settings *settings, const 
 {
     m3_error err = {0};
     m3_train_result result = {0};
-    const m3_status st = run_ranks(devices, count, settings, run, options, &result, &err);
+    const m3_status st = run_ranks(team.devices, count, settings, run, options, &result, &err);
     if (st != want) fail_msg("%s: status %d: %s: %s", run, (int)st, err.subject, err.message);
     return result;
 }
@@ -55,7 +42,7 @@ static m3_train_result train_alone(const m3_settings *settings, const char *run,
                                    m3_status want)
 {
     m3_error err = {0};
-    return training_run(devices[0], &source, settings, run, options, want, &err);
+    return training_run(team.devices[0], &source, settings, run, options, want, &err);
 }
 
 /* With all that is drawn, and all that looks at other rows of a batch. */
@@ -272,8 +259,8 @@ static void goes_on_with_others(void **state)
     train_alone(with(settings, "accumulate=4"), "fewer-alone", (m3_train_options){0}, M3_OK);
     same("fewer-alone", "fewer", 1e-3);
     m3_train_result result = {0};
-    assert_int_equal(run_ranks(devices, 2, with(settings, "accumulate=6"), "fewer", (m3_train_options){.resume = true},
-                               &result, &err),
+    assert_int_equal(run_ranks(team.devices, 2, with(settings, "accumulate=6"), "fewer",
+                               (m3_train_options){.resume = true}, &result, &err),
                      M3_ERR_INVALID);
     assert_string_equal(err.subject, "accumulate");
     m3_settings_free(settings);
@@ -286,11 +273,12 @@ static void refuses_one_batch(void **state)
     m3_train_result result = {0};
     m3_settings *settings = make_settings("epochs=1");
     train_alone(settings, "single", (m3_train_options){0}, M3_OK);
-    assert_int_equal(run_ranks(devices, 2, settings, "single", (m3_train_options){0}, &result, &err), M3_ERR_INVALID);
+    assert_int_equal(run_ranks(team.devices, 2, settings, "single", (m3_train_options){0}, &result, &err),
+                     M3_ERR_INVALID);
     assert_non_null(strstr(err.message, "--resume"));
     err = (m3_error){0};
     const m3_train_options resume = {.resume = true};
-    assert_int_equal(run_ranks(devices, 2, settings, "single", resume, &result, &err), M3_ERR_INVALID);
+    assert_int_equal(run_ranks(team.devices, 2, settings, "single", resume, &result, &err), M3_ERR_INVALID);
     assert_non_null(strstr(err.message, "2 ranks cannot share"));
     m3_settings_free(settings);
 }
@@ -301,7 +289,7 @@ static void mixes(void **state)
     (void)state;
     m3_error err = {0};
     m3_train_result result = {0};
-    m3_device *const two[] = {devices[0], other};
+    m3_device *const two[] = {team.devices[0], other};
     m3_settings *settings = make_settings("epochs=1");
     if (run_ranks(two, 2, settings, "mixed", (m3_train_options){0}, &result, &err) != M3_OK)
         fail_msg("%s: %s", err.subject, err.message);
@@ -330,7 +318,8 @@ static void diverges(void **state)
     m3_train_result result = {0};
     m3_settings *settings = make_settings("weight_decay=1000"); /* parameters grow a thousandfold each step */
     with(with(settings, "lr=1000"), "checkpoint_steps=1");
-    assert_int_equal(run_ranks(devices, 2, settings, "diverged", (m3_train_options){0}, &result, &err), M3_ERR_INVALID);
+    assert_int_equal(run_ranks(team.devices, 2, settings, "diverged", (m3_train_options){0}, &result, &err),
+                     M3_ERR_INVALID);
     assert_non_null(strstr(err.message, "the last good checkpoint is"));
     assert_true(result.steps > 0);
     m3_settings_free(settings);
@@ -358,7 +347,7 @@ static void runs_out_of_memory(void **state)
     m3_train_result result = {0};
     m3_settings *settings = make_settings("epochs=1");
     m3_alloc_set_gate(fail_at, &f);
-    (void)run_ranks(devices, 2, settings, "counted", (m3_train_options){0}, &result, &err);
+    (void)run_ranks(team.devices, 2, settings, "counted", (m3_train_options){0}, &result, &err);
     const uint64_t all = atomic_load(&f.seen);
     for (uint64_t i = 1; i <= POINTS; i++) {
         char run[32];
@@ -366,7 +355,7 @@ static void runs_out_of_memory(void **state)
         f.at = all * i / (POINTS + 1);
         atomic_store(&f.seen, 0);
         (void)snprintf(run, sizeof run, "memory-%d", (int)i);
-        const m3_status st = run_ranks(devices, 2, settings, run, (m3_train_options){0}, &result, &err);
+        const m3_status st = run_ranks(team.devices, 2, settings, run, (m3_train_options){0}, &result, &err);
         if (st != M3_OK && st != M3_ERR_MEMORY) {
             m3_alloc_set_gate(NULL, NULL);
             fail_msg("request %d: %s: %s", (int)f.at, err.subject, err.message);
@@ -380,25 +369,16 @@ static int start(void **state)
 {
     (void)state;
     m3_error err = {0};
-    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
-                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
-                                     .threads = 1,
-                                     .log_level = M3_LOG_ERROR,
-                                     .allow_writable_folder = true};
     if (training_data(&source, &err) != M3_OK) return -1;
-    for (int i = 0; i <= MOST; i++)
-        if (m3_engine_create(&config, &engines[i], &err) != M3_OK) return -1;
-    for (int i = 0; i < MOST; i++)
-        if (m3_device_open(engines[i], "cpu", (m3_span){0}, &devices[i], &err) != M3_OK) return -1;
-    return m3_device_open(engines[1], "reference", (m3_span){0}, &other, &err) == M3_OK ? 0 : -1;
+    if (training_ranks_open(&team, M3BSR_BUILD_PLUGIN_DIR, &err) != M3_OK) return -1;
+    return m3_device_open(team.engines[1], "reference", (m3_span){0}, &other, &err) == M3_OK ? 0 : -1;
 }
 
 static int stop(void **state)
 {
     (void)state;
     m3_device_close(other);
-    for (int i = 0; i < MOST; i++) m3_device_close(devices[i]);
-    for (int i = 0; i <= MOST; i++) m3_engine_free(engines[i]);
+    training_ranks_close(&team);
     data_source_remove(&source);
     return 0;
 }

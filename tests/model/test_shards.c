@@ -18,8 +18,8 @@
 
 enum { MOST = 3, STEPS = 4096, ITEMS = 700 };
 
-static m3_engine *engines[MOST + 1]; /* the last is the groups' */
-static m3_device *devices[MOST], *other;
+static training_ranks team;
+static m3_device *other;
 static data_source source;
 
 /* What a training said of itself, step by step. */
@@ -37,22 +37,10 @@ static void hear(void *user, const m3_progress *progress)
 static m3_status run(m3_device *const *with, uint32_t count, const m3_settings *settings, const char *folder,
                      m3_train_options options, told *t, m3_train_result *result, m3_error *err)
 {
-    m3_group *group = NULL;
-    m3_rank_device list[MOST] = {{0}};
-    result->size = M3_STRUCT_SIZE(m3_train_result, told);
-    options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
     if (t != NULL) *t = (told){0};
     if (t != NULL) options.progress = hear;
     options.user = t;
-    for (uint32_t i = 0; i < count; i++)
-        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = with[i]};
-    m3_status st = m3_group_open(engines[MOST], "local", count, 60.0, (m3_span){0}, &group, err);
-    if (st == M3_OK) {
-        const m3_span span = {.count = count, .stride = sizeof list[0], .data = list};
-        st = m3_train_ranks(group, span, settings, data_source_path(&source, folder), &options, result, err);
-    }
-    m3_group_close(group);
-    return st;
+    return training_ranks_train(&team, with, count, &source, settings, folder, options, result, err);
 }
 
 static m3_train_result train(m3_device *const *with, uint32_t count, const m3_settings *settings, const char *folder,
@@ -121,8 +109,8 @@ static void adds_up(void **state)
         char a[100], b[100];
         (void)snprintf(a, sizeof a, "whole-%u-%.60s", ranks, (const char *)*state);
         (void)snprintf(b, sizeof b, "parts-%u-%.60s", ranks, (const char *)*state);
-        const m3_train_result want = train(devices, ranks, plain, a, &whole);
-        const m3_train_result got = train(devices, ranks, sharded, b, &parts);
+        const m3_train_result want = train(team.devices, ranks, plain, a, &whole);
+        const m3_train_result got = train(team.devices, ranks, sharded, b, &parts);
         same_course(&whole, &parts, 1e-3);
         same_tensors(a, b, 5e-3);
         assert_int_equal(got.steps, want.steps);
@@ -139,10 +127,10 @@ static void touches_the_same(void **state)
     (void)state;
     m3_error err = {0};
     m3_settings *settings = make_settings("batch=500 lr=0.003 epochs=12 weight_decay=0.1 lazy=on", "shard=none");
-    training_run(devices[0], &source, settings, "one", (m3_train_options){0}, M3_OK, &err);
+    training_run(team.devices[0], &source, settings, "one", (m3_train_options){0}, M3_OK, &err);
     training_check(m3_settings_set(settings, "accumulate=2", &err), &err);
-    training_run(devices[0], &source, settings, "halves", (m3_train_options){0}, M3_OK, &err);
-    train(devices, 2, settings, "halves-of-two", NULL);
+    training_run(team.devices[0], &source, settings, "halves", (m3_train_options){0}, M3_OK, &err);
+    train(team.devices, 2, settings, "halves-of-two", NULL);
     same_tensors("one", "halves", 1e-4);
     same_tensors("halves", "halves-of-two", 0.0);
     m3_settings_free(settings);
@@ -158,12 +146,12 @@ static void goes_on(void **state)
     (void)snprintf(whole, sizeof whole, "once-%s", (const char *)*state);
     (void)snprintf(again, sizeof again, "again-%s", (const char *)*state);
     (void)snprintf(parts, sizeof parts, "on-%s", (const char *)*state);
-    train(devices, 3, settings, whole, NULL);
-    train(devices, 3, settings, again, NULL);
+    train(team.devices, 3, settings, whole, NULL);
+    train(team.devices, 3, settings, again, NULL);
     same_tensors(whole, again, 0.0);
-    assert_int_equal(run(devices, 3, settings, parts, first, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    assert_int_equal(run(devices, 3, settings, parts, next, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    training_check(run(devices, 3, settings, parts, rest, NULL, &result, &err), &err);
+    assert_int_equal(run(team.devices, 3, settings, parts, first, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 3, settings, parts, next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    training_check(run(team.devices, 3, settings, parts, rest, NULL, &result, &err), &err);
     same_tensors(whole, parts, 0.0);
     m3_settings_free(settings);
 }
@@ -177,12 +165,12 @@ static void goes_on_with_others(void **state)
     m3_settings *sharded = make_settings("accumulate=6", "shard=rows"),
                 *plain = make_settings("accumulate=6", "shard=none");
     const m3_train_options first = {.stop_after = 2}, next = {.resume = true, .stop_after = 2}, rest = {.resume = true};
-    train(devices, 3, sharded, "three", NULL);
-    assert_int_equal(run(devices, 3, sharded, "others", first, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    assert_int_equal(run(devices, 2, sharded, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    assert_int_equal(run(devices, 2, plain, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    assert_int_equal(run(devices, 3, sharded, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    training_run(devices[0], &source, sharded, "others", rest, M3_OK, &err);
+    train(team.devices, 3, sharded, "three", NULL);
+    assert_int_equal(run(team.devices, 3, sharded, "others", first, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 2, sharded, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 2, plain, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 3, sharded, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    training_run(team.devices[0], &source, sharded, "others", rest, M3_OK, &err);
     same_tensors("three", "others", 5e-3);
     m3_settings_free(plain);
     m3_settings_free(sharded);
@@ -191,10 +179,10 @@ static void goes_on_with_others(void **state)
 static void mixes(void **state)
 {
     (void)state;
-    m3_device *const two[] = {devices[0], other};
+    m3_device *const two[] = {team.devices[0], other};
     m3_settings *settings = make_settings("epochs=1", "shard=rows");
     train(two, 2, settings, "mixed", NULL);
-    train(devices, 2, settings, "unmixed", NULL);
+    train(team.devices, 2, settings, "unmixed", NULL);
     same_tensors("unmixed", "mixed", 5e-3);
     m3_settings_free(settings);
 }
@@ -207,7 +195,7 @@ static void refuses(void **state)
         m3_error err = {0};
         m3_train_result result = {0};
         m3_settings *settings = make_settings(rows[i][0], "shard=rows");
-        const m3_status st = run(devices, 2, settings, "refused", (m3_train_options){0}, NULL, &result, &err);
+        const m3_status st = run(team.devices, 2, settings, "refused", (m3_train_options){0}, NULL, &result, &err);
         assert_int_equal(st, M3_ERR_INVALID);
         assert_string_equal(err.subject, "shard");
         assert_non_null(strstr(err.message, rows[i][1]));
@@ -254,10 +242,10 @@ static void measure(const char *shard, const char *folder, uint64_t *rows, uint6
     char path[256];
     m3_settings *settings = make_settings("width=64", shard);
     (void)snprintf(path, sizeof path, "%s", data_source_path(&source, folder));
-    training_check(m3_group_open(engines[MOST], "local", RANKS, 60.0, (m3_span){0}, &group, &err), &err);
+    training_check(m3_group_open(team.groups, "local", RANKS, 60.0, (m3_span){0}, &group, &err), &err);
     for (uint32_t i = 0; i < RANKS; i++) {
         m3_member *member = m3_group_member(group, i);
-        ranks[i] = (ready){.tr = {.device = devices[i], .settings = settings}, .folder = path};
+        ranks[i] = (ready){.tr = {.device = team.devices[i], .settings = settings}, .folder = path};
         ranks[i].tr.shared = (m3_shared){.member = member, .rank = i, .count = RANKS};
         assert_int_equal(pthread_create(&threads[i], NULL, get_ready, &ranks[i]), 0);
     }
@@ -289,7 +277,8 @@ static void fits(void **state)
     (void)snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)(parts + (whole - parts) / 2));
     const m3_option memory = {"memory", bytes};
     for (int i = 0; i < MOST; i++)
-        training_check(m3_device_open(engines[i], "cpu", (m3_span){1, sizeof memory, &memory}, &small[i], &err), &err);
+        training_check(m3_device_open(team.engines[i], "cpu", (m3_span){1, sizeof memory, &memory}, &small[i], &err),
+                       &err);
     m3_settings *plain = make_settings("width=64", "shard=none"), *sharded = make_settings("width=64", "shard=rows");
     assert_int_equal(run(small, MOST, plain, "large", (m3_train_options){0}, NULL, &result, &err), M3_ERR_MEMORY);
     train(small, MOST, sharded, "small", NULL);
@@ -320,7 +309,7 @@ static void runs_out_of_memory(void **state)
     m3_train_result result = {0};
     m3_settings *settings = make_settings("epochs=1", "shard=rows");
     m3_alloc_set_gate(fail_at, &f);
-    (void)run(devices, 2, settings, "counted", (m3_train_options){0}, NULL, &result, &err);
+    (void)run(team.devices, 2, settings, "counted", (m3_train_options){0}, NULL, &result, &err);
     const uint64_t all = atomic_load(&f.seen);
     for (uint64_t i = 1; i <= POINTS; i++) {
         char folder[32];
@@ -328,7 +317,7 @@ static void runs_out_of_memory(void **state)
         f.at = all * i / (POINTS + 1);
         atomic_store(&f.seen, 0);
         (void)snprintf(folder, sizeof folder, "memory-%d", (int)i);
-        const m3_status st = run(devices, 2, settings, folder, (m3_train_options){0}, NULL, &result, &err);
+        const m3_status st = run(team.devices, 2, settings, folder, (m3_train_options){0}, NULL, &result, &err);
         if (st == M3_OK || st == M3_ERR_MEMORY) continue;
         m3_alloc_set_gate(NULL, NULL);
         fail_msg("request %d: %s: %s", (int)f.at, err.subject, err.message);
@@ -342,11 +331,6 @@ static int start(void **state)
     (void)state;
     m3_error err = {0};
     m3_synth_options synth = M3_SYNTH_OPTIONS_INIT;
-    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
-                                     .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
-                                     .threads = 1,
-                                     .log_level = M3_LOG_ERROR,
-                                     .allow_writable_folder = true};
     data_source_make(&source);
     synth.users = 50;
     synth.items = ITEMS;
@@ -355,19 +339,15 @@ static int start(void **state)
     synth.events = 8;
     if (m3_data_synth(&synth, source.directory, &err) != M3_OK) return -1;
     if (data_source_import(&source, (m3_import_options){0}, NULL, &err) != M3_OK) return -1;
-    for (int i = 0; i <= MOST; i++)
-        if (m3_engine_create(&config, &engines[i], &err) != M3_OK) return -1;
-    for (int i = 0; i < MOST; i++)
-        if (m3_device_open(engines[i], "cpu", (m3_span){0}, &devices[i], &err) != M3_OK) return -1;
-    return m3_device_open(engines[1], "reference", (m3_span){0}, &other, &err) == M3_OK ? 0 : -1;
+    if (training_ranks_open(&team, M3BSR_BUILD_PLUGIN_DIR, &err) != M3_OK) return -1;
+    return m3_device_open(team.engines[1], "reference", (m3_span){0}, &other, &err) == M3_OK ? 0 : -1;
 }
 
 static int stop(void **state)
 {
     (void)state;
     m3_device_close(other);
-    for (int i = 0; i < MOST; i++) m3_device_close(devices[i]);
-    for (int i = 0; i <= MOST; i++) m3_engine_free(engines[i]);
+    training_ranks_close(&team);
     data_source_remove(&source);
     return 0;
 }

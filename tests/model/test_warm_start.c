@@ -2,6 +2,7 @@
  * what is known of them, and what the run was trained on can be left out. */
 #include "core/base/alloc.h"
 #include "core/base/safetensors.h"
+#include "core/model/model.h"
 #include "core/serve/warm_start.h"
 #include "m3bsr/serve.h"
 #include "tests/support/training.h"
@@ -237,7 +238,7 @@ static float *read_table(const data_source *source, const char *run, const char 
     char path[256];
     (void)snprintf(path, sizeof path, "%s/%s", data_source_path(source, run), name);
     training_check(m3_safetensors_open(path, &file, &err), &err);
-    assert_true(m3_safetensors_find(file, M3_ITEM_TABLE, &index));
+    assert_true(m3_safetensors_find(file, M3_ITEM_PARAMETER, &index));
     *rows = m3_safetensors_at(file, index)->shape.dim[0];
     float *values = calloc(*rows * WIDTH, sizeof *values);
     assert_non_null(values);

@@ -94,3 +94,48 @@ void training_same_tensors(const data_source *source, const char *a, const char 
     m3_safetensors_close(x);
     m3_safetensors_close(y);
 }
+
+m3_status training_ranks_open(training_ranks *ranks, const char *plugins, m3_error *err)
+{
+    const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
+                                     .plugin_path = plugins,
+                                     .threads = 1,
+                                     .log_level = M3_LOG_ERROR,
+                                     .allow_writable_folder = true};
+    m3_status st = m3_engine_create(&config, &ranks->groups, err);
+    for (int i = 0; i < TRAINING_RANKS && st == M3_OK; i++) {
+        st = m3_engine_create(&config, &ranks->engines[i], err);
+        if (st == M3_OK) st = m3_device_open(ranks->engines[i], "cpu", (m3_span){0}, &ranks->devices[i], err);
+    }
+    return st;
+}
+
+void training_ranks_close(training_ranks *ranks)
+{
+    for (int i = 0; i < TRAINING_RANKS; i++) {
+        m3_device_close(ranks->devices[i]);
+        m3_engine_free(ranks->engines[i]);
+    }
+    m3_engine_free(ranks->groups);
+    *ranks = (training_ranks){0};
+}
+
+m3_status training_ranks_train(const training_ranks *ranks, m3_device *const *with, uint32_t count,
+                               const data_source *source, const m3_settings *settings, const char *run,
+                               m3_train_options options, m3_train_result *result, m3_error *err)
+{
+    m3_group *group = NULL;
+    m3_rank_device list[TRAINING_RANKS] = {{0}};
+    result->size = M3_STRUCT_SIZE(m3_train_result, told);
+    options.size = M3_STRUCT_SIZE(m3_train_options, stop_after);
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = (m3_rank_device){.size = M3_STRUCT_SIZE(m3_rank_device, fallbacks), .device = with[i]};
+    m3_status st = m3_group_open(ranks->groups, "local", count, 60.0, (m3_span){0}, &group, err);
+    if (st == M3_OK) {
+        assert_int_equal(m3_group_ranks(group), count);
+        const m3_span span = {.count = count, .stride = sizeof list[0], .data = list};
+        st = m3_train_ranks(group, span, settings, data_source_path(source, run), &options, result, err);
+    }
+    m3_group_close(group);
+    return st;
+}

@@ -2,6 +2,7 @@
 #ifndef M3_TESTS_SUPPORT_TRAINING_H
 #define M3_TESTS_SUPPORT_TRAINING_H
 
+#include "m3bsr/parallel.h"
 #include "m3bsr/settings.h"
 #include "m3bsr/train.h"
 #include "tests/support/data_source.h"
@@ -17,5 +18,19 @@ m3_train_result training_run(m3_device *device, const data_source *source, const
                              m3_train_options options, m3_status want, m3_error *err);
 /** All tensors of a checkpoint of two runs of the source have the same bits, or are as near as `bound`. */
 void training_same_tensors(const data_source *source, const char *a, const char *b, const char *name, double bound);
+
+enum { TRAINING_RANKS = 4 };
+/** Cpu devices of ranks, each with an engine of its own and one thread, and the engine of their groups. */
+typedef struct training_ranks {
+    m3_engine *engines[TRAINING_RANKS], *groups;
+    m3_device *devices[TRAINING_RANKS];
+} training_ranks;
+
+m3_status training_ranks_open(training_ranks *ranks, const char *plugins, m3_error *err); /**< starts as {0} */
+void training_ranks_close(training_ranks *ranks); /**< takes one of which some is missing */
+/** Train by `count` ranks with these devices, by plugin `local`, into a folder of the source. */
+m3_status training_ranks_train(const training_ranks *ranks, m3_device *const *with, uint32_t count,
+                               const data_source *source, const m3_settings *settings, const char *run,
+                               m3_train_options options, m3_train_result *result, m3_error *err);
 
 #endif
