@@ -50,7 +50,8 @@ static double output(const m3_executable *executable, const char *name)
 static m3_status run_batch(m3_trainer *tr, uint32_t k, m3_losses *losses, m3_error *err)
 {
     m3_status st;
-    losses->rows = m3_data_loader_fill(tr->loader, tr->state.batch + k, (uint32_t)(tr->state.draws + k), &tr->batch);
+    const m3_batch to = tr->window != NULL ? m3_window_rest(tr) : tr->batch;
+    losses->rows = m3_data_loader_fill(tr->loader, tr->state.batch + k, (uint32_t)(tr->state.draws + k), &to);
     if (tr->window != NULL) m3_window_place(tr, tr->state.batch + k);
     if ((st = m3_dataset_check(tr->set, err)) != M3_OK) return st; /* what was read is what was checked */
     if ((st = m3_executable_run(tr->programs.step, err)) != M3_OK) return st;

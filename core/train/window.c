@@ -157,6 +157,15 @@ static void put(int32_t *to, const int32_t *from, uint64_t count)
     if (to != NULL) memcpy(to, from, count * sizeof *to);
 }
 
+m3_batch m3_window_rest(const m3_trainer *tr)
+{
+    m3_batch rest = tr->batch;
+    if (tr->window->is_table) return rest;
+    rest.ids = rest.target = NULL;
+    if (rest.trend == NULL) rest.negatives = NULL;
+    return rest;
+}
+
 void m3_window_place(const m3_trainer *tr, uint64_t index)
 {
     const m3_window *w = tr->window;

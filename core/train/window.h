@@ -29,7 +29,10 @@ void m3_window_free(m3_window *window); /**< takes NULL */
 
 /** Make it that of the `count` batches from `first` on, which are this rank's of the step. */
 m3_status m3_window_open(m3_trainer *trainer, uint64_t first, uint32_t count, m3_error *err);
-/** Put places into the step's inputs, where batch `index` of the epoch has been filled in. */
+/** The step's inputs that the loader still has to fill: places come for the others. Negatives are among them while
+ * something else depends on which items they are. */
+m3_batch m3_window_rest(const m3_trainer *trainer);
+/** Put places into the step's inputs, where the rest of batch `index` of the epoch has been filled in. */
 void m3_window_place(const m3_trainer *trainer, uint64_t index);
 /** Tell the other half of the step which rows these are. */
 void m3_window_leave(const m3_trainer *trainer);

@@ -121,6 +121,34 @@ static void adds_up(void **state)
     m3_settings_free(plain);
 }
 
+/* A process with one batch a step sees the table itself, and no window. Nothing is drawn on the device, no row looks at
+ * another, and steps are as large as gradients. */
+static void is_one_without_a_window(void **state)
+{
+    m3_error err = {0};
+    m3_train_result result = {0};
+    const m3_train_options few = {.stop_after = 3};
+    char keys[200], windows[80], owners[80], table[80];
+    (void)snprintf(windows, sizeof windows, "windows-%.60s", (const char *)*state);
+    (void)snprintf(owners, sizeof owners, "owners-%.60s", (const char *)*state);
+    (void)snprintf(table, sizeof table, "table-%.60s", (const char *)*state);
+    (void)snprintf(keys, sizeof keys,
+                   "dropout=0 w_contrast=0 modality_denoise=false behavior_denoise=false adam_eps=1 lr=1 %s",
+                   (const char *)*state);
+    m3_settings *plain = make_settings(keys, "shard=none"), *sharded = make_settings(keys, "shard=rows");
+    assert_int_equal(run(team.devices, 2, plain, windows, few, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 2, sharded, owners, few, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    training_check(m3_settings_set(plain, "batch=8", &err), &err);
+    training_run(team.devices[0], &source, plain, table, few, M3_ERR_INTERRUPTED, &err);
+    join(owners, "last");
+    join(windows, "last");
+    join(table, "last");
+    training_same_tensors(&source, table, windows, "last.joined", 1e-5);
+    training_same_tensors(&source, table, owners, "last.joined", 1e-5);
+    m3_settings_free(sharded);
+    m3_settings_free(plain);
+}
+
 /* One batch has all samples, so that a step that adds up two has one, and touches what a whole step does. */
 static void touches_the_same(void **state)
 {
@@ -361,6 +389,9 @@ int main(void)
         {"shards add up to the table, fusion scores", adds_up, NULL, NULL, (void *)"fusion=scores trend=100"},
         {"shards add up to the table, two batches a rank", adds_up, NULL, NULL,
          (void *)"accumulate=6 denoise=neighbors"},
+        {"ranks train as one that sees the table", is_one_without_a_window, NULL, NULL, (void *)"lazy=on"},
+        {"ranks train as one that sees the table, with a trend", is_one_without_a_window, NULL, NULL,
+         (void *)"fusion=scores trend=100"},
         {"lazy halves of a step update what the whole does", touches_the_same, NULL, NULL, NULL},
         {"sharded runs repeat, and go on bit for bit", goes_on, NULL, NULL, (void *)"shard=rows"},
         {"lazy runs of several ranks repeat, and go on bit for bit", goes_on, NULL, NULL, (void *)"shard=none"},
