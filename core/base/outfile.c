@@ -26,8 +26,7 @@ m3_status m3_path_status(int reason)
     }
 }
 
-/* The file that a chain of links leads to, which need not be there; false, and errno, when there is no end. */
-static bool follow(const char *path, char at[PATH_MAX])
+bool m3_outfile_follow(const char *path, char at[PATH_MAX])
 {
     enum { MOST_LINKS = 40 };
     char target[PATH_MAX], next[2 * PATH_MAX];
@@ -115,7 +114,7 @@ static void sweep(const char *path)
 void m3_outfile_sweep(const char *path)
 {
     char file[PATH_MAX];
-    if (follow(path, file)) sweep(file);
+    if (m3_outfile_follow(path, file)) sweep(file);
 }
 
 /* O_EXCL and a count rather than mkstemp: the file gets the mode that the user's umask gives other files. */
@@ -147,7 +146,7 @@ m3_status m3_outfile_open(m3_outfile *out, const char *path, m3_error *err)
     char file[PATH_MAX];
     m3_status st = m3_outfile_check(path, NULL, 0, err);
     if (st != M3_OK) return st;
-    if (!follow(path, file)) return refuse(path, errno, err);
+    if (!m3_outfile_follow(path, file)) return refuse(path, errno, err);
     if ((out->path = m3_strdup(file)) == NULL) return M3_FAIL_MEMORY(err, path, strlen(file) + 1);
     sweep(out->path);
     if ((fd = open_temporary(out)) < 0) {
@@ -171,7 +170,7 @@ m3_status m3_outfile_scratch(const char *path, int *fd, m3_error *err)
     m3_outfile out = {0};
     char file[PATH_MAX];
     *fd = -1;
-    if (!follow(path, file)) return refuse(path, errno, err);
+    if (!m3_outfile_follow(path, file)) return refuse(path, errno, err);
     if ((out.path = m3_strdup(file)) == NULL) return M3_FAIL_MEMORY(err, path, strlen(file) + 1);
     sweep(out.path);
     *fd = open_temporary(&out);

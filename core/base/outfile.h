@@ -3,6 +3,8 @@
 #ifndef M3_CORE_BASE_OUTFILE_H
 #define M3_CORE_BASE_OUTFILE_H
 
+#include <limits.h>
+
 #include "m3bsr/base.h"
 
 /** The status for a path that could not be used: M3_ERR_INVALID when another path mends it (no such file, no
@@ -18,6 +20,9 @@ typedef struct m3_outfile {
 /** Can a file be put there? M3_ERR_INVALID for a folder, a device, a FIFO or a socket, and for one of the inputs, which
  * the caller has not read yet. @param inputs  [count] NULL stands for none; what is not there is no input. */
 m3_status m3_outfile_check(const char *path, const char *const *inputs, uint32_t count, m3_error *err);
+/** The file that a chain of links leads to, which need not be there. @return  false, and errno, when there is no end.
+ */
+bool m3_outfile_follow(const char *path, char at[PATH_MAX]);
 /** Make a temporary file beside path, which it holds a lock on. Where path is a link, the file that it leads to is
  * written, and the link stays. What killed writers of the same file left beside it is removed. */
 m3_status m3_outfile_open(m3_outfile *out, const char *path, m3_error *err);

@@ -51,7 +51,8 @@ uint64_t m3_safetensors_row_bytes(const m3_safetensors_entry *entry)
 uint64_t m3_safetensors_step(const m3_safetensors_entry *entry)
 {
     const uint64_t bytes = m3_safetensors_row_bytes(entry);
-    return bytes > 0 && bytes < STEP_BYTES ? STEP_BYTES / bytes : 1;
+    if (bytes == 0) return UINT64_MAX; /* rows of nothing may be 2^56 in a small file */
+    return bytes < STEP_BYTES ? STEP_BYTES / bytes : 1;
 }
 
 /* Reading. */
@@ -358,8 +359,11 @@ static json_t *describe(const m3_safetensors_entry *entry, uint64_t begin, uint6
     uint32_t t = 0;
     while (t < TYPES && types[t].dtype != entry->dtype) t++;
     json_t *shape = json_array();
-    for (uint32_t i = 0; i < entry->shape.rank; i++)
-        json_array_append_new(shape, json_integer((json_int_t)entry->shape.dim[i]));
+    for (uint32_t i = 0; i < entry->shape.rank; i++) {
+        if (json_array_append_new(shape, json_integer((json_int_t)entry->shape.dim[i])) == 0) continue;
+        json_decref(shape);
+        return NULL; /* no memory; with an axis less it would be another tensor */
+    }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", t < TYPES ? types[t].name : "?", "shape", shape, "data_offsets",
                      (json_int_t)begin, (json_int_t)end);
 }

@@ -13,6 +13,7 @@ m3_status m3_checkpoint_join(const char *run, const char *checkpoint, const char
     char *path = NULL;
     m3_status st = m3_run_checkpoint(run, checkpoint, &path, err);
     if (st == M3_OK) st = m3_run_check_output(run, out, err);
+    if (st == M3_OK) st = m3_run_check_beside(path, out, err);
     if (st == M3_OK) st = m3_checkpoint_join_file(path, out, parts, err);
     m3_free(path);
     return st;

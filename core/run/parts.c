@@ -17,16 +17,17 @@ static const char ending[] = ".safetensors";
 /* A tensor of which the parts have rows. */
 typedef struct sharded {
     m3_safetensors_entry entry; /* of the whole; its name is ours */
-    uint64_t *begins;           /* [parts + 1] rows */
+    uint64_t *begins;           /* [parts looked at + 1] rows */
 } sharded;
 
 struct m3_parts {
     char *path, *stem, *file_path; /* file_path: of the last m3_parts_file() */
     m3_safetensors *main;          /* NULL: still to be written */
     uint64_t save;
-    uint32_t count; /* of parts; 0: all is in main */
-    sharded *tensors;
+    uint32_t count;   /* of parts; 0: all is in main */
+    sharded *tensors; /* by name */
     uint32_t tensor_count;
+    uint32_t room;          /* for begins of so many parts */
     m3_safetensors **files; /* [count] those that are open */
     uint32_t last;          /* the one beyond HELD that is open, or count */
 };
@@ -93,6 +94,14 @@ static bool is_part_of(const char *name, const char *stem, size_t length, uint64
     if (n == 0 || strncmp(at + n, ending, sizeof ending - 1) != 0) return false;
     at += n + sizeof ending - 1;
     return *at == '\0' || strncmp(at, ".tmp.", 5) == 0;
+}
+
+bool m3_parts_is_part(const char *name)
+{
+    uint64_t save = 0;
+    for (const char *dot = name; (dot = strchr(dot + 1, '.')) != NULL;)
+        if (is_part_of(name, name, (size_t)(dot - name), &save)) return true;
+    return false;
 }
 
 m3_status m3_parts_save_at(const char *path, uint64_t *save, m3_error *err)
@@ -205,6 +214,12 @@ static m3_status open_part(const m3_parts *p, uint32_t index, m3_safetensors **f
     return st;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const sharded *x = a, *y = b;
+    return strcmp(x->entry.name, y->entry.name);
+}
+
 /* The first part says which tensors there are. */
 static m3_status list_tensors(m3_parts *p, const m3_safetensors *first, m3_error *err)
 {
@@ -217,11 +232,11 @@ static m3_status list_tensors(m3_parts *p, const m3_safetensors *first, m3_error
         t->entry = *m3_safetensors_at(first, p->tensor_count);
         const char *name = t->entry.name;
         t->entry.name = m3_strdup(name);
-        t->begins = m3_calloc((size_t)p->count + 1, sizeof *t->begins);
+        t->begins = m3_calloc(1, sizeof *t->begins);
         if (t->entry.name == NULL || t->begins == NULL) {
             m3_free((void *)t->entry.name);
             m3_free(t->begins);
-            return M3_FAIL_MEMORY(err, p->path, p->count * sizeof *t->begins);
+            return M3_FAIL_MEMORY(err, p->path, strlen(name) + 1);
         }
         if (p->main != NULL && m3_safetensors_find(p->main, name, &other)) {
             p->tensor_count++;
@@ -229,6 +244,21 @@ static m3_status list_tensors(m3_parts *p, const m3_safetensors *first, m3_error
                            p->path);
         }
     }
+    qsort(p->tensors, count, sizeof *p->tensors, by_name);
+    return M3_OK;
+}
+
+/* For one more part: how many there are is known only when all of them have been seen, whatever a file says. */
+static m3_status make_room(m3_parts *p, uint32_t parts, m3_error *err)
+{
+    if (parts <= p->room) return M3_OK;
+    const uint32_t room = 2 * parts;
+    for (uint32_t i = 0; i < p->tensor_count; i++) {
+        uint64_t *begins = m3_realloc(p->tensors[i].begins, (size_t)room + 1, sizeof *begins);
+        if (begins == NULL) return M3_FAIL_MEMORY(err, p->path, room * sizeof *begins);
+        p->tensors[i].begins = begins;
+    }
+    p->room = room;
     return M3_OK;
 }
 
@@ -247,7 +277,7 @@ static m3_status look_at(m3_parts *p, const m3_safetensors *file, uint32_t index
     char *path = path_of(p->path, p->stem, p->save, index, p->count);
     if (path == NULL) return M3_FAIL_MEMORY(err, p->path, strlen(p->path) + 64);
     if (index == 0 && (st = list_tensors(p, file, err)) != M3_OK) goto done;
-    st = M3_OK;
+    if ((st = make_room(p, index + 1, err)) != M3_OK) goto done;
     if (m3_safetensors_count(file) != p->tensor_count)
         st = M3_FAIL(err, M3_ERR_INVALID, path, "has %" PRIu32 " tensors, and the first part has %" PRIu32,
                      m3_safetensors_count(file), p->tensor_count);
@@ -414,12 +444,11 @@ const m3_safetensors_entry *m3_parts_at(const m3_parts *p, uint32_t index)
 bool m3_parts_find(const m3_parts *p, const char *name, uint32_t *index)
 {
     if (m3_safetensors_find(p->main, name, index)) return true;
-    for (uint32_t i = 0; i < p->tensor_count; i++) {
-        if (strcmp(p->tensors[i].entry.name, name) != 0) continue;
-        *index = m3_safetensors_count(p->main) + i;
-        return true;
-    }
-    return false;
+    const sharded wanted = {.entry = {.name = name}};
+    const sharded *found =
+        p->tensor_count != 0 ? bsearch(&wanted, p->tensors, p->tensor_count, sizeof *p->tensors, by_name) : NULL;
+    if (found != NULL) *index = m3_safetensors_count(p->main) + (uint32_t)(found - p->tensors);
+    return found != NULL;
 }
 
 const char *m3_parts_meta(const m3_parts *p, const char *key)

@@ -47,6 +47,8 @@ m3_status m3_parts_read_rows(m3_parts *parts, uint32_t index, uint64_t begin, ui
 /** As m3_safetensors_read_f32(). */
 m3_status m3_parts_read_f32(m3_parts *parts, uint32_t index, float *data, uint64_t count, m3_error *err);
 
+/** Is it the name of a part, of whichever checkpoint? */
+bool m3_parts_is_part(const char *name);
 /** Fresh memory, NULL without. */
 char *m3_part_path(const char *path, const m3_checkpoint_part *part);
 /** What the name of path is without ".safetensors"; fresh memory, NULL without. */

@@ -2,9 +2,11 @@
  * made, so the log of an interrupted run equals that of an uninterrupted one in all but times. */
 #include "core/run/run.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -35,15 +37,58 @@ m3_status m3_run_checkpoint(const char *run, const char *wanted, char **path, m3
                    "has neither best.safetensors nor last.safetensors; train first, or name a checkpoint");
 }
 
-m3_status m3_run_check_output(const char *folder, const char *path, m3_error *err)
+/* What a run keeps in its folder. */
+static bool is_kept(const char *name)
+{
+    for (size_t i = 0; i < NAMES; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return strcmp(name, "metrics.json") == 0 || strcmp(name, "report.html") == 0 || m3_parts_is_part(name);
+}
+
+/* By what is there: links, and other names of a file, do not hide it. */
+static m3_status check_files(const char *folder, const char *path, m3_error *err)
 {
     m3_status st = M3_OK;
-    for (size_t i = 0; st == M3_OK && i < NAMES; i++) {
-        char *file = m3_run_path(folder, names[i]);
-        if (file == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 32);
-        st = m3_outfile_check(path, (const char *const[]){file}, 1, err);
+    DIR *directory = opendir(folder);
+    if (directory == NULL) return M3_OK; /* nothing of a run is there */
+    for (const struct dirent *entry; st == M3_OK && (entry = readdir(directory)) != NULL;) {
+        if (!is_kept(entry->d_name)) continue;
+        char *file = m3_run_path(folder, entry->d_name);
+        st = file != NULL ? m3_outfile_check(path, (const char *const[]){file}, 1, err)
+                          : M3_FAIL_MEMORY(err, folder, strlen(folder) + 32);
         m3_free(file);
     }
+    (void)closedir(directory);
+    return st;
+}
+
+/* By name: what is not there yet. */
+static bool will_be_kept(const char *folder, const char *path)
+{
+    char file[PATH_MAX];
+    struct stat a, b;
+    if (!m3_outfile_follow(path, file)) return false; /* who opens it says so */
+    char *slash = strrchr(file, '/');
+    if (!is_kept(slash != NULL ? slash + 1 : file)) return false;
+    if (slash != NULL) slash[1] = '\0';
+    return stat(folder, &a) == 0 && stat(slash != NULL ? file : ".", &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+m3_status m3_run_check_output(const char *folder, const char *path, m3_error *err)
+{
+    const m3_status st = check_files(folder, path, err);
+    if (st != M3_OK || !will_be_kept(folder, path)) return st;
+    return M3_FAIL(err, M3_ERR_INVALID, path, "is a file of the run %s; give another name for what is written", folder);
+}
+
+m3_status m3_run_check_beside(const char *checkpoint, const char *path, m3_error *err)
+{
+    const char *slash = strrchr(checkpoint, '/');
+    char *folder = slash == NULL ? m3_strdup(".") : m3_strfmt("%.*s/.", (int)(slash - checkpoint), checkpoint);
+    if (folder == NULL) return M3_FAIL_MEMORY(err, checkpoint, strlen(checkpoint));
+    const m3_status st = m3_run_check_output(folder, path, err);
+    m3_free(folder);
     return st;
 }
 
@@ -70,6 +115,7 @@ static m3_status make_folder(const char *folder, bool *made, m3_error *err)
     struct stat info;
     char *path = m3_strdup(folder);
     if (path == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 1);
+    for (size_t length = strlen(path); length > 1 && path[length - 1] == '/';) path[--length] = 0;
     for (char *at = path + 1; *path != 0 && *at != 0; at++) {
         if (*at != '/') continue;
         *at = 0;

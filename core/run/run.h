@@ -15,8 +15,11 @@ typedef struct m3_run {
 char *m3_run_path(const char *folder, const char *name);
 /** The wanted checkpoint, else the run's best, else its last. @param path  Fresh memory; NULL on failure. */
 m3_status m3_run_checkpoint(const char *run, const char *wanted, char **path, m3_error *err);
-/** May a file be written there? Not over one of the run's own (m3_outfile_check()). */
+/** May a file be written there? Not over one that the run keeps in its folder, parts of checkpoints too, nor where a
+ * training will write one. */
 m3_status m3_run_check_output(const char *folder, const char *path, m3_error *err);
+/** The same of the folder of a checkpoint. */
+m3_status m3_run_check_beside(const char *checkpoint, const char *path, m3_error *err);
 /** Make the folder or open it, for this process alone, and then look at what it holds: a run that is there is refused
  * without resume and wanted with it. What killed trainings left there is removed. Starts as {0}. */
 m3_status m3_run_open(m3_run *run, const char *folder, bool resume, m3_error *err);

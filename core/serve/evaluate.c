@@ -224,6 +224,7 @@ m3_status m3_rank_part(m3_served *served, m3_split_part part, const m3_ranking_o
     if (st == M3_OK && o.lists != NULL) st = m3_lists_check(o.lists, err);
     if (st == M3_OK && o.lists != NULL) st = m3_outfile_check(o.lists, inputs, 2, err);
     if (st == M3_OK && o.lists != NULL) st = m3_run_check_output(served->run, o.lists, err);
+    if (st == M3_OK && o.lists != NULL) st = m3_run_check_beside(served->checkpoint, o.lists, err);
     if (st != M3_OK) return st;
     return rank_all(&e, part, &o, served->infer, m3_served_source(served), rankings, err);
 }

@@ -246,6 +246,7 @@ m3_status m3_trace_users(m3_served *served, const m3_histories *histories, const
     if (count == 0) return M3_FAIL(err, M3_ERR_RANGE, "users", "are none; give at least one");
     if ((st = m3_outfile_check(path, inputs, 2, err)) != M3_OK) goto done;
     if ((st = m3_run_check_output(served->run, path, err)) != M3_OK) goto done;
+    if ((st = m3_run_check_beside(served->checkpoint, path, err)) != M3_OK) goto done;
     if ((st = choose(&t, tensors, err)) != M3_OK) goto done;
     if ((st = compile(&t, served, err)) != M3_OK) goto done;
     for (uint32_t i = 0; i < KINDS; i++) {

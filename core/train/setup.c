@@ -77,7 +77,10 @@ static m3_programs_plan plan_of(m3_trainer *tr)
 static m3_status open_from(m3_trainer *tr, m3_error *err)
 {
     if (tr->from.row_of != NULL) return M3_OK;
-    return m3_warm_start_open(&tr->from, tr->keys.from, NULL, tr->settings, tr->set, tr->split, err);
+    const m3_status st = m3_warm_start_open(&tr->from, tr->keys.from, NULL, tr->settings, tr->set, tr->split, err);
+    if (st != M3_OK || tr->options.profile == NULL) return st;
+    const char *const inputs[] = {m3_settings_get(tr->from.settings, "data")};
+    return m3_outfile_check(tr->options.profile, inputs, 1, err);
 }
 
 m3_infer_source m3_trainer_source(const m3_trainer *trainer)
@@ -453,16 +456,25 @@ static m3_status make_trace(m3_trainer *tr, m3_error *err)
     return m3_trace_create(tr->options.profile, tr->shared.rank, name, &tr->trace, err);
 }
 
+/* Neither over what this training reads, the run that it starts from too, nor over what it writes. */
+static m3_status check_profile(const m3_trainer *tr, const char *folder, m3_error *err)
+{
+    const char *profile = tr->options.profile;
+    if (profile == NULL) return M3_OK;
+    m3_status st = m3_outfile_check(profile, (const char *const[]){tr->keys.data}, 1, err);
+    if (st == M3_OK) st = m3_run_check_output(folder, profile, err);
+    if (st == M3_OK && tr->keys.from[0] != 0) st = m3_run_check_output(tr->keys.from, profile, err);
+    return st;
+}
+
 m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
 {
     m3_status st;
-    const char *profile = tr->options.profile;
-    if (profile != NULL && (st = m3_outfile_check(profile, (const char *const[]){tr->keys.data}, 1, err)) != M3_OK)
-        return st;
-    if (profile != NULL && (st = m3_run_check_output(folder, profile, err)) != M3_OK) return st;
+    if ((st = check_profile(tr, folder, err)) != M3_OK) return st;
     if ((st = open_data(tr, err)) != M3_OK) return st;
     if ((st = m3_ranks_agree(tr, err)) != M3_OK) return st;
     if ((st = open_run(tr, folder, err)) != M3_OK) return st;
+    if ((st = check_profile(tr, folder, err)) != M3_OK) return st; /* again: now there is a folder to compare with */
     if ((st = m3_ranks_share(tr, err)) != M3_OK) return st;
     if ((st = size_steps(tr, err)) != M3_OK) return st;
     if (tr->shared.rank == 0 && (st = find_state(tr, err)) != M3_OK) return st;

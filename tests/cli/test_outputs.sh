@@ -64,6 +64,15 @@ for file in set config.yaml; do
     check "a profile over $file" 2 'which is read here' "${train[@]}" --out fresh --profile "$file"
     [ ! -e fresh ] || fail 'a refusal leaves a folder behind'
 done
+# Nor a file that the same training writes, also where it is not there yet, nor of the run that it starts from.
+for name in settings.yaml log.jsonl last.safetensors best.safetensors metrics.json report.html; do
+    check "a profile over $name of its run" 2 'is a file of the run' "${train[@]}" --out ./fresh/ --profile fresh/$name
+    [ ! -e fresh ] || fail 'a refusal leaves a folder behind'
+done
+cp set old.set && cp -r run older && sed -i "s,^data:.*,data: $folder/old.set," older/settings.yaml
+for file in older/best.safetensors older/settings.yaml old.set; do
+    check "a profile over $file" 2 'which is read here' "${train[@]}" --from older --out fresh --profile "$file"
+done
 for file in set run/best.safetensors run/last.safetensors run/settings.yaml run/log.jsonl; do
     check "a trace over $file" 2 'which is read here' write "${writers[1]}" "$file"
 done

@@ -29,6 +29,16 @@ check 'a part is no checkpoint' 2 'is part 1 of 2 of a checkpoint' "$m" checkpoi
 check 'nor to evaluate' 2 'name the file beside it' "$m" evaluate parts --backend cpu --checkpoint "$(echo parts/last.*.2-of-2.safetensors)"
 check 'not over the run' 2 'which is read here' "$m" checkpoint join parts --out parts/last.safetensors
 check 'not over a part' 2 'which is read here' "$m" checkpoint join parts --out "$(echo parts/best.*.1-of-2.safetensors)"
+for out in "$(echo parts/best.*.1-of-2.safetensors)" parts/best.00000000000000aa.3-of-4.safetensors; do
+    check "a trace over part $out" 2 'give another name' "$m" trace parts --users u1 --out "$out" --backend cpu
+    check "a trace over part $out of the checkpoint" 2 'give another name' "$m" trace one --checkpoint parts/best.safetensors \
+        --users u1 --out "$out" --backend cpu
+    check "a profile over part $out" 2 'give another name' "$m" train --from parts --out fresh --profile "$out" --backend cpu
+done
+ln -s "$(basename parts/best.*.2-of-2.safetensors)" parts/lists.csv
+check 'lists over a part by a link' 2 'give another name' "$m" evaluate parts --lists parts/lists.csv --backend cpu
+rm parts/lists.csv
+[ ! -e fresh ] || fail 'a refusal leaves a folder behind'
 cp -r parts kept
 check 'joined in place' 0 'parts/last.safetensors: 2 parts joined' "$m" checkpoint join parts
 [ "$(echo parts/*.safetensors)" = 'parts/best.safetensors parts/last.safetensors' ] || fail "left: $(ls parts)"
@@ -44,6 +54,34 @@ rm kept/last.*.2-of-2.safetensors
 check 'a part that is missing' 2 '2-of-2.safetensors: is missing' "$m" checkpoint join kept
 check 'the best is joined before that' 0 '"parts": 0' "$m" checkpoint join kept --out best --json
 check 'resumption without a part' 2 '2-of-2.safetensors: is missing' "${train[@]}" --out kept --resume
+
+# What a file says of itself costs no more than the file has: rows of nothing, and parts that are not there.
+python3 - <<'PYTHON'
+import json, os, shutil, struct
+def read(path):
+    data = open(path, "rb").read()
+    length = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + length]), data[8 + length:]
+def write(path, header, data=b""):
+    text = json.dumps(header).encode()
+    open(path, "wb").write(struct.pack("<Q", len(text)) + text + data)
+header, data = read("one/best.safetensors")
+header["zz"] = {"dtype": "F32", "shape": [1 << 55, 0], "data_offsets": [len(data), len(data)]}
+os.mkdir("endless")
+write("endless/best.safetensors", header, data)
+del header["zz"]
+header["__metadata__"].update(parts="65536", save="00000000000000aa", stem="best")
+os.mkdir("many")
+write("many/best.safetensors", header, data)
+names = [f"t{i}" for i in range(20000)]
+header = {name: {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for name in names}
+header["__metadata__"] = {"format": "m3bsr checkpoint part 1", "save": "00000000000000aa", "part": "1 of 65536",
+                          **{"rows." + name: "0 0 0" for name in names}}
+write("many/best.00000000000000aa.1-of-65536.safetensors", header)
+PYTHON
+check 'rows of nothing' 0 'is one file, copied' "$m" checkpoint join endless --out ended
+[ -n "$SANITIZE" ] || check 'parts that are not there' 2 '2-of-65536.safetensors: is missing' \
+    bash -c 'ulimit -v 4000000; exec "$@"' - "$m" checkpoint join many --out joined
 
 check 'a file that may not grow' 3 'best.safetensors: could not be written: File too large' \
     bash -c 'ulimit -f 8; exec "$@"' - "${train[@]}" --out full --set checkpoint_parts=on
