@@ -65,6 +65,8 @@ static m3_status run(const histories_source *from, const m3_infer_shape *s, m3_i
         for (uint32_t i = 0; s->recent != NULL && i < rows; i++)
             fill_trend(from, s, first + i, s->recent + (size_t)i * s->items);
         if (st == M3_OK) st = m3_dataset_check(from->from.set, err); /* what was read is what was checked */
+        if (st == M3_OK && from->from.place != NULL)
+            st = from->from.place(from->from.user, s->ids, s->behaviors * stride, err);
         if (st == M3_OK && (st = m3_executable_run(s->executable, err)) == M3_OK) st = inferred(user, first, rows, err);
     }
     return st;

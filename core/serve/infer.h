@@ -28,6 +28,10 @@ typedef struct m3_infer_source {
     const m3_event_filter *filter; /**< NULL: all events stay */
     const m3_trend *trend;         /**< NULL where scores do not depend on recent popularity */
     volatile const int *stop;      /**< when it becomes non-zero: M3_ERR_INTERRUPTED, without a message; NULL: never */
+    /** Before each run: ids [count] become places in the window that the executable sees (m3_build_options), which is
+     * filled. NULL: it sees the whole table. */
+    m3_status (*place)(void *user, int32_t *ids, uint64_t count, m3_error *err);
+    void *user; /**< of place */
 } m3_infer_source;
 
 /** Run inference over samples, each on the history before it. */

@@ -8,9 +8,13 @@
 #include "core/base/alloc.h"
 #include "core/model/model.h"
 #include "core/train/instruments.h"
+#include "core/train/ranks.h"
+#include "core/train/shards.h"
 #include "core/train/statistics.h"
 
 static const double nothing = 1e-6; /* of a usual gradient: what is zero in exact arithmetic rounds to about 1e-8 */
+
+enum { PIECE = 1 << 16 }; /* values that are read at a time */
 
 static const char specific[] = "experts.specific.";
 
@@ -19,7 +23,7 @@ typedef struct measuring {
     const m3_sequence_names *names;
     m3_part *parts;
     uint32_t count, capacity;
-    float *data; /* of one tensor */
+    float *data; /* of a slice or a piece */
 } measuring;
 
 /* "encoder.id.norm.bias" is of "encoder.id", "router.gate.weight" of "router", "item.weight" of itself. */
@@ -56,23 +60,37 @@ static m3_part *part_of(measuring *m, const char *parameter, uint32_t group)
 
 typedef void (*slice_fn)(measuring *m, m3_part *part, const float *values, uint64_t count, double limit);
 
-/* Hand out the slices of one moment of one parameter. */
+/* Specific experts: slices of one tensor, which is read at once. */
+static bool is_grouped(const measuring *m, const m3_store_entry *p)
+{
+    const uint32_t groups = m->names->behavior_count * m->names->modality_count;
+    return strncmp(p->name, specific, sizeof specific - 1) == 0 && p->shape.dim[0] == groups;
+}
+
+/* Values that are not looked at: of item 0, which is padding, where this rank has it. */
+static uint64_t padding_of(const measuring *m, const m3_store_entry *p)
+{
+    const m3_shards *shards = m->tr->shards;
+    if (strcmp(p->name, M3_ITEM_PARAMETER) != 0 || p->shape.dim[0] == 0) return 0;
+    return shards == NULL || shards->begin == 0 ? p->shape.dim[1] : 0;
+}
+
+/* Hand out the slices of one moment of one parameter, or its pieces. */
 static m3_status read_moment(measuring *m, const char *prefix, const m3_store_entry *p, slice_fn take, double limit,
                              m3_error *err)
 {
+    m3_status st = M3_OK;
     char name[M3_ERROR_SUBJECT];
     const uint64_t count = m3_shape_count(&p->shape);
-    const uint32_t groups = m->names->behavior_count * m->names->modality_count;
-    const bool grouped = strncmp(p->name, specific, sizeof specific - 1) == 0 && p->shape.dim[0] == groups;
-    const bool table = strcmp(p->name, M3_ITEM_PARAMETER) == 0;
-    const uint32_t slices = grouped ? groups : 1;
-    const uint64_t skip = table && p->shape.dim[0] != 0 ? count / p->shape.dim[0] : 0; /* item 0 is padding */
+    const bool grouped = is_grouped(m, p);
+    const uint64_t step = grouped ? count / p->shape.dim[0] : PIECE;
     (void)snprintf(name, sizeof name, "%s.%s", prefix, p->name);
-    m3_status st = m3_store_read(m->tr->store, name, m->data, count * sizeof *m->data, err);
-    for (uint32_t g = 0; st == M3_OK && g < slices; g++) {
-        m3_part *part = part_of(m, p->name, g);
+    for (uint64_t at = padding_of(m, p), g = 0; st == M3_OK && at < count; at += step, g++) {
+        const uint64_t some = count - at < step ? count - at : step;
+        m3_part *part = part_of(m, p->name, grouped ? (uint32_t)g : 0);
         if (part == NULL) return M3_FAIL(err, M3_ERR_INTERNAL, p->name, "is of more parts than there can be");
-        take(m, part, m->data + skip + g * (count / slices), count / slices - skip, limit);
+        st = m3_store_read_part(m->tr->store, name, at * sizeof *m->data, m->data, some * sizeof *m->data, err);
+        if (st == M3_OK) take(m, part, m->data, some, limit);
     }
     return st;
 }
@@ -125,19 +143,36 @@ static m3_status read_all(measuring *m, bool squares, double limit, m3_error *er
 
 static m3_status prepare(measuring *m, m3_error *err)
 {
-    uint64_t largest = 1;
+    uint64_t largest = PIECE;
     const m3_store *store = m->tr->store;
     for (uint32_t i = 0; i < m3_store_count(store); i++) {
         m3_store_entry entry;
         m3_store_at(store, i, &entry);
-        if (strncmp(entry.name, "adam.v.", 7) == 0 && m3_shape_count(&entry.shape) > largest)
-            largest = m3_shape_count(&entry.shape);
+        if (strncmp(entry.name, "adam.v.", 7) != 0) continue;
+        entry.name += 7;
+        const uint64_t slice = is_grouped(m, &entry) ? m3_shape_count(&entry.shape) / entry.shape.dim[0] : 0;
+        if (slice > largest) largest = slice;
     }
     m->capacity = m3_store_count(store) + m->names->behavior_count * m->names->modality_count;
     m->parts = m3_calloc(m->capacity, sizeof *m->parts);
     m->data = m3_calloc((size_t)largest, sizeof *m->data);
     if (m->parts == NULL || m->data == NULL) return M3_FAIL_MEMORY(err, "instruments", largest * sizeof *m->data);
     return M3_OK;
+}
+
+/* A number of the table's part, of all ranks' rows. Others count in each rank alike. */
+static m3_status add_shards(measuring *m, double *of_table, m3_error *err)
+{
+    const double mine = *of_table;
+    return m->tr->shards != NULL ? m3_ranks_doubles(m->tr, &mine, of_table, err) : M3_OK;
+}
+
+static m3_status add_counts(measuring *m, uint64_t *of_table, m3_error *err)
+{
+    double all = (double)*of_table;
+    const m3_status st = add_shards(m, &all, err);
+    *of_table = (uint64_t)all;
+    return st;
 }
 
 /* From sums of v to their roots; the median of those that are not 0. */
@@ -167,8 +202,16 @@ m3_status m3_parts_measure(m3_trainer *tr, const m3_sequence_names *names, m3_pa
     *count = 0;
     if ((st = prepare(&m, err)) != M3_OK) goto done;
     if ((st = read_all(&m, true, 0.0, err)) != M3_OK) goto done;
+    m3_part *item = find_part(&m, M3_ITEM_PARAMETER);
+    if (item == NULL) {
+        st = M3_FAIL(err, M3_ERR_INTERNAL, M3_ITEM_PARAMETER, "is not among the parts");
+        goto done;
+    }
+    if ((st = add_shards(&m, &item->rms, err)) != M3_OK) goto done;
+    if ((st = add_counts(&m, &item->count, err)) != M3_OK) goto done;
     if ((st = finish_rms(&m, &usual, err)) != M3_OK) goto done;
     if ((st = read_all(&m, false, nothing * usual, err)) != M3_OK) goto done;
+    if ((st = add_counts(&m, &item->zeros, err)) != M3_OK) goto done;
     for (uint32_t i = 0; i < m.count; i++)
         m.parts[i].zero = m.parts[i].count != 0 ? (double)m.parts[i].zeros / (double)m.parts[i].count : 1.0;
     *parts = m.parts;

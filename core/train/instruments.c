@@ -17,6 +17,7 @@
 #include "core/base/alloc.h"
 #include "core/runtime/engine.h"
 #include "core/serve/infer.h"
+#include "core/train/shards.h"
 #include "core/train/statistics.h"
 
 /* Limits beyond which a part counts as dead; m3bsr(1) has them too. */
@@ -195,11 +196,27 @@ static m3_status add_rows(void *user, uint64_t first, uint32_t rows, m3_error *e
     return M3_OK;
 }
 
+static uint64_t sample_count(const m3_trainer *tr)
+{
+    return tr->valid_count < tr->keys.instruments ? tr->valid_count : tr->keys.instruments;
+}
+
+/* Over the window of a batch, where that is what the executables see. */
+static m3_infer_source source_of(m3_trainer *tr)
+{
+    m3_infer_source source = m3_trainer_source(tr);
+    if (tr->shards == NULL) return source;
+    source.place = m3_shards_place;
+    source.user = tr;
+    source.stop = NULL; /* all stop with this rank */
+    return source;
+}
+
 static m3_status watch(instruments *in, m3_error *err)
 {
     m3_trainer *tr = in->tr;
     m3_status st;
-    const uint64_t count = tr->valid_count < tr->keys.instruments ? tr->valid_count : tr->keys.instruments;
+    const uint64_t count = sample_count(tr);
     if (tr->programs.published == NULL) return M3_OK; /* nothing is validated */
     if ((st = m3_infer_shape_of(tr->programs.published, &in->shape, err)) != M3_OK) return st;
     in->gate = m3_executable_output(tr->programs.published, "gate", NULL);
@@ -215,8 +232,7 @@ static m3_status watch(instruments *in, m3_error *err)
         return M3_FAIL(err, M3_ERR_INTERNAL, "instruments",
                        "want the outputs encoded, specific and common of inference");
     if (gate == NULL || gate->shape.rank != 2 || gate->shape.dim[1] != in->experts) in->gate = NULL;
-    if ((st = m3_infer_samples(&in->shape, m3_trainer_source(tr), tr->valid, count, add_rows, in, err)) != M3_OK)
-        return st;
+    if ((st = m3_infer_samples(&in->shape, source_of(tr), tr->valid, count, add_rows, in, err)) != M3_OK) return st;
     for (uint32_t i = 0; i < in->experts; i++) in->weights[i] /= (double)in->samples;
     in->entropy /= (double)in->samples;
     return M3_OK;
@@ -267,7 +283,30 @@ static m3_status watch_denoisers(instruments *in, m3_error *err)
     if (tr->programs.denoisers == NULL || in->samples == 0) return M3_OK;
     if ((st = m3_infer_shape_of(tr->programs.denoisers, &in->shape, err)) != M3_OK) return st;
     set_draws(in, 0);
-    return m3_infer_samples(&in->shape, m3_trainer_source(tr), tr->valid, in->samples, add_batch, in, err);
+    return m3_infer_samples(&in->shape, source_of(tr), tr->valid, in->samples, add_batch, in, err);
+}
+
+bool m3_instruments_denoise(const m3_trainer *tr)
+{
+    return m3_model_denoises_modalities(&tr->config) || m3_model_denoises_behaviors(&tr->config);
+}
+
+/* Rows of the item table for the runs of rank 0, and what this rank's rows add to its part. */
+static m3_status help(m3_trainer *tr, m3_error *err)
+{
+    m3_status st = M3_OK;
+    m3_sequence_names names;
+    m3_part *parts = NULL;
+    uint32_t count = 0;
+    const uint64_t at_once = m3_trainer_watched(tr);
+    if (at_once != 0) {
+        const uint64_t runs = (sample_count(tr) + at_once - 1) / at_once;
+        st = m3_shards_help(tr, m3_instruments_denoise(tr) ? 2 * runs : runs, err);
+    }
+    if (st == M3_OK) st = m3_settings_names(tr->settings, tr->set, &names, err);
+    if (st == M3_OK) st = m3_parts_measure(tr, &names, &parts, &count, err);
+    m3_free(parts);
+    return st;
 }
 
 /* Members of the object. */
@@ -472,6 +511,7 @@ m3_status m3_instruments_measure(m3_trainer *tr, json_t **out, m3_error *err)
     instruments in = {.tr = tr};
     *out = NULL;
     if (tr->keys.instruments == 0) return M3_OK;
+    if (tr->shared.rank != 0) return tr->shards != NULL ? help(tr, err) : M3_OK;
     if ((st = prepare(&in, err)) != M3_OK) goto done;
     if ((st = watch(&in, err)) != M3_OK) goto done;
     if ((st = watch_denoisers(&in, err)) != M3_OK) goto done;

@@ -18,7 +18,8 @@ typedef struct m3_part {
     double zero;             /**< share of elements without a gradient */
 } m3_part;
 
-/** @param parts  [*count], the caller's, m3_free().
+/** Called by all ranks where the item table is in shards: its part is then that of all rows.
+ * @param parts  [*count], the caller's, m3_free().
  * An element has no gradient when |m| is at most 1e-6 of the median of the parts' rms that are not 0. For the item
  * table it is sqrt(v): its rows come in some batches alone, and m forgets within tens of steps. */
 m3_status m3_parts_measure(m3_trainer *trainer, const m3_sequence_names *names, m3_part **parts, uint32_t *count,
@@ -26,7 +27,10 @@ m3_status m3_parts_measure(m3_trainer *trainer, const m3_sequence_names *names, 
 
 /* All of it. */
 
-/** @param out  An object for the log, NULL when the key instruments is 0. */
+/** Are there denoisers whose losses are measured? */
+bool m3_instruments_denoise(const m3_trainer *trainer);
+/** @param out  An object for the log, NULL when the key instruments is 0, and on other ranks than 0. These help where
+ * the item table is in shards, and else need not call it. */
 m3_status m3_instruments_measure(m3_trainer *trainer, json_t **out, m3_error *err);
 /** Warn of the parts in the object's member "dead", once for each and each call of m3_train(). */
 void m3_instruments_warn(m3_trainer *trainer, const json_t *measured);

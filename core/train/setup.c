@@ -9,6 +9,7 @@
 #include "core/base/outfile.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
+#include "core/train/instruments.h"
 #include "core/train/ranks.h"
 #include "core/train/save.h"
 #include "core/train/shards.h"
@@ -23,11 +24,6 @@ static m3_status write_features(void *user, m3_store *store, m3_error *err)
     return m3_settings_store_features(tr->settings, tr->set, &tr->denoised, store, err);
 }
 
-static bool has_denoiser(const m3_model_config *c)
-{
-    return m3_model_denoises_modalities(c) || m3_model_denoises_behaviors(c);
-}
-
 uint64_t m3_trainer_eval_batch(const m3_trainer *tr)
 {
     return tr->valid_count < tr->keys.eval_batch ? tr->valid_count : tr->keys.eval_batch;
@@ -39,14 +35,24 @@ uint64_t m3_trainer_eval_batches(const m3_trainer *tr)
     return batch != 0 ? (tr->valid_count + batch - 1) / batch : 0;
 }
 
+static uint64_t eval_batch_of(const m3_trainer *tr)
+{
+    return tr->shards != NULL ? tr->shards->eval_batch : m3_trainer_eval_batch(tr);
+}
+
+uint32_t m3_trainer_watched(const m3_trainer *tr)
+{
+    const uint64_t eval_batch = eval_batch_of(tr);
+    const uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
+    return watched < WATCHED_AT_ONCE ? (uint32_t)watched : WATCHED_AT_ONCE;
+}
+
 static m3_programs_plan plan_of(m3_trainer *tr)
 {
     const m3_shards *s = tr->shards;
-    const uint64_t eval_batch = s != NULL ? s->eval_batch : m3_trainer_eval_batch(tr);
-    uint64_t watched = eval_batch < tr->keys.instruments ? eval_batch : tr->keys.instruments;
+    const uint64_t eval_batch = eval_batch_of(tr);
+    const uint32_t watched = tr->shared.rank == 0 ? m3_trainer_watched(tr) : 0; /* what is logged is measured by one */
     uint32_t publish = M3_PUBLISH_GATE | M3_PUBLISH_ENCODED | M3_PUBLISH_SPECIFIC | M3_PUBLISH_COMMON;
-    if (watched > WATCHED_AT_ONCE) watched = WATCHED_AT_ONCE;
-    if (tr->shared.rank != 0 || s != NULL) watched = 0; /* what is logged is measured by one */
     if (m3_model_denoises_modalities(&tr->config)) publish |= M3_PUBLISH_AFTER_MODALITY;
     if (m3_model_denoises_behaviors(&tr->config)) publish |= M3_PUBLISH_AFTER_BEHAVIOR;
     m3_programs_plan plan = {.device = tr->device,
@@ -55,9 +61,9 @@ static m3_programs_plan plan_of(m3_trainer *tr)
                              .accumulate = tr->keys.accumulate,
                              .early = tr->shared.count > 1,
                              .eval_batch = (uint32_t)eval_batch,
-                             .published_batch = (uint32_t)watched,
+                             .published_batch = watched,
                              .publish = publish,
-                             .denoiser_batch = has_denoiser(&tr->config) ? (uint32_t)watched : 0,
+                             .denoiser_batch = m3_instruments_denoise(tr) ? watched : 0,
                              .no_pass = tr->options.no_pass,
                              .strict = tr->options.strict,
                              .fallbacks = tr->options.fallbacks,
@@ -85,8 +91,10 @@ static m3_status open_from(m3_trainer *tr, m3_error *err)
 
 m3_infer_source m3_trainer_source(const m3_trainer *trainer)
 {
-    return (m3_infer_source){trainer->set, trainer->denoised.filter, m3_data_loader_trend(trainer->loader),
-                             trainer->options.stop};
+    return (m3_infer_source){.set = trainer->set,
+                             .filter = trainer->denoised.filter,
+                             .trend = m3_data_loader_trend(trainer->loader),
+                             .stop = trainer->options.stop};
 }
 
 /* The log has 5, 10 and 20 whatever key "ks" says: the page of a run draws them. */
@@ -167,8 +175,9 @@ static m3_status size_steps(m3_trainer *tr, m3_error *err)
 static void set_stop(m3_trainer *tr)
 {
     const m3_programs *p = &tr->programs;
-    m3_executable *const all[] = {p->step, tr->shared.count == 1 ? p->apply : NULL,
-                                  tr->shards == NULL ? p->infer : NULL, p->published, p->denoisers};
+    const bool whole = tr->shards == NULL; /* ranks that share out a table stop between its runs */
+    m3_executable *const all[] = {p->step, tr->shared.count == 1 ? p->apply : NULL, whole ? p->infer : NULL,
+                                  whole ? p->published : NULL, whole ? p->denoisers : NULL};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i] != NULL) m3_executable_set_stop(all[i], tr->options.stop, all[i] == p->step && p->apply != NULL);
 }

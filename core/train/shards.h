@@ -3,6 +3,7 @@
  * window (window.h).
  *   step     window <- owners;  batches over the window;  gradients of its rows -> owners, which sum and apply them
  *   ranking  window <- owners;  users of all ranks;  scores of each shard, a window at a time;  counts summed
+ *   instruments  rank 0's window <- owners;  its runs;  moments of each shard summed
  * All ranks call these functions in the same order. */
 #ifndef M3_CORE_TRAIN_SHARDS_H
 #define M3_CORE_TRAIN_SHARDS_H
@@ -46,6 +47,12 @@ m3_status m3_shards_update(m3_trainer *trainer, float scale, m3_error *err);
 
 /** Make the window rows [first, first + count) of this rank's, behind the padding. */
 m3_status m3_shards_show(m3_trainer *trainer, uint32_t first, uint32_t count, m3_error *err);
+/** For rank 0's runs of instruments: m3_infer_source.place. @param trainer  m3_trainer of rank 0.
+ * M3_ERR_INTERRUPTED without a message when it was asked to stop, which the others hear. */
+m3_status m3_shards_place(void *trainer, int32_t *ids, uint64_t count, m3_error *err);
+/** What the other ranks do meanwhile. @param runs  Of rank 0. M3_ERR_INTERRUPTED: it was asked to stop. */
+m3_status m3_shards_help(m3_trainer *trainer, uint64_t runs, m3_error *err);
+
 /** trainer->ranks of all validation samples, on all ranks. M3_ERR_INTERRUPTED on all when one was asked to stop. */
 m3_status m3_shards_rank(m3_trainer *trainer, m3_error *err);
 

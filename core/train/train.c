@@ -168,10 +168,9 @@ static void report_epoch(const m3_trainer *tr, double loss, bool better)
     report_progress(tr, note);
 }
 
-/* By rank 0 alone. */
 static m3_status measure(m3_trainer *tr, json_t **instruments, m3_error *err)
 {
-    m3_status st = tr->shared.rank == 0 ? m3_instruments_measure(tr, instruments, err) : M3_OK;
+    m3_status st = m3_instruments_measure(tr, instruments, err);
     bool cut = was_cut(st, err);
     if (st != M3_OK && !cut) return st;
     if ((st = m3_ranks_hear(tr, &cut, err)) != M3_OK) return st;

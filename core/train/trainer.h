@@ -126,6 +126,8 @@ m3_infer_source m3_trainer_source(const m3_trainer *trainer);
 /** Validation samples are ranked in batches of so many. */
 uint64_t m3_trainer_eval_batch(const m3_trainer *trainer);
 uint64_t m3_trainer_eval_batches(const m3_trainer *trainer);
+/** Instruments look at so many samples at a time; 0: at none. */
+uint32_t m3_trainer_watched(const m3_trainer *trainer);
 
 /** One step; some of the first steps go into the trace when one is wanted. M3_ERR_INTERRUPTED: it
  * was stopped between its batches or in one, and the state is that of before it. */

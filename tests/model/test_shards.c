@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 enum { MOST = 3, STEPS = 4096, ITEMS = 700 };
 
@@ -101,6 +102,51 @@ static void same_tensors(const char *a, const char *b, double bound)
     }
 }
 
+/* What the first epoch's line of a log has of the parts of the model; json_decref() it. */
+static json_t *instruments_of(const char *folder)
+{
+    char path[300], line[65536];
+    json_t *found = NULL;
+    (void)snprintf(path, sizeof path, "%s/log.jsonl", data_source_path(&source, folder));
+    FILE *log = fopen(path, "rb");
+    assert_non_null(log);
+    while (found == NULL && fgets(line, sizeof line, log) != NULL) {
+        json_t *event = json_loads(line, 0, NULL);
+        found = json_incref(json_object_get(event, "instruments"));
+        json_decref(event);
+    }
+    (void)fclose(log);
+    assert_true(json_is_object(found));
+    return found;
+}
+
+static void same_json(const char *name, const json_t *a, const json_t *b, double bound)
+{
+    const char *key;
+    json_t *value;
+    assert_int_equal(json_typeof(a), json_typeof(b));
+    assert_int_equal(json_object_size(a), json_object_size(b));
+    json_object_foreach((json_t *)a, key, value) same_json(key, value, json_object_get(b, key), bound);
+    const double x = json_number_value(a), y = json_number_value(b);
+    if (!(fabs(x - y) <= bound * fmax(fabs(x), 1e-3))) fail_msg("%s: %.9g and %.9g", name, x, y);
+}
+
+/* Losses of denoisers are means over draws, which are other ones where batches are as large as a window suffices for.
+ */
+static void same_instruments(const char *a, const char *b, double bound)
+{
+    const char *name;
+    json_t *x = instruments_of(a), *y = instruments_of(b), *denoiser;
+    json_object_foreach(json_object_get(x, "denoisers"), name, denoiser)
+        same_json(name, denoiser, json_object_get(json_object_get(y, "denoisers"), name), 0.2);
+    (void)json_object_del(x, "denoisers");
+    (void)json_object_del(y, "denoisers");
+    same_json("instruments", x, y, bound);
+    assert_true(json_object_size(json_object_get(y, "encoders")) > 0);
+    json_decref(y);
+    json_decref(x);
+}
+
 static void adds_up(void **state)
 {
     static told whole, parts;
@@ -113,6 +159,7 @@ static void adds_up(void **state)
         const m3_train_result got = train(team.devices, ranks, sharded, b, &parts);
         same_course(&whole, &parts, 1e-3);
         same_tensors(a, b, 5e-3);
+        same_instruments(a, b, 1e-2);
         assert_int_equal(got.steps, want.steps);
         assert_true(want.best_metric > 0);
         if (!(fabs(got.best_metric - want.best_metric) <= 1e-3)) fail_msg("%g %g", got.best_metric, want.best_metric);
