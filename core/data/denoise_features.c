@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/spill.h"
 #include "core/data/denoised.h"
 
 enum { LANDMARKS = 4096, ROUNDS = 3, POWER = 6, MOST = M3_NEIGHBORS + LANDMARKS };
@@ -42,6 +43,7 @@ typedef struct scratch {
 typedef struct work {
     const m3_features *given;
     const m3_neighbors *neighbors;
+    const char *beside;
     m3_pool *pool;
     uint32_t N, D;
     double *mean, sd;    /* [D] */
@@ -126,8 +128,9 @@ static void find_moments(const m3_features *given, uint32_t items, double *mean,
 static m3_status choose_landmarks(work *k, m3_error *err)
 {
     uint32_t count = 0;
-    m3_weighted *list = m3_calloc(k->N, sizeof *list);
-    if (list == NULL) return M3_FAIL_MEMORY(err, "landmarks", k->N * sizeof *list);
+    m3_status st = M3_OK;
+    m3_weighted *list = m3_spill_array(k->beside, k->N, sizeof *list, &st, err);
+    if (st != M3_OK) return st;
     for (uint32_t i = 1; i <= k->N; i++)
         if (k->given->present[i]) list[count++] = (m3_weighted){k->neighbors->mass[i], i};
     m3_weighted_sort(list, count);
@@ -141,7 +144,7 @@ static m3_status choose_landmarks(work *k, m3_error *err)
     k->mark_count = count;
     k->marks = marks;
     k->mark_rows = rows;
-    m3_free(list);
+    m3_spill_free(list);
     if (marks != NULL && rows != NULL) return M3_OK;
     return M3_FAIL_MEMORY(err, "landmarks", (uint64_t)count * k->D * sizeof *rows);
 }
@@ -291,16 +294,16 @@ static m3_status make_scratches(work *k, m3_error *err)
 
 static m3_status make(work *k, m3_error *err)
 {
-    const size_t rows = (size_t)k->N + 1;
+    m3_status st = M3_OK;
+    const uint64_t rows = (uint64_t)k->N + 1;
+    k->y = m3_spill_array(k->beside, rows * k->D, sizeof *k->y, &st, err);
+    k->z = m3_spill_array(k->beside, rows * k->D, sizeof *k->z, &st, err);
+    k->r = m3_spill_array(k->beside, rows, sizeof *k->r, &st, err);
+    k->q = m3_spill_array(k->beside, rows, sizeof *k->q, &st, err);
+    k->more = m3_spill_array(k->beside, rows, sizeof *k->more, &st, err);
+    if (st != M3_OK) return st;
     k->mean = m3_calloc(k->D, sizeof *k->mean);
-    k->y = m3_calloc(rows * k->D, sizeof *k->y);
-    k->z = m3_calloc(rows * k->D, sizeof *k->z);
-    k->r = m3_calloc(rows, sizeof *k->r);
-    k->q = m3_calloc(rows, sizeof *k->q);
-    k->more = m3_calloc(rows, sizeof *k->more);
-    if (k->mean == NULL || k->y == NULL || k->z == NULL || k->r == NULL || k->q == NULL || k->more == NULL)
-        return M3_FAIL_MEMORY(err, k->given->name, 2 * rows * k->D * sizeof *k->y);
-    return make_scratches(k, err);
+    return k->mean != NULL ? make_scratches(k, err) : M3_FAIL_MEMORY(err, k->given->name, k->D * sizeof *k->mean);
 }
 
 static void finish(work *k)
@@ -314,11 +317,11 @@ static void finish(work *k)
     }
     m3_free(k->scratches);
     m3_free(k->mean);
-    m3_free(k->y);
-    m3_free(k->z);
-    m3_free(k->r);
-    m3_free(k->q);
-    m3_free(k->more);
+    m3_spill_free(k->y);
+    m3_spill_free(k->z);
+    m3_spill_free(k->r);
+    m3_spill_free(k->q);
+    m3_spill_free(k->more);
     m3_free(k->marks);
     m3_free(k->mark_rows);
 }
@@ -349,10 +352,15 @@ static void denoise(work *k, m3_denoised_features *out)
     k->y = NULL; /* the caller owns it now */
 }
 
-m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_pool *pool,
-                              m3_denoised_features *out, m3_error *err)
+m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, const char *beside,
+                              m3_pool *pool, m3_denoised_features *out, m3_error *err)
 {
-    work k = {.given = given, .neighbors = neighbors, .pool = pool, .N = neighbors->items, .D = given->width};
+    work k = {.given = given,
+              .neighbors = neighbors,
+              .beside = beside,
+              .pool = pool,
+              .N = neighbors->items,
+              .D = given->width};
     m3_status st = make(&k, err);
     out->mean = m3_calloc(k.D, sizeof *out->mean);
     if (st == M3_OK && out->mean == NULL) st = M3_FAIL_MEMORY(err, given->name, k.D * sizeof *out->mean);
@@ -365,16 +373,19 @@ m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neig
     return st;
 }
 
-m3_status m3_center_features(const m3_features *given, uint32_t items, m3_denoised_features *out, m3_error *err)
+m3_status m3_center_features(const m3_features *given, uint32_t items, const char *beside, m3_denoised_features *out,
+                             m3_error *err)
 {
+    m3_status st = M3_OK;
     const uint32_t D = given->width;
+    out->rows = m3_spill_array(beside, ((uint64_t)items + 1) * D, sizeof *out->rows, &st, err);
+    if (st != M3_OK) return st;
     double *mean = m3_calloc(D, sizeof *mean);
     out->mean = m3_calloc(D, sizeof *out->mean);
-    out->rows = m3_calloc(((size_t)items + 1) * D, sizeof *out->rows);
     out->belief = 1.0;
-    if (mean == NULL || out->mean == NULL || out->rows == NULL) {
+    if (mean == NULL || out->mean == NULL) {
         m3_free(mean);
-        return M3_FAIL_MEMORY(err, given->name, ((uint64_t)items + 1) * D * sizeof *out->rows);
+        return M3_FAIL_MEMORY(err, given->name, D * sizeof *mean);
     }
     find_moments(given, items, mean, &out->variance);
     for (uint32_t d = 0; d < D; d++) out->mean[d] = (float)mean[d];

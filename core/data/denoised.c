@@ -2,6 +2,8 @@
 #include "core/data/denoised.h"
 
 #include "core/base/alloc.h"
+#include "core/base/spill.h"
+#include "core/data/split.h"
 
 static m3_status denoise_all(const m3_dataset *set, const m3_merged *merged, const m3_denoised_options *options,
                              m3_denoised *out, m3_error *err)
@@ -11,19 +13,20 @@ static m3_status denoise_all(const m3_dataset *set, const m3_merged *merged, con
         m3_neighbors_create(merged, m3_dataset_item_count(set), m3_dataset_behavior_count(set), &neighbors, err);
     for (uint32_t k = 0; st == M3_OK && k < options->modality_count; k++) {
         const m3_features given = m3_dataset_features(set, options->modalities[k]);
-        st = m3_denoise_features(&given, &neighbors, options->pool, &out->features[k], err);
+        st = m3_denoise_features(&given, &neighbors, merged->beside, options->pool, &out->features[k], err);
     }
     m3_neighbors_fini(&neighbors);
     return st;
 }
 
 /* Centered as denoised ones are, so that the two differ by denoising alone. */
-static m3_status center_all(const m3_dataset *set, const m3_denoised_options *options, m3_denoised *out, m3_error *err)
+static m3_status center_all(const m3_dataset *set, const char *beside, const m3_denoised_options *options,
+                            m3_denoised *out, m3_error *err)
 {
     m3_status st = M3_OK;
     for (uint32_t k = 0; st == M3_OK && k < options->modality_count; k++) {
         const m3_features given = m3_dataset_features(set, options->modalities[k]);
-        st = m3_center_features(&given, m3_dataset_item_count(set), &out->features[k], err);
+        st = m3_center_features(&given, m3_dataset_item_count(set), beside, &out->features[k], err);
     }
     return st;
 }
@@ -35,7 +38,9 @@ static m3_status denoise(const m3_dataset *set, const m3_split *split, const m3_
     m3_merged merged = {0};
     m3_status st = m3_merged_create(set, split, &merged, err);
     if (st == M3_OK)
-        st = options->features ? denoise_all(set, &merged, options, out, err) : center_all(set, options, out, err);
+        st = options->features ? denoise_all(set, &merged, options, out, err)
+                               : center_all(set, merged.beside, options, out, err);
+    for (uint32_t k = 0; k < options->modality_count; k++) m3_spill_rest(out->features[k].rows);
     for (uint32_t k = 0; k < options->modality_count; k++) judges = judges || !out->features[k].says_nothing;
     if (st == M3_OK && judges && options->events && m3_dataset_behavior_count(set) > 1)
         st = m3_event_filter_create(set, &merged, options, out->features, &out->filter, err);
@@ -65,7 +70,7 @@ m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_
 void m3_denoised_fini(m3_denoised *denoised)
 {
     for (uint32_t k = 0; k < denoised->modality_count; k++) {
-        m3_free(denoised->features[k].rows);
+        m3_spill_free(denoised->features[k].rows);
         m3_free(denoised->features[k].mean);
     }
     m3_event_filter_free(denoised->filter);

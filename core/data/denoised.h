@@ -41,17 +41,19 @@ typedef struct m3_denoised_options {
     m3_pool *pool;         /**< NULL: the caller's thread alone. The result does not depend on it */
 } m3_denoised_options;
 
-/** @param set, split  Must outlive what is made.
+/** @param set, split  Must outlive what is made, which lies where m3_split_beside() says.
  * @param out  Starts as {0}; m3_denoised_fini() ends it, whatever comes. */
 m3_status m3_denoise_set(const m3_dataset *set, const m3_split *split, const m3_denoised_options *options,
                          m3_denoised *out, m3_error *err);
 void m3_denoised_fini(m3_denoised *denoised);
 
 /** One modality: fills all members. */
-m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, m3_pool *pool,
-                              m3_denoised_features *out, m3_error *err);
+/** @param beside  Of core/base/spill.h: where the rows lie, and all else that has an entry for each item. */
+m3_status m3_denoise_features(const m3_features *given, const m3_neighbors *neighbors, const char *beside,
+                              m3_pool *pool, m3_denoised_features *out, m3_error *err);
 /** The same without denoising: features are centered, and none replaced. */
-m3_status m3_center_features(const m3_features *given, uint32_t items, m3_denoised_features *out, m3_error *err);
+m3_status m3_center_features(const m3_features *given, uint32_t items, const char *beside, m3_denoised_features *out,
+                             m3_error *err);
 
 /* The filter. */
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/base/alloc.h"
+#include "core/base/spill.h"
 #include "core/data/denoised.h"
 
 static const double MODE = 0.3;        /* h' */
@@ -223,19 +224,19 @@ static m3_status measure(m3_event_filter *f, m3_pool *pool, m3_error *err)
 {
     m3_status st = M3_OK;
     const uint64_t count = f->merged.starts[f->merged.users];
-    seeing all = {f, m3_calloc(count, sizeof *all.support)};
-    scores deep = {.at = m3_calloc(count, sizeof *deep.at)}, shallow = {.at = m3_calloc(count, sizeof *shallow.at)};
-    if (all.support != NULL && deep.at != NULL && shallow.at != NULL) {
+    const char *beside = f->merged.beside;
+    seeing all = {f, m3_spill_array(beside, count, sizeof *all.support, &st, err)};
+    scores deep = {.at = m3_spill_array(beside, count, sizeof *deep.at, &st, err)};
+    scores shallow = {.at = m3_spill_array(beside, count, sizeof *shallow.at, &st, err)};
+    if (st == M3_OK) {
         m3_pool_run(pool, (f->merged.users + M3_TASK_OF - 1) / M3_TASK_OF, see_users, &all);
         list_scores(&all, &deep, &shallow);
         choose_threshold(f, &deep, &shallow);
         judge_events(&all);
-    } else {
-        st = M3_FAIL_MEMORY(err, "support of events", 3 * count * sizeof *deep.at);
     }
-    m3_free(all.support);
-    m3_free(deep.at);
-    m3_free(shallow.at);
+    m3_spill_free(all.support);
+    m3_spill_free(deep.at);
+    m3_spill_free(shallow.at);
     return st;
 }
 
@@ -264,9 +265,10 @@ m3_status m3_event_filter_create(const m3_dataset *set, m3_merged *merged, const
     *merged = (m3_merged){0};
     uint64_t shallow = 0;
     for (uint32_t u = 0; u < f->merged.users; u++) shallow += m3_dataset_events(set, u, 0).count;
-    f->starts = m3_calloc((size_t)f->merged.users + 1, sizeof *f->starts);
-    f->events = m3_calloc(shallow, sizeof *f->events);
-    if (f->starts == NULL || f->events == NULL) return M3_FAIL_MEMORY(err, "event filter", shallow * sizeof *f->events);
+    m3_status st = M3_OK;
+    f->starts = m3_spill_array(f->merged.beside, (uint64_t)f->merged.users + 1, sizeof *f->starts, &st, err);
+    f->events = m3_spill_array(f->merged.beside, shallow, sizeof *f->events, &st, err);
+    if (st != M3_OK) return st;
     for (uint32_t u = 0; u < f->merged.users; u++) place_events(f, u);
     return measure(f, options->pool, err);
 }
@@ -275,8 +277,8 @@ void m3_event_filter_free(m3_event_filter *filter)
 {
     if (filter == NULL) return;
     m3_merged_fini(&filter->merged);
-    m3_free(filter->starts);
-    m3_free(filter->events);
+    m3_spill_free(filter->starts);
+    m3_spill_free(filter->events);
     m3_free(filter);
 }
 

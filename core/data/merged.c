@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "core/base/alloc.h"
+#include "core/base/spill.h"
+#include "core/data/split.h"
 
 static int by_time(const void *a, const void *b)
 {
@@ -56,15 +58,15 @@ m3_status m3_merged_create(const m3_dataset *set, const m3_split *split, m3_merg
 {
     const uint32_t behaviors = m3_dataset_behavior_count(set), users = m3_dataset_user_count(set);
     const uint64_t events = m3_dataset_event_count(set);
-    m3_events *lists = m3_calloc(behaviors, sizeof *lists);
+    const char *beside = merged->beside = m3_split_beside(split);
+    m3_status st = M3_OK;
     merged->users = users;
-    merged->starts = m3_calloc((size_t)users + 1, sizeof *merged->starts);
-    merged->events = m3_calloc(events, sizeof *merged->events);
-    merged->until = m3_calloc(users, sizeof *merged->until);
-    if (lists == NULL || merged->starts == NULL || merged->events == NULL || merged->until == NULL) {
-        m3_free(lists);
-        return M3_FAIL_MEMORY(err, "merged events", events * sizeof *merged->events);
-    }
+    merged->starts = m3_spill_array(beside, (uint64_t)users + 1, sizeof *merged->starts, &st, err);
+    merged->events = m3_spill_array(beside, events, sizeof *merged->events, &st, err);
+    merged->until = m3_spill_array(beside, users, sizeof *merged->until, &st, err);
+    if (st != M3_OK) return st;
+    m3_events *lists = m3_calloc(behaviors, sizeof *lists);
+    if (lists == NULL) return M3_FAIL_MEMORY(err, "merged events", behaviors * sizeof *lists);
     for (uint32_t u = 0; u < users; u++) {
         merged->until[u] = m3_split_until(split, u);
         for (uint32_t b = 0; b < behaviors; b++) lists[b] = m3_dataset_events(set, u, b);
@@ -77,8 +79,8 @@ m3_status m3_merged_create(const m3_dataset *set, const m3_split *split, m3_merg
 
 void m3_merged_fini(m3_merged *merged)
 {
-    m3_free(merged->starts);
-    m3_free(merged->events);
-    m3_free(merged->until);
+    m3_spill_free(merged->starts);
+    m3_spill_free(merged->events);
+    m3_spill_free(merged->until);
     *merged = (m3_merged){0};
 }

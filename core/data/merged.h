@@ -15,6 +15,7 @@ typedef struct m3_merged_event {
 
 /** The sequences of all users of a set. Starts as {0}; m3_merged_fini() ends it. */
 typedef struct m3_merged {
+    const char *beside; /**< m3_split_beside() */
     uint32_t users;
     uint64_t *starts; /**< [users + 1] places in events */
     m3_merged_event *events;

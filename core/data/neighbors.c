@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "core/base/alloc.h"
+#include "core/base/spill.h"
 #include "m3bsr/model.h"
 
 typedef struct counting {
@@ -94,15 +94,15 @@ static m3_status count(counting *c, m3_error *err)
 {
     const size_t rows = (size_t)c->to->items + 1;
     const uint64_t events = c->merged->starts[c->merged->users];
-    c->starts = m3_calloc(rows + 1, sizeof *c->starts);
-    c->places = m3_calloc(events, sizeof *c->places);
-    c->users = m3_calloc(events, sizeof *c->users);
-    c->sums = m3_calloc(rows, sizeof *c->sums);
-    c->touched = m3_calloc(rows, sizeof *c->touched);
-    c->list = m3_calloc(rows, sizeof *c->list);
-    if (c->starts == NULL || c->places == NULL || c->users == NULL || c->sums == NULL || c->touched == NULL ||
-        c->list == NULL)
-        return M3_FAIL_MEMORY(err, "neighbors", rows * sizeof *c->list + events * sizeof *c->places);
+    const char *beside = c->merged->beside;
+    m3_status st = M3_OK;
+    c->starts = m3_spill_array(beside, rows + 1, sizeof *c->starts, &st, err);
+    c->places = m3_spill_array(beside, events, sizeof *c->places, &st, err);
+    c->users = m3_spill_array(beside, events, sizeof *c->users, &st, err);
+    c->sums = m3_spill_array(beside, rows, sizeof *c->sums, &st, err);
+    c->touched = m3_spill_array(beside, rows, sizeof *c->touched, &st, err);
+    c->list = m3_spill_array(beside, rows, sizeof *c->list, &st, err);
+    if (st != M3_OK) return st;
     list_places(c);
     for (uint32_t i = 1; i < rows; i++) list_neighbors(c, i);
     return M3_OK;
@@ -111,29 +111,28 @@ static m3_status count(counting *c, m3_error *err)
 m3_status m3_neighbors_create(const m3_merged *merged, uint32_t items, uint32_t behaviors, m3_neighbors *neighbors,
                               m3_error *err)
 {
+    m3_status st = M3_OK;
     const size_t rows = (size_t)items + 1;
     counting c = {.merged = merged, .to = neighbors};
     for (uint32_t b = 0; b < behaviors && b < M3_MAX_BEHAVIORS; b++) c.weight_of[b] = m3_behavior_weight(b, behaviors);
     neighbors->items = items;
-    neighbors->ids = m3_calloc(rows * M3_NEIGHBORS, sizeof *neighbors->ids);
-    neighbors->weights = m3_calloc(rows * M3_NEIGHBORS, sizeof *neighbors->weights);
-    neighbors->mass = m3_calloc(rows, sizeof *neighbors->mass);
-    if (neighbors->ids == NULL || neighbors->weights == NULL || neighbors->mass == NULL)
-        return M3_FAIL_MEMORY(err, "neighbors", rows * M3_NEIGHBORS * sizeof *neighbors->weights);
-    const m3_status st = count(&c, err);
-    m3_free(c.starts);
-    m3_free(c.places);
-    m3_free(c.users);
-    m3_free(c.sums);
-    m3_free(c.touched);
-    m3_free(c.list);
+    neighbors->ids = m3_spill_array(merged->beside, rows * M3_NEIGHBORS, sizeof *neighbors->ids, &st, err);
+    neighbors->weights = m3_spill_array(merged->beside, rows * M3_NEIGHBORS, sizeof *neighbors->weights, &st, err);
+    neighbors->mass = m3_spill_array(merged->beside, rows, sizeof *neighbors->mass, &st, err);
+    if (st == M3_OK) st = count(&c, err);
+    m3_spill_free(c.starts);
+    m3_spill_free(c.places);
+    m3_spill_free(c.users);
+    m3_spill_free(c.sums);
+    m3_spill_free(c.touched);
+    m3_spill_free(c.list);
     return st;
 }
 
 void m3_neighbors_fini(m3_neighbors *neighbors)
 {
-    m3_free(neighbors->ids);
-    m3_free(neighbors->weights);
-    m3_free(neighbors->mass);
+    m3_spill_free(neighbors->ids);
+    m3_spill_free(neighbors->weights);
+    m3_spill_free(neighbors->mass);
     *neighbors = (m3_neighbors){0};
 }

@@ -14,6 +14,7 @@ typedef struct m3_neighbors {
     double *mass;   /**< [N+1] sum of the weights of an item's events */
 } m3_neighbors;
 
+/** They lie where the merged events lie. */
 m3_status m3_neighbors_create(const m3_merged *merged, uint32_t items, uint32_t behaviors, m3_neighbors *neighbors,
                               m3_error *err);
 void m3_neighbors_fini(m3_neighbors *neighbors);

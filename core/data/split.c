@@ -5,10 +5,14 @@
  *   given  as the source said of each event; import has seen that a user's parts follow each other in time
  * Since first(u) is kept as a list, "what the user had before sample p" is its first p entries. What training sees of a
  * user ends before the first of the user's samples that is held out, or before the point in time for all. */
+#include "core/data/split.h"
+
 #include "core/base/alloc.h"
+#include "core/base/spill.h"
 #include "core/data/history.h"
 
 struct m3_split {
+    char *beside; /* NULL: in memory */
     m3_split_rule rule;
     uint32_t users, target;
     uint64_t *starts;   /* [U + 1] places in first */
@@ -140,7 +144,24 @@ static void count_training(m3_split *split, const m3_dataset *set, const listing
     }
 }
 
-m3_status m3_dataset_split(const m3_dataset *set, uint32_t target, m3_split **out, m3_error *err)
+/* Room for all, at most. */
+static m3_status allocate(m3_split *split, listing *l, size_t users, size_t items, uint64_t events, m3_error *err)
+{
+    m3_status st = M3_OK;
+    const char *beside = split->beside;
+    split->starts = m3_spill_array(beside, users + 1, sizeof *split->starts, &st, err);
+    split->first = m3_spill_array(beside, events, sizeof *split->first, &st, err);
+    split->samples = m3_spill_array(beside, events, sizeof *split->samples, &st, err);
+    split->counts = m3_spill_array(beside, items, sizeof *split->counts, &st, err);
+    split->until = m3_spill_array(beside, users, sizeof *split->until, &st, err);
+    l->seen = m3_spill_array(beside, items, sizeof *l->seen, &st, err);
+    l->times = m3_spill_array(beside, events, sizeof *l->times, &st, err);
+    l->places = m3_spill_array(beside, events, sizeof *l->places, &st, err);
+    l->parts = m3_spill_array(beside, events, sizeof *l->parts, &st, err);
+    return st;
+}
+
+m3_status m3_split_create(const m3_dataset *set, uint32_t target, const char *beside, m3_split **out, m3_error *err)
 {
     m3_status st = M3_OK;
     m3_split *split = *out = NULL;
@@ -149,19 +170,13 @@ m3_status m3_dataset_split(const m3_dataset *set, uint32_t target, m3_split **ou
         return M3_FAIL(err, M3_ERR_RANGE, "target", "behavior %u of a set that has %u", target,
                        m3_dataset_behavior_count(set));
     size_t users = m3_dataset_user_count(set), items = (size_t)m3_dataset_item_count(set) + 1;
-    uint64_t events = max_events(set, target);
+    const uint64_t events = max_events(set, target);
     if ((split = m3_calloc(1, sizeof *split)) == NULL ||
-        (split->starts = m3_calloc(users + 1, sizeof *split->starts)) == NULL ||
-        (split->first = m3_calloc(events, sizeof *split->first)) == NULL ||
-        (split->samples = m3_calloc(events, sizeof *split->samples)) == NULL ||
-        (split->counts = m3_calloc(items, sizeof *split->counts)) == NULL ||
-        (split->until = m3_calloc(users, sizeof *split->until)) == NULL ||
-        (l.seen = m3_calloc(items, sizeof *l.seen)) == NULL || (l.times = m3_calloc(events, sizeof *l.times)) == NULL ||
-        (l.places = m3_calloc(events, sizeof *l.places)) == NULL ||
-        (l.parts = m3_calloc(events, sizeof *l.parts)) == NULL) {
-        st = M3_FAIL_MEMORY(err, "split", events * sizeof *split->samples);
+        (beside != NULL && (split->beside = m3_strdup(beside)) == NULL)) {
+        st = M3_FAIL_MEMORY(err, "split", sizeof *split);
         goto done;
     }
+    if ((st = allocate(split, &l, users, items, events, err)) != M3_OK) goto done;
     split->rule = m3_dataset_split_rule(set);
     split->users = (uint32_t)users;
     split->target = target;
@@ -171,23 +186,34 @@ m3_status m3_dataset_split(const m3_dataset *set, uint32_t target, m3_split **ou
     *out = split;
     split = NULL; /* the caller owns it now */
 done:
-    m3_free(l.parts);
-    m3_free(l.places);
-    m3_free(l.times);
-    m3_free(l.seen);
+    m3_spill_free(l.parts);
+    m3_spill_free(l.places);
+    m3_spill_free(l.times);
+    m3_spill_free(l.seen);
     m3_split_free(split);
     return st;
+}
+
+m3_status m3_dataset_split(const m3_dataset *set, uint32_t target, m3_split **split, m3_error *err)
+{
+    return m3_split_create(set, target, NULL, split, err);
 }
 
 void m3_split_free(m3_split *split)
 {
     if (split == NULL) return;
-    m3_free(split->starts);
-    m3_free(split->first);
-    m3_free(split->samples);
-    m3_free(split->counts);
-    m3_free(split->until);
+    m3_spill_free(split->starts);
+    m3_spill_free(split->first);
+    m3_spill_free(split->samples);
+    m3_spill_free(split->counts);
+    m3_spill_free(split->until);
+    m3_free(split->beside);
     m3_free(split);
+}
+
+const char *m3_split_beside(const m3_split *split)
+{
+    return split->beside;
 }
 
 uint32_t m3_split_target(const m3_split *split)

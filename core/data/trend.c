@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/spill.h"
 #include "core/data/history.h"
+#include "core/data/split.h"
 
 enum { ROWS = 1024, FEWEST_ROWS = 16, FLOATS = 1 << 26 };
 static const double FLOOR = 0.1;
@@ -78,12 +80,13 @@ m3_status m3_trend_create(const m3_dataset *set, const m3_split *split, double h
     const uint64_t count = list(set, split, NULL), fit = FLOATS / ((uint64_t)items + 1);
     const uint64_t rows = fit > ROWS ? ROWS : fit < FEWEST_ROWS ? FEWEST_ROWS : fit;
     const uint64_t step = count < rows ? 1 : (count + rows - 1) / rows, floats = (count / step + 1) * items;
-    if ((t = m3_calloc(1, sizeof *t)) == NULL || (t->times = m3_calloc(count, sizeof *t->times)) == NULL ||
-        (t->rows = m3_calloc(floats, sizeof *t->rows)) == NULL || (events = m3_calloc(count, sizeof *events)) == NULL ||
-        (sums = m3_calloc(items, sizeof *sums)) == NULL) {
-        st = M3_FAIL_MEMORY(err, "trend", floats * sizeof *t->rows + count * sizeof *events);
-        goto done;
-    }
+    const char *beside = m3_split_beside(split);
+    if ((t = m3_calloc(1, sizeof *t)) == NULL) return M3_FAIL_MEMORY(err, "trend", sizeof *t);
+    t->times = m3_spill_array(beside, count, sizeof *t->times, &st, err);
+    t->rows = m3_spill_array(beside, floats, sizeof *t->rows, &st, err);
+    events = m3_spill_array(beside, count, sizeof *events, &st, err);
+    sums = m3_spill_array(beside, items, sizeof *sums, &st, err);
+    if (st != M3_OK) goto done;
     t->items = items;
     t->count = count;
     t->step = step;
@@ -91,11 +94,13 @@ m3_status m3_trend_create(const m3_dataset *set, const m3_split *split, double h
     if (count > 0) qsort(events, count, sizeof *events, by_time);
     for (uint64_t e = 0; e < count; e++) t->times[e] = events[e].time;
     fill(t, events, half_life, sums);
+    m3_spill_rest(t->times);
+    m3_spill_rest(t->rows);
     *out = t;
     t = NULL; /* the caller owns it now */
 done:
-    m3_free(events);
-    m3_free(sums);
+    m3_spill_free(events);
+    m3_spill_free(sums);
     m3_trend_free(t);
     return st;
 }
@@ -103,8 +108,8 @@ done:
 void m3_trend_free(m3_trend *trend)
 {
     if (trend == NULL) return;
-    m3_free(trend->times);
-    m3_free(trend->rows);
+    m3_spill_free(trend->times);
+    m3_spill_free(trend->rows);
     m3_free(trend);
 }
 

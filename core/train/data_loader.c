@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/spill.h"
 #include "core/data/draw.h"
 #include "core/data/history.h"
+#include "core/data/split.h"
 
 struct m3_data_loader {
     const m3_dataset *set;
@@ -34,16 +36,17 @@ static bool has_history(const m3_data_loader *loader, const m3_sample *sample)
     return false;
 }
 
-static m3_status keep_samples(m3_data_loader *loader, uint64_t all, bool keep_empty, const bool *wanted, m3_error *err)
+static m3_status keep_samples(m3_data_loader *loader, uint64_t all, const char *beside, bool keep_empty,
+                              const bool *wanted, m3_error *err)
 {
     uint64_t asked = 0;
+    m3_status st = M3_OK;
     if (all == 0)
         return M3_FAIL(err, M3_ERR_INVALID, "data",
                        "the set has no training sample: no user has the target behavior; choose another target");
-    loader->kept = m3_calloc(all, sizeof *loader->kept);
-    loader->order = m3_calloc(all, sizeof *loader->order);
-    if (loader->kept == NULL || loader->order == NULL)
-        return M3_FAIL_MEMORY(err, "samples", 2 * all * sizeof *loader->kept);
+    loader->kept = m3_spill_array(beside, all, sizeof *loader->kept, &st, err);
+    loader->order = m3_spill_array(beside, all, sizeof *loader->order, &st, err);
+    if (st != M3_OK) return st;
     for (uint64_t i = 0; i < all; i++) {
         if (wanted != NULL && !wanted[i]) continue;
         asked++;
@@ -86,13 +89,13 @@ static m3_status list_touched(m3_data_loader *loader, const m3_split *split, uin
     const uint32_t users = m3_dataset_user_count(loader->set);
     uint64_t all = 0, at = 0, next = 0;
     for (uint32_t u = 0; u < users; u++) all += m3_dataset_touched(loader->set, u).count;
-    uint32_t *seen = m3_calloc((size_t)loader->items + 1, sizeof *seen); /* the last user with the item, + 1 */
-    loader->touched_starts = m3_calloc((size_t)users + 1, sizeof *loader->touched_starts);
-    loader->touched = m3_calloc(all, sizeof *loader->touched);
-    if (seen == NULL || loader->touched_starts == NULL || loader->touched == NULL) {
-        m3_free(seen);
-        return M3_FAIL_MEMORY(err, "negatives", all * sizeof *loader->touched);
-    }
+    const char *beside = m3_split_beside(split);
+    m3_status st = M3_OK;
+    loader->touched_starts = m3_spill_array(beside, (uint64_t)users + 1, sizeof *loader->touched_starts, &st, err);
+    loader->touched = m3_spill_array(beside, all, sizeof *loader->touched, &st, err);
+    /* The last user with the item, + 1. */
+    uint32_t *seen = m3_spill_array(beside, (uint64_t)loader->items + 1, sizeof *seen, &st, err);
+    if (st != M3_OK) return st;
     for (uint32_t u = 0; u < users; u++) {
         const uint64_t start = loader->touched_starts[u] = at;
         for (uint32_t b = 0; b < m3_dataset_behavior_count(loader->set); b++) {
@@ -105,7 +108,7 @@ static m3_status list_touched(m3_data_loader *loader, const m3_split *split, uin
         if (at > start) qsort(loader->touched + start, at - start, sizeof *loader->touched, by_number);
     }
     loader->touched_starts[users] = at;
-    m3_free(seen);
+    m3_spill_free(seen);
     return M3_OK;
 }
 
@@ -131,7 +134,7 @@ m3_status m3_data_loader_create(const m3_dataset *set, const m3_split *split, co
                      "is sampled, but the set has %u item, so there is no negative; set loss to full", loader->items);
         goto done;
     }
-    if ((st = keep_samples(loader, all, keep_empty, wanted, err)) != M3_OK) goto done;
+    if ((st = keep_samples(loader, all, m3_split_beside(split), keep_empty, wanted, err)) != M3_OK) goto done;
     /* Rows beyond the samples would be computed and count for nothing. */
     const uint64_t batch = (uint64_t)config->batch;
     loader->batch = (uint32_t)(batch < loader->count ? batch : loader->count);
@@ -150,10 +153,10 @@ void m3_data_loader_free(m3_data_loader *loader)
 {
     if (loader == NULL) return;
     m3_trend_free(loader->trend);
-    m3_free(loader->touched_starts);
-    m3_free(loader->touched);
-    m3_free(loader->kept);
-    m3_free(loader->order);
+    m3_spill_free(loader->touched_starts);
+    m3_spill_free(loader->touched);
+    m3_spill_free(loader->kept);
+    m3_spill_free(loader->order);
     m3_free(loader);
 }
 

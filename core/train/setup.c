@@ -7,6 +7,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/outfile.h"
+#include "core/data/split.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
 #include "core/train/instruments.h"
@@ -133,7 +134,19 @@ static m3_status make_loader(m3_trainer *tr, m3_error *err)
     return st;
 }
 
-static m3_status open_data(m3_trainer *tr, m3_error *err)
+/* No rank of shards keeps in memory what grows with the set: it lies beside the run, whose folder they share. */
+static m3_status make_split(m3_trainer *tr, uint32_t target, const char *folder, m3_error *err)
+{
+    if (!m3_shards_wanted(tr)) return m3_dataset_split(tr->set, target, &tr->split, err);
+    char *beside = m3_strdup(folder);
+    if (beside == NULL) return M3_FAIL_MEMORY(err, folder, strlen(folder) + 1);
+    for (size_t end = strlen(beside); end > 1 && beside[end - 1] == '/'; end--) beside[end - 1] = '\0';
+    const m3_status st = m3_split_create(tr->set, target, beside, &tr->split, err);
+    m3_free(beside);
+    return st;
+}
+
+static m3_status open_data(m3_trainer *tr, const char *folder, m3_error *err)
 {
     m3_status st;
     uint32_t target = 0;
@@ -142,7 +155,7 @@ static m3_status open_data(m3_trainer *tr, m3_error *err)
     if ((st = m3_dataset_open(tr->keys.data, &tr->set, err)) != M3_OK) return st;
     if ((st = m3_settings_model(tr->engine, tr->settings, tr->set, &tr->config, err)) != M3_OK) return st;
     if ((st = m3_settings_target(tr->settings, tr->set, &target, err)) != M3_OK) return st;
-    if ((st = m3_dataset_split(tr->set, target, &tr->split, err)) != M3_OK) return st;
+    if ((st = make_split(tr, target, folder, err)) != M3_OK) return st;
     if ((st = m3_settings_denoise(tr->engine, tr->settings, &tr->config, tr->set, tr->split, &tr->denoised, err)) !=
         M3_OK)
         return st;
@@ -480,7 +493,7 @@ m3_status m3_trainer_init(m3_trainer *tr, const char *folder, m3_error *err)
 {
     m3_status st;
     if ((st = check_profile(tr, folder, err)) != M3_OK) return st;
-    if ((st = open_data(tr, err)) != M3_OK) return st;
+    if ((st = open_data(tr, folder, err)) != M3_OK) return st;
     if ((st = m3_ranks_agree(tr, err)) != M3_OK) return st;
     if ((st = open_run(tr, folder, err)) != M3_OK) return st;
     if ((st = check_profile(tr, folder, err)) != M3_OK) return st; /* again: now there is a folder to compare with */

@@ -65,7 +65,10 @@ void data_source_write_npy(const data_source *source, const char *name, const ch
                            uint32_t rows, uint32_t width, const double *values)
 {
     static const char magic[10] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, 118, 0};
-    char bytes[16384], dict[118];
+    char dict[118];
+    const size_t size = (size_t)(descr[2] - '0');
+    char *bytes = calloc(128 + (size_t)rows * width * size, 1);
+    assert_non_null(bytes);
     int used = snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': %s, 'shape': (%u, %u), }", descr,
                         by_columns ? "True" : "False", rows, width);
     memset(dict + used, ' ', sizeof dict - (size_t)used);
@@ -73,8 +76,6 @@ void data_source_write_npy(const data_source *source, const char *name, const ch
     memcpy(bytes, magic, sizeof magic);
     memcpy(bytes + 10, dict, sizeof dict);
     size_t at = 128;
-    assert_true(at + (size_t)rows * width * (size_t)(descr[2] - '0') <= sizeof bytes);
-    const size_t size = (size_t)(descr[2] - '0');
     for (uint32_t i = 0; i < rows * width; i++, at += size) {
         const float single = (float)values[i];
         uint64_t bits = (uint64_t)(int64_t)values[i]; /* of whole numbers, and of halves, which are given as bits */
@@ -87,6 +88,7 @@ void data_source_write_npy(const data_source *source, const char *name, const ch
             bytes[at + k] = (char)(bits >> 8 * (descr[0] == '>' ? size - 1 - k : k) & 0xff);
     }
     data_source_write(source, name, bytes, at);
+    free(bytes);
 }
 
 bool data_source_has_temporary(const data_source *source)

@@ -13,6 +13,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/safetensors.h"
+#include "core/base/spill.h"
 #include "core/data/history.h"
 #include "tests/support/data_source.h"
 
@@ -376,10 +377,10 @@ static void scale_of_beliefs(void **state)
     assert_true(2.0 * sorted[N / 2] > 0.3); /* else the least scale stands */
     for (uint32_t i = 1; i <= N; i++) wanted += 1.0 / (1.0 + pow(missed[i] / (2.0 * sorted[N / 2]), 6)) / N;
     check(m3_pool_create(1, &pool, &err), &err);
-    check(m3_denoise_features(&given, &neighbors, pool, &made, &err), &err);
+    check(m3_denoise_features(&given, &neighbors, NULL, pool, &made, &err), &err);
     assert_false(made.says_nothing);
     is_near("line", "belief", 0, made.belief, wanted, 1e-5);
-    m3_free(made.rows);
+    m3_spill_free(made.rows);
     m3_free(made.mean);
     m3_pool_free(pool);
 }

@@ -1,0 +1,196 @@
+/* host_memory: what ranks of shards ask for in memory, device and host together. It grows with the items by a rank's
+ * part of the table alone: nothing else has an entry for each item, user or event, whatever is made of the set.
+ * Labels: threads */
+#include <stdatomic.h>
+
+#include "core/base/alloc.h"
+#include "core/base/spill.h"
+#include "tests/support/training.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { WIDTH = 8, FEATURES = 32, FEW = 2000, MANY = 8000, USED = 60, USERS = 24, EVENTS = 8 };
+
+static training_ranks team;
+static data_source source;
+static char sets[2][300];
+
+/* All that is asked for, by whatever thread, whether it is kept or not. */
+static atomic_ullong asked;
+
+static bool count_bytes(void *user, size_t bytes)
+{
+    (void)user;
+    (void)atomic_fetch_add(&asked, bytes);
+    return true;
+}
+
+/* A set of so many items, of which the first ones have events and features, the same in any. So there are few landmarks
+ * (core/data/denoise_features.c), however many items. */
+static void make_set(uint32_t items, char path[300])
+{
+    m3_error err = {0};
+    char *events = NULL, *ids = NULL, *lines = NULL;
+    size_t sizes[3];
+    FILE *to_events = open_memstream(&events, &sizes[0]), *to_ids = open_memstream(&ids, &sizes[1]);
+    FILE *to_lines = open_memstream(&lines, &sizes[2]);
+    double *values = calloc((size_t)USED * FEATURES, sizeof *values);
+    assert_true(to_events != NULL && to_ids != NULL && to_lines != NULL && values != NULL);
+    (void)fprintf(to_events, "user_id\titem_id\tbehavior\ttimestamp\n");
+    (void)fprintf(to_lines, "item_id\n");
+    for (uint32_t u = 0; u < USERS; u++)
+        for (uint32_t i = 0; i < EVENTS; i++)
+            (void)fprintf(to_events, "%u\t%u\t%s\t%u\n", u + 1, 1 + (u * 7 + i * 5) % USED, i % 2 ? "buy" : "view", i);
+    for (uint32_t i = 1; i <= items; i++) {
+        if (i <= USED) (void)fprintf(to_ids, "%u\n", i);
+        (void)fprintf(to_lines, "%u\n", i);
+    }
+    for (size_t i = 0; i < (size_t)USED * FEATURES; i++) values[i] = (double)(i * 7919 % 101) / 50.0 - 1.0;
+    assert_true(fclose(to_events) == 0 && fclose(to_ids) == 0 && fclose(to_lines) == 0);
+    data_source_write(&source, "interactions.tsv", events, 0);
+    data_source_write(&source, "items.tsv", lines, 0);
+    data_source_write(&source, "image.ids.txt", ids, 0);
+    data_source_write_npy(&source, "image.npy", "<f4", false, USED, FEATURES, values);
+    free(events);
+    free(ids);
+    free(lines);
+    free(values);
+    training_check(data_source_import(&source, (m3_import_options){.keep_items = true}, NULL, &err), &err);
+    (void)snprintf(path, 300, "%s-%u", data_source_path(&source, "set"), items);
+    assert_int_equal(rename(data_source_path(&source, "set"), path), 0);
+}
+
+static uint64_t bytes_of(const char *set, uint32_t ranks, const char *more)
+{
+    static int runs;
+    m3_error err = {0};
+    char run[32];
+    m3_train_result result = {0};
+    m3_settings *settings =
+        training_settings(set, "loss=sampled", "negatives=3", "batch=4", "length=4", "eval_batch=8", "epochs=1",
+                          "shard=rows", "denoise=neighbors", "fusion=scores", "trend=20", more, NULL);
+    (void)snprintf(run, sizeof run, "run-%d", runs++);
+    asked = 0;
+    m3_alloc_set_gate(count_bytes, NULL);
+    const m3_status st =
+        training_ranks_train(&team, team.devices, ranks, &source, settings, run, (m3_train_options){0}, &result, &err);
+    m3_alloc_set_gate(NULL, NULL);
+    training_check(st, &err);
+    m3_settings_free(settings);
+    return asked;
+}
+
+/* Of a rank, for each item more: the mean over ranks. */
+static double bytes_an_item(uint32_t ranks, const char *more)
+{
+    const uint64_t few = bytes_of(sets[0], ranks, more), many = bytes_of(sets[1], ranks, more);
+    return ((double)many - (double)few) / ((double)(MANY - FEW) * ranks);
+}
+
+/* A rank's part of the table and its moments, and pieces of them on their way to a checkpoint or to be measured, fall
+ * with the ranks: a/R + c. What c is follows from two numbers of ranks. */
+static void falls_with_the_ranks(void **state)
+{
+    const double row = WIDTH * sizeof(float), alone = bytes_an_item(1, *state);
+    const double two = bytes_an_item(2, *state), four = bytes_an_item(4, *state);
+    const double stays = 2.0 * four - two;
+    if (!(fabs(stays) < 2.0 && two < 7.0 * row / 2.0 && four < 7.0 * row / 4.0 && two < alone / 2.0))
+        fail_msg("for each item more, one rank asks for %g bytes, each of two for %g, of four for %g; %g are the same "
+                 "for any number",
+                 alone, two, four, stays);
+    assert_true(two >= 3.0 * row / 2.0 && four >= 3.0 * row / 4.0); /* the table is counted */
+}
+
+static void lies_in_a_file(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_status st = M3_OK;
+    asked = 0;
+    m3_alloc_set_gate(count_bytes, NULL);
+    uint32_t *array = m3_spill_array(data_source_path(&source, "beside"), 1 << 20, sizeof *array, &st, &err);
+    m3_alloc_set_gate(NULL, NULL);
+    training_check(st, &err);
+    assert_true(asked < 1 << 16); /* paths */
+    for (uint32_t i = 0; i < 1 << 20; i++) {
+        assert_int_equal(array[i], 0);
+        array[i] = i;
+    }
+    m3_spill_rest(array);
+    for (uint32_t i = 0; i < 1 << 20; i++) assert_int_equal(array[i], i);
+    m3_spill_free(array);
+    assert_int_not_equal(access(data_source_path(&source, "beside"), F_OK), 0);
+    assert_false(data_source_has_temporary(&source));
+}
+
+static void lies_in_memory(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_status st = M3_OK;
+    double *array = m3_spill_array(NULL, 100, sizeof *array, &st, &err);
+    training_check(st, &err);
+    m3_spill_rest(array);
+    for (uint32_t i = 0; i < 100; i++) assert_true(array[i] == 0.0);
+    m3_spill_free(array);
+    m3_spill_free(NULL);
+    m3_spill_rest(NULL);
+    assert_null(m3_spill_array(NULL, UINT64_MAX / 2, 4, &st, &err));
+    assert_int_equal(st, M3_ERR_MEMORY);
+}
+
+/* The first failure is told, and nothing is done behind it. */
+static void says_what_failed(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_status st = M3_OK;
+    assert_null(m3_spill_array(data_source_path(&source, "no/such"), 10, 4, &st, &err));
+    assert_int_equal(st, M3_ERR_INVALID);
+    assert_null(m3_spill_array(NULL, 10, 4, &st, &err));
+    assert_int_equal(st, M3_ERR_INVALID);
+    assert_non_null(strstr(err.subject, "no/such"));
+    err = (m3_error){0};
+    st = M3_OK;
+    assert_null(m3_spill_array(data_source_path(&source, "huge"), UINT64_C(1) << 60, 4, &st, &err));
+    assert_int_equal(st, M3_ERR_IO);
+    assert_non_null(strstr(err.message, "more room"));
+    assert_false(data_source_has_temporary(&source));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    data_source_make(&source);
+    make_set(FEW, sets[0]);
+    make_set(MANY, sets[1]);
+    return training_ranks_open(&team, M3BSR_BUILD_PLUGIN_DIR, &err) == M3_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    training_ranks_close(&team);
+    data_source_remove(&source);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"features are denoised", falls_with_the_ranks, NULL, NULL, (void *)"behavior_denoise=true"},
+        {"features are centered", falls_with_the_ranks, NULL, NULL, (void *)"modality_denoise=false"},
+        {"an array lies in a file", lies_in_a_file, NULL, NULL, NULL},
+        {"an array lies in memory", lies_in_memory, NULL, NULL, NULL},
+        {"an array says what failed", says_what_failed, NULL, NULL, NULL},
+    };
+    return cmocka_run_group_tests_name("host memory", tests, set_up, tear_down);
+}
