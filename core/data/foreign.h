@@ -6,5 +6,7 @@
 
 /** M3_ERR_INVALID, with the way to convert it, when the bytes begin as a known kind of file that is no table. */
 m3_status m3_foreign_refuse(const char *path, const char *bytes, size_t size, m3_error *err);
+/** A text as one word of a shell's command, for messages that have one; fresh memory, NULL without. */
+char *m3_shell_word(const char *text);
 
 #endif

@@ -536,9 +536,13 @@ static m3_status find_objects(m3_table *table, m3_error *err)
     if (first != '[') return M3_OK;
     at++;
     if (next_visible(table, &at) != '{') return M3_OK;
-    return M3_FAIL(err, M3_ERR_INVALID, table->path,
-                   "is one list of JSON; make lines of its objects: jq -c '.[]' '%s' > interactions.jsonl",
-                   table->path);
+    char *word = m3_shell_word(table->path);
+    if (word == NULL) return M3_FAIL_MEMORY(err, table->path, strlen(table->path));
+    const m3_status st =
+        M3_FAIL(err, M3_ERR_INVALID, table->path,
+                "is one list of JSON; make lines of its objects: jq -c '.[]' %s > interactions.jsonl", word);
+    m3_free(word);
+    return st;
 }
 
 /* Spreadsheets may name the separator in a line before the header, "sep=;", which is no row. */

@@ -163,13 +163,27 @@ cmp long.set packed.set || fail 'compressed rows are other rows'
 
 # No text: said by name, with the command that converts it.
 printf 'PAR1....PAR1' >clicks.parquet
-refused clicks.parquet "is Parquet, which is not read; convert it: python3 -c \"import pandas; pandas.read_parquet('clicks.parquet').to_csv('clicks.csv', index=False)\""
+pandas="python3 -c 'import pandas, sys; pandas."
+refused clicks.parquet "is Parquet, which is not read; convert it: ${pandas}read_parquet(sys.argv[1]).to_csv(sys.argv[2], index=False)' 'clicks.parquet' 'clicks.csv'"
 mkdir folder && cp clicks.parquet folder/interactions.parquet
-refused folder "read_parquet('folder/interactions.parquet').to_csv('folder/interactions.csv', index=False)"
+refused folder "'folder/interactions.parquet' 'folder/interactions.csv'"
 printf 'PK\3\4xxxx' >sheet.xlsx
-refused sheet.xlsx "is a spreadsheet or a zip archive, which is not read; convert it: python3 -c \"import pandas; pandas.read_excel('sheet.xlsx').to_csv('sheet.csv', index=False)\""
-printf 'BZhxxxxxx' >packed.bz2
-refused packed.bz2 "is compressed with bzip2, which is not read; convert it: bzip2 -d 'packed.bz2'"
+refused sheet.xlsx "is a spreadsheet or a zip archive, which is not read; convert it: ${pandas}read_excel(sys.argv[1]).to_csv(sys.argv[2], index=False)' 'sheet.xlsx' 'sheet.csv'"
+printf 'BZhxxxxxx' >packed.csv.bz2
+refused packed.csv.bz2 "is compressed with bzip2, which is not read; convert it: bzip2 -dc 'packed.csv.bz2' > 'packed.csv'"
+mkdir archive && cp long.csv archive && tar cf archive.tar archive && gzip -k archive.tar
+refused archive.tar "is a tar archive, which is not read; convert it: tar xf 'archive.tar'"
+refused archive.tar.gz "is a tar archive, which is not read; convert it: tar xf 'archive.tar.gz'"
+gzip -c long.csv.gz >twice.csv.gz.gz
+refused twice.csv.gz.gz "gzip -dc 'twice.csv.gz.gz' > 'twice.csv.gz'"
+# A command never writes over what it reads, and no name is a part of it.
+printf 'SQLite format 3\0xxxx' >shop.csv
+refused shop.csv "sqlite3 -header -csv 'shop.csv' 'select * from TABLE' > 'shop.csv.csv'"
+name="it's \$(touch harm) .parquet"
+cp clicks.parquet "$name"
+"$m" data import "$name" --out x.set >said 2>&1
+command=$(sed -n 's/.*convert it: python3//p' said | sed 's/  \[[^[]*\]$//')
+[ "$(bash -c "printf '%s\n' $command" | tail -2)" = "$name"$'\n'"${name%parquet}csv" ] && [ ! -e harm ] || fail "a name is a part of a command: $command"
 
 # Times: dates of ISO 8601, numbers of a unit that their range shows or that is given, and none at all.
 times() { # NAME WANTED: unit, digits, first and last of x.set
