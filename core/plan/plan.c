@@ -48,11 +48,11 @@ static m3_status check_options(const planning *p, m3_error *err)
     const m3_plan_options *o = &p->options;
     const m3_plan_rates *r = &o->rates;
     if (o->ranks < 1) return M3_FAIL(err, M3_ERR_INVALID, "ranks", "are 0; give at least 1");
-    if (!(o->link > 0) || !(o->latency >= 0))
+    if (!(o->link > 0) || !(o->latency >= 0) || !isfinite(o->link) || !isfinite(o->latency))
         return M3_FAIL(err, M3_ERR_INVALID, "link", "is %g bytes a second, with a latency of %g s; give more than 0",
                        o->link, o->latency);
     if (!(r->flops > 0) || !(r->memory > 0) || !(r->factor > 0) || !(r->bus >= 0) || !(r->run_s >= 0) ||
-        !(r->node_s >= 0))
+        !(r->node_s >= 0) || !isfinite(r->flops + r->memory + r->factor + r->bus + r->run_s + r->node_s))
         return M3_FAIL(err, M3_ERR_INVALID, "rates",
                        "of the device are %g FLOP/s and %g bytes/s; give what it was measured at", r->flops, r->memory);
     if (o->sharded && p->config.loss != M3_LOSS_SAMPLED)

@@ -141,13 +141,34 @@ check 'named' 0 'new' "${recommend[@]}" --history did.csv "${columns[@]}" --beha
 esc=$'\e[31m' turn=$'\u202e'
 printf 'user_id,item_id,timestamp\n1,a,x%s%s\n1,b,2\n' "$esc" "$turn" >"evil$esc.csv"
 printf 'data: set\nwi%sdth: 8\n' "$turn" >evil.yaml
+cp -r made evil && sed -i "s/\tbuy\t/\tb${turn}uy\t/" evil/interactions.tsv
+python3 - "$esc" <<'PYTHON'
+import json, sys
+nodes = [{"op": f"op{i}", "seconds": 1e-3, "floor_s": 1e-3} for i in range(1001)]
+bench = {"device": "a device" + sys.argv[1], "peak_gflops": 100, "median_s": 0.01,
+         "roofline": {"copy_gigabytes_per_s": 10, "nodes_s": 0.009, "floor_s": 0.005, "nodes": nodes[:9]}}
+json.dump(bench, open("evil.json", "w"))
+bench["roofline"]["nodes"] = nodes
+json.dump(bench, open("many.json", "w"))
+PYTHON
 for command in "data import evil$esc.csv --out x.set" "train evil.yaml --out evil" "recommend run --backend cpu --users ghost$esc,$first" \
-    "data describe none$esc$'\xff'"; do
+    "data describe none$esc$'\xff'" "data describe --none$esc" "none$esc" "conformance verify none$esc" \
+    "plan --ranks 2 --link 1e9 --device evil.json" "data import evil --out evil.set" "data describe evil.set"; do
     # shellcheck disable=SC2086 # words
-    "$m" $command >/dev/null 2>said
+    "$m" $command >said 2>&1
     LC_ALL=C grep -q $'\e\|\u202e\|\xff' said && fail "$command: says $(cat -v said)"
     LC_ALL=C grep -qE '\\x1b|u\{202e\}' said || fail "$command: does not show it: $(cat -v said)"
 done
+
+# Work is bounded by what is read, and numbers that cannot be kept are refused.
+plan=("$m" plan --ranks 2 --link 1e9)
+check 'a file of too many ops' 2 'names more than 1000 ops' "${plan[@]}" --device many.json
+check 'a folder as a device' 2 'cannot be read: Is a directory' "${plan[@]}" --device .
+for number in 1e400 nan 1e-400; do
+    check "items $number" 2 "--items cannot be '$number'" "${plan[@]}" --device h200 --items $number
+done
+check 'a link without end' 2 'give more than 0' "$m" plan --ranks 2 --link 1e400 --device h200
+check 'users without end' 2 'line 1 is longer than an id' "${recommend[@]}" --users @/dev/zero
 
 # What a run depends on is users, items, events and features, not titles, the order of rows, or how many were dropped.
 { head -1 made/interactions.tsv; tail -n +2 made/interactions.tsv | tac; } >reversed.tsv

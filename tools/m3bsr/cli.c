@@ -63,8 +63,9 @@ static bool read_whole(const char *text, uint64_t max, uint64_t *number)
 static bool read_real(const char *text, double *number)
 {
     char *end;
-    *number = strtod(text, &end);
-    return *text != '\0' && *end == '\0';
+    errno = 0;
+    *number = strtod(text, &end); /* in the C locale, which the tool never leaves */
+    return *text != '\0' && *end == '\0' && isfinite(*number) && (errno == 0 || *number != 0.0);
 }
 
 bool cli_count(const char *text, uint32_t *number)
@@ -175,10 +176,10 @@ static int check_words(const cli *c, const cli_command *command)
 {
     if (c->count >= command->min_words && c->count <= command->max_words) return CLI_GO_ON;
     if (c->count > command->max_words)
-        (void)fprintf(stderr, "error: '%s' is one argument too many\n", c->words[command->max_words]);
+        cli_show(stderr, "error: '%s' is one argument too many\n", c->words[command->max_words]);
     else
         (void)fprintf(stderr, "error: something is missing\n");
-    (void)fprintf(stderr, "usage: m3bsr %.*s\n", (int)strcspn(command->usage, "\n"), command->usage);
+    cli_show(stderr, "usage: m3bsr %.*s\n", (int)strcspn(command->usage, "\n"), command->usage);
     return CLI_BAD_INPUT;
 }
 
@@ -190,12 +191,26 @@ static int check_passes(const cli *c)
         bool found = false;
         for (size_t k = 0; known[k] != NULL; k++) found = found || strcmp(known[k], c->no_pass.at[i]) == 0;
         if (found) continue;
-        (void)fprintf(stderr, "error: there is no pass '%s' to leave out; there are:", c->no_pass.at[i]);
-        for (size_t k = 0; known[k] != NULL; k++) (void)fprintf(stderr, " %s", known[k]);
+        cli_show(stderr, "error: there is no pass '%s' to leave out; there are:", c->no_pass.at[i]);
+        for (size_t k = 0; known[k] != NULL; k++) cli_show(stderr, " %s", known[k]);
         (void)fputc('\n', stderr);
         return CLI_BAD_INPUT;
     }
     return CLI_GO_ON;
+}
+
+/* getopt's own messages would show names as they are. */
+static void say_wrong(int id, char **argv)
+{
+    const char *word = argv[optind - 1];
+    if (id == ':')
+        cli_show(stderr, "%s: option '%s' requires an argument\n", argv[0], word);
+    else if (optopt >= OPTION_FIRST || optopt == 'h')
+        cli_show(stderr, "%s: option '%s' takes no argument\n", argv[0], word);
+    else if (optopt != 0)
+        cli_show(stderr, "%s: unrecognized option '-%c'\n", argv[0], optopt);
+    else
+        cli_show(stderr, "%s: unrecognized option '%s'; --help lists them\n", argv[0], word);
 }
 
 int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
@@ -212,8 +227,12 @@ int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
     getopt_options[count] = (struct option){"help", no_argument, NULL, 'h'};
 
     optind = 0; /* a second parse in one process: getopt starts anew */
-    for (int id; (id = getopt_long(argc, argv, "qvh", getopt_options, NULL)) != -1;) {
-        if (id == '?') return CLI_BAD_INPUT; /* getopt has spoken */
+    opterr = 0;
+    for (int id; (id = getopt_long(argc, argv, ":qvh", getopt_options, NULL)) != -1;) {
+        if (id == '?' || id == ':') {
+            say_wrong(id, argv);
+            return CLI_BAD_INPUT;
+        }
         if (id == 'q') c->quiet = true;
         if (id == 'v') c->verbose = true;
         if (id == 'h') {
@@ -223,9 +242,7 @@ int cli_parse(cli *c, const cli_command *command, int argc, char **argv)
         if (id < OPTION_FIRST) continue;
         const cli_option *option = &options[id - OPTION_FIRST];
         if (option->kind == CLI_SWITCH ? take_switch(option, optarg, argc, argv) : take(option, optarg)) continue;
-        (void)fprintf(stderr, "error: --%s cannot be '", option->name);
-        cli_print_safe(stderr, optarg);
-        (void)fputs("'\n", stderr);
+        cli_show(stderr, "error: --%s cannot be '%s'\n", option->name, optarg);
         return CLI_BAD_INPUT;
     }
     c->words = argv + optind;

@@ -14,6 +14,9 @@ int cli_status(m3_status st);
 /** Print a text that may have come from a file: what would move the cursor of a terminal, colour it or turn its writing
  * round appears as \xNN or \u{NNNN}, and so does what is not UTF-8. */
 void cli_print_safe(FILE *to, const char *text);
+/** fprintf() of a line, or of a part of one, with texts that may have come from a file, a device or a command line: all
+ * of it is printed as cli_print_safe() does, but for a newline at the end of the format. Any thread may. */
+void cli_show(FILE *to, const char *format, ...) M3_PRINTF(2, 3);
 /** From now on a mapped file that somebody cuts short, or writes to so that the process would crash, ends it with a
  * message that names the file, and status 3. */
 void cli_catch_lost_files(void);

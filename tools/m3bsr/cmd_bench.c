@@ -32,9 +32,9 @@ static void print_ops(const m3_bench_result *r)
 
 static void print_text(const cli *c, const char *what, uint32_t batch, const m3_bench_result *r)
 {
-    (void)printf("%s on %s, batch %u: median %.2f ms (lowest %.2f, highest %.2f; %u runs) = %.1f samples/s\n", what,
-                 m3_device_name(c->device), batch, 1e3 * r->median_s, 1e3 * r->lowest_s, 1e3 * r->highest_s, r->runs,
-                 r->samples_per_s);
+    cli_show(stdout, "%s on %s, batch %u: median %.2f ms (lowest %.2f, highest %.2f; %u runs) = %.1f samples/s\n", what,
+             m3_device_name(c->device), batch, 1e3 * r->median_s, 1e3 * r->lowest_s, 1e3 * r->highest_s, r->runs,
+             r->samples_per_s);
     (void)printf("  %.1f GFLOP a run, %.1f GFLOP/s", 1e-9 * (double)r->flops, r->gflops);
     if (r->peak_gflops > 0) (void)printf(" = %.1f %% of %.1f measured", 100.0 * r->peak_share, r->peak_gflops);
     if (!isnan(r->host_share)) (void)printf("; %.1f %% of the time outside of nodes", 100.0 * r->host_share);
@@ -160,7 +160,7 @@ int cmd_bench(int argc, char **argv)
     q.bench.infer = strcmp(what, "infer") == 0;
     const bool link = strcmp(what, "link") == 0;
     if (!q.bench.infer && !link && strcmp(what, "step") != 0) {
-        (void)fprintf(stderr, "error: --what cannot be '%s'; give step or infer, or link\n", what);
+        cli_show(stderr, "error: --what cannot be '%s'; give step or infer, or link\n", what);
         return CLI_BAD_INPUT;
     }
     const m3_status st = link ? time_link(&q.c, collectives, &err) : time_it(&q, &err);

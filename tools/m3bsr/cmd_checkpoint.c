@@ -14,11 +14,11 @@ static void print_joined(const cli *c, const char *path, const char *out, uint32
         cli_json_text(out);
         (void)printf(", \"parts\": %u}", parts);
     } else if (parts == 0) {
-        (void)printf("%s: is one file%s%s\n", path, strcmp(path, out) != 0 ? ", copied to " : "",
-                     strcmp(path, out) != 0 ? out : "");
+        cli_show(stdout, "%s: is one file%s%s\n", path, strcmp(path, out) != 0 ? ", copied to " : "",
+                 strcmp(path, out) != 0 ? out : "");
     } else {
-        (void)printf("%s: %u parts joined%s%s\n", path, parts, strcmp(path, out) != 0 ? " to " : "",
-                     strcmp(path, out) != 0 ? out : "");
+        cli_show(stdout, "%s: %u parts joined%s%s\n", path, parts, strcmp(path, out) != 0 ? " to " : "",
+                 strcmp(path, out) != 0 ? out : "");
     }
 }
 

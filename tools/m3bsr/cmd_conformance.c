@@ -113,10 +113,10 @@ bool check_heard(check *k, child *c)
 
 void check_give_up(uint32_t deaths, const char *last)
 {
-    (void)fprintf(stderr,
-                  "error: %u processes one after another ended in their first check, the last in %s, so no more are "
-                  "started; what is behind it was not checked\n",
-                  deaths, last);
+    cli_show(stderr,
+             "error: %u processes one after another ended in their first check, the last in %s, so no more are "
+             "started; what is behind it was not checked\n",
+             deaths, last);
 }
 
 void check_not_opened(check *k, const child *c)
@@ -124,8 +124,8 @@ void check_not_opened(check *k, const child *c)
     char text[2048];
     child_fate(c, text, sizeof text);
     (void)fflush(stdout);
-    (void)fprintf(stderr, "error: %s: could not be opened: %s%s%s\n", k->c.backend != NULL ? k->c.backend : "auto",
-                  text, k->visited[0] != '\0' ? ", while " : "", k->visited);
+    cli_show(stderr, "error: %s: could not be opened: %s%s%s\n", k->c.backend != NULL ? k->c.backend : "auto", text,
+             k->visited[0] != '\0' ? ", while " : "", k->visited);
     check_take_opening(k, text);
     check_worsen(k, CLI_SYSTEM);
     k->stopped = true;
@@ -386,12 +386,11 @@ static int check_usage(const check *k)
         if (strcmp(layer, "system") == 0 || strcmp(layer, "ops") == 0 || strcmp(layer, "gradients") == 0 ||
             strcmp(layer, "modules") == 0 || strcmp(layer, "model") == 0)
             continue;
-        (void)fprintf(stderr, "error: there is no layer '%s'; there are: system ops gradients modules model\n", layer);
+        cli_show(stderr, "error: there is no layer '%s'; there are: system ops gradients modules model\n", layer);
         return CLI_BAD_INPUT;
     }
     if (!wants(k, "model") && (file_count(k) > 0 || k->random > 0)) {
-        (void)fprintf(stderr, "error: %s are for --layer model\n",
-                      k->random > 0 ? "random configurations" : "vector files");
+        cli_show(stderr, "error: %s are for --layer model\n", k->random > 0 ? "random configurations" : "vector files");
         return CLI_BAD_INPUT;
     }
     return CLI_GO_ON;

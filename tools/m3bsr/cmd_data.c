@@ -13,7 +13,7 @@
 
 static int missing(const char *question, const char *usage)
 {
-    (void)fprintf(stderr, "error: %s m3bsr %s\n", question, usage);
+    cli_show(stderr, "error: %s m3bsr %s\n", question, usage);
     return CLI_BAD_INPUT;
 }
 
@@ -68,7 +68,7 @@ static bool read_features(importing *m)
         char *file = m->features.at[i];
         const char *name = strsep(&file, "=");
         if (file == NULL || *name == '\0') {
-            (void)fprintf(stderr, "error: --features cannot be '%s'; write NAME=FILE or NAME=FILE,IDS\n", name);
+            cli_show(stderr, "error: --features cannot be '%s'; write NAME=FILE or NAME=FILE,IDS\n", name);
             return false;
         }
         char *ids = file;
@@ -82,7 +82,7 @@ static bool read_repeats(importing *m)
 {
     m->options.keep_repeats = m->repeats != NULL && strcmp(m->repeats, "keep") == 0;
     if (m->repeats == NULL || m->options.keep_repeats || strcmp(m->repeats, "drop") == 0) return true;
-    (void)fprintf(stderr, "error: --repeats cannot be '%s'; give drop or keep\n", m->repeats);
+    cli_show(stderr, "error: --repeats cannot be '%s'; give drop or keep\n", m->repeats);
     return false;
 }
 
@@ -101,8 +101,8 @@ static bool read_memory(importing *m)
     if (isdigit((unsigned char)m->memory[0]) && errno == 0 && number > 0 && *rest == '\0' &&
         number <= UINT64_MAX >> shift)
         return true;
-    (void)fprintf(stderr, "error: --memory cannot be '%s'; give bytes, or a number with K, M, G or T such as 2G\n",
-                  m->memory);
+    cli_show(stderr, "error: --memory cannot be '%s'; give bytes, or a number with K, M, G or T such as 2G\n",
+             m->memory);
     return false;
 }
 
@@ -250,7 +250,7 @@ static int synth(int argc, char **argv)
     if (status != CLI_GO_ON) return status;
     if (out == NULL) return missing("where to?", "data synth --out SRC");
     if (strcmp(accidental_by, "uniform") != 0 && strcmp(accidental_by, "popularity") != 0) {
-        (void)fprintf(stderr, "error: --accidental-by cannot be '%s'; give uniform or popularity\n", accidental_by);
+        cli_show(stderr, "error: --accidental-by cannot be '%s'; give uniform or popularity\n", accidental_by);
         return CLI_BAD_INPUT;
     }
     s.accidental_by = accidental_by[0] == 'p' ? M3_ACCIDENTAL_POPULARITY : M3_ACCIDENTAL_UNIFORM;
@@ -262,7 +262,7 @@ static int synth(int argc, char **argv)
         cli_json_text(out);
         (void)printf("}\n");
     } else {
-        (void)printf("%s: interactions.tsv, items.tsv, features; the planted truth is in %s/truth\n", out, out);
+        cli_show(stdout, "%s: interactions.tsv, items.tsv, features; the planted truth is in %s/truth\n", out, out);
     }
     return CLI_DONE;
 }

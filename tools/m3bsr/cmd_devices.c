@@ -34,11 +34,11 @@ static void print_json(const m3_device_entry *e, const m3_device_limits *limits,
 
 static void print_text(const m3_device_entry *e, const m3_device_limits *limits, const m3_error *why)
 {
-    (void)printf("%-14s %-11s %s\n", e->name, cli_class_name(e->info.device_class), e->info.name);
-    (void)printf("%-14s %-11s driver    %s\n", "", "", e->info.driver);
-    if (e->info.features[0] != '\0') (void)printf("%-14s %-11s features  %s\n", "", "", e->info.features);
+    cli_show(stdout, "%-14s %-11s %s\n", e->name, cli_class_name(e->info.device_class), e->info.name);
+    cli_show(stdout, "%-14s %-11s driver    %s\n", "", "", e->info.driver);
+    if (e->info.features[0] != '\0') cli_show(stdout, "%-14s %-11s features  %s\n", "", "", e->info.features);
     if (why->code != M3_OK)
-        (void)printf("%-14s %-11s does not open: %s\n", "", "", why->message);
+        cli_show(stdout, "%-14s %-11s does not open: %s\n", "", "", why->message);
     else if (limits->memory_total > 0)
         (void)printf("%-14s %-11s memory    %.1f GiB, %.1f free\n", "", "", (double)limits->memory_total / (1 << 30),
                      (double)limits->memory_free / (1 << 30));

@@ -65,10 +65,11 @@ static void print(const request *r, const m3_divergence *f)
         return;
     }
     if (f->kind == M3_DIVERGES_WITH_PASSES)
-        (void)printf("%s differs from %s in the step with its passes: '%s' %s\n", device, against, f->tensor, f->shape);
+        cli_show(stdout, "%s differs from %s in the step with its passes: '%s' %s\n", device, against, f->tensor,
+                 f->shape);
     else
-        (void)printf("%s differs from %s from node %u on: %s in '%s', output %u %s\n", device, against, f->node, f->op,
-                     f->scope, f->output, f->shape);
+        cli_show(stdout, "%s differs from %s from node %u on: %s in '%s', output %u %s\n", device, against, f->node,
+                 f->op, f->scope, f->output, f->shape);
     (void)printf("  element %llu is %.9g, on %s %.9g: off by %.3g, allowed %.3g; %llu of %llu elements\n",
                  (unsigned long long)f->index, f->got, against, f->want, f->error, f->bound,
                  (unsigned long long)f->count, (unsigned long long)f->elements);

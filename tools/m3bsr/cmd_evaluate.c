@@ -185,10 +185,10 @@ static void warn(const m3_rankings *r, const m3_evaluation *e, m3_split_rule rul
         break; /* those that follow have no fewer */
     }
     if (samples == 0)
-        (void)fprintf(stderr, "no sample: %s\n",
-                      rule.kind != M3_SPLIT_LAST ? "no target event is in that part of the set's split"
-                      : rule.last > 1            ? "a user needs more target items than are held out"
-                                                 : "a user needs three different items in the target behavior");
+        cli_show(stderr, "no sample: %s\n",
+                 rule.kind != M3_SPLIT_LAST ? "no target event is in that part of the set's split"
+                 : rule.last > 1            ? "a user needs more target items than are held out"
+                                            : "a user needs three different items in the target behavior");
 }
 
 /* Without a choice, HR, NDCG and MRR at all cut-offs. */
@@ -216,7 +216,7 @@ static void print(const cli *c, const char *split, const m3_rankings *r, const c
         return;
     }
     const columns shown = fill_columns(r, chosen);
-    (void)printf("%s, %s: %llu samples\n", of, split, (unsigned long long)e.full[0].popularity.samples);
+    cli_show(stdout, "%s, %s: %llu samples\n", of, split, (unsigned long long)e.full[0].popularity.samples);
     print_table(rule.repeats ? "Full ranking: among all items"
                              : "Full ranking: among all items that the user has not had in the target behavior before",
                 r, M3_CANDIDATES_FULL, e.full, e.group_count, &shown);
@@ -324,8 +324,8 @@ static bool read_metrics(request *q)
         const char *text = q->cuts.at[i];
         const unsigned long k = strtoul(text, &end, 10);
         if (*text < '0' || *text > '9' || *end != '\0' || k == 0 || k > M3_MOST_CUT) {
-            (void)fprintf(stderr, "error: --ks cannot be '%s'; give numbers from 1 to %d, such as 1,10,100\n", text,
-                          M3_MOST_CUT);
+            cli_show(stderr, "error: --ks cannot be '%s'; give numbers from 1 to %d, such as 1,10,100\n", text,
+                     M3_MOST_CUT);
             return false;
         }
         if (!add_cut(q, (uint32_t)k)) return false;
@@ -350,7 +350,7 @@ static bool read_metrics(request *q)
 static int check_usage(request *q)
 {
     if (strcmp(q->split, "test") != 0 && strcmp(q->split, "valid") != 0) {
-        (void)fprintf(stderr, "error: --split cannot be '%s'; give valid or test\n", q->split);
+        cli_show(stderr, "error: --split cannot be '%s'; give valid or test\n", q->split);
         return CLI_BAD_INPUT;
     }
     return is_mixed(q) || !read_metrics(q) ? CLI_BAD_INPUT : CLI_GO_ON;

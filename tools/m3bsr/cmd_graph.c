@@ -77,7 +77,7 @@ static void print_kernel(void *user, const m3_executable_kernel *kernel)
                  (unsigned long long)kernel->bytes);
     for (uint32_t i = 0; i < kernel->info->figures.count; i++) {
         const m3_kernel_figure *figure = m3_span_at(kernel->info->figures, i);
-        (void)printf("%s%s: %s", i == 0 ? "    " : "; ", figure->name, figure->value);
+        cli_show(stdout, "%s%s: %s", i == 0 ? "    " : "; ", figure->name, figure->value);
     }
     if (kernel->info->lacks[0] != 0)
         (void)printf("%s(%s)", kernel->info->figures.count == 0 ? "    " : " ", kernel->info->lacks);
@@ -175,7 +175,7 @@ int cmd_graph(int argc, char **argv)
     if (status != CLI_GO_ON) return status;
     r.infer = strcmp(r.what, "infer") == 0;
     if (!r.infer && strcmp(r.what, "step") != 0) {
-        (void)fprintf(stderr, "error: --what cannot be '%s'; give step or infer\n", r.what);
+        cli_show(stderr, "error: --what cannot be '%s'; give step or infer\n", r.what);
         return CLI_BAD_INPUT;
     }
     m3_status st = show(&r, &err);

@@ -166,7 +166,7 @@ static const m3_op *find(const char *name)
 {
     for (uint32_t i = 0; i < m3_op_count(); i++)
         if (strcmp(m3_op_at(i)->name, name) == 0) return m3_op_at(i);
-    (void)fprintf(stderr, "error: there is no built-in op '%s'; 'm3bsr ops' lists them\n", name);
+    cli_show(stderr, "error: there is no built-in op '%s'; 'm3bsr ops' lists them\n", name);
     return NULL;
 }
 

@@ -122,9 +122,9 @@ static void print_time(const request *r)
 static void print_text(const request *r)
 {
     const m3_ranks_plan *p = &r->plan;
-    (void)printf("%u ranks on %s, %llu items%s, a step of %llu batches, %llu samples\n", r->options.ranks,
-                 r->rates.name, (unsigned long long)p->items, r->options.sharded ? " in shards of rows" : "",
-                 (unsigned long long)p->batches, (unsigned long long)p->samples);
+    cli_show(stdout, "%u ranks on %s, %llu items%s, a step of %llu batches, %llu samples\n", r->options.ranks,
+             r->rates.name, (unsigned long long)p->items, r->options.sharded ? " in shards of rows" : "",
+             (unsigned long long)p->batches, (unsigned long long)p->samples);
     if (r->options.sharded)
         (void)printf("%llu rows of a rank, %llu in the window of a step\n", (unsigned long long)p->shard_rows,
                      (unsigned long long)p->window_rows);

@@ -44,20 +44,18 @@ static int check_words(const request *r, const char *verb)
 {
     bool known = false;
     if (strcmp(verb, "new") != 0) {
-        (void)fprintf(stderr, "error: plugin cannot '%s', it can: new\n", verb);
+        cli_show(stderr, "error: plugin cannot '%s', it can: new\n", verb);
         return CLI_BAD_INPUT;
     }
     for (size_t i = 0; i < KINDS; i++) known = known || strcmp(r->kind, kinds[i]) == 0;
     if (!known) {
-        (void)fprintf(stderr,
-                      "error: there is no kind '%s' of plugins to write; there are: expert encoder op backend\n",
-                      r->kind);
+        cli_show(stderr, "error: there is no kind '%s' of plugins to write; there are: expert encoder op backend\n",
+                 r->kind);
         return CLI_BAD_INPUT;
     }
     size_t length = strlen(r->name);
     if (length == 0 || length > MAX_NAME || r->name[strspn(r->name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != 0) {
-        (void)fprintf(stderr, "error: '%s' cannot name a plugin; give 1 to %d of a-z, 0-9, _ and -\n", r->name,
-                      MAX_NAME);
+        cli_show(stderr, "error: '%s' cannot name a plugin; give 1 to %d of a-z, 0-9, _ and -\n", r->name, MAX_NAME);
         return CLI_BAD_INPUT;
     }
     if (strcmp(r->kind, "backend") == 0 && strcmp(r->name, "auto") == 0) {
@@ -224,7 +222,7 @@ int cmd_plugin(int argc, char **argv)
     if (st == M3_OK) st = write_folder(&r, &err);
     if (st == M3_OK && c.json) print_json(&r);
     if (st == M3_OK && !c.json) print_text(&r);
-    if (st == M3_OK && !c.quiet) (void)fprintf(stderr, "%s/README.md says how to build, load and check it\n", r.folder);
+    if (st == M3_OK && !c.quiet) cli_show(stderr, "%s/README.md says how to build, load and check it\n", r.folder);
     cli_close(&c);
     return st == M3_OK ? CLI_DONE : cli_report(&err);
 }

@@ -23,9 +23,9 @@ static void print_json(const m3_plugin_report *r, bool first)
 
 static void print_text(const m3_plugin_report *r)
 {
-    (void)printf("%-8s %-11s %-14s %-8s %s\n", r->loaded ? "loaded" : "skipped", r->kind[0] != '\0' ? r->kind : "-",
-                 r->name[0] != '\0' ? r->name : "-", r->version[0] != '\0' ? r->version : "-", r->path);
-    if (r->reason[0] != '\0') (void)printf("         because: %s\n", r->reason);
+    cli_show(stdout, "%-8s %-11s %-14s %-8s %s\n", r->loaded ? "loaded" : "skipped", r->kind[0] != '\0' ? r->kind : "-",
+             r->name[0] != '\0' ? r->name : "-", r->version[0] != '\0' ? r->version : "-", r->path);
+    if (r->reason[0] != '\0') cli_show(stdout, "         because: %s\n", r->reason);
 }
 
 /* What a module adds to the keys of a configuration. */
@@ -41,7 +41,7 @@ static void print_options(const cli *c, const m3_plugin_report *r)
             (void)m3_engine_module(c->engine, kinds[i].id, r->name, &module, NULL);
     for (uint32_t i = 0; module != NULL && i < module->options.count; i++) {
         const m3_option_desc *o = m3_span_at(module->options, i);
-        (void)printf("         key %s (default %s): %s\n", o->key, o->fallback, o->help);
+        cli_show(stdout, "         key %s (default %s): %s\n", o->key, o->fallback, o->help);
     }
 }
 

@@ -112,13 +112,13 @@ static int check_usage(request *r)
     for (int i = 0; r->exclude != NULL && i < 3; i++)
         if (strcmp(r->exclude, choices[i]) == 0) found = i;
     if (found < 0) {
-        (void)fprintf(stderr, "error: --exclude cannot be '%s'; give target, touched or none\n", r->exclude);
+        cli_show(stderr, "error: --exclude cannot be '%s'; give target, touched or none\n", r->exclude);
         return CLI_BAD_INPUT;
     }
     r->leave_out = (m3_exclude)found;
     const bool json = r->format != NULL && strcmp(r->format, "json") == 0;
     if (r->format != NULL && !json && strcmp(r->format, "tsv") != 0) {
-        (void)fprintf(stderr, "error: --format cannot be '%s'; give tsv or json\n", r->format);
+        cli_show(stderr, "error: --format cannot be '%s'; give tsv or json\n", r->format);
         return CLI_BAD_INPUT;
     }
     r->c.json = r->c.json || json;

@@ -30,7 +30,7 @@ static m3_status trace(request *r, m3_error *err)
 static void print_result(const request *r)
 {
     if (!r->c.json) {
-        (void)printf("%s: %u users\n", r->out, r->users.count);
+        cli_show(stdout, "%s: %u users\n", r->out, r->users.count);
         return;
     }
     (void)printf("{\"out\": ");
@@ -50,8 +50,8 @@ static int check_usage(const request *r)
         bool found = false;
         for (size_t k = 0; known[k] != NULL; k++) found = found || strcmp(known[k], r->tensors.at[i]) == 0;
         if (found) continue;
-        (void)fprintf(stderr, "error: --tensors cannot be '%s'; there are", r->tensors.at[i]);
-        for (size_t k = 0; known[k] != NULL; k++) (void)fprintf(stderr, "%s %s", k == 0 ? "" : ",", known[k]);
+        cli_show(stderr, "error: --tensors cannot be '%s'; there are", r->tensors.at[i]);
+        for (size_t k = 0; known[k] != NULL; k++) cli_show(stderr, "%s %s", k == 0 ? "" : ",", known[k]);
         (void)fputc('\n', stderr);
         return CLI_BAD_INPUT;
     }

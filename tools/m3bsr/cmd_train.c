@@ -121,7 +121,7 @@ static void on_progress(void *user, const m3_progress *p)
     if (s->quiet) return;
     if (p->note != NULL) {
         clear_bar(s);
-        (void)fprintf(stderr, "%s\n", p->note);
+        cli_show(stderr, "%s\n", p->note);
     } else if (s->bar && is_due(s)) {
         draw_bar(p);
         s->drawn = true;
@@ -147,9 +147,9 @@ static void print_result(const cli *c, const char *run, const char *metric, cons
         (void)printf("}\n");
         return;
     }
-    (void)printf("%s: %u epochs, %llu steps in %s", run, r->epochs, (unsigned long long)r->steps,
-                 duration(r->seconds, took));
-    if (r->best_epoch > 0) (void)printf("; best is epoch %u, %s %.4f", r->best_epoch, metric, r->best_metric);
+    cli_show(stdout, "%s: %u epochs, %llu steps in %s", run, r->epochs, (unsigned long long)r->steps,
+             duration(r->seconds, took));
+    if (r->best_epoch > 0) cli_show(stdout, "; best is epoch %u, %s %.4f", r->best_epoch, metric, r->best_metric);
     (void)printf("%s\n", r->early ? "; patience ran out" : "");
 }
 

@@ -18,7 +18,7 @@ static void print_result(const cli *c, const m3_tuning *t)
     (void)printf("%s: %u classes of shapes are known, %u of them measured now; ", m3_device_name(c->device), t->classes,
                  t->measured);
     if (t->path[0] != '\0')
-        (void)printf("kept in %s\n", t->path);
+        cli_show(stdout, "kept in %s\n", t->path);
     else
         (void)printf("no file keeps them\n");
 }
@@ -70,6 +70,6 @@ int cmd_tune(int argc, char **argv)
     const bool unknown = st == M3_ERR_INVALID && c.device == NULL && strcmp(err.subject, "tune") == 0;
     cli_close(&c);
     if (!unknown) return st == M3_OK ? CLI_DONE : cli_report(&err);
-    (void)fprintf(stderr, "error: %s chooses nothing by measurement, so there is nothing to tune\n", c.backend);
+    cli_show(stderr, "error: %s chooses nothing by measurement, so there is nothing to tune\n", c.backend);
     return CLI_BAD_INPUT;
 }

@@ -375,10 +375,10 @@ static bool run_group(layer_run *l, uint32_t *first, uint32_t *deaths)
         report_death(l, &c, &h);
         *deaths = h.any ? 1 : *deaths + 1;
         if (*deaths == CHECK_MAX_DEATHS) {
-            (void)fprintf(stderr,
-                          "error: %u processes one after another ended in their first case, the last in %s, so no more "
-                          "are started; %u of %u cases were not run\n",
-                          *deaths, h.name, h.matching - h.next, h.matching);
+            cli_show(stderr,
+                     "error: %u processes one after another ended in their first case, the last in %s, so no more "
+                     "are started; %u of %u cases were not run\n",
+                     *deaths, h.name, h.matching - h.next, h.matching);
             k->stopped = true;
         }
         /* A device that does not survive between cases would never get further. */

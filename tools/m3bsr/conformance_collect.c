@@ -206,8 +206,8 @@ bool check_may_report(const check *k)
     for (uint32_t i = 0; i < k->reports.count; i++) {
         const char *path = k->reports.at[i];
         if (!ends_in(path, ".json") && !ends_in(path, ".html") && !ends_in(path, ".xml")) {
-            (void)fprintf(stderr, "error: --report cannot be '%s'; its ending chooses the form: .html, .json or .xml\n",
-                          path);
+            cli_show(stderr, "error: --report cannot be '%s'; its ending chooses the form: .html, .json or .xml\n",
+                     path);
             return false;
         }
         m3_error err = {0};

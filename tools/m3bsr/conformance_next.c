@@ -203,7 +203,7 @@ void check_next(check *k)
     } else if (!n.ended) {
         char text[2048];
         child_fate(&c, text, sizeof text);
-        (void)fprintf(stderr, "error: %s: which ops it runs could not be asked: %s\n", k->device_name, text);
+        cli_show(stderr, "error: %s: which ops it runs could not be asked: %s\n", k->device_name, text);
         check_worsen(k, CLI_CHECK_FAILED);
     }
     child_finish(&c);

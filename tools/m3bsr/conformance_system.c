@@ -289,7 +289,7 @@ int check_system_list(const check *k)
         shown++;
     }
     if (shown == 0) {
-        (void)fprintf(stderr, "error: %s: matches no check of the layer system\n", k->cases);
+        cli_show(stderr, "error: %s: matches no check of the layer system\n", k->cases);
         return CLI_BAD_INPUT;
     }
     if (k->c.json) (void)printf("]\n");

@@ -29,7 +29,7 @@ typedef struct verification {
 
 static bool refuse(const verification *v, const char *why)
 {
-    (void)fprintf(stderr, "error: %s: %s\n", v->path, why);
+    cli_show(stderr, "error: %s: %s\n", v->path, why);
     return false;
 }
 

@@ -148,10 +148,10 @@ static m3_status print_behaviors(const m3_dataset *set, m3_error *err)
         m3_behavior_stats s;
         m3_status st = m3_dataset_stats(set, b, &s, err);
         if (st != M3_OK) return st;
-        (void)printf("%-16s %10llu %10llu %8u %8u %8u %8u %8u   %.1f, %u, %u, %u, %u\n",
-                     m3_dataset_behavior_name(set, b), (unsigned long long)s.events, (unsigned long long)s.pairs,
-                     s.users, s.items, s.users_3, s.users_5, s.users_10, s.length_mean, s.length_median, s.length_p90,
-                     s.length_p99, s.length_max);
+        cli_show(stdout, "%-16s %10llu %10llu %8u %8u %8u %8u %8u   %.1f, %u, %u, %u, %u\n",
+                 m3_dataset_behavior_name(set, b), (unsigned long long)s.events, (unsigned long long)s.pairs, s.users,
+                 s.items, s.users_3, s.users_5, s.users_10, s.length_mean, s.length_median, s.length_p90, s.length_p99,
+                 s.length_max);
     }
     return M3_OK;
 }
@@ -160,11 +160,11 @@ m3_status data_print_text(const m3_dataset *set, const char *path, m3_error *err
 {
     const m3_import_report *report = m3_dataset_import_report(set);
     uint32_t items = m3_dataset_item_count(set);
-    (void)printf("set         %s (checksum %016llx)\nusers       %u\nitems       %u\nevents      %llu\n"
-                 "sparsity    %.4f %%\ntarget      %s\nmax length  %u\n",
-                 path, (unsigned long long)m3_dataset_checksum(set), m3_dataset_user_count(set), items,
-                 (unsigned long long)m3_dataset_event_count(set), 100.0 * sparsity(set),
-                 m3_dataset_behavior_name(set, m3_dataset_target(set)), m3_dataset_max_length(set));
+    cli_show(stdout, "set         %s (checksum %016llx)\n", path, (unsigned long long)m3_dataset_checksum(set));
+    (void)printf("users       %u\nitems       %u\nevents      %llu\nsparsity    %.4f %%\n", m3_dataset_user_count(set),
+                 items, (unsigned long long)m3_dataset_event_count(set), 100.0 * sparsity(set));
+    cli_show(stdout, "target      %s\n", m3_dataset_behavior_name(set, m3_dataset_target(set)));
+    (void)printf("max length  %u\n", m3_dataset_max_length(set));
     print_split(set);
     m3_status st = print_times(set, err);
     if (st != M3_OK || (st = print_behaviors(set, err)) != M3_OK) return st;
@@ -172,7 +172,7 @@ m3_status data_print_text(const m3_dataset *set, const char *path, m3_error *err
         (void)printf("\n%-16s %10s %10s %8s\n", "modality", "width", "items", "share");
     for (uint32_t k = 0; k < m3_dataset_modality_count(set); k++) {
         m3_features f = m3_dataset_features(set, k);
-        (void)printf("%-16s %10u %10u %6.1f %%\n", f.name, f.width, f.covered, 100.0 * f.covered / items);
+        cli_show(stdout, "%-16s %10u %10u %6.1f %%\n", f.name, f.width, f.covered, 100.0 * f.covered / items);
     }
     (void)printf("\nimport      %llu rows, %llu of them out of order; dropped:\n", (unsigned long long)report->rows,
                  (unsigned long long)report->out_of_order);

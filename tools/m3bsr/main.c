@@ -47,8 +47,8 @@ static const struct command *find(const char *name)
 
 static int unknown(const char *name)
 {
-    (void)fprintf(stderr, "error: there is no command '%s'; there are:", name);
-    for (size_t i = 0; i < COMMANDS; i++) (void)fprintf(stderr, " %s", commands[i].name);
+    cli_show(stderr, "error: there is no command '%s'; there are:", name);
+    for (size_t i = 0; i < COMMANDS; i++) cli_show(stderr, " %s", commands[i].name);
     (void)fputc('\n', stderr);
     return CLI_BAD_INPUT;
 }

@@ -68,10 +68,15 @@ static void add_node(op_sum *sum, const json_t *node)
     sum->floor += number_of(node, "floor_s");
 }
 
+/* More than there are ops: each node is looked for among them. */
+enum { MOST_OPS = 1000 };
+
+/* @return  NULL where they are too many. */
 static op_sum *find_op(op_sum *sums, uint32_t *count, const char *name)
 {
     for (uint32_t k = 0; k < *count; k++)
         if (strcmp(sums[k].name, name) == 0) return &sums[k];
+    if (*count == MOST_OPS) return NULL;
     sums[*count].name = name;
     return &sums[(*count)++];
 }
@@ -83,8 +88,8 @@ static double factor_of(const op_sum *sum, double each)
     return sum->floor > 0 && beside > 0 ? beside / sum->floor : 1.0;
 }
 
-/* sums: [nodes]. */
-static bool sum_up(const json_t *nodes, op_sum *sums, plan_device *d)
+/* sums: [MOST_OPS]. */
+static m3_status sum_up(const char *path, const json_t *nodes, op_sum *sums, plan_device *d, m3_error *err)
 {
     uint32_t count = 0;
     op_sum small = {0}, large = {0};
@@ -94,27 +99,31 @@ static bool sum_up(const json_t *nodes, op_sum *sums, plan_device *d)
         const bool is_small = number_of(node, "floor_s") < SMALL_S;
         if (name == NULL) continue;
         add_node(is_small ? &small : &large, node);
-        if (!is_small) add_node(find_op(sums, &count, name), node);
+        op_sum *sum = is_small ? NULL : find_op(sums, &count, name);
+        if (!is_small && sum == NULL)
+            return M3_FAIL(err, M3_ERR_INVALID, path, "names more than %d ops; m3bsr bench wrote no such file",
+                           MOST_OPS);
+        if (sum != NULL) add_node(sum, node);
     }
     if (small.seconds > small.floor) d->rates.node_s = (small.seconds - small.floor) / small.nodes;
     d->rates.factor = factor_of(&large, d->rates.node_s);
     for (uint32_t k = 0; k < count; k++) {
         m3_plan_op *op = &d->ops[d->op_count];
         op->factor = factor_of(&sums[k], d->rates.node_s);
-        if ((op->name = strdup(sums[k].name)) == NULL) return false;
+        if ((op->name = strdup(sums[k].name)) == NULL) return M3_FAIL_MEMORY(err, path, strlen(sums[k].name));
         d->op_count++;
     }
-    return true;
+    return M3_OK;
 }
 
-static m3_status take_ops(const json_t *nodes, plan_device *d, m3_error *err)
+static m3_status take_ops(const char *path, const json_t *nodes, plan_device *d, m3_error *err)
 {
-    const size_t most = json_array_size(nodes) + 1;
-    op_sum *sums = calloc(most, sizeof *sums);
-    d->ops = calloc(most, sizeof *d->ops);
-    const bool whole = sums != NULL && d->ops != NULL && sum_up(nodes, sums, d);
+    op_sum *sums = calloc(MOST_OPS, sizeof *sums);
+    d->ops = calloc(MOST_OPS, sizeof *d->ops);
+    const m3_status st = sums != NULL && d->ops != NULL ? sum_up(path, nodes, sums, d, err)
+                                                        : M3_FAIL_MEMORY(err, path, MOST_OPS * sizeof *sums);
     free(sums);
-    if (!whole) return M3_FAIL_MEMORY(err, "plan", most * sizeof *sums);
+    if (st != M3_OK) return st;
     d->rates.ops = (m3_span){.count = d->op_count, .stride = sizeof d->ops[0], .data = d->ops};
     return M3_OK;
 }
@@ -145,7 +154,7 @@ static m3_status take_bench(const char *path, const json_t *root, plan_device *d
     if (d->rates.half_flops > 0 && d->rates.half_flops < d->rates.flops) d->rates.half_flops = d->rates.flops;
     d->measured = true;
     (void)snprintf(d->name, sizeof d->name, "%s", device);
-    const m3_status st = take_ops(json_object_get(roofline, "nodes"), d, err);
+    const m3_status st = take_ops(path, json_object_get(roofline, "nodes"), d, err);
     if (st == M3_OK && median > 0) stretch(d, median / (nodes + d->rates.run_s));
     return st;
 }
@@ -154,14 +163,20 @@ static m3_status take_bench(const char *path, const json_t *root, plan_device *d
 static m3_status read_file(const char *option, const char *path, const char *what, json_t **root, m3_error *err)
 {
     json_error_t wrong;
-    FILE *from = fopen(path, "r");
+    FILE *from = fopen(path, "re");
     *root = NULL;
     if (from == NULL)
-        return M3_FAIL(err, M3_ERR_INVALID, option, "'%s' is neither %s nor a file that can be read: %s", path, what,
-                       strerror(errno));
+        return M3_FAIL(err, errno == ENOMEM ? M3_ERR_MEMORY : M3_ERR_INVALID, option,
+                       "'%s' is neither %s nor a file that can be read: %s", path, what, strerror(errno));
+    errno = 0;
     *root = json_loadf(from, JSON_REJECT_DUPLICATES, &wrong);
+    const bool failed = ferror(from) != 0;
+    const int reason = errno;
     (void)fclose(from);
     if (*root != NULL) return M3_OK;
+    if (failed)
+        return M3_FAIL(err, reason == EISDIR ? M3_ERR_INVALID : M3_ERR_IO, path, "cannot be read: %s",
+                       strerror(reason));
     return M3_FAIL(err, M3_ERR_INVALID, path, "is no JSON: line %d: %s", wrong.line, wrong.text);
 }
 

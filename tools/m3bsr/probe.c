@@ -42,7 +42,7 @@ static void say_once(void *user, const char *line)
     const size_t bytes = strlen(line);
     char *known = s->lines != NULL ? strstr(s->lines, line) : NULL;
     if (known != NULL && known[bytes] == '\n') return;
-    (void)fprintf(stderr, "%s\n", line);
+    cli_show(stderr, "%s\n", line);
     char *grown = realloc(s->lines, s->length + bytes + 2);
     if (grown == NULL) return;
     s->lines = grown;
@@ -105,7 +105,7 @@ int probe_run(char *const *argv, unsigned seconds)
         if (event == CHILD_INTERRUPTED || at.status >= 0) break;
         lacks = lacks || strstr(fate, "bad_alloc") != NULL || strstr(fate, "annot allocate memory") != NULL;
         if (at.path[0] == '\0' || strcmp(at.path, last) == 0) {
-            (void)fprintf(stderr, "error: looking at the plugins: %s\n", fate);
+            cli_show(stderr, "error: looking at the plugins: %s\n", fate);
             break;
         }
         (void)snprintf(last, sizeof last, "%s", at.path);

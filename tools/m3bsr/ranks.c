@@ -105,12 +105,12 @@ static void say_unused(const ranks *r, const cli *c)
 {
     const uint32_t count = m3_group_ranks(r->group);
     if (c->quiet || r->devices.count <= count || m3_group_first(r->group) != 0) return;
-    (void)fprintf(stderr, "warning: --devices names %u, and there %s %u rank%s: ", r->devices.count,
-                  count == 1 ? "is" : "are", count, count == 1 ? "" : "s");
+    cli_show(stderr, "warning: --devices names %u, and there %s %u rank%s: ", r->devices.count,
+             count == 1 ? "is" : "are", count, count == 1 ? "" : "s");
     for (uint32_t i = count; i < r->devices.count; i++)
-        (void)fprintf(stderr, "%s%s", i > count ? ", " : "", r->devices.at[i]);
-    (void)fprintf(stderr, " %s not used; start a process for each by mpirun, or leave out --collectives\n",
-                  r->devices.count - count == 1 ? "is" : "are");
+        cli_show(stderr, "%s%s", i > count ? ", " : "", r->devices.at[i]);
+    cli_show(stderr, " %s not used; start a process for each by mpirun, or leave out --collectives\n",
+             r->devices.count - count == 1 ? "is" : "are");
 }
 
 m3_status ranks_open(ranks *r, cli *c, m3_error *err)

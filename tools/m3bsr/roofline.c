@@ -162,7 +162,7 @@ static void print_table(const roofline *r, grouping by, double limit, roofline_r
                  shapes, by == BY_NODE ? "shapes" : "", "nodes", "ms", "floor ms", "lost ms", "GFLOP/s", "GB/s",
                  "bound by", "reached");
     for (uint32_t i = 0; i < count; i++) {
-        (void)printf("%-*s  %-*s", name, name_of(&sums[i], by), shapes, shapes_of(&sums[i], by));
+        cli_show(stdout, "%-*s  %-*s", name, name_of(&sums[i], by), shapes, shapes_of(&sums[i], by));
         print_row(&sums[i]);
     }
 }

@@ -1,4 +1,5 @@
 /* safe: texts of files on a terminal. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/m3bsr/cli.h"
@@ -46,4 +47,26 @@ void cli_say(const char *before, const char *line)
     cli_print_safe(stderr, line);
     (void)fputc('\n', stderr);
     funlockfile(stderr);
+}
+
+/* Without memory for all of it, its beginning. */
+void cli_show(FILE *to, const char *format, ...)
+{
+    char some[1024], *text = some;
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    const int length = vsnprintf(some, sizeof some, format, args);
+    char *all = length >= (int)sizeof some ? malloc((size_t)length + 1) : NULL;
+    if (all != NULL && vsnprintf(all, (size_t)length + 1, format, again) == length) text = all;
+    va_end(again);
+    va_end(args);
+    const size_t end = strlen(format), bytes = strlen(text);
+    const bool whole = length >= 0 && bytes == (size_t)length, line = end > 0 && format[end - 1] == '\n';
+    if (whole && line) text[bytes - 1] = '\0';
+    flockfile(to);
+    cli_print_safe(to, text);
+    if (line) (void)fputc('\n', to);
+    funlockfile(to);
+    free(all);
 }

@@ -28,8 +28,8 @@ static void print_features(const m3_truth_report *r)
                  "behavior", "modality", "noisy", "before", "after", "removed", "clean", "after", "change", "AUC");
     for (uint32_t i = 0; i < r->feature_count; i++) {
         const m3_truth_features *f = &r->features[i];
-        (void)printf("%-10s %-10s %8llu", name_or_all(f->behavior), name_or_all(f->modality),
-                     (unsigned long long)f->noisy);
+        cli_show(stdout, "%-10s %-10s %8llu", name_or_all(f->behavior), name_or_all(f->modality),
+                 (unsigned long long)f->noisy);
         print_number(f->noisy_before, 8, 4);
         print_number(f->noisy_after, 9, 4);
         print_number(100.0 * f->removed, 7, 1);
@@ -57,8 +57,8 @@ static void print_events(const m3_truth_report *r)
                  "alone");
     for (uint32_t i = 0; i < r->event_count; i++) {
         const m3_truth_events *e = &r->events[i];
-        (void)printf("%-10s %8llu %10llu %8llu", e->behavior, (unsigned long long)e->genuine,
-                     (unsigned long long)e->accidental, (unsigned long long)e->bursts);
+        cli_show(stdout, "%-10s %8llu %10llu %8llu", e->behavior, (unsigned long long)e->genuine,
+                 (unsigned long long)e->accidental, (unsigned long long)e->bursts);
         print_auc(&e->all);
         print_auc(&e->ids);
         (void)printf("\n");
@@ -71,7 +71,7 @@ static void print_weights(const m3_truth_report *r)
                  "behavior", "modality", "gate", "weight", "planted");
     for (uint32_t i = 0; i < r->weight_count; i++) {
         const m3_truth_weight *w = &r->weights[i];
-        (void)printf("%-10s %-10s", w->behavior, w->modality);
+        cli_show(stdout, "%-10s %-10s", w->behavior, w->modality);
         print_number(w->gate, 8, 4);
         print_number(w->weight, 8, 4);
         print_number(w->planted, 8, 4);

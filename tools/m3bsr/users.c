@@ -8,7 +8,7 @@
 bool cli_users_given(const cli_users *users, const char *command)
 {
     if (users->list != NULL || users->history != NULL) return true;
-    (void)fprintf(stderr, "error: for whom? m3bsr %s --users A,B|@FILE, or --history FILE\n", command);
+    cli_show(stderr, "error: for whom? m3bsr %s --users A,B|@FILE, or --history FILE\n", command);
     return false;
 }
 
@@ -53,7 +53,7 @@ static void tell(const cli_users *users, const char *where)
 {
     (void)fprintf(stderr, "warning: %u of %u left out: ", users->unknown, users->unknown + users->count);
     cli_print_safe(stderr, users->names);
-    (void)fprintf(stderr, "%s: no users of ", users->unknown > NAMED ? ", ..." : "");
+    cli_show(stderr, "%s: no users of ", users->unknown > NAMED ? ", ..." : "");
     cli_print_safe(stderr, where);
     (void)fputc('\n', stderr);
 }
@@ -92,20 +92,28 @@ static m3_status read_list(cli_users *users, const m3_dataset *set, m3_error *er
 /* An id a line. A byte order mark does no harm. */
 static m3_status read_file(cli_users *users, const m3_dataset *set, const char *path, m3_error *err)
 {
+    enum { LINE = 4096 }; /* an id has at most 1024 bytes */
     m3_status st = M3_OK;
-    char *line = NULL;
-    size_t capacity = 0;
+    char line[LINE];
+    uint64_t number = 0;
     static const char byte_order_mark[] = "\xef\xbb\xbf";
     FILE *file = fopen(path, "rbe");
-    if (file == NULL) return M3_FAIL(err, M3_ERR_INVALID, path, "cannot be opened: %s", strerror(errno));
-    for (size_t mark = strlen(byte_order_mark); st == M3_OK && getline(&line, &capacity, file) > 0; mark = 0) {
+    if (file == NULL)
+        return M3_FAIL(err, errno == ENOMEM ? M3_ERR_MEMORY : M3_ERR_INVALID, path, "cannot be opened: %s",
+                       strerror(errno));
+    for (size_t mark = strlen(byte_order_mark); st == M3_OK && fgets(line, sizeof line, file) != NULL; mark = 0) {
+        number++;
+        if (strchr(line, '\n') == NULL && !feof(file)) {
+            st = M3_FAIL(err, M3_ERR_INVALID, path, "line %llu is longer than an id; it takes an id a line",
+                         (unsigned long long)number);
+            break;
+        }
         char *id = strncmp(line, byte_order_mark, mark) == 0 ? line + mark : line;
         line[strcspn(line, "\r\n")] = '\0';
         if (id[0] != '\0') st = find(users, set, id, err);
     }
     if (st == M3_OK && ferror(file))
         st = M3_FAIL(err, errno == EISDIR ? M3_ERR_INVALID : M3_ERR_IO, path, "cannot be read: %s", strerror(errno));
-    free(line);
     (void)fclose(file);
     return st;
 }
@@ -144,8 +152,8 @@ static m3_status read_history(cli_users *users, const m3_dataset *set, const cli
     if (st == M3_OK) st = m3_histories_read(set, users->history, &reading, &users->histories, &report, err);
     for (uint32_t i = 0; st == M3_OK && m3_drop_name(i) != NULL; i++)
         if (report.dropped[i] > 0 && !c->quiet)
-            (void)fprintf(stderr, "%s: left out %llu rows: %s\n", users->history, (unsigned long long)report.dropped[i],
-                          m3_drop_meaning(i));
+            cli_show(stderr, "%s: left out %llu rows: %s\n", users->history, (unsigned long long)report.dropped[i],
+                     m3_drop_meaning(i));
     return st;
 }
 

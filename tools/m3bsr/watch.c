@@ -48,24 +48,24 @@ static void look_for_stall(cli_watch *w)
 {
     const unsigned seconds = (unsigned)(w->stall_ns / 1000000000u);
     if (w->opening[0] != '\0' && now_ns() - w->opening_since > w->stall_ns) {
-        (void)fprintf(stderr, "error: device %s has not opened for %u seconds\n", w->opening, seconds);
+        cli_show(stderr, "error: device %s has not opened for %u seconds\n", w->opening, seconds);
         _exit(CLI_SYSTEM);
     }
     for (int i = 0; i < DEVICES; i++) {
         const char *what = "";
         const uint64_t silent = silence(w, i, &what);
         if (silent > 2 * w->stall_ns) {
-            (void)fprintf(stderr,
-                          "error: nothing has come back from device %s for %u seconds, while it %s; what was saved "
-                          "before is whole. Go on with --resume auto\n",
-                          m3_device_name(w->device[i]), 2 * seconds, what);
+            cli_show(stderr,
+                     "error: nothing has come back from device %s for %u seconds, while it %s; what was saved "
+                     "before is whole. Go on with --resume auto\n",
+                     m3_device_name(w->device[i]), 2 * seconds, what);
             _exit(CLI_SYSTEM);
         }
         if (silent <= w->stall_ns || atomic_load(&w->stalled)) continue;
-        (void)fprintf(stderr,
-                      "error: nothing has come back from device %s for %u seconds, while it %s; should it come "
-                      "back within as many, all of it is saved\n",
-                      m3_device_name(w->device[i]), seconds, what);
+        cli_show(stderr,
+                 "error: nothing has come back from device %s for %u seconds, while it %s; should it come "
+                 "back within as many, all of it is saved\n",
+                 m3_device_name(w->device[i]), seconds, what);
         atomic_store(&w->stalled, true);
         if (w->stop != NULL) *w->stop = 1;
     }
@@ -76,15 +76,15 @@ static void look(cli_watch *w)
     static const char end[] = "Ctrl-C, twice if need be, ends this";
     const unsigned seconds = (unsigned)(w->patience_ns / 1000000000u);
     if (w->opening[0] != '\0' && !w->told_opening && now_ns() - w->opening_since > w->patience_ns) {
-        (void)fprintf(stderr, "warning: device %s has not opened for %u seconds; %s\n", w->opening, seconds, end);
+        cli_show(stderr, "warning: device %s has not opened for %u seconds; %s\n", w->opening, seconds, end);
         w->told_opening = true;
     }
     for (int i = 0; i < DEVICES; i++) {
         const char *what = "";
         const bool late = silence(w, i, &what) > w->patience_ns;
         if (late && !w->told[i])
-            (void)fprintf(stderr, "warning: nothing has come back from device %s for %u seconds, while it %s; %s\n",
-                          m3_device_name(w->device[i]), seconds, what, end);
+            cli_show(stderr, "warning: nothing has come back from device %s for %u seconds, while it %s; %s\n",
+                     m3_device_name(w->device[i]), seconds, what, end);
         w->told[i] = late;
     }
 }
