@@ -76,29 +76,50 @@ bool m3_moment_year_last(m3_field field)
     return at == field.size || take_one_of(field, &at, "Tt, ");
 }
 
+/* ISO's basic form of a date, 20200131, which is a number unless a T and a time follow. */
+static bool take_basic_date(m3_field field, size_t *at, int *year, int *month, int *day)
+{
+    return field.size > 8 && (field.text[8] == 'T' || field.text[8] == 't') && take_digits(field, at, 4, 4, year) &&
+           take_digits(field, at, 2, 2, month) && take_digits(field, at, 2, 2, day);
+}
+
+/* 12:30, 12:30:15, 12:30:15.25; basic: 1230, 123015, 123015.25. A fraction of a minute is no time here. */
+static bool take_time(m3_field field, size_t *at, bool basic, struct tm *when, uint64_t *fraction, int *digits)
+{
+    if (!take_digits(field, at, basic ? 2 : 1, 2, &when->tm_hour) || (!basic && !take_one_of(field, at, ":")) ||
+        !take_digits(field, at, 2, 2, &when->tm_min))
+        return false;
+    const bool more =
+        basic ? *at < field.size && field.text[*at] >= '0' && field.text[*at] <= '9' : take_one_of(field, at, ":");
+    if (!more) return true;
+    if (!take_digits(field, at, 2, 2, &when->tm_sec)) return false;
+    return !take_one_of(field, at, ".,") || take_fraction(field, at, fraction, digits);
+}
+
 bool m3_moment_number(m3_field field, char number[M3_MOMENT_TEXT], bool *zoned)
 {
     struct tm when = {0};
     size_t at = 0;
     uint64_t fraction = 0, one = 1;
     int digits = 0, east = 0, year, month, day;
-    if (!take_date(field, &at, 4, 4, &year, &month, &day, 2)) return false;
-    if (at + 1 < field.size && take_one_of(field, &at, "Tt ")) {
-        if (!take_digits(field, &at, 1, 2, &when.tm_hour) || !take_one_of(field, &at, ":") ||
-            !take_digits(field, &at, 2, 2, &when.tm_min))
-            return false;
-        if (take_one_of(field, &at, ":") && !take_digits(field, &at, 2, 2, &when.tm_sec)) return false;
-        if (take_one_of(field, &at, ".,") && !take_fraction(field, &at, &fraction, &digits)) return false;
-    }
+    const bool basic = take_basic_date(field, &at, &year, &month, &day);
+    if (!basic) at = 0;
+    if (!basic && !take_date(field, &at, 4, 4, &year, &month, &day, 2)) return false;
+    if (at + 1 < field.size && take_one_of(field, &at, "Tt ") &&
+        !take_time(field, &at, basic, &when, &fraction, &digits))
+        return false;
     *zoned = at < field.size;
     if (*zoned && !take_zone(field, &at, &east)) return false;
     when.tm_year = year - 1900;
     when.tm_mon = month - 1;
     when.tm_mday = day;
-    if (month < 1 || month > 12 || day < 1 || when.tm_hour > 23 || when.tm_min > 59 || when.tm_sec > 60) return false;
+    if (month < 1 || month > 12 || day < 1 || when.tm_min > 59 || when.tm_sec > 60) return false;
+    const bool midnight = when.tm_hour == 24 && when.tm_min == 0 && when.tm_sec == 0 && fraction == 0; /* of the next */
+    if (when.tm_hour > 23 && !midnight) return false;
+    if (midnight) when.tm_hour = 0;
     const bool leap = when.tm_sec == 60; /* the first of the next minute has the same number */
     when.tm_sec -= leap;
-    long long seconds = (long long)timegm(&when) + leap - east;
+    long long seconds = (long long)timegm(&when) + leap + (midnight ? 86400 : 0) - east;
     if (when.tm_mday != day) return false; /* such as the 30th of February */
     for (int i = 0; i < digits; i++) one *= 10;
     const bool negative = seconds < 0;

@@ -213,10 +213,12 @@ timed 'the order of its rows is the time' 'None 0 1 2' 9 8 --time-column none
 timed 'are dates' 'ms 0 1577836800000 1577836801000' 2020-01-01 2020-01-01T00:00:01 --time-unit ms
 timed 'timestamps are dates, from 2020-01-31 00:00:00 to 2020-02-01 09:05:00' 's 0 1580428800 1580547900' 2020/01/31 '2020/2/1 9:05'
 timed 'are dates' 's 0 1580428800 1580547900' 2020.01.31 2020-2-1T9:05Z
+timed 'are dates' 's 0 1580515200 1580515201' 2020-01-31T24:00 2020-02-01T00:00:01Z
+timed 'are dates' 's 1 15805152005 15805188000' 20200201T000000.5Z 20200131T2100-0400
 times3() { printf '%s\n' user_id,item_id,timestamp "u,a,$1" "u,b,$2" "u,c,$3" >times.csv; }
 times3 1577836800123 1577836800124 1577836800
 check 'two units' 0 'warning: times.csv:4: not in the range of milliseconds since 1970, and 1 such timestamps in all' "$m" data import times.csv --out x.set
-for bad in 2019-02-29 2020-13-01 2020-01-01T24:00 2020-01-01T10 2020-1/1 2020-01-01T10:00+0 2020-01-01T10:00:00.; do
+for bad in 2019-02-29 2020-13-01 2020-01-01T24:01 20200101T24 2020-01-01T10:30.5 2020-01-01T10 2020-1/1 2020-01-01T10:00+0 2020-01-01T10:00:00.; do
     times3 $bad 2020-01-01 2020-01-02
     check "no date $bad" 0 "timestamp is '$bad', not a number and no date such as" "$m" data import times.csv --out x.set -v
 done
