@@ -3,6 +3,9 @@
 #include "core/base/json.h"
 
 #include <errno.h>
+#include <string.h>
+
+#include "core/base/alloc.h"
 
 m3_status m3_json_parse(const char *text, size_t size, const char *subject, json_t **value, json_error_t *wrong,
                         m3_error *err)
@@ -17,4 +20,36 @@ m3_status m3_json_parse(const char *text, size_t size, const char *subject, json
     json_decref(*value);
     *value = NULL;
     return M3_FAIL_MEMORY(err, subject, size);
+}
+
+typedef struct text {
+    char *bytes;
+    size_t size, room;
+    bool failed; /* remembered here, as jansson does not look at what a key returns */
+} text;
+
+static int append(const char *bytes, size_t size, void *user)
+{
+    text *t = user;
+    if (!t->failed && t->room - t->size <= size) {
+        const size_t room = 2 * (t->room + size) + 256;
+        char *grown = m3_realloc(t->bytes, room, 1);
+        t->failed = grown == NULL;
+        if (grown != NULL) {
+            t->bytes = grown;
+            t->room = room;
+        }
+    }
+    if (t->failed) return -1;
+    memcpy(t->bytes + t->size, bytes, size);
+    t->size += size;
+    return 0;
+}
+
+char *m3_json_text(const json_t *value, size_t flags)
+{
+    text t = {0};
+    if (json_dump_callback(value, append, &t, flags) == 0 && append("", 1, &t) == 0) return t.bytes;
+    m3_free(t.bytes);
+    return NULL;
 }

@@ -13,5 +13,8 @@
  * M3_OK is returned, as its caller knows what to say of it. Returns M3_OK or M3_ERR_MEMORY. */
 m3_status m3_json_parse(const char *text, size_t size, const char *subject, json_t **value, json_error_t *wrong,
                         m3_error *err);
+/** json_dumps(), whole or not at all: where memory runs out at a key of an object, jansson's own leaves it out.
+ * @return  Yours, m3_free(); NULL without memory. */
+char *m3_json_text(const json_t *value, size_t flags);
 
 #endif

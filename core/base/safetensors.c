@@ -387,7 +387,7 @@ static m3_status make_header(const char *path, const m3_safetensors_entry *entri
         made = json_object_set_new(header, entries[i].name, describe(&entries[i], at, at + bytes)) == 0;
         at += bytes;
     }
-    *text = made ? json_dumps(header, JSON_COMPACT) : NULL;
+    *text = made ? m3_json_text(header, JSON_COMPACT) : NULL;
     if (*text == NULL)
         st = M3_FAIL(err, M3_ERR_MEMORY, path, "its header could not be made: a text is not UTF-8, or no memory");
 done:
@@ -463,7 +463,7 @@ static m3_status write_file(const char *path, const m3_safetensors_entry *entrie
     if (st == M3_OK) st = put_tensors(path, out.stream, entries, count, f, err);
     if (st == M3_OK) st = m3_outfile_commit(&out, err);
     m3_outfile_discard(&out);
-    free(header); /* jansson's */
+    m3_free(header);
     return st;
 }
 

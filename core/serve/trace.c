@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/json.h"
 #include "core/base/outfile.h"
 #include "core/base/safetensors.h"
 #include "core/run/run.h"
@@ -201,13 +202,13 @@ static json_t *item_ids(const trace *t)
 
 static m3_status write_json(json_t *value, note which, m3_safetensors_note *notes, m3_error *err)
 {
-    char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+    char *text = value != NULL ? m3_json_text(value, JSON_COMPACT) : NULL;
     json_decref(value);
     notes[which].value = text;
     return text != NULL ? M3_OK : M3_FAIL_MEMORY(err, notes[which].key, 0);
 }
 
-/* The texts from USERS on are jansson's. */
+/* The texts from USERS on are made here. */
 static m3_status make_notes(const trace *t, m3_safetensors_note notes[NOTES], m3_error *err)
 {
     m3_status st;
@@ -262,7 +263,7 @@ m3_status m3_trace_users(m3_served *served, const m3_histories *histories, const
     if ((st = make_notes(&t, notes, err)) != M3_OK) goto done;
     st = m3_safetensors_write(path, t.entries, t.tensor_count, notes, NOTES, read_tensor, &t, err);
 done:
-    for (uint32_t i = USERS; i < NOTES; i++) free((char *)(uintptr_t)notes[i].value); /* jansson's */
+    for (uint32_t i = USERS; i < NOTES; i++) m3_free((char *)(uintptr_t)notes[i].value);
     for (uint32_t i = 0; i < t.tensor_count; i++) m3_free(t.tensors[i].data);
     m3_executable_free(t.executable);
     return st;

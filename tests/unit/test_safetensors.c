@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 static char path[256];
 
@@ -33,6 +34,8 @@ static const struct row {
     {"no tensors are a legal file", "{}", 0, 0, ""},
     {"a tensor without elements is legal", "{\"a\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]}}", 0, 0,
      ""},
+    {"rows of nothing are legal, however many",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[36028797018963968,0],\"data_offsets\":[0,0]}}", 0, 0, ""},
     {"a scalar is legal", "{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 0, 4, ""},
     {"a header beyond the file is refused", "{}", 1000, 0, "says that its header has 1000 bytes"},
     {"a header of 2^63 bytes is refused", "{}", UINT64_C(1) << 63, 0, "damaged or no safetensors file"},
@@ -224,6 +227,49 @@ static void a_failed_write_leaves_the_old_file(void **state)
     m3_safetensors_close(file);
 }
 
+/* What jansson may still ask for; it has no user. */
+static int requests_left;
+
+static void *scarce(size_t bytes)
+{
+    return requests_left-- > 0 ? malloc(bytes) : NULL;
+}
+
+/* One request fails, whichever: jansson may go on without it, so a header must not be taken for whole. */
+static void *scarce_once(size_t bytes)
+{
+    return requests_left-- == 0 ? NULL : malloc(bytes);
+}
+
+static void a_header_without_memory_is_not_written(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        m3_status st = M3_ERR_MEMORY;
+        for (int n = 0; st != M3_OK || requests_left < 0; n++) {
+            m3_error err = {0};
+            m3_safetensors *file = NULL;
+            requests_left = n;
+            json_set_alloc_funcs(kind == 0 ? scarce : scarce_once, free);
+            st = m3_safetensors_write(path, entries, 6, NULL, 0, fill, NULL, &err);
+            const bool refused = requests_left < 0;
+            json_set_alloc_funcs(malloc, free);
+            if (st != M3_OK) {
+                assert_int_equal(st, M3_ERR_MEMORY);
+                continue;
+            }
+            if (m3_safetensors_open(path, &file, &err) != M3_OK) fail_msg("request %d: %s", n, err.message);
+            for (uint32_t i = 0; i < 6; i++) {
+                uint32_t at = 0;
+                assert_true(m3_safetensors_find(file, entries[i].name, &at));
+                assert_true(m3_shape_equal(&m3_safetensors_at(file, at)->shape, &entries[i].shape));
+            }
+            m3_safetensors_close(file);
+            if (!refused) break;
+        }
+    }
+}
+
 static void a_name_may_not_be_written_twice(void **state)
 {
     (void)state;
@@ -331,7 +377,7 @@ static void rows_beyond_4_gib_are_read(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS + 11];
+    struct CMUnitTest tests[ROWS + 12];
     size_t count = 0;
     const char *folder = getenv("TMPDIR");
     (void)snprintf(path, sizeof path, "%s/m3bsr-test-%ld.safetensors", folder != NULL ? folder : "/tmp",
@@ -345,6 +391,7 @@ int main(void)
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(every_name_is_found);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(what_is_written_is_read_back);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_failed_write_leaves_the_old_file);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_header_without_memory_is_not_written);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_name_may_not_be_written_twice);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(a_file_cut_short_while_open_is_an_error);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(rows_at_a_time_make_the_same_file);
