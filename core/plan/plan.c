@@ -1,6 +1,7 @@
 /* plan: see the header. The exchanges are those of core/parallel/group.c and core/train/ranks.c:
  *   a rank sends     2 (R - 1)/R of the sums of gradients, as each adds up a slice: reduce-scatter, all-gather
- *   sharded          the window's rows but its own, (R - 1)/R of them: 4 bytes of an id, the row, its gradient
+ *   sharded          the window's rows but its own, (R - 1)/R of them: 4 bytes of an id, the row, its gradient; ids go
+ *                    beside the batches of steps before, and rows that the step before does not touch (prefetch.h)
  *   lazily           the items of its batches to everybody, and gradients of what all touched in the place of the table
  *   losses           its own to everybody
  * and a step takes
@@ -13,6 +14,7 @@
 
 #include "core/model/model.h"
 #include "core/parallel/group.h"
+#include "core/passes/pass.h"
 #include "core/plan/work.h"
 #include "core/runtime/engine.h"
 #include "core/settings/settings.h"
@@ -27,6 +29,7 @@ typedef struct planning {
     uint64_t updated;              /* rows of the item table that one rank updates */
     uint32_t window;               /* rows that a step sees, not sharded; 0: all */
     uint64_t row_bytes;
+    bool ahead; /* sharded: ids and rows of the next step go beside this one's batches */
     m3_work work;
     m3_ranks_plan plan;
 } planning;
@@ -117,6 +120,7 @@ static void size_step(planning *p)
     p->local.items = (int32_t)plan->window_rows - 1;
     p->touched = distinct((double)ranks * window, items);
     p->updated = plan->shard_rows;
+    p->ahead = ranks > 1 && p->config.loss == M3_LOSS_SAMPLED && m3_pass_enabled(p->options.no_pass, "overlap");
     if (m3_model_is_lazy(&p->config)) p->updated = (uint64_t)ceil(p->touched / (double)ranks);
 }
 
@@ -158,23 +162,39 @@ static void add_traffic(planning *p)
     const double foreign = window * (double)others / ranks;
     const uint64_t rows = (uint64_t)llround(foreign);
     plan->traffic[M3_PLAN_IDS] = rows * sizeof(int32_t) + others * sizeof(uint64_t);
+    if (p->ahead && m3_model_is_lazy(&p->config)) plan->traffic[M3_PLAN_IDS] += rows; /* whether they come early */
     plan->traffic[M3_PLAN_ROWS] = rows * p->row_bytes;
     plan->traffic[M3_PLAN_GRADIENTS] = rows * p->row_bytes;
     plan->traffic[M3_PLAN_LOSSES] += others * sizeof(double); /* of the norm */
 }
 
-/* What is left of the way of the sums behind the last batch; then losses, and before and behind it counts, ids, rows,
- * gradients and norms. */
+/* Seconds of what goes ahead of a step: ids in three exchanges, and lazily rows that the step before does not touch.
+ * @param rows  Bytes of these. */
+static double ahead_seconds(const planning *p, double *rows)
+{
+    const m3_plan_options *o = &p->options;
+    const bool lazy = m3_model_is_lazy(&p->config);
+    *rows = 0.0;
+    if (!p->ahead) return 0.0;
+    if (lazy) *rows = (double)p->plan.traffic[M3_PLAN_ROWS] * (1.0 - p->touched / (double)p->plan.items);
+    return ((double)p->plan.traffic[M3_PLAN_IDS] + *rows) / o->link + (lazy ? 4.0 : 2.0) * o->latency;
+}
+
+/* What is left of the way of the sums behind the last batch, and of what goes ahead; then losses, and before and behind
+ * it counts, ids, rows, gradients and norms. */
 static double link_seconds(const planning *p, double *hidden)
 {
     const m3_plan_options *o = &p->options;
+    double early = 0.0;
     if (o->ranks == 1) return 0.0;
     const double sums = (double)p->plan.traffic[M3_PLAN_SUMMED] / o->link + 2.0 * p->work.buckets.count * o->latency;
-    const double exposed = m3_work_exposed(&p->work, o);
-    double others = (1.0 + (o->sharded ? 5.0 : p->window != 0 ? 1.0 : 0.0)) * o->latency;
+    const double ahead = ahead_seconds(p, &early);
+    const double exposed = m3_work_exposed(&p->work, o, ahead, (double)p->plan.own_batches);
+    const double exchanges = o->sharded ? (p->ahead ? 3.0 : 5.0) : p->window != 0 ? 1.0 : 0.0;
+    double others = (1.0 + exchanges) * o->latency - early / o->link;
     for (int i = 0; i < M3_PLAN_TRAFFICS; i++)
-        if (i != M3_PLAN_SUMMED) others += (double)p->plan.traffic[i] / o->link;
-    *hidden = sums - exposed;
+        if (i != M3_PLAN_SUMMED && !(i == M3_PLAN_IDS && p->ahead)) others += (double)p->plan.traffic[i] / o->link;
+    *hidden = sums + ahead - exposed;
     return exposed + others;
 }
 
@@ -197,7 +217,8 @@ static void add_memory(planning *p)
         m3_work_blocks(w->step) + m3_work_blocks(w->apply) + m3_work_blocks(w->infer) + m3_work_blocks(w->window);
     if (p->options.ranks == 1) return;
     memory[M3_PLAN_HOST] += (sums > largest ? sums : largest) + m3_sum_room(p->options.ranks);
-    if (sharded) memory[M3_PLAN_HOST] += 4 * p->plan.window_rows * p->row_bytes; /* there and back, of rows and sums */
+    if (sharded) /* there and back, of rows and sums, and there for the next step */
+        memory[M3_PLAN_HOST] += (p->ahead ? 5 : 4) * p->plan.window_rows * p->row_bytes;
 }
 
 /* Time. */

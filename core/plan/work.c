@@ -219,16 +219,25 @@ uint64_t m3_work_traffic(const m3_work *w, bool sharded, uint32_t ranks)
     return bytes;
 }
 
-/* A bucket goes when its last state is there and the one before it is away; the host's part is left out. */
-double m3_work_exposed(const m3_work *w, const m3_plan_options *o)
+static double times_of(const m3_work *w, const m3_plan_options *o, const m3_partition *p)
 {
-    double now = 0, away = 0;
+    double seconds = 0;
+    for (uint32_t k = p->first; k < p->first + p->count; k++)
+        seconds += o->crowd * time_of(w->step->schedule.steps[k].node, &o->rates).seconds;
+    return seconds;
+}
+
+/* A bucket goes when its last state is there and what was before it is away; the host's part is left out. */
+double m3_work_exposed(const m3_work *w, const m3_plan_options *o, double before, double batches)
+{
+    double now = 0, batch = 0;
     uint32_t sent = 0;
     const m3_schedule *s = &w->step->schedule;
+    for (uint32_t i = 0; i < s->partition_count; i++) batch += times_of(w, o, &s->partitions[i]);
+    double away = fmax(before - (batches - 1.0) * batch, 0.0);
     for (uint32_t i = 0; i < s->partition_count; i++) {
         const m3_partition *p = &s->partitions[i];
-        for (uint32_t k = p->first; k < p->first + p->count; k++)
-            now += o->crowd * time_of(s->steps[k].node, &o->rates).seconds;
+        now += times_of(w, o, p);
         for (; sent < (i + 1 < s->partition_count ? p->ready : w->buckets.count); sent++)
             away = fmax(now, away) + (double)bucket_traffic(w, o->sharded, sent, o->ranks) / o->link + 2.0 * o->latency;
     }

@@ -40,8 +40,9 @@ uint64_t m3_work_largest(const m3_work *work);
 
 /** Bytes that the rank which sends most sends of the sums, bucket by bucket. */
 uint64_t m3_work_traffic(const m3_work *work, bool sharded, uint32_t ranks);
-/** Seconds for which the sums are still on their way when the last batch has ended. */
-double m3_work_exposed(const m3_work *work, const m3_plan_options *options);
+/** Seconds for which the sums are still on their way when the last batch has ended.
+ * @param before   Seconds of what goes before them, from the first of the step's `batches` on. */
+double m3_work_exposed(const m3_work *work, const m3_plan_options *options, double before, double batches);
 
 /** Add `runs` runs of an executable; NULL takes no time. */
 void m3_work_add_time(const m3_executable *executable, const m3_plan_rates *rates, double runs, m3_ranks_plan *to);

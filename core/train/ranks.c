@@ -11,7 +11,7 @@
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
 #include "core/runtime/store.h"
-#include "core/train/shards.h"
+#include "core/train/prefetch.h"
 #include "m3bsr/version.h"
 
 m3_status m3_ranks_all_fail(m3_trainer *tr, m3_status st)
@@ -346,8 +346,10 @@ m3_status m3_ranks_begin(m3_trainer *tr, m3_error *err)
     if ((st = list_tensors(tr, err)) != M3_OK) return st;
     if ((st = make_message(tr, err)) != M3_OK) return st;
     if ((st = compare_devices(tr, err)) != M3_OK) return st;
-    if ((st = move_kept(tr, FROM_RANK_0, NULL, err)) != M3_OK || tr->shared.buckets == 1) return st;
-    return m3_sums_create(tr->shared.member, tr->store, tr->shared.buckets, &tr->shared.sums, err);
+    if ((st = move_kept(tr, FROM_RANK_0, NULL, err)) != M3_OK) return st;
+    const uint32_t rows = m3_prefetch_posts(tr->shards); /* exchanges of rows that go there, too */
+    if (tr->shared.buckets == 1 && rows == 0) return st;
+    return m3_sums_create(tr->shared.member, tr->store, tr->shared.buckets + rows, &tr->shared.sums, err);
 }
 
 void m3_ranks_fini(m3_trainer *tr)
@@ -371,8 +373,7 @@ static double waited_so_far(const m3_shared *s)
     return m3_member_waited(s->member) + m3_sums_waited(s->sums);
 }
 
-/* Something went over since `begin`, for which this rank has waited. */
-static m3_status trace_wait(m3_trainer *tr, const char *what, double begin, uint64_t bytes, m3_error *err)
+m3_status m3_ranks_traced(m3_trainer *tr, const char *what, double begin, uint64_t bytes, m3_error *err)
 {
     if (tr->trace == NULL || tr->done == 0) return M3_OK;
     const double end = m3_seconds();
@@ -392,7 +393,7 @@ m3_status m3_ranks_losses(m3_trainer *tr, uint64_t batches, bool *cut, m3_error 
     mine[0] = (m3_losses){*cut, {tr->options.stop != NULL && *tr->options.stop != 0, waited_so_far(s) - s->waited}};
     memcpy(mine + 1, tr->losses + begin, (size_t)(end - begin) * sizeof *mine);
     m3_status st = m3_ranks_gather(tr, mine, bytes, all, err);
-    if (st == M3_OK) st = trace_wait(tr, "losses", began, bytes, err);
+    if (st == M3_OK) st = m3_ranks_traced(tr, "losses", began, bytes, err);
     if (st != M3_OK) return st;
     for (uint32_t r = 0; r < s->count; r++) {
         const m3_losses *from = all + r * each;
@@ -438,11 +439,12 @@ static m3_status trace_sums(m3_trainer *tr, double began, m3_error *err)
 {
     m3_status st = M3_OK;
     char name[40];
+    uint32_t bucket = 0;
     if (tr->trace == NULL || tr->done == 0) return M3_OK;
-    for (uint32_t b = 0; b < tr->shared.buckets && st == M3_OK; b++) {
-        const m3_sum_time t = m3_sums_time(tr->shared.sums, b);
-        (void)snprintf(name, sizeof name, "sum %u of %u", b + 1, tr->shared.buckets);
-        st = m3_trace_add_exchange(tr->trace, name, t.begin, t.end, t.bytes, err);
+    for (uint32_t i = 0; i < m3_sums_finished(tr->shared.sums) && st == M3_OK; i++) {
+        const m3_sum_time t = m3_sums_time(tr->shared.sums, i);
+        if (t.what == NULL) (void)snprintf(name, sizeof name, "sum %u of %u", ++bucket, tr->shared.buckets);
+        st = m3_trace_add_exchange(tr->trace, t.what != NULL ? t.what : name, t.begin, t.end, t.bytes, err);
     }
     return st == M3_OK ? m3_trace_add_wait(tr->trace, began, m3_seconds(), err) : st;
 }
@@ -471,7 +473,7 @@ m3_status m3_ranks_sum(m3_trainer *tr, m3_error *err)
         if ((st = m3_store_copy_out(tr->store, s->summed, s->summed_count, s->data, err)) != M3_OK) return st;
         const double began = m3_seconds();
         st = m3_ranks_heard(tr, m3_member_sum(s->member, (float *)(void *)s->data, count, err));
-        if (st == M3_OK) st = trace_wait(tr, "sum 1 of 1", began, count * sizeof(float), err);
+        if (st == M3_OK) st = m3_ranks_traced(tr, "sum 1 of 1", began, count * sizeof(float), err);
         if (st != M3_OK) return st;
     }
     return m3_store_copy_in(tr->store, s->summed, s->summed_count, s->data, err);
@@ -501,7 +503,7 @@ m3_status m3_ranks_follow(m3_trainer *tr, double *figures, uint32_t count, m3_er
     const double began = m3_seconds();
     if ((st = m3_ranks_tell(tr, figures, count * sizeof *figures, err)) != M3_OK) return st;
     if ((st = move_kept(tr, FROM_RANK_0, NULL, err)) != M3_OK) return st;
-    return trace_wait(tr, "parameters of rank 0", began, kept_bytes(tr), err);
+    return m3_ranks_traced(tr, "parameters of rank 0", began, kept_bytes(tr), err);
 }
 
 /* An epoch. */

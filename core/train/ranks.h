@@ -53,6 +53,9 @@ m3_status m3_ranks_end(m3_trainer *trainer, m3_error *err);
 m3_status m3_ranks_doubles(m3_trainer *trainer, const double *mine, double *all, m3_error *err);
 /** m3_member_gather() and other exchanges: whether they failed is what was heard from others. */
 m3_status m3_ranks_gather(m3_trainer *trainer, const void *mine, uint64_t bytes, void *all, m3_error *err);
+/** Into the trace of a step, where there is one: what went over since `begin`, for which this rank has waited.
+ * @param bytes  That it sent. */
+m3_status m3_ranks_traced(m3_trainer *trainer, const char *what, double begin, uint64_t bytes, m3_error *err);
 /** Rank 0's bytes, everywhere. */
 m3_status m3_ranks_tell(m3_trainer *trainer, void *data, uint64_t bytes, m3_error *err);
 m3_status m3_ranks_heard(m3_trainer *trainer, m3_status st);

@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "core/base/alloc.h"
+#include "core/base/clock.h"
 #include "core/model/model.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/init.h"
 #include "core/runtime/store.h"
+#include "core/train/prefetch.h"
 #include "core/train/ranks.h"
 
 static const char table[] = M3_ITEM_PARAMETER, window_table[] = M3_WINDOW_TABLE, sums[] = "accum." M3_WINDOW_TABLE;
@@ -95,12 +97,14 @@ m3_status m3_shards_create(m3_trainer *tr, m3_error *err)
     if ((st = m3_settings_features(tr->settings, tr->set, &tr->denoised, s->features, &s->feature_count, err)) != M3_OK)
         return st;
     if ((st = make_host(s, tr->window, err)) != M3_OK) return st;
-    return m3_trade_init(&s->trade, shared->member, total, s->width, err);
+    if ((st = m3_trade_init(&s->trade, shared->member, total, s->width, err)) != M3_OK) return st;
+    return m3_prefetch_create(tr, &s->prefetch, err);
 }
 
 void m3_shards_free(m3_shards *s)
 {
     if (s == NULL) return;
+    m3_prefetch_free(s->prefetch);
     m3_trade_fini(&s->trade);
     m3_free(s->host);
     m3_free(s);
@@ -138,30 +142,30 @@ void m3_shards_say(const m3_trainer *tr, char *text, size_t bytes)
     for (uint32_t k = 0; k < s->feature_count; k++) features += s->features[k].width;
     const double own = mebibytes(s->count, s->width), rows = mebibytes(window, s->width);
     const double wide = mebibytes(window, features), all = (double)m3_store_bytes(tr->store) / 1048576.0;
-    (void)snprintf(
-        text, bytes,
-        "each rank keeps %u of %" PRIu64 " rows of the item table: %.1f MiB, their moments %.1f MiB; %u rows that a "
-        "step sees with their gradients %.1f MiB, and features %.1f MiB; all other parameters %.1f MiB",
-        s->count, s->total, own, 2.0 * own, window, 2.0 * rows, wide, fmax(all - 3.0 * own - 2.0 * rows - wide, 0.0));
+    (void)snprintf(text, bytes,
+                   "each rank keeps %u of %" PRIu64
+                   " rows of the item table: %.1f MiB, their moments %.1f MiB; %u rows that a "
+                   "step sees with their gradients %.1f MiB, and features %.1f MiB, and on their way for the next one "
+                   "%.1f MiB; all "
+                   "other parameters %.1f MiB",
+                   s->count, s->total, own, 2.0 * own, window, 2.0 * rows, wide, s->prefetch != NULL ? rows : 0.0,
+                   fmax(all - 3.0 * own - 2.0 * rows - wide, 0.0));
 }
 
 /* The window. */
 
-/* Rows that others want of this rank. */
-static m3_status fetch(m3_trainer *tr, m3_error *err)
+m3_status m3_shards_read(m3_trainer *tr, const int32_t *ids, uint64_t count, float *rows, m3_error *err)
 {
     m3_status st = M3_OK;
-    m3_shards *s = tr->shards;
+    const m3_shards *s = tr->shards;
     m3_executable *e = tr->programs.fetch;
-    int32_t *ids = m3_executable_input(e, "ids", NULL);
-    const uint64_t wanted = s->trade.wanted[s->trade.ranks];
-    for (uint64_t at = 0; st == M3_OK && at < wanted; at += s->batch) {
-        const uint64_t some = wanted - at < s->batch ? wanted - at : s->batch;
-        memcpy(ids, s->trade.ids + at, some * sizeof *ids);
-        for (uint64_t i = some; i < s->batch; i++) ids[i] = -1;
+    int32_t *to = m3_executable_input(e, "ids", NULL);
+    for (uint64_t at = 0; st == M3_OK && at < count; at += s->batch) {
+        const uint64_t some = count - at < s->batch ? count - at : s->batch;
+        memcpy(to, ids + at, some * sizeof *to);
+        for (uint64_t i = some; i < s->batch; i++) to[i] = -1;
         if ((st = m3_executable_run(e, err)) != M3_OK) break;
-        memcpy(s->trade.rows + at * s->width, m3_executable_output(e, "rows", NULL),
-               some * s->width * sizeof *s->trade.rows);
+        memcpy(rows + at * s->width, m3_executable_output(e, "rows", NULL), some * s->width * sizeof *rows);
     }
     return st;
 }
@@ -193,17 +197,35 @@ static m3_status write_features(m3_trainer *tr, m3_error *err)
     return st;
 }
 
+m3_status m3_shards_put(m3_trainer *tr, m3_error *err)
+{
+    const m3_shards *s = tr->shards;
+    const uint64_t bytes = (uint64_t)tr->window->used * s->width * sizeof *s->host;
+    memset(s->host, 0, s->width * sizeof *s->host);
+    const m3_status st = m3_store_write_part(tr->store, window_table, 0, s->host, bytes, err);
+    return st == M3_OK ? write_features(tr, err) : st;
+}
+
+/* An exchange of rows that was begun then, when the member had sent so much. */
+static m3_status ended(m3_trainer *tr, m3_status st, const char *what, double begin, uint64_t sent, m3_error *err)
+{
+    if (m3_ranks_heard(tr, st) != M3_OK) return st;
+    return m3_ranks_traced(tr, what, begin, m3_member_sent(tr->shared.member) - sent, err);
+}
+
 m3_status m3_shards_fill(m3_trainer *tr, m3_error *err)
 {
-    m3_status st;
     m3_shards *s = tr->shards;
     const m3_window *w = tr->window;
-    if ((st = m3_ranks_heard(tr, m3_trade_ask(&s->trade, w->ids + 1, w->used - 1, err))) != M3_OK) return st;
-    if ((st = fetch(tr, err)) != M3_OK) return st;
-    if ((st = m3_ranks_heard(tr, m3_trade_give(&s->trade, s->host + s->width, err))) != M3_OK) return st;
-    memset(s->host, 0, s->width * sizeof *s->host);
-    st = m3_store_write_part(tr->store, window_table, 0, s->host, (uint64_t)w->used * s->width * sizeof *s->host, err);
-    return st == M3_OK ? write_features(tr, err) : st;
+    double begin = m3_seconds();
+    uint64_t sent = m3_member_sent(tr->shared.member);
+    m3_status st = ended(tr, m3_trade_ask(&s->trade, w->ids + 1, w->used - 1, err), "ids", begin, sent, err);
+    if (st == M3_OK) st = m3_shards_read(tr, s->trade.ids, s->trade.wanted[s->trade.ranks], s->trade.rows, err);
+    if (st != M3_OK) return st;
+    begin = m3_seconds();
+    sent = m3_member_sent(tr->shared.member);
+    st = ended(tr, m3_trade_give(&s->trade, s->host + s->width, err), "rows late", begin, sent, err);
+    return st == M3_OK ? m3_shards_put(tr, err) : st;
 }
 
 m3_status m3_shards_show(m3_trainer *tr, uint32_t first, uint32_t count, m3_error *err)
@@ -232,7 +254,10 @@ m3_status m3_shards_sum(m3_trainer *tr, uint32_t batches, m3_error *err)
     m3_shards *s = tr->shards;
     const uint64_t bytes = (uint64_t)tr->window->used * s->width * sizeof *s->host;
     if ((st = m3_store_read_part(tr->store, sums, 0, s->host, bytes, err)) != M3_OK) return st;
-    if ((st = m3_ranks_heard(tr, m3_trade_return(&s->trade, s->host + s->width, err))) != M3_OK) return st;
+    const double begin = m3_seconds();
+    const uint64_t sent = m3_member_sent(tr->shared.member);
+    st = ended(tr, m3_trade_return(&s->trade, s->host + s->width, err), "gradients of rows", begin, sent, err);
+    if (st != M3_OK) return st;
     double squares = m3_trade_add_up(&s->trade, 1.0F / (float)batches), all = 0.0;
     if ((st = m3_ranks_doubles(tr, &squares, &all, err)) != M3_OK) return st;
     float *norm = m3_executable_input(tr->programs.apply, "rows_norm", NULL);

@@ -11,6 +11,8 @@
 #include "core/parallel/trade.h"
 #include "core/train/window.h"
 
+typedef struct m3_prefetch m3_prefetch; /* prefetch.h */
+
 /** A trainer's, NULL in one whose table is whole. */
 struct m3_shards {
     uint64_t total;        /**< N + 1 */
@@ -24,6 +26,7 @@ struct m3_shards {
     uint32_t feature_count;
     float *host; /**< window's rows, or features of some, on their way */
     uint64_t host_bytes;
+    m3_prefetch *prefetch; /**< NULL: a step waits for all of its rows */
 };
 
 bool m3_shards_wanted(const m3_trainer *trainer);
@@ -37,6 +40,10 @@ bool m3_shards_own(const m3_shards *shards, const char *name);
 /** One line of what a rank keeps at most, which rank 0 does. */
 void m3_shards_say(const m3_trainer *trainer, char *text, size_t bytes);
 
+/** Rows of this rank. @param ids  [count] numbers in its part. @param rows  [count][width]. */
+m3_status m3_shards_read(m3_trainer *trainer, const int32_t *ids, uint64_t count, float *rows, m3_error *err);
+/** Put host's rows, behind the padding, into the window, and features of its items. */
+m3_status m3_shards_put(m3_trainer *trainer, m3_error *err);
 /** Put the rows into the window that it names. */
 m3_status m3_shards_fill(m3_trainer *trainer, m3_error *err);
 /** Gradients of the step's rows to their owners; what the other half of the step wants of them.

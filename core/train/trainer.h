@@ -41,7 +41,7 @@ typedef struct m3_shared {
     uint32_t summed_count, kept_count;
     uint32_t buckets, *bucket_end; /* [buckets] in `summed` */
     uint32_t sent;                 /* buckets of this step that were given to `sums` */
-    m3_sums *sums;                 /* NULL: there is one bucket, which is sent behind the backward pass */
+    m3_sums *sums;                 /* NULL: there is one bucket, sent behind the backward pass, and nothing else */
     unsigned char *data;           /* [bytes] on their way, the sums at least */
     uint64_t bytes;
     void *message;       /* losses or places of one rank, then of all */

@@ -5,8 +5,8 @@
 
 #include "core/base/alloc.h"
 #include "core/model/model.h"
+#include "core/train/prefetch.h"
 #include "core/train/ranks.h"
-#include "core/train/shards.h"
 
 static m3_status allocate(m3_window *w, uint32_t gathered, m3_error *err)
 {
@@ -133,18 +133,23 @@ static m3_batch items_of(const m3_window *w, const m3_model_config *c, uint64_t 
     return (m3_batch){.ids = at, .target = at + histories, .negatives = at + histories + n};
 }
 
-m3_status m3_window_open(m3_trainer *tr, uint64_t first, uint32_t count, m3_error *err)
+void m3_window_name(const m3_trainer *tr, m3_window *w, uint64_t first, uint32_t count)
 {
-    m3_status st = M3_OK;
-    m3_window *w = tr->window;
     const uint64_t n = m3_data_loader_batch(tr->loader);
     w->first = first;
     for (uint32_t k = 0; k < count; k++) {
         const m3_batch to = items_of(w, &tr->config, n, k);
-        (void)m3_data_loader_fill(tr->loader, first + k, (uint32_t)(tr->state.draws + (first + k - tr->state.batch)),
-                                  &to);
+        (void)m3_data_loader_fill(tr->loader, first + k, 0, &to);
     }
     m3_window_find(w, w->places, count * w->batch_items);
+}
+
+m3_status m3_window_open(m3_trainer *tr, uint64_t first, uint32_t count, m3_error *err)
+{
+    m3_status st = M3_OK;
+    m3_window *w = tr->window;
+    if (tr->shards != NULL && tr->shards->prefetch != NULL) return m3_prefetch_open(tr, err);
+    m3_window_name(tr, w, first, count);
     if (tr->shards != NULL) return m3_shards_fill(tr, err);
     if (tr->shared.count > 1) st = join(tr, count * w->batch_items, err);
     if (st != M3_OK || w->is_table) return st;

@@ -27,6 +27,9 @@ struct m3_window {
 m3_status m3_window_create(m3_trainer *trainer, m3_error *err);
 void m3_window_free(m3_window *window); /**< takes NULL */
 
+/** Items and places of the `count` batches of the epoch from `first` on, nothing else: of a window that is not open,
+ * from another thread, too. */
+void m3_window_name(const m3_trainer *trainer, m3_window *window, uint64_t first, uint32_t count);
 /** Make it that of the `count` batches from `first` on, which are this rank's of the step. */
 m3_status m3_window_open(m3_trainer *trainer, uint64_t first, uint32_t count, m3_error *err);
 /** The step's inputs that the loader still has to fill: places come for the others. Negatives are among them while

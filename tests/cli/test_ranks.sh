@@ -42,6 +42,11 @@ if [ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ]; then
     check 'a device hangs' 3 'device faulty:0' env M3BSR_FAULT=hang_any timeout 60 "$m" train config.yaml --out went_on --resume \
         --set epochs=3 "${bad[@]}" --rank-limit 2
     same three/last.safetensors went_on/last.safetensors || fail 'a hanging device changed the checkpoint'
+    # Rows of the next step may be on their way then.
+    shards=(--set loss=sampled --set negatives=4 --set batch=2 --set shard=rows --set lazy=on)
+    check 'a device fails, with shards' 3 'rank 1' env M3BSR_FAULT=fail_run "$m" train config.yaml --out shards_bad "${shards[@]}" "${bad[@]}"
+    check 'a device hangs, with shards' 3 'device faulty:0' env M3BSR_FAULT=hang_any timeout 60 "$m" train config.yaml --out shards_hung \
+        "${shards[@]}" "${bad[@]}" --rank-limit 1
     check 'after both it goes on' 0 'best is epoch' "$m" train config.yaml --out went_on --resume --set epochs=3 --devices cpu,cpu
 fi
 
@@ -112,13 +117,14 @@ status=$?
 done_epochs=$(grep -c '"event":"epoch"' killed/log.jsonl)
 check 'three go on' 0 'best is epoch' run 3 "$m" train config.yaml --out killed --resume --threads 1 --set epochs=$((done_epochs + 1))
 
-mpirun --oversubscribe -n 2 "$m" train config.yaml --out asked --threads 1 --set epochs=1000 --set patience=1000 >said 2>&1 &
+mpirun --oversubscribe -n 2 "$m" train config.yaml --out asked --threads 1 --set epochs=1000 --set patience=1000 --set loss=sampled \
+    --set negatives=4 --set batch=4 --set shard=rows --set lazy=on >said 2>&1 & # rows of the next step are on their way
 pid=$!
 until_epoch asked $pid
 kill -TERM $pid
 wait $pid
 grep -qF -- '--resume' said || fail "SIGTERM on mpirun: $(cat said)"
 done_epochs=$(grep -c '"event":"epoch"' asked/log.jsonl)
-check 'it goes on' 0 'best is epoch' run 2 "$m" train config.yaml --out asked --resume --threads 1 --set epochs=$((done_epochs + 1))
+check 'it goes on' 0 'best is epoch' run 2 "$m" train asked/settings.yaml --out asked --resume --threads 1 --set epochs=$((done_epochs + 1))
 
 [ $failures = 0 ]

@@ -231,6 +231,124 @@ static void goes_on(void **state)
     m3_settings_free(settings);
 }
 
+/* Rows that come early are those that come in time. Steps of an epoch's end have other batches than those before. */
+static void fetches_ahead(void **state)
+{
+    static told ahead, waiting;
+    static const char *const late[] = {"overlap", NULL};
+    m3_error err = {0};
+    m3_train_result result = {0};
+    const m3_train_options few = {.stop_after = 5}, on = {.resume = true}, wait = {.no_pass = late};
+    m3_settings *settings = make_settings(*state, "shard=rows");
+    for (uint32_t ranks = 2; ranks <= 3; ranks++) {
+        char a[100], b[100];
+        (void)snprintf(a, sizeof a, "ahead-%u-%.60s", ranks, (const char *)*state);
+        (void)snprintf(b, sizeof b, "waiting-%u-%.60s", ranks, (const char *)*state);
+        training_check(run(team.devices, ranks, settings, b, wait, &waiting, &result, &err), &err);
+        train(team.devices, ranks, settings, a, &ahead);
+        same_course(&waiting, &ahead, 0.0);
+        for (uint32_t i = 0; i < ahead.count; i++) assert_true(ahead.loss[i] == waiting.loss[i]);
+        same_tensors(a, b, 0.0);
+        (void)snprintf(a, sizeof a, "cut-%u-%.60s", ranks, (const char *)*state);
+        assert_int_equal(run(team.devices, ranks, settings, a, few, NULL, &result, &err), M3_ERR_INTERRUPTED);
+        training_check(run(team.devices, ranks, settings, a, on, NULL, &result, &err), &err);
+        same_tensors(a, b, 0.0);
+    }
+    m3_settings_free(settings);
+}
+
+/* What a rank's track has of an exchange. */
+typedef struct exchanges {
+    uint32_t count, beside; /* beside: of them, while a node of the rank ran */
+    double bytes;
+} exchanges;
+
+static double number(const json_t *event, const char *key)
+{
+    return json_number_value(json_object_get(event, key));
+}
+
+static bool is(const json_t *event, const char *key, const char *want)
+{
+    const char *value = json_string_value(json_object_get(event, key));
+    return value != NULL && strcmp(value, want) == 0;
+}
+
+static bool has_node_beside(const json_t *events, const json_t *one)
+{
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *e = json_array_get(events, i);
+        if (is(e, "cat", "node") && number(e, "pid") == number(one, "pid") &&
+            number(e, "ts") < number(one, "ts") + number(one, "dur") &&
+            number(one, "ts") < number(e, "ts") + number(e, "dur"))
+            return true;
+    }
+    return false;
+}
+
+static exchanges look_at(const json_t *events, int rank, const char *what)
+{
+    exchanges all = {0};
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        const json_t *e = json_array_get(events, i);
+        if (!is(e, "cat", "exchange") || !is(e, "name", what) || number(e, "pid") != rank + 1) continue;
+        all.count++;
+        all.beside += has_node_beside(events, e);
+        all.bytes += number(json_object_get(e, "args"), "bytes");
+    }
+    return all;
+}
+
+static json_t *trace(const m3_settings *settings, m3_train_options options)
+{
+    static int runs;
+    m3_error err = {0};
+    m3_train_result result = {0};
+    json_error_t wrong;
+    char folder[32];
+    (void)snprintf(folder, sizeof folder, "traced-%d", runs++);
+    const char *path = data_source_path(&source, "trace.json");
+    options.profile = path;
+    options.stop_after = 5;
+    assert_int_equal(run(team.devices, 2, settings, folder, options, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    json_t *all = json_load_file(data_source_path(&source, "trace.json"), 0, &wrong);
+    if (all == NULL) fail_msg("line %d: %s", wrong.line, wrong.text);
+    return all;
+}
+
+/* Steps 2, 3 and 4: rows of the next one come beside nodes of each, as do ids. On a machine that is busy the thread may
+ * come late, but not every time. */
+static void shows_rows_on_their_way(void **state)
+{
+    (void)state;
+    static const char *const late[] = {"overlap", NULL};
+    m3_settings *settings = make_settings("lazy=on expert=transformer width=32", "shard=rows");
+    uint32_t beside = 0;
+    for (int tries = 0; tries < 10 && beside < 2; tries++) {
+        beside = 0;
+        json_t *file = trace(settings, (m3_train_options){0}), *events = json_object_get(file, "traceEvents");
+        for (int rank = 0; rank < 2; rank++) {
+            const exchanges early = look_at(events, rank, "rows early"), rest = look_at(events, rank, "rows late");
+            const exchanges ids = look_at(events, rank, "ids"), back = look_at(events, rank, "gradients of rows");
+            assert_true(early.count == 3 && rest.count == 3 && ids.count == 3 && back.count == 3);
+            assert_true(early.bytes > 0 && rest.bytes > 0 && ids.bytes > 0 && back.bytes > 0);
+            assert_true(rest.beside == 0 && back.beside == 0);
+            beside += early.beside > 0;
+        }
+        json_decref(file);
+    }
+    assert_int_equal(beside, 2);
+    json_t *file = trace(settings, (m3_train_options){.no_pass = late});
+    for (int rank = 0; rank < 2; rank++) {
+        const json_t *events = json_object_get(file, "traceEvents");
+        assert_int_equal(look_at(events, rank, "rows early").count, 0);
+        assert_int_equal(look_at(events, rank, "rows late").count, 3);
+        assert_int_equal(look_at(events, rank, "ids").beside, 0);
+    }
+    json_decref(file);
+    m3_settings_free(settings);
+}
+
 /* With fewer ranks, with the whole table, and alone. */
 static void goes_on_with_others(void **state)
 {
@@ -442,6 +560,11 @@ int main(void)
         {"lazy halves of a step update what the whole does", touches_the_same, NULL, NULL, NULL},
         {"sharded runs repeat, and go on bit for bit", goes_on, NULL, NULL, (void *)"shard=rows"},
         {"lazy runs of several ranks repeat, and go on bit for bit", goes_on, NULL, NULL, (void *)"shard=none"},
+        {"rows that come early have the same bits, lazy", fetches_ahead, NULL, NULL,
+         (void *)"lazy=on weight_decay=0.1 epochs=2"},
+        {"rows that come early have the same bits, lazy off", fetches_ahead, NULL, NULL,
+         (void *)"lazy=off epochs=2 accumulate=6 trend=100 fusion=scores"},
+        {"a trace has rows on their way beside nodes", shows_rows_on_their_way, NULL, NULL, NULL},
         {"a sharded run goes on with others", goes_on_with_others, NULL, NULL, NULL},
         {"devices that round differently share out a table", mixes, NULL, NULL, NULL},
         {"what needs the whole table is refused", refuses, NULL, NULL, NULL},
