@@ -251,6 +251,9 @@ m3_status m3_values_fill(const m3_notation *array, uint64_t seed, uint32_t which
     for (; s.index < count; s.index++) {
         double x = fill->next(&s);
         double element; /* aligned for every type */
+        if (array->dtype == M3_BOOL && x != 0.0 && x != 1.0)
+            return M3_FAIL(err, M3_ERR_INVALID, words, "gives a bool %g, which is neither 0 nor 1; give random or mask",
+                           x);
         m3_values_encode(array->dtype, &x, 1, &element);
         m3_values_decode(array->dtype, &element, 1, &value[s.index]);
     }

@@ -27,7 +27,7 @@
 #include "core/conformance/notation.h"
 
 /** Fill one array; which = its index in the case. The values are representable in the array's type.
- * M3_ERR_INVALID: words that are not known. */
+ * M3_ERR_INVALID: words that are not known, or that give a bool what it cannot be. */
 m3_status m3_values_fill(const m3_notation *array, uint64_t seed, uint32_t which, double *value, m3_error *err);
 /** Does this array keep its type when f32 gives way to f64? */
 bool m3_values_keep_type(const m3_notation *array);

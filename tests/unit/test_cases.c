@@ -144,6 +144,27 @@ static void names_are_unique_and_select(void **state)
     assert_int_equal(m3_case_at(count, &c, NULL), M3_ERR_RANGE);
 }
 
+/* Of each array as many values as tell whether its type has them: a bool of 252 is a fault of the list. */
+static void every_array_has_values_of_its_type(void **state)
+{
+    (void)state;
+    enum { SOME = 64 };
+    double value[SOME];
+    m3_notation array[M3_NOTATION_ARRAYS];
+    for (uint32_t i = 0; i < m3_case_count_full(); i++) {
+        const m3_case c = at(i);
+        m3_error err = {0};
+        uint32_t count = 0;
+        m3_status st = m3_notation_arrays(c.inputs, array, &count, &err);
+        for (uint32_t a = 0; st == M3_OK && a < count; a++) {
+            if (array[a].absent || m3_shape_count(&array[a].shape) == 0) continue;
+            array[a].shape = M3_SHAPE(SOME);
+            st = m3_values_fill(&array[a], 1, a, value, &err);
+        }
+        if (st != M3_OK) fail_msg("%s: %s", c.name, err.message);
+    }
+}
+
 static const struct text {
     const char *name, *arrays, *says;
 } texts[] = {
@@ -276,13 +297,14 @@ static void halves_round_to_nearest_even(void **state)
 int main(void)
 {
     enum { TEXTS = sizeof texts / sizeof texts[0] };
-    enum { OTHERS = 9 };
+    enum { OTHERS = 10 };
     struct CMUnitTest tests[OTHERS + TEXTS] = {
         cmocka_unit_test(every_case_builds_in_every_form),
         cmocka_unit_test(every_op_has_cases_and_every_differentiable_one_gradients),
         cmocka_unit_test(every_rule_has_cases_of_every_op_or_a_reason),
         cmocka_unit_test(the_full_list_begins_with_the_quick_one),
         cmocka_unit_test(types_are_those_that_the_op_admits),
+        cmocka_unit_test(every_array_has_values_of_its_type),
         cmocka_unit_test(fillings_by_rule),
         cmocka_unit_test(names_are_unique_and_select),
         cmocka_unit_test(values),
