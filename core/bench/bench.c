@@ -145,7 +145,9 @@ static m3_status run_once(bench *b, double *seconds, m3_error *err)
 {
     const double began = m3_seconds();
     const uint64_t t = ++b->runs;
-    if (b->batch.rng != NULL) memcpy(b->batch.rng, (const uint32_t[]){SEED, 0, (uint32_t)t}, 3 * sizeof(uint32_t));
+    if (b->batch.rng != NULL)
+        memcpy(b->batch.rng, (const uint32_t[]){SEED, 0, (uint32_t)t, 0, 1},
+               (b->batch.parts != 0 ? 5 : 3) * sizeof(uint32_t));
     if (b->step != NULL) m3_lr_schedule_fill(&b->schedule, t, b->step);
     m3_status st = m3_executable_run(b->executable, err);
     for (uint32_t i = 0; st == M3_OK && b->chosen != NULL && i < b->shape.batch; i++)

@@ -76,13 +76,15 @@ static void write_positive(const m3_inputs *in, m3_executable *e, const char *na
 void m3_inputs_write(const m3_inputs *in, m3_executable *executable)
 {
     const m3_model_config *c = in->config;
-    const uint32_t rng[3] = {in->seed, 0, in->step};
+    enum { PARTS = 3 };
+    const uint32_t rng[5] = {in->seed, 0, in->step, in->step % PARTS, PARTS};
     const float step[3] = {(float)c->lr, (float)(1.0 - pow(c->beta1, in->step)),
                            (float)(1.0 - pow(c->beta2, in->step))};
-    uint32_t *words = m3_executable_input(executable, "rng", NULL);
+    uint64_t bytes = 0;
+    uint32_t *words = m3_executable_input(executable, "rng", &bytes);
     float *rates = m3_executable_input(executable, "step", NULL),
           *valid = m3_executable_input(executable, "valid", NULL);
-    if (words != NULL) memcpy(words, rng, sizeof rng);
+    if (words != NULL) memcpy(words, rng, bytes); /* [3], of a part of a step [5] */
     if (rates != NULL) memcpy(rates, step, sizeof step);
     if (valid != NULL) *valid = (float)in->rows;
     write_histories(in, executable);

@@ -137,5 +137,6 @@ const m3_case_row m3_case_rows_core[] = {
     {O, "top_k", "0 | 5", "f32[5] ties | f32[9,65] nonfinite | f32[3,1000] ties | f32[0,9] | f32[2,1025]"},
     {O, "iota", "1; 0 | 7; 0 | 3,5; 0 | 3,5; 1 | 0,4; 1 | 3,1,65; 2 | 2,65,3; 1", ""},
     {O, "philox", "1; 0 | 7; 1 | 0; 3 | 3,5,17; 4294967295 | 1027; 12", "u32[3]"},
+    {O, "philox_part", "1; 0; 1 | 7; 1; 1 | 0; 3; 1 | 3,5,12; 4294967295; 15 | 1027; 12; 1", "u32[5]"},
 };
 const uint32_t m3_case_rows_core_count = sizeof m3_case_rows_core / sizeof m3_case_rows_core[0];

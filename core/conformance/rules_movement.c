@@ -419,6 +419,97 @@ static void make_draw(m3_case_maker *m, const m3_op_rules *of)
     m3_make(m, "1048577; 4", "u32[3]");
 }
 
+/* {seed low, seed high, step, part, parts}: all of them one number, or any. */
+static const char *const draw_numbers[] = {" value 0", " value 1", " value 4294967295", " bits"};
+
+/* Batches that stand in an array several times; their elements fill blocks of four. */
+static const struct {
+    const char *extents, *repeats;
+} batches[] = {{"8", "2"},           {"3,4", "3"},   {"12,4", "4"},    {"4,3,4", "4"},
+               {"2,3,2,4", "6"},     {"2,3,4", "2"}, {"3,2,5,4", "3"}, {"2,2,3,2,4", "4"},
+               {"2,1,2,1,2,8", "2"}, {"5,68", "5"},  {"3,0", "3"},     {"1,2,1,2,1,8", "2"}};
+enum { BATCHES = sizeof batches / sizeof batches[0] };
+
+static void make_draw_part(m3_case_maker *m, const m3_op_rules *of)
+{
+    static const char *const sites[] = {"0", "1", "16777217", "4294967295"};
+    (void)of;
+    m3_make_rule(m, M3_RULE_RANK);
+    for (uint32_t rank = 0; rank <= M3_MAX_RANK; rank++)
+        m3_make(m, m3_make_text(m, "%s; 3; 1", m3_make_ints(m, m3_make_extents(rank))), "u32[5]");
+    for (size_t i = 0; i < BATCHES; i++)
+        m3_make(m, m3_make_text(m, "%s; 3; %s", batches[i].extents, batches[i].repeats), "u32[5]");
+    m3_make_rule(m, M3_RULE_ATTRIBUTE);
+    for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
+        m3_make(m, m3_make_text(m, "33; %s; 1", sites[i]), "u32[5]");
+        m3_make(m, m3_make_text(m, "5,68; %s; 5", sites[i]), "u32[5]");
+    }
+    m3_make_rule(m, M3_RULE_INTEGERS);
+    for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++)
+        m3_make(m, m3_make_text(m, "67; %s; 1", sites[i]), "u32[5] edges");
+    for (size_t i = 0; i < sizeof draw_numbers / sizeof draw_numbers[0]; i++) {
+        m3_make(m, "67; 1; 1", m3_make_text(m, "u32[5]%s", draw_numbers[i]));
+        m3_make(m, "3,132; 1; 3", m3_make_text(m, "u32[5]%s", draw_numbers[i]));
+        m3_make(m, "33,4; 1; 33", m3_make_text(m, "u32[5]%s", draw_numbers[i]));
+    }
+    m3_make_rule(m, M3_RULE_SIZE);
+    for (uint32_t i = 0; i < m3_make_size_count; i++) {
+        const uint32_t size = m3_make_sizes[i];
+        m3_make(m, m3_make_text(m, "%u; 2; 1", size), "u32[5]");
+        m3_make(m, m3_make_text(m, "3,%u,4; 2; 3", size), "u32[5]");
+        if (size != 0) m3_make(m, m3_make_text(m, "%u,4; 2; %u", size, size), "u32[5]");
+    }
+    m3_make_rule(m, M3_RULE_LARGE);
+    m3_make(m, "1025; 4; 1", "u32[5]");
+    m3_make(m, "65537; 4; 1", "u32[5]");
+    m3_make(m, "17,4100; 4; 17", "u32[5]");
+    m->full = true;
+    m3_make(m, "262147; 4; 1", "u32[5]");
+    m3_make(m, "64,16388; 4; 64", "u32[5]");
+}
+
+static void make_dropout_part(m3_case_maker *m, const m3_op_rules *of)
+{
+    static const char *const rates[] = {"0", "0.1", "0.5", "0.99"}, *const sites[] = {"0", "4294967295"};
+    (void)of;
+    m3_make_rule_gradients(m, M3_RULE_RANK);
+    for (uint32_t rank = 0; rank <= M3_MAX_RANK; rank++)
+        m3_make(m, "0.25; 3; 1", m3_make_text(m, "f32%s; u32[5]", m3_make_shape(m, m3_make_extents(rank))));
+    for (size_t i = 0; i < BATCHES; i++)
+        m3_make(m, m3_make_text(m, "0.25; 3; %s", batches[i].repeats),
+                m3_make_text(m, "f32[%s]; u32[5]", batches[i].extents));
+    m3_make_rule_gradients(m, M3_RULE_ATTRIBUTE);
+    for (size_t r = 0; r < sizeof rates / sizeof rates[0]; r++)
+        for (size_t s = 0; s < sizeof sites / sizeof sites[0]; s++) {
+            m3_make(m, m3_make_text(m, "%s; %s; 1", rates[r], sites[s]), "f32[67]; u32[5]");
+            m3_make(m, m3_make_text(m, "%s; %s; 3", rates[r], sites[s]), "f32[3,5,4]; u32[5]");
+        }
+    m3_make_rule(m, M3_RULE_DTYPE);
+    m3_make(m, "0.3; 1; 1", "f32[33]; u32[5]");
+    m3_make_rule(m, M3_RULE_INTEGERS);
+    m3_make(m, "0.3; 1; 1", "f32[67]; u32[5] edges");
+    for (size_t i = 0; i < sizeof draw_numbers / sizeof draw_numbers[0]; i++) {
+        m3_make(m, "0.3; 1; 1", m3_make_text(m, "f32[67]; u32[5]%s", draw_numbers[i]));
+        m3_make(m, "0.3; 1; 3", m3_make_text(m, "f32[3,132]; u32[5]%s", draw_numbers[i]));
+        m3_make(m, "0.3; 1; 33", m3_make_text(m, "f32[33,4]; u32[5]%s", draw_numbers[i]));
+    }
+    m3_make_rule(m, M3_RULE_SIZE);
+    for (uint32_t i = 0; i < m3_make_size_count; i++) {
+        const uint32_t size = m3_make_sizes[i];
+        m3_make(m, "0.3; 2; 1", m3_make_text(m, "f32[%u]; u32[5]", size));
+        m3_make(m, "0.3; 2; 3", m3_make_text(m, "f32[3,%u,4]; u32[5]", size));
+        if (size != 0) m3_make(m, m3_make_text(m, "0.3; 2; %u", size), m3_make_text(m, "f32[%u,4]; u32[5]", size));
+    }
+    m3_make_rule(m, M3_RULE_LARGE);
+    m3_make(m, "0.3; 4; 1", "f32[65537]; u32[5]");
+    m3_make(m, "0.3; 4; 17", "f32[17,4100]; u32[5]");
+    m->full = true;
+    m3_make(m, "0.3; 4; 64", "f32[64,16388]; u32[5]");
+    m3_make_rule(m, M3_RULE_SPECIAL);
+    for (uint32_t i = 0; i < m3_make_special_count; i++)
+        m3_make(m, "0.3; 5; 3", m3_make_text(m, "f32[3,88]%s; u32[5]", m3_make_special[i]));
+}
+
 static void make_dropout(m3_case_maker *m, const m3_op_rules *of)
 {
     static const char *const rates[] = {"0", "0.1", "0.5", "0.9", "0.99"}, *const sites[] = {"0", "7", "4294967295"};
@@ -478,6 +569,11 @@ const m3_op_rules m3_rules_movement[] = {
     {.op = "philox", .make = make_draw, .bound = &exact, .never = DRAWS},
     {.op = "random_uniform", .make = make_draw, .bound = &exact, .never = DRAWS},
     {.op = "random_normal", .make = make_draw, .bound = &draw, .never = DRAWS},
+    {.op = "philox_part", .make = make_draw_part, .bound = &exact, .never = DRAWS},
+    {.op = "random_uniform_part", .make = make_draw_part, .bound = &exact, .never = DRAWS},
+    {.op = "random_normal_part", .make = make_draw_part, .bound = &draw, .never = DRAWS},
+    {.op = "dropout_part", .make = make_dropout_part, .bound = &rounding,
+     .never = {[M3_RULE_AXIS] = NO_AXIS_DRAW, [M3_RULE_SQUARE] = NO_SQUARE_DRAW}},
     {.op = "dropout", .make = make_dropout, .bound = &rounding,
      .never = {[M3_RULE_AXIS] = NO_AXIS_DRAW, [M3_RULE_SQUARE] = NO_SQUARE_DRAW}},
     {0},

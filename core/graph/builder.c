@@ -186,11 +186,27 @@ static m3_status status(const m3_builder *b, m3_error *err)
     return graph->error.code;
 }
 
+/* How often the samples stand in x: as was said where it begins with [repeats, samples], under these or other extents,
+ * and blocks of a draw end with them; else once. */
+static uint32_t repeats_in(const m3_graph *graph, const m3_shape *x)
+{
+    enum { BLOCK = 4 };
+    const uint64_t repeats = graph->dropout_repeats, samples = graph->dropout_samples;
+    uint64_t before = 1;
+    bool begins = false;
+    if (x->rank > 0 && x->dim[0] == samples && repeats != samples) return 1;
+    for (uint32_t i = 0; i < x->rank && !begins && before != 0; i++)
+        begins = (before *= x->dim[i]) == repeats * samples;
+    return begins && m3_shape_count(x) % (repeats * BLOCK) == 0 ? (uint32_t)repeats : 1;
+}
+
 static m3_tensor *dropout(m3_builder *b, m3_tensor *x)
 {
     m3_graph *graph = m3_graph_of(b);
-    if (graph->dropout_rng == NULL || graph->dropout_rate <= 0.0 || x == NULL) return x;
-    return m3_dropout_node(b, x, graph->dropout_rng, graph->dropout_rate, graph->dropout_site++);
+    m3_tensor *rng = graph->dropout_rng;
+    if (rng == NULL || graph->dropout_rate <= 0.0 || x == NULL) return x;
+    if (graph->dropout_samples == 0) return m3_dropout_node(b, x, rng, graph->dropout_rate, graph->dropout_site++);
+    return m3_dropout_part_node(b, x, rng, graph->dropout_rate, graph->dropout_site++, repeats_in(graph, &x->shape));
 }
 
 static uint32_t group(const m3_builder *b)
@@ -212,6 +228,14 @@ void m3_builder_set_dropout(m3_builder *b, double rate, m3_tensor *rng, uint32_t
     graph->dropout_rate = rate;
     graph->dropout_rng = rng;
     graph->dropout_site = first_site;
+    graph->dropout_repeats = graph->dropout_samples = 0;
+}
+
+void m3_builder_set_dropout_part(m3_builder *b, uint32_t repeats, uint64_t samples)
+{
+    m3_graph *graph = m3_graph_of(b);
+    graph->dropout_repeats = repeats;
+    graph->dropout_samples = samples;
 }
 
 const char *m3_builder_scope(const m3_builder *b)

@@ -37,6 +37,7 @@ struct m3_graph {
     double dropout_rate;
     m3_tensor *dropout_rng;
     uint32_t dropout_site;
+    uint64_t dropout_repeats, dropout_samples; /* what tensors of samples begin with */
 
     m3_arena_block *arena;
     m3_tensor **tensors;

@@ -231,7 +231,10 @@ static m3_tensor *draw_steps(m3_model *m, const char *name, uint32_t site)
     m3_builder *b = m->b;
     if (m->given_draws) return m3_graph_input(b, name, M3_I32, M3_SHAPE(m->n));
     int32_t steps = m->c->diffusion_steps;
-    m3_tensor *u = m3_random_uniform(b, m->rng, M3_SHAPE(m->n), site);
+    const m3_shape blocks = M3_SHAPE(m->n, 4); /* one of a block, so that a batch of any size ends with one */
+    m3_tensor *drawn =
+        m->part ? m3_random_uniform_part(b, m->rng, blocks, site, 1) : m3_random_uniform(b, m->rng, blocks, site);
+    m3_tensor *u = m3_reshape(b, m3_slice(b, drawn, 1, 0, 1), M3_SHAPE(m->n));
     m3_tensor *t = m3_cast(b, m3_mul(b, u, m3_scalar(b, (float)steps)), M3_I32);
     return m3_min(b, m3_add(b, t, m3_scalar_i32(b, 1)), m3_scalar_i32(b, steps)); /* u T may round up to T */
 }
@@ -240,7 +243,11 @@ static m3_tensor *draw_steps(m3_model *m, const char *name, uint32_t site)
 static m3_tensor *draw_noise(m3_model *m, m3_tensor *given, uint64_t index, uint64_t A, uint32_t first_site)
 {
     if (given != NULL) return m3_model_at(m, given, index);
-    return m3_random_normal(m->b, m->rng, M3_SHAPE(A, m->n, m->L, m->d), first_site + (uint32_t)index);
+    const m3_shape shape = M3_SHAPE(A, m->n, m->L, m->d);
+    const uint32_t site = first_site + (uint32_t)index;
+    if (!m->part) return m3_random_normal(m->b, m->rng, shape, site);
+    const bool whole = m->n * m->L * m->d % 4 == 0; /* blocks */
+    return m3_random_normal_part(m->b, m->rng, shape, site, whole ? (uint32_t)A : 1);
 }
 
 static m3_tensor *mean_of(m3_model *m, m3_tensor *const *losses, uint64_t count)

@@ -23,13 +23,20 @@ static void regroup(m3_model *m, m3_tensor *const *x, m3_tensor **rows)
     }
 }
 
+/* Tensors have [repeats, n, ...] or [n, ...]. */
+static void set_dropout(m3_model *m, double rate, uint64_t repeats, uint32_t first_site)
+{
+    m3_builder_set_dropout(m->b, rate, m->rng, first_site);
+    if (m->part) m3_builder_set_dropout_part(m->b, (uint32_t)repeats, m->n);
+}
+
 void m3_model_forward(m3_model *m, m3_forward *f)
 {
     m3_builder *b = m->b;
     m3_tensor *x[M3_MAX_MODALITIES + 1] = {0}, *rows[M3_MAX_BEHAVIORS] = {0};
     double encoder_rate = m->c->dropout_encoder < 0 ? m->c->dropout : m->c->dropout_encoder;
 
-    m3_builder_set_dropout(b, encoder_rate, m->rng, M3_SITE_DROPOUT_ENCODER);
+    set_dropout(m, encoder_rate, m->B, M3_SITE_DROPOUT_ENCODER);
     for (uint64_t k = 0; k < m->M; k++) x[k] = m3_model_encode(m, k);
     regroup(m, x, rows);
     f->encoded = m3_concat(b, rows, (uint32_t)m->B, 0);
@@ -40,7 +47,7 @@ void m3_model_forward(m3_model *m, m3_forward *f)
     f->after_behavior = m3_concat(b, rows, (uint32_t)m->B, 0);
 
     m3_tensor *mask = group_mask(m);
-    m3_builder_set_dropout(b, m->c->dropout, m->rng, M3_SITE_DROPOUT_EXPERTS);
+    set_dropout(m, m->c->dropout, m->G, M3_SITE_DROPOUT_EXPERTS);
     if (m->c->interests != M3_INTERESTS_COMMON) f->specific = m3_model_specific(m, f->after_behavior, mask);
     if (m->c->interests != M3_INTERESTS_SPECIFIC) f->common = m3_model_common(m, f->after_behavior, mask);
     m3_builder_set_dropout(b, 0.0, NULL, 0);
@@ -124,7 +131,8 @@ m3_status m3_model_begin(m3_model *m, m3_engine *engine, const m3_model_config *
     m->ids = m3_graph_input(b, "ids", M3_I32, M3_SHAPE(m->B, m->n, m->L));
     m->mask = m3_not(b, m3_equal(b, m->ids, m3_scalar_i32(b, 0)));
     m->valid = m3_block_column(b, m3_cast(b, m->mask, M3_F32));
-    if (train && !m->given_draws) m->rng = m3_graph_input(b, "rng", M3_U32, M3_SHAPE(3));
+    m->part = options->accumulate;
+    if (train && !m->given_draws) m->rng = m3_graph_input(b, "rng", M3_U32, m->part ? M3_SHAPE(5) : M3_SHAPE(3));
     st = m3_builder_status(b, err);
 done:
     if (st != M3_OK) {

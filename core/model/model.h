@@ -44,12 +44,13 @@ typedef struct m3_model {
     m3_builder *b;
     uint64_t B, n, L, K, M, G, N, d;
     bool train, given_draws;
+    bool part;         /* the batch is one part of a step's: a step in two halves */
     bool window;       /* tables are windows of N + 1 rows (m3_build_options) */
     double *alpha_bar; /* [T+1]: alpha_bar[0] = 1 */
     m3_tensor *ids;    /* i32 [B, n, L] */
     m3_tensor *mask;   /* bool [B, n, L] */
     m3_tensor *valid;  /* f32 [B, n, L, 1]: the mask as 0 and 1 */
-    m3_tensor *rng;    /* u32 [3], NULL where nothing is drawn */
+    m3_tensor *rng;    /* u32 [3], of a part [5], NULL where nothing is drawn */
     bool compare;      /* fill compared, in the order in which denoisers are built */
     m3_compared compared[M3_MAX_MODALITIES + M3_MAX_BEHAVIORS];
     uint32_t compared_count;

@@ -37,11 +37,10 @@ static void gradient(m3_builder *b, const m3_node *node, m3_tensor *const *dy, m
 
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 {
-    m3_tensor *x = node->in[0];
-    double rate = node->attr[0].f;
-    m3_tensor *uniform = m3_random_uniform(b, node->in[1], x->shape, (uint32_t)node->attr[1].i[0]);
-    m3_tensor *keep = m3_less_equal(b, m3_scalar(b, (float)rate), uniform);
-    y[0] = m3_where(b, keep, m3_mul(b, x, m3_scalar_like(b, x, 1.0 / (1.0 - rate))), m3_zero_like(b, x));
+    m3_tensor *x = node->in[M3_DROPOUT_X];
+    m3_tensor *uniform =
+        m3_random_uniform(b, node->in[M3_DROPOUT_RNG], x->shape, (uint32_t)m3_node_int(node, M3_DROPOUT_SITE));
+    y[0] = m3_draw_keep(b, x, uniform, m3_node_float(node, M3_DROPOUT_RATE));
 }
 
 static uint64_t flops(const m3_node *node)

@@ -1,4 +1,4 @@
-/* random_normal: Box-Muller over pairs of consecutive uniforms; 1 - u is exact in f32. */
+/* random_normal: Box-Muller over pairs of consecutive uniforms. */
 #include "core/ops/common/draw.h"
 
 static const m3_op_doc doc = {
@@ -17,25 +17,10 @@ static const m3_op_doc doc = {
     .special = "Never: u < 1, so the logarithm is finite.",
 };
 
-static const float two_pi = 6.28318530717958647692f;
-
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 {
-    m3_shape shape = m3_draw_shape(node);
-    uint64_t count = m3_shape_count(&shape), pairs = count / 2 + count % 2;
-    m3_tensor *uniform = m3_random_uniform(b, node->in[0], M3_SHAPE(pairs, 2), (uint32_t)node->attr[1].i[0]);
-    m3_tensor *u = m3_slice(b, uniform, 1, 0, 1), *v = m3_slice(b, uniform, 1, 1, 1);
-    m3_tensor *radius = m3_sqrt(b, m3_mul(b, m3_scalar(b, -2.0f), m3_log(b, m3_one_minus(b, u))));
-    m3_tensor *angle = m3_mul(b, m3_scalar(b, two_pi), v);
-    m3_tensor *pair[2] = {m3_mul(b, radius, m3_cos(b, angle)), m3_mul(b, radius, m3_sin(b, angle))};
-    m3_tensor *flat = m3_reshape(b, m3_concat(b, pair, 2, 1), M3_SHAPE(2 * pairs));
-    y[0] = m3_reshape(b, m3_slice(b, flat, 0, 0, count), shape);
-}
-
-/* Logarithm, root, product, angle, sine or cosine, product; the first three serve two elements. */
-static uint64_t flops(const m3_node *node)
-{
-    return 5 * m3_tensor_count(node->out[0]);
+    const m3_shape shape = m3_draw_shape(node);
+    y[0] = m3_draw_normal(b, m3_random_uniform(b, node->in[0], m3_draw_pairs(&shape), m3_draw_site(node)), shape);
 }
 
 static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"site", M3_ATTR_INT}};
@@ -52,6 +37,6 @@ const m3_op m3_op_random_normal = {
     .attr_count = 2,
     .infer = m3_draw_infer,
     .decompose = decompose,
-    .flops = flops,
+    .flops = m3_draw_normal_flops,
     .zero_gradient = true,
 };

@@ -18,11 +18,7 @@ static const m3_op_doc doc = {
 
 static void decompose(m3_builder *b, const m3_node *node, m3_tensor **y)
 {
-    static const uint32_t low_byte = 256;
-    m3_shape scalar = m3_shape_of(0, NULL);
-    m3_tensor *bits = m3_philox(b, node->in[0], m3_draw_shape(node), (uint32_t)node->attr[1].i[0]);
-    m3_tensor *high = m3_div(b, bits, m3_constant(b, M3_U32, &scalar, &low_byte)); /* truncates: a shift by 8 */
-    y[0] = m3_mul(b, m3_cast(b, high, M3_F32), m3_scalar(b, 0x1p-24f));
+    y[0] = m3_draw_uniform(b, m3_philox(b, node->in[0], m3_draw_shape(node), m3_draw_site(node)));
 }
 
 static const m3_attr_desc attrs[] = {{"shape", M3_ATTR_INTS}, {"site", M3_ATTR_INT}};

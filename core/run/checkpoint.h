@@ -12,7 +12,7 @@ extern const char *const m3_loss_names[M3_LOSSES];
 typedef struct m3_trainer_state {
     uint32_t epoch; /**< epochs that are done */
     uint64_t batch; /**< batches done of the epoch under way */
-    uint64_t draws; /**< batches since training began */
+    uint64_t draws; /**< steps since training began, those that did not count too */
     uint64_t steps; /**< optimiser steps */
     double best;    /**< metric, -1: none yet */
     uint32_t best_epoch, bad_epochs;

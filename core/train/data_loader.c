@@ -268,17 +268,22 @@ uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint3
     if (to->rng != NULL)
         memcpy(to->rng, (uint32_t[]){(uint32_t)loader->seed, (uint32_t)(loader->seed >> 32), draw},
                3 * sizeof *to->rng);
+    if (to->rng != NULL && to->parts != 0)
+        memcpy(to->rng + 3, (uint32_t[]){(uint32_t)(index % to->parts), to->parts}, 2 * sizeof *to->rng);
     if (to->valid != NULL) *to->valid = (float)rows;
     return rows;
 }
 
 m3_batch m3_batch_of(m3_executable *executable)
 {
+    uint64_t bytes = 0;
     float *sampled = m3_executable_input(executable, "trend_sampled", NULL);
+    uint32_t *rng = m3_executable_input(executable, "rng", &bytes);
     return (m3_batch){.ids = m3_executable_input(executable, "ids", NULL),
                       .target = m3_executable_input(executable, "target", NULL),
                       .negatives = m3_executable_input(executable, "negatives", NULL),
                       .trend = sampled != NULL ? sampled : m3_executable_input(executable, "trend", NULL),
-                      .rng = m3_executable_input(executable, "rng", NULL),
+                      .rng = rng,
+                      .parts = bytes > 3 * sizeof *rng ? 1 : 0,
                       .valid = m3_executable_input(executable, "valid", NULL)};
 }

@@ -15,7 +15,8 @@ typedef struct m3_batch {
     int32_t *ids;       /**< [B, n, L] */
     int32_t *target;    /**< [n] */
     int32_t *negatives; /**< [n, negatives] */
-    uint32_t *rng;      /**< [3] */
+    uint32_t *rng;      /**< [3], or of a part [5] */
+    uint32_t parts;     /**< of a step; 0: rng is not of a part */
     float *trend;       /**< [n, N], for the sampled loss [n, 1 + negatives], whose ids must be filled, too */
     float *valid;       /**< [] */
 } m3_batch;
@@ -41,8 +42,8 @@ const m3_trend *m3_data_loader_trend(const m3_data_loader *loader);
 void m3_data_loader_shuffle(m3_data_loader *loader, uint32_t epoch);
 /** Sample number i of the epoch's order. */
 const m3_sample *m3_data_loader_at(const m3_data_loader *loader, uint64_t i);
-/** Fill batch `index` of the epoch. draw: the number of this batch since training began, which keys the draws on the
- * device. Returns the rows that count; those from there on are zero. */
+/** Fill batch `index` of the epoch. draw: the number of its step since training began, which keys the draws on the
+ * device, for a part of it beside the part's place. Returns the rows that count; those from there on are zero. */
 uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint32_t draw, const m3_batch *batch);
 
 #endif

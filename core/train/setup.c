@@ -195,6 +195,13 @@ static void set_stop(m3_trainer *tr)
         if (all[i] != NULL) m3_executable_set_stop(all[i], tr->options.stop, all[i] == p->step && p->apply != NULL);
 }
 
+/* Of a step. */
+static uint32_t most_batches(const m3_trainer *tr)
+{
+    const uint64_t all = m3_data_loader_batches(tr->loader);
+    return (uint32_t)(tr->keys.accumulate < all ? tr->keys.accumulate : all);
+}
+
 static m3_status make_store(m3_trainer *tr, m3_error *err)
 {
     const m3_programs_plan plan = plan_of(tr);
@@ -205,6 +212,7 @@ static m3_status make_store(m3_trainer *tr, m3_error *err)
     if (st == M3_OK) {
         set_stop(tr);
         tr->batch = m3_batch_of(tr->programs.step);
+        if (tr->batch.parts != 0) tr->batch.parts = most_batches(tr);
         return M3_OK;
     }
     m3_store_free(tr->store);

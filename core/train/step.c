@@ -51,7 +51,7 @@ static m3_status run_batch(m3_trainer *tr, uint32_t k, m3_losses *losses, m3_err
 {
     m3_status st;
     const m3_batch to = tr->window != NULL ? m3_window_rest(tr) : tr->batch;
-    losses->rows = m3_data_loader_fill(tr->loader, tr->state.batch + k, (uint32_t)(tr->state.draws + k), &to);
+    losses->rows = m3_data_loader_fill(tr->loader, tr->state.batch + k, (uint32_t)tr->state.draws, &to);
     if (tr->window != NULL) m3_window_place(tr, tr->state.batch + k);
     if ((st = m3_dataset_check(tr->set, err)) != M3_OK) return st; /* what was read is what was checked */
     if ((st = m3_executable_run(tr->programs.step, err)) != M3_OK) return st;
@@ -87,7 +87,6 @@ static m3_status count_losses(m3_trainer *tr, const m3_losses *losses, m3_error 
     tr->state.rows += (uint64_t)losses->rows;
     tr->epoch_rows += (uint64_t)losses->rows;
     tr->state.batch++;
-    tr->state.draws++;
     return M3_OK;
 }
 
@@ -153,6 +152,7 @@ static m3_status run_step(m3_trainer *tr, m3_error *err)
         if ((st = count_losses(tr, &tr->losses[k], err)) != M3_OK) return st;
         sum += tr->losses[k].terms[0];
     }
+    tr->state.draws++;
     st = update(tr, batches, figures, err);
     if (st == M3_ERR_INTERRUPTED) tr->state = before;
     if (st != M3_OK) return st;

@@ -675,6 +675,55 @@ static inline m3_tensor *m3_dropout_node(m3_builder *b, m3_tensor *x, m3_tensor 
     return m3_emit(b, "dropout", in, M3_DROPOUT_INPUTS, attr, M3_DROPOUT_ATTRS);
 }
 
+/* Draws of one part of a batch, by elements' places in the whole, since ABI 1.4. rng is u32 [5] = {seed low, seed high,
+ * step, part, parts}: the shape has part `part`, from 0 on, of `parts` parts of one size. `repeats` is how often the
+ * part's samples stand in it, one behind the other: 1 for [n, ...], B for [B, n, ...]; above 1 the elements of each
+ * time are a multiple of 4. n samples as one part of `parts` are drawn as they are in n * parts samples at once, if
+ * theirs are a multiple of 4. */
+
+static inline m3_tensor *m3_draw_part(m3_builder *b, const char *op, m3_tensor *rng, m3_shape shape, uint32_t site,
+                                      uint32_t repeats)
+{
+    m3_attr attr[3];
+    attr[0] = m3_attr_shape(&shape);
+    attr[1] = m3_attr_int(site);
+    attr[2] = m3_attr_int(repeats);
+    return m3_emit(b, op, &rng, 1, attr, 3);
+}
+
+/** u32 bits: with chunk = count / repeats, blocks = ceil(chunk / 4) and e = o chunk + r, element e is word r mod 4 of
+ * block (o parts + part) blocks + r/4, as in m3_philox. */
+static inline m3_tensor *m3_philox_part(m3_builder *b, m3_tensor *rng, m3_shape shape, uint32_t site, uint32_t repeats)
+{
+    return m3_draw_part(b, "philox_part", rng, shape, site, repeats);
+}
+
+/** m3_random_uniform of these bits. */
+static inline m3_tensor *m3_random_uniform_part(m3_builder *b, m3_tensor *rng, m3_shape shape, uint32_t site,
+                                                uint32_t repeats)
+{
+    return m3_draw_part(b, "random_uniform_part", rng, shape, site, repeats);
+}
+
+/** m3_random_normal of these bits. */
+static inline m3_tensor *m3_random_normal_part(m3_builder *b, m3_tensor *rng, m3_shape shape, uint32_t site,
+                                               uint32_t repeats)
+{
+    return m3_draw_part(b, "random_normal_part", rng, shape, site, repeats);
+}
+
+/** m3_dropout_node by these bits. */
+static inline m3_tensor *m3_dropout_part_node(m3_builder *b, m3_tensor *x, m3_tensor *rng, double rate, uint32_t site,
+                                              uint32_t repeats)
+{
+    m3_tensor *in[M3_DROPOUT_PART_INPUTS] = {x, rng};
+    m3_attr attr[M3_DROPOUT_PART_ATTRS];
+    attr[M3_DROPOUT_PART_RATE] = m3_attr_float(rate);
+    attr[M3_DROPOUT_PART_SITE] = m3_attr_int(site);
+    attr[M3_DROPOUT_PART_REPEATS] = m3_attr_int(repeats);
+    return m3_emit(b, "dropout_part", in, M3_DROPOUT_PART_INPUTS, attr, M3_DROPOUT_PART_ATTRS);
+}
+
 #ifdef __cplusplus
 }
 #endif

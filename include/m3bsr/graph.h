@@ -43,6 +43,11 @@ M3_API void m3_builder_set_group(m3_builder *b, uint32_t group, int64_t index);
 /** What m3_dropout does from now on. rng u32 [3] as in builder.h; each call takes the next site. rate 0 or rng NULL:
  * nothing. */
 M3_API void m3_builder_set_dropout(m3_builder *b, double rate, m3_tensor *rng, uint32_t first_site);
+/** Behind m3_builder_set_dropout, until its next call: the graph has one part of a batch, of `samples` samples, and rng
+ * is u32 [5] as in builder.h. x of m3_dropout begins with [repeats, samples] or with [samples], under these or other
+ * extents; of another x, or one whose samples' elements are no multiple of 4, the draws are those of no larger batch.
+ */
+M3_API void m3_builder_set_dropout_part(m3_builder *b, uint32_t repeats, uint64_t samples);
 
 /** The scope that the builder stands in, "" outside of all; valid until the next push, pop or error. */
 M3_API const char *m3_builder_scope(const m3_builder *b);

@@ -169,7 +169,9 @@ M3_API m3_status m3_model_build_infer(m3_engine *engine, const m3_model_config *
  * Outputs, f32 []: "loss", "loss_recommend", "loss_modality", "loss_behavior", "loss_contrast", "grad_norm" (before
  *   clipping), and what publish says.
  * States: "adam.m.NAME", "adam.v.NAME".
- * With accumulate: no step and no "grad_norm"; the gradients are added to the states "accum.NAME". */
+ * With accumulate: no step and no "grad_norm"; the gradients are added to the states "accum.NAME". "rng" is u32 [5] =
+ *   {seed low, seed high, step, part, parts}: the batch is part `part` of the `parts` of a step, and draws what one
+ *   batch of them all would draw for its rows. */
 M3_API m3_status m3_model_build_train(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                                       m3_graph **graph, m3_error *err);
 

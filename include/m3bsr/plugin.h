@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #define M3_PLUGIN_MAGIC 0x5033424du /* "M3BP" read as little endian */
-enum { M3_ABI_MAJOR = 1, M3_ABI_MINOR = 3 };
+enum { M3_ABI_MAJOR = 1, M3_ABI_MINOR = 4 };
 
 /** What a plugin brings. Unknown kinds are reported and skipped. */
 typedef enum m3_plugin_kind {

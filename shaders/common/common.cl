@@ -161,10 +161,10 @@ static inline float max_of(real v)
 }
 #endif
 
-/* Philox4x32-10: words of block number `block` of a draw (MODEL.md's counter: block, site, step, 0). */
-static inline uint4 philox(uint block, uint site, uint step, uint2 key)
+/* Philox4x32-10: words of block number `block` of a draw (MODEL.md's counter: block low, site, step, block high). */
+static inline uint4 philox(ulong block, uint site, uint step, uint2 key)
 {
-    uint4 c = (uint4)(block, site, step, 0);
+    uint4 c = (uint4)((uint)block, site, step, (uint)(block >> 32));
     for (int round = 0; round < 10; round++) {
         const uint high0 = mul_hi(0xD2511F53u, c.x), low0 = 0xD2511F53u * c.x;
         const uint high1 = mul_hi(0xCD9E8D57u, c.z), low1 = 0xCD9E8D57u * c.z;
@@ -174,7 +174,29 @@ static inline uint4 philox(uint block, uint site, uint step, uint2 key)
     return c;
 }
 
+/* Where block number `block` stands in a draw: of a part (PARTED) in that of the whole batch, (before parts + part) blocks
+ * + rest, where `before` batches of `blocks` blocks stand before it (op philox_part). */
+static inline ulong block_of(uint block, uint blocks, global const uint *rng)
+{
+#if defined(PARTED) && PARTED
+    const uint before = block / blocks;
+    return ((ulong)before * rng[4] + rng[3]) * blocks + (block - before * blocks);
+#else
+    return block;
+#endif
+}
+
 #if defined(VECTOR) && VECTOR >= 4
+/* Do VECTOR blocks from this one on follow each other in the draw, with one high word? */
+static inline bool are_neighbors(uint block, uint blocks, global const uint *rng)
+{
+#if defined(PARTED) && PARTED
+    return block % blocks + VECTOR <= blocks && (uint)block_of(block, blocks, rng) <= UINT_MAX - VECTOR;
+#else
+    return true;
+#endif
+}
+
 /* The high words of products: pairs of words as 64 bits, since compilers take mul_hi of a vector apart. Whichever word
  * of a pair comes first, its product is back in its place. */
 #define PAIRS_OF_4  ulong2
@@ -187,15 +209,15 @@ static inline word_t high_words(word_t x, uint by)
     return GLUE(as_uint, VECTOR)((lower >> 32) | (upper & 0xffffffff00000000ul));
 }
 
-/* The same for VECTOR blocks from `block` on: lane i of c[w] is word w of the i-th. */
-static inline void philox_wide(uint block, uint site, uint step, uint2 key, word_t c[4])
+/* The same for VECTOR neighbors from `block` on: lane i of c[w] is word w of the i-th. */
+static inline void philox_wide(ulong block, uint site, uint step, uint2 key, word_t c[4])
 {
     uint first[VECTOR];
-    for (uint i = 0; i < VECTOR; i++) first[i] = block + i;
+    for (uint i = 0; i < VECTOR; i++) first[i] = (uint)block + i;
     c[0] = LOAD(first, 0);
     c[1] = site;
     c[2] = step;
-    c[3] = 0;
+    c[3] = (uint)(block >> 32);
     for (int round = 0; round < 10; round++) {
         const word_t high0 = high_words(c[0], 0xD2511F53u), low0 = 0xD2511F53u * c[0];
         const word_t high1 = high_words(c[2], 0xCD9E8D57u), low1 = 0xCD9E8D57u * c[2];

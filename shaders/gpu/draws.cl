@@ -27,10 +27,10 @@ inline uint4 draw_of(uint4 bits)
 #endif
 }
 
-/* The block at y[at], or what the array has of it. */
-inline void draw_block(global uint *y, uint at, uint count, uint site, uint step, uint2 key)
+/* Block number `block` at y[at], or what the array has of it. */
+inline void draw_block(global uint *y, ulong block, uint at, uint count, uint site, uint step, uint2 key)
 {
-    const uint4 v = draw_of(philox(at / 4, site, step, key));
+    const uint4 v = draw_of(philox(block, site, step, key));
     if (count - at >= 4) {
         vstore4(v, 0, y + at);
         return;
@@ -41,11 +41,11 @@ inline void draw_block(global uint *y, uint at, uint count, uint site, uint step
 }
 
 #if VECTOR >= 4
-/* VECTOR blocks at y[at]. */
-inline void draw_wide(global uint *y, uint at, uint site, uint step, uint2 key)
+/* VECTOR blocks from that number on at y[at]. */
+inline void draw_wide(global uint *y, ulong block, uint at, uint site, uint step, uint2 key)
 {
     word_t c[4];
-    philox_wide(at / 4, site, step, key, c);
+    philox_wide(block, site, step, key, c);
 #if KIND != DRAW_BITS
     real u[4];
     for (int i = 0; i < 4; i++) u[i] = TO_REAL(c[i] >> 8) * 0x1p-24f;
@@ -69,7 +69,14 @@ KERNEL(draw)
     uint at = ITEM * PART * 4;
     const uint end = at < count ? min(at + PART * 4, count) : at;
 #if VECTOR >= 4
-    for (; at + 4 * VECTOR <= end; at += 4 * VECTOR) draw_wide(y, at, site, step, key);
+    for (; at + 4 * VECTOR <= end; at += 4 * VECTOR) {
+        if (are_neighbors(at / 4, blocks, rng)) {
+            draw_wide(y, block_of(at / 4, blocks, rng), at, site, step, key);
+            continue;
+        }
+        for (uint i = at; i < at + 4 * VECTOR; i += 4)
+            draw_block(y, block_of(i / 4, blocks, rng), i, count, site, step, key);
+    }
 #endif
-    for (; at < end; at += 4) draw_block(y, at, count, site, step, key);
+    for (; at < end; at += 4) draw_block(y, block_of(at / 4, blocks, rng), at, count, site, step, key);
 }

@@ -29,6 +29,7 @@ void main()
 {
     const uint block = ITEM, at = 4u * block;
     if (at >= count) return;
-    const uvec4 v = draw_of(philox(block, site, rng[2], uvec2(rng[0], rng[1])));
+    const uvec2 number = PARTED != 0 ? block_of_part(block, blocks, rng[3], rng[4]) : uvec2(block, 0u);
+    const uvec4 v = draw_of(philox(number, site, rng[2], uvec2(rng[0], rng[1])));
     for (uint i = 0u; i < 4u && at + i < count; i++) y[at + i] = v[i];
 }

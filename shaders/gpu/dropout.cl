@@ -3,9 +3,9 @@
 
 /* The block at y[at], or what the array has of it. */
 inline void drop_block(global const float *x, global const uint *rng, global float *y, uint at, uint count, uint site,
-                       float rate, float factor)
+                       uint blocks, float rate, float factor)
 {
-    const uint4 bits = philox(at / 4, site, rng[2], (uint2)(rng[0], rng[1]));
+    const uint4 bits = philox(block_of(at / 4, blocks, rng), site, rng[2], (uint2)(rng[0], rng[1]));
     if (count - at >= 4) {
         const float4 kept = vload4(0, x + at) * factor;
         vstore4((convert_float4(bits >> 8) * 0x1p-24f >= rate) ? kept : (float4)(0.0f), 0, y + at);
@@ -24,7 +24,11 @@ KERNEL(drop)
 #if VECTOR >= 8
     for (; at + 4 * VECTOR <= end; at += 4 * VECTOR) {
         word_t bits[4];
-        philox_wide(at / 4, site, rng[2], (uint2)(rng[0], rng[1]), bits);
+        if (!are_neighbors(at / 4, blocks, rng)) {
+            for (uint i = 0; i < VECTOR; i++) drop_block(x, rng, y, at + 4 * i, count, site, blocks, rate, factor);
+            continue;
+        }
+        philox_wide(block_of(at / 4, blocks, rng), site, rng[2], (uint2)(rng[0], rng[1]), bits);
         in_order(bits);
         for (uint i = 0; i < 4; i++) {
             const real kept = LOAD(x, at + i * VECTOR) * factor;
@@ -32,5 +36,5 @@ KERNEL(drop)
         }
     }
 #endif
-    for (; at < end; at += 4) drop_block(x, rng, y, at, count, site, rate, factor);
+    for (; at < end; at += 4) drop_block(x, rng, y, at, count, site, blocks, rate, factor);
 }

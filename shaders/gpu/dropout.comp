@@ -12,7 +12,9 @@ void main()
 {
     const uint begin = ITEM * piece;
     for (uint at = begin; at < begin + piece && at < count; at += 4u) {
-        const uvec4 bits = philox(at / 4u, site, rng[2], uvec2(rng[0], rng[1]));
+        const uint block = at / 4u;
+        const uvec2 number = PARTED != 0 ? block_of_part(block, blocks, rng[3], rng[4]) : uvec2(block, 0u);
+        const uvec4 bits = philox(number, site, rng[2], uvec2(rng[0], rng[1]));
         for (uint i = 0u; i < 4u && at + i < count; i++)
             y[at + i] = float(bits[i] >> 8) * 5.9604644775390625e-8 >= rate ? x[at + i] * factor : 0.0;
     }

@@ -99,7 +99,8 @@ static void feed(trainee *t, m3_executable *run, uint32_t used, uint32_t draw, i
 {
     int32_t *ids = m3_executable_input(run, "ids", NULL), *target = m3_executable_input(run, "target", NULL);
     int32_t *negatives = m3_executable_input(run, "negatives", NULL);
-    uint32_t *rng = m3_executable_input(run, "rng", NULL);
+    uint64_t bytes = 0;
+    uint32_t *rng = m3_executable_input(run, "rng", &bytes);
     float *valid = m3_executable_input(run, "valid", NULL);
     memset(ids, 0, sizeof *ids * B * t->batch * L);
     memset(target, 0, sizeof *target * t->batch);
@@ -112,7 +113,7 @@ static void feed(trainee *t, m3_executable *run, uint32_t used, uint32_t draw, i
         for (uint32_t k = 0; negatives != NULL && k < NEGATIVES; k++)
             negatives[i * NEGATIVES + k] = (int32_t)(1 + (i + k * 2) % 6);
     }
-    if (rng != NULL) memcpy(rng, (uint32_t[]){1, 2, draw}, 3 * sizeof *rng);
+    if (rng != NULL) memcpy(rng, (uint32_t[]){1, 2, draw, 0, 1}, bytes);
     *valid = (float)used;
 }
 

@@ -20,6 +20,7 @@ static const struct {
     {"binary", " add sub mul div pow max min equal less less_equal and or "},
     {"reduce", " reduce_sum reduce_max "},
     {"draw", " philox random_uniform random_normal "},
+    {"draw_part", " philox_part random_uniform_part random_normal_part "},
 };
 
 /* The header with one blank for each run of white space. */

@@ -33,6 +33,17 @@ static const struct row {
     {"dropout refuses a rate that is no number", "dropout", "f32[4] u32[3]", "nan 3", NULL, "rate is"},
     {"dropout wants a generator", "dropout", "f32[4] f32[3]", "0.1 3", NULL, "rng is f32 [3]"},
 
+    {"a part wants five words", "random_normal_part", "u32[3]", "[8] 7 1", NULL,
+     "rng is u32 [3], but a part of a draw"},
+    {"a part has its own shape", "random_uniform_part", "u32[5]", "[2,5] 7 1", "f32[2,5]", ""},
+    {"a batch stands several times", "random_normal_part", "u32[5]", "[2,3,4] 7 2", "f32[2,3,4]", ""},
+    {"a batch stands once or more", "random_normal_part", "u32[5]", "[8] 7 0", NULL, "repeats is 0"},
+    {"a batch that is repeated fills blocks", "random_uniform_part", "u32[5]", "[2,3] 7 2", NULL,
+     "repeats is 2, but 6 elements are not that many batches of a multiple of 4; give 1"},
+    {"dropout of a part keeps the shape", "dropout_part", "f64[3,8] u32[5]", "0.1 3 3", "f64[3,8]", ""},
+    {"dropout of a part wants one", "dropout_part", "f32[8] u32[3]", "0.1 3 1", NULL, "rng is u32 [3]"},
+    {"dropout of a part wants blocks", "dropout_part", "f32[3,5] u32[5]", "0.1 3 3", NULL, "repeats is 3"},
+
     {"linear multiplies", "linear", "f32[5,3] f32[3,4]", "0 0 0", "f32[5,4]", ""},
     {"linear transposes both", "linear", "f32[3,5] f32[4,3]", "1 1 0", "f32[5,4]", ""},
     {"linear takes all that rides on its end", "linear", "f32[5,3] f32[3,4] f32[4] f32[5,4] f32[5,4]", "0 0 4",

@@ -28,9 +28,11 @@ static m3_tensor *relu_grad(trial *t, uint32_t variant)
 
 static m3_tensor *dropout(trial *t, uint32_t variant)
 {
-    (void)variant;
-    m3_tensor *x = trial_f64(t, M3_SHAPE(6, 5));
-    m3_builder_set_dropout(t->b, 0.4, trial_leaf(t, M3_U32, M3_SHAPE(3), (const double[]){1, 2, 3}), 0);
+    const bool part = variant != 0; /* a batch of 3 in a shape that has it twice */
+    m3_tensor *x = trial_f64(t, part ? M3_SHAPE(2, 3, 4) : M3_SHAPE(6, 5));
+    m3_shape words = M3_SHAPE(part ? 5 : 3);
+    m3_builder_set_dropout(t->b, 0.4, trial_leaf(t, M3_U32, words, (const double[]){1, 2, 3, 1, 4}), 0);
+    if (part) m3_builder_set_dropout_part(t->b, 2, 3);
     return m3_dropout(t->b, x);
 }
 
@@ -101,7 +103,7 @@ static m3_tensor *global_norm(trial *t, uint32_t variant)
 static const subject subjects[] = {
     {"relu and silu", relu, 2},
     {"relu_grad, by dy", relu_grad, 1},
-    {"dropout, by the same draw", dropout, 1},
+    {"dropout, by the same draw, of a part too", dropout, 2},
     {"linear, in every layout, with and without all that rides on its end", linear, CASES_OF_LINEAR},
     {"layer_norm, plain, grouped, of one row", layer_norm, 3},
     {"masked_softmax, with an empty row, with a broadcast mask", masked_softmax, 2},

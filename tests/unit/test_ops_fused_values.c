@@ -150,6 +150,44 @@ static void draws_are_a_function_of_seed_step_site_and_element(void **state)
     trial_end(&t);
 }
 
+/* Parts of a batch, each by itself, are what one draw for all of it gives. */
+static void parts_make_the_whole(void **state)
+{
+    enum { B = 3, PARTS = 5, N = 7, WIDTH = 4, ALL = B * PARTS * N * WIDTH };
+    const uint64_t n = N, width = WIDTH;
+    (void)state;
+    trial t = trial_begin();
+    m3_tensor *words = trial_leaf(&t, M3_U32, M3_SHAPE(3), (const double[]){3, 4, 5}),
+              *x = trial_f64(&t, M3_SHAPE(ALL));
+    m3_shape whole = M3_SHAPE(B, PARTS * n, width), one = M3_SHAPE(B, n, width);
+    m3_tensor *normal = m3_random_normal(t.b, words, whole, 6), *uniform = m3_random_uniform(t.b, words, whole, 7);
+    x = m3_reshape(t.b, x, whole);
+    m3_tensor *kept = m3_dropout_node(t.b, x, words, 0.4, 8), *first = NULL;
+    m3_tensor *parts[3][PARTS];
+    for (uint32_t p = 0; p < PARTS; p++) {
+        m3_tensor *rng = trial_leaf(&t, M3_U32, M3_SHAPE(5), (const double[]){3, 4, 5, p, PARTS});
+        parts[0][p] = m3_random_normal_part(t.b, rng, one, 6, B);
+        parts[1][p] = m3_random_uniform_part(t.b, rng, one, 7, B);
+        m3_tensor *mine = m3_slice(t.b, x, 1, p * n, n);
+        m3_builder_set_dropout(t.b, 0.4, rng, 8);
+        m3_builder_set_dropout_part(t.b, B, n);
+        parts[2][p] = m3_dropout(t.b, mine);
+        if (p != 0) continue;
+        m3_builder_set_dropout(t.b, 0.4, rng, 8);
+        m3_builder_set_dropout_part(t.b, B, n);
+        first = m3_dropout(t.b, m3_reshape(t.b, mine, M3_SHAPE(B * n, width)));
+    }
+    trial_run(&t);
+    const double *want[3] = {trial_value(&t, normal), trial_value(&t, uniform), trial_value(&t, kept)};
+    for (uint32_t e = 0; e < ALL; e++) {
+        const uint32_t o = e / (PARTS * N * WIDTH), row = e / WIDTH % (PARTS * N), p = row / N;
+        const uint32_t at = (o * N + row % N) * WIDTH + e % WIDTH;
+        for (uint32_t k = 0; k < 3; k++) assert_true(trial_value(&t, parts[k][p])[at] == want[k][e]);
+        if (p == 0) assert_true(trial_value(&t, first)[at] == want[2][e]);
+    }
+    trial_end(&t);
+}
+
 static void normal_draws_have_mean_0_and_variance_1(void **state)
 {
     (void)state;
@@ -504,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_filter_sees_the_past_alone),
         cmocka_unit_test(a_closed_gate_keeps_nan_out),
         cmocka_unit_test(draws_are_a_function_of_seed_step_site_and_element),
+        cmocka_unit_test(parts_make_the_whole),
         cmocka_unit_test(normal_draws_have_mean_0_and_variance_1),
         cmocka_unit_test(dropout_keeps_by_the_draw_and_scales_what_it_keeps),
         cmocka_unit_test(linear_multiplies_in_every_layout),

@@ -28,14 +28,15 @@ INLINE void to_bits(vu w[4])
     (void)w;
 }
 
-INLINE void draw(void *y, const uint32_t rng[3], uint32_t site, size_t begin, size_t end, void (*map)(vu w[4]))
+INLINE void draw(void *y, const uint32_t rng[3], uint32_t site, size_t begin, size_t end, uint64_t shift,
+                 void (*map)(vu w[4]))
 {
     const philox p = {{rng[0], rng[1]}, rng[2], site};
     for (size_t at = begin; at < end; at += CPU_DRAW) {
         vu w[4];
         uint32_t *to = (uint32_t *)y + at, rest[CPU_DRAW];
         size_t count = end - at < CPU_DRAW ? end - at : CPU_DRAW;
-        v_philox(&p, at / 4, w);
+        v_philox(&p, at / 4 + shift, w);
         map(w);
         v_transpose_groups(w);
         for (size_t i = 0; i < 4; i++) v_store_u32((count == CPU_DRAW ? to : rest) + i * CPU_VW, w[i]);
@@ -44,9 +45,9 @@ INLINE void draw(void *y, const uint32_t rng[3], uint32_t site, size_t begin, si
 }
 
 #define DRAW(name)                                                                                                     \
-    static void name(void *y, const uint32_t rng[3], uint32_t site, size_t begin, size_t end)                          \
+    static void name(void *y, const uint32_t rng[3], uint32_t site, size_t begin, size_t end, uint64_t shift)          \
     {                                                                                                                  \
-        draw(y, rng, site, begin, end, to_##name);                                                                     \
+        draw(y, rng, site, begin, end, shift, to_##name);                                                              \
     }
 DRAW(bits)
 DRAW(uniform)

@@ -5,13 +5,13 @@
 #include "backends/cpu/isa/philox.h"
 #include "backends/cpu/isa/row.h"
 
-static void fill(const cpu_dropout *d, size_t begin, size_t end)
+static void fill(const cpu_dropout *d, size_t begin, size_t end, uint64_t shift)
 {
     const philox p = {{d->rng[0], d->rng[1]}, d->rng[2], d->site};
     const vf rate = v_set1(d->rate), factor = v_set1(d->factor);
     for (size_t at = begin; at < end; at += CPU_DRAW) {
         vu w[4];
-        v_philox(&p, at / 4, w);
+        v_philox(&p, at / 4 + shift, w);
         v_transpose_groups(w);
         for (size_t i = 0; i < 4 && at + i * CPU_VW < end; i++) {
             const size_t from = at + i * CPU_VW, left = end - from;

@@ -36,7 +36,7 @@ static inline void v_transpose_groups(vu w[4])
 #endif
 }
 
-/* The words of CPU_VW blocks from `block` on, a multiple of CPU_VW. Lane 4 g + j holds block j VW/4 + g, so that
+/* The words of CPU_VW blocks from `block` on. Lane 4 g + j holds block j VW/4 + g, so that
  * v_transpose_groups gives vectors w[0], w[1], … whose lanes are the draw's elements in order. */
 static inline void v_philox(const philox *p, uint64_t block, vu w[4])
 {
@@ -44,7 +44,7 @@ static inline void v_philox(const philox *p, uint64_t block, vu w[4])
     const vu lane = within * v_set1_u32(CPU_VW / 4) + group;
     const vu multiplier0 = v_set1_u32(0xD2511F53u), multiplier1 = v_set1_u32(0xCD9E8D57u);
     vu c0 = v_set1_u32((uint32_t)block) + lane, c1 = v_set1_u32(p->site), c2 = v_set1_u32(p->step);
-    vu c3 = v_set1_u32((uint32_t)(block >> 32));
+    vu c3 = v_set1_u32((uint32_t)(block >> 32)) - (vu)(c0 < lane); /* lanes that carry are all ones */
     uint32_t key0 = p->seed[0], key1 = p->seed[1];
     CPU_UNROLL
     for (int round = 0; round < 10; round++) {

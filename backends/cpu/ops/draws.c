@@ -1,5 +1,5 @@
-/* draws: philox, random_uniform, random_normal. The numbers follow from seed, step, site and element alone, so any
- * range can be filled by itself. */
+/* draws: philox, random_uniform, random_normal, and those of a part of a batch. The numbers follow from seed, step,
+ * site and element alone, so any range can be filled by itself. */
 #include "backends/cpu/ops/draws.h"
 
 #include "m3bsr/ops.h"
@@ -9,6 +9,7 @@ typedef struct draw_args {
     const uint32_t *rng;
     void *y;
     size_t count;
+    cpu_draw_part part;
     uint32_t site;
 } draw_args;
 
@@ -16,8 +17,12 @@ static void draw_units(const void *args, size_t begin, size_t end, uint32_t work
 {
     (void)worker;
     const draw_args *a = args;
-    size_t last = end * CPU_DRAW_UNIT;
-    a->kernel(a->y, a->rng, a->site, begin * CPU_DRAW_UNIT, last < a->count ? last : a->count);
+    const size_t last = end * CPU_DRAW_UNIT < a->count ? end * CPU_DRAW_UNIT : a->count;
+    uint64_t shift = 0;
+    for (size_t at = begin * CPU_DRAW_UNIT, next; at < last; at = next) {
+        next = cpu_draw_until(&a->part, a->rng, at, last, &shift);
+        a->kernel(a->y, a->rng, a->site, at, next, shift);
+    }
 }
 
 static void run(const void *args, const cpu_run *cpu)
@@ -35,6 +40,8 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, cpu_draw_fn kernel,
     a->y = at->out[M3_DRAW_Y];
     a->count = (size_t)m3_tensor_count(at->node->out[M3_DRAW_Y]);
     a->site = (uint32_t)m3_node_int(at->node, M3_DRAW_SITE);
+    if (at->node->op->attr_count == M3_DRAW_PART_ATTRS)
+        a->part = cpu_draw_part_of(a->count, (size_t)m3_node_int(at->node, M3_DRAW_PART_REPEATS));
     return M3_OK;
 }
 
@@ -57,5 +64,8 @@ const cpu_op cpu_draws_ops[] = {
     {"philox", NULL, prepare_bits},
     {"random_uniform", NULL, prepare_uniform},
     {"random_normal", NULL, prepare_normal},
+    {"philox_part", NULL, prepare_bits},
+    {"random_uniform_part", NULL, prepare_uniform},
+    {"random_normal_part", NULL, prepare_normal},
     {0},
 };

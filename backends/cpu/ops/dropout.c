@@ -7,6 +7,7 @@
 typedef struct dropout_args {
     const cpu_dropout_kernels *kernels;
     cpu_dropout dropout;
+    cpu_draw_part part;
     size_t count;
 } dropout_args;
 
@@ -14,8 +15,12 @@ static void fill_units(const void *args, size_t begin, size_t end, uint32_t work
 {
     (void)worker;
     const dropout_args *a = args;
-    const size_t last = end * CPU_DRAW_UNIT;
-    a->kernels->fill(&a->dropout, begin * CPU_DRAW_UNIT, last < a->count ? last : a->count);
+    const size_t last = end * CPU_DRAW_UNIT < a->count ? end * CPU_DRAW_UNIT : a->count;
+    uint64_t shift = 0;
+    for (size_t at = begin * CPU_DRAW_UNIT, next; at < last; at = next) {
+        next = cpu_draw_until(&a->part, a->dropout.rng, at, last, &shift);
+        a->kernels->fill(&a->dropout, at, next, shift);
+    }
 }
 
 static void run(const void *args, const cpu_run *cpu)
@@ -37,7 +42,9 @@ static m3_status prepare(const cpu_node *at, cpu_step *step, m3_error *err)
                                .rate = (float)rate,
                                .factor = (float)(1.0 / (1.0 - rate))};
     a->count = (size_t)m3_tensor_count(at->node->out[M3_DROPOUT_Y]);
+    if (at->node->op->attr_count == M3_DROPOUT_PART_ATTRS)
+        a->part = cpu_draw_part_of(a->count, (size_t)m3_node_int(at->node, M3_DROPOUT_PART_REPEATS));
     return M3_OK;
 }
 
-const cpu_op cpu_dropout_ops[] = {{"dropout", NULL, prepare}, {0}};
+const cpu_op cpu_dropout_ops[] = {{"dropout", NULL, prepare}, {"dropout_part", NULL, prepare}, {0}};

@@ -1,4 +1,4 @@
-/* dropout: the kernel that fills elements [begin, end). begin is a multiple of CPU_DRAW_UNIT. */
+/* dropout: the kernel that fills elements [begin, end). begin is a multiple of 4. */
 #ifndef CPU_OPS_DROPOUT_H
 #define CPU_OPS_DROPOUT_H
 
@@ -13,7 +13,7 @@ typedef struct cpu_dropout {
 } cpu_dropout;
 
 typedef struct cpu_dropout_kernels {
-    void (*fill)(const cpu_dropout *d, size_t begin, size_t end);
+    void (*fill)(const cpu_dropout *d, size_t begin, size_t end, uint64_t shift); /* as in draws.h */
 } cpu_dropout_kernels;
 
 CPU_DECLARE_KERNELS(cpu_dropout_kernels);

@@ -11,13 +11,15 @@ static void lower(lower_list *l, const m3_node *node)
     const uint64_t count = m3_tensor_count(node->out[M3_DROPOUT_Y]),
                    block = l->traits->vector >= 8 ? 4 * l->traits->vector : 4;
     const uint64_t piece = lower_parts(lower_piece(l->traits, count, sizeof(float)), block) * block;
+    const bool parted = node->op->attr_count == M3_DROPOUT_PART_ATTRS;
     if (count == 0) return;
     lower_dispatch *d =
-        LOWER(l, drop, .VECTOR = l->traits->vector, .x = lower_tensor(l, node->in[M3_DROPOUT_X]),
+        LOWER(l, drop, .VECTOR = l->traits->vector, .PARTED = parted, .x = lower_tensor(l, node->in[M3_DROPOUT_X]),
               .rng = lower_tensor(l, node->in[M3_DROPOUT_RNG]), .y = lower_tensor(l, node->out[M3_DROPOUT_Y]),
               .count = count, .piece = piece, .site = (uint64_t)m3_node_int(node, M3_DROPOUT_SITE), .rate = (float)rate,
+              .blocks = parted ? lower_draw_blocks(count, m3_node_int(node, M3_DROPOUT_PART_REPEATS)) : 0,
               .factor = (float)(1.0 / (1.0 - rate)));
     lower_items(d, lower_parts(count, piece));
 }
 
-const lower_op lower_dropout_ops[] = {{"dropout", NULL, lower}, {0}};
+const lower_op lower_dropout_ops[] = {{"dropout", NULL, lower}, {"dropout_part", NULL, lower}, {0}};

@@ -1,4 +1,4 @@
-/* pieces: how many neighbouring elements of an output an item makes. */
+/* pieces: how many neighbouring elements of an output an item makes, and a draw takes. */
 #ifndef LOWER_OPS_PIECES_H
 #define LOWER_OPS_PIECES_H
 
@@ -20,6 +20,12 @@ static inline uint64_t lower_piece(const lower_traits *traits, uint64_t count, u
     if (traits->kind != LOWER_PROCESSOR) return word;
     const uint64_t piece = lower_parts(fair, word) * word;
     return piece < MIN_PIECE ? MIN_PIECE : piece > MAX_PIECE ? MAX_PIECE : piece;
+}
+
+/* Blocks of four that a batch takes in a draw, where it stands `repeats` times among `count` elements. */
+static inline uint64_t lower_draw_blocks(uint64_t count, int64_t repeats)
+{
+    return lower_parts(count / (uint64_t)repeats, 4);
 }
 
 #endif

@@ -10,13 +10,14 @@ extern const m3_op m3_op_copy, m3_op_detach, m3_op_reshape, m3_op_transpose, m3_
     m3_op_sigmoid, m3_op_log1p, m3_op_expm1, m3_op_erf, m3_op_floor, m3_op_not, m3_op_cast, m3_op_add, m3_op_sub,
     m3_op_mul, m3_op_div, m3_op_pow, m3_op_max, m3_op_min, m3_op_flip, m3_op_scan, m3_op_equal, m3_op_less,
     m3_op_less_equal, m3_op_and, m3_op_or, m3_op_where, m3_op_reduce_sum, m3_op_reduce_max, m3_op_matmul, m3_op_gather,
-    m3_op_scatter_add, m3_op_scatter_rows, m3_op_group_rows, m3_op_sort, m3_op_top_k, m3_op_iota, m3_op_philox;
+    m3_op_scatter_add, m3_op_scatter_rows, m3_op_group_rows, m3_op_sort, m3_op_top_k, m3_op_iota, m3_op_philox,
+    m3_op_philox_part;
 
 extern const m3_op m3_op_relu, m3_op_silu, m3_op_softplus, m3_op_gelu, m3_op_cumsum, m3_op_causal_conv, m3_op_relu_grad,
-    m3_op_random_uniform, m3_op_random_normal, m3_op_dropout, m3_op_linear, m3_op_linear_grad_weight, m3_op_layer_norm,
-    m3_op_layer_norm_grad, m3_op_layer_norm_grad_add, m3_op_masked_softmax, m3_op_attention, m3_op_attention_grad,
-    m3_op_attention_packed, m3_op_attention_packed_grad, m3_op_gru_cell, m3_op_gru_cell_grad,
-    m3_op_softmax_cross_entropy, m3_op_softmax_cross_entropy_grad, m3_op_chain, m3_op_global_norm, m3_op_adamw,
-    m3_op_adamw_rows;
+    m3_op_random_uniform, m3_op_random_normal, m3_op_dropout, m3_op_random_uniform_part, m3_op_random_normal_part,
+    m3_op_dropout_part, m3_op_linear, m3_op_linear_grad_weight, m3_op_layer_norm, m3_op_layer_norm_grad,
+    m3_op_layer_norm_grad_add, m3_op_masked_softmax, m3_op_attention, m3_op_attention_grad, m3_op_attention_packed,
+    m3_op_attention_packed_grad, m3_op_gru_cell, m3_op_gru_cell_grad, m3_op_softmax_cross_entropy,
+    m3_op_softmax_cross_entropy_grad, m3_op_chain, m3_op_global_norm, m3_op_adamw, m3_op_adamw_rows;
 
 #endif

@@ -32,6 +32,7 @@ typedef enum kind {
     LOSE_OUTPUT,   /* the output with this index is not written */
     INPUT_ZERO,    /* the input with this index is taken for zeros (false) */
     INPUT_ONE,     /* … for ones (true) */
+    WORD_ZERO,     /* the word with this index of its last input is taken for 0 */
     WRITE_BEHIND,  /* 4 bytes behind the output, at this distance */
     WRITE_BEFORE,  /* 4 bytes before it */
     UPDATE_BEHIND, /* the element behind it, read and written: 1 more than it was */
@@ -473,6 +474,16 @@ static void change_outputs(m3_device_impl *d, m3_exec_impl *e, const fault *f, p
     put_outputs(d, e, node, after);
 }
 
+/* The index of the input that a run is given otherwise, or in_count. */
+static int64_t replaced_input(const fault *f, const m3_node *node)
+{
+    const int64_t count = node->in_count;
+    if (f->kind == WORD_ZERO) return count - 1;
+    const bool replaces =
+        (f->kind == INPUT_ZERO || f->kind == INPUT_ONE) && f->with < count && node->in[f->with] != NULL;
+    return replaces ? f->with : count;
+}
+
 /* An input for the time of a run. Returns what it was. */
 static void *replace_input(m3_device_impl *d, const m3_exec_impl *e, const fault *f, const m3_tensor *x)
 {
@@ -486,6 +497,10 @@ static void *replace_input(m3_device_impl *d, const m3_exec_impl *e, const fault
             other[at] = 1;
     }
     get(d, e, x, 0, was, bytes);
+    if (f->kind == WORD_ZERO) {
+        memcpy(other, was, bytes);
+        memset(other + (uint64_t)f->with * size, 0, size);
+    }
     put(d, e, x, 0, other, bytes);
     free(other);
     return was;
@@ -518,14 +533,14 @@ static m3_status run_piece(m3_device_impl *d, m3_exec_impl *e, piece *p, m3_erro
     end_process(f);
     const uint64_t bytes = output_bytes(node);
     unsigned char *before = malloc(bytes + 8), *after = malloc(bytes + 8);
-    const bool replaces = (f->kind == INPUT_ZERO || f->kind == INPUT_ONE) && f->with < (int64_t)node->in_count &&
-                          node->in[f->with] != NULL;
+    const int64_t replaced = replaced_input(f, node);
+    const bool replaces = replaced < (int64_t)node->in_count;
     get_outputs(d, e, node, before);
-    void *was = replaces ? replace_input(d, e, f, node->in[f->with]) : NULL;
+    void *was = replaces ? replace_input(d, e, f, node->in[replaced]) : NULL;
     m3_status st = cpu()->submit(d->inner, p->inner, &value, err);
     if (st == M3_OK) st = cpu()->wait(d->inner, value, UINT64_MAX, err);
     get_outputs(d, e, node, after);
-    if (replaces) put(d, e, node->in[f->with], 0, was, m3_tensor_bytes(node->in[f->with]));
+    if (replaces) put(d, e, node->in[replaced], 0, was, m3_tensor_bytes(node->in[replaced]));
     if (st == M3_OK && bytes > 0) change_outputs(d, e, f, p, before, after);
     if (st == M3_OK) spoil_memory(d, e, f, node, after);
     free(was);
