@@ -70,6 +70,18 @@ static void fill(m3_trend *t, const event *events, double half_life, double *sum
     }
 }
 
+static uint64_t rows_but_first(uint64_t items)
+{
+    const uint64_t fit = FLOATS / (items + 1);
+    return fit > ROWS ? ROWS : fit < FEWEST_ROWS ? FEWEST_ROWS : fit;
+}
+
+uint64_t m3_trend_rows(uint64_t events, uint64_t items)
+{
+    const uint64_t most = rows_but_first(items);
+    return 1 + (events < most ? events : most);
+}
+
 m3_status m3_trend_create(const m3_dataset *set, const m3_split *split, double half_life, m3_trend **out, m3_error *err)
 {
     m3_status st = M3_OK;
@@ -77,8 +89,7 @@ m3_status m3_trend_create(const m3_dataset *set, const m3_split *split, double h
     double *sums = NULL;
     m3_trend *t = *out = NULL;
     const uint32_t items = m3_dataset_item_count(set);
-    const uint64_t count = list(set, split, NULL), fit = FLOATS / ((uint64_t)items + 1);
-    const uint64_t rows = fit > ROWS ? ROWS : fit < FEWEST_ROWS ? FEWEST_ROWS : fit;
+    const uint64_t count = list(set, split, NULL), rows = rows_but_first(items);
     const uint64_t step = count < rows ? 1 : (count + rows - 1) / rows, floats = (count / step + 1) * items;
     const char *beside = m3_split_beside(split);
     if ((t = m3_calloc(1, sizeof *t)) == NULL) return M3_FAIL_MEMORY(err, "trend", sizeof *t);

@@ -13,6 +13,8 @@ typedef struct m3_trend m3_trend;
  * @param out         Yours, m3_trend_free(); NULL on failure. */
 m3_status m3_trend_create(const m3_dataset *set, const m3_split *split, double half_life, m3_trend **out,
                           m3_error *err);
+/** For how many moments there is a row of N numbers, at most, by the training events. */
+uint64_t m3_trend_rows(uint64_t events, uint64_t items);
 void m3_trend_free(m3_trend *trend); /**< takes NULL */
 
 /** z of all items at a time: [N], item j's at j - 1. It knows events strictly before the time alone; M3_TIME_END: all.

@@ -18,6 +18,7 @@
 #include "core/plan/work.h"
 #include "core/runtime/engine.h"
 #include "core/settings/settings.h"
+#include "core/train/host.h"
 #include "core/train/ranks.h"
 
 typedef struct planning {
@@ -25,6 +26,7 @@ typedef struct planning {
     m3_plan_options options;
     m3_training keys;
     m3_model_config config, local; /* as asked; what one rank's step computes with */
+    m3_host_counts counts;         /* of the set; zeros without one */
     double touched;                /* sharded: rows that all batches of a step touch */
     uint64_t updated;              /* rows of the item table that one rank updates */
     uint32_t window;               /* rows that a step sees, not sharded; 0: all */
@@ -72,7 +74,10 @@ static m3_status take_sizes(planning *p, const m3_settings *settings, m3_error *
     m3_dataset *set = NULL;
     if (p->keys.data[0] == 0) return m3_settings_config(engine, settings, &p->config, err);
     m3_status st = m3_dataset_open(p->keys.data, &set, err);
+    uint32_t target = 0;
     if (st == M3_OK) st = m3_settings_model(engine, settings, set, &p->config, err);
+    if (st == M3_OK) st = m3_settings_target(settings, set, &target, err);
+    if (st == M3_OK) p->counts = m3_host_count(set, target);
     m3_dataset_close(set);
     return st;
 }
@@ -205,7 +210,6 @@ static void add_memory(planning *p)
     uint64_t *memory = p->plan.memory;
     const m3_work *w = &p->work;
     const bool sharded = p->options.sharded;
-    const uint64_t sums = m3_work_sums(w, sharded), largest = m3_work_largest(w);
     m3_work_add_stored(w, sharded, memory);
     if (sharded) {
         memory[M3_PLAN_TABLE] = p->plan.shard_rows * p->row_bytes;
@@ -213,12 +217,20 @@ static void add_memory(planning *p)
     }
     memory[M3_PLAN_TEMPORARIES] = m3_work_scratch(w->step) + m3_work_scratch(w->apply) + m3_work_scratch(w->window);
     memory[M3_PLAN_RANKING] = m3_work_scratch(w->infer);
-    memory[M3_PLAN_HOST] =
-        m3_work_blocks(w->step) + m3_work_blocks(w->apply) + m3_work_blocks(w->infer) + m3_work_blocks(w->window);
-    if (p->options.ranks == 1) return;
-    memory[M3_PLAN_HOST] += (sums > largest ? sums : largest) + m3_sum_room(p->options.ranks);
-    if (sharded) /* there and back, of rows and sums, and there for the next step */
-        memory[M3_PLAN_HOST] += (p->ahead ? 5 : 4) * p->plan.window_rows * p->row_bytes;
+    const m3_host_moved moved = {.ranks = p->options.ranks,
+                                 .sums = m3_work_sums(w, sharded),
+                                 .largest = m3_work_largest(w),
+                                 .window = sharded ? p->plan.window_rows : 0,
+                                 .row = p->row_bytes,
+                                 .ahead = p->ahead,
+                                 .named = p->plan.own_batches * (uint64_t)named(&p->config)};
+    memory[M3_PLAN_HOST] = m3_host_moved_bytes(&moved) + m3_host_blocks(w->step) + m3_host_blocks(w->apply) +
+                           m3_host_blocks(w->infer) + m3_host_blocks(w->window);
+    if (!sharded || p->options.ranks == 1) return;
+    const m3_host_files files = m3_host_files_of(&p->config, &p->counts);
+    p->plan.files_items = files.items;
+    p->plan.files_events = files.events;
+    p->plan.files_making = files.making;
 }
 
 /* Time. */
@@ -282,7 +294,7 @@ m3_status m3_plan_ranks(m3_device *device, const m3_settings *settings, const m3
                         m3_ranks_plan *plan, m3_error *err)
 {
     m3_status st;
-    planning p = {.device = device, .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)}};
+    planning p = {.device = device, .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, files_making)}};
     m3_copy_out(&p.options, options, options->size, M3_STRUCT_SIZE(m3_plan_options, fallbacks));
     if (p.options.crowd == 0) p.options.crowd = 1;
     if ((st = take_settings(&p, settings, err)) != M3_OK) return st;

@@ -133,11 +133,6 @@ uint64_t m3_work_scratch(const m3_executable *e)
     return bytes;
 }
 
-uint64_t m3_work_blocks(const m3_executable *e)
-{
-    return e != NULL ? e->targets[0].plan.input_bytes + e->targets[0].plan.output_bytes : 0;
-}
-
 uint64_t m3_work_sums(const m3_work *w, bool sharded)
 {
     uint64_t bytes = 0;

@@ -31,8 +31,6 @@ void m3_work_fini(m3_work *work);
 void m3_work_add_stored(const m3_work *work, bool sharded, uint64_t memory[M3_PLAN_MEMORIES]);
 /** Bytes of one executable beside that; NULL has none. */
 uint64_t m3_work_scratch(const m3_executable *executable);
-/** Bytes of the host's blocks of inputs and outputs. */
-uint64_t m3_work_blocks(const m3_executable *executable);
 /** Bytes of the sums of gradients, without the item table's when sharded. */
 uint64_t m3_work_sums(const m3_work *work, bool sharded);
 /** Bytes of the largest tensor that is kept. */

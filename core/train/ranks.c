@@ -288,7 +288,8 @@ static m3_status make_message(m3_trainer *tr, m3_error *err)
 {
     m3_shared *s = &tr->shared;
     const uint64_t losses = losses_bytes(s, tr->keys.accumulate);
-    const uint64_t places = places_count(tr, m3_trainer_eval_batches(tr)) * sizeof *tr->ranks;
+    uint64_t places = 0; /* shards count them in pieces */
+    if (tr->shards == NULL) places = places_count(tr, m3_trainer_eval_batches(tr)) * sizeof *tr->ranks;
     const uint64_t bytes = (1 + (uint64_t)s->count) * (losses > places ? losses : places); /* of doubles at least */
     s->message = m3_calloc((size_t)bytes, 1);
     s->waits = m3_calloc(s->count, sizeof *s->waits);

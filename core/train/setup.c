@@ -7,6 +7,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/outfile.h"
+#include "core/base/spill.h"
 #include "core/data/split.h"
 #include "core/runtime/engine.h"
 #include "core/runtime/executable.h"
@@ -162,9 +163,8 @@ static m3_status open_data(m3_trainer *tr, const char *folder, m3_error *err)
     if ((st = make_loader(tr, err)) != M3_OK) return st;
     if ((st = make_metrics(tr, err)) != M3_OK) return st;
     tr->valid = m3_split_samples(tr->split, M3_SPLIT_VALID, &tr->valid_count);
-    if ((tr->ranks = m3_calloc(tr->valid_count, sizeof *tr->ranks)) == NULL)
-        return M3_FAIL_MEMORY(err, "ranks", tr->valid_count * sizeof *tr->ranks);
-    return M3_OK;
+    tr->ranks = m3_spill_array(m3_split_beside(tr->split), tr->valid_count, sizeof *tr->ranks, &st, err);
+    return st;
 }
 
 /* What depends on how many batches a step has. */
@@ -536,7 +536,7 @@ void m3_trainer_fini(m3_trainer *tr)
     m3_split_free(tr->split);
     m3_dataset_close(tr->set);
     m3_places_fini(&tr->places);
-    m3_free(tr->ranks);
+    m3_spill_free(tr->ranks);
     m3_free(tr->losses);
     m3_free(tr->last);
     m3_free(tr->best);

@@ -9,6 +9,7 @@
 #include "core/run/report.h"
 #include "core/runtime/engine.h"
 #include "core/serve/rank.h"
+#include "core/train/host.h"
 #include "core/train/instruments.h"
 #include "core/train/ranks.h"
 #include "core/train/save.h"
@@ -223,6 +224,8 @@ static void report_ranks(const m3_trainer *tr)
     report_progress(tr, note);
     if (tr->shards == NULL) return;
     m3_shards_say(tr, note, sizeof note);
+    report_progress(tr, note);
+    m3_host_say(tr, note, sizeof note);
     report_progress(tr, note);
 }
 

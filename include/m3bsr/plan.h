@@ -56,7 +56,7 @@ enum {
     M3_PLAN_SUMS,        /**< of gradients, of what is on the device whole */
     M3_PLAN_TEMPORARIES, /**< of the step, with its inputs, outputs and constants */
     M3_PLAN_RANKING,     /**< of validation; 0 when sharded, where it takes pieces as memory allows */
-    M3_PLAN_HOST,        /**< in host memory: sums and parcels on their way */
+    M3_PLAN_HOST,        /**< in host memory: sums and parcels on their way, inputs, outputs */
     M3_PLAN_MEMORIES
 };
 
@@ -93,6 +93,10 @@ typedef struct m3_ranks_plan {
     double step_s;                           /**< their sum */
     double alone_s;                          /**< a step of one process with own_batches, which sends nothing */
     double hidden_s; /**< of the link, while gradients are computed: not in seconds[M3_PLAN_LINK] */
+    /** Sharded: bytes of files beside the run that need not be in memory (m3bsr(1), SEVERAL DEVICES), of a rank. */
+    uint64_t files_items;  /**< which grow with the items */
+    uint64_t files_events; /**< with the events of the set that the settings name; 0 without one */
+    uint64_t files_making; /**< more, until the first step, at most */
 } m3_ranks_plan;
 
 /** Plan the training of `settings` by many ranks that are alike. Behaviors, items and modalities are those of the set

@@ -1,10 +1,11 @@
 /* host_memory: what ranks of shards ask for in memory, device and host together. It grows with the items by a rank's
- * part of the table alone: nothing else has an entry for each item, user or event, whatever is made of the set.
+ * part of the table alone: nothing else has an entry for each item, whatever is made of the set.
  * Labels: threads */
 #include <stdatomic.h>
 
 #include "core/base/alloc.h"
 #include "core/base/spill.h"
+#include "core/train/host.h"
 #include "tests/support/training.h"
 
 #include <math.h>
@@ -21,6 +22,36 @@ enum { WIDTH = 8, FEATURES = 32, FEW = 2000, MANY = 8000, USED = 60, USERS = 24,
 static training_ranks team;
 static data_source source;
 static char sets[2][300];
+
+/* What rank 0 said before its first step, and what all ranks had in files then. */
+static char told[2048];
+static uint64_t in_files;
+
+/* Mappings whose file has no name any more: it was one of an outfile's. */
+static uint64_t mapped(void)
+{
+    char line[1024];
+    uint64_t bytes = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        char *end = NULL;
+        const bool ours = strstr(line, ".tmp.") != NULL && strstr(line, "(deleted)") != NULL;
+        const uint64_t from = strtoull(line, &end, 16);
+        if (ours && *end == '-') bytes += strtoull(end + 1, NULL, 16) - from;
+    }
+    (void)fclose(maps);
+    return bytes;
+}
+
+static void hear(void *user, const m3_progress *progress)
+{
+    (void)user;
+    const size_t used = strlen(told);
+    if (progress->step == 0 && progress->note != NULL)
+        (void)snprintf(told + used, sizeof told - used, "%s\n", progress->note);
+    if (progress->step == 1 && progress->note == NULL) in_files = mapped();
+}
 
 /* All that is asked for, by whatever thread, whether it is kept or not. */
 static atomic_ullong asked;
@@ -77,10 +108,11 @@ static uint64_t bytes_of(const char *set, uint32_t ranks, const char *more)
         training_settings(set, "loss=sampled", "negatives=3", "batch=4", "length=4", "eval_batch=8", "epochs=1",
                           "shard=rows", "denoise=neighbors", "fusion=scores", "trend=20", more, NULL);
     (void)snprintf(run, sizeof run, "run-%d", runs++);
-    asked = 0;
+    asked = in_files = 0;
+    told[0] = '\0';
     m3_alloc_set_gate(count_bytes, NULL);
-    const m3_status st =
-        training_ranks_train(&team, team.devices, ranks, &source, settings, run, (m3_train_options){0}, &result, &err);
+    const m3_status st = training_ranks_train(&team, team.devices, ranks, &source, settings, run,
+                                              (m3_train_options){.progress = hear}, &result, &err);
     m3_alloc_set_gate(NULL, NULL);
     training_check(st, &err);
     m3_settings_free(settings);
@@ -106,6 +138,35 @@ static void falls_with_the_ranks(void **state)
                  "for any number",
                  alone, two, four, stays);
     assert_true(two >= 3.0 * row / 2.0 && four >= 3.0 * row / 4.0); /* the table is counted */
+}
+
+/* What is said to lie in files does, in each rank: what pages add and what only the split tells are little. */
+static void says_what_lies_in_files(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_dataset *set = NULL;
+    const uint32_t ranks = 2;
+    const m3_model_config config = {.items = MANY,
+                                    .behaviors = 2,
+                                    .modality_count = 1,
+                                    .modalities = {FEATURES},
+                                    .denoise = M3_DENOISE_NEIGHBORS,
+                                    .modality_denoise = true,
+                                    .behavior_denoise = true};
+    training_check(m3_dataset_open(sets[1], &set, &err), &err);
+    const m3_host_counts counts = m3_host_count(set, 1);
+    m3_dataset_close(set);
+    (void)bytes_of(sets[1], ranks, "trend=0");
+    const m3_host_files files = m3_host_files_of(&config, &counts);
+    const uint64_t all = files.items + files.events, pages = 24 * UINT64_C(4096), each = in_files / ranks;
+    if (!(each <= all + pages && each >= all - all / 5))
+        fail_msg("%llu bytes of a rank are in files, and %llu are said", (unsigned long long)each,
+                 (unsigned long long)all);
+    char words[64];
+    (void)snprintf(words, sizeof words, "%.1f MiB, %.0f bytes an item", (double)all / 1048576.0,
+                   (double)files.items / MANY);
+    if (strstr(told, words) == NULL) fail_msg("'%s' is not in '%s'", words, told);
 }
 
 static void lies_in_a_file(void **state)
@@ -188,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         {"features are denoised", falls_with_the_ranks, NULL, NULL, (void *)"behavior_denoise=true"},
         {"features are centered", falls_with_the_ranks, NULL, NULL, (void *)"modality_denoise=false"},
+        {"files are as large as is said", says_what_lies_in_files, NULL, NULL, NULL},
         {"an array lies in a file", lies_in_a_file, NULL, NULL, NULL},
         {"an array lies in memory", lies_in_memory, NULL, NULL, NULL},
         {"an array says what failed", says_what_failed, NULL, NULL, NULL},

@@ -34,7 +34,7 @@ static m3_plan_options options_of(uint32_t ranks)
 static m3_ranks_plan plan_of(const m3_settings *settings, const m3_plan_options *options)
 {
     m3_error err = {0};
-    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)};
+    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, files_making)};
     training_check(m3_plan_ranks(team.devices[0], settings, options, &plan, &err), &err);
     return plan;
 }
@@ -162,6 +162,9 @@ static void a_billion_items_need_not_be_there(void **state)
     assert_int_equal(sharded.shard_rows, 15625001);
     assert_int_equal(sharded.memory[M3_PLAN_TABLE], UINT64_C(15625001) * 128 * 4);
     assert_int_equal(sharded.memory[M3_PLAN_MOMENTS], 2 * sharded.memory[M3_PLAN_TABLE]);
+    assert_int_equal(sharded.files_items, UINT64_C(1000000001) * (4 + 512 * 4)); /* in training; denoised features */
+    assert_true(sharded.files_making > 1000000001 * UINT64_C(512) * 4);
+    assert_true(whole.files_items == 0 && sharded.files_events == 0);
     assert_int_equal(sharded.window_rows, 1 + 256 * (2 * 20 + 100));
     m3_settings_free(settings);
 }
@@ -231,7 +234,9 @@ static void rows_of_the_next_step_are_hidden(void **state)
     assert_true(with.seconds[M3_PLAN_LINK] < plain.seconds[M3_PLAN_LINK] - fmin(0.5 * rows, 0.9 * with.hidden_s));
     assert_true(whole_link(&with) > 0.99 * whole_link(&plain) && whole_link(&with) < 1.01 * whole_link(&plain));
     assert_int_equal(with.traffic[M3_PLAN_ROWS], plain.traffic[M3_PLAN_ROWS]);
-    assert_int_equal(with.memory[M3_PLAN_HOST] - plain.memory[M3_PLAN_HOST], with.window_rows * 128 * 4);
+    const uint64_t ids =
+        2 * sizeof(int32_t) * 256 * (2 * 20 + 100) * with.own_batches; /* of the next step and that behind */
+    assert_int_equal(with.memory[M3_PLAN_HOST] - plain.memory[M3_PLAN_HOST], with.window_rows * 128 * 4 + ids);
     m3_settings_free(settings);
 }
 
@@ -267,7 +272,7 @@ static void refuses(void **state)
 {
     (void)state;
     m3_error err = {0};
-    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)};
+    m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, files_making)};
     m3_settings *settings = large_settings();
     m3_plan_options options = options_of(2);
     options.sharded = true;

@@ -92,6 +92,10 @@ static void print_memory(const request *r)
         (void)printf(" of %s%s", amount((double)r->rates.memory, has),
                      all > r->rates.memory ? ": it does not fit" : "");
     (void)printf("\n");
+    if (!r->options.sharded) return;
+    print_bytes("in files beside the run, of items", p->files_items);
+    print_bytes("in files beside the run, of events", p->files_events);
+    print_bytes("and more until the first step", p->files_making);
 }
 
 static void print_traffic(const request *r)
@@ -160,7 +164,9 @@ static void print_json(const request *r)
                  (unsigned long long)p->items, (unsigned long long)p->batches, (unsigned long long)p->samples,
                  (unsigned long long)p->shard_rows, (unsigned long long)p->window_rows);
     print_counts("memory", memory_names, p->memory, M3_PLAN_MEMORIES);
-    (void)printf(", \"device_bytes\": %llu", (unsigned long long)on_device(r));
+    (void)printf(", \"device_bytes\": %llu, \"files\": {\"items\": %llu, \"events\": %llu, \"making\": %llu}",
+                 (unsigned long long)on_device(r), (unsigned long long)p->files_items,
+                 (unsigned long long)p->files_events, (unsigned long long)p->files_making);
     print_counts("sent", traffic_names, p->traffic, M3_PLAN_TRAFFICS);
     (void)printf(", \"sent_bytes\": %llu, \"flops\": %llu, \"bytes\": %llu, \"seconds\": {",
                  (unsigned long long)sum(p->traffic, M3_PLAN_TRAFFICS), (unsigned long long)p->flops,
@@ -213,7 +219,7 @@ int cmd_plan(int argc, char **argv)
 {
     request r = {.latency = 50e-6,
                  .options = {.size = M3_STRUCT_SIZE(m3_plan_options, fallbacks), .ranks = 1, .crowd = 1},
-                 .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, hidden_s)}};
+                 .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, files_making)}};
     m3_error err = {0};
     const cli_option options[] = {
         {"ranks", CLI_COUNT, &r.options.ranks, "N", "how many train one model; by default 1"},
