@@ -20,9 +20,10 @@ m3_tensor *m3_model_item_table(m3_builder *b, const m3_model_config *config)
                               m3_model_item_start());
 }
 
-/* E, or a window of it. What a window starts with is overwritten before it is read. */
+/* E, or a window or some rows of it. What a window starts with is overwritten before it is read. */
 static m3_tensor *table(m3_model *m)
 {
+    if (m->tile != NULL) return m->tile;
     if (!m->window) return m3_model_item_table(m->b, m->c);
     return m3_graph_parameter(m->b, M3_WINDOW_TABLE, M3_SHAPE(m->N + 1, m->d), m3_init_constant(0.0F));
 }
@@ -32,16 +33,34 @@ m3_tensor *m3_model_features(m3_model *m, uint64_t k)
     char name[48];
     (void)snprintf(name, sizeof name, "%sfeatures%llu", m->window ? "window." : "", (unsigned long long)k);
     uint64_t width = (uint64_t)m->c->modalities[k];
+    if (m->tile != NULL) return m3_graph_input(m->b, name, M3_F32, M3_SHAPE(m->N, width));
     return m3_graph_state(m->b, name, M3_F32, M3_SHAPE(m->N + 1, width), m3_init_constant(0.0F));
 }
 
-/* W_k F_k[ids], or W_k F_k of all N + 1 rows where ids is NULL. W_k starts so that the result is as large as E. */
-static m3_tensor *mapped(m3_model *m, uint64_t k, m3_tensor *ids)
+/* W_k starts so that W_k F_k is as large as E. */
+static m3_tensor *feature_weight(m3_model *m, uint64_t k)
 {
     char name[48];
     (void)snprintf(name, sizeof name, "fusion.feature%llu.weight", (unsigned long long)k);
-    uint64_t width = (uint64_t)m->c->modalities[k];
-    m3_tensor *w = m3_graph_parameter(m->b, name, M3_SHAPE(m->d, width), m3_init_normal(0.02 / sqrt((double)width)));
+    const uint64_t width = (uint64_t)m->c->modalities[k];
+    return m3_graph_parameter(m->b, name, M3_SHAPE(m->d, width), m3_init_normal(0.02 / sqrt((double)width)));
+}
+
+static m3_tensor *trend_weight(m3_model *m)
+{
+    return m3_graph_parameter(m->b, "trend.weight", M3_SHAPE(1), m3_init_constant(0.5F));
+}
+
+void m3_model_declare_scored(m3_model *m)
+{
+    for (uint64_t k = 0; m->c->fusion != M3_FUSION_NONE && k < m->K; k++) (void)feature_weight(m, k);
+    if (m->c->trend != 0) (void)trend_weight(m);
+}
+
+/* W_k F_k[ids], or W_k F_k of all N + 1 rows where ids is NULL. */
+static m3_tensor *mapped(m3_model *m, uint64_t k, m3_tensor *ids)
+{
+    m3_tensor *w = feature_weight(m, k);
     m3_tensor *rows = m3_model_features(m, k);
     return m3_linear(m->b, ids == NULL ? rows : m3_gather(m->b, rows, ids, 0), w, NULL);
 }
@@ -84,8 +103,7 @@ static m3_tensor *with_trend(m3_model *m, const char *name, m3_tensor *scores)
     m3_builder *b = m->b;
     if (m->c->trend == 0 || scores == NULL) return scores;
     m3_tensor *z = m3_graph_input(b, name, M3_F32, scores->shape);
-    m3_tensor *a = m3_graph_parameter(b, "trend.weight", M3_SHAPE(1), m3_init_constant(0.5F));
-    return m3_add(b, scores, m3_mul(b, z, a));
+    return m3_add(b, scores, m3_mul(b, z, trend_weight(m)));
 }
 
 m3_tensor *m3_model_scores_of(m3_model *m, m3_tensor *user, m3_tensor *ids)
@@ -101,5 +119,6 @@ m3_tensor *m3_model_scores_of(m3_model *m, m3_tensor *user, m3_tensor *ids)
 m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user)
 {
     m3_tensor *all = scored(m, NULL);
-    return with_trend(m, "trend", m3_linear(m->b, user, m3_slice(m->b, all, 0, 1, m->N), NULL));
+    if (m->tile == NULL) all = m3_slice(m->b, all, 0, 1, m->N); /* without the padding */
+    return with_trend(m, "trend", m3_linear(m->b, user, all, NULL));
 }

@@ -1,7 +1,9 @@
 /* loss: L = L_rec + w_modality L_mod + w_behavior L_beh + w_contrast L_con (MODEL.md 11).
  *   full:    L_rec = mean over the counting rows of the cross-entropy of the target among all items
  *   sampled: among the target and the given negatives
- * A padded row has target 0: its class is -1, and softmax_cross_entropy gives 0 for a class that is not there. */
+ * Where no graph sees all items, loss_shard.c has the full loss, and its value and gradient by the users come as
+ * inputs. A padded row has target 0: its class is -1, and softmax_cross_entropy gives 0 for a class that is not there.
+ */
 #include "core/model/model.h"
 
 static m3_tensor *full(m3_model *m, m3_tensor *user, m3_tensor *target)
@@ -23,9 +25,22 @@ static m3_tensor *sampled(m3_model *m, m3_tensor *user, m3_tensor *target)
     return m3_softmax_cross_entropy(b, scores, class);
 }
 
+/* Computed elsewhere (loss_shard.c): of this value, and of this gradient by the users. */
+static m3_tensor *given(m3_model *m, m3_tensor *user)
+{
+    m3_builder *b = m->b;
+    if (user == NULL) return NULL;
+    m3_model_declare_scored(m);
+    m3_tensor *value = m3_graph_input(b, "recommend", M3_F32, m3_shape_of(0, NULL));
+    m3_tensor *gradient = m3_graph_input(b, "user_gradient", M3_F32, user->shape);
+    m3_tensor *along = m3_sum_all(b, m3_mul(b, user, gradient));
+    return m3_add(b, m3_sub(b, along, m3_detach(b, along)), value);
+}
+
 static m3_tensor *recommend(m3_model *m, m3_tensor *user, m3_tensor *target)
 {
     m3_builder *b = m->b;
+    if (m->loss_given) return given(m, user);
     m3_tensor *rows = m3_graph_input(b, "valid", M3_F32, m3_shape_of(0, NULL));
     m3_tensor *each = m->c->loss == M3_LOSS_FULL ? full(m, user, target) : sampled(m, user, target);
     return m3_model_mean(m, m3_sum_all(b, each), rows, 1.0F);

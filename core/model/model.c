@@ -104,6 +104,7 @@ static void set_sizes(m3_model *m, const m3_build_options *options)
     m->M = m->K + 1;
     m->G = m->B * m->M;
     m->window = window != 0 && (options->elsewhere || !m3_model_sees_all(c, window));
+    m->loss_given = m->window && options->elsewhere && c->loss == M3_LOSS_FULL;
     m->N = m->window ? window - 1 : (uint64_t)c->items;
     m->d = (uint64_t)c->width;
 }

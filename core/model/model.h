@@ -46,6 +46,8 @@ typedef struct m3_model {
     bool train, given_draws;
     bool part;         /* the batch is one part of a step's: a step in two halves */
     bool window;       /* tables are windows of N + 1 rows (m3_build_options) */
+    bool loss_given;   /* of scores: the loss of all items, none of which this graph may have but a window's */
+    m3_tensor *tile;   /* f32 [N, d]: rows in the place of the table, N items without the padding; NULL: there is one */
     double *alpha_bar; /* [T+1]: alpha_bar[0] = 1 */
     m3_tensor *ids;    /* i32 [B, n, L] */
     m3_tensor *mask;   /* bool [B, n, L] */
@@ -114,6 +116,8 @@ void m3_model_forward(m3_model *m, m3_forward *f);
 m3_tensor *m3_model_scores(m3_model *m, m3_tensor *user);
 /** The scores of the items ids [n, C]: [n, C]. */
 m3_tensor *m3_model_scores_of(m3_model *m, m3_tensor *user, m3_tensor *ids);
+/** Have the parameters that scores read besides the table, in a graph that computes none. */
+void m3_model_declare_scored(m3_model *m);
 /** MODEL.md 9, rank 0, or NULL where there is nothing to tell apart. target i32 [n], 0 in padded rows. */
 m3_tensor *m3_model_contrast(m3_model *m, const m3_forward *f, m3_tensor *target);
 /** MODEL.md 11: publish the losses as outputs. */
@@ -143,9 +147,10 @@ m3_status m3_model_build_window(m3_engine *engine, const m3_model_config *config
                                 m3_graph **graph, m3_error *err);
 
 /** The rows of the item table that one of several ranks owns, [rows, d], under the table's own names.
- * @param rows   Of the shard. @param batch  Rows at a time. */
+ * @param rows   Of the shard. @param batch  Rows at a time.
+ * @param users  That are scored against a tile of `tile` rows: those of a batch of each rank. */
 typedef struct m3_shard_size {
-    uint32_t rows, batch;
+    uint32_t rows, batch, users, tile;
 } m3_shard_size;
 
 /** Input "ids" i32 [batch], -1 where there is none; output "rows" f32 [batch, d]. */
@@ -156,6 +161,25 @@ m3_status m3_model_build_fetch(m3_engine *engine, const m3_model_config *config,
  * "rows" f32 [batch, d]; else "rows" of the whole shard. */
 m3_status m3_model_build_update(m3_engine *engine, const m3_model_config *config, const m3_shard_size *size,
                                 m3_graph **graph, m3_error *err);
+
+/* loss_shard.c: the loss of all items where each of several ranks scores those that it owns, a tile at a time. */
+
+/** The forward pass of training: inputs "ids" and "rng" as in m3_model_build_train(), output "user" as of inference. */
+m3_status m3_model_build_users(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
+                               m3_graph **graph, m3_error *err);
+/** Rows of a shard that are scored at a time, so that memory is bounded. */
+uint32_t m3_model_tile(const m3_model_config *config, uint32_t rows, uint32_t users);
+/** Inputs "user" f32 [users, d or M d]; "tile" i32 [tile], rows of the shard, -1 where there is none; "features0", …
+ * f32 [tile, D_k] and "trend" f32 [users, tile], of the same items; "target" i32 [users], a row of the shard, -2 where
+ * it is another's. One may be lacking that the configuration does not use.
+ * Outputs f32 [users]: "top", the largest score; "sum" of e^(score - top); "own", the target's score, 0 without. */
+m3_status m3_model_build_sums(m3_engine *engine, const m3_model_config *config, const m3_shard_size *size,
+                              m3_graph **graph, m3_error *err);
+/** With the same inputs, and f32 [users] "log_sum", log sum e^score over the items of all ranks, and "weight", what
+ * each user's loss counts: the gradients "user" and "rows" f32 [tile, d]. Those of what scores read besides are added
+ * to the states "accum.NAME". */
+m3_status m3_model_build_gradients(m3_engine *engine, const m3_model_config *config, const m3_shard_size *size,
+                                   m3_graph **graph, m3_error *err);
 
 /** Publish what the bits ask for. */
 void m3_model_publish(m3_model *m, const m3_forward *f, uint32_t publish);

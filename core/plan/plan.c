@@ -31,7 +31,8 @@ typedef struct planning {
     uint64_t updated;              /* rows of the item table that one rank updates */
     uint32_t window;               /* rows that a step sees, not sharded; 0: all */
     uint64_t row_bytes;
-    bool ahead; /* sharded: ids and rows of the next step go beside this one's batches */
+    bool ahead;          /* sharded: ids and rows of the next step go beside this one's batches */
+    m3_shard_size shard; /* of the full loss over shards; users 0: none */
     m3_work work;
     m3_ranks_plan plan;
 } planning;
@@ -60,10 +61,6 @@ static m3_status check_options(const planning *p, m3_error *err)
         !(r->node_s >= 0) || !isfinite(r->flops + r->memory + r->factor + r->bus + r->run_s + r->node_s))
         return M3_FAIL(err, M3_ERR_INVALID, "rates",
                        "of the device are %g FLOP/s and %g bytes/s; give what it was measured at", r->flops, r->memory);
-    if (o->sharded && p->config.loss != M3_LOSS_SAMPLED)
-        return M3_FAIL(err, M3_ERR_INVALID, "loss",
-                       "is full, which reads the whole table in every batch; rows that lie with their owners need "
-                       "loss=sampled");
     return M3_OK;
 }
 
@@ -126,6 +123,11 @@ static void size_step(planning *p)
     p->touched = distinct((double)ranks * window, items);
     p->updated = plan->shard_rows;
     p->ahead = ranks > 1 && p->config.loss == M3_LOSS_SAMPLED && m3_pass_enabled(p->options.no_pass, "overlap");
+    if (p->config.loss == M3_LOSS_FULL && ranks > 1) { /* one rank has the table whole */
+        p->shard.rows = p->shard.batch = (uint32_t)plan->shard_rows;
+        p->shard.users = (uint32_t)(ranks * (uint64_t)p->config.batch);
+        p->shard.tile = m3_model_tile(&p->config, p->shard.rows, p->shard.users);
+    }
     if (m3_model_is_lazy(&p->config)) p->updated = (uint64_t)ceil(p->touched / (double)ranks);
 }
 
@@ -137,10 +139,11 @@ static m3_status make_work(planning *p, m3_error *err)
                                .early = p->options.ranks > 1,
                                .updated_items = p->updated > 1 ? p->updated : 1,
                                .window = p->window,
+                               .shard = p->shard,
                                .eval_batch = p->options.sharded ? 0 : (uint32_t)p->keys.eval_batch,
                                .plan = &p->options};
     const bool small = p->window != 0 && !m3_model_sees_all(&p->config, p->window);
-    const char *name = small ? M3_WINDOW_TABLE : M3_ITEM_PARAMETER;
+    const char *name = small || p->shard.users != 0 ? M3_WINDOW_TABLE : M3_ITEM_PARAMETER;
     const m3_status st = m3_work_make(&o, &p->work, err);
     const m3_tensor *table = st == M3_OK ? m3_graph_find(m3_executable_graph(p->work.step), name) : NULL;
     if (table != NULL) p->row_bytes = m3_tensor_bytes(table) / table->shape.dim[0];
@@ -148,6 +151,18 @@ static m3_status make_work(planning *p, m3_error *err)
 }
 
 /* What goes between ranks. */
+
+/* Of a round: users with a wish to stop, gradients by them, and three numbers of each user's scores. */
+static void add_loss_traffic(planning *p)
+{
+    m3_ranks_plan *plan = &p->plan;
+    const uint64_t others = p->options.ranks - 1, rounds = plan->own_batches;
+    const uint64_t modalities = p->config.fusion == M3_FUSION_SCORES ? (uint64_t)p->config.modality_count + 1 : 1;
+    const uint64_t vectors = (uint64_t)p->config.batch * modalities * (uint64_t)p->config.width * sizeof(float);
+    plan->traffic[M3_PLAN_ROWS] += rounds * others * (vectors + sizeof(float));
+    plan->traffic[M3_PLAN_GRADIENTS] += rounds * others * vectors;
+    plan->traffic[M3_PLAN_LOSSES] += rounds * others * p->shard.users * 3 * sizeof(double);
+}
 
 static void add_traffic(planning *p)
 {
@@ -171,6 +186,7 @@ static void add_traffic(planning *p)
     plan->traffic[M3_PLAN_ROWS] = rows * p->row_bytes;
     plan->traffic[M3_PLAN_GRADIENTS] = rows * p->row_bytes;
     plan->traffic[M3_PLAN_LOSSES] += others * sizeof(double); /* of the norm */
+    if (p->shard.users != 0) add_loss_traffic(p);
 }
 
 /* Seconds of what goes ahead of a step: ids in three exchanges, and lazily rows that the step before does not touch.
@@ -197,6 +213,7 @@ static double link_seconds(const planning *p, double *hidden)
     const double exposed = m3_work_exposed(&p->work, o, ahead, (double)p->plan.own_batches);
     const double exchanges = o->sharded ? (p->ahead ? 3.0 : 5.0) : p->window != 0 ? 1.0 : 0.0;
     double others = (1.0 + exchanges) * o->latency - early / o->link;
+    if (p->shard.users != 0) others += 3.0 * (double)p->plan.own_batches * o->latency;
     for (int i = 0; i < M3_PLAN_TRAFFICS; i++)
         if (i != M3_PLAN_SUMMED && !(i == M3_PLAN_IDS && p->ahead)) others += (double)p->plan.traffic[i] / o->link;
     *hidden = sums + ahead - exposed;
@@ -215,7 +232,8 @@ static void add_memory(planning *p)
         memory[M3_PLAN_TABLE] = p->plan.shard_rows * p->row_bytes;
         memory[M3_PLAN_MOMENTS] = 2 * memory[M3_PLAN_TABLE];
     }
-    memory[M3_PLAN_TEMPORARIES] = m3_work_scratch(w->step) + m3_work_scratch(w->apply) + m3_work_scratch(w->window);
+    memory[M3_PLAN_TEMPORARIES] = m3_work_scratch(w->step) + m3_work_scratch(w->apply) + m3_work_scratch(w->window) +
+                                  m3_work_scratch(w->users) + m3_work_scratch(w->sums) + m3_work_scratch(w->gradients);
     memory[M3_PLAN_RANKING] = m3_work_scratch(w->infer);
     const m3_host_moved moved = {.ranks = p->options.ranks,
                                  .sums = m3_work_sums(w, sharded),
@@ -225,7 +243,9 @@ static void add_memory(planning *p)
                                  .ahead = p->ahead,
                                  .named = p->plan.own_batches * (uint64_t)named(&p->config)};
     memory[M3_PLAN_HOST] = m3_host_moved_bytes(&moved) + m3_host_blocks(w->step) + m3_host_blocks(w->apply) +
-                           m3_host_blocks(w->infer) + m3_host_blocks(w->window);
+                           m3_host_blocks(w->infer) + m3_host_blocks(w->window) + m3_host_blocks(w->users) +
+                           m3_host_blocks(w->sums) + m3_host_blocks(w->gradients);
+    if (p->shard.users != 0) memory[M3_PLAN_HOST] += p->plan.shard_rows * p->row_bytes; /* gradients of its rows */
     if (!sharded || p->options.ranks == 1) return;
     const m3_host_files files = m3_host_files_of(&p->config, &p->counts);
     p->plan.files_items = files.items;
@@ -261,6 +281,12 @@ static void add_time(planning *p)
     m3_work_add_time(p->work.step, &o->rates, (double)plan->own_batches, plan);
     m3_work_add_time(p->work.apply, &o->rates, 1.0, plan);
     m3_work_add_time(p->work.window, &o->rates, 1.0, plan);
+    if (p->shard.users != 0) {
+        const double batches = (double)plan->own_batches, tiles = ceil((double)p->shard.rows / p->shard.tile);
+        m3_work_add_time(p->work.users, &o->rates, batches, plan);
+        m3_work_add_time(p->work.sums, &o->rates, batches * tiles, plan);
+        m3_work_add_time(p->work.gradients, &o->rates, batches * tiles, plan);
+    }
     plan->seconds[M3_PLAN_BUS] = bus_seconds(p);
     for (int i = 0; i < M3_PLAN_LINK; i++) plan->seconds[i] *= o->crowd;
     plan->seconds[M3_PLAN_LINK] = link_seconds(p, &plan->hidden_s);

@@ -15,12 +15,14 @@
 typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                               m3_graph **graph, m3_error *err);
 
-static m3_status plan_one(const m3_work_options *o, const m3_model_config *config, build_fn build, const char *name,
-                          m3_build_options how, m3_buckets *buckets, m3_executable **to, m3_error *err)
+typedef m3_status (*build_shard_fn)(m3_engine *engine, const m3_model_config *config, const m3_shard_size *size,
+                                    m3_graph **graph, m3_error *err);
+
+/* @param graph  Freed here; NULL where it was not built. */
+static m3_status plan_graph(const m3_work_options *o, const m3_model_config *config, m3_graph *graph, const char *name,
+                            m3_buckets *buckets, m3_executable **to, m3_error *err)
 {
-    m3_graph *graph = NULL;
-    how.size = M3_STRUCT_SIZE(m3_build_options, elsewhere);
-    how.no_pass = o->plan->no_pass;
+    m3_status st = M3_OK;
     const m3_compile_options compile = {.size = M3_STRUCT_SIZE(m3_compile_options, recompute),
                                         .name = name,
                                         .no_pass = o->plan->no_pass,
@@ -28,11 +30,37 @@ static m3_status plan_one(const m3_work_options *o, const m3_model_config *confi
                                         .precision = m3_model_precision(config),
                                         .recompute = m3_model_recompute(config),
                                         .fallbacks = o->plan->fallbacks};
-    m3_status st = build(m3_device_engine(o->device), config, &how, &graph, err);
-    if (st == M3_OK && buckets != NULL) st = m3_programs_buckets(graph, o->plan->no_pass, buckets, err);
+    if (buckets != NULL) st = m3_programs_buckets(graph, o->plan->no_pass, buckets, err);
     if (st == M3_OK && (*to = m3_calloc(1, sizeof **to)) == NULL) st = M3_FAIL_MEMORY(err, "plan", sizeof **to);
     if (st == M3_OK) st = m3_executable_plan(*to, o->device, graph, &compile, buckets, err);
     m3_graph_free(graph);
+    return st;
+}
+
+static m3_status plan_one(const m3_work_options *o, const m3_model_config *config, build_fn build, const char *name,
+                          m3_build_options how, m3_buckets *buckets, m3_executable **to, m3_error *err)
+{
+    m3_graph *graph = NULL;
+    how.size = M3_STRUCT_SIZE(m3_build_options, elsewhere);
+    how.no_pass = o->plan->no_pass;
+    const m3_status st = build(m3_device_engine(o->device), config, &how, &graph, err);
+    return st == M3_OK ? plan_graph(o, config, graph, name, buckets, to, err) : st;
+}
+
+static m3_status plan_shard(const m3_work_options *o, build_shard_fn build, const char *name, m3_executable **to,
+                            m3_error *err)
+{
+    m3_graph *graph = NULL;
+    const m3_status st = build(m3_device_engine(o->device), o->config, &o->shard, &graph, err);
+    return st == M3_OK ? plan_graph(o, o->config, graph, name, NULL, to, err) : st;
+}
+
+/* The step sees a window, and what is said of it here is what core/programs makes. */
+static m3_status plan_loss(const m3_work_options *o, m3_build_options how, m3_work *work, m3_error *err)
+{
+    m3_status st = plan_one(o, o->config, m3_model_build_users, "users", how, NULL, &work->users, err);
+    if (st == M3_OK) st = plan_shard(o, m3_model_build_sums, "sums", &work->sums, err);
+    if (st == M3_OK) st = plan_shard(o, m3_model_build_gradients, "gradients", &work->gradients, err);
     return st;
 }
 
@@ -40,11 +68,15 @@ m3_status m3_work_make(const m3_work_options *o, m3_work *work, m3_error *err)
 {
     m3_status st;
     m3_model_config updated = *o->config;
+    const bool loss = o->shard.users != 0;
+    const m3_build_options step = {.accumulate = o->accumulate || loss,
+                                   .window = loss ? (uint32_t)o->config->items + 1 : o->window,
+                                   .elsewhere = loss};
     *work = (m3_work){0};
     updated.items = (int32_t)o->updated_items;
-    st = plan_one(o, o->config, m3_model_build_train, o->accumulate ? "accumulate" : "train",
-                  (m3_build_options){.accumulate = o->accumulate, .window = o->window},
+    st = plan_one(o, o->config, m3_model_build_train, step.accumulate ? "accumulate" : "train", step,
                   o->early ? &work->buckets : NULL, &work->step, err);
+    if (st == M3_OK && loss) st = plan_loss(o, step, work, err);
     if (st == M3_OK && o->accumulate)
         st = plan_one(o, &updated, m3_model_build_apply, "apply",
                       (m3_build_options){.accumulate = true, .window = o->window}, NULL, &work->apply, err);
@@ -65,6 +97,9 @@ void m3_work_fini(m3_work *work)
     m3_executable_free(work->infer);
     m3_buckets_fini(&work->buckets);
     m3_executable_free(work->window);
+    m3_executable_free(work->users);
+    m3_executable_free(work->sums);
+    m3_executable_free(work->gradients);
     *work = (m3_work){0};
 }
 

@@ -2,6 +2,7 @@
 #ifndef M3_CORE_PLAN_WORK_H
 #define M3_CORE_PLAN_WORK_H
 
+#include "core/model/model.h"
 #include "core/passes/buckets.h"
 #include "m3bsr/plan.h"
 
@@ -13,6 +14,7 @@ typedef struct m3_work_options {
     uint64_t updated_items; /**< items whose rows the second half updates, at least 1 */
     uint32_t window;        /**< rows of the item table that a step in two halves sees; 0: all */
     uint32_t eval_batch;    /**< 0: nothing is ranked */
+    m3_shard_size shard;    /**< of a table in shards whose full loss is computed so; users 0: none */
     const m3_plan_options *plan;
 } m3_work_options;
 
@@ -20,6 +22,8 @@ typedef struct m3_work {
     m3_executable *step, *apply, *infer; /**< apply: NULL for a whole step; infer: NULL when nothing is ranked */
     m3_buckets buckets;                  /**< of the sums that other ranks get; none where there are none */
     m3_executable *window;               /**< NULL without one */
+    m3_executable *users;                /**< these three: of the full loss over shards, NULL without */
+    m3_executable *sums, *gradients;     /**< of a tile */
 } m3_work;
 
 /** @param work  m3_work_fini() ends it, whatever comes. */

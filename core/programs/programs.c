@@ -17,8 +17,9 @@
 enum { MOST_BUCKETS = 4, LEAST_BYTES = 64 << 10 };
 
 /* The step or its first half, its second half, inference, inference that publishes more, losses of denoisers; the
- * window of a whole table; scores, rows, and the update of a table in shards. */
-enum { PIECES = 9 };
+ * window of a whole table; scores, rows, and the update of a table in shards; users, sums and gradients of its full
+ * loss. */
+enum { PIECES = 12 };
 
 typedef m3_status (*build_fn)(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                               m3_graph **graph, m3_error *err);
@@ -34,7 +35,7 @@ typedef struct piece {
 
 static m3_status build(const m3_programs_plan *plan, const piece *p, m3_graph **graph, m3_error *err)
 {
-    const m3_shard_size size = {plan->shard.rows, plan->shard.batch};
+    const m3_shard_size size = {plan->shard.rows, plan->shard.batch, plan->shard.trained, plan->shard.tile};
     m3_engine *engine = m3_device_engine(plan->device);
     return p->build != NULL ? p->build(engine, plan->config, &p->options, graph, err)
                             : p->build_shard(engine, plan->config, &size, graph, err);
@@ -70,6 +71,10 @@ static void list_pieces(const m3_programs_plan *plan, piece pieces[PIECES])
     if (plan->eval_batch != 0) pieces[6] = (piece){"scores", m3_model_build_scores, scores, NULL};
     pieces[7] = (piece){.name = "fetch", .build_shard = m3_model_build_fetch};
     pieces[8] = (piece){.name = "rows", .build_shard = m3_model_build_update};
+    if (plan->shard.trained == 0) return;
+    pieces[9] = (piece){"users", m3_model_build_users, step, NULL};
+    pieces[10] = (piece){.name = "sums", .build_shard = m3_model_build_sums};
+    pieces[11] = (piece){.name = "gradients", .build_shard = m3_model_build_gradients};
 }
 
 static m3_compile_options compile_options(const m3_programs_plan *plan, const char *name)
@@ -106,9 +111,9 @@ static m3_status make_piece(const m3_programs_plan *plan, const piece *p, m3_sto
 m3_status m3_programs_make(const m3_programs_plan *plan, m3_store *store, m3_programs *programs, m3_error *err)
 {
     piece pieces[PIECES];
-    m3_executable **to[PIECES] = {&programs->step,      &programs->apply,     &programs->infer,
-                                  &programs->published, &programs->denoisers, &programs->window,
-                                  &programs->scores,    &programs->fetch,     &programs->rows};
+    m3_executable **to[PIECES] = {&programs->step,      &programs->apply,  &programs->infer,  &programs->published,
+                                  &programs->denoisers, &programs->window, &programs->scores, &programs->fetch,
+                                  &programs->rows,      &programs->users,  &programs->sums,   &programs->gradients};
     m3_status st = M3_OK;
     *programs = (m3_programs){0};
     list_pieces(plan, pieces);
@@ -130,6 +135,9 @@ void m3_programs_free(m3_programs *programs)
     m3_executable_free(programs->scores);
     m3_executable_free(programs->fetch);
     m3_executable_free(programs->rows);
+    m3_executable_free(programs->users);
+    m3_executable_free(programs->sums);
+    m3_executable_free(programs->gradients);
     *programs = (m3_programs){0};
 }
 
@@ -171,6 +179,7 @@ static m3_programs_plan resized(const m3_programs_plan *plan, uint32_t size)
     while (samples % other.accumulate != 0 && other.accumulate < 2 * min) other.accumulate++;
     if (samples % other.accumulate != 0) other.accumulate = min;
     other.batch = (uint32_t)((samples + other.accumulate - 1) / other.accumulate);
+    other.shard.trained = plan->shard.trained / plan->batch * other.batch;
     if (plan->shard.rows == 0 && other.accumulate > 1 && m3_model_is_lazy(plan->config))
         other.window = m3_model_window_rows(plan->config, other.batch * other.accumulate);
     return other;

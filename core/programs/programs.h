@@ -29,6 +29,9 @@ typedef struct m3_programs_plan {
         uint32_t rows;
         uint32_t batch; /**< rows of the shard that are read or updated at a time */
         uint32_t users; /**< that are scored at a time */
+        /** Of the full loss; 0: it is sampled. */
+        uint32_t trained; /**< users of all ranks' batches */
+        uint32_t tile;    /**< m3_model_tile() */
     } shard;
     m3_status (*fill)(void *user, m3_store *store, m3_error *err); /**< writes into the store before; NULL: nothing */
     void *user;
@@ -46,6 +49,10 @@ typedef struct m3_programs {
     m3_executable *scores; /**< m3_model_build_scores() */
     m3_executable *fetch;  /**< m3_model_build_fetch() */
     m3_executable *rows;   /**< m3_model_build_update() */
+    /* And with the full loss. */
+    m3_executable *users;     /**< m3_model_build_users() */
+    m3_executable *sums;      /**< m3_model_build_sums() */
+    m3_executable *gradients; /**< m3_model_build_gradients() */
 } m3_programs;
 
 /** @param programs  All that the plan has, or none of it. */

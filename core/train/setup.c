@@ -78,6 +78,7 @@ static m3_programs_plan plan_of(m3_trainer *tr)
     plan.shard.rows = s->count;
     plan.shard.batch = s->batch;
     plan.shard.users = s->users;
+    m3_shards_loss_size(s, &plan.shard.trained, &plan.shard.tile);
     return plan;
 }
 
@@ -189,8 +190,8 @@ static void set_stop(m3_trainer *tr)
 {
     const m3_programs *p = &tr->programs;
     const bool whole = tr->shards == NULL; /* ranks that share out a table stop between its runs */
-    m3_executable *const all[] = {p->step, tr->shared.count == 1 ? p->apply : NULL, whole ? p->infer : NULL,
-                                  whole ? p->published : NULL, whole ? p->denoisers : NULL};
+    m3_executable *const all[] = {!m3_shards_has_loss(tr) ? p->step : NULL, tr->shared.count == 1 ? p->apply : NULL,
+                                  whole ? p->infer : NULL, whole ? p->published : NULL, whole ? p->denoisers : NULL};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i] != NULL) m3_executable_set_stop(all[i], tr->options.stop, all[i] == p->step && p->apply != NULL);
 }

@@ -36,10 +36,6 @@ static uint32_t lesser(uint64_t a, uint64_t b)
 static m3_status check(const m3_trainer *tr, uint64_t total, m3_error *err)
 {
     const uint32_t ranks = tr->shared.count;
-    if (tr->config.loss != M3_LOSS_SAMPLED)
-        return M3_FAIL(err, M3_ERR_INVALID, "shard",
-                       "is rows, but loss full scores all items in every step, which no rank has; set loss to sampled, "
-                       "or shard to none");
     if (tr->keys.from[0] != 0)
         return M3_FAIL(err, M3_ERR_INVALID, "shard",
                        "is rows, but a run that starts from another (key from) makes its whole table at once; set "
@@ -97,6 +93,7 @@ m3_status m3_shards_create(m3_trainer *tr, m3_error *err)
     if ((st = m3_settings_features(tr->settings, tr->set, &tr->denoised, s->features, &s->feature_count, err)) != M3_OK)
         return st;
     if ((st = make_host(s, tr->window, err)) != M3_OK) return st;
+    if ((st = m3_shards_loss_create(tr, err)) != M3_OK) return st;
     if ((st = m3_trade_init(&s->trade, shared->member, total, s->width, err)) != M3_OK) return st;
     return m3_prefetch_create(tr, &s->prefetch, err);
 }
@@ -106,6 +103,7 @@ void m3_shards_free(m3_shards *s)
     if (s == NULL) return;
     m3_prefetch_free(s->prefetch);
     m3_trade_fini(&s->trade);
+    m3_shards_loss_free(s->loss);
     m3_free(s->host);
     m3_free(s);
 }
@@ -134,6 +132,19 @@ static double mebibytes(uint64_t rows, uint64_t width)
     return (double)rows * (double)width * sizeof(float) / 1048576.0;
 }
 
+/* Beside the rest, with the full loss. */
+static void say_loss(const m3_shards *s, char *text, size_t bytes)
+{
+    uint32_t users = 0, tile = 0;
+    m3_shards_loss_size(s, &users, &tile);
+    if (users != 0)
+        (void)snprintf(
+            text, bytes,
+            "; scores of %u users and %u items at a time %.1f MiB, gradients of its rows, on the host as well, "
+            "%.1f MiB",
+            users, tile, mebibytes(users, tile), mebibytes(s->count, s->width));
+}
+
 void m3_shards_say(const m3_trainer *tr, char *text, size_t bytes)
 {
     const m3_shards *s = tr->shards;
@@ -142,14 +153,15 @@ void m3_shards_say(const m3_trainer *tr, char *text, size_t bytes)
     for (uint32_t k = 0; k < s->feature_count; k++) features += s->features[k].width;
     const double own = mebibytes(s->count, s->width), rows = mebibytes(window, s->width);
     const double wide = mebibytes(window, features), all = (double)m3_store_bytes(tr->store) / 1048576.0;
-    (void)snprintf(text, bytes,
-                   "each rank keeps %u of %" PRIu64
-                   " rows of the item table: %.1f MiB, their moments %.1f MiB; %u rows that a "
-                   "step sees with their gradients %.1f MiB, and features %.1f MiB, and on their way for the next one "
-                   "%.1f MiB; all "
-                   "other parameters %.1f MiB",
-                   s->count, s->total, own, 2.0 * own, window, 2.0 * rows, wide, s->prefetch != NULL ? rows : 0.0,
-                   fmax(all - 3.0 * own - 2.0 * rows - wide, 0.0));
+    const int length = snprintf(
+        text, bytes,
+        "each rank keeps %u of %" PRIu64 " rows of the item table: %.1f MiB, their moments %.1f MiB; %u rows that a "
+        "step sees with their gradients %.1f MiB, and features %.1f MiB, and on their way for the next one "
+        "%.1f MiB; all "
+        "other parameters %.1f MiB",
+        s->count, s->total, own, 2.0 * own, window, 2.0 * rows, wide, s->prefetch != NULL ? rows : 0.0,
+        fmax(all - 3.0 * own - 2.0 * rows - wide, 0.0));
+    if (length > 0 && (size_t)length < bytes) say_loss(s, text + length, bytes - (size_t)length);
 }
 
 /* The window. */
@@ -259,6 +271,7 @@ m3_status m3_shards_sum(m3_trainer *tr, uint32_t batches, m3_error *err)
     st = ended(tr, m3_trade_return(&s->trade, s->host + s->width, err), "gradients of rows", begin, sent, err);
     if (st != M3_OK) return st;
     double squares = m3_trade_add_up(&s->trade, 1.0F / (float)batches), all = 0.0;
+    if (s->loss != NULL) squares = m3_shards_loss_mean(tr, batches);
     if ((st = m3_ranks_doubles(tr, &squares, &all, err)) != M3_OK) return st;
     float *norm = m3_executable_input(tr->programs.apply, "rows_norm", NULL);
     if (norm != NULL) *norm = (float)sqrt(all);
@@ -295,6 +308,7 @@ m3_status m3_shards_update(m3_trainer *tr, float scale, m3_error *err)
     m3_shards *s = tr->shards;
     float *to = m3_executable_input(tr->programs.rows, "scale", NULL);
     if (to != NULL) *to = scale;
+    if (s->loss != NULL) return m3_executable_run(tr->programs.rows, err);
     if (!m3_model_is_lazy(&tr->config)) return update_all(tr, err);
     for (uint64_t at = 0; st == M3_OK && at < s->trade.sums; at += s->batch)
         st = run_update(tr, at, s->trade.sums - at < s->batch ? s->trade.sums - at : s->batch, err);

@@ -11,7 +11,8 @@
 #include "core/parallel/trade.h"
 #include "core/train/window.h"
 
-typedef struct m3_prefetch m3_prefetch; /* prefetch.h */
+typedef struct m3_prefetch m3_prefetch;       /* prefetch.h */
+typedef struct m3_shards_loss m3_shards_loss; /* shards_loss.c */
 
 /** A trainer's, NULL in one whose table is whole. */
 struct m3_shards {
@@ -27,6 +28,7 @@ struct m3_shards {
     float *host; /**< window's rows, or features of some, on their way */
     uint64_t host_bytes;
     m3_prefetch *prefetch; /**< NULL: a step waits for all of its rows */
+    m3_shards_loss *loss;  /**< NULL: the loss is sampled */
 };
 
 bool m3_shards_wanted(const m3_trainer *trainer);
@@ -51,6 +53,26 @@ m3_status m3_shards_fill(m3_trainer *trainer, m3_error *err);
 m3_status m3_shards_sum(m3_trainer *trainer, uint32_t batches, m3_error *err);
 /** Update this rank's rows. Input "step" of programs.rows is filled. @param scale  Of the other half. */
 m3_status m3_shards_update(m3_trainer *trainer, float scale, m3_error *err);
+
+/* The full loss: a round takes a batch of each rank, whose users all ranks score against their rows. */
+
+/** Has the trainer one that is computed so? */
+bool m3_shards_has_loss(const m3_trainer *trainer);
+/** @param trainer  With shards. Nothing for the sampled loss. */
+m3_status m3_shards_loss_create(m3_trainer *trainer, m3_error *err);
+void m3_shards_loss_free(m3_shards_loss *loss); /**< takes NULL */
+/** How many users it scores, and how many rows of a tile; 0 for the sampled loss. */
+void m3_shards_loss_size(const m3_shards *shards, uint32_t *users, uint32_t *tile);
+/** Rounds of a step, and a rank's batch in one, counted in the step. A rank that has fewer has none in the first, so
+ * that all have one in the last, behind which sums of gradients are sent. */
+uint32_t m3_shards_rounds(const m3_trainer *trainer, uint32_t batches);
+bool m3_shards_batch(const m3_trainer *trainer, uint32_t batches, uint32_t round, uint32_t rank, uint32_t *batch);
+/** Before the batches of a round run: their loss and its gradients, into the step's inputs, into the sums of what
+ * scores read, and of this rank's rows. @param cut  One of the ranks was asked to stop, behind the first round. */
+m3_status m3_shards_score(m3_trainer *trainer, uint32_t batches, uint32_t round, bool *cut, m3_error *err);
+/** Mean gradients of this rank's rows: what the rounds gave, and the sums of trade, which have their factor.
+ * Returns the sum of their squares. */
+double m3_shards_loss_mean(m3_trainer *trainer, uint32_t batches);
 
 /** Make the window rows [first, first + count) of this rank's, behind the padding. */
 m3_status m3_shards_show(m3_trainer *trainer, uint32_t first, uint32_t count, m3_error *err);

@@ -52,11 +52,26 @@ static m3_status run_batch(m3_trainer *tr, uint32_t k, m3_losses *losses, m3_err
     m3_status st;
     const m3_batch to = tr->window != NULL ? m3_window_rest(tr) : tr->batch;
     losses->rows = m3_data_loader_fill(tr->loader, tr->state.batch + k, (uint32_t)tr->state.draws, &to);
-    if (tr->window != NULL) m3_window_place(tr, tr->state.batch + k);
+    if (tr->window != NULL) m3_window_place(tr, tr->state.batch + k, &tr->batch);
     if ((st = m3_dataset_check(tr->set, err)) != M3_OK) return st; /* what was read is what was checked */
     if ((st = m3_executable_run(tr->programs.step, err)) != M3_OK) return st;
     for (int i = 0; i < M3_LOSSES; i++) losses->terms[i] = output(tr->programs.step, m3_loss_names[i]);
     return M3_OK;
+}
+
+/* All ranks score the users of all, so they run their batches side by side. */
+static m3_status run_rounds(m3_trainer *tr, uint32_t batches, bool *cut, m3_error *err)
+{
+    m3_status st = M3_OK;
+    const uint32_t rounds = m3_shards_rounds(tr, batches);
+    for (uint32_t i = 0; st == M3_OK && i < rounds && !*cut; i++) {
+        uint32_t k = 0;
+        const bool own = m3_shards_batch(tr, batches, i, tr->shared.rank, &k);
+        if ((st = m3_shards_score(tr, batches, i, cut, err)) != M3_OK || *cut || !own) continue;
+        m3_ranks_watch(tr, i + 1 == rounds);
+        st = run_batch(tr, k, &tr->losses[k], err);
+    }
+    return st;
 }
 
 /* This rank's batches of a step. @param cut  It was asked to stop before the end of the last of them. */
@@ -67,6 +82,7 @@ static m3_status run_batches(m3_trainer *tr, uint32_t batches, bool *cut, m3_err
     const uint32_t begin = (uint32_t)m3_share_begin(batches, s->rank, s->count);
     const uint32_t end = (uint32_t)m3_share_begin(batches, s->rank + 1, s->count);
     if (tr->window != NULL) st = m3_window_open(tr, tr->state.batch + begin, end - begin, err);
+    if (st == M3_OK && m3_shards_has_loss(tr)) return run_rounds(tr, batches, cut, err);
     for (uint32_t k = begin; st == M3_OK && k < end && !*cut; k++) {
         *cut = k > begin && tr->options.stop != NULL && *tr->options.stop != 0;
         m3_ranks_watch(tr, k + 1 == end);

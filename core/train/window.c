@@ -171,16 +171,16 @@ m3_batch m3_window_rest(const m3_trainer *tr)
     return rest;
 }
 
-void m3_window_place(const m3_trainer *tr, uint64_t index)
+void m3_window_place(const m3_trainer *tr, uint64_t index, const m3_batch *to)
 {
     const m3_window *w = tr->window;
     const m3_model_config *c = &tr->config;
     const uint64_t n = m3_data_loader_batch(tr->loader);
     if (w->is_table) return;
     const m3_batch from = items_of(w, c, n, index - w->first);
-    put(tr->batch.ids, from.ids, n * (uint64_t)c->behaviors * (uint64_t)c->length);
-    put(tr->batch.target, from.target, n);
-    put(tr->batch.negatives, from.negatives, n * (uint64_t)c->negatives);
+    put(to->ids, from.ids, n * (uint64_t)c->behaviors * (uint64_t)c->length);
+    put(to->target, from.target, n);
+    put(to->negatives, from.negatives, n * (uint64_t)c->negatives);
 }
 
 void m3_window_leave(const m3_trainer *tr)

@@ -35,8 +35,8 @@ m3_status m3_window_open(m3_trainer *trainer, uint64_t first, uint32_t count, m3
 /** The step's inputs that the loader still has to fill: places come for the others. Negatives are among them while
  * something else depends on which items they are. */
 m3_batch m3_window_rest(const m3_trainer *trainer);
-/** Put places into the step's inputs, where the rest of batch `index` of the epoch has been filled in. */
-void m3_window_place(const m3_trainer *trainer, uint64_t index);
+/** Put places into inputs, where the rest of batch `index` of the epoch has been filled in. A NULL is left out. */
+void m3_window_place(const m3_trainer *trainer, uint64_t index, const m3_batch *batch);
 /** Tell the other half of the step which rows these are. */
 void m3_window_leave(const m3_trainer *trainer);
 

@@ -36,7 +36,7 @@ typedef struct m3_plan_options {
     uint32_t size;
     uint32_t ranks; /**< at least 1 */
     uint64_t items; /**< 0: the settings' */
-    bool sharded;   /**< rows of the item table lie with their owners; needs the sampled loss */
+    bool sharded;   /**< rows of the item table lie with their owners */
     uint32_t crowd; /**< ranks that share what one device reaches; 0: 1 */
     double link;    /**< bytes a second that a rank sends, and as many that it receives at once, above 0 */
     double latency; /**< seconds until an exchange arrives of which nothing is left to send */
@@ -64,8 +64,8 @@ enum {
 enum {
     M3_PLAN_SUMMED,    /**< gradients that all ranks have, and their sums */
     M3_PLAN_IDS,       /**< of the rows that a rank asks for, or touches */
-    M3_PLAN_ROWS,      /**< sharded */
-    M3_PLAN_GRADIENTS, /**< sharded: of rows, to their owners */
+    M3_PLAN_ROWS,      /**< sharded; with the full loss, users' vectors, too */
+    M3_PLAN_GRADIENTS, /**< sharded: of rows, to their owners; with the full loss, of users, too */
     M3_PLAN_LOSSES,    /**< with all that is decided together */
     M3_PLAN_TRAFFICS
 };

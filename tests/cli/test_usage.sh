@@ -101,7 +101,7 @@ check 'a plan over what is no link' 2 'a number of bytes a second' "$m" plan --r
 check 'a link without others' 2 'mpirun -n 2' "$m" bench --what link --collectives local
 check 'a plan on an unknown device' 2 'h100 or h200' "$m" plan --device b200
 check 'a plan on a file that is none' 2 'is no JSON' "$m" plan --device "$folder/typo.yaml"
-check 'a plan of shards that the loss cannot have' 2 'loss=sampled' "$m" plan --ranks 2 --link 1e9 --device h200 --shard rows
+check 'a plan of shards with the full loss' 0 'in shards of rows' "$m" plan --ranks 2 --link 1e9 --device h200 --shard rows --items 1000
 check 'a plan of half a table' 2 'give rows or none' "$m" plan --device h200 --shard half
 
 check 'joining nothing' 2 'usage: m3bsr checkpoint join RUN' "$m" checkpoint join

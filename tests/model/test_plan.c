@@ -193,6 +193,32 @@ static void shards_send_rows(void **state)
     m3_settings_free(settings);
 }
 
+/* Users go to all ranks, which score all items between them, and their gradients come back; no rank has the table. */
+static void shards_share_the_full_loss(void **state)
+{
+    (void)state;
+    m3_error err = {0};
+    m3_settings *settings = large_settings();
+    m3_plan_options options = options_of(4);
+    options.sharded = true;
+    options.items = 100000000;
+    training_check(m3_settings_set(settings, "fusion=none", &err), &err);
+    const m3_ranks_plan sampled = plan_of(settings, &options);
+    training_check(m3_settings_set(settings, "loss=full", &err), &err);
+    const m3_ranks_plan full = plan_of(settings, &options);
+    const uint64_t vectors = 3 * 256 * 128 * 4;
+    assert_true(full.traffic[M3_PLAN_GRADIENTS] > vectors);
+    assert_true(full.traffic[M3_PLAN_ROWS] - full.traffic[M3_PLAN_GRADIENTS] == 3 * sizeof(float));
+    assert_true(full.traffic[M3_PLAN_LOSSES] - sampled.traffic[M3_PLAN_LOSSES] == 3 * 4 * 256 * 3 * sizeof(double));
+    assert_int_equal(full.memory[M3_PLAN_TABLE], 25000001UL * 128 * 4);
+    assert_true((double)full.memory[M3_PLAN_TEMPORARIES] <
+                1.1 * (double)full.memory[M3_PLAN_TABLE]); /* of the update */
+    /* Scores, again for their gradients, and two products of these. */
+    const double each = 2.0 * 4 * 256 * 25e6 * 128;
+    assert_true((double)(full.flops - sampled.flops) > 3.9 * each && (double)(full.flops - sampled.flops) < 6.0 * each);
+    m3_settings_free(settings);
+}
+
 /* What can go while gradients are computed does, unless the pass is left out; the rest is the same. */
 static void some_of_the_link_is_hidden(void **state)
 {
@@ -275,11 +301,6 @@ static void refuses(void **state)
     m3_ranks_plan plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, files_making)};
     m3_settings *settings = large_settings();
     m3_plan_options options = options_of(2);
-    options.sharded = true;
-    training_check(m3_settings_set(settings, "loss=full", &err), &err);
-    assert_int_equal(m3_plan_ranks(team.devices[0], settings, &options, &plan, &err), M3_ERR_INVALID);
-    assert_string_equal(err.subject, "loss");
-    options = options_of(2);
     options.items = UINT64_C(1) << 40;
     err = (m3_error){0};
     assert_int_equal(m3_plan_ranks(team.devices[0], settings, &options, &plan, &err), M3_ERR_RANGE);
@@ -319,6 +340,7 @@ int main(void)
         {"so do those of a step in two halves", takes_what_programs_take, NULL, NULL, (void *)"accumulate=2"},
         {"a billion items need not be there", a_billion_items_need_not_be_there, NULL, NULL, NULL},
         {"shards send rows", shards_send_rows, NULL, NULL, NULL},
+        {"shards share the full loss", shards_share_the_full_loss, NULL, NULL, NULL},
         {"some of the link is hidden", some_of_the_link_is_hidden, NULL, NULL, NULL},
         {"rows of the next step are hidden, too", rows_of_the_next_step_are_hidden, NULL, NULL, NULL},
         {"rates of device and link count", rates_count, NULL, NULL, NULL},

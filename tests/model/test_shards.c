@@ -27,12 +27,18 @@ static data_source source;
 typedef struct told {
     uint32_t count;
     double loss[STEPS];
+    uint32_t rows, tile; /* of a rank's shard; that are scored at a time */
 } told;
 
 static void hear(void *user, const m3_progress *progress)
 {
     told *t = user;
     if (progress->note == NULL && t->count < STEPS) t->loss[t->count++] = progress->loss;
+    const char *rows = progress->note != NULL ? strstr(progress->note, "each rank keeps ") : NULL;
+    const char *tile = rows != NULL ? strstr(rows, " users and ") : NULL;
+    if (tile == NULL) return;
+    t->rows = (uint32_t)strtoul(rows + sizeof "each rank keeps", NULL, 10);
+    t->tile = (uint32_t)strtoul(tile + sizeof " users and", NULL, 10);
 }
 
 static m3_status run(m3_device *const *with, uint32_t count, const m3_settings *settings, const char *folder,
@@ -215,12 +221,14 @@ static void goes_on(void **state)
 {
     m3_error err = {0};
     m3_train_result result = {0};
-    m3_settings *settings = make_settings("checkpoint_steps=2", *state);
+    char keys[80];
+    (void)snprintf(keys, sizeof keys, "checkpoint_steps=2 %.50s", (const char *)*state);
+    m3_settings *settings = make_settings(keys, "shard=none");
     const m3_train_options first = {.stop_after = 3}, next = {.resume = true, .stop_after = 4}, rest = {.resume = true};
-    char whole[40], again[40], parts[40];
-    (void)snprintf(whole, sizeof whole, "once-%s", (const char *)*state);
-    (void)snprintf(again, sizeof again, "again-%s", (const char *)*state);
-    (void)snprintf(parts, sizeof parts, "on-%s", (const char *)*state);
+    char whole[80], again[80], parts[80];
+    (void)snprintf(whole, sizeof whole, "once-%.50s", (const char *)*state);
+    (void)snprintf(again, sizeof again, "again-%.50s", (const char *)*state);
+    (void)snprintf(parts, sizeof parts, "on-%.50s", (const char *)*state);
     train(team.devices, 3, settings, whole, NULL);
     train(team.devices, 3, settings, again, NULL);
     same_tensors(whole, again, 0.0);
@@ -305,7 +313,7 @@ static json_t *trace(const m3_settings *settings, m3_train_options options)
     m3_error err = {0};
     m3_train_result result = {0};
     json_error_t wrong;
-    char folder[32];
+    char folder[64];
     (void)snprintf(folder, sizeof folder, "traced-%d", runs++);
     const char *path = data_source_path(&source, "trace.json");
     options.profile = path;
@@ -352,19 +360,21 @@ static void shows_rows_on_their_way(void **state)
 /* With fewer ranks, with the whole table, and alone. */
 static void goes_on_with_others(void **state)
 {
-    (void)state;
+    char keys[80], once[80], others[80];
+    (void)snprintf(keys, sizeof keys, "accumulate=6 %.50s", (const char *)*state);
+    (void)snprintf(once, sizeof once, "three-%.50s", (const char *)*state);
+    (void)snprintf(others, sizeof others, "others-%.50s", (const char *)*state);
     m3_error err = {0};
     m3_train_result result = {0};
-    m3_settings *sharded = make_settings("accumulate=6", "shard=rows"),
-                *plain = make_settings("accumulate=6", "shard=none");
+    m3_settings *sharded = make_settings(keys, "shard=rows"), *plain = make_settings(keys, "shard=none");
     const m3_train_options first = {.stop_after = 2}, next = {.resume = true, .stop_after = 2}, rest = {.resume = true};
-    train(team.devices, 3, sharded, "three", NULL);
-    assert_int_equal(run(team.devices, 3, sharded, "others", first, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    assert_int_equal(run(team.devices, 2, sharded, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    assert_int_equal(run(team.devices, 2, plain, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    assert_int_equal(run(team.devices, 3, sharded, "others", next, NULL, &result, &err), M3_ERR_INTERRUPTED);
-    training_run(team.devices[0], &source, sharded, "others", rest, M3_OK, &err);
-    same_tensors("three", "others", 5e-3);
+    train(team.devices, 3, sharded, once, NULL);
+    assert_int_equal(run(team.devices, 3, sharded, others, first, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 2, sharded, others, next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 2, plain, others, next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 3, sharded, others, next, NULL, &result, &err), M3_ERR_INTERRUPTED);
+    training_run(team.devices[0], &source, sharded, others, rest, M3_OK, &err);
+    same_tensors(once, others, 5e-3);
     m3_settings_free(plain);
     m3_settings_free(sharded);
 }
@@ -382,7 +392,7 @@ static void mixes(void **state)
 
 static void refuses(void **state)
 {
-    static const char *const rows[][2] = {{"loss=full", "loss full"}, {"from=" M3BSR_SOURCE_DIR, "key from"}};
+    static const char *const rows[][2] = {{"from=" M3BSR_SOURCE_DIR, "key from"}};
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         m3_error err = {0};
@@ -496,20 +506,21 @@ static bool fail_at(void *user, size_t bytes)
 static void runs_out_of_memory(void **state)
 {
     enum { POINTS = 10 };
-    (void)state;
     failing f = {.at = UINT64_MAX};
     m3_error err = {0};
     m3_train_result result = {0};
-    m3_settings *settings = make_settings("epochs=1", "shard=rows");
+    char keys[80];
+    (void)snprintf(keys, sizeof keys, "epochs=1 %.50s", (const char *)*state);
+    m3_settings *settings = make_settings(keys, "shard=rows");
     m3_alloc_set_gate(fail_at, &f);
     (void)run(team.devices, 2, settings, "counted", (m3_train_options){0}, NULL, &result, &err);
     const uint64_t all = atomic_load(&f.seen);
     for (uint64_t i = 1; i <= POINTS; i++) {
-        char folder[32];
+        char folder[64];
         err = (m3_error){0};
         f.at = all * i / (POINTS + 1);
         atomic_store(&f.seen, 0);
-        (void)snprintf(folder, sizeof folder, "memory-%d", (int)i);
+        (void)snprintf(folder, sizeof folder, "memory-%d-%.30s", (int)i, (const char *)*state);
         const m3_status st = run(team.devices, 2, settings, folder, (m3_train_options){0}, NULL, &result, &err);
         if (st == M3_OK || st == M3_ERR_MEMORY) continue;
         m3_alloc_set_gate(NULL, NULL);
@@ -519,19 +530,54 @@ static void runs_out_of_memory(void **state)
     m3_settings_free(settings);
 }
 
+static void make_source(uint32_t users, uint32_t items, uint32_t width)
+{
+    m3_error err = {0};
+    m3_synth_options synth = M3_SYNTH_OPTIONS_INIT;
+    data_source_make(&source);
+    synth.users = users;
+    synth.items = items;
+    synth.clusters = 4;
+    synth.width = width;
+    synth.events = 8;
+    training_check(m3_data_synth(&synth, source.directory, &err), &err);
+    training_check(data_source_import(&source, (m3_import_options){0}, NULL, &err), &err);
+}
+
+/* Features so wide that a tile of scores is less than a shard, and one with a batch of all samples. */
+static void scores_in_tiles(void **state)
+{
+    enum { WIDE = 4096 };
+    m3_error err = {0};
+    const data_source narrow = source;
+    static told whole, parts;
+    (void)state;
+    make_source(150, 2 * ITEMS, WIDE);
+    m3_settings *plain = make_settings("loss=full fusion=scores epochs=1 batch=60 w_modality=0", "shard=none");
+    m3_settings *sharded = make_settings("loss=full fusion=scores epochs=1 batch=60 w_modality=0", "shard=rows");
+    const m3_train_options options = {.stop_after = 2};
+    m3_train_result result = {0};
+    assert_int_equal(run(team.devices, 2, plain, "plain", options, &whole, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(run(team.devices, 2, sharded, "tiles", options, &parts, &result, &err), M3_ERR_INTERRUPTED);
+    assert_int_equal(parts.count, 2);
+    if (!(parts.tile < parts.rows)) fail_msg("%u rows at a time, of %u", parts.tile, parts.rows);
+    for (uint32_t i = 0; i < 2; i++)
+        if (!(fabs(whole.loss[i] - parts.loss[i]) <= 1e-5 * whole.loss[i]))
+            fail_msg("%.9g and %.9g", whole.loss[i], parts.loss[i]);
+    join("plain", "last");
+    join("tiles", "last");
+    training_same_tensors(&source, "plain", "tiles", "last.joined", 5e-3);
+    m3_settings_free(sharded);
+    m3_settings_free(plain);
+    data_source_remove(&source);
+    source = narrow;
+}
+
 static int start(void **state)
 {
     (void)state;
     m3_error err = {0};
-    m3_synth_options synth = M3_SYNTH_OPTIONS_INIT;
-    data_source_make(&source);
-    synth.users = 50;
-    synth.items = ITEMS;
-    synth.clusters = 4;
-    synth.width = 4;
-    synth.events = 8;
-    if (m3_data_synth(&synth, source.directory, &err) != M3_OK) return -1;
-    if (data_source_import(&source, (m3_import_options){0}, NULL, &err) != M3_OK) return -1;
+    make_source(50, ITEMS, 4);
     if (training_ranks_open(&team, M3BSR_BUILD_PLUGIN_DIR, &err) != M3_OK) return -1;
     return m3_device_open(team.engines[1], "reference", (m3_span){0}, &other, &err) == M3_OK ? 0 : -1;
 }
@@ -554,22 +600,33 @@ int main(void)
         {"shards add up to the table, fusion scores", adds_up, NULL, NULL, (void *)"fusion=scores trend=100"},
         {"shards add up to the table, two batches a rank", adds_up, NULL, NULL,
          (void *)"accumulate=6 denoise=neighbors"},
+        {"shards add up to the table, full loss", adds_up, NULL, NULL, (void *)"loss=full"},
+        {"shards add up to the table, full loss, fusion table", adds_up, NULL, NULL,
+         (void *)"loss=full fusion=table contrast=targets accumulate=6"},
+        {"shards add up to the table, full loss, fusion scores", adds_up, NULL, NULL,
+         (void *)"loss=full fusion=scores trend=100 accumulate=4"},
         {"ranks train as one that sees the table", is_one_without_a_window, NULL, NULL, (void *)"lazy=on"},
         {"ranks train as one that sees the table, with a trend", is_one_without_a_window, NULL, NULL,
          (void *)"fusion=scores trend=100"},
+        {"ranks train as one that sees the table, full loss", is_one_without_a_window, NULL, NULL,
+         (void *)"loss=full fusion=scores trend=100"},
+        {"a shard is scored in tiles", scores_in_tiles, NULL, NULL, NULL},
         {"lazy halves of a step update what the whole does", touches_the_same, NULL, NULL, NULL},
         {"sharded runs repeat, and go on bit for bit", goes_on, NULL, NULL, (void *)"shard=rows"},
+        {"sharded runs with the full loss, too", goes_on, NULL, NULL, (void *)"shard=rows loss=full epochs=1"},
         {"lazy runs of several ranks repeat, and go on bit for bit", goes_on, NULL, NULL, (void *)"shard=none"},
         {"rows that come early have the same bits, lazy", fetches_ahead, NULL, NULL,
          (void *)"lazy=on weight_decay=0.1 epochs=2"},
         {"rows that come early have the same bits, lazy off", fetches_ahead, NULL, NULL,
          (void *)"lazy=off epochs=2 accumulate=6 trend=100 fusion=scores"},
         {"a trace has rows on their way beside nodes", shows_rows_on_their_way, NULL, NULL, NULL},
-        {"a sharded run goes on with others", goes_on_with_others, NULL, NULL, NULL},
+        {"a sharded run goes on with others", goes_on_with_others, NULL, NULL, (void *)"lazy=auto"},
+        {"so does one with the full loss", goes_on_with_others, NULL, NULL, (void *)"loss=full"},
         {"devices that round differently share out a table", mixes, NULL, NULL, NULL},
         {"what needs the whole table is refused", refuses, NULL, NULL, NULL},
         {"a table fits by its shards alone", fits, NULL, NULL, NULL},
-        {"no memory at many points", runs_out_of_memory, NULL, NULL, NULL},
+        {"no memory at many points", runs_out_of_memory, NULL, NULL, (void *)"lazy=auto"},
+        {"no memory at many points, full loss", runs_out_of_memory, NULL, NULL, (void *)"loss=full"},
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
