@@ -218,16 +218,20 @@ static void trace(const char *const *no_pass, spans tracks[2])
 }
 
 /* Each rank's sums go in several buckets, all but the last beside nodes of the backward pass. On a machine that is busy
- * the thread that sends them may come late, but not every time. */
+ * the thread that sends them may come late, but not every time, nor need both ranks' be in time at once. */
 static void shows_what_goes_on_at_once(void **state)
 {
     (void)state;
     static const char *const late[] = {"overlap", NULL};
     spans with[2] = {{0}}, without[2] = {{0}};
-    for (int tries = 0; tries < 10 && (with[0].beside == 0 || with[1].beside == 0); tries++) trace(NULL, with);
+    uint32_t beside[2] = {0};
+    for (int tries = 0; tries < 40 && (beside[0] == 0 || beside[1] == 0); tries++) {
+        trace(NULL, with);
+        for (int rank = 0; rank < 2; rank++) beside[rank] += with[rank].beside;
+    }
     trace(late, without);
     for (int rank = 0; rank < 2; rank++) {
-        assert_true(with[rank].named && with[rank].beside > 0);
+        assert_true(with[rank].named && beside[rank] > 0);
         assert_true(with[rank].sums >= 3 * 2 && with[rank].sums <= 3 * 4);
         assert_int_equal(without[rank].sums, 3);
         assert_int_equal(without[rank].beside, 0);

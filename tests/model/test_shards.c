@@ -325,15 +325,14 @@ static json_t *trace(const m3_settings *settings, m3_train_options options)
 }
 
 /* Steps 2, 3 and 4: rows of the next one come beside nodes of each, as do ids. On a machine that is busy the thread may
- * come late, but not every time. */
+ * come late, but not every time, nor need both ranks' be in time at once. */
 static void shows_rows_on_their_way(void **state)
 {
     (void)state;
     static const char *const late[] = {"overlap", NULL};
     m3_settings *settings = make_settings("lazy=on expert=transformer width=32", "shard=rows");
-    uint32_t beside = 0;
-    for (int tries = 0; tries < 10 && beside < 2; tries++) {
-        beside = 0;
+    uint32_t beside[2] = {0};
+    for (int tries = 0; tries < 40 && (beside[0] == 0 || beside[1] == 0); tries++) {
         json_t *file = trace(settings, (m3_train_options){0}), *events = json_object_get(file, "traceEvents");
         for (int rank = 0; rank < 2; rank++) {
             const exchanges early = look_at(events, rank, "rows early"), rest = look_at(events, rank, "rows late");
@@ -341,11 +340,11 @@ static void shows_rows_on_their_way(void **state)
             assert_true(early.count == 3 && rest.count == 3 && ids.count == 3 && back.count == 3);
             assert_true(early.bytes > 0 && rest.bytes > 0 && ids.bytes > 0 && back.bytes > 0);
             assert_true(rest.beside == 0 && back.beside == 0);
-            beside += early.beside > 0;
+            beside[rank] += early.beside;
         }
         json_decref(file);
     }
-    assert_int_equal(beside, 2);
+    assert_true(beside[0] > 0 && beside[1] > 0);
     json_t *file = trace(settings, (m3_train_options){.no_pass = late});
     for (int rank = 0; rank < 2; rank++) {
         const json_t *events = json_object_get(file, "traceEvents");
