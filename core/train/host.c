@@ -104,8 +104,8 @@ static double mebibytes(uint64_t bytes)
 void m3_host_say(const m3_trainer *tr, char *text, size_t bytes)
 {
     const m3_programs *p = &tr->programs;
-    const m3_executable *const all[] = {p->step, p->apply,  p->infer,     p->window,   p->fetch,
-                                        p->rows, p->scores, p->published, p->denoisers};
+    const m3_executable *const all[] = {p->step,   p->apply,     p->infer,     p->window, p->fetch, p->rows,
+                                        p->scores, p->published, p->denoisers, p->users,  p->sums,  p->gradients};
     const m3_host_moved moved = {.ranks = tr->shared.count,
                                  .sums = tr->shared.bytes,
                                  .window = tr->window->rows,

@@ -508,11 +508,12 @@ static void runs_out_of_memory(void **state)
     failing f = {.at = UINT64_MAX};
     m3_error err = {0};
     m3_train_result result = {0};
-    char keys[80];
+    char keys[80], counted[64];
     (void)snprintf(keys, sizeof keys, "epochs=1 %.50s", (const char *)*state);
+    (void)snprintf(counted, sizeof counted, "counted-%.30s", (const char *)*state);
     m3_settings *settings = make_settings(keys, "shard=rows");
     m3_alloc_set_gate(fail_at, &f);
-    (void)run(team.devices, 2, settings, "counted", (m3_train_options){0}, NULL, &result, &err);
+    (void)run(team.devices, 2, settings, counted, (m3_train_options){0}, NULL, &result, &err);
     const uint64_t all = atomic_load(&f.seen);
     for (uint64_t i = 1; i <= POINTS; i++) {
         char folder[64];
