@@ -76,7 +76,7 @@ static m3_status probe_fill(probe *p, const m3_case *c, m3_case_form form, uint6
 {
     char name[32];
     m3_status st = m3_case_values(c, &p->built, seed, p->value, err);
-    if (st == M3_OK) m3_case_change_values(&p->built, form, p->value);
+    if (st == M3_OK) m3_case_change_values(&p->built, form, 0, p->value);
     for (uint32_t i = 0; i < p->built.in_count && st == M3_OK; i++) {
         if (p->built.in[i].absent) continue;
         (void)snprintf(name, sizeof name, "in%u", i);

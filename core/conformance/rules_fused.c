@@ -5,6 +5,8 @@
 #include "m3bsr/ops.h"
 
 static const m3_bound function = {1e-6, 3e-6, 0, "an elementary function and a few roundings"};
+/* dy (h - n) z (1 - z): near 1, what z is off by is more than of itself in 1 - z, and h magnifies it. */
+static const m3_bound gates = {1e-6, 3e-6, 1e-6, "elementary functions; what a gate is off by, magnified by the state"};
 static const m3_bound norm = {1e-5, 0, 1e-5,
                               "two means, a root, a division; a small spread magnifies the first mean's error"};
 static const m3_bound loss = {4e-6, 0, 5e-6, "exponentials and a logarithm; the inputs' own rounding on top"};
@@ -431,7 +433,7 @@ const m3_op_rules m3_rules_fused[] = {
      .never = {[M3_RULE_INTEGERS] = NO_WHOLE}},
     {.op = "gru_cell", .make = make_cell, .bound = &function, .room = M3_ROOM_SHAKEN,
      .never = {[M3_RULE_AXIS] = LAST, [M3_RULE_INTEGERS] = NO_WHOLE}},
-    {.op = "gru_cell_grad", .make = make_cell, .bound = &function, .room = M3_ROOM_SHAKEN,
+    {.op = "gru_cell_grad", .make = make_cell, .bound = &gates, .room = M3_ROOM_SHAKEN,
      .never = {[M3_RULE_AXIS] = LAST, [M3_RULE_INTEGERS] = NO_WHOLE}},
     {.op = "softmax_cross_entropy", .make = make_loss, .bound = &loss, .room = M3_ROOM_SHAKEN, .terms = last_axis,
      .never = {[M3_RULE_AXIS] = FIXED}},

@@ -30,8 +30,8 @@ uint64_t m3_case_seed(const m3_case *c, uint64_t seed);
 /** Memory for the values of all inputs, filled. Freed with m3_free(value[0]); {0} when there are none. */
 m3_status m3_case_values(const m3_case *c, const m3_case_graph *built, uint64_t seed, double *value[M3_NOTATION_ARRAYS],
                          m3_error *err);
-/** Give the values what the form takes instead of them. */
-void m3_case_change_values(const m3_case_graph *built, m3_case_form form, double *const *value);
+/** Give the values what the form takes instead of them. @param shake  M3_CASE_SHAKEN: which of several, from 0. */
+void m3_case_change_values(const m3_case_graph *built, m3_case_form form, uint32_t shake, double *const *value);
 /** The error as a share of what is allowed: above 1 is wrong. NaN wants NaN, an infinity the same one. */
 double m3_case_error_share(double have, double want, double limit);
 /** Roundings of a sum of n terms in any fixed order: n at most, and hardly ever more than some square roots of n. */
