@@ -53,7 +53,9 @@ static m3_status check_options(const planning *p, m3_error *err)
 {
     const m3_plan_options *o = &p->options;
     const m3_plan_rates *r = &o->rates;
-    if (o->ranks < 1) return M3_FAIL(err, M3_ERR_INVALID, "ranks", "are 0; give at least 1");
+    enum { MOST = 1 << 20 }; /* what a rank sends is added up rank by rank */
+    if (o->ranks < 1 || o->ranks > MOST)
+        return M3_FAIL(err, M3_ERR_INVALID, "ranks", "are %u; give 1 to %d", (unsigned)o->ranks, MOST);
     if (!(o->link > 0) || !(o->latency >= 0) || !isfinite(o->link) || !isfinite(o->latency))
         return M3_FAIL(err, M3_ERR_INVALID, "link", "is %g bytes a second, with a latency of %g s; give more than 0",
                        o->link, o->latency);

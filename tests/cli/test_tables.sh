@@ -167,6 +167,11 @@ check 'a folder as a device' 2 'cannot be read: Is a directory' "${plan[@]}" --d
 for number in 1e400 nan 1e-400; do
     check "items $number" 2 "--items cannot be '$number'" "${plan[@]}" --device h200 --items $number
 done
+for wrong in '--items 0.5' '--items 0' '--items -3' '--bus 0' '--bus -5'; do
+    # shellcheck disable=SC2086 # words
+    check "plan $wrong" 2 "${wrong% *}: cannot be ${wrong#* }" "${plan[@]}" --device h200 $wrong
+done
+check 'ranks without end' 2 'ranks: are 4294967295; give 1 to 1048576' "${plan[@]}" --device h200 --ranks 4294967295
 check 'a link without end' 2 'give more than 0' "$m" plan --ranks 2 --link 1e400 --device h200
 check 'users without end' 2 'line 1 is longer than an id' "${recommend[@]}" --users @/dev/zero
 

@@ -1,5 +1,6 @@
 /* plan: what a training by many ranks would take, before there are any.
  *   m3bsr plan CONFIG --ranks 64 --items 1e9 --link 25e9 --device h200|FILE.json [--shard rows] */
+#include <math.h>
 #include <string.h>
 
 #include "tools/m3bsr/plan_device.h"
@@ -197,7 +198,9 @@ static m3_status make_plan(request *r, m3_error *err)
 {
     m3_status st;
     cli *c = &r->c;
-    if (!(r->items >= 0 && r->items < 0x1p53)) return M3_FAIL(err, M3_ERR_INVALID, "--items", "cannot be %g", r->items);
+    if (!isnan(r->items) && !(r->items >= 1 && r->items < 0x1p53 && r->items == floor(r->items)))
+        return M3_FAIL(err, M3_ERR_INVALID, "--items", "cannot be %g; give a whole number", r->items);
+    if (!isnan(r->bus) && !(r->bus > 0)) return M3_FAIL(err, M3_ERR_INVALID, "--bus", "cannot be %g", r->bus);
     if ((st = plan_device_find(r->device, &r->rates, err)) != M3_OK) return st;
     if ((st = plan_link_find(r->link, &r->options.link, &r->latency, err)) != M3_OK) return st;
     if (c->backend == NULL) c->backend = "cpu"; /* whose buffers are as large as wanted */
@@ -205,10 +208,10 @@ static m3_status make_plan(request *r, m3_error *err)
     if ((st = take_shard(r, err)) != M3_OK) return st;
     if ((st = cli_open_device(c, err)) != M3_OK) return st;
     m3_plan_options *o = &r->options;
-    o->items = (uint64_t)r->items;
+    o->items = isnan(r->items) ? 0 : (uint64_t)r->items;
     o->latency = r->latency;
     o->rates = r->rates.rates;
-    if (r->bus > 0) o->rates.bus = r->bus;
+    if (!isnan(r->bus)) o->rates.bus = r->bus;
     o->no_pass = cli_no_pass(c);
     o->strict = c->strict;
     o->fallbacks = c->fallbacks;
@@ -217,7 +220,9 @@ static m3_status make_plan(request *r, m3_error *err)
 
 int cmd_plan(int argc, char **argv)
 {
-    request r = {.latency = 50e-6,
+    request r = {.items = NAN, /* not given; no option can be it */
+                 .bus = NAN,
+                 .latency = 50e-6,
                  .options = {.size = M3_STRUCT_SIZE(m3_plan_options, fallbacks), .ranks = 1, .crowd = 1},
                  .plan = {.size = M3_STRUCT_SIZE(m3_ranks_plan, files_making)}};
     m3_error err = {0};
