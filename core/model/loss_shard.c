@@ -1,8 +1,11 @@
 /* loss_shard: the full loss where the rows of the item table lie with several ranks (MODEL.md 11). Each scores the
- * users i of all ranks against its own items j, a tile at a time, with the same formula (items.c) for the scores s_ij:
- *   sums       top_i = max_j s_ij,  sum_i = sum_j e^(s_ij - top_i),  own_i = s_ij of the target, where it is in the
- * tile gradients  ds_ij = weight_i (e^(s_ij - l_i) - [j is the target of i]),  l_i = log sum e^s_ij over all tiles of
- * all Between the two the ranks tell each other their sums; the loss of a user is l_i less the score of the target. */
+ * users i of all ranks against its own items j, a tile at a time, with the same formula (items.c) for the scores s_ij.
+ *   sums of a tile   top_i = max_j s_ij
+ *                    sum_i = sum_j e^(s_ij - top_i)
+ *                    own_i = s_ij of the target, where it is in the tile
+ *   gradients        ds_ij = weight_i (e^(s_ij - l_i) - [j is the target of i])
+ *                    l_i = log sum_j e^s_ij over all tiles of all ranks
+ * Between the two the ranks tell each other their sums; the loss of a user is l_i less the score of the target. */
 #include "core/model/model.h"
 #include "core/passes/pass.h"
 
