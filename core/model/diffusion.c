@@ -225,16 +225,17 @@ static m3_tensor *denoise(m3_model *m, const sequences *s, m3_tensor *t, m3_tens
     return open_gate(m, s);
 }
 
-/* i32 [n], uniform on 1 .. T, or the input. */
-static m3_tensor *draw_steps(m3_model *m, const char *name, uint32_t site)
+/* i32 [n], uniform on 1 .. T, or the input. A sample has a block of its own, so that a batch of any size ends with one;
+ * each denoiser takes a word of it, and what both draw is drawn once. */
+static m3_tensor *draw_steps(m3_model *m, const char *name, uint64_t word)
 {
     m3_builder *b = m->b;
     if (m->given_draws) return m3_graph_input(b, name, M3_I32, M3_SHAPE(m->n));
     int32_t steps = m->c->diffusion_steps;
-    const m3_shape blocks = M3_SHAPE(m->n, 4); /* one of a block, so that a batch of any size ends with one */
-    m3_tensor *drawn =
-        m->part ? m3_random_uniform_part(b, m->rng, blocks, site, 1) : m3_random_uniform(b, m->rng, blocks, site);
-    m3_tensor *u = m3_reshape(b, m3_slice(b, drawn, 1, 0, 1), M3_SHAPE(m->n));
+    const m3_shape blocks = M3_SHAPE(m->n, 4);
+    m3_tensor *drawn = m->part ? m3_random_uniform_part(b, m->rng, blocks, M3_SITE_T, 1)
+                               : m3_random_uniform(b, m->rng, blocks, M3_SITE_T);
+    m3_tensor *u = m3_reshape(b, m3_slice(b, drawn, 1, word, 1), M3_SHAPE(m->n));
     m3_tensor *t = m3_cast(b, m3_mul(b, u, m3_scalar(b, (float)steps)), M3_I32);
     return m3_min(b, m3_add(b, t, m3_scalar_i32(b, 1)), m3_scalar_i32(b, steps)); /* u T may round up to T */
 }
@@ -263,7 +264,7 @@ void m3_model_denoise_modalities(m3_model *m, m3_tensor **x, m3_tensor **loss)
     m3_tensor *losses[M3_MAX_MODALITIES] = {0}, *t = NULL, *given = NULL;
     *loss = NULL;
     if (!m3_model_denoises_modalities(m->c)) return;
-    if (m->train) t = draw_steps(m, "t_modality", M3_SITE_T_MODALITY);
+    if (m->train) t = draw_steps(m, "t_modality", 0);
     if (m->given_draws) given = m3_graph_input(b, "noise_modality", M3_F32, M3_SHAPE(m->K, m->B, m->n, m->L, m->d));
     for (uint64_t k = 0; k < m->K; k++) {
         sequences s = {x[k + 1], x[0], m->mask, m->valid, m3_sum_all(b, m->valid), true};
@@ -283,7 +284,7 @@ void m3_model_denoise_behaviors(m3_model *m, m3_tensor **rows, m3_tensor **loss)
     m3_tensor *losses[M3_MAX_BEHAVIORS] = {0}, *t = NULL, *given = NULL;
     *loss = NULL;
     if (!m3_model_denoises_behaviors(m->c)) return;
-    if (m->train) t = draw_steps(m, "t_behavior", M3_SITE_T_BEHAVIOR);
+    if (m->train) t = draw_steps(m, "t_behavior", 1);
     if (m->given_draws) given = m3_graph_input(b, "noise_behavior", M3_F32, M3_SHAPE(m->B - 1, m->M, m->n, m->L, m->d));
     for (uint64_t at = m->B - 1; at-- > 0;) {
         m3_tensor *valid = m3_model_at(m, m->valid, at); /* [n, L, 1], the same for all M modalities */

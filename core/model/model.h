@@ -60,8 +60,7 @@ typedef struct m3_model {
 
 /** Numbers that tell the draws of a step apart. They never change: a resumed run draws the same again. */
 enum {
-    M3_SITE_T_MODALITY = 0,
-    M3_SITE_T_BEHAVIOR = 1,
+    M3_SITE_T = 0,
     M3_SITE_NOISE_MODALITY = 0x100, /* + k */
     M3_SITE_NOISE_BEHAVIOR = 0x200, /* + b */
     M3_SITE_DROPOUT_ENCODER = 0x1000,
