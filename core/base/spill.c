@@ -41,13 +41,13 @@ void *m3_spill_array(const char *beside, uint64_t count, uint64_t size, m3_statu
     if (*st != M3_OK) return NULL;
     const bool fits = size == 0 || count <= (INT64_MAX - sizeof *made) / size;
     const size_t bytes = fits ? sizeof *made + (size_t)(count * size) : SIZE_MAX;
-    if (beside != NULL && fits)
+    if (fits && beside != NULL)
         *st = map(beside, bytes, &made, err);
-    else if ((made = m3_calloc(bytes, 1)) == NULL)
+    else if (!fits || (made = m3_calloc(bytes, 1)) == NULL)
         *st = M3_FAIL_MEMORY(err, "data set", bytes);
     if (*st != M3_OK || made == NULL) return NULL;
     made->bytes = bytes;
-    made->mapped = beside != NULL && fits;
+    made->mapped = beside != NULL;
     return made + 1;
 }
 
