@@ -105,9 +105,8 @@ typedef struct outcome {
     m3_dtype dtype[M3_CASE_OUTPUTS];
     uint64_t elements[M3_CASE_OUTPUTS], row[M3_CASE_OUTPUTS]; /* row: of the last axis */
     double *value[M3_CASE_OUTPUTS];                           /* value[0] owns all, the two below too */
-    double *before,
-        *behind; /* all outputs over other data, before and behind the run that counts; or shaken twice more */
-    uint64_t total, terms; /* terms: that are summed for an element, as the op's rules say */
+    double *before, *behind; /* all outputs, over other data before and behind the run that counts, or shaken anew */
+    uint64_t total, terms;   /* terms: that are summed for an element, as the op's rules say */
     bool native;
     bool whole; /* all floats among the inputs are whole numbers */
 } outcome;
