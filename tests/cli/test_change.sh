@@ -9,7 +9,8 @@ m=$M3BSR
 printf '%s\n' 'data: set' 'width: 8' 'heads: 1' 'expert_layers: 1' 'length: 8' 'batch: 16' 'epochs: 200' 'diffusion_steps: 10' \
     'infer_start: 4' 'patience: 0' >config.yaml
 
-# changes NAME SAYS COMMAND...: after its first epoch a training finds its set changed by the command
+# changes NAME SAYS COMMAND...: after its first epoch a training finds its set changed by the command, and says the regular
+# expression. Which of its ways of finding that comes first depends on where in an epoch the command meets it.
 changes() {
     local name=$1 says=$2 pid status
     shift 2
@@ -27,7 +28,7 @@ changes() {
     wait $pid
     status=$?
     [ $status = 3 ] || fail "$name: status $status instead of 3: $(cat said)"
-    grep -qF "set: $says" said || fail "$name: it does not say \"set: $says\": $(cat said)"
+    grep -qE "set: $says" said || fail "$name: it does not say \"set: $says\": $(cat said)"
 }
 
 cut_to_nothing() { : >set; }
@@ -45,9 +46,14 @@ goes_on() {
     same run/last.safetensors whole/last.safetensors || fail 'a training goes on to other parameters'
 }
 
-changes 'a set that is cut' 'was cut short by something else while it was read' cut_to_nothing
+missing='was cut short by something else while it was read' # what is read is no longer there
+for _ in $(seq 20); do                                         # most often the first time
+    changes 'a set that is cut' "($missing|has 0 bytes and had [0-9]+ when it was opened)" cut_to_nothing
+    grep -qF "$missing" said && break
+done
+grep -qF "$missing" said || fail 'a set that is cut twenty times was never missed while it was read'
 goes_on
 changes 'a set that is written again' 'was written to after it was opened' write_the_same
-changes 'a set of which each byte changes' 'was written to after it was opened' write_rubbish
+changes 'a set of which each byte changes' 'was written to (after it was opened|by something else while it was read)' write_rubbish
 changes 'a set that grows' 'has ' grow
 exit $((failures > 0))
