@@ -32,6 +32,7 @@ m3_status m3_tune(m3_device *device, const m3_settings *settings, const m3_tune_
                               .config = &config,
                               .batch = (uint32_t)config.batch,
                               .accumulate = training.accumulate,
+                              .parts = (uint32_t)training.accumulate,
                               .eval_batch = o.batch != 0 ? o.batch : (uint32_t)training.eval_batch,
                               .no_pass = o.no_pass,
                               .strict = o.strict,

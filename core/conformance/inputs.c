@@ -7,7 +7,17 @@
 #include "core/base/alloc.h"
 #include "core/base/philox.h"
 
-enum { IDS = 10, STARTS = 11, TARGET = 12, NEGATIVES = 13, TREND = 14, TREND_SAMPLED = 15, FEATURES = 20, NAME = 32 };
+enum {
+    IDS = 10,
+    STARTS = 11,
+    TARGET = 12,
+    NEGATIVES = 13,
+    TREND = 14,
+    TREND_SAMPLED = 15,
+    STEP_TARGET = 16,
+    FEATURES = 20,
+    NAME = 32
+};
 
 uint32_t m3_inputs_draw(uint32_t seed, uint32_t stream, uint64_t index)
 {
@@ -73,11 +83,26 @@ static void write_positive(const m3_inputs *in, m3_executable *e, const char *na
         to[i] = fabsf(m3_inputs_number(in->seed, stream_of(in, stream), i));
 }
 
+/* What the other parts of the step have: their targets, and so many sequences and positions that all may be there. */
+static void write_step(const m3_inputs *in, m3_executable *e, uint32_t part)
+{
+    const m3_model_config *c = in->config;
+    uint64_t bytes = 0;
+    const int32_t *target = m3_executable_input(e, "target", NULL);
+    int32_t *all = m3_executable_input(e, "step_target", NULL), *place = m3_executable_input(e, "step_place", NULL);
+    float *counts = m3_executable_input(e, "step_counts", &bytes);
+    write_items(in, e, "step_target", STEP_TARGET);
+    if (place != NULL) *place = (int32_t)part * c->batch;
+    if (all != NULL && target != NULL)
+        memcpy(all + (size_t)part * (size_t)c->batch, target, (size_t)c->batch * sizeof *all);
+    for (uint64_t i = 0; counts != NULL && i < bytes / sizeof *counts; i++)
+        counts[i] = (float)in->rows * (float)(i == 0 ? c->behaviors : i == 1 ? c->behaviors * c->behaviors : c->length);
+}
+
 void m3_inputs_write(const m3_inputs *in, m3_executable *executable)
 {
     const m3_model_config *c = in->config;
-    enum { PARTS = 3 };
-    const uint32_t rng[5] = {in->seed, 0, in->step, in->step % PARTS, PARTS};
+    const uint32_t rng[5] = {in->seed, 0, in->step, in->part, in->parts};
     const float step[3] = {(float)c->lr, (float)(1.0 - pow(c->beta1, in->step)),
                            (float)(1.0 - pow(c->beta2, in->step))};
     uint64_t bytes = 0;
@@ -92,6 +117,7 @@ void m3_inputs_write(const m3_inputs *in, m3_executable *executable)
     write_items(in, executable, "negatives", NEGATIVES);
     write_positive(in, executable, "trend", TREND);
     write_positive(in, executable, "trend_sampled", TREND_SAMPLED);
+    write_step(in, executable, in->part);
 }
 
 m3_status m3_inputs_write_features(const m3_inputs *in, m3_store *store, m3_error *err)

@@ -10,8 +10,9 @@
 typedef struct m3_inputs {
     const m3_model_config *config;
     uint32_t seed;
-    uint32_t step; /**< from 1 on: other data and draws in each */
-    uint32_t rows; /**< of the batch that count; the others are padding */
+    uint32_t step;        /**< from 1 on: other data and draws in each */
+    uint32_t rows;        /**< of the batch that count; the others are padding */
+    uint32_t part, parts; /**< which batch of its step, and of how many (m3_build_options.parts) */
 } m3_inputs;
 
 /** A word of a stream of random ones. */

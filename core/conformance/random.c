@@ -71,7 +71,7 @@ m3_status m3_conformance_random(m3_device *device, m3_device *reference, uint32_
                                 const m3_cases_options *options, m3_cases_report *report, m3_error *err)
 {
     m3_cases_options o = {0};
-    m3_cases_report all = {.size = M3_STRUCT_SIZE(m3_cases_report, share), .version = 3};
+    m3_cases_report all = {.size = M3_STRUCT_SIZE(m3_cases_report, share), .version = 4};
     uint32_t matching = 0, place = 0;
     char name[32];
     memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);

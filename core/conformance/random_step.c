@@ -106,8 +106,10 @@ static m3_status build(const comparison *c, side *s, const char *const *no_pass,
 {
     m3_engine *engine = m3_device_engine(s->device);
     const m3_model_config *model = &c->config->model;
-    m3_build_options options = {
-        .size = M3_STRUCT_SIZE(m3_build_options, accumulate), .no_pass = no_pass, .accumulate = c->config->batches > 1};
+    m3_build_options options = {.size = M3_STRUCT_SIZE(m3_build_options, parts),
+                                .no_pass = no_pass,
+                                .accumulate = c->config->batches > 1,
+                                .parts = c->config->batches};
     options.publish = c->config->watched ? everything | M3_PUBLISH_GRADIENTS : 0;
     m3_status st = m3_model_build_train(engine, model, &options, &s->programs[TRAIN].graph, err);
     if (st == M3_OK && options.accumulate)
@@ -128,6 +130,8 @@ static m3_inputs inputs_of(const comparison *c, uint32_t stage, uint32_t batch)
     return (m3_inputs){.config = &c->config->model,
                        .seed = c->config->seed,
                        .step = stage + 1 + batch * STAGES,
+                       .part = batch,
+                       .parts = c->config->batches,
                        .rows = stage < STEPS ? c->config->rows : (uint32_t)c->config->model.batch};
 }
 

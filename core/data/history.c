@@ -45,6 +45,16 @@ uint32_t m3_history_places(const m3_event_filter *filter, const m3_dataset *set,
     return count;
 }
 
+uint32_t m3_history_count(const m3_event_filter *filter, const m3_dataset *set, uint32_t user, int64_t time,
+                          uint32_t behavior, uint32_t length)
+{
+    uint32_t count = 0, before = m3_events_before(m3_dataset_events(set, user, behavior), time);
+    if (behavior == 0) filter = unless_empty(filter, set, user, time);
+    if (behavior > 0 || filter == NULL) return before < length ? before : length;
+    while (before-- > 0 && count < length) count += m3_event_filter_keeps(filter, user, before, time);
+    return count;
+}
+
 void m3_history_filtered(const m3_event_filter *filter, const m3_dataset *set, uint32_t user, int64_t time,
                          uint32_t length, size_t stride, int32_t *ids)
 {

@@ -15,6 +15,9 @@ void m3_history_fill(m3_events events, int64_t time, uint32_t length, int32_t *i
  * @param places  [length]; the last ones are filled. Returns how many. */
 uint32_t m3_history_places(const m3_event_filter *filter, const m3_dataset *set, uint32_t user, int64_t time,
                            uint32_t behavior, uint32_t length, uint32_t *places);
+/** How many they are. */
+uint32_t m3_history_count(const m3_event_filter *filter, const m3_dataset *set, uint32_t user, int64_t time,
+                          uint32_t behavior, uint32_t length);
 /** m3_dataset_history() without the events that the filter leaves out, in whose place older ones stand. A history in
  * which nothing would be left keeps all. */
 void m3_history_filtered(const m3_event_filter *filter, const m3_dataset *set, uint32_t user, int64_t time,

@@ -44,6 +44,16 @@ static m3_tensor *off_diagonal(m3_model *m)
     return m3_cast(b, m3_not(b, m3_equal(b, row, column)), M3_F32);
 }
 
+/* How many there are, rank 0: p (p - 1) of a user with p = M q interests, q behaviors. */
+static m3_tensor *pairs(m3_model *m, m3_tensor *pair)
+{
+    m3_builder *b = m->b;
+    const float M = (float)m->M;
+    if (m->parts == 1) return m3_sum_all(b, pair);
+    m3_tensor *squares = m3_mul(b, m3_model_step_count(m, M3_COUNT_SQUARES), m3_scalar(b, M * M));
+    return m3_sub(b, squares, m3_mul(b, m3_model_step_count(m, M3_COUNT_SEQUENCES), m3_scalar(b, M)));
+}
+
 /* Interests against the user's specific ones. */
 static m3_tensor *from_interests(m3_model *m, const m3_forward *f)
 {
@@ -63,7 +73,7 @@ static m3_tensor *from_interests(m3_model *m, const m3_forward *f)
     m3_tensor *both = m3_add(b, m3_exp(b, m3_sub(b, common, top)), m3_exp(b, m3_sub(b, repelled, top)));
     m3_tensor *term = m3_add(b, m3_sub(b, top, common), m3_log(b, both));
     m3_tensor *pair = m3_mul(b, m3_mul(b, here_i, here_j), off_diagonal(m));
-    return m3_model_mean(m, m3_sum_all(b, m3_mul(b, term, pair)), m3_sum_all(b, pair), 1.0F);
+    return m3_model_step_mean(m, m3_sum_all(b, m3_mul(b, term, pair)), pairs(m, pair));
 }
 
 /* x with its first axis turned by r: row i becomes row i + r modulo G. */
@@ -73,7 +83,8 @@ static m3_tensor *turned(m3_model *m, m3_tensor *x, uint64_t r)
     return m3_concat(m->b, part, 2, 0);
 }
 
-/* Interests against the same ones of other users: i against j = i + r, for all i at a time. */
+/* Interests against the same ones of other users: i against j = i + r, for all i at a time. The others are those of
+ * this batch: what the step's other batches say of theirs is not here. */
 static m3_tensor *from_users(m3_model *m, const m3_forward *f)
 {
     m3_builder *b = m->b;
@@ -90,21 +101,46 @@ static m3_tensor *from_users(m3_model *m, const m3_forward *f)
         sum = sum == NULL ? part : m3_add(b, sum, part);
         count = count == NULL ? pairs : m3_add(b, count, pairs);
     }
-    return m3_model_mean(m, sum, count, 1.0F);
+    return m3_model_mean(m, sum, count);
 }
 
-/* Which targets x [n, n] user a is to tell from the own one, itself among them: 1 for x = a and where another item is
- * the target, 0 for padded rows. */
-static m3_tensor *told_apart(m3_model *m, m3_tensor *target, m3_tensor *there)
+/* f32: 1 where there is a target, 0 in padded rows. */
+static m3_tensor *is_there(m3_model *m, m3_tensor *target)
+{
+    return m3_cast(m->b, m3_not(m->b, m3_equal(m->b, target, m3_scalar_i32(m->b, 0))), M3_F32);
+}
+
+/* Targets of the step's samples, [S]: of n rows, or of those of all its batches. *row, [n, S]: where a's own stands. */
+static m3_tensor *step_targets(m3_model *m, m3_tensor *target, m3_tensor **row)
 {
     m3_builder *b = m->b;
-    m3_tensor *row = m3_iota(b, M3_SHAPE(m->n, m->n), 0), *column = m3_iota(b, M3_SHAPE(m->n, m->n), 1);
-    m3_tensor *same = m3_equal(b, m3_reshape(b, target, M3_SHAPE(m->n, 1)), m3_reshape(b, target, M3_SHAPE(1, m->n)));
-    m3_tensor *counts = m3_cast(b, m3_or(b, m3_not(b, same), m3_equal(b, row, column)), M3_F32);
-    return m3_mul(b, counts, m3_reshape(b, there, M3_SHAPE(1, m->n)));
+    *row = m3_iota(b, M3_SHAPE(m->n, m->parts * m->n), 0);
+    if (m->parts == 1) return target;
+    *row = m3_add(b, *row, m3_graph_input(b, "step_place", M3_I32, m3_shape_of(0, NULL)));
+    return m3_graph_input(b, "step_target", M3_I32, M3_SHAPE(m->parts * m->n));
 }
 
-/* Every interest against the targets of the batch: [X, n, n], X the number of interests. */
+/* Which targets x [n, S] user a is to tell from the own one, itself among them: 1 for x = a and where another item is
+ * the target, 0 for padded rows. */
+static m3_tensor *told_apart(m3_model *m, m3_tensor *target, m3_tensor *all, m3_tensor *row)
+{
+    m3_builder *b = m->b;
+    const uint64_t S = m->parts * m->n;
+    m3_tensor *column = m3_iota(b, M3_SHAPE(m->n, S), 1);
+    m3_tensor *same = m3_equal(b, m3_reshape(b, target, M3_SHAPE(m->n, 1)), m3_reshape(b, all, M3_SHAPE(1, S)));
+    m3_tensor *counts = m3_cast(b, m3_or(b, m3_not(b, same), m3_equal(b, row, column)), M3_F32);
+    return m3_mul(b, counts, m3_reshape(b, is_there(m, all), M3_SHAPE(1, S)));
+}
+
+/* How many there are, rank 0: of the batch, or of the step. */
+static m3_tensor *terms(m3_model *m, m3_tensor *counts, bool both)
+{
+    if (m->parts == 1) return m3_sum_all(m->b, counts);
+    const float each = (float)(both ? 2 * m->M : m->M);
+    return m3_mul(m->b, m3_model_step_count(m, M3_COUNT_SEQUENCES), m3_scalar(m->b, each));
+}
+
+/* Every interest against the targets of the step: [X, n, S], X the number of interests. */
 static m3_tensor *from_targets(m3_model *m, const m3_forward *f, m3_tensor *target)
 {
     m3_builder *b = m->b;
@@ -114,16 +150,17 @@ static m3_tensor *from_targets(m3_model *m, const m3_forward *f, m3_tensor *targ
     m3_tensor *here = both ? m3_concat(b, present, 2, 0) : f->present;
     const uint64_t X = both ? 2 * m->G : m->G;
 
+    m3_tensor *row = NULL, *targets = step_targets(m, target, &row);
     m3_tensor *w = projected(m, interests), *wanted = projected(m, m3_model_item_rows(m, target)); /* [n, d] */
+    m3_tensor *others = m->parts == 1 ? wanted : projected(m, m3_model_item_rows(m, targets));
     m3_tensor *scale = m3_scalar(b, (float)(1.0 / m->c->temperature));
-    m3_tensor *there = m3_cast(b, m3_not(b, m3_equal(b, target, m3_scalar_i32(b, 0))), M3_F32); /* [n] */
-    m3_tensor *all = m3_mul(b, m3_linear(b, w, wanted, NULL), scale);
-    m3_tensor *repelled =
-        log_sum(m, all, m3_reshape(b, told_apart(m, target, there), M3_SHAPE(1, m->n, m->n))); /* [X, n, 1] */
+    m3_tensor *all = m3_mul(b, m3_linear(b, w, others, NULL), scale);
+    m3_tensor *apart = m3_reshape(b, told_apart(m, target, targets, row), M3_SHAPE(1, m->n, m->parts * m->n));
+    m3_tensor *repelled = log_sum(m, all, apart); /* [X, n, 1] */
     m3_tensor *own = m3_mul(b, m3_reduce_sum(b, m3_mul(b, w, wanted), -1, M3_DROP), scale);
     m3_tensor *term = m3_sub(b, m3_reshape(b, repelled, M3_SHAPE(X, m->n)), own);
-    m3_tensor *counts = m3_mul(b, here, there);
-    return m3_model_mean(m, m3_sum_all(b, m3_mul(b, term, counts)), m3_sum_all(b, counts), 1.0F);
+    m3_tensor *counts = m3_mul(b, here, is_there(m, target));
+    return m3_model_step_mean(m, m3_sum_all(b, m3_mul(b, term, counts)), terms(m, counts, both));
 }
 
 /* Is there nothing to tell apart? */

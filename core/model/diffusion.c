@@ -16,7 +16,7 @@ typedef struct sequences {
     m3_tensor *cond;  /* [A, n, L, d] */
     m3_tensor *keys;  /* bool [A, n, L]: valid positions of cond */
     m3_tensor *valid; /* f32, broadcasts to [A, n, L, 1]: valid positions of x */
-    m3_tensor *count; /* rank 0: how many there are over all of [A, n, L] */
+    m3_tensor *count; /* rank 0: how many there are over all of [A, n, L], of the step's n */
     bool aligned;     /* cond and x belong to the same events, position by position */
 } sequences;
 
@@ -129,7 +129,7 @@ static m3_tensor *error_of(m3_model *m, const sequences *s, m3_tensor *f, m3_ten
     m3_tensor *squares = square_distance(m, f, wanted);
     if (m->c->denoise == M3_DENOISE_GATED && m->c->denoise_scale > 0.0) squares = flatten(m, squares);
     m3_tensor *total = m3_sum_all(b, m3_mul(b, squares, s->valid));
-    return m3_model_mean(m, total, m3_mul(b, s->count, m3_scalar(b, (float)m->d)), 1.0F);
+    return m3_model_step_mean(m, total, m3_mul(b, s->count, m3_scalar(b, (float)m->d)));
 }
 
 /* One random step: the reconstruction of x, and its loss. */
@@ -195,7 +195,7 @@ static m3_tensor *gate_of(m3_model *m, const sequences *s, m3_tensor *clean)
     m3_builder *b = m->b;
     m3_tensor *rho = m3_mul(b, square_distance(m, clean, s->x), m3_scalar(b, (float)(1.0 / (double)m->d)));
     m3_tensor *sum = m3_reduce_sum(b, m3_mul(b, rho, s->valid), POSITIONS, M3_KEEP);
-    m3_tensor *mean = m3_model_mean(m, sum, m3_reduce_sum(b, s->valid, POSITIONS, M3_KEEP), 1.0F);
+    m3_tensor *mean = m3_model_mean(m, sum, m3_reduce_sum(b, s->valid, POSITIONS, M3_KEEP));
     m3_tensor *relative = m3_detach(b, m3_div(b, rho, m3_add(b, mean, m3_scalar(b, 1e-6F))));
     m3_push(b, "gate");
     m3_tensor *r = m3_add(b, m3_mul(b, relative, number(m, "weight", 4.0F)), number(m, "bias", -6.0F));
@@ -258,6 +258,18 @@ static m3_tensor *mean_of(m3_model *m, m3_tensor *const *losses, uint64_t count)
     return m3_mul(m->b, sum, m3_scalar(m->b, (float)(1.0 / (double)count)));
 }
 
+/* Valid positions of all behaviors, or of behavior `at`, rank 0: of the batch, or of the step. */
+static m3_tensor *all_positions(m3_model *m)
+{
+    if (m->parts == 1) return m3_sum_all(m->b, m->valid);
+    return m3_sum_all(m->b, m3_slice(m->b, m->counts, 0, M3_COUNT_POSITIONS, m->B));
+}
+
+static m3_tensor *positions_of(m3_model *m, m3_tensor *valid, uint64_t at)
+{
+    return m->parts == 1 ? m3_sum_all(m->b, valid) : m3_model_step_count(m, M3_COUNT_POSITIONS + at);
+}
+
 void m3_model_denoise_modalities(m3_model *m, m3_tensor **x, m3_tensor **loss)
 {
     m3_builder *b = m->b;
@@ -267,7 +279,7 @@ void m3_model_denoise_modalities(m3_model *m, m3_tensor **x, m3_tensor **loss)
     if (m->train) t = draw_steps(m, "t_modality", 0);
     if (m->given_draws) given = m3_graph_input(b, "noise_modality", M3_F32, M3_SHAPE(m->K, m->B, m->n, m->L, m->d));
     for (uint64_t k = 0; k < m->K; k++) {
-        sequences s = {x[k + 1], x[0], m->mask, m->valid, m3_sum_all(b, m->valid), true};
+        sequences s = {x[k + 1], x[0], m->mask, m->valid, all_positions(m), true};
         char scope[48];
         (void)snprintf(scope, sizeof scope, "denoise.modality%llu", (unsigned long long)k);
         m3_push(b, scope);
@@ -293,7 +305,7 @@ void m3_model_denoise_behaviors(m3_model *m, m3_tensor **rows, m3_tensor **loss)
             .cond = rows[at + 1],
             .keys = m3_broadcast(b, m3_model_at(m, m->mask, at + 1), M3_SHAPE(m->M, m->n, m->L)),
             .valid = valid,
-            .count = m3_mul(b, m3_sum_all(b, valid), m3_scalar(b, (float)m->M)),
+            .count = m3_mul(b, positions_of(m, valid, at), m3_scalar(b, (float)m->M)),
         };
         char scope[48];
         (void)snprintf(scope, sizeof scope, "denoise.behavior%llu", (unsigned long long)at);

@@ -43,7 +43,7 @@ static m3_tensor *recommend(m3_model *m, m3_tensor *user, m3_tensor *target)
     if (m->loss_given) return given(m, user);
     m3_tensor *rows = m3_graph_input(b, "valid", M3_F32, m3_shape_of(0, NULL));
     m3_tensor *each = m->c->loss == M3_LOSS_FULL ? full(m, user, target) : sampled(m, user, target);
-    return m3_model_mean(m, m3_sum_all(b, each), rows, 1.0F);
+    return m3_model_step_mean(m, m3_sum_all(b, each), rows);
 }
 
 /* A weight of 0 leaves the term out of the gradient. */

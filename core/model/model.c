@@ -93,6 +93,16 @@ uint32_t m3_model_window(const m3_build_options *options)
     return M3_HAS(options, m3_build_options, elsewhere) ? options->window : 0;
 }
 
+uint32_t m3_model_parts(const m3_build_options *options)
+{
+    return M3_HAS(options, m3_build_options, parts) && options->parts > 1 ? options->parts : 1;
+}
+
+uint64_t m3_model_step_targets(const m3_model_config *c, uint64_t samples)
+{
+    return c->contrast == M3_CONTRAST_TARGETS ? samples : 0;
+}
+
 static void set_sizes(m3_model *m, const m3_build_options *options)
 {
     const m3_model_config *c = m->c;
@@ -133,6 +143,8 @@ m3_status m3_model_begin(m3_model *m, m3_engine *engine, const m3_model_config *
     m->mask = m3_not(b, m3_equal(b, m->ids, m3_scalar_i32(b, 0)));
     m->valid = m3_block_column(b, m3_cast(b, m->mask, M3_F32));
     m->part = options->accumulate;
+    m->parts = train && m->part ? m3_model_parts(options) : 1;
+    if (m->parts > 1) m->counts = m3_graph_input(b, "step_counts", M3_F32, M3_SHAPE(M3_COUNT_POSITIONS + m->B));
     if (train && !m->given_draws) m->rng = m3_graph_input(b, "rng", M3_U32, m->part ? M3_SHAPE(5) : M3_SHAPE(3));
     st = m3_builder_status(b, err);
 done:

@@ -45,6 +45,7 @@ typedef struct m3_model {
     uint64_t B, n, L, K, M, G, N, d;
     bool train, given_draws;
     bool part;         /* the batch is one part of a step's: a step in two halves */
+    uint64_t parts;    /* whose means are those of the step's batches, so many at most; 1: of this batch alone */
     bool window;       /* tables are windows of N + 1 rows (m3_build_options) */
     bool loss_given;   /* of scores: the loss of all items, none of which this graph may have but a window's */
     m3_tensor *tile;   /* f32 [N, d]: rows in the place of the table, N items without the padding; NULL: there is one */
@@ -53,6 +54,7 @@ typedef struct m3_model {
     m3_tensor *mask;   /* bool [B, n, L] */
     m3_tensor *valid;  /* f32 [B, n, L, 1]: the mask as 0 and 1 */
     m3_tensor *rng;    /* u32 [3], of a part [5], NULL where nothing is drawn */
+    m3_tensor *counts; /* f32 [2 + B]: "step_counts"; NULL where parts is 1 */
     bool compare;      /* fill compared, in the order in which denoisers are built */
     m3_compared compared[M3_MAX_MODALITIES + M3_MAX_BEHAVIORS];
     uint32_t compared_count;
@@ -78,8 +80,15 @@ typedef struct m3_forward {
 
 /** x at `index` of axis 0, without that axis. */
 m3_tensor *m3_model_at(m3_model *m, m3_tensor *x, uint64_t index);
-/** sum / max(count, min): a mean over what may be nothing. */
-m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count, float min);
+/** sum / max(count, 1): a mean over what may be nothing. */
+m3_tensor *m3_model_mean(m3_model *m, m3_tensor *sum, m3_tensor *count);
+/** A batch's sum over the samples' count, which is that of the step over its batches where there are parts: the mean
+ * over the batches is that of the step. */
+m3_tensor *m3_model_step_mean(m3_model *m, m3_tensor *sum, m3_tensor *count);
+/** Entry `index` of counts, rank 0. */
+m3_tensor *m3_model_step_count(m3_model *m, uint64_t index);
+/** What counts has; from M3_COUNT_POSITIONS on one a behavior. */
+enum { M3_COUNT_SEQUENCES, M3_COUNT_SQUARES, M3_COUNT_POSITIONS };
 /** The item table's name, and that of a window of it, in the graphs that see one. */
 #define M3_ITEM_PARAMETER "item.weight"
 #define M3_WINDOW_TABLE   "window.item.weight"
@@ -130,6 +139,9 @@ uint32_t m3_model_window_rows(const m3_model_config *config, uint64_t samples);
 bool m3_model_sees_all(const m3_model_config *config, uint32_t window);
 /** Of options that may be older. */
 uint32_t m3_model_window(const m3_build_options *options);
+uint32_t m3_model_parts(const m3_build_options *options); /**< at least 1 */
+/** How many targets of the step a batch names besides its own: those of all its samples, or none. */
+uint64_t m3_model_step_targets(const m3_model_config *config, uint64_t samples);
 /** Check the configuration and start a graph with ids and mask. Ends with m3_model_end, which takes a zeroed one. */
 m3_status m3_model_begin(m3_model *m, m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                          bool train, m3_graph **graph, m3_error *err);

@@ -18,7 +18,7 @@ static m3_tensor *mean_of(m3_model *m, const m3_forward *f, m3_tensor *v, uint64
     c = m3_reshape(b, m3_slice(b, c, 1, first, count), M3_SHAPE(m->B * count, m->n, m->d));
     there = m3_reshape(b, m3_slice(b, there, 1, first, count), M3_SHAPE(m->B * count, m->n));
     there = m3_reshape(b, m3_reduce_sum(b, there, 0, M3_DROP), M3_SHAPE(m->n, 1));
-    return m3_model_mean(m, m3_reduce_sum(b, c, 0, M3_DROP), there, 1.0F);
+    return m3_model_mean(m, m3_reduce_sum(b, c, 0, M3_DROP), there);
 }
 
 /* [n, V, d]: h first. */

@@ -49,6 +49,14 @@ static double named(const m3_model_config *c)
     return (double)c->batch * (double)m3_model_sample_items(c);
 }
 
+/* Items that a rank names in a step: in its batches, and the targets of all. */
+static double rank_named(const planning *p)
+{
+    const m3_ranks_plan *plan = &p->plan;
+    const uint64_t targets = plan->batches > 1 ? m3_model_step_targets(&p->config, plan->samples) : 0;
+    return (double)plan->own_batches * named(&p->config) + (double)targets;
+}
+
 static m3_status check_options(const planning *p, m3_error *err)
 {
     const m3_plan_options *o = &p->options;
@@ -118,11 +126,11 @@ static void size_step(planning *p)
         p->window = window_of(p, plan->batches);
         return;
     }
-    const double window = (double)plan->own_batches * named(&p->config);
+    const double window = rank_named(p);
     plan->shard_rows = (plan->items + 1 + ranks - 1) / ranks;
     plan->window_rows = window < items ? (uint64_t)window + 1 : plan->items + 1;
     p->local.items = (int32_t)plan->window_rows - 1;
-    p->touched = distinct((double)ranks * window, items);
+    p->touched = distinct((double)plan->batches * named(&p->config), items);
     p->updated = plan->shard_rows;
     p->ahead = ranks > 1 && p->config.loss == M3_LOSS_SAMPLED && m3_pass_enabled(p->options.no_pass, "overlap");
     if (p->config.loss == M3_LOSS_FULL && ranks > 1) { /* one rank has the table whole */
@@ -138,6 +146,7 @@ static m3_status make_work(planning *p, m3_error *err)
     const m3_work_options o = {.device = p->device,
                                .config = &p->local,
                                .accumulate = p->plan.batches > 1,
+                               .parts = (uint32_t)p->plan.batches,
                                .early = p->options.ranks > 1,
                                .updated_items = p->updated > 1 ? p->updated : 1,
                                .window = p->window,
@@ -175,12 +184,12 @@ static void add_traffic(planning *p)
     plan->traffic[M3_PLAN_SUMMED] = m3_work_traffic(&p->work, p->options.sharded, ranks);
     plan->traffic[M3_PLAN_LOSSES] = others * sizeof(m3_losses) * (1 + plan->own_batches);
     if (p->window != 0) {
-        const double own = fmin((double)plan->own_batches * named(&p->config), (double)plan->items + 1.0);
+        const double own = fmin(rank_named(p), (double)plan->items + 1.0);
         plan->traffic[M3_PLAN_IDS] = others * (uint64_t)(1.0 + own) * sizeof(int32_t);
     }
     if (!p->options.sharded) return;
     /* Of the rows of one rank's window as many lie with each rank. */
-    const double window = distinct((double)plan->own_batches * named(&p->config), (double)plan->items);
+    const double window = distinct(rank_named(p), (double)plan->items);
     const double foreign = window * (double)others / ranks;
     const uint64_t rows = (uint64_t)llround(foreign);
     plan->traffic[M3_PLAN_IDS] = rows * sizeof(int32_t) + others * sizeof(uint64_t);
@@ -243,7 +252,7 @@ static void add_memory(planning *p)
                                  .window = sharded ? p->plan.window_rows : 0,
                                  .row = p->row_bytes,
                                  .ahead = p->ahead,
-                                 .named = p->plan.own_batches * (uint64_t)named(&p->config)};
+                                 .named = (uint64_t)rank_named(p)};
     memory[M3_PLAN_HOST] = m3_host_moved_bytes(&moved) + m3_host_blocks(w->step) + m3_host_blocks(w->apply) +
                            m3_host_blocks(w->infer) + m3_host_blocks(w->window) + m3_host_blocks(w->users) +
                            m3_host_blocks(w->sums) + m3_host_blocks(w->gradients);
@@ -303,6 +312,7 @@ static m3_status add_alone(planning *p, m3_error *err)
     m3_work_options o = {.device = p->device,
                          .config = &p->local,
                          .accumulate = two,
+                         .parts = (uint32_t)p->plan.own_batches,
                          .updated_items = p->updated > 1 ? p->updated : 1,
                          .window = p->options.sharded ? 0 : window_of(p, p->plan.own_batches),
                          .plan = &p->options};

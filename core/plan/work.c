@@ -41,7 +41,7 @@ static m3_status plan_one(const m3_work_options *o, const m3_model_config *confi
                           m3_build_options how, m3_buckets *buckets, m3_executable **to, m3_error *err)
 {
     m3_graph *graph = NULL;
-    how.size = M3_STRUCT_SIZE(m3_build_options, elsewhere);
+    how.size = M3_STRUCT_SIZE(m3_build_options, parts);
     how.no_pass = o->plan->no_pass;
     const m3_status st = build(m3_device_engine(o->device), config, &how, &graph, err);
     return st == M3_OK ? plan_graph(o, config, graph, name, buckets, to, err) : st;
@@ -71,7 +71,8 @@ m3_status m3_work_make(const m3_work_options *o, m3_work *work, m3_error *err)
     const bool loss = o->shard.users != 0;
     const m3_build_options step = {.accumulate = o->accumulate || loss,
                                    .window = loss ? (uint32_t)o->config->items + 1 : o->window,
-                                   .elsewhere = loss};
+                                   .elsewhere = loss,
+                                   .parts = o->parts};
     *work = (m3_work){0};
     updated.items = (int32_t)o->updated_items;
     st = plan_one(o, o->config, m3_model_build_train, step.accumulate ? "accumulate" : "train", step,

@@ -10,6 +10,7 @@ typedef struct m3_work_options {
     m3_device *device;
     const m3_model_config *config;
     bool accumulate;        /**< a step in two halves */
+    uint32_t parts;         /**< batches that its losses are of */
     bool early;             /**< other ranks get the sums of gradients */
     uint64_t updated_items; /**< items whose rows the second half updates, at least 1 */
     uint32_t window;        /**< rows of the item table that a step in two halves sees; 0: all */

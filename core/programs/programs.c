@@ -44,12 +44,13 @@ static m3_status build(const m3_programs_plan *plan, const piece *p, m3_graph **
 static void list_pieces(const m3_programs_plan *plan, piece pieces[PIECES])
 {
     const bool sharded = plan->shard.rows != 0, accumulate = plan->accumulate > 1 || plan->window != 0;
-    const m3_build_options step = {.size = M3_STRUCT_SIZE(m3_build_options, elsewhere),
+    const m3_build_options step = {.size = M3_STRUCT_SIZE(m3_build_options, parts),
                                    .batch = plan->batch,
                                    .no_pass = plan->no_pass,
                                    .accumulate = accumulate,
                                    .window = plan->window,
-                                   .elsewhere = sharded};
+                                   .elsewhere = sharded,
+                                   .parts = plan->parts};
     m3_build_options infer = step, published = step, denoisers = step, scores = step;
     memset(pieces, 0, PIECES * sizeof *pieces);
     infer.batch = plan->eval_batch;
@@ -179,6 +180,7 @@ static m3_programs_plan resized(const m3_programs_plan *plan, uint32_t size)
     while (samples % other.accumulate != 0 && other.accumulate < 2 * min) other.accumulate++;
     if (samples % other.accumulate != 0) other.accumulate = min;
     other.batch = (uint32_t)((samples + other.accumulate - 1) / other.accumulate);
+    if (plan->parts > 1) other.parts = (uint32_t)other.accumulate;
     other.shard.trained = plan->shard.trained / plan->batch * other.batch;
     if (plan->shard.rows == 0 && other.accumulate > 1 && m3_model_is_lazy(plan->config))
         other.window = m3_model_window_rows(plan->config, other.batch * other.accumulate);

@@ -12,6 +12,7 @@ typedef struct m3_programs_plan {
     const m3_model_config *config;
     uint32_t batch;           /**< of a training step; 0: none */
     uint64_t accumulate;      /**< above 1: the step in two halves */
+    uint32_t parts;           /**< batches that losses are of together (m3_build_options) */
     uint32_t eval_batch;      /**< of inference; 0: none */
     uint32_t published_batch; /**< of a second inference, which publishes what `publish` says; 0: none */
     uint32_t publish;         /**< M3_PUBLISH bits */

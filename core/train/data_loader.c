@@ -1,8 +1,9 @@
 /* data_loader: which training samples, in which order, with which negatives. Everything is a pure function of the set
  * and (seed, epoch, batch), so a resumed training sees what an uninterrupted one would have seen. How many samples a
- * batch has changes neither their order nor their negatives. order      Fisher-Yates with draws keyed by (seed, epoch)
+ * batch has changes neither their order nor their negatives.
+ *   order      Fisher-Yates with draws keyed by (seed, epoch)
  *   negatives  uniform over the items that the user does not touch in training, keyed by (seed, epoch, place, draw):
- * which item is held out must not show. Where repeats are samples, over all items but the target */
+ *              which item is held out must not show. Where repeats are samples, over all items but the target */
 #include "core/train/data_loader.h"
 
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "core/data/draw.h"
 #include "core/data/history.h"
 #include "core/data/split.h"
+#include "core/model/model.h"
 
 struct m3_data_loader {
     const m3_dataset *set;
@@ -30,9 +32,8 @@ struct m3_data_loader {
 
 static bool has_history(const m3_data_loader *loader, const m3_sample *sample)
 {
-    uint32_t place;
     for (uint32_t b = 0; b < loader->behaviors; b++)
-        if (m3_history_places(loader->filter, loader->set, sample->user, sample->time, b, 1, &place) != 0) return true;
+        if (m3_history_count(loader->filter, loader->set, sample->user, sample->time, b, 1) != 0) return true;
     return false;
 }
 
@@ -249,10 +250,57 @@ static void clear(const m3_data_loader *loader, uint32_t rows, const m3_batch *t
         memset(to->trend + rows * trend_width(loader), 0, left * trend_width(loader) * sizeof *to->trend);
 }
 
+/* Samples of the batches first .. first + count - 1. */
+static uint64_t samples_of(const m3_data_loader *loader, uint64_t first, uint64_t count)
+{
+    const uint64_t begin = first * loader->batch, end = begin + count * loader->batch;
+    return (end < loader->count ? end : loader->count) - (begin < loader->count ? begin : loader->count);
+}
+
+static void count_sample(const m3_data_loader *loader, const m3_sample *sample, m3_step_samples *step)
+{
+    uint64_t sequences = 0;
+    for (uint32_t b = 0; b < loader->behaviors; b++) {
+        const uint32_t count =
+            m3_history_count(loader->filter, loader->set, sample->user, sample->time, b, loader->length);
+        sequences += count != 0;
+        step->positions[b] += count;
+    }
+    step->sequences += sequences;
+    step->squares += sequences * sequences;
+}
+
+m3_step_samples m3_data_loader_step(const m3_data_loader *loader, uint64_t first, uint32_t batches, bool counted)
+{
+    m3_step_samples step = {.first = first, .batches = batches, .rows = samples_of(loader, first, batches)};
+    for (uint64_t i = 0; counted && i < step.rows; i++)
+        count_sample(loader, m3_data_loader_at(loader, first * loader->batch + i), &step);
+    return step;
+}
+
+/* What a part has of the other batches of its step. */
+static void fill_step(const m3_data_loader *loader, uint64_t index, const m3_batch *to)
+{
+    const m3_step_samples *step = to->step;
+    const float batches = (float)step->batches;
+    if (to->rng != NULL && to->parts != 0)
+        memcpy(to->rng + 3, (uint32_t[]){(uint32_t)(index - step->first), to->parts}, 2 * sizeof *to->rng);
+    if (to->valid != NULL) *to->valid = (float)step->rows / batches;
+    if (to->step_place != NULL) *to->step_place = (int32_t)((index - step->first) * loader->batch);
+    for (uint64_t i = 0; to->step_target != NULL && i < (uint64_t)to->parts * loader->batch; i++)
+        to->step_target[i] =
+            i < step->rows ? (int32_t)m3_data_loader_at(loader, step->first * loader->batch + i)->item : 0;
+    if (to->step_counts == NULL) return;
+    to->step_counts[M3_COUNT_SEQUENCES] = (float)step->sequences / batches;
+    to->step_counts[M3_COUNT_SQUARES] = (float)step->squares / batches;
+    for (uint32_t b = 0; b < loader->behaviors; b++)
+        to->step_counts[M3_COUNT_POSITIONS + b] = (float)step->positions[b] / batches;
+}
+
 uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint32_t draw, const m3_batch *to)
 {
-    uint64_t first = index * loader->batch, left = first < loader->count ? loader->count - first : 0;
-    uint32_t rows = left < loader->batch ? (uint32_t)left : loader->batch, L = loader->length;
+    const uint64_t first = index * loader->batch;
+    const uint32_t rows = (uint32_t)samples_of(loader, index, 1), L = loader->length;
     for (uint32_t i = 0; i < rows; i++) {
         const m3_sample *sample = m3_data_loader_at(loader, first + i);
         if (to->ids != NULL)
@@ -268,9 +316,8 @@ uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint3
     if (to->rng != NULL)
         memcpy(to->rng, (uint32_t[]){(uint32_t)loader->seed, (uint32_t)(loader->seed >> 32), draw},
                3 * sizeof *to->rng);
-    if (to->rng != NULL && to->parts != 0)
-        memcpy(to->rng + 3, (uint32_t[]){(uint32_t)(index % to->parts), to->parts}, 2 * sizeof *to->rng);
     if (to->valid != NULL) *to->valid = (float)rows;
+    if (to->step != NULL) fill_step(loader, index, to);
     return rows;
 }
 
@@ -285,5 +332,8 @@ m3_batch m3_batch_of(m3_executable *executable)
                       .trend = sampled != NULL ? sampled : m3_executable_input(executable, "trend", NULL),
                       .rng = rng,
                       .parts = bytes > 3 * sizeof *rng ? 1 : 0,
-                      .valid = m3_executable_input(executable, "valid", NULL)};
+                      .valid = m3_executable_input(executable, "valid", NULL),
+                      .step_target = m3_executable_input(executable, "step_target", NULL),
+                      .step_place = m3_executable_input(executable, "step_place", NULL),
+                      .step_counts = m3_executable_input(executable, "step_counts", NULL)};
 }

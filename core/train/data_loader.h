@@ -10,15 +10,29 @@
 /** Training samples and their order. Not changed by filling. */
 typedef struct m3_data_loader m3_data_loader;
 
+/** The batches of a step, for losses that are means over all its samples (m3_build_options.parts). */
+typedef struct m3_step_samples {
+    uint64_t first;                       /**< batch of the epoch */
+    uint32_t batches;                     /**< at least 1 */
+    uint64_t rows;                        /**< samples */
+    uint64_t sequences, squares;          /**< that are not empty, of one modality; their squares, of each sample */
+    uint64_t positions[M3_MAX_BEHAVIORS]; /**< valid ones */
+} m3_step_samples;
+
 /** Where a batch goes: inputs of an executable. A NULL is not filled. */
 typedef struct m3_batch {
     int32_t *ids;       /**< [B, n, L] */
     int32_t *target;    /**< [n] */
     int32_t *negatives; /**< [n, negatives] */
     uint32_t *rng;      /**< [3], or of a part [5] */
-    uint32_t parts;     /**< of a step; 0: rng is not of a part */
+    uint32_t parts;     /**< of a step at most; 0: rng is not of a part */
     float *trend;       /**< [n, N], for the sampled loss [n, 1 + negatives], whose ids must be filled, too */
     float *valid;       /**< [] */
+    /* Of a part; what the step has is given. */
+    int32_t *step_target; /**< [parts n] */
+    int32_t *step_place;  /**< [] */
+    float *step_counts;   /**< [2 + B] */
+    const m3_step_samples *step;
 } m3_batch;
 
 /** The inputs of a training executable. */
@@ -42,6 +56,9 @@ const m3_trend *m3_data_loader_trend(const m3_data_loader *loader);
 void m3_data_loader_shuffle(m3_data_loader *loader, uint32_t epoch);
 /** Sample number i of the epoch's order. */
 const m3_sample *m3_data_loader_at(const m3_data_loader *loader, uint64_t i);
+/** What the `batches` batches from `first` on have. @param counted  Of sequences and positions, too, which costs
+ * looking at all histories. */
+m3_step_samples m3_data_loader_step(const m3_data_loader *loader, uint64_t first, uint32_t batches, bool counted);
 /** Fill batch `index` of the epoch. draw: the number of its step since training began, which keys the draws on the
  * device, for a part of it beside the part's place. Returns the rows that count; those from there on are zero. */
 uint32_t m3_data_loader_fill(const m3_data_loader *loader, uint64_t index, uint32_t draw, const m3_batch *batch);

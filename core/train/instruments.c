@@ -7,7 +7,7 @@
  *   interests what the experts give: the same as of encoders, over samples whose sequence is not empty
  *   gradients by part, from Adam's moments (gradients.c)
  *   contrast  the epoch's mean loss beside that of a network that tells nothing apart: log(1 + G), or log(n) where it
- *             tells the n users of a batch apart, or their targets */
+ *             tells the n users of a batch apart, or the targets of a step's */
 #include "core/train/instruments.h"
 
 #include <jansson.h>
@@ -463,8 +463,10 @@ static json_t *contrast_json(instruments *in)
 {
     const double loss = in->tr->state.sums[4] / (double)in->tr->state.rows;
     const m3_model_config *c = &in->tr->config;
-    const double choices =
-        c->contrast == M3_CONTRAST_INTERESTS ? (double)in->experts : (double)m3_data_loader_batch(in->tr->loader);
+    const double batch = (double)m3_data_loader_batch(in->tr->loader);
+    const double choices = c->contrast == M3_CONTRAST_INTERESTS ? (double)in->experts
+                           : c->contrast == M3_CONTRAST_TARGETS ? batch * m3_trainer_parts(in->tr)
+                                                                : batch;
     if (!has_contrast(in)) return json_null();
     if (loss < least_contrast)
         bury(in, "contrast", "it is saturated: its mean loss is %.2g, below %.2g", loss, least_contrast);

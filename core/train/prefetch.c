@@ -13,9 +13,9 @@
 
 /* A step to come. */
 typedef struct ahead {
-    bool asked;         /* its owners know; where rows come soon, they have said which */
-    uint32_t epoch;     /* the step that it is: */
-    uint64_t batch;     /* its first batch, of all ranks */
+    bool asked;     /* its owners know; where rows come soon, they have said which */
+    uint32_t epoch; /* the step that it is: */
+    m3_step_samples step;
     uint64_t own_first; /* this rank's batches of it */
     uint32_t own_count;
     m3_window window; /* ids and places are its own, the rest is the trainer's window's */
@@ -98,7 +98,7 @@ static bool aim(const m3_trainer *tr, uint64_t steps, ahead *a)
     const uint64_t batches = all - batch < tr->keys.accumulate ? all - batch : tr->keys.accumulate;
     const uint64_t begin = m3_share_begin(batches, s->rank, s->count);
     a->epoch = tr->state.epoch;
-    a->batch = batch;
+    a->step = m3_data_loader_step(tr->loader, batch, (uint32_t)batches, false);
     a->own_first = batch + begin;
     a->own_count = (uint32_t)(m3_share_begin(batches, s->rank + 1, s->count) - begin);
     return true;
@@ -106,7 +106,7 @@ static bool aim(const m3_trainer *tr, uint64_t steps, ahead *a)
 
 static bool is_known(const m3_trainer *tr, uint64_t steps, const ahead *a)
 {
-    return a->asked && a->epoch == tr->state.epoch && a->batch == tr->state.batch + steps * tr->keys.accumulate;
+    return a->asked && a->epoch == tr->state.epoch && a->step.first == tr->state.batch + steps * tr->keys.accumulate;
 }
 
 /* Exchanges. */
@@ -115,7 +115,7 @@ static bool is_known(const m3_trainer *tr, uint64_t steps, const ahead *a)
 static m3_status ask(m3_prefetch *p, ahead *a, const m3_trade *before, double *begin, m3_error *err)
 {
     m3_window *w = &a->window;
-    m3_window_name(p->tr, w, a->own_first, a->own_count);
+    (void)m3_window_name(p->tr, w, &a->step, a->own_first, a->own_count);
     *begin = m3_seconds();
     m3_status st = m3_trade_ask(&a->trade, w->ids + 1, w->used - 1, err);
     if (st == M3_OK && before != NULL && p->is_lazy) st = m3_trade_mark(&a->trade, before, err);

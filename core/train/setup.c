@@ -49,6 +49,12 @@ uint32_t m3_trainer_watched(const m3_trainer *tr)
     return watched < WATCHED_AT_ONCE ? (uint32_t)watched : WATCHED_AT_ONCE;
 }
 
+uint32_t m3_trainer_parts(const m3_trainer *tr)
+{
+    const uint64_t all = m3_data_loader_batches(tr->loader);
+    return (uint32_t)(tr->keys.accumulate < all ? tr->keys.accumulate : all);
+}
+
 static m3_programs_plan plan_of(m3_trainer *tr)
 {
     const m3_shards *s = tr->shards;
@@ -61,6 +67,7 @@ static m3_programs_plan plan_of(m3_trainer *tr)
                              .config = &tr->config,
                              .batch = m3_data_loader_batch(tr->loader),
                              .accumulate = tr->keys.accumulate,
+                             .parts = m3_trainer_parts(tr),
                              .early = tr->shared.count > 1,
                              .eval_batch = (uint32_t)eval_batch,
                              .published_batch = watched,
@@ -196,13 +203,6 @@ static void set_stop(m3_trainer *tr)
         if (all[i] != NULL) m3_executable_set_stop(all[i], tr->options.stop, all[i] == p->step && p->apply != NULL);
 }
 
-/* Of a step. */
-static uint32_t most_batches(const m3_trainer *tr)
-{
-    const uint64_t all = m3_data_loader_batches(tr->loader);
-    return (uint32_t)(tr->keys.accumulate < all ? tr->keys.accumulate : all);
-}
-
 static m3_status make_store(m3_trainer *tr, m3_error *err)
 {
     const m3_programs_plan plan = plan_of(tr);
@@ -213,7 +213,8 @@ static m3_status make_store(m3_trainer *tr, m3_error *err)
     if (st == M3_OK) {
         set_stop(tr);
         tr->batch = m3_batch_of(tr->programs.step);
-        if (tr->batch.parts != 0) tr->batch.parts = most_batches(tr);
+        tr->batch.step = &tr->step;
+        if (tr->batch.parts != 0) tr->batch.parts = m3_trainer_parts(tr);
         return M3_OK;
     }
     m3_store_free(tr->store);

@@ -101,7 +101,7 @@ bool m3_shards_batch(const m3_trainer *tr, uint32_t batches, uint32_t round, uin
     return round >= idle;
 }
 
-/* Whose samples these are, and what each counts in the mean of its batch. */
+/* Whose samples these are, and what each counts: the mean over the step's batches is that over its samples. */
 static m3_status list_samples(m3_trainer *tr, uint32_t batches, uint32_t round, m3_error *err)
 {
     m3_shards_loss *l = tr->shards->loss;
@@ -117,7 +117,7 @@ static m3_status list_samples(m3_trainer *tr, uint32_t batches, uint32_t round, 
         for (uint32_t i = 0; i < l->each; i++) {
             const uint64_t u = (uint64_t)rank * l->each + i;
             l->sample[u] = i < rows ? m3_data_loader_at(tr->loader, first + i) : NULL;
-            l->weight[u] = i < rows ? l->scale / (float)rows : 0.0F;
+            l->weight[u] = i < rows ? l->scale * (float)tr->step.batches / (float)tr->step.rows : 0.0F;
         }
     }
     return st;
@@ -133,7 +133,7 @@ static m3_status make_users(m3_trainer *tr, uint32_t batches, uint32_t round, bo
     const uint32_t rank = tr->shared.rank;
     float *mine = l->all + rank * l->stride;
     if (m3_shards_batch(tr, batches, round, rank, &k)) {
-        const m3_batch to = m3_batch_of(e), drawn = {.rng = to.rng, .parts = tr->batch.parts};
+        const m3_batch to = m3_batch_of(e), drawn = {.rng = to.rng, .parts = tr->batch.parts, .step = &tr->step};
         (void)m3_data_loader_fill(tr->loader, tr->state.batch + k, (uint32_t)tr->state.draws, &drawn);
         m3_window_place(tr, tr->state.batch + k, &to);
         if ((st = m3_executable_run(e, err)) != M3_OK) return st;
@@ -243,7 +243,7 @@ static m3_status join_sums(m3_trainer *tr, uint32_t batches, uint32_t round, m3_
     m3_shards_loss *l = tr->shards->loss;
     const uint32_t rank = tr->shared.rank;
     uint32_t k = 0;
-    double loss = 0.0, rows = 0.0;
+    double loss = 0.0;
     const m3_status st = m3_ranks_gather(tr, l->mine, l->users * sizeof *l->mine, l->others, err);
     if (st != M3_OK) return st;
     for (uint32_t u = 0; u < l->users; u++) {
@@ -253,10 +253,10 @@ static m3_status join_sums(m3_trainer *tr, uint32_t batches, uint32_t round, m3_
         l->log_sum[u] = (float)log_sum;
         if (u / l->each != rank || l->sample[u] == NULL) continue;
         loss += log_sum - all.own;
-        rows += 1.0;
     }
     float *to = m3_executable_input(tr->programs.step, "recommend", NULL);
-    if (to != NULL && m3_shards_batch(tr, batches, round, rank, &k)) *to = (float)(loss / fmax(rows, 1.0));
+    if (to != NULL && m3_shards_batch(tr, batches, round, rank, &k))
+        *to = (float)(loss * tr->step.batches / (double)tr->step.rows);
     return M3_OK;
 }
 

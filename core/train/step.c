@@ -81,6 +81,7 @@ static m3_status run_batches(m3_trainer *tr, uint32_t batches, bool *cut, m3_err
     const m3_shared *s = &tr->shared;
     const uint32_t begin = (uint32_t)m3_share_begin(batches, s->rank, s->count);
     const uint32_t end = (uint32_t)m3_share_begin(batches, s->rank + 1, s->count);
+    tr->step = m3_data_loader_step(tr->loader, tr->state.batch, batches, tr->batch.step_counts != NULL);
     if (tr->window != NULL) st = m3_window_open(tr, tr->state.batch + begin, end - begin, err);
     if (st == M3_OK && m3_shards_has_loss(tr)) return run_rounds(tr, batches, cut, err);
     for (uint32_t k = begin; st == M3_OK && k < end && !*cut; k++) {
@@ -96,9 +97,10 @@ static m3_status run_batches(m3_trainer *tr, uint32_t batches, bool *cut, m3_err
 
 static m3_status count_losses(m3_trainer *tr, const m3_losses *losses, m3_error *err)
 {
+    const double weight = (double)tr->step.rows / tr->step.batches;
     for (int i = M3_LOSSES; i-- > 0;) { /* the total last: a term says more */
         if (!isfinite(losses->terms[i])) return fail_diverged(tr, m3_loss_names[i], losses->terms[i], err);
-        tr->state.sums[i] += losses->terms[i] * losses->rows;
+        tr->state.sums[i] += losses->terms[i] * weight;
     }
     tr->state.rows += (uint64_t)losses->rows;
     tr->epoch_rows += (uint64_t)losses->rows;

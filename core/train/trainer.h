@@ -21,7 +21,7 @@
 
 enum { M3_RECENT_STEPS = 32 };
 
-/* Of a batch: its rows, and means over them. */
+/* Of a batch: its rows, and its losses, whose mean over the batches is that of the step (m3_build_options.parts). */
 typedef struct m3_losses {
     double rows, terms[M3_LOSSES];
 } m3_losses;
@@ -83,10 +83,11 @@ typedef struct m3_trainer {
     /* What computes. */
     m3_store *store;
     m3_programs programs;
-    m3_window *window; /* NULL: steps see all of the item table */
-    m3_shards *shards; /* NULL: the item table is whole */
-    m3_batch batch;    /* inputs of programs.step */
-    m3_losses *losses; /* [accumulate] of the step's batches */
+    m3_window *window;    /* NULL: steps see all of the item table */
+    m3_shards *shards;    /* NULL: the item table is whole */
+    m3_batch batch;       /* inputs of programs.step */
+    m3_step_samples step; /* at hand */
+    m3_losses *losses;    /* [accumulate] of the step's batches */
     m3_lr_schedule schedule;
 
     /* The run directory. */
@@ -123,6 +124,8 @@ m3_status m3_trainer_train(m3_trainer *trainer, const char *run, const m3_train_
 /** Whose histories the model sees, and how. */
 m3_infer_source m3_trainer_source(const m3_trainer *trainer);
 
+/** A step has so many batches at most. */
+uint32_t m3_trainer_parts(const m3_trainer *trainer);
 /** Validation samples are ranked in batches of so many. */
 uint64_t m3_trainer_eval_batch(const m3_trainer *trainer);
 uint64_t m3_trainer_eval_batches(const m3_trainer *trainer);

@@ -29,9 +29,14 @@ m3_status m3_window_create(m3_trainer *tr, m3_error *err)
     if (w == NULL) return M3_FAIL_MEMORY(err, "window", sizeof *w);
     w->total = (uint64_t)m3_dataset_item_count(tr->set) + 1;
     w->batch_items = n * m3_model_sample_items(c);
-    const uint64_t batches = m3_share_begin(accumulate, 1, tr->shared.count),
-                   own = batches * w->batch_items; /* at most */
+    const uint64_t batches = m3_share_begin(accumulate, 1, tr->shared.count), parts = m3_trainer_parts(tr);
+    w->step_items = parts > 1 ? m3_model_step_targets(c, parts * n) : 0;
+    const uint64_t own = w->step_items + batches * w->batch_items; /* at most */
     w->rows = m3_model_window_rows(c, (sharded ? batches : accumulate) * n);
+    if (sharded && w->rows + w->step_items < w->total)
+        w->rows += (uint32_t)w->step_items;
+    else if (sharded)
+        w->rows = (uint32_t)w->total;
     if (sharded && w->rows <= ranks)
         w->rows = (uint32_t)ranks + 1; /* a ranking of shards wants a place for each rank */
     w->is_table = !sharded && m3_model_sees_all(c, w->rows);
@@ -128,20 +133,26 @@ static void put_ids(const m3_window *w, int32_t *ids)
 
 static m3_batch items_of(const m3_window *w, const m3_model_config *c, uint64_t n, uint64_t batch)
 {
-    int32_t *at = w->places + batch * w->batch_items;
+    int32_t *at = w->places + w->step_items + batch * w->batch_items;
     const uint64_t histories = n * (uint64_t)c->behaviors * (uint64_t)c->length;
     return (m3_batch){.ids = at, .target = at + histories, .negatives = at + histories + n};
 }
 
-void m3_window_name(const m3_trainer *tr, m3_window *w, uint64_t first, uint32_t count)
+uint64_t m3_window_name(const m3_trainer *tr, m3_window *w, const m3_step_samples *step, uint64_t first, uint32_t count)
 {
     const uint64_t n = m3_data_loader_batch(tr->loader);
     w->first = first;
+    memset(w->places, 0, w->step_items * sizeof *w->places);
     for (uint32_t k = 0; k < count; k++) {
-        const m3_batch to = items_of(w, &tr->config, n, k);
+        m3_batch to = items_of(w, &tr->config, n, k);
+        to.step_target = k == 0 && w->step_items != 0 ? w->places : NULL;
+        to.step = step;
+        to.parts = m3_trainer_parts(tr);
         (void)m3_data_loader_fill(tr->loader, first + k, 0, &to);
     }
-    m3_window_find(w, w->places, count * w->batch_items);
+    const uint64_t named = w->step_items + count * w->batch_items;
+    m3_window_find(w, w->places, named);
+    return named;
 }
 
 m3_status m3_window_open(m3_trainer *tr, uint64_t first, uint32_t count, m3_error *err)
@@ -149,9 +160,9 @@ m3_status m3_window_open(m3_trainer *tr, uint64_t first, uint32_t count, m3_erro
     m3_status st = M3_OK;
     m3_window *w = tr->window;
     if (tr->shards != NULL && tr->shards->prefetch != NULL) return m3_prefetch_open(tr, err);
-    m3_window_name(tr, w, first, count);
+    const uint64_t named = m3_window_name(tr, w, &tr->step, first, count);
     if (tr->shards != NULL) return m3_shards_fill(tr, err);
-    if (tr->shared.count > 1) st = join(tr, count * w->batch_items, err);
+    if (tr->shared.count > 1) st = join(tr, named, err);
     if (st != M3_OK || w->is_table) return st;
     put_ids(w, m3_executable_input(tr->programs.window, "ids", NULL));
     return m3_executable_run(tr->programs.window, err);
@@ -166,7 +177,7 @@ m3_batch m3_window_rest(const m3_trainer *tr)
 {
     m3_batch rest = tr->batch;
     if (tr->window->is_table) return rest;
-    rest.ids = rest.target = NULL;
+    rest.ids = rest.target = rest.step_target = NULL;
     if (rest.trend == NULL) rest.negatives = NULL;
     return rest;
 }
@@ -180,6 +191,7 @@ void m3_window_place(const m3_trainer *tr, uint64_t index, const m3_batch *to)
     const m3_batch from = items_of(w, c, n, index - w->first);
     put(to->ids, from.ids, n * (uint64_t)c->behaviors * (uint64_t)c->length);
     put(to->target, from.target, n);
+    put(to->step_target, w->places, w->step_items);
     put(to->negatives, from.negatives, n * (uint64_t)c->negatives);
 }
 

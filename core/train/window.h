@@ -14,9 +14,10 @@ struct m3_window {
     uint32_t rows, used;     /**< that there can be; that there are, the padding too */
     bool is_table;           /**< places are items */
     int32_t *ids;            /**< [rows] their items */
+    uint64_t step_items;     /**< places of the step: all its targets, where a batch wants those of the others */
     uint64_t batch_items;    /**< places of a batch: histories, targets, negatives */
-    uint64_t first;          /**< the batch that places begin with */
-    uint64_t items;          /**< places that there can be */
+    uint64_t first;          /**< the batch that places of batches begin with */
+    uint64_t items;          /**< places that there can be: those of the step, then those of batches */
     int32_t *places;         /**< [items] items, then their places in the window */
     uint64_t *order, *other; /**< what is sorted */
     int32_t *all;            /**< [ranks][each] how many items a rank has, then the items; NULL: alone, or in shards */
@@ -27,9 +28,10 @@ struct m3_window {
 m3_status m3_window_create(m3_trainer *trainer, m3_error *err);
 void m3_window_free(m3_window *window); /**< takes NULL */
 
-/** Items and places of the `count` batches of the epoch from `first` on, nothing else: of a window that is not open,
- * from another thread, too. */
-void m3_window_name(const m3_trainer *trainer, m3_window *window, uint64_t first, uint32_t count);
+/** Items and places of the `count` batches of the epoch from `first` on, which are of the step, nothing else: of a
+ * window that is not open, from another thread, too. Returns how many places there are. */
+uint64_t m3_window_name(const m3_trainer *trainer, m3_window *window, const m3_step_samples *step, uint64_t first,
+                        uint32_t count);
 /** Make it that of the `count` batches from `first` on, which are this rank's of the step. */
 m3_status m3_window_open(m3_trainer *trainer, uint64_t first, uint32_t count, m3_error *err);
 /** The step's inputs that the loader still has to fill: places come for the others. Negatives are among them while

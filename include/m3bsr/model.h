@@ -143,6 +143,7 @@ typedef struct m3_build_options {
     bool accumulate;            /**< training: add gradients up instead of a step, see m3_model_build_apply() */
     uint32_t window;            /**< rows of the item table and of features that the graph sees; 0: all N + 1 */
     bool elsewhere;             /**< with a window: who updates the item table is not m3_model_build_apply() */
+    uint32_t parts;             /**< with accumulate: losses are of a step of so many batches at most; 0, 1: of each */
 } m3_build_options;
 
 /* A graph with a window has the parameter "window.item.weight" [window, d] and the states "window.features0", … in the
@@ -171,7 +172,12 @@ M3_API m3_status m3_model_build_infer(m3_engine *engine, const m3_model_config *
  * States: "adam.m.NAME", "adam.v.NAME".
  * With accumulate: no step and no "grad_norm"; the gradients are added to the states "accum.NAME". "rng" is u32 [5] =
  *   {seed low, seed high, step, part, parts}: the batch is part `part` of the `parts` of a step, and draws what one
- *   batch of them all would draw for its rows. */
+ *   batch of them all would draw for its rows. Each batch has means of its own; with `parts` above 1 the mean over the
+ *   step's k batches, of which there may be fewer in the end, is that of one batch of them all (but for contrast users,
+ *   which compares within a batch): "valid" is the step's rows over k, and there are the inputs
+ *   "step_target" i32 [parts n], the targets of all, 0 where there is none; "step_place" i32 [], the row there that the
+ *   batch begins with; "step_counts" f32 [2 + B], over k: what the step's rows have of sequences that are not empty,
+ *   of one modality; the sum of their squares over the rows; valid positions of each behavior. */
 M3_API m3_status m3_model_build_train(m3_engine *engine, const m3_model_config *config, const m3_build_options *options,
                                       m3_graph **graph, m3_error *err);
 

@@ -165,7 +165,7 @@ static void a_billion_items_need_not_be_there(void **state)
     assert_int_equal(sharded.files_items, UINT64_C(1000000001) * (4 + 512 * 4)); /* in training; denoised features */
     assert_true(sharded.files_making > 1000000001 * UINT64_C(512) * 4);
     assert_true(whole.files_items == 0 && sharded.files_events == 0);
-    assert_int_equal(sharded.window_rows, 1 + 256 * (2 * 20 + 100));
+    assert_int_equal(sharded.window_rows, 1 + 256 * (2 * 20 + 100) + 64 * 256);
     m3_settings_free(settings);
 }
 
@@ -179,7 +179,7 @@ static void shards_send_rows(void **state)
     options.items = 1000000000;
     const m3_ranks_plan many = plan_of(settings, &options);
     assert_int_equal(many.traffic[M3_PLAN_ROWS], many.traffic[M3_PLAN_GRADIENTS]);
-    const double named = 256.0 * 140.0, foreign = named * 3.0 / 4.0 * 128.0 * 4.0;
+    const double named = 256.0 * 140.0 + 4 * 256.0, foreign = named * 3.0 / 4.0 * 128.0 * 4.0;
     assert_true((double)many.traffic[M3_PLAN_ROWS] <= foreign && (double)many.traffic[M3_PLAN_ROWS] > 0.999 * foreign);
     options.items = 1000;
     const m3_ranks_plan few = plan_of(settings, &options);
@@ -261,7 +261,7 @@ static void rows_of_the_next_step_are_hidden(void **state)
     assert_true(whole_link(&with) > 0.99 * whole_link(&plain) && whole_link(&with) < 1.01 * whole_link(&plain));
     assert_int_equal(with.traffic[M3_PLAN_ROWS], plain.traffic[M3_PLAN_ROWS]);
     const uint64_t ids =
-        2 * sizeof(int32_t) * 256 * (2 * 20 + 100) * with.own_batches; /* of the next step and that behind */
+        2 * sizeof(int32_t) * 256 * (2 * 20 + 100 + 2) * with.own_batches; /* of the next step and that behind */
     assert_int_equal(with.memory[M3_PLAN_HOST] - plain.memory[M3_PLAN_HOST], with.window_rows * 128 * 4 + ids);
     m3_settings_free(settings);
 }

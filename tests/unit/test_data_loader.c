@@ -120,7 +120,8 @@ static void fills_rows(void **state)
     assert_int_equal(r.rng[1], 5);
     assert_int_equal(r.rng[2], 17);
     uint32_t words[5] = {0};
-    (void)m3_data_loader_fill(loader, 5, 17, &(m3_batch){.rng = words, .parts = 3}); /* the last of the second step */
+    const m3_step_samples step = m3_data_loader_step(loader, 3, 3, true);
+    (void)m3_data_loader_fill(loader, 5, 17, &(m3_batch){.rng = words, .parts = 3, .step = &step}); /* its last */
     assert_memory_equal(words, ((uint32_t[]){3, 5, 17, 2, 3}), sizeof words);
     for (uint32_t i = 0; i < N; i++) {
         const m3_sample *sample = m3_data_loader_at(loader, N + i);
