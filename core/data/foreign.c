@@ -31,12 +31,14 @@ static const struct kind {
      "sqlite3 -header -csv IN 'select * from TABLE' > OUT"},
 };
 
-/* A word for a shell, whatever its characters: in single quotes, one of which is '\''. */
+/* A word for a shell, whatever its characters: in single quotes, one of which is '\''. A name that begins with - is no
+ * option. */
 static char *quoted(const char *text, size_t length)
 {
-    char *word = m3_calloc(4 * length + 3, 1), *to = word;
+    char *word = m3_calloc(4 * length + 5, 1), *to = word;
     if (word == NULL) return NULL;
     *to++ = '\'';
+    if (text[0] == '-') to = stpcpy(to, "./");
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '\'') to = stpcpy(to, "'\\'");
         *to++ = text[i];

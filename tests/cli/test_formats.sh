@@ -179,6 +179,12 @@ refused twice.csv.gz.gz "gzip -dc 'twice.csv.gz.gz' > 'twice.csv.gz'"
 # A command never writes over what it reads, and no name is a part of it.
 printf 'SQLite format 3\0xxxx' >shop.csv
 refused shop.csv "sqlite3 -header -csv 'shop.csv' 'select * from TABLE' > 'shop.csv.csv'"
+cp packed.csv.bz2 ./-k.bz2
+refused ./-k.bz2 "bzip2 -dc './-k.bz2' > './-k'"
+name=--decompress.bz2
+cp packed.csv.bz2 ./$name
+"$m" data import --out x.set -- $name >said 2>&1
+grep -qF -- "bzip2 -dc './$name' > './--decompress'" said || fail "a name that begins with -: $(cat said)"
 name="it's \$(touch harm) .parquet"
 cp clicks.parquet "$name"
 "$m" data import "$name" --out x.set >said 2>&1

@@ -173,6 +173,11 @@ static m3_status read_file(const char *option, const char *path, const char *wha
     const bool failed = ferror(from) != 0;
     const int reason = errno;
     (void)fclose(from);
+    if (reason == ENOMEM) { /* jansson may also have left something out */
+        json_decref(*root);
+        *root = NULL;
+        return M3_FAIL_MEMORY(err, path, 0);
+    }
     if (*root != NULL) return M3_OK;
     if (failed)
         return M3_FAIL(err, reason == EISDIR ? M3_ERR_INVALID : M3_ERR_IO, path, "cannot be read: %s",
