@@ -104,63 +104,65 @@ static m3_tensor *from_users(m3_model *m, const m3_forward *f)
     return m3_model_mean(m, sum, count);
 }
 
-/* f32: 1 where there is a target, 0 in padded rows. */
+/* Where there is a target; there is none in padded rows. */
 static m3_tensor *is_there(m3_model *m, m3_tensor *target)
 {
-    return m3_cast(m->b, m3_not(m->b, m3_equal(m->b, target, m3_scalar_i32(m->b, 0))), M3_F32);
+    return m3_not(m->b, m3_equal(m->b, target, m3_scalar_i32(m->b, 0)));
 }
 
-/* Targets of the step's samples, [S]: of n rows, or of those of all its batches. *row, [n, S]: where a's own stands. */
+/* Targets of the step's samples, [S]: of n rows, or of those of all its batches. *row, [n]: where a's own stands. */
 static m3_tensor *step_targets(m3_model *m, m3_tensor *target, m3_tensor **row)
 {
     m3_builder *b = m->b;
-    *row = m3_iota(b, M3_SHAPE(m->n, m->parts * m->n), 0);
+    *row = m3_iota(b, M3_SHAPE(m->n), 0);
     if (m->parts == 1) return target;
     *row = m3_add(b, *row, m3_graph_input(b, "step_place", M3_I32, m3_shape_of(0, NULL)));
     return m3_graph_input(b, "step_target", M3_I32, M3_SHAPE(m->parts * m->n));
 }
 
-/* Which targets x [n, S] user a is to tell from the own one, itself among them: 1 for x = a and where another item is
- * the target, 0 for padded rows. */
+/* Which targets x user a is to tell from the own one, itself among them, bool [1, n, S]: x = a, and where another item
+ * is the target. */
 static m3_tensor *told_apart(m3_model *m, m3_tensor *target, m3_tensor *all, m3_tensor *row)
 {
     m3_builder *b = m->b;
     const uint64_t S = m->parts * m->n;
-    m3_tensor *column = m3_iota(b, M3_SHAPE(m->n, S), 1);
-    m3_tensor *same = m3_equal(b, m3_reshape(b, target, M3_SHAPE(m->n, 1)), m3_reshape(b, all, M3_SHAPE(1, S)));
-    m3_tensor *counts = m3_cast(b, m3_or(b, m3_not(b, same), m3_equal(b, row, column)), M3_F32);
-    return m3_mul(b, counts, m3_reshape(b, is_there(m, all), M3_SHAPE(1, S)));
+    const m3_shape of_user = M3_SHAPE(1, m->n, 1), of_target = M3_SHAPE(1, 1, S);
+    m3_tensor *column = m3_iota(b, of_target, 2);
+    m3_tensor *same = m3_equal(b, m3_reshape(b, target, of_user), m3_reshape(b, all, of_target));
+    m3_tensor *apart = m3_or(b, m3_not(b, same), m3_equal(b, m3_reshape(b, row, of_user), column));
+    return m3_and(b, apart, m3_reshape(b, is_there(m, all), of_target));
 }
 
 /* How many there are, rank 0: of the batch, or of the step. */
 static m3_tensor *terms(m3_model *m, m3_tensor *counts, bool both)
 {
-    if (m->parts == 1) return m3_sum_all(m->b, counts);
+    if (m->parts == 1) return m3_sum_all(m->b, m3_cast(m->b, counts, M3_F32));
     const float each = (float)(both ? 2 * m->M : m->M);
     return m3_mul(m->b, m3_model_step_count(m, M3_COUNT_SEQUENCES), m3_scalar(m->b, each));
 }
 
-/* Every interest against the targets of the step: [X, n, S], X the number of interests. */
+/* Every interest against the targets of the step, X the number of interests: the cross-entropy of the own one among
+ * those that it is told from. */
 static m3_tensor *from_targets(m3_model *m, const m3_forward *f, m3_tensor *target)
 {
+    static const float never = -1e30F; /* e^never is 0, whatever the largest */
     m3_builder *b = m->b;
     m3_tensor *v[2] = {f->common, f->specific}, *present[2] = {f->present, f->present};
     const bool both = f->common != NULL && f->specific != NULL;
     m3_tensor *interests = both ? m3_concat(b, v, 2, 0) : f->common != NULL ? f->common : f->specific;
-    m3_tensor *here = both ? m3_concat(b, present, 2, 0) : f->present;
-    const uint64_t X = both ? 2 * m->G : m->G;
+    m3_tensor *here = both ? m3_concat(b, present, 2, 0) : f->present; /* [X, n] */
+    const uint64_t X = both ? 2 * m->G : m->G, S = m->parts * m->n;
 
     m3_tensor *row = NULL, *targets = step_targets(m, target, &row);
-    m3_tensor *w = projected(m, interests), *wanted = projected(m, m3_model_item_rows(m, target)); /* [n, d] */
-    m3_tensor *others = m->parts == 1 ? wanted : projected(m, m3_model_item_rows(m, targets));
+    m3_tensor *w = projected(m, interests), *wanted = projected(m, m3_model_item_rows(m, targets)); /* [S, d] */
     m3_tensor *scale = m3_scalar(b, (float)(1.0 / m->c->temperature));
-    m3_tensor *all = m3_mul(b, m3_linear(b, w, others, NULL), scale);
-    m3_tensor *apart = m3_reshape(b, told_apart(m, target, targets, row), M3_SHAPE(1, m->n, m->parts * m->n));
-    m3_tensor *repelled = log_sum(m, all, apart); /* [X, n, 1] */
-    m3_tensor *own = m3_mul(b, m3_reduce_sum(b, m3_mul(b, w, wanted), -1, M3_DROP), scale);
-    m3_tensor *term = m3_sub(b, m3_reshape(b, repelled, M3_SHAPE(X, m->n)), own);
-    m3_tensor *counts = m3_mul(b, here, is_there(m, target));
-    return m3_model_step_mean(m, m3_sum_all(b, m3_mul(b, term, counts)), terms(m, counts, both));
+    m3_tensor *all = m3_mul(b, m3_linear(b, w, wanted, NULL), scale); /* [X, n, S] */
+    m3_tensor *among = m3_where(b, told_apart(m, target, targets, row), all, m3_scalar(b, never));
+    m3_tensor *counts = m3_and(b, m3_less(b, m3_scalar(b, 0.0F), here), is_there(m, target));
+    m3_tensor *class = m3_where(b, counts, row, m3_scalar_i32(b, -1));
+    m3_tensor *term = m3_softmax_cross_entropy(b, m3_reshape(b, among, M3_SHAPE(X * m->n, S)),
+                                               m3_reshape(b, class, M3_SHAPE(X * m->n)));
+    return m3_model_step_mean(m, m3_sum_all(b, term), terms(m, counts, both));
 }
 
 /* Is there nothing to tell apart? */
