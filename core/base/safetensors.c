@@ -334,22 +334,35 @@ static void widen(m3_dtype dtype, const void *from, float *to, uint64_t count)
         to[i] = dtype == M3_F64 ? (float)wide[i] : dtype == M3_F16 ? from_f16(half[i]) : from_bf16(half[i]);
 }
 
+static m3_status refuse_numbers(const m3_safetensors *file, const m3_safetensors_entry *entry, uint64_t wanted,
+                                m3_error *err)
+{
+    return M3_FAIL(err, M3_ERR_INVALID, entry->name, "in %s: is %s %s; %llu floating numbers are wanted", file->path,
+                   m3_dtype_name(entry->dtype), m3_shape_text(&entry->shape, (char[128]){0}, 128),
+                   (unsigned long long)wanted);
+}
+
+m3_status m3_safetensors_read_rows_f32(const m3_safetensors *file, uint32_t index, uint64_t begin, uint64_t end,
+                                       float *data, m3_error *err)
+{
+    const m3_safetensors_entry *entry = &file->places[index].entry;
+    if (!m3_dtype_is_float(entry->dtype)) return refuse_numbers(file, entry, m3_shape_count(&entry->shape), err);
+    if (entry->dtype == M3_F32) return m3_safetensors_read_rows(file, index, begin, end, data, err);
+    const uint64_t bytes = begin < end ? (end - begin) * m3_safetensors_row_bytes(entry) : 0;
+    void *raw = m3_calloc((size_t)bytes, 1);
+    if (raw == NULL) return M3_FAIL_MEMORY(err, entry->name, bytes);
+    m3_status st = m3_safetensors_read_rows(file, index, begin, end, raw, err);
+    if (st == M3_OK) widen(entry->dtype, raw, data, bytes / m3_dtype_bytes(entry->dtype));
+    m3_free(raw);
+    return st;
+}
+
 m3_status m3_safetensors_read_f32(const m3_safetensors *file, uint32_t index, float *data, uint64_t count,
                                   m3_error *err)
 {
     const m3_safetensors_entry *entry = &file->places[index].entry;
-    uint64_t bytes = m3_shape_count(&entry->shape) * m3_dtype_bytes(entry->dtype);
-    if (!m3_dtype_is_float(entry->dtype) || m3_shape_count(&entry->shape) != count)
-        return M3_FAIL(err, M3_ERR_INVALID, entry->name, "in %s: is %s %s; %llu floating numbers are wanted",
-                       file->path, m3_dtype_name(entry->dtype), m3_shape_text(&entry->shape, (char[128]){0}, 128),
-                       (unsigned long long)count);
-    if (entry->dtype == M3_F32) return m3_safetensors_read(file, index, data, bytes, err);
-    void *raw = m3_calloc((size_t)bytes, 1);
-    if (raw == NULL) return M3_FAIL_MEMORY(err, entry->name, bytes);
-    m3_status st = m3_safetensors_read(file, index, raw, bytes, err);
-    if (st == M3_OK) widen(entry->dtype, raw, data, count);
-    m3_free(raw);
-    return st;
+    if (m3_shape_count(&entry->shape) != count) return refuse_numbers(file, entry, count, err);
+    return m3_safetensors_read_rows_f32(file, index, 0, m3_safetensors_rows(&entry->shape), data, err);
 }
 
 /* Writing. */

@@ -44,6 +44,9 @@ m3_status m3_safetensors_read_rows(const m3_safetensors *file, uint32_t index, u
 /** A floating tensor of any width as f32; count is its number of elements. M3_ERR_INVALID when it is not floating. */
 m3_status m3_safetensors_read_f32(const m3_safetensors *file, uint32_t index, float *data, uint64_t count,
                                   m3_error *err);
+/** The same of rows [begin, end) alone. */
+m3_status m3_safetensors_read_rows_f32(const m3_safetensors *file, uint32_t index, uint64_t begin, uint64_t end,
+                                       float *data, m3_error *err);
 
 /** Writes entry `index` into data. */
 typedef m3_status (*m3_safetensors_fill)(void *user, uint32_t index, void *data, uint64_t bytes, m3_error *err);

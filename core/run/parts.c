@@ -497,14 +497,27 @@ m3_status m3_parts_read_rows(m3_parts *p, uint32_t index, uint64_t begin, uint64
     return st;
 }
 
+/* A part is ours, and has f32. */
+static m3_status refuse_numbers(const m3_parts *p, const m3_safetensors_entry *entry, uint64_t wanted, m3_error *err)
+{
+    return M3_FAIL(err, M3_ERR_INVALID, entry->name,
+                   "in the parts of %s: is %s %s; %" PRIu64 " numbers of f32 are wanted", p->path,
+                   m3_dtype_name(entry->dtype), m3_shape_text(&entry->shape, (char[128]){0}, 128), wanted);
+}
+
+m3_status m3_parts_read_rows_f32(m3_parts *p, uint32_t index, uint64_t begin, uint64_t end, float *data, m3_error *err)
+{
+    const m3_safetensors_entry *entry = m3_parts_at(p, index);
+    if (index < m3_safetensors_count(p->main))
+        return m3_safetensors_read_rows_f32(p->main, index, begin, end, data, err);
+    if (entry->dtype != M3_F32) return refuse_numbers(p, entry, m3_shape_count(&entry->shape), err);
+    return m3_parts_read_rows(p, index, begin, end, data, err);
+}
+
 m3_status m3_parts_read_f32(m3_parts *p, uint32_t index, float *data, uint64_t count, m3_error *err)
 {
-    const uint32_t whole = m3_safetensors_count(p->main);
-    if (index < whole) return m3_safetensors_read_f32(p->main, index, data, count, err);
     const m3_safetensors_entry *entry = m3_parts_at(p, index);
-    if (entry->dtype != M3_F32 || m3_shape_count(&entry->shape) != count)
-        return M3_FAIL(err, M3_ERR_INVALID, entry->name,
-                       "in the parts of %s: is %s %s; %" PRIu64 " numbers of f32 are wanted", p->path,
-                       m3_dtype_name(entry->dtype), m3_shape_text(&entry->shape, (char[128]){0}, 128), count);
-    return m3_parts_read_rows(p, index, 0, entry->shape.dim[0], data, err);
+    if (index < m3_safetensors_count(p->main)) return m3_safetensors_read_f32(p->main, index, data, count, err);
+    if (m3_shape_count(&entry->shape) != count) return refuse_numbers(p, entry, count, err);
+    return m3_parts_read_rows_f32(p, index, 0, entry->shape.dim[0], data, err);
 }

@@ -44,8 +44,10 @@ bool m3_parts_find(const m3_parts *parts, const char *name, uint32_t *index);
 const char *m3_parts_meta(const m3_parts *parts, const char *key);
 /** Rows [begin, end) of a tensor, as it is stored; a scalar is one row. Nothing else is read. */
 m3_status m3_parts_read_rows(m3_parts *parts, uint32_t index, uint64_t begin, uint64_t end, void *data, m3_error *err);
-/** As m3_safetensors_read_f32(). */
+/** As m3_safetensors_read_f32() and m3_safetensors_read_rows_f32(). */
 m3_status m3_parts_read_f32(m3_parts *parts, uint32_t index, float *data, uint64_t count, m3_error *err);
+m3_status m3_parts_read_rows_f32(m3_parts *parts, uint32_t index, uint64_t begin, uint64_t end, float *data,
+                                 m3_error *err);
 
 /** Is it the name of a part, of whichever checkpoint? */
 bool m3_parts_is_part(const char *name);

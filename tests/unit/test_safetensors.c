@@ -196,15 +196,22 @@ static void what_is_written_is_read_back(void **state)
     assert_int_equal(m3_safetensors_read_f32(file, at, got, 6, &err), M3_OK);
     assert_memory_equal(got, values, sizeof values);
     assert_int_equal(m3_safetensors_read(file, at, got, 20, &err), M3_ERR_INVALID);
+    assert_int_equal(m3_safetensors_read_rows_f32(file, at, 1, 2, got, &err), M3_OK);
+    assert_memory_equal(got, values[1], sizeof values[1]);
+    assert_int_equal(m3_safetensors_read_rows_f32(file, at, 1, 3, got, &err), M3_ERR_RANGE);
 
     assert_true(m3_safetensors_find(file, "ids", &at));
     assert_int_equal(m3_safetensors_read(file, at, got_ids, sizeof got_ids, &err), M3_OK);
     assert_memory_equal(got_ids, ids, sizeof ids);
     assert_int_equal(m3_safetensors_read_f32(file, at, got, 3, &err), M3_ERR_INVALID);
+    assert_int_equal(m3_safetensors_read_rows_f32(file, at, 0, 1, got, &err), M3_ERR_INVALID);
 
     assert_true(m3_safetensors_find(file, "half", &at));
     assert_int_equal(m3_safetensors_read_f32(file, at, got, 4, NULL), M3_OK);
     assert_true(got[0] == 1.0F && got[1] == -2.5F && got[2] == 0x1p-24F && isinf(got[3]));
+    assert_int_equal(m3_safetensors_read_rows_f32(file, at, 1, 3, got, NULL), M3_OK);
+    assert_true(got[0] == -2.5F && got[1] == 0x1p-24F);
+    assert_int_equal(m3_safetensors_read_rows_f32(file, at, 3, 5, got, NULL), M3_ERR_RANGE);
     assert_true(m3_safetensors_find(file, "wide", &at));
     assert_int_equal(m3_safetensors_read_f32(file, at, got, 1, NULL), M3_OK);
     assert_true(got[0] == -1.5F);
