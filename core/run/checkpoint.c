@@ -135,14 +135,15 @@ typedef struct saving {
     uint32_t count;
 } saving;
 
-/* What follows "holds nan at 3, so ..." comes from `then`. */
-static m3_status check_finite(const char *name, const float *values, uint64_t count, const char *then, m3_error *err)
+/* Values from number `first` on. What follows "holds nan at 3, so ..." comes from `then`. */
+static m3_status check_finite(const char *name, const float *values, uint64_t first, uint64_t count, const char *then,
+                              m3_error *err)
 {
     for (uint64_t i = 0; i < count; i++)
         if (!isfinite(values[i]))
             return M3_FAIL(err, M3_ERR_INVALID, name, "holds %s at %llu, %s",
-                           isnan(values[i]) ? "nan" : "infinity or a number beyond float32", (unsigned long long)i,
-                           then);
+                           isnan(values[i]) ? "nan" : "infinity or a number beyond float32",
+                           (unsigned long long)(first + i), then);
     return M3_OK;
 }
 
@@ -155,7 +156,7 @@ static m3_status read_entry(void *user, uint32_t index, void *data, uint64_t byt
     const m3_safetensors_entry *entry = &s->entries[index];
     m3_status st = m3_store_read(s->store, entry->name, data, bytes, err);
     if (st != M3_OK || entry->dtype != M3_F32) return st;
-    return check_finite(entry->name, data, bytes / sizeof(float), no_save, err);
+    return check_finite(entry->name, data, 0, bytes / sizeof(float), no_save, err);
 }
 
 /* What others read comes first: moments are ours alone. */
@@ -238,8 +239,8 @@ static m3_status read_rows(void *user, uint32_t index, uint64_t begin, uint64_t 
     const m3_status st = rows->read(rows, rows->begin + begin, rows->begin + end, data, err);
     if (st != M3_OK || rows->dtype != M3_F32) return st;
     const m3_safetensors_entry entry = {rows->name, rows->dtype, rows->shape};
-    return check_finite(rows->name, data, (end - begin) * m3_safetensors_row_bytes(&entry) / sizeof(float), no_save,
-                        err);
+    const uint64_t width = m3_safetensors_row_bytes(&entry) / sizeof(float);
+    return check_finite(rows->name, data, (rows->begin + begin) * width, (end - begin) * width, no_save, err);
 }
 
 m3_status m3_checkpoint_write_part(const char *path, const m3_checkpoint_part *part, const m3_checkpoint_rows *rows,
@@ -407,39 +408,60 @@ m3_status m3_checkpoint_load_rows(const char *path, const m3_checkpoint_rows *ro
     return st;
 }
 
+static const char no_rank[] = "so the checkpoint can rank nothing; give one from before it diverged";
+
 static m3_status read_finite(m3_parts *file, uint32_t index, const char *name, float *data, uint64_t count,
                              m3_error *err)
 {
     const m3_status st = m3_parts_read_f32(file, index, data, count, err);
-    if (st != M3_OK) return st;
-    return check_finite(name, data, count, "so the checkpoint can rank nothing; give one from before it diverged", err);
+    return st == M3_OK ? check_finite(name, data, 0, count, no_rank, err) : st;
+}
+
+m3_status m3_checkpoint_read_rows(m3_parts *file, uint32_t index, uint64_t begin, uint64_t end, float *rows,
+                                  m3_error *err)
+{
+    const m3_safetensors_entry *entry = m3_parts_at(file, index);
+    const uint64_t width = m3_safetensors_row_bytes(entry) / m3_dtype_bytes(entry->dtype);
+    const m3_status st = m3_parts_read_rows_f32(file, index, begin, end, rows, err);
+    return st == M3_OK ? check_finite(entry->name, rows, begin * width, (end - begin) * width, no_rank, err) : st;
+}
+
+void m3_checkpoint_identify(const m3_parts *file, char *text, size_t bytes)
+{
+    static const char *const keys[] = {"steps", "draws", "seed", "data", "settings"};
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0] && at < bytes; i++) {
+        const char *value = m3_parts_meta(file, keys[i]);
+        at += (size_t)snprintf(text + at, bytes - at, "%s%s %.24s", i > 0 ? ", " : "", keys[i],
+                               value != NULL ? value : "unknown");
+    }
+}
+
+static m3_status write_zeros(m3_store *store, const char *name, const m3_shape *shape, m3_error *err)
+{
+    const uint64_t count = m3_shape_count(shape);
+    float *zeros = m3_calloc(count, sizeof *zeros);
+    if (zeros == NULL) return M3_FAIL_MEMORY(err, name, count * sizeof *zeros);
+    const m3_status st = m3_store_write(store, name, M3_F32, shape, zeros, err);
+    m3_free(zeros);
+    return st;
 }
 
 /* As m3_checkpoint_table says. */
 static m3_status load_table(m3_parts *file, const char *path, m3_store *store, const m3_shape *shape,
                             const m3_checkpoint_table *table, m3_error *err)
 {
-    m3_status st = M3_OK;
+    m3_status st;
     uint32_t index = 0;
     m3_store_entry entry;
-    if (!m3_parts_find(file, table->name, &index)) return find(file, path, table->name, shape, &index, err);
+    const m3_shape whole = M3_SHAPE(table->rows, shape->dim[1]);
+    if (!m3_parts_find(file, table->name, &index)) return find(file, path, table->name, &whole, &index, err);
     const m3_shape had = m3_parts_at(file, index)->shape;
-    if (had.rank != 2 || had.dim[1] != shape->dim[1]) return check_shape(path, table->name, &had, shape, err);
-    const uint64_t old_count = m3_shape_count(&had), count = m3_shape_count(shape);
-    float *was = m3_calloc(old_count, sizeof *was), *rows = m3_calloc(count, sizeof *rows);
-    if (was == NULL || rows == NULL) {
-        st = M3_FAIL_MEMORY(err, table->name, (old_count + count) * sizeof *rows);
-        goto done;
-    }
-    if (m3_store_find(store, table->name, &entry))
-        st = m3_store_read(store, table->name, rows, count * sizeof *rows, err);
-    if (st == M3_OK) st = read_finite(file, index, table->name, was, old_count, err);
-    if (st == M3_OK) st = table->fill(table->user, was, &had, rows, shape, err);
-    if (st == M3_OK) st = m3_store_write(store, table->name, M3_F32, shape, rows, err);
-done:
-    m3_free(was);
-    m3_free(rows);
-    return st;
+    if (had.rank != 2 || had.dim[1] != shape->dim[1]) return check_shape(path, table->name, &had, &whole, err);
+    if (!m3_store_find(store, table->name, &entry) && (st = write_zeros(store, table->name, shape, err)) != M3_OK)
+        return st;
+    return table->fill(table->user, file, index, err);
 }
 
 static m3_status load_parameter(m3_parts *file, const char *path, m3_store *store, const char *name,

@@ -78,12 +78,18 @@ m3_status m3_checkpoint_join_file(const char *path, const char *out, uint32_t *p
 /** A table whose rows mean something else in the file than in the model. */
 typedef struct m3_checkpoint_table {
     const char *name; /**< of the parameter, [rows, width] in both */
-    /** @param was   The file's, of shape `had`. @param rows  In: what the store has, zeros if it has nothing; out: what
-     * it gets. `shape`: has the width of `had`. */
-    m3_status (*fill)(void *user, const float *was, const m3_shape *had, float *rows, const m3_shape *shape,
-                      m3_error *err);
+    uint64_t rows;    /**< of the whole, of which the store may have some */
+    /** Put rows into the store. Its tensor is there and has what it starts with, or zeros.
+     * @param index  Of the tensor in `file`; it has two axes and the width of the store's. */
+    m3_status (*fill)(void *user, m3_parts *file, uint32_t index, m3_error *err);
     void *user;
 } m3_checkpoint_table;
+
+/** Rows [begin, end) of a parameter, of any floating type. M3_ERR_INVALID for numbers that are not finite. */
+m3_status m3_checkpoint_read_rows(m3_parts *file, uint32_t index, uint64_t begin, uint64_t end, float *rows,
+                                  m3_error *err);
+/** Which checkpoint of its training it is, in words: two that differ in them hold other parameters. */
+void m3_checkpoint_identify(const m3_parts *file, char *text, size_t bytes);
 
 /** Parameters alone, from a file that we or another tool wrote: any floating type, same names and shapes; what is not
  * wanted is left.

@@ -96,7 +96,7 @@ static m3_status fill(void *user, m3_store *store, m3_error *err)
     st = m3_model_build_infer(m3_device_engine(l->plan->device), l->plan->config, &build, &graph, err);
     if (st == M3_OK && l->served->start.row_of != NULL)
         st = m3_warm_start_load(&l->served->start, m3_device_engine(l->plan->device), M3_NEW_FEATURES, store, graph,
-                                err);
+                                NULL, err);
     else if (st == M3_OK)
         st = m3_checkpoint_load_parameters(l->path, store, graph, NULL, err);
     m3_graph_free(graph);

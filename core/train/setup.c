@@ -139,7 +139,7 @@ static m3_status make_loader(m3_trainer *tr, m3_error *err)
     if (st == M3_OK)
         st = m3_data_loader_create(tr->set, tr->split, tr->denoised.filter, &tr->config, tr->keys.seed,
                                    tr->keys.empty_histories == M3_EMPTY_KEEP, is_new, &tr->loader, err);
-    m3_free(is_new);
+    m3_spill_free(is_new);
     return st;
 }
 
@@ -460,7 +460,7 @@ static m3_status fill_store(m3_trainer *tr, m3_error *err)
     if (tr->shared.rank != 0) return M3_OK;
     if (tr->keys.from[0] == 0) return M3_OK;
     if ((st = open_from(tr, err)) != M3_OK) return st;
-    return m3_warm_start_load(&tr->from, tr->engine, tr->keys.new_items, tr->store, NULL, err);
+    return m3_warm_start_load(&tr->from, tr->engine, tr->keys.new_items, tr->store, NULL, NULL, err);
 }
 
 static m3_status write_settings(const m3_trainer *tr, m3_error *err)

@@ -2,9 +2,12 @@
  * what is known of them, and what the run was trained on can be left out. */
 #include "core/base/alloc.h"
 #include "core/base/safetensors.h"
+#include "core/base/spill.h"
+#include "core/data/neighbors.h"
 #include "core/model/model.h"
 #include "core/serve/warm_start.h"
 #include "m3bsr/serve.h"
+#include "tests/support/grown.h"
 #include "tests/support/training.h"
 
 #include <math.h>
@@ -15,55 +18,16 @@
 
 #include <cmocka.h>
 
-enum { USERS = 40, OLD_ITEMS = 30, WIDTH = 8, FEATURES = 3 };
+enum { WIDTH = GROWN_WIDTH, OLD_ITEMS = GROWN_OLD };
 
 static m3_engine *engine;
 static m3_device *device;
-static data_source old, new;
-
-/* Features of item i, which are those of no other. */
-static void features_of(uint32_t i, double x[FEATURES])
-{
-    x[0] = 0.1 * i;
-    x[1] = (double)((7 * i) % 11) - 5.0;
-    x[2] = (double)((5 * i) % 13) * 0.3;
-}
-
-/* Items 0 to count - 1 but one, which has no features, as do items from `bare` on. */
-static void write_features(const data_source *source, uint32_t count, uint32_t bare)
-{
-    char ids[1024] = "";
-    double values[64][FEATURES];
-    uint32_t rows = 0;
-    for (uint32_t i = 0; i < count && i < bare; i++) {
-        if (i == 4) continue;
-        (void)snprintf(ids + strlen(ids), sizeof ids - strlen(ids), "i%u\n", i);
-        features_of(i, values[rows++]);
-    }
-    data_source_write(source, "text.ids.txt", ids, 0);
-    data_source_write_npy(source, "text.npy", "<f8", false, rows, FEATURES, &values[0][0]);
-}
-
-/* Users walk through the items; every third event goes deeper. */
-static void write_events(const data_source *source, uint32_t first, uint32_t each, uint32_t items)
-{
-    static char text[1 << 16];
-    size_t at = (size_t)snprintf(text, sizeof text, "user_id\titem_id\tbehavior\ttimestamp\n");
-    for (uint32_t u = 0; u < USERS; u++)
-        for (uint32_t e = first; e < first + each; e++) {
-            const uint32_t item = (3 * u + e * (1 + u % 4)) % items, time = 100 * e + u;
-            at += (size_t)snprintf(text + at, sizeof text - at, "u%u\ti%u\tview\t%u\n", u, item, time);
-            if (e % 3 != 2) at += (size_t)snprintf(text + at, sizeof text - at, "u%u\ti%u\tbuy\t%u\n", u, item, time);
-        }
-    data_source_write(source, "interactions.tsv", text, at);
-}
+static grown sets;
 
 static int set_up(void **state)
 {
     (void)state;
-    static const char *const behaviors[] = {"view", "buy"};
     m3_error err = {0};
-    m3_import_options append = M3_IMPORT_OPTIONS_INIT;
     const m3_engine_config config = {.size = M3_STRUCT_SIZE(m3_engine_config, allow_writable_folder),
                                      .plugin_path = M3BSR_BUILD_PLUGIN_DIR,
                                      .threads = 1,
@@ -71,23 +35,9 @@ static int set_up(void **state)
                                      .allow_writable_folder = true};
     training_check(m3_engine_create(&config, &engine, &err), &err);
     training_check(m3_device_open(engine, "cpu", (m3_span){0}, &device, &err), &err);
-    data_source_make(&old);
-    data_source_make(&new);
-    write_events(&old, 0, 9, OLD_ITEMS);
-    write_features(&old, OLD_ITEMS, OLD_ITEMS);
-    training_check(
-        data_source_import(&old, (m3_import_options){.behaviors = behaviors, .behavior_count = 2}, NULL, &err), &err);
-    /* Items 30 to 34 are new, 33 and 34 without features; 35 has neither features nor events. */
-    write_events(&new, 9, 6, 35);
-    write_features(&new, 35, 33);
-    data_source_write(&new, "items.tsv", "item_id\ttitle\ni35\tnothing is known\n", 0);
-    append.source = new.directory;
-    append.keep_items = true;
-    char set[128];
-    (void)snprintf(set, sizeof set, "%s", data_source_path(&old, "set"));
-    training_check(m3_data_append(set, false, &append, data_source_path(&new, "set"), NULL, &err), &err);
-    m3_settings *settings = training_settings(set, "epochs=2", NULL);
-    training_run(device, &old, settings, "run", (m3_train_options){0}, M3_OK, &err);
+    grown_make(&sets);
+    m3_settings *settings = training_settings(data_source_path(&sets.old, "set"), "epochs=2", NULL);
+    training_run(device, &sets.old, settings, "run", (m3_train_options){0}, M3_OK, &err);
     m3_settings_free(settings);
     return 0;
 }
@@ -97,8 +47,7 @@ static int tear_down(void **state)
     (void)state;
     m3_device_close(device);
     m3_engine_free(engine);
-    data_source_remove(&old);
-    data_source_remove(&new);
+    grown_remove(&sets);
     return 0;
 }
 
@@ -113,11 +62,12 @@ typedef struct trial {
 
 static m3_status open_trial(trial *t)
 {
-    *t = (trial){.settings = training_settings(data_source_path(&new, "set"), NULL)};
-    m3_status st = m3_dataset_open(data_source_path(&new, "set"), &t->set, &t->err);
+    *t = (trial){.settings = training_settings(data_source_path(&sets.new, "set"), NULL)};
+    m3_status st = m3_dataset_open(data_source_path(&sets.new, "set"), &t->set, &t->err);
     if (st == M3_OK) st = m3_dataset_split(t->set, 1, &t->split, &t->err);
     if (st == M3_OK)
-        st = m3_warm_start_open(&t->start, data_source_path(&old, "run"), NULL, t->settings, t->set, t->split, &t->err);
+        st = m3_warm_start_open(&t->start, data_source_path(&sets.old, "run"), NULL, t->settings, t->set, t->split,
+                                &t->err);
     return st;
 }
 
@@ -136,46 +86,54 @@ static uint32_t number(const m3_dataset *set, const char *id)
     return found;
 }
 
-/* Number in an id "i12". */
-static uint32_t meant(const m3_dataset *set, uint32_t item)
-{
-    return (uint32_t)strtoul(m3_dataset_item_id(set, item) + 1, NULL, 10);
-}
-
-/* What features say of an item in a table that depends on nothing else. */
-static double planted(uint32_t i, uint32_t column)
-{
-    double x[FEATURES];
-    features_of(i, x);
-    return 0.2 + 0.05 * column * x[0] - 0.1 * x[1] + 0.02 * (column % 3) * x[2];
-}
-
 static double scattered(uint32_t i, uint32_t column)
 {
     const uint32_t bits = (i * 2654435761U) ^ (column * 40503U * 65537U);
     return (double)((bits * 2246822519U) >> 16) / 65536.0 - 0.5;
 }
 
-static float *table(const trial *t, double (*value)(uint32_t i, uint32_t column))
+/* A table of the run, which is in no file. */
+typedef struct planting {
+    const trial *t;
+    double (*value)(uint32_t i, uint32_t column);
+} planting;
+
+static m3_status read_planted(void *user, uint64_t begin, uint64_t end, float *rows, m3_error *err)
 {
-    const uint32_t items = m3_dataset_item_count(t->set);
-    float *rows = calloc(((size_t)items + 1) * WIDTH, sizeof *rows);
-    assert_non_null(rows);
-    for (uint32_t i = 1; i <= items; i++)
+    const planting *p = user;
+    (void)err;
+    for (uint64_t i = begin; i < end; i++)
+        for (uint32_t d = 0; d < WIDTH; d++) *rows++ = (float)p->value(grown_meant(p->t->start.from, (uint32_t)i), d);
+    return M3_OK;
+}
+
+/* Rows of the set, of which the new ones start with 77. */
+static m3_status fill(trial *t, m3_new_items how, double (*value)(uint32_t i, uint32_t column), float *rows,
+                      m3_new_report *report)
+{
+    m3_new_rows *made = NULL;
+    planting p = {t, value};
+    const m3_known_rows known = {WIDTH, read_planted, &p};
+    m3_status st = m3_new_rows_create(&t->start, how, &known, &made, &t->err);
+    if (st == M3_OK) *report = m3_new_rows_report(made);
+    for (uint32_t i = 1; st == M3_OK && i <= m3_dataset_item_count(t->set); i++) {
         for (uint32_t d = 0; d < WIDTH; d++)
-            rows[i * WIDTH + d] = t->start.row_of[i] != 0 ? (float)value(meant(t->set, i), d) : 77.0F;
-    return rows;
+            rows[i * WIDTH + d] = t->start.row_of[i] != 0 ? (float)value(grown_meant(t->set, i), d) : 77.0F;
+        if (t->start.row_of[i] == 0) st = m3_new_rows_make(made, i, rows + (size_t)i * WIDTH, &t->err);
+    }
+    m3_new_rows_free(made);
+    return st;
 }
 
 static void features_say_what_new_rows_are(void **state)
 {
     (void)state;
     trial t;
-    m3_new_rows report;
+    m3_new_report report;
     training_check(open_trial(&t), &t.err);
     assert_int_equal(t.start.unknown, 6);
-    float *rows = table(&t, planted);
-    training_check(m3_new_rows_fill(&t.start, M3_NEW_FEATURES, rows, WIDTH, &report, &t.err), &t.err);
+    static float rows[37 * WIDTH];
+    training_check(fill(&t, M3_NEW_FEATURES, grown_planted, rows, &report), &t.err);
     assert_int_equal(report.features, 3);
     assert_int_equal(report.neighbors, 2);
     assert_true(report.explained > 0.99);
@@ -183,50 +141,53 @@ static void features_say_what_new_rows_are(void **state)
         char id[8];
         (void)snprintf(id, sizeof id, "i%u", i);
         for (uint32_t d = 0; d < WIDTH; d++)
-            assert_float_equal(rows[number(t.set, id) * WIDTH + d], planted(i, d), 0.01);
+            assert_float_equal(rows[number(t.set, id) * WIDTH + d], grown_planted(i, d), 0.01);
     }
     for (uint32_t d = 0; d < WIDTH; d++) { /* nothing is known of it, and all is known of the other */
         assert_float_equal(rows[number(t.set, "i35") * WIDTH + d], 77.0, 0.0);
-        assert_float_equal(rows[number(t.set, "i4") * WIDTH + d], planted(4, d), 1e-6);
+        assert_float_equal(rows[number(t.set, "i4") * WIDTH + d], grown_planted(4, d), 1e-6);
     }
-    free(rows);
     close_trial(&t);
 }
 
-/* Inside the known rows that stand beside it: means of them. */
-static void assert_between(const trial *t, const float *rows, const char *id)
+/* The mean of its neighbors that the run knows, by their weights. */
+static void assert_mean(const trial *t, const float *rows, const char *id, double (*value)(uint32_t i, uint32_t column))
 {
-    for (uint32_t d = 0; d < WIDTH; d++) {
-        const float value = rows[number(t->set, id) * WIDTH + d];
-        float low = INFINITY, high = -INFINITY;
-        for (uint32_t i = 1; i <= m3_dataset_item_count(t->set); i++) {
-            if (t->start.row_of[i] == 0) continue;
-            low = fminf(low, rows[i * WIDTH + d]);
-            high = fmaxf(high, rows[i * WIDTH + d]);
-        }
-        assert_true(value > low && value < high);
+    m3_error err = {0};
+    m3_merged merged = {0};
+    m3_neighbors near = {0};
+    double mean[WIDTH] = {0}, sum = 0.0;
+    const uint32_t item = number(t->set, id);
+    training_check(m3_merged_create(t->set, t->split, &merged, &err), &err);
+    training_check(m3_neighbors_create(&merged, m3_dataset_item_count(t->set), 2, &near, &err), &err);
+    for (uint32_t q = item * M3_NEIGHBORS; q < (item + 1) * M3_NEIGHBORS; q++) {
+        if (near.ids[q] == 0 || t->start.row_of[near.ids[q]] == 0) continue;
+        sum += near.weights[q];
+        for (uint32_t d = 0; d < WIDTH; d++) mean[d] += near.weights[q] * value(grown_meant(t->set, near.ids[q]), d);
     }
+    assert_true(sum > 0.0);
+    for (uint32_t d = 0; d < WIDTH; d++) assert_float_equal(rows[item * WIDTH + d], (float)(mean[d] / sum), 1e-5);
+    m3_neighbors_fini(&near);
+    m3_merged_fini(&merged);
 }
 
 static void features_that_say_nothing_are_left(void **state)
 {
     (void)state;
     trial t;
-    m3_new_rows report;
+    m3_new_report report;
     training_check(open_trial(&t), &t.err);
-    float *rows = table(&t, scattered);
-    training_check(m3_new_rows_fill(&t.start, M3_NEW_FEATURES, rows, WIDTH, &report, &t.err), &t.err);
+    static float rows[37 * WIDTH];
+    training_check(fill(&t, M3_NEW_FEATURES, scattered, rows, &report), &t.err);
     assert_int_equal(report.features, 0);
     assert_int_equal(report.neighbors, 4); /* one has no event that training may look at */
-    assert_between(&t, rows, "i30");
-    assert_between(&t, rows, "i34");
-    free(rows);
-    rows = table(&t, planted);
-    training_check(m3_new_rows_fill(&t.start, M3_NEW_NEIGHBORS, rows, WIDTH, &report, &t.err), &t.err);
+    assert_mean(&t, rows, "i30", scattered);
+    assert_mean(&t, rows, "i34", scattered);
+    training_check(fill(&t, M3_NEW_NEIGHBORS, grown_planted, rows, &report), &t.err);
     assert_int_equal(report.neighbors, 4);
-    training_check(m3_new_rows_fill(&t.start, M3_NEW_RANDOM, rows, WIDTH, &report, &t.err), &t.err);
+    assert_mean(&t, rows, "i30", grown_planted);
+    training_check(fill(&t, M3_NEW_RANDOM, grown_planted, rows, &report), &t.err);
     assert_int_equal(report.neighbors + report.features, 0);
-    free(rows);
     close_trial(&t);
 }
 
@@ -250,8 +211,8 @@ static float *read_table(const data_source *source, const char *run, const char 
 static m3_settings *from_run(const char *more, const char *and)
 {
     char from[160];
-    (void)snprintf(from, sizeof from, "from=%s", data_source_path(&old, "run"));
-    return training_settings(data_source_path(&new, "set"), from, more, and, NULL);
+    (void)snprintf(from, sizeof from, "from=%s", data_source_path(&sets.old, "run"));
+    return training_settings(data_source_path(&sets.new, "set"), from, more, and, NULL);
 }
 
 static void a_training_starts_from_the_rows_of_the_run(void **state)
@@ -261,10 +222,10 @@ static void a_training_starts_from_the_rows_of_the_run(void **state)
     m3_error err = {0};
     uint64_t old_rows, new_rows;
     m3_settings *settings = from_run("lr=1e-12", "epochs=1");
-    training_run(device, &new, settings, "still", (m3_train_options){0}, M3_OK, &err);
+    training_run(device, &sets.new, settings, "still", (m3_train_options){0}, M3_OK, &err);
     training_check(open_trial(&t), &t.err);
-    float *was = read_table(&old, "run", "best.safetensors", &old_rows),
-          *now = read_table(&new, "still", "last.safetensors", &new_rows);
+    float *was = read_table(&sets.old, "run", "best.safetensors", &old_rows),
+          *now = read_table(&sets.new, "still", "last.safetensors", &new_rows);
     assert_int_equal(old_rows, OLD_ITEMS + 1);
     assert_int_equal(new_rows, 37);
     for (uint32_t i = 1; i < new_rows; i++)
@@ -281,11 +242,11 @@ static void it_goes_on_bit_for_bit(void **state)
     (void)state;
     m3_error err = {0};
     m3_settings *settings = from_run("train_on=new", "epochs=2");
-    training_run(device, &new, settings, "whole", (m3_train_options){0}, M3_OK, &err);
-    training_run(device, &new, settings, "parts", (m3_train_options){.stop_after = 1}, M3_ERR_INTERRUPTED, &err);
+    training_run(device, &sets.new, settings, "whole", (m3_train_options){0}, M3_OK, &err);
+    training_run(device, &sets.new, settings, "parts", (m3_train_options){.stop_after = 1}, M3_ERR_INTERRUPTED, &err);
     err = (m3_error){0};
-    training_run(device, &new, settings, "parts", (m3_train_options){.resume = true}, M3_OK, &err);
-    training_same_tensors(&new, "whole", "parts", "last.safetensors", 0.0);
+    training_run(device, &sets.new, settings, "parts", (m3_train_options){.resume = true}, M3_OK, &err);
+    training_same_tensors(&sets.new, "whole", "parts", "last.safetensors", 0.0);
     m3_settings_free(settings);
 }
 
@@ -313,7 +274,7 @@ static void new_samples_are_those_that_the_run_had_not(void **state)
         found += is_new[i];
     }
     assert_true(found > 0 && found < count);
-    m3_free(is_new);
+    m3_spill_free(is_new);
     m3_split_free(was);
     close_trial(&t);
 }
@@ -335,16 +296,16 @@ static void what_cannot_start_is_told(void **state)
         m3_error err = {0};
         char data[160];
         m3_settings *settings = from_run(rows[i].set[0], rows[i].set[1]);
-        (void)snprintf(data, sizeof data, "data=%s", data_source_path(rows[i].of_old ? &old : &new, "set"));
+        (void)snprintf(data, sizeof data, "data=%s", data_source_path(rows[i].of_old ? &sets.old : &sets.new, "set"));
         training_check(m3_settings_set(settings, data, &err), &err);
-        training_run(device, &new, settings, "refused", (m3_train_options){0}, M3_ERR_INVALID, &err);
+        training_run(device, &sets.new, settings, "refused", (m3_train_options){0}, M3_ERR_INVALID, &err);
         if (strstr(err.message, rows[i].says) == NULL) fail_msg("%s: %s", err.subject, err.message);
-        assert_int_not_equal(access(data_source_path(&new, "refused"), F_OK), 0);
+        assert_int_not_equal(access(data_source_path(&sets.new, "refused"), F_OK), 0);
         m3_settings_free(settings);
     }
     m3_error err = {0};
-    m3_settings *alone = training_settings(data_source_path(&new, "set"), "train_on=new", NULL);
-    training_run(device, &new, alone, "refused", (m3_train_options){0}, M3_ERR_INVALID, &err);
+    m3_settings *alone = training_settings(data_source_path(&sets.new, "set"), "train_on=new", NULL);
+    training_run(device, &sets.new, alone, "refused", (m3_train_options){0}, M3_ERR_INVALID, &err);
     assert_non_null(strstr(err.message, "set `from`"));
     m3_settings_free(alone);
 }
@@ -355,8 +316,8 @@ static void new_items_are_recommended_without_training(void **state)
     m3_error err = {0};
     m3_served *served = NULL;
     const m3_serve_options options = {.size = M3_STRUCT_SIZE(m3_serve_options, precision),
-                                      .data = data_source_path(&new, "set")};
-    training_check(m3_serve(device, data_source_path(&old, "run"), &options, &served, &err), &err);
+                                      .data = data_source_path(&sets.new, "set")};
+    training_check(m3_serve(device, data_source_path(&sets.old, "run"), &options, &served, &err), &err);
     const m3_dataset *set = m3_served_dataset(served);
     assert_int_equal(m3_dataset_item_count(set), 36);
     /* A row of zeros has the score 0: the item of which nothing is known, and the one without an event that training
@@ -367,7 +328,7 @@ static void new_items_are_recommended_without_training(void **state)
     training_check(m3_recommend(served, NULL, &user, 1, 36, M3_EXCLUDE_NONE, items, &err), &err);
     for (uint32_t i = 0; i < 36; i++) {
         zeros += items[i].score == 0.0F;
-        if (meant(set, items[i].item) < OLD_ITEMS) assert_true(items[i].score != 0.0F);
+        if (grown_meant(set, items[i].item) < OLD_ITEMS) assert_true(items[i].score != 0.0F);
     }
     assert_in_range(zeros, 1, 2);
     m3_served_free(served);
@@ -380,13 +341,13 @@ static void settings_of_a_run_leave_its_set_open(void **state)
     m3_error err = {0};
     m3_settings *settings = NULL;
     char data[160];
-    training_check(m3_settings_from_run(data_source_path(&old, "run"), &settings, &err), &err);
-    assert_string_equal(m3_settings_get(settings, "from"), data_source_path(&old, "run"));
+    training_check(m3_settings_from_run(data_source_path(&sets.old, "run"), &settings, &err), &err);
+    assert_string_equal(m3_settings_get(settings, "from"), data_source_path(&sets.old, "run"));
     assert_string_equal(m3_settings_get(settings, "width"), "8");
-    (void)snprintf(data, sizeof data, "data=%s", data_source_path(&new, "set"));
+    (void)snprintf(data, sizeof data, "data=%s", data_source_path(&sets.new, "set"));
     training_check(m3_settings_set(settings, data, &err), &err);
     training_check(m3_settings_set(settings, "epochs=1", &err), &err);
-    training_run(device, &new, settings, "again", (m3_train_options){0}, M3_OK, &err);
+    training_run(device, &sets.new, settings, "again", (m3_train_options){0}, M3_OK, &err);
     m3_settings_free(settings);
     assert_int_equal(m3_settings_from_run("/nowhere", &settings, &err), M3_ERR_INVALID);
     assert_null(settings);
@@ -399,23 +360,20 @@ static void survives_without_memory(void **state)
     uint64_t at = 0;
     for (m3_status st = M3_ERR_MEMORY; st != M3_OK; at++) {
         trial t;
-        m3_new_rows report;
+        m3_new_report report;
         bool *is_new = NULL;
         alloc_failure failure = {.at = at};
-        t = (trial){.settings = training_settings(data_source_path(&new, "set"), NULL)};
-        training_check(m3_dataset_open(data_source_path(&new, "set"), &t.set, &t.err), &t.err);
+        t = (trial){.settings = training_settings(data_source_path(&sets.new, "set"), NULL)};
+        training_check(m3_dataset_open(data_source_path(&sets.new, "set"), &t.set, &t.err), &t.err);
         training_check(m3_dataset_split(t.set, 1, &t.split, &t.err), &t.err);
-        float *rows = calloc(37 * (size_t)WIDTH, sizeof *rows);
-        assert_non_null(rows);
-        for (uint32_t i = 0; i < 37 * WIDTH; i++) rows[i] = (float)planted(i / WIDTH, i % WIDTH);
+        static float rows[37 * WIDTH];
         m3_alloc_set_gate(alloc_failure_gate, &failure);
-        st = m3_warm_start_open(&t.start, data_source_path(&old, "run"), NULL, t.settings, t.set, t.split, &t.err);
+        st = m3_warm_start_open(&t.start, data_source_path(&sets.old, "run"), NULL, t.settings, t.set, t.split, &t.err);
         if (st == M3_OK) st = m3_warm_start_new_samples(&t.start, &is_new, &t.err);
-        if (st == M3_OK) st = m3_new_rows_fill(&t.start, M3_NEW_FEATURES, rows, WIDTH, &report, &t.err);
+        if (st == M3_OK) st = fill(&t, M3_NEW_FEATURES, grown_planted, rows, &report);
         m3_alloc_set_gate(NULL, NULL);
         if (st != M3_OK && st != M3_ERR_MEMORY) fail_msg("allocation %llu: %s", (unsigned long long)at, t.err.message);
-        m3_free(is_new);
-        free(rows);
+        m3_spill_free(is_new);
         close_trial(&t);
     }
     assert_true(at > 20);
