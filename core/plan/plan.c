@@ -94,6 +94,7 @@ static m3_status take_settings(planning *p, const m3_settings *settings, m3_erro
     m3_settings_training(settings, &p->keys);
     m3_status st = take_sizes(p, settings, err);
     if (st != M3_OK) return st;
+    p->counts.starts = p->keys.from[0] != 0;
     if (p->options.items > INT32_MAX - 1)
         return M3_FAIL(err, M3_ERR_RANGE, "items", "are %llu; ids have 31 bits, so give at most %d",
                        (unsigned long long)p->options.items, INT32_MAX - 1);

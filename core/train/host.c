@@ -22,7 +22,8 @@ uint64_t m3_host_blocks(const m3_executable *e)
     return e != NULL ? e->targets[0].plan.input_bytes + e->targets[0].plan.output_bytes : 0;
 }
 
-/* In files: what split.c, data_loader.c, trend.c, merged.c, neighbors.c, denoise_features.c and event_filter.c make. */
+/* In files: what split.c, data_loader.c, trend.c, merged.c, neighbors.c, denoise_features.c and event_filter.c make;
+ * and warm_start.c and new_rows.c where a training starts from a run. */
 
 enum { ID = sizeof(uint32_t), PLACE = sizeof(uint64_t), NEAR = M3_NEIGHBORS * (sizeof(uint32_t) + sizeof(float)) };
 
@@ -52,6 +53,33 @@ static void add_trend(const counts *n, m3_host_files *f)
     f->making = more(f->making, n->items * sizeof(double) + n->of.events * 3 * PLACE); /* sums; events */
 }
 
+static uint64_t merged_bytes(const counts *n)
+{
+    return n->of.users * 2 * PLACE + n->of.events * sizeof(m3_merged_event);
+}
+
+/* What neighbors are, and what they are made with. */
+static uint64_t neighbors_bytes(const counts *n)
+{
+    return n->items * (NEAR + sizeof(double));
+}
+
+static uint64_t counting_bytes(const counts *n)
+{
+    return n->items * (PLACE + sizeof(double) + ID + sizeof(m3_weighted)) + n->of.events * (PLACE + ID);
+}
+
+/* Numbers of the run's rows by items, while all else is made; its samples; known rows, and neighbors of new items. What
+ * its own set has is counted as this one's. */
+static void add_start(const counts *n, const m3_model_config *c, m3_host_files *f)
+{
+    const uint64_t looked = n->items < M3_KNOWN_ROWS ? n->items : M3_KNOWN_ROWS;
+    const uint64_t samples = n->items * 2 * ID + n->of.targets * (1 + sizeof(m3_sample) + ID) + n->of.users * 3 * PLACE;
+    const uint64_t known = n->items + looked * (uint64_t)c->width * sizeof(float);
+    const uint64_t near = merged_bytes(n) + neighbors_bytes(n) + counting_bytes(n);
+    f->making = n->items * ID + more(more(f->making, samples), more(known, near));
+}
+
 /* Whether there is a filter of events, only the set tells: it counts. */
 static void add_denoised(const counts *n, const m3_model_config *c, m3_host_files *f)
 {
@@ -61,14 +89,12 @@ static void add_denoised(const counts *n, const m3_model_config *c, m3_host_file
         widest = more(widest, (uint64_t)c->modalities[k]);
     }
     f->items += n->items * all * sizeof(float);
-    const uint64_t merged = n->of.users * 2 * PLACE + n->of.events * sizeof(m3_merged_event);
+    const uint64_t merged = merged_bytes(n);
     const bool filters = c->behavior_denoise && c->behaviors > 1;
     uint64_t making = filters ? n->of.events * 3 * sizeof(double) : 0; /* support */
     if (c->modality_denoise) {
-        const uint64_t counting =
-            n->items * (PLACE + sizeof(double) + ID + sizeof(m3_weighted)) + n->of.events * (PLACE + ID);
         const uint64_t rounds = n->items * (widest * sizeof(float) + 3 * sizeof(double) + sizeof(m3_weighted));
-        making = more(making, n->items * (NEAR + sizeof(double)) + more(counting, rounds));
+        making = more(making, neighbors_bytes(n) + more(counting_bytes(n), rounds));
     }
     if (filters)
         f->events += merged + (n->of.users + n->of.events) * PLACE;
@@ -91,6 +117,7 @@ m3_host_files m3_host_files_of(const m3_model_config *c, const m3_host_counts *o
     add_samples(&n, &f);
     if (c->trend > 0) add_trend(&n, &f);
     if (c->denoise == M3_DENOISE_NEIGHBORS && c->modality_count > 0) add_denoised(&n, c, &f);
+    if (of->starts) add_start(&n, c, &f);
     return f;
 }
 
@@ -112,7 +139,8 @@ void m3_host_say(const m3_trainer *tr, char *text, size_t bytes)
                                  .row = (uint64_t)tr->config.width * sizeof(float),
                                  .named = tr->window->items,
                                  .ahead = tr->shards->prefetch != NULL};
-    const m3_host_counts has = m3_host_count(tr->set, m3_split_target(tr->split));
+    m3_host_counts has = m3_host_count(tr->set, m3_split_target(tr->split));
+    has.starts = tr->keys.from[0] != 0;
     const m3_host_files f = m3_host_files_of(&tr->config, &has);
     uint64_t blocks = 0;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) blocks += m3_host_blocks(all[i]);

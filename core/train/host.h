@@ -29,6 +29,7 @@ typedef struct m3_host_files {
 /** What a set has, beside its items. Zeros: none is there yet, so that nothing is known of it. */
 typedef struct m3_host_counts {
     uint64_t users, events, targets; /**< targets: events of the behavior that is learned */
+    bool starts;                     /**< a training on it starts from another run */
 } m3_host_counts;
 
 m3_host_counts m3_host_count(const m3_dataset *set, uint32_t target);

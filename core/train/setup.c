@@ -451,15 +451,27 @@ static m3_status open_log(m3_trainer *tr, m3_error *err)
     return st;
 }
 
+/* Each rank reads its rows, and those that it makes new ones from. The run may lie elsewhere on each machine, and may
+ * be trained on meanwhile: rows of two checkpoints would make no table. */
+static m3_status start_shard(m3_trainer *tr, m3_error *err)
+{
+    m3_warm_shard own = {.begin = tr->shards->begin};
+    m3_engine *told = tr->shared.rank == 0 ? tr->engine : NULL;
+    const m3_status st = m3_warm_start_load(&tr->from, told, tr->keys.new_items, tr->store, NULL, &own, err);
+    if (st != M3_OK) return st;
+    return m3_ranks_heard(
+        tr, m3_member_agree(tr->shared.member, "the checkpoint that they start from", own.checkpoint, err));
+}
+
 /* Parameters and states of rank 0, and each rank's rows of a table in shards: those of a checkpoint, of the run to
  * start from, or what they begin with. */
 static m3_status fill_store(m3_trainer *tr, m3_error *err)
 {
     m3_status st;
     if (tr->saved) return m3_save_load(tr, tr->resume_from, err);
-    if (tr->shared.rank != 0) return M3_OK;
-    if (tr->keys.from[0] == 0) return M3_OK;
+    if (tr->keys.from[0] == 0 || (tr->shared.rank != 0 && tr->shards == NULL)) return M3_OK;
     if ((st = open_from(tr, err)) != M3_OK) return st;
+    if (tr->shards != NULL) return start_shard(tr, err);
     return m3_warm_start_load(&tr->from, tr->engine, tr->keys.new_items, tr->store, NULL, NULL, err);
 }
 

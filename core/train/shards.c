@@ -36,10 +36,6 @@ static uint32_t lesser(uint64_t a, uint64_t b)
 static m3_status check(const m3_trainer *tr, uint64_t total, m3_error *err)
 {
     const uint32_t ranks = tr->shared.count;
-    if (tr->keys.from[0] != 0)
-        return M3_FAIL(err, M3_ERR_INVALID, "shard",
-                       "is rows, but a run that starts from another (key from) makes its whole table at once; set "
-                       "shard to none");
     if (tr->keys.checkpoint_parts == M3_PARTS_OFF)
         return M3_FAIL(err, M3_ERR_INVALID, "checkpoint_parts",
                        "is off, but with shard rows no rank has the whole table to write; set it to auto");
