@@ -6,7 +6,7 @@ cd "$folder" || exit 1
 m=$M3BSR
 "$m" data synth --out source --users 300 --items 120 --clusters 5 --width 8 >said 2>&1 || fail "a source: $(cat said)"
 "$m" data import source --out kept >said 2>&1 || fail "a set: $(cat said)"
-printf '%s\n' 'data: set' 'width: 8' 'heads: 1' 'expert_layers: 1' 'length: 8' 'batch: 16' 'epochs: 200' 'diffusion_steps: 10' \
+printf '%s\n' 'data: set' 'width: 8' 'heads: 1' 'expert_layers: 1' 'length: 8' 'batch: 16' 'epochs: 100000' 'diffusion_steps: 10' \
     'infer_start: 4' 'patience: 0' >config.yaml
 
 # changes NAME SAYS COMMAND...: after its first epoch a training finds its set changed by the command, and says the regular
@@ -19,11 +19,7 @@ changes() {
     rm -rf run
     "$m" train config.yaml --out run --backend cpu -q >said 2>&1 &
     pid=$!
-    for _ in $(seq 600); do
-        [ -e run/last.safetensors ] && break
-        kill -0 $pid 2>/dev/null || break
-        sleep 0.02
-    done
+    wait_until $pid test -e run/last.safetensors
     "$@" || fail "$name cannot be done"
     wait $pid
     status=$?

@@ -13,16 +13,6 @@ if ! "$m" devices 2>/dev/null | grep -q "^$backend:"; then
     exit 77
 fi
 
-# wait_for FILE PID: until it is there, as long as the process lives
-wait_for() {
-    for _ in $(seq 3000); do
-        [ ! -e "$1" ] || return 0
-        kill -0 "$2" 2>/dev/null || return 1
-        sleep 0.02
-    done
-    return 1
-}
-
 cd "$folder" || exit 1
 "$m" data synth --out source --users 60 --items 50 --clusters 4 --width 8 >said 2>&1 || fail "a source: $(cat said)"
 "$m" data import source --out set >said 2>&1 || fail "a set: $(cat said)"
@@ -37,11 +27,7 @@ check 'evaluation' 0 'popularity' "$m" evaluate whole --backend "$backend"
 check 'recommendation' 0 'u1	1	' "$m" recommend whole --backend "$backend" --users u1,u2 --top 3
 
 # Ctrl-C, somewhere after the first checkpoint.
-"${train[@]}" --backend "$backend" --out parts >said 2>&1 &
-pid=$!
-wait_for parts/last.safetensors $pid && kill -INT $pid
-wait $pid
-status=$?
+interrupt INT 'rm -rf parts' 'test -e parts/last.safetensors' "${train[@]}" --backend "$backend" --out parts
 [ $status = 130 ] || fail "an interrupted training ends with status $status instead of 130: $(cat said)"
 check 'resume' 0 'best is epoch' "${train[@]}" --backend "$backend" --out parts --resume
 same whole/last.safetensors parts/last.safetensors || fail 'a resumed training ends with other parameters'
@@ -54,7 +40,7 @@ while [ $runs -lt 4 ]; do
     # shellcheck disable=SC2086 # a word or nothing
     "${train[@]}" --backend "$backend" --out killed $resume >said 2>&1 &
     pid=$!
-    [ -z "$resume" ] && wait_for killed/last.safetensors $pid
+    [ -z "$resume" ] && wait_until $pid test -e killed/last.safetensors
     sleep "0.$((RANDOM % 60 + 10))"
     kill -KILL $pid 2>/dev/null
     wait $pid 2>/dev/null

@@ -133,20 +133,14 @@ mkdir stopped
 "$m" data synth --out stopped/source --users 20 --items 20 --clusters 2 -q >/dev/null
 "$m" data import stopped/source --out stopped/old.set -q >/dev/null
 { printf 'user_id,item_id,timestamp\n'; yes u,i,1 | head -n 8000000; } | gzip -1 >stopped/many.csv.gz
+cp stopped/old.set kept.set
 before=$(ls stopped; cksum stopped/old.set)
+put_back() { rm -f stopped/new.set && cp kept.set stopped/old.set; }
+reads() { { readlink /proc/$pid/fd/*; cat /proc/$pid/maps; } 2>/dev/null | grep -q many.csv.gz; }
 set -m # so that a command in the background hears of Ctrl-C
 for signal in INT TERM; do
     for out in new.set old.set; do
-        "$m" data import stopped/many.csv.gz --out stopped/$out >said 2>&1 &
-        pid=$!
-        for _ in $(seq 500); do
-            { readlink /proc/$pid/fd/*; cat /proc/$pid/maps; } 2>/dev/null | grep -q many.csv.gz && break
-            kill -0 $pid 2>/dev/null || break
-            sleep 0.01
-        done
-        kill -$signal $pid
-        wait $pid
-        status=$?
+        interrupt $signal put_back reads "$m" data import stopped/many.csv.gz --out stopped/$out
         [ $status = 130 ] || fail "an import to $out, stopped by $signal: status $status: $(cat said)"
         [ "$(ls stopped; cksum stopped/old.set)" = "$before" ] || fail "an import to $out, stopped by $signal, leaves $(ls stopped)"
     done

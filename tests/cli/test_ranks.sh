@@ -39,31 +39,21 @@ if [ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ]; then
     cp -r three went_on
     check 'a device fails' 3 'rank 1' env M3BSR_FAULT=fail_run "$m" train config.yaml --out went_on --resume --set epochs=3 "${bad[@]}"
     same three/last.safetensors went_on/last.safetensors || fail 'a failing device changed the checkpoint'
-    check 'a device hangs' 3 'device faulty:0' env M3BSR_FAULT=hang_any timeout 60 "$m" train config.yaml --out went_on --resume \
-        --set epochs=3 "${bad[@]}" --rank-limit 2
+    check_limit 'a device hangs' 3 'device faulty:0' env M3BSR_FAULT=hang_any timeout 300 "$m" train config.yaml --out went_on --resume \
+        --set epochs=3 "${bad[@]}" --rank-limit TWICE
     same three/last.safetensors went_on/last.safetensors || fail 'a hanging device changed the checkpoint'
     # Rows of the next step may be on their way then.
     shards=(--set loss=sampled --set negatives=4 --set batch=2 --set shard=rows --set lazy=on)
     check 'a device fails, with shards' 3 'rank 1' env M3BSR_FAULT=fail_run "$m" train config.yaml --out shards_bad "${shards[@]}" "${bad[@]}"
-    check 'a device hangs, with shards' 3 'device faulty:0' env M3BSR_FAULT=hang_any timeout 60 "$m" train config.yaml --out shards_hung \
-        "${shards[@]}" "${bad[@]}" --rank-limit 1
+    check_limit 'a device hangs, with shards' 3 'device faulty:0' env M3BSR_FAULT=hang_any timeout 300 "$m" train config.yaml \
+        --out shards_hung_LIMIT "${shards[@]}" "${bad[@]}" --rank-limit LIMIT
     check 'after both it goes on' 0 'best is epoch' "$m" train config.yaml --out went_on --resume --set epochs=3 --devices cpu,cpu
 fi
 
-# Ctrl-C. The log grows as epochs end; what shall be stopped must not end by itself before it is.
-until_epoch() {
-    for _ in $(seq 600); do
-        grep -qs '"event":"epoch"' "$1/log.jsonl" && return
-        kill -0 "$2" 2>/dev/null || return
-        sleep 0.02
-    done
-}
-"$m" train config.yaml --out long --devices cpu,cpu,cpu --threads 3 --set epochs=1000 --set patience=1000 >said 2>&1 &
-pid=$!
-until_epoch long $pid
-kill -INT $pid
-wait $pid
-status=$?
+# Ctrl-C. The log grows as epochs end.
+has_epoch() { grep -qs '"event":"epoch"' "$1/log.jsonl"; }
+many=(--set epochs=100000 --set patience=100000) # what shall be stopped must not end by itself before it is
+interrupt INT 'rm -rf long' 'has_epoch long' "$m" train config.yaml --out long --devices cpu,cpu,cpu --threads 3 "${many[@]}"
 [ $status = 130 ] && grep -qF -- '--resume' said || fail "Ctrl-C: status $status: $(cat said)"
 
 # Processes. MPI keeps memory to the end, which a sanitizer would report.
@@ -103,10 +93,10 @@ run 2 "$m" bench --what link --json >link.json 2>said || fail "a link: $(cat sai
 check 'a plan over it' 0 'between ranks' "$m" plan config.yaml --ranks 2 --link link.json --device h200
 
 # One is killed: all end, and three go on from what was saved.
-run 4 "$m" train config.yaml --out "$folder/killed" --threads 1 --set epochs=1000 --set patience=1000 --set checkpoint_steps=1 >said 2>&1 &
+run 4 "$m" train config.yaml --out "$folder/killed" --threads 1 "${many[@]}" --set checkpoint_steps=1 >said 2>&1 &
 pid=$!
-until_epoch killed $pid
-victim=$(pgrep -f "train config.yaml --out $folder/killed" | tail -n 1) # mpirun came before its processes
+wait_until $pid has_epoch killed
+victim=$(pgrep -n -f "train config.yaml --out $folder/killed") # mpirun came before its processes
 kill -KILL "$victim"
 began=$SECONDS
 wait $pid
@@ -117,12 +107,13 @@ status=$?
 done_epochs=$(grep -c '"event":"epoch"' killed/log.jsonl)
 check 'three go on' 0 'best is epoch' run 3 "$m" train config.yaml --out killed --resume --threads 1 --set epochs=$((done_epochs + 1))
 
-mpirun --oversubscribe -n 2 "$m" train config.yaml --out asked --threads 1 --set epochs=1000 --set patience=1000 --set loss=sampled \
-    --set negatives=4 --set batch=4 --set shard=rows --set lazy=on >said 2>&1 & # rows of the next step are on their way
-pid=$!
-until_epoch asked $pid
-kill -TERM $pid
-wait $pid
+# Open MPI asks its processes, and kills them a while later, whether they have ended or not.
+for grace in 1 5 25; do
+    export OMPI_MCA_odls_base_sigkill_timeout=$grace
+    interrupt TERM 'rm -rf asked' 'has_epoch asked' mpirun --oversubscribe -n 2 "$m" train config.yaml --out asked --threads 1 "${many[@]}" \
+        --set loss=sampled --set negatives=4 --set batch=4 --set shard=rows --set lazy=on # rows of the next step are on their way
+    grep -qF -- '--resume' said && break
+done
 grep -qF -- '--resume' said || fail "SIGTERM on mpirun: $(cat said)"
 done_epochs=$(grep -c '"event":"epoch"' asked/log.jsonl)
 check 'it goes on' 0 'best is epoch' run 2 "$m" train asked/settings.yaml --out asked --resume --threads 1 --set epochs=$((done_epochs + 1))

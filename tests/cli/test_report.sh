@@ -55,13 +55,14 @@ holds 'it says how to repeat it' "\"--cases 'exp(f32[7])'\" in row['exp(f32[7])'
 holds 'JUnit has it as a failure' 'x.get("failures") == "1" and "again: " in case["exp(f32[7])"].find("failure").text'
 faulty segfault 1 'SIGSEGV' --layer ops --cases 'exp(f32[7])'
 holds 'a crash is one' 'row["exp(f32[7])"]["verdict"] == "crash" and case["exp(f32[7])"].find("error").get("type") == "crash"'
-faulty hang 1 'it did not end within' --layer ops --cases 'matmul(f32[1,1]; f32[1,1]) 0; 0' --timeout 1
+check_limit hang 1 'matmul(f32[1,1]; f32[1,1]) 0; 0: it did not end within' env M3BSR_FAULT=hang "$m" conformance --plugin-path "$FAULTY_DIR" \
+    --backend faulty --threads 1 --layer ops --cases 'matmul(f32[1,1]; f32[1,1]) 0; 0' --timeout LIMIT "${reports[@]}"
 holds 'a hang is one' 'list(row.values())[0]["verdict"] == "timeout" and x.get("errors") == "1" and d["layers"][0]["timeout"] == 1'
 faulty open_segfault 3 'could not be opened' --layer ops
 holds 'no device is a failure too' 'd["verdict"] == "not conformant" and row["opening the device"]["verdict"] == "fail" and d["device"]["name"] == "faulty"'
 M3BSR_FAULT=hang "$m" conformance --plugin-path "$FAULTY_DIR" --backend faulty --layer ops --cases 'matmul(f32[1,1];*' "${reports[@]}" >said 2>&1 &
 pid=$!
-for _ in $(seq 200); do grep -q hanging said && break || sleep 0.05; done
+wait_until $pid grep -q hanging said
 kill -INT $pid
 wait $pid
 holds 'what was interrupted did not come to its end' 'd["ended"] is False and "the run did not come to its end" in d["because"]'

@@ -127,19 +127,15 @@ assert any(line.get("test") == wanted for line in map(json.loads, open("t.tries.
 END
 
 # Interrupted in the middle, and killed while it wrote a line.
-"$results/run" t.ini --work work --backend cpu --jobs 1 --rows whole --seeds 11,12,13,14,15,16 >said 2>&1 &
-pid=$!
-for _ in $(seq 1000); do
-    [ "$(lines)" -ge 13 ] && break
-    kill -0 $pid 2>/dev/null || break
-    sleep 0.02
+cp t.tries.jsonl kept
+first_tries() { [ "$(lines)" -ge 13 ]; }
+for _ in 1 2 3; do # after the last try nothing is interrupted
+    interrupt TERM 'cp kept t.tries.jsonl' first_tries "$results/run" t.ini --work work --backend cpu --jobs 1 --rows whole \
+        --seeds 11,12,13,14,15,16
+    [ "$(lines)" -lt 23 ] && break
 done
-kill -TERM $pid
-wait $pid
-status=$?
 [ $status = 130 ] || fail "an interrupted table ends with $status instead of 130: $(cat said)"
-before=$(lines)
-[ "$before" -lt 23 ] || fail 'nothing was interrupted'
+[ "$(lines)" -lt 23 ] || fail 'nothing was interrupted'
 printf '{"table": "t", "par' >>t.tries.jsonl
 check 'a line that was cut short is left out' 0 'is no line of a try' run --rows whole --seeds 11,12,13,14,15,16
 python3 - <<'END' || fail 'an interrupted table was not continued as it should be'

@@ -19,12 +19,14 @@ check 'the others are there' 0 'loaded   backend     cpu' env M3BSR_FAULT=load_s
 check 'it is said before' 0 "plugin $faulty is opened" "$m" plugins -v --plugin-path "$plugins"
 
 while IFS='|' read -r fault says; do
-    check "$fault is named" 0 "$faulty skipped: $says" env M3BSR_FAULT="$fault" "$m" devices --timeout 5 --plugin-path "$plugins"
-    check "with $fault there is a cpu" 0 'cpu:0' env M3BSR_FAULT="$fault" "$m" devices --timeout 5 --json --plugin-path "$plugins"
+    check_limit "$fault is named" 0 "$faulty skipped: $says" env M3BSR_FAULT="$fault" "$m" devices --timeout LIMIT \
+        --plugin-path "$plugins"
+    check_limit "with $fault there is a cpu" 0 'cpu:0' env M3BSR_FAULT="$fault" "$m" devices --timeout LIMIT --json \
+        --plugin-path "$plugins"
 done <<'TABLE'
 open_segfault|the process was killed by SIGSEGV (Segmentation fault); its last words: faulty: going down, while it was opened
 open_exit|the process exited with status 7, while it was opened
-open_hang|it did not end within 5 seconds; its last words: faulty: hanging, while it was opened
+open_hang|it did not end within LIMIT seconds; its last words: faulty: hanging, while it was opened
 list_segfault|the process was killed by SIGSEGV (Segmentation fault); its last words: faulty: going down, while it was listed
 device_segfault|the process was killed by SIGSEGV (Segmentation fault); its last words: faulty: going down, while it was opening a device
 TABLE
@@ -36,18 +38,16 @@ cd "$folder" || exit 1
 printf '%s\n' 'data: set' 'width: 8' 'heads: 1' 'length: 4' 'batch: 8' 'epochs: 1' >config.yaml
 "$m" train config.yaml --out run --backend cpu -q >said 2>&1 || fail "a run: $(cat said)"
 
-# waits NAME SIGNALS COMMAND...: it names the device, and so many signals end it with status 130
+# waits NAME SAYS COMMAND...: it warns of the device that hangs, and Ctrl-C ends it with status 130
 waits() {
-    local name=$1 signals=$2 status pid
+    local name=$1 says=$2 status pid
     shift 2
     M3BSR_PATIENCE=1 M3BSR_FAULT=${fault:-hang_any} "$@" --plugin-path "$plugins" --backend faulty >said 2>&1 &
     pid=$!
-    for _ in $(seq 200); do grep -q 'warning: .*faulty' said && break || sleep 0.1; done
-    for _ in $(seq "$signals"); do
-        kill -INT $pid
-        sleep 0.3
-    done
-    for _ in $(seq 100); do
+    wait_until $pid grep -q 'faulty: hanging' said
+    wait_until $pid grep -q "warning: $says" said || fail "$name names no device: $(cat said)"
+    kill -INT $pid
+    for _ in $(seq 600); do
         [[ $(cut -d ' ' -f 3 "/proc/$pid/stat" 2>/dev/null) == [!Z] ]] || break
         sleep 0.1
     done
@@ -56,19 +56,19 @@ waits() {
     wait $pid 2>/dev/null
     status=$?
     [ $status = 130 ] || fail "$name ends with status $status: $(cat said)"
-    grep -q "warning: .*device faulty" said || fail "$name names no device: $(cat said)"
 }
 set -m # so that a command in the background hears of Ctrl-C
-waits 'training' 1 "$m" train config.yaml --out waiting
+silent='nothing has come back from device faulty:0'
+waits 'training' "$silent" "$m" train config.yaml --out waiting
 grep -q 'stopped before the first step' said || fail "a training that has done nothing yet says: $(cat said)"
-waits 'recommendation' 1 "$m" recommend run --users u1
-fault=open_hang waits 'opening' 1 "$m" recommend run --users u1
+waits 'recommendation' "$silent" "$m" recommend run --users u1
+fault=open_hang waits 'opening' 'device faulty has not opened' "$m" recommend run --users u1
 
 # A limit for what unattended commands wait for.
-check 'a device that hangs is left' 3 'error: nothing has come back from device faulty:0 for 2 seconds' \
-    env M3BSR_FAULT=hang_any "$m" train config.yaml --out left --stall 1 -q --plugin-path "$plugins" --backend faulty
-check 'a device that does not open is left' 3 'error: device faulty has not opened for 1 seconds' \
-    env M3BSR_FAULT=open_hang "$m" train config.yaml --out left --stall 1 -q --plugin-path "$plugins" --backend faulty
+check_limit 'a device that hangs is left' 3 'error: nothing has come back from device faulty:0 for TWICE seconds' \
+    env M3BSR_FAULT=hang_any "$m" train config.yaml --out left_LIMIT --stall LIMIT -q --plugin-path "$plugins" --backend faulty
+check_limit 'a device that does not open is left' 3 'error: device faulty has not opened for LIMIT seconds' \
+    env M3BSR_FAULT=open_hang "$m" train config.yaml --out left_LIMIT --stall LIMIT -q --plugin-path "$plugins" --backend faulty
 # late COMMAND...: backend late, of which runs are slow, are hit by a signal or hang (tests/conformance/faulty/late.c)
 mkdir -m 755 "$folder/late"
 cp "$BUILD_DIR/tests/late/m3bsr_backend_late.so" "$folder/late/"
@@ -80,12 +80,20 @@ check 'a signal ends a step that takes long' 130 'stopped in epoch 1 after step 
 check 'it goes on' 0 '2 epochs' "$m" train broken/settings.yaml --out broken --resume --backend cpu --threads 1
 same broken/last.safetensors whole/last.safetensors || fail 'it goes on to other bits'
 # One that does not come back before it is asked to: it is asked, and what it did is saved.
-late LATE_HANG=3 "$m" train config.yaml --out back --set epochs=2 --stall 1 -q >said 2>&1
-status=$?
+comes_back() {
+    grep -q "error: nothing has come back from device late:0 for $limit seconds, while it runs; should it" said &&
+        grep -q 'stopped in epoch 1 after step 3; all of it is saved' said
+}
+for limit in 1 3 10 30; do
+    rm -rf back
+    late LATE_HANG=3 "$m" train config.yaml --out back --set epochs=2 --stall $limit -q >said 2>&1
+    status=$?
+    comes_back && break
+done
 [ $status = 3 ] || fail "a device that comes back late ends with status $status"
-grep -q 'error: nothing has come back from device late:0 for 1 seconds, while it runs; should it' said &&
-    grep -q 'stopped in epoch 1 after step 3; all of it is saved' said || fail "of a device that comes back late it says: $(cat said)"
+comes_back || fail "of a device that comes back late it says: $(cat said)"
 check 'it goes on too' 0 '2 epochs' "$m" train back/settings.yaml --out back --resume --backend cpu --threads 1
 same back/last.safetensors whole/last.safetensors || fail 'it goes on to other bits after a stall'
-check 'what works is not' 0 '1 epochs' "$m" train config.yaml --out worked --stall 1 --plugin-path "$plugins" --backend faulty
+check_limit 'what works is not' 0 '1 epochs' "$m" train config.yaml --out worked_LIMIT --stall LIMIT --plugin-path "$plugins" \
+    --backend faulty
 exit $((failures > 0))

@@ -34,11 +34,18 @@ start 3 fail 120 && fail 'a rank failed and mpirun says that all is well'
 said '^rank [0-2]: rank 1: rank 1 of 3 \(process [0-9]+ on .*\) ended: run/log: the disk is full'
 start 3 more 120 && fail 'a rank gave more and mpirun says that all is well'
 said '^rank [0-2]: exchange: rank [0-9] of 3 .* they do not do the same'
-start 3 die 120 && fail 'a rank was killed and mpirun says that all is well'
+# Open MPI kills the others a while after the first has died, and on a busy machine any may be silent.
+for grace in 1 5 25; do
+    export OMPI_MCA_odls_base_sigkill_timeout=$grace
+    start 3 die 120 && fail 'a rank was killed and mpirun says that all is well'
+    grep -q 'ended without a word' "$folder/out" && break
+done
 said '^rank [02]: rank 1: rank 1 of 3 \(process [0-9]+ on .*\) ended without a word'
-start 3 hang 3 && fail 'a rank hung and mpirun says that all is well'
-said '^rank [0-2]: rank 1: rank 1 of 3 \(process [0-9]+ on .*\) was silent for 3 s'
-
+for limit in 3 9 27; do
+    start 3 hang $limit && fail 'a rank hung and mpirun says that all is well'
+    grep -q ': rank 1: .* was silent' "$folder/out" && break
+done
+said "^rank [0-2]: rank 1: rank 1 of 3 \\(process [0-9]+ on .*\\) was silent for $limit s"
 # Without mpirun a process is a group of one.
 "$ranks" well 120 >"$folder/out" 2>"$folder/err" || { fail 'one rank without mpirun is not well'; cat "$folder/err"; }
 said '^rank 0 of 1: 6 checks, 0 failed'

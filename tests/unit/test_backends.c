@@ -575,16 +575,21 @@ static void a_wait_gives_up(rig *r)
     m3_error err = {0};
     uint64_t value = 0, before = 0;
     float x = 1, y = 0;
+    m3_status st = M3_OK;
     assert_int_equal(rig_node_make(&p.n, &op, "f32[1]", "", &err), M3_OK);
     set_program(&p);
     m3_buffer *b = make_buffer(r, p.segment.bytes, M3_BUFFER_DEVICE | M3_BUFFER_UPLOAD | M3_BUFFER_DOWNLOAD);
     if (r->api->compile(r->device, &p.program, &b, &exec, &err) != M3_OK) fail_msg("%s", err.message);
     assert_int_equal(r->api->upload(r->device, b, p.place[0].offset, &x, sizeof x, &before, &err), M3_OK);
-    assert_int_equal(r->api->submit(r->device, exec, &value, &err), M3_OK);
-    assert_int_equal(r->api->wait(r->device, value, 0, &err), M3_ERR_TIMEOUT);
-    assert_true(err.message[0] != 0);
-    err = (m3_error){0};
-    assert_int_equal(r->api->wait(r->device, value, 1000000, &err), M3_ERR_TIMEOUT);
+    /* A thread that is held up may ask too late, but not every time. */
+    for (int tries = 0; tries < 20 && st != M3_ERR_TIMEOUT; tries++) {
+        assert_int_equal(r->api->submit(r->device, exec, &value, NULL), M3_OK);
+        st = r->api->wait(r->device, value, 0, &err);
+        assert_true(st == M3_OK || (st == M3_ERR_TIMEOUT && err.message[0] != 0));
+        if (st == M3_ERR_TIMEOUT) st = r->api->wait(r->device, value, 1000000, NULL);
+        assert_true(st == M3_OK || st == M3_ERR_TIMEOUT);
+    }
+    assert_int_equal(st, M3_ERR_TIMEOUT);
     assert_int_equal(r->api->wait(r->device, before, UINT64_MAX, NULL), M3_OK); /* what came before is not held up */
     assert_int_equal(r->api->wait(r->device, value, UINT64_MAX, NULL), M3_OK);
     assert_int_equal(r->api->wait(r->device, value, 0, NULL), M3_OK);
