@@ -564,14 +564,18 @@ m3_status m3_ranks_compare(m3_trainer *tr, m3_error *err)
     return move_kept(tr, FROM_RANK_0, NULL, err);
 }
 
+void m3_ranks_begin_epoch(m3_trainer *tr)
+{
+    if (tr->shared.count > 1) tr->shared.waited = waited_so_far(&tr->shared);
+}
+
 m3_status m3_ranks_waited(m3_trainer *tr, json_t **all, m3_error *err)
 {
     m3_shared *s = &tr->shared;
     *all = NULL;
     if (s->count == 1) return M3_OK;
-    const double now = waited_so_far(s), seconds = now - s->waited;
+    const double seconds = waited_so_far(s) - s->waited;
     double *of = s->message;
-    s->waited = now;
     memset(s->waits, 0, s->count * sizeof *s->waits);
     const m3_status st = m3_ranks_gather(tr, &seconds, sizeof seconds, of, err);
     if (st != M3_OK) return st;

@@ -39,7 +39,10 @@ m3_status m3_ranks_places(m3_trainer *trainer, uint64_t batches, bool *cut, m3_e
 m3_status m3_ranks_hear(m3_trainer *trainer, bool *cut, m3_error *err);
 /** Do all have the same parameters? If not, they take rank 0's from now on, after each step. */
 m3_status m3_ranks_compare(m3_trainer *trainer, m3_error *err);
-/** Seconds that each rank has waited for others since the last call. @param all  Yours, an array; NULL alone. */
+/** Waiting counts from here on: what came before, such as compiling, is no part of the epoch. */
+void m3_ranks_begin_epoch(m3_trainer *trainer);
+
+/** Seconds that each rank has waited for others in this epoch. @param all  Yours, an array; NULL alone. */
 m3_status m3_ranks_waited(m3_trainer *trainer, json_t **all, m3_error *err);
 /** The moment from which a trace counts: rank 0 began to train then, by the clock of this rank. As exact as an exchange
  * that all ranks end together. */

@@ -238,6 +238,7 @@ static m3_status run_epochs(m3_trainer *tr, m3_error *err)
         tr->epoch_began = m3_seconds();
         tr->steps_s = 0.0;
         tr->epoch_rows = 0;
+        m3_ranks_begin_epoch(tr);
         if ((st = run_steps(tr, err)) != M3_OK) return st;
         if ((st = end_epoch(tr, err)) == M3_ERR_INTERRUPTED) return save_and_stop(tr, err);
         if (st != M3_OK) return st;

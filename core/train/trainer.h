@@ -49,7 +49,7 @@ typedef struct m3_shared {
     bool mixed;          /* devices that round differently, so that rank 0's results go to all */
     bool stop;           /* one of the ranks was asked to stop */
     bool heard, known;   /* the training ended by what other ranks said; by what all see alike */
-    double waited;       /* seconds until the last epoch's end */
+    double waited;       /* seconds until this epoch's begin */
     double *waits;       /* [count] seconds that each rank has waited since then */
     bool traced;         /* rank 0 writes a trace */
 } m3_shared;

@@ -31,6 +31,16 @@ check 'no such plugin' 2 'nothing' "$m" train config.yaml --out no --devices cpu
 check 'a run is not overwritten' 2 '--resume' "$m" train config.yaml --out three --devices cpu,cpu
 [ ! -e no ] || fail 'a training that did not begin left a folder'
 
+# A rank that compiles for long is waited for before the first epoch, which is therefore not longer.
+if [ -e "$BUILD_DIR/tests/late/m3bsr_backend_late.so" ]; then
+    mkdir -m 755 late && cp "$BUILD_DIR/tests/late/m3bsr_backend_late.so" late/
+    check 'a device that is late' 0 'best is epoch' env LATE_COMPILE=500 "$m" train config.yaml --out late_run --devices cpu,late \
+        --threads 2 --set epochs=1 --plugin-path "$folder/late"
+    sed -n 's/.*"event":"epoch".*"waited":\[\([0-9.e-]*\),.*"seconds":\([0-9.e-]*\).*/\1 \2/p' late_run/log.jsonl |
+        awk '{ lines++; if ($1 > $2) wrong = 1 } END { exit !(lines == 1 && !wrong) }' ||
+        fail "rank 0 waited for longer than its epoch took: $(cat late_run/log.jsonl)"
+fi
+
 # A device fails, or hangs: its rank ends all.
 if [ -e "$FAULTY_DIR/m3bsr_backend_faulty.so" ]; then
     bad=(--devices cpu,faulty,cpu --threads 3 --plugin-path "$FAULTY_DIR")

@@ -2,6 +2,7 @@
  *   LATE_SLOW=N   the run takes more than 2 seconds
  *   LATE_TERM=N   SIGTERM arrives when it has begun
  *   LATE_HANG=N   it does not come back before somebody asks for its end
+ *   LATE_COMPILE=MS   each compilation takes so many milliseconds more
  * A run whose end nobody can ask for, of a host that does not, is not hindered. */
 #include <dlfcn.h>
 #include <signal.h>
@@ -14,10 +15,15 @@ static const m3_backend_api *cpu;
 static const volatile int *asked; /* where an end is asked for */
 static unsigned long runs;
 
+static unsigned long given(const char *name)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoul(text, NULL, 10) : 0;
+}
+
 static bool is_now(const char *name)
 {
-    const char *given = getenv(name);
-    return given != NULL && strtoul(given, NULL, 10) == runs;
+    return given(name) == runs;
 }
 
 static void pause_for(long milliseconds)
@@ -32,6 +38,13 @@ static void hinder(void)
     if (is_now("LATE_SLOW")) pause_for(2100);
     if (is_now("LATE_TERM")) (void)raise(SIGTERM);
     while (is_now("LATE_HANG") && asked != NULL && *asked == 0) pause_for(20);
+}
+
+static m3_status compile(m3_device_impl *device, const m3_program *program, m3_buffer *const *buffers,
+                         m3_exec_impl **exec, m3_error *err)
+{
+    pause_for((long)given("LATE_COMPILE"));
+    return cpu->compile(device, program, buffers, exec, err);
 }
 
 static m3_status submit(m3_device_impl *device, m3_exec_impl *exec, uint64_t *value, m3_error *err)
@@ -60,6 +73,7 @@ const m3_plugin *m3_plugin_query(void)
     plugin = *query();
     cpu = plugin.table;
     api = *cpu;
+    api.compile = compile;
     api.submit = submit;
     api.submit_until = submit_until;
     plugin.name = "late";
