@@ -146,6 +146,17 @@ check 'who has no history gets popular items' 0 'cold	3	' "$m" recommend whole -
 check 'a history that is not there' 2 'nowhere.tsv' "$m" recommend whole --history nowhere.tsv
 check 'a user that the history lacks' 2 'is no user of history.tsv' "$m" recommend whole --history history.tsv --users u1
 
+# Titles are shown so that they cannot turn the writing of a terminal round; JSON has them as they are. What joins the parts of
+# an emoji is a letter like others. In UTF-8: U+202E, U+200E, U+2066, U+061C, U+2029, U+FEFF, U+0085; U+2728 twice.
+cp -r source odd
+stars=$'\xe2\x9c\xa8\xe2\x80\x8d\xe2\x9c\xa8'
+title=$'\xe2\x80\xaeodd\xe2\x80\x8e\xe2\x81\xa6\xd8\x9c\xe2\x80\xa9\xef\xbb\xbf\xc2\x85'$stars
+sed -i "2,\$s/\tTopic/\t${title}Topic/" odd/items.tsv
+"$m" data import odd --out odd.set >said 2>&1 || fail "odd titles: $(cat said)"
+check 'odd titles' 0 '	\u{202e}odd\u{200e}\u{2066}\u{061c}\u{2029}\u{feff}\u{0085}'"${stars}Topic " \
+    "$m" recommend whole --data odd.set --users u1 --top 1
+check 'odd titles in JSON' 0 "\"title\": \"${title}Topic " "$m" recommend whole --data odd.set --users u1 --top 1 --json
+
 # Traces: the same users, and the same messages.
 check 'a trace' 0 'values.safetensors: 2 users' "$m" trace whole --users u1,u2 --out values.safetensors
 for name in input.ids infer.encoded infer.after_modality infer.after_behavior infer.specific infer.common infer.gate infer.user; do

@@ -150,8 +150,9 @@ static void on_failure(void *user, const m3_vector_failure *f)
         cli_json_number(f->bound);
         (void)printf("}");
     } else if (check_may_show(k)) {
-        (void)printf("        %s[%llu] is %.9g, wanted %.9g: off by %.3g, allowed %.3g (%llu elements)\n", f->tensor,
-                     (unsigned long long)f->index, f->got, f->want, f->error, f->bound, (unsigned long long)f->count);
+        cli_show(stdout, "        %s[%llu] is %.9g, wanted %.9g: off by %.3g, allowed %.3g (%llu elements)\n",
+                 f->tensor, (unsigned long long)f->index, f->got, f->want, f->error, f->bound,
+                 (unsigned long long)f->count);
     }
 }
 
@@ -172,7 +173,7 @@ static void print_groups(const check *k, const m3_vector_report *report)
         } else if (group->tensors == 0) {
             (void)printf("  %s: no tensor", name);
         } else {
-            (void)printf("  %s %.2g (%.3f of the bound, %s)", name, group->error, group->share, group->tensor);
+            cli_show(stdout, "  %s %.2g (%.3f of the bound, %s)", name, group->error, group->share, group->tensor);
         }
     }
 }
@@ -243,7 +244,7 @@ static void check_file(check *k, const char *path)
         if (st == M3_OK) print_groups(k, &report);
         (void)printf("}}");
     } else {
-        (void)printf("%-7s %s", passed ? "pass" : "FAIL", path);
+        cli_show(stdout, "%-7s %s", passed ? "pass" : "FAIL", path);
         if (st == M3_OK) print_groups(k, &report);
         (void)printf("\n");
     }
@@ -281,7 +282,7 @@ static void print_lost_file(check *k, const char *path, const char *text)
         cli_json_text(text);
         (void)printf(", \"groups\": {}}");
     } else {
-        (void)printf("FAIL    %s: %s\n", path, text);
+        cli_show(stdout, "FAIL    %s: %s\n", path, text);
     }
 }
 

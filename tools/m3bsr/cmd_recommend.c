@@ -21,21 +21,16 @@ typedef struct request {
 
 /* Results. */
 
-/* A title is free text, and a tab would begin another column. */
-static void print_field(const char *text)
-{
-    for (; *text != '\0'; text++) (void)putchar((unsigned char)*text < 0x20 ? ' ' : *text);
-}
-
+/* A title is free text: as it is, a tab in it would begin another column. */
 static void print_tsv(const request *r, uint32_t i, const m3_recommendation *items)
 {
     const m3_dataset *set = m3_served_dataset(r->served);
     for (uint32_t k = 0; k < r->top && items[k].item != 0; k++) {
-        print_field(cli_users_id(&r->users, set, i));
+        cli_print_safe(stdout, cli_users_id(&r->users, set, i));
         (void)printf("\t%u\t", k + 1);
-        print_field(m3_dataset_item_id(set, items[k].item));
+        cli_print_safe(stdout, m3_dataset_item_id(set, items[k].item));
         (void)printf("\t%.6g\t", (double)items[k].score);
-        print_field(m3_dataset_item_title(set, items[k].item));
+        cli_print_safe(stdout, m3_dataset_item_title(set, items[k].item));
         (void)printf("\n");
     }
 }

@@ -17,26 +17,36 @@ static size_t character(const unsigned char *text, uint32_t *code)
     return *code < least[bytes] || *code > 0x10ffff || (*code >= 0xd800 && *code < 0xe000) ? 0 : bytes;
 }
 
-/* Control characters, ends of lines and paragraphs, and what turns the direction of writing. */
+/* Control characters, ends of lines and paragraphs, what turns the direction of writing, and what is there for programs
+ * alone. What joins or parts letters is left: words of some languages, and emoji, are written with it. */
 static bool is_harmful(uint32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
-           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    static const uint32_t ranges[][2] = {{0, 0x1f},        {0x7f, 0x9f},     {0x61c, 0x61c},   {0x200e, 0x200f},
+                                         {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb}};
+    bool harmful = false;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        harmful = harmful || (code >= ranges[i][0] && code <= ranges[i][1]);
+    return harmful;
 }
 
 void cli_print_safe(FILE *to, const char *text)
 {
-    const unsigned char *at = (const unsigned char *)text;
-    while (*at != 0) {
+    const unsigned char *at = (const unsigned char *)text, *begin = at; /* begin: of what can be printed as it is */
+    for (;;) {
         uint32_t code = 0;
-        const size_t bytes = character(at, &code);
-        if (bytes == 0 || (is_harmful(code) && bytes == 1))
+        const size_t bytes = *at != 0 ? character(at, &code) : 0;
+        if (bytes != 0 && !is_harmful(code)) {
+            at += bytes;
+            continue;
+        }
+        (void)fwrite(begin, 1, (size_t)(at - begin), to);
+        if (*at == 0) return;
+        if (bytes < 2)
             (void)fprintf(to, "\\x%02x", *at);
-        else if (is_harmful(code))
-            (void)fprintf(to, "\\u{%04x}", (unsigned)code);
         else
-            (void)fwrite(at, 1, bytes, to);
+            (void)fprintf(to, "\\u{%04x}", (unsigned)code);
         at += bytes != 0 ? bytes : 1;
+        begin = at;
     }
 }
 

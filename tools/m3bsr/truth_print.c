@@ -85,7 +85,8 @@ static void print_weights(const m3_truth_report *r)
 
 void truth_print_text(const m3_truth_report *report, const char *path)
 {
-    (void)printf("\nAgainst the truth in %s\n", path);
+    (void)printf("\n");
+    cli_show(stdout, "Against the truth in %s\n", path);
     print_features(report);
     print_events(report);
     print_weights(report);
