@@ -396,8 +396,9 @@ typedef struct m3_synth_options {
  * Users have one to three clusters as interests and move through each of them in small steps; deep events grow from
  * genuine ones and share their timestamp. The same options give the same bytes, and an option that is off changes none.
  * @param options    Borrowed for the call.
- * @param directory  Made when missing; files of these names are replaced.
- * Returns M3_OK, M3_ERR_INVALID (options), M3_ERR_IO, M3_ERR_MEMORY. */
+ * @param directory  Made when missing. What this wrote there before is replaced; another that is not empty is an
+ *                   error.
+ * Returns M3_OK, M3_ERR_INVALID (options, directory), M3_ERR_IO, M3_ERR_MEMORY. */
 M3_API m3_status m3_data_synth(const m3_synth_options *options, const char *directory, m3_error *err);
 
 #ifdef __cplusplus

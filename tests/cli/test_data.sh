@@ -44,6 +44,19 @@ check 'append over the set' 2 'which is read here' $data append "$folder/set" "$
 check 'append decides no behaviors' 2 'unrecognized option' \
     $data append "$folder/set" "$next" --out "$folder/set7" --behaviors view
 
+# What is not synth's own is not replaced.
+check 'synth into its own folder' 0 'the planted truth is in' $data synth --out "$source" --users 50 --items 60 --clusters 3
+for name in interactions.tsv text.npy truth/users.tsv notes; do
+    rm -rf "$folder/own" && mkdir -p "$folder/own/truth" && echo mine >"$folder/own/$name"
+    check "synth beside $name" 2 "$folder/own: holds files that synth did not write; give an empty or a new folder" \
+        $data synth --out "$folder/own" --users 50 --items 60 --clusters 3
+    [ "$(cd "$folder/own" && find . -type f) $(cat "$folder/own/$name")" = "./$name mine" ] ||
+        fail "a synth that was refused wrote: $(find "$folder/own")"
+done
+rm "$folder/own/notes"
+check 'synth into an empty folder' 0 'the planted truth is in' $data synth --out "$folder/own" --users 50 --items 60 --clusters 3
+check 'synth into a file' 2 'Not a directory' $data synth --out "$folder/bad.tsv" --users 50 --items 60 --clusters 3
+
 if [ -n "$(command -v python3)" ]; then
     $data describe "$folder/set" --json 2>/dev/null | python3 -c '
 import json, sys

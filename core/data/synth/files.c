@@ -1,7 +1,9 @@
 /* synth files: the source directory, and its truth. A column of an option that is off is left out. */
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/alloc.h"
 #include "core/base/outfile.h"
@@ -137,6 +139,35 @@ static m3_status write_ids(const m3_synth *s, const char *directory, const char 
     return m3_outfile_commit(&out, err);
 }
 
+/* Whether there is anything in a folder, but for one name. */
+static m3_status holds_anything(const char *path, const char *but, bool *holds, m3_error *err)
+{
+    DIR *list = opendir(path);
+    if (list == NULL && errno == ENOENT) return M3_OK;
+    if (list == NULL) return M3_FAIL(err, m3_path_status(errno), path, "cannot be read: %s", strerror(errno));
+    for (const struct dirent *entry; !*holds && (entry = readdir(list)) != NULL;)
+        *holds = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, but) != 0;
+    (void)closedir(list);
+    return M3_OK;
+}
+
+/* Other tables of the same names may be there, and what lies beside them would be taken for features. What this wrote
+ * before has its truth, of which the events come first of all. */
+m3_status m3_synth_check_place(const char *directory, const char *truth, m3_error *err)
+{
+    bool others = false;
+    char *events = m3_strfmt("%s/interactions.tsv", truth);
+    if (events == NULL) return M3_FAIL_MEMORY(err, directory, strlen(truth));
+    const bool is_own = access(events, F_OK) == 0;
+    m3_free(events);
+    if (is_own) return M3_OK;
+    m3_status st = holds_anything(directory, "truth", &others, err);
+    if (st == M3_OK) st = holds_anything(truth, "", &others, err);
+    if (st != M3_OK || !others) return st;
+    return M3_FAIL(err, M3_ERR_INVALID, directory,
+                   "holds files that synth did not write; give an empty or a new folder");
+}
+
 static m3_status make_directory(const char *path, m3_error *err)
 {
     if (mkdir(path, 0777) == 0 || errno == EEXIST) return M3_OK;
@@ -146,7 +177,9 @@ static m3_status make_directory(const char *path, m3_error *err)
 m3_status m3_synth_write(m3_synth *s, const char *directory, const char *truth, m3_error *err)
 {
     m3_status st;
-    if ((st = make_directory(directory, err)) != M3_OK || (st = make_directory(truth, err)) != M3_OK) return st;
+    if ((st = make_directory(directory, err)) != M3_OK || (st = make_directory(truth, err)) != M3_OK ||
+        (st = write_events(s, truth, true, err)) != M3_OK)
+        return st;
     for (uint32_t k = 0; k < s->o.modalities; k++) {
         m3_synth_make_features(s, k);
         if ((st = write_matrix(s, directory, m3_synth_modality_name(k), s->noisy, err)) != M3_OK ||
@@ -154,9 +187,8 @@ m3_status m3_synth_write(m3_synth *s, const char *directory, const char *truth, 
             (st = write_ids(s, directory, m3_synth_modality_name(k), err)) != M3_OK)
             return st;
     }
-    if ((st = write_events(s, directory, false, err)) != M3_OK || (st = write_events(s, truth, true, err)) != M3_OK ||
-        (st = write_items(s, directory, err)) != M3_OK || (st = write_item_truth(s, truth, err)) != M3_OK)
+    if ((st = write_events(s, directory, false, err)) != M3_OK || (st = write_items(s, directory, err)) != M3_OK ||
+        (st = write_item_truth(s, truth, err)) != M3_OK || (st = write_user_truth(s, truth, err)) != M3_OK)
         return st;
-    if ((st = write_user_truth(s, truth, err)) != M3_OK) return st;
     return write_weights(s, truth, err);
 }

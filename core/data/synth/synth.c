@@ -88,11 +88,12 @@ m3_status m3_data_synth(const m3_synth_options *options, const char *directory, 
     char *truth = NULL;
     m3_status st = m3_synth_read_options(&s, options, err);
     if (st != M3_OK) return st;
-    if ((st = allocate(&s, err)) != M3_OK) goto done;
     if ((truth = m3_strfmt("%s/truth", directory)) == NULL) {
         st = M3_FAIL_MEMORY(err, directory, strlen(directory) + 7);
         goto done;
     }
+    if ((st = m3_synth_check_place(directory, truth, err)) != M3_OK) goto done;
+    if ((st = allocate(&s, err)) != M3_OK) goto done;
     if ((st = m3_synth_place_items(&s, err)) != M3_OK) goto done;
     for (uint32_t u = 0; u < s.o.users; u++)
         if ((st = m3_synth_add_user_events(&s, u, err)) != M3_OK) goto done;

@@ -105,6 +105,9 @@ m3_status m3_synth_add_user_events(m3_synth *s, uint32_t u, m3_error *err);
 /** Items of accidental events that are drawn by popularity or in bursts. Events must still lie by user. */
 m3_status m3_synth_choose_accidents(m3_synth *s, m3_error *err);
 
+/** Whether both folders are new, empty, or of an earlier m3_synth_write(). */
+m3_status m3_synth_check_place(const char *directory, const char *truth, m3_error *err);
+
 /** Features are made here, one modality after the other. @param truth  The folder of the truth. */
 m3_status m3_synth_write(m3_synth *s, const char *directory, const char *truth, m3_error *err);
 
