@@ -1,8 +1,8 @@
 /* new_rows: rows for items that a trained table does not know.
  *   features   A ridge regression of the known rows on the items' features, as attribute-to-feature maps for cold items
  *              (Gantner et al., ICDM 2010): y_i = mean + x_i W, x standardised, W = (X'X + a n I)^-1 X'Y. a is chosen
- * on a fifth of the rows; where no a predicts those better than their mean, features are not used. neighbors  The mean
- * of the known rows that stand with the item in sequences, by their weights (neighbors.c). */
+ *              on a fifth of the rows; where no a predicts those better than their mean, features are not used.
+ *   neighbors  The mean of the known rows that stand with the item in sequences, by their weights (neighbors.c). */
 #include <math.h>
 #include <string.h>
 
