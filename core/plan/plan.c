@@ -222,7 +222,10 @@ static double link_seconds(const planning *p, double *hidden)
     if (o->ranks == 1) return 0.0;
     const double sums = (double)p->plan.traffic[M3_PLAN_SUMMED] / o->link + 2.0 * p->work.buckets.count * o->latency;
     const double ahead = ahead_seconds(p, &early);
-    const double exposed = m3_work_exposed(&p->work, o, ahead, (double)p->plan.own_batches);
+    /* The processors that such a device computes on move the bytes, too: what goes early was measured to hide nothing.
+     */
+    const bool on_host = !(o->rates.bus > 0);
+    const double exposed = on_host ? sums + ahead : m3_work_exposed(&p->work, o, ahead, (double)p->plan.own_batches);
     const double exchanges = o->sharded ? (p->ahead ? 3.0 : 5.0) : p->window != 0 ? 1.0 : 0.0;
     double others = (1.0 + exchanges) * o->latency - early / o->link;
     if (p->shard.users != 0) others += 3.0 * (double)p->plan.own_batches * o->latency;

@@ -232,6 +232,10 @@ static void some_of_the_link_is_hidden(void **state)
     const double whole = with.seconds[M3_PLAN_LINK] + with.hidden_s;
     assert_true(with.hidden_s > 0 && plain.hidden_s < 1e-9);
     assert_true(plain.seconds[M3_PLAN_LINK] < 1.0001 * whole && plain.seconds[M3_PLAN_LINK] > 0.9999 * whole);
+    options.no_pass = NULL;
+    options.rates.bus = 0; /* the processors that compute move the bytes */
+    const m3_ranks_plan host = plan_of(settings, &options);
+    assert_true(host.hidden_s < 1e-9 && host.seconds[M3_PLAN_LINK] > 0.9999 * whole);
     m3_settings_free(settings);
 }
 
