@@ -84,7 +84,7 @@ static void write_positive(const m3_inputs *in, m3_executable *e, const char *na
 }
 
 /* What the other parts of the step have: their targets, and so many sequences and positions that all may be there. */
-static void write_step(const m3_inputs *in, m3_executable *e, uint32_t part)
+static void write_step(const m3_inputs *in, m3_executable *e)
 {
     const m3_model_config *c = in->config;
     uint64_t bytes = 0;
@@ -92,9 +92,9 @@ static void write_step(const m3_inputs *in, m3_executable *e, uint32_t part)
     int32_t *all = m3_executable_input(e, "step_target", NULL), *place = m3_executable_input(e, "step_place", NULL);
     float *counts = m3_executable_input(e, "step_counts", &bytes);
     write_items(in, e, "step_target", STEP_TARGET);
-    if (place != NULL) *place = (int32_t)part * c->batch;
+    if (place != NULL) *place = (int32_t)in->part * c->batch;
     if (all != NULL && target != NULL)
-        memcpy(all + (size_t)part * (size_t)c->batch, target, (size_t)c->batch * sizeof *all);
+        memcpy(all + (size_t)in->part * (size_t)c->batch, target, (size_t)c->batch * sizeof *all);
     for (uint64_t i = 0; counts != NULL && i < bytes / sizeof *counts; i++)
         counts[i] = (float)in->rows * (float)(i == 0 ? c->behaviors : i == 1 ? c->behaviors * c->behaviors : c->length);
 }
@@ -117,7 +117,7 @@ void m3_inputs_write(const m3_inputs *in, m3_executable *executable)
     write_items(in, executable, "negatives", NEGATIVES);
     write_positive(in, executable, "trend", TREND);
     write_positive(in, executable, "trend_sampled", TREND_SAMPLED);
-    write_step(in, executable, in->part);
+    write_step(in, executable);
 }
 
 m3_status m3_inputs_write_features(const m3_inputs *in, m3_store *store, m3_error *err)

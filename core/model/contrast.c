@@ -1,7 +1,7 @@
 /* contrast: what interests attract and repel (MODEL.md 9). P(v) = w / sqrt(|w|^2 + 1e-12), w = proj2 ReLU proj1 v.
- *   targets    every interest attracts the user's target and repels those of other users of the batch
+ *   targets    every interest attracts the user's target and repels those of other users of the step
  *   interests  common interests of a user attract one another and repel the specific ones
- *   users      interests of a user attract one another and repel those of other users
+ *   users      interests of a user attract one another and repel those of other users of the batch
  * As logarithms of sums, so that a small temperature neither overflows nor underflows: for interests, with
  * a_ij = P(c_i) P(c_j) / temperature and s_ik = P(c_i) P(s_k) / temperature, the mean over users and pairs i != j of
  * log(e^a_ij + sum_k e^s_ik) - a_ij. */

@@ -120,6 +120,7 @@ static void takes_what_programs_take(void **state)
                                     .config = &config,
                                     .batch = (uint32_t)config.batch,
                                     .accumulate = keys.accumulate,
+                                    .parts = (uint32_t)keys.accumulate,
                                     .eval_batch = (uint32_t)keys.eval_batch,
                                     .window = keys.accumulate > 1 ? (uint32_t)window : 0,
                                     .key = "batch"};

@@ -492,30 +492,18 @@ static void fits(void **state)
     m3_settings_free(plain);
 }
 
-typedef struct failing {
-    _Atomic uint64_t seen;
-    uint64_t at;
-} failing;
-
-static bool fail_at(void *user, size_t bytes)
-{
-    failing *f = user;
-    (void)bytes;
-    return atomic_fetch_add(&f->seen, 1) != f->at;
-}
-
 /* One rank lacks memory, somewhere: all of them end, and nothing is left behind. */
 static void runs_out_of_memory(void **state)
 {
     enum { POINTS = 10 };
-    failing f = {.at = UINT64_MAX};
+    training_failing f = {.at = UINT64_MAX};
     m3_error err = {0};
     m3_train_result result = {0};
     char keys[80], counted[64];
     (void)snprintf(keys, sizeof keys, "epochs=1 %.50s", (const char *)*state);
     (void)snprintf(counted, sizeof counted, "counted-%.30s", (const char *)*state);
     m3_settings *settings = make_settings(keys, "shard=rows");
-    m3_alloc_set_gate(fail_at, &f);
+    m3_alloc_set_gate(training_fails, &f);
     (void)run(team.devices, 2, settings, counted, (m3_train_options){0}, NULL, &result, &err);
     const uint64_t all = atomic_load(&f.seen);
     for (uint64_t i = 1; i <= POINTS; i++) {

@@ -328,30 +328,18 @@ static void what_is_missing_is_named(void **state)
     m3_settings_free(settings);
 }
 
-typedef struct failing {
-    _Atomic uint64_t seen;
-    uint64_t at;
-} failing;
-
-static bool fail_at(void *user, size_t bytes)
-{
-    failing *f = user;
-    (void)bytes;
-    return atomic_fetch_add(&f->seen, 1) != f->at;
-}
-
 /* One rank lacks memory, somewhere: all of them end, and nothing is left behind. */
 static void ranks_survive_without_memory(void **state)
 {
     enum { POINTS = 40 };
     (void)state;
     static float rows[(GROWN_ITEMS + 2) * WIDTH];
-    failing f = {.at = UINT64_MAX};
+    training_failing f = {.at = UINT64_MAX};
     m3_error err = {0};
     uint64_t largest = 0;
     m3_settings *settings = start_settings(&sets.new, "parts", "shard=rows", "train_on=new");
     m3_settings *const both[] = {settings, settings};
-    m3_alloc_set_gate(fail_at, &f);
+    m3_alloc_set_gate(training_fails, &f);
     const m3_status whole = start(2, both, rows, &largest, &err);
     const uint64_t all = atomic_load(&f.seen);
     m3_status st = whole;

@@ -2,6 +2,8 @@
 #ifndef M3_TESTS_SUPPORT_TRAINING_H
 #define M3_TESTS_SUPPORT_TRAINING_H
 
+#include <stdatomic.h>
+
 #include "m3bsr/parallel.h"
 #include "m3bsr/settings.h"
 #include "m3bsr/train.h"
@@ -32,5 +34,13 @@ void training_ranks_close(training_ranks *ranks); /**< takes one of which some i
 m3_status training_ranks_train(const training_ranks *ranks, m3_device *const *with, uint32_t count,
                                const data_source *source, const m3_settings *settings, const char *run,
                                m3_train_options options, m3_train_result *result, m3_error *err);
+
+/** A gate of m3_alloc_set_gate() that refuses one request, whichever rank's thread it comes from. */
+typedef struct training_failing {
+    _Atomic uint64_t seen;
+    uint64_t at; /**< its number, from 0 on */
+} training_failing;
+
+bool training_fails(void *failing, size_t bytes);
 
 #endif
